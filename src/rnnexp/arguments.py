@@ -1,0 +1,39 @@
+"""Arguments checked where they are used: what is wrong, what is allowed, and the nearest thing that is."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def near_miss(word: str, choices: Iterable[str]) -> str:
+    """`"; did you mean 'gru'?"` if a choice resembles the word, else an empty string."""
+    matches = difflib.get_close_matches(str(word), list(choices), n=1, cutoff=0.6)
+    return f"; did you mean {matches[0]!r}?" if matches else ""
+
+
+def choose(what: str, value: str, choices: Mapping[str, T]) -> T:
+    """The entry of that name.
+
+    Raises:
+        ValueError: for a value outside the list, with the value, the list and a near miss.
+    """
+    if value not in choices:
+        listed = ", ".join(str(choice) for choice in choices)
+        raise ValueError(f"unknown {what} {value!r}: choose one of {listed}{near_miss(value, choices)}")
+    return choices[value]
+
+
+def require_positive(**sizes: int) -> None:
+    """Raises ValueError naming the first argument that is not a whole number of at least 1."""
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, not {size!r}")
+
+
+def require_fraction(**fractions: float) -> None:
+    """Raises ValueError naming the first argument that lies outside [0, 1)."""
+    for name, fraction in fractions.items():
+        if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 <= fraction < 1:
+            raise ValueError(f"{name} must lie in [0, 1), not {fraction!r}")

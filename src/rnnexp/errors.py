@@ -1,0 +1,27 @@
+"""The ways a program ends other than well: each is one line to the user and an exit code of its own."""
+
+
+class UserError(Exception):
+    """Bad input or a bad place: the message says what, where and what to do. No traceback is shown."""
+
+    exit_code = 2
+
+
+class UnsupportedError(UserError):
+    """This cell, device and precision cannot run together; nothing was changed to make them."""
+
+    exit_code = 3
+
+
+class DivergedError(UserError):
+    """The loss or a gradient became NaN or infinite."""
+
+    exit_code = 4
+
+
+class InterruptedRunError(UserError):
+    """A signal asked the run to stop; it saved a checkpoint at a batch boundary first."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
