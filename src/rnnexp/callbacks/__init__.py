@@ -1,0 +1,1 @@
+"""What happens beside training: each behaviour is one callback, switched off by one override."""

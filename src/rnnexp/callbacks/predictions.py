@@ -1,0 +1,42 @@
+"""What was predicted for every test sample, kept so that runs can be compared sample by sample."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from rnnexp.files import written_atomically
+
+
+class TestPredictions(Callback):
+    """Gathers what `test_step` returns and saves it: `labels`, `predicted`, `confidence` [samples], in the set's order.
+
+    Args:
+        path: the file to write, with `torch.save`.
+    """
+
+    # Not a test class, whatever pytest makes of its name.
+    __test__ = False
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+        self._batches: list[dict[str, Tensor]] = []
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,  # noqa: ARG002
+        pl_module: LightningModule,  # noqa: ARG002
+        outputs: Any,  # noqa: ANN401
+        batch: Any,  # noqa: ANN401, ARG002
+        batch_idx: int,  # noqa: ARG002
+        dataloader_idx: int = 0,  # noqa: ARG002
+    ) -> None:
+        self._batches.append(outputs)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        predictions = {name: torch.cat([b[name] for b in self._batches]).cpu() for name in self._batches[0]}
+        self._batches.clear()
+        with written_atomically(self.path) as file:
+            torch.save(predictions, file)

@@ -1,0 +1,64 @@
+"""Progress for whoever is looking: a bar on a terminal, plain lines in a log."""
+
+import logging
+import sys
+import time
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import RichProgressBar
+
+log = logging.getLogger(__name__)
+
+
+def make_progress(every_n_seconds: float) -> Callback:
+    """Lightning's rich bar if standard output is a terminal, else `ProgressLines`: a bar in a log is unreadable."""
+    return RichProgressBar(leave=True) if sys.stdout.isatty() else ProgressLines(every_n_seconds)
+
+
+class ProgressLines(Callback):
+    """A line every so often, and one per epoch, with rate and time left."""
+
+    def __init__(self, every_n_seconds: float) -> None:
+        self.every_n_seconds = every_n_seconds
+        self._start = self._last_line = 0.0
+        self._first_step = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        self._start = self._last_line = time.monotonic()
+        self._first_step = trainer.global_step
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,  # noqa: ARG002
+        outputs: Any,  # noqa: ANN401
+        batch: Any,  # noqa: ANN401, ARG002
+        batch_idx: int,
+    ) -> None:
+        now = time.monotonic()
+        if now - self._last_line >= self.every_n_seconds:
+            self._last_line = now
+            log.info(
+                "epoch %d/%s, batch %d/%s: loss %.4f, %s",
+                trainer.current_epoch + 1,
+                trainer.max_epochs,
+                batch_idx + 1,
+                trainer.num_training_batches,
+                outputs["loss"],
+                self._rate(trainer, now),
+            )
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        metrics = ", ".join(
+            f"{name} {value:.4f}"
+            for name, value in sorted(trainer.callback_metrics.items())
+            if name.startswith(("train/loss", "val/"))
+        )
+        rate = self._rate(trainer, time.monotonic())
+        log.info("epoch %d/%s ended: %s, %s", trainer.current_epoch + 1, trainer.max_epochs, metrics, rate)
+
+    def _rate(self, trainer: Trainer, now: float) -> str:
+        steps_per_second = (trainer.global_step - self._first_step) / max(now - self._start, 1e-9)
+        left = (trainer.estimated_stepping_batches - trainer.global_step) / max(steps_per_second, 1e-9)
+        return f"{steps_per_second:.1f} steps/s, about {int(left // 60)}:{int(left % 60):02d} left"

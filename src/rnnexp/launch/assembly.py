@@ -1,0 +1,181 @@
+"""From a config to the three objects of an experiment: its data, its task and its trainer."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig
+
+from rnnexp.arguments import choose
+from rnnexp.data import MNISTDataModule
+from rnnexp.errors import UserError
+from rnnexp.loggers import WandbLogger
+from rnnexp.tasks import ClassificationTask
+
+PRECISIONS = dict.fromkeys(("32-true", "16-mixed", "bf16-mixed", "bf16-true", "16-true", "64-true"))
+
+
+@dataclass
+class Experiment:
+    """What runs, and what is found out as it runs."""
+
+    datamodule: MNISTDataModule
+    task: ClassificationTask
+    trainer: Trainer
+    metrics: dict[str, float] = field(default_factory=dict)
+    fit_times: dict[str, float] = field(default_factory=dict)
+    """`start` and `end` of training, in seconds since the process began."""
+
+    @property
+    def callbacks(self) -> list[Callback]:
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        return callbacks
+
+    @property
+    def loggers(self) -> list[Logger]:
+        return self.trainer.loggers
+
+
+@contextmanager
+def blamed_on(group: str) -> Iterator[None]:
+    """Turns what a constructor says of its arguments into one line that names the config group they came from."""
+    try:
+        yield
+    except InstantiationException as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        if isinstance(error.__cause__, ValueError | TypeError | ImportError | MisconfigurationException):
+            raise UserError(f"{group}: {_first_line(error.__cause__)}") from None
+        raise
+    except (ValueError, TypeError, MisconfigurationException) as error:
+        raise UserError(f"{group}: {_first_line(error)}") from None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def assemble(config: DictConfig) -> Experiment:
+    """Data, task and trainer of an experiment.
+
+    Raises:
+        UserError: naming the config group whose values do not work.
+    """
+    apply_process_settings(config)
+    datamodule = make_datamodule(config)
+    task = make_task(config, datamodule)
+    trainer = make_trainer(config, make_callbacks(config.callbacks), make_loggers(config.logger))
+    # Ranks start from the same weights, but must not drop the same units.
+    torch.manual_seed(config.seed + trainer.global_rank)
+    return Experiment(datamodule, task, trainer)
+
+
+@contextmanager
+def finished_loggers(loggers: list[Logger]) -> Iterator[None]:
+    """Ends W&B runs with the exit code that the program will have; a crashed run must not look finished."""
+    exit_code = 1
+    try:
+        yield
+        exit_code = 0
+    except UserError as error:
+        exit_code = error.exit_code
+        raise
+    finally:
+        for logger in loggers:
+            if isinstance(logger, WandbLogger):
+                logger.finish(exit_code)
+
+
+def apply_process_settings(config: DictConfig) -> None:
+    """Threads and float32 products: settings of the whole process, set in this one place."""
+    if config.num_threads is not None:
+        with blamed_on("num_threads"):
+            torch.set_num_threads(config.num_threads)
+    # The older of PyTorch's two interfaces: Lightning reads it, and mixing the two raises.
+    torch.backends.cuda.matmul.allow_tf32 = config.tf32
+    torch.backends.cudnn.allow_tf32 = config.tf32
+
+
+def make_datamodule(config: DictConfig) -> MNISTDataModule:
+    """The data, read and ready, so that their sizes are known."""
+    with blamed_on("data"):
+        datamodule: MNISTDataModule = instantiate(config.data)
+    datamodule.setup()
+    return datamodule
+
+
+def make_task(config: DictConfig, datamodule: MNISTDataModule) -> ClassificationTask:
+    """The model in its task. Weights are drawn from the seed alone, whatever was drawn before."""
+    torch.manual_seed(config.seed)
+    with blamed_on("optimizer"):
+        make_optimizer = instantiate(config.optimizer)
+    with blamed_on("scheduler"):
+        make_scheduler = instantiate(config.scheduler)
+    with blamed_on("model"):
+        make_stack = instantiate(config.model)
+    with blamed_on("model"):
+        task: ClassificationTask = instantiate(
+            config.task,
+            make_stack=make_stack,
+            make_optimizer=make_optimizer,
+            make_scheduler=make_scheduler,
+            input_size=datamodule.input_size,
+            num_classes=datamodule.num_classes,
+        )
+    # An optimiser whose settings are wrong says so only when it is made.
+    with blamed_on("optimizer"):
+        make_optimizer(task.parameters())
+    return task
+
+
+def make_trainer(config: DictConfig, callbacks: list[Callback], loggers: list[Logger], **arguments: Any) -> Trainer:
+    with blamed_on("trainer"):
+        choose("precision", str(config.trainer.precision), PRECISIONS)
+        _require_devices(config.trainer)
+        trainer: Trainer = instantiate(
+            config.trainer,
+            callbacks=callbacks,
+            logger=loggers or False,
+            enable_progress_bar=_has_bar(callbacks),
+            # Checkpoints are callbacks of ours; Lightning adds one of its own unless told not to.
+            enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
+            **arguments,
+        )
+    return trainer
+
+
+def make_callbacks(config: Mapping[str, Any]) -> list[Callback]:
+    with blamed_on("callbacks"):
+        return [instantiate(callback) for callback in config.values() if callback is not None]
+
+
+def make_loggers(config: Mapping[str, Any]) -> list[Logger]:
+    with blamed_on("logger"):
+        return [instantiate(logger) for logger in config.values() if logger is not None]
+
+
+def _has_bar(callbacks: list[Callback]) -> bool:
+    # Lightning adds a bar of its own unless told not to, and refuses a bar that was given if told so.
+    return any(isinstance(callback, ProgressBar) for callback in callbacks)
+
+
+def _require_devices(trainer: DictConfig) -> None:
+    """Raises ValueError where more devices are asked for than there are; processes on a CPU must be asked for by name."""
+    there_are = torch.cuda.device_count()
+    if trainer.accelerator in ("gpu", "cuda") and there_are == 0 and not torch.backends.mps.is_available():
+        raise ValueError("accelerator=gpu, but PyTorch sees no GPU here: use trainer=cpu or trainer.accelerator=auto")
+    wanted = trainer.devices if isinstance(trainer.devices, int) else 1
+    if trainer.accelerator != "cpu" and wanted > max(1, there_are):
+        raise ValueError(
+            f"devices={wanted}, but there is {max(1, there_are)} {'GPU' if there_are else 'CPU'} here: use "
+            f"trainer.devices={max(1, there_are)}"
+            + ("" if there_are else ", or trainer.accelerator=cpu for that many processes on the CPU")
+        )

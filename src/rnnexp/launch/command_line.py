@@ -1,0 +1,103 @@
+"""The one face of every program: Hydra's command line, one line for what the user can mend, true exit codes.
+
+Nothing here imports torch: --help and --cfg job answer at once, and the program imports what it needs when it runs.
+"""
+
+import functools
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from rnnexp.launch.configuration import config_root
+from rnnexp.launch.explanation import Explanation, explain_composing, explain_running
+
+BUG, INTERRUPTED = 1, 130
+
+
+def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -> NoReturn:
+    """Composes the config that the command line asks for, runs the program with it and ends the process.
+
+    With `-m` every job runs, also after one that failed; each failure is told when it happens, with the overrides of
+    its job, and the highest exit code of all jobs is the process's. Only a signal stops the jobs that are still to come.
+
+    Args:
+        config_name: the primary config in `config_root()`, without .yaml.
+        program: gets the composed config; its result is the exit code, None is 0.
+    """
+    # Left as the user set it for the program and its children; within Hydra it makes errors arrive here, unprinted.
+    full_error = os.environ.get("HYDRA_FULL_ERROR")
+    exit_codes: list[int] = []
+
+    # Hydra takes the name of the job and its module from the wrapped function.
+    @functools.wraps(program)
+    def job(config: DictConfig) -> None:
+        with _full_error(full_error):
+            exit_codes.append(_run_job(program, config))
+        if exit_codes[-1] >= 128:
+            # Whoever interrupts one job of a multirun means all of it, and Hydra holds back any ordinary exception.
+            sys.exit(exit_codes[-1])
+
+    try:
+        with _full_error("1"):
+            hydra.main(version_base="1.3", config_path=str(config_root()), config_name=config_name)(job)()
+    except KeyboardInterrupt:
+        print("rnnexp: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        exit_codes.append(_report(error, explain_composing(error)))
+    sys.exit(max(exit_codes, default=0))
+
+
+@contextmanager
+def _full_error(value: str | None) -> Iterator[None]:
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    _set_full_error(value)
+    try:
+        yield
+    finally:
+        _set_full_error(before)
+
+
+def _set_full_error(value: str | None) -> None:
+    if value is None:
+        os.environ.pop("HYDRA_FULL_ERROR", None)
+    else:
+        os.environ["HYDRA_FULL_ERROR"] = value
+
+
+def _run_job(program: Callable[[DictConfig], int | None], config: DictConfig) -> int:
+    try:
+        return program(config) or 0
+    except Exception as error:
+        return _report(error, explain_running(error, outputs=_outputs(config)), _job_name())
+
+
+def _report(error: Exception, explanation: Explanation | None, job_name: str = "") -> int:
+    """Prints the one line, or the traceback of a bug. Returns the exit code."""
+    if explanation is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
+        traceback.print_exception(error)
+    if explanation is None:
+        return BUG
+    print(f"rnnexp: {job_name}{explanation.line}", file=sys.stderr)
+    return explanation.exit_code
+
+
+def _job_name() -> str:
+    """Which of several jobs speaks; empty if there is but one."""
+    settings = HydraConfig.get()
+    return f"{' '.join(settings.overrides.task)}: " if settings.mode == RunMode.MULTIRUN else ""
+
+
+def _outputs(config: DictConfig) -> str:
+    for key in ("paths.output_dir", "paths.outputs_dir"):
+        if place := OmegaConf.select(config, key):
+            return str(place)
+    return "output directory"

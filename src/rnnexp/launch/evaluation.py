@@ -1,0 +1,73 @@
+"""A finished run, put together again from its directory."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from rnnexp.arguments import choose
+from rnnexp.errors import UserError
+from rnnexp.files import write_json
+from rnnexp.launch.assembly import (
+    Experiment,
+    apply_process_settings,
+    blamed_on,
+    make_datamodule,
+    make_task,
+    make_trainer,
+)
+from rnnexp.launch.checkpoint_files import read_checkpoint
+from rnnexp.launch.training import plain_metrics
+from rnnexp.tracking.run_directory import RunDirectory
+
+
+def load_finished(config: DictConfig) -> tuple[RunDirectory, Experiment, Path]:
+    """The run, its experiment with the weights loaded, on one device of this machine, and where the weights are from.
+
+    Args:
+        config: `run`, `weights` (best or last) and the keys of `data` that are to differ from the run's.
+
+    Raises:
+        UserError: for a directory that is not a run, weights that are missing or damaged, data of another shape.
+    """
+    run = RunDirectory.of_finished_run(Path(config.run).expanduser())
+    with blamed_on("weights"):
+        weights = choose("weights", config.weights, {"best": run.best_checkpoint, "last": run.last_checkpoint})
+    checkpoint = read_checkpoint(weights)
+    changes = {key: value for key, value in config.data.items() if value is not None}
+    here = {"accelerator": "auto", "devices": 1, "num_nodes": 1, "strategy": "auto", "profiler": None}
+    finished = OmegaConf.create(run.read_config())
+    assert isinstance(finished, DictConfig)
+    finished.data.update(changes)
+    finished.trainer.update(here)
+    apply_process_settings(finished)
+    datamodule = make_datamodule(finished)
+    task = make_task(finished, datamodule)
+    try:
+        task.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        raise UserError(
+            f"{weights} does not fit these data, whose steps have {datamodule.input_size} features and which have "
+            f"{datamodule.num_classes} classes: {str(error).splitlines()[-1].strip()}"
+        ) from None
+    return run, Experiment(datamodule, task, make_trainer(finished, [], [])), weights
+
+
+def score(run: RunDirectory, experiment: Experiment, weights: Path) -> dict[str, Any]:
+    """Tests and records. Returns what was recorded: the data, the weights and the metrics."""
+    experiment.trainer.test(experiment.task, datamodule=experiment.datamodule, verbose=False)
+    now = datetime.now(UTC)
+    evaluation = {
+        "schema_version": 1,
+        "name": run.path.name,
+        "weights": str(weights.relative_to(run.path)),
+        "evaluated": now.isoformat(timespec="seconds"),
+        "data": experiment.datamodule.description,
+        "metrics": plain_metrics(experiment.trainer.callback_metrics),
+        "num_test_samples": experiment.task.num_test_samples,
+    }
+    evaluations = run.path / "evaluations"
+    evaluations.mkdir(exist_ok=True)
+    write_json(evaluations / f"{now:%Y-%m-%d_%H-%M-%S-%f}.json", evaluation)
+    return evaluation

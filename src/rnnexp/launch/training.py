@@ -1,0 +1,222 @@
+"""The steps of one experiment, in the order in which train.py calls them."""
+
+import logging
+import resource
+import sys
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch import Callback
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig, OmegaConf
+
+from rnnexp.arguments import choose
+from rnnexp.callbacks.checkpoints import BestCheckpoint
+from rnnexp.callbacks.predictions import TestPredictions
+from rnnexp.callbacks.throughput import Throughput
+from rnnexp.errors import UserError
+from rnnexp.files import write_json
+from rnnexp.launch.assembly import Experiment, blamed_on, make_trainer
+from rnnexp.launch.checkpoint_files import read_checkpoint, require_same_experiment
+from rnnexp.launch.run_setup import resolved
+from rnnexp.tasks.probe import Precision, probe_precision
+from rnnexp.tracking.environment import describe_environment
+from rnnexp.tracking.identity import config_hash
+from rnnexp.tracking.run_directory import RunDirectory
+from rnnexp.tracking.run_log import show
+from rnnexp.tracking.stopwatch import seconds_since_process_start
+from rnnexp.tracking.summary import result_table, start_panel
+
+log = logging.getLogger(__name__)
+C = TypeVar("C", bound=Callback)
+TEST_WEIGHTS = dict.fromkeys(("best", "last", "none"))
+
+
+def probe(config: DictConfig, experiment: Experiment) -> Precision:
+    """Raises UnsupportedError if this cell cannot train on this device at this precision."""
+    inputs = next(iter(experiment.datamodule.val_dataloader())).inputs
+    return probe_precision(experiment.trainer, experiment.task, inputs, str(config.trainer.precision))
+
+
+def announce(config: DictConfig, run: RunDirectory, experiment: Experiment, precision: Precision) -> None:
+    """The start panel, environment.json, and the resolved config once to every logger."""
+    with blamed_on("test"):
+        choose("weights to test", str(config.test), TEST_WEIGHTS)
+    trainer, model, data = experiment.trainer, describe_model(experiment), experiment.datamodule.description
+    if not trainer.is_global_zero:
+        return
+    device = describe_device(experiment)
+    write_json(run.environment_file, describe_environment(device))
+    for logger in experiment.loggers:
+        logger.log_hyperparams(resolved(config))
+    same = precision.effective == precision.requested
+    show(
+        start_panel(
+            str(config.name),
+            {
+                "model": f"{model['num_layers']} x {model['hidden_size']} {model['cell']}"
+                f"{', both directions' if model['bidirectional'] else ''}: "
+                f"{model['num_parameters']:,} parameters, state of {model['state_size']:,}",
+                "data": f"{data['name']} as {data['view']}, {data['seq_len']} steps of {data['input_size']}: "
+                f"{data['num_train']:,} training, {data['num_val']:,} validation, {data['num_test']:,} test",
+                "device": f"{device['name']}, {trainer.world_size} process{'es' if trainer.world_size > 1 else ''} "
+                f"of {torch.get_num_threads()} thread{'s' if torch.get_num_threads() > 1 else ''}",
+                "precision": precision.effective + ("" if same else f" (asked for {precision.requested})"),
+                "backend": model["backend"],
+                "run": str(run.path),
+            },
+        )
+    )
+
+
+def fit(config: DictConfig, experiment: Experiment) -> None:
+    """Trains, from `ckpt_path` on if it is given.
+
+    Raises:
+        UserError: if the checkpoint is not one that can be continued here.
+        DivergedError, InterruptedRunError: see the callbacks.
+    """
+    if config.ckpt_path is not None:
+        path = Path(config.ckpt_path).expanduser()
+        require_same_experiment(read_checkpoint(path), experiment.task.identity, path)
+    experiment.fit_times["start"] = seconds_since_process_start()
+    try:
+        experiment.trainer.fit(
+            experiment.task, datamodule=experiment.datamodule, ckpt_path=config.ckpt_path, weights_only=True
+        )
+    except MisconfigurationException as error:
+        raise UserError(f"trainer: {error}") from None
+    experiment.fit_times["end"] = seconds_since_process_start()
+
+
+def test(config: DictConfig, run: RunDirectory, experiment: Experiment) -> None:
+    """Scores the test set on one device, so that no sample is counted twice, and adds to `experiment.metrics`.
+
+    Raises:
+        UserError: if another number of samples was counted than the test set has.
+    """
+    experiment.metrics.update(plain_metrics(experiment.trainer.callback_metrics))
+    best = find_callback(experiment, BestCheckpoint)
+    if best is not None and best.best_model_score is not None:
+        experiment.metrics[f"{best.monitor}_best"] = float(best.best_model_score)
+    if config.test == "none":
+        return
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        # The other ranks have left: metrics must not wait for them.
+        torch.distributed.destroy_process_group()
+    if config.test == "best":
+        weights = run.best_checkpoint if run.best_checkpoint.exists() else run.last_checkpoint
+        if weights.exists():
+            experiment.task.load_state_dict(read_checkpoint(weights)["state_dict"])
+    single = OmegaConf.merge(config, {"trainer": {"devices": 1, "num_nodes": 1, "strategy": "auto"}})
+    assert isinstance(single, DictConfig)
+    predictions: list[Callback] = [c for c in experiment.callbacks if isinstance(c, TestPredictions)]
+    trainer = make_trainer(single, predictions, experiment.loggers, plugins=[LightningEnvironment()])
+    trainer.test(experiment.task, datamodule=experiment.datamodule, verbose=False)
+    experiment.metrics.update(plain_metrics(trainer.callback_metrics))
+    there_are = experiment.datamodule.description["num_test"]
+    is_whole = trainer.num_test_batches == [len(experiment.datamodule.test_dataloader())]
+    if is_whole and experiment.task.num_test_samples != there_are:
+        raise UserError(f"{experiment.task.num_test_samples} test samples were counted, but there are {there_are}")
+
+
+def record(config: DictConfig, run: RunDirectory, experiment: Experiment, precision: Precision) -> None:
+    """Writes result.json, hands its summary to W&B, and shows the final table."""
+    throughput = find_callback(experiment, Throughput)
+    times = experiment.fit_times
+    plain = resolved(config)
+    result = {
+        "name": config.name,
+        "task": HydraConfig.get().runtime.choices.get("task", type(experiment.task).__name__),
+        "data": experiment.datamodule.description,
+        "config_hash": config_hash(plain),
+        "overrides": list(HydraConfig.get().overrides.task),
+        "resumed_from": config.ckpt_path,
+        "seed": config.seed,
+        "tags": list(config.tags),
+        "model": describe_model(experiment),
+        "precision": {
+            **precision._asdict(),
+            "tf32": {
+                "matmul": torch.backends.cuda.matmul.allow_tf32,
+                "cudnn": torch.backends.cudnn.allow_tf32,
+            },
+        },
+        "device": describe_device(experiment),
+        "metrics": experiment.metrics,
+        "num_epochs": experiment.trainer.current_epoch,
+        "num_steps": experiment.trainer.global_step,
+        "num_test_samples": getattr(experiment.task, "num_test_samples", None),
+        "timing": {
+            "setup_seconds": times["start"],
+            "first_step_seconds": throughput and throughput.first_step_seconds,
+            "fit_seconds": times["end"] - times["start"],
+            "total_seconds": seconds_since_process_start(),
+            "samples_per_second": throughput and throughput.samples_per_second,
+        },
+        "peak_memory_bytes": peak_memory_bytes(experiment),
+    }
+    run.write_result(result)
+    for logger in experiment.loggers:
+        if hasattr(logger, "summarise"):
+            logger.summarise({key: result[key] for key in ("model", "precision", "timing", "peak_memory_bytes")})
+    show(result_table(result))
+    log.info("run directory: %s", run.path)
+
+
+def draw(run: RunDirectory, experiment: Experiment) -> None:
+    """The pictures of the run, as files and in the loggers that show pictures."""
+    # matplotlib takes a while to import: nobody waits for it before training.
+    from rnnexp.launch.drawing import draw_figures
+
+    for name, path in draw_figures(run, experiment.datamodule).items():
+        for logger in experiment.loggers:
+            if hasattr(logger, "log_image"):
+                logger.log_image(f"figures/{name}", [str(path)])
+
+
+def plain_metrics(metrics: Any) -> dict[str, float]:  # noqa: ANN401 (Lightning's mapping of names to tensors)
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def find_callback(experiment: Experiment, kind: type[C]) -> C | None:
+    return next((callback for callback in experiment.callbacks if isinstance(callback, kind)), None)
+
+
+def describe_model(experiment: Experiment) -> dict[str, Any]:
+    """What result.json says of the model."""
+    return {
+        **experiment.task.identity,
+        "backend": experiment.task.stack.backend,
+        "num_parameters": sum(parameter.numel() for parameter in experiment.task.parameters()),
+        "state_size": experiment.task.stack.state_size,
+    }
+
+
+def describe_device(experiment: Experiment) -> dict[str, Any]:
+    """The accelerator in use, by its own name, and how many there are."""
+    device = experiment.trainer.strategy.root_device
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    else:
+        from rnnexp.tracking.environment import processor_name
+
+        name = processor_name()
+    return {
+        "type": device.type,
+        "name": name,
+        "num_devices": experiment.trainer.world_size,
+        "num_threads": torch.get_num_threads(),
+    }
+
+
+def peak_memory_bytes(experiment: Experiment) -> int:
+    """On a GPU the most that PyTorch had allocated, on a CPU the most that the process had resident."""
+    device = experiment.trainer.strategy.root_device
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

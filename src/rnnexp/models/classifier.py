@@ -1,0 +1,92 @@
+"""One class per sequence: a recurrent stack, its outputs pooled over time, and a linear head."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from rnnexp.arguments import choose, require_fraction, require_positive
+from rnnexp.recurrent import RecurrentStack, State
+from rnnexp.recurrent.lengths import inside_mask
+
+Pooling = Callable[[RecurrentStack, Tensor, State, Tensor | None], Tensor]
+"""(stack, outputs [batch, time, features], state, lengths) -> [batch, features]"""
+
+
+def last_state(stack: RecurrentStack, outputs: Tensor, state: State, lengths: Tensor | None) -> Tensor:
+    """The top layer's final h of both directions: each has seen the whole sequence.
+
+    Where the stack normalises its outputs or adds to them, the same steps of the outputs: h bypasses both.
+    """
+    if not stack.alters_outputs:
+        return state[0][-1]
+    forwards = last_output(stack, outputs, state, lengths)[:, : stack.hidden_size]
+    backwards = outputs[:, 0, stack.hidden_size :]
+    return torch.cat([forwards, backwards], dim=1)
+
+
+def last_output(_: RecurrentStack, outputs: Tensor, __: State, lengths: Tensor | None) -> Tensor:
+    """The outputs at each sequence's last step, of which a backward scan has seen only that step."""
+    if lengths is None:
+        return outputs[:, -1]
+    rows = torch.arange(len(outputs), device=outputs.device)
+    return outputs[rows, lengths.to(outputs.device) - 1]
+
+
+def mean(_: RecurrentStack, outputs: Tensor, __: State, lengths: Tensor | None) -> Tensor:
+    """The average over each sequence's steps; outputs past its end are zero."""
+    if lengths is None:
+        return outputs.mean(dim=1)
+    return outputs.sum(dim=1) / lengths.to(outputs).unsqueeze(1)
+
+
+def maximum(_: RecurrentStack, outputs: Tensor, __: State, lengths: Tensor | None) -> Tensor:
+    """The largest value over each sequence's steps, feature by feature."""
+    if lengths is not None:
+        outputs = outputs.masked_fill(~inside_mask(lengths, outputs), -torch.inf)
+    return outputs.amax(dim=1)
+
+
+POOLINGS: dict[str, Pooling] = {
+    "last_state": last_state,
+    "last_output": last_output,
+    "mean": mean,
+    "max": maximum,
+}
+
+
+class SequenceClassifier(nn.Module):
+    """A recurrent stack, pooling over time, dropout, and a linear head.
+
+    Args:
+        make_stack: called as `make_stack(input_size=...)`.
+        input_size: features of one step.
+        num_classes: classes to tell apart.
+        pooling: `last_state` (final states of both directions), `last_output`, `mean` or `max` over time.
+        dropout: probability of zeroing a pooled feature before the head.
+
+    Raises:
+        ValueError: for a size below 1, dropout outside [0, 1), an unknown pooling, and whatever the stack refuses.
+    """
+
+    def __init__(
+        self,
+        make_stack: Callable[..., RecurrentStack],
+        input_size: int,
+        num_classes: int,
+        pooling: str = "last_state",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        require_positive(input_size=input_size, num_classes=num_classes)
+        require_fraction(dropout=dropout)
+        self.pool = choose("pooling", pooling, POOLINGS)
+        self.stack = make_stack(input_size=input_size)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(self.stack.output_size, num_classes)
+
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Inputs [batch, time, features], lengths int64 [batch] on the CPU -> logits [batch, num_classes]."""
+        outputs, state = self.stack(inputs, lengths)
+        logits: Tensor = self.head(self.dropout(self.pool(self.stack, outputs, state, lengths)))
+        return logits

@@ -1,0 +1,71 @@
+"""torch's whole-sequence kernels (cuDNN, oneDNN, native loops), called on weights that somebody else owns."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from rnnexp.recurrent.cells import Kernel, State
+
+CUDNN_MODES: dict[Kernel, str] = {
+    torch.rnn_tanh: "RNN_TANH",
+    torch.rnn_relu: "RNN_RELU",
+    torch.lstm: "LSTM",
+    torch.gru: "GRU",
+}
+
+
+def run_kernel(
+    kernel: Kernel,
+    x: Tensor,
+    lengths: Tensor | None,
+    state: State,
+    weights: Sequence[Tensor],
+    num_layers: int,
+    bidirectional: bool,
+    dropout: float,
+) -> tuple[Tensor, State]:
+    """All layers and directions in one call.
+
+    Args:
+        kernel: torch.rnn_tanh, torch.rnn_relu, torch.lstm or torch.gru.
+        x: [batch, time, features].
+        lengths: int64 [batch] on the CPU; None if every sequence fills its row.
+        state: before the first step, [layers * directions, batch, hidden] each.
+        weights: weight_ih, weight_hh, bias_ih, bias_hh of each layer and direction.
+        num_layers: layers among the weights.
+        bidirectional: two directions per layer.
+        dropout: probability between layers; pass 0 outside training.
+
+    Returns:
+        outputs [batch, time, directions * hidden], zero past each sequence's end, and the final state, shaped as
+        the first.
+    """
+    options = (True, num_layers, dropout, dropout > 0, bidirectional)  # True: with biases
+    if lengths is None:
+        outputs, *final = kernel(x, state if len(state) > 1 else state[0], weights, *options, True)
+        return outputs, tuple(final)
+    packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    order, inverse = packed.sorted_indices, packed.unsorted_indices
+    assert order is not None and inverse is not None  # noqa: PT018
+    state = tuple(tensor.index_select(1, order) for tensor in state)
+    data, *final = kernel(packed.data, packed.batch_sizes, state if len(state) > 1 else state[0], weights, *options)
+    outputs, _ = pad_packed_sequence(PackedSequence(data, *packed[1:]), batch_first=True, total_length=x.shape[1])
+    return outputs, tuple(tensor.index_select(1, inverse) for tensor in final)
+
+
+def flatten_weights(kernel: Kernel, weights: Sequence[Tensor], num_layers: int, bidirectional: bool) -> None:
+    """Lay the weights out in memory as the one block that cuDNN reads; otherwise it copies them at every call.
+
+    Changes where the weights are stored, not what they hold. Does nothing away from CUDA.
+    """
+    if kernel not in CUDNN_MODES or not weights[0].is_cuda:
+        return
+    (_, input_size), (_, hidden_size) = weights[0].shape, weights[1].shape
+    module = nn.RNNBase(
+        CUDNN_MODES[kernel], input_size, hidden_size, num_layers, bidirectional=bidirectional, device="meta"
+    )
+    for (name, _), weight in zip(list(module.named_parameters()), weights, strict=True):
+        setattr(module, name, weight)
+    module.flatten_parameters()

@@ -1,0 +1,126 @@
+"""One class per sequence."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from rnnexp.arguments import require_fraction
+from rnnexp.batches import LabelledSequences
+from rnnexp.metrics import ClassificationCounts
+from rnnexp.models.classifier import SequenceClassifier
+from rnnexp.recurrent import RecurrentStack
+from rnnexp.tasks.task import MakeOptimizer, MakeScheduler, Task
+
+Split = Literal["train", "val", "test"]
+
+
+class ClassificationTask(Task):
+    """Cross-entropy and accuracy of a recurrent classifier.
+
+    Args:
+        make_stack: `input_size=` -> RecurrentStack.
+        make_optimizer, make_scheduler: see Task.
+        input_size: features per time step.
+        num_classes: classes of the data.
+        pooling: how outputs over time become one vector, see SequenceClassifier.
+        dropout: share of that vector dropped before the head.
+        label_smoothing: share of the target spread over all classes (Szegedy et al., 2016, section 7). It shapes the
+            training loss only.
+
+    Logs `train/loss` at steps; `train/acc`, `val/loss`, `val/acc` per epoch; `test/loss`, `test/acc` and
+    `test/acc_class/<class>` once.
+    """
+
+    def __init__(
+        self,
+        make_stack: Callable[..., RecurrentStack],
+        make_optimizer: MakeOptimizer,
+        make_scheduler: MakeScheduler,
+        input_size: int,
+        num_classes: int,
+        pooling: str,
+        dropout: float,
+        label_smoothing: float,
+    ) -> None:
+        super().__init__(make_optimizer, make_scheduler)
+        require_fraction(label_smoothing=label_smoothing)
+        self.label_smoothing, self.pooling = label_smoothing, pooling
+        self.model = SequenceClassifier(make_stack, input_size, num_classes, pooling=pooling, dropout=dropout)
+        counts = ClassificationCounts(num_classes)
+        self.counts = torch.nn.ModuleDict({f"{split}_counts": counts.clone() for split in ("train", "val", "test")})
+
+    @property
+    def stack(self) -> RecurrentStack:
+        return self.model.stack
+
+    @property
+    def identity(self) -> dict[str, str | int | bool | None]:
+        """What a checkpoint must agree with to fit: it travels inside."""
+        stack = self.stack
+        return {
+            "cell": stack.cell_name,
+            "num_layers": stack.num_layers,
+            "bidirectional": stack.bidirectional,
+            "hidden_size": stack.hidden_size,
+            "reset": stack.reset,
+            "input_size": stack.input_size,
+            "pooling": self.pooling,
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["rnnexp"] = self.identity
+
+    def counts_of(self, split: Split) -> ClassificationCounts:
+        counts = self.counts[f"{split}_counts"]
+        assert isinstance(counts, ClassificationCounts)
+        return counts
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """inputs [batch, time, features] -> logits [batch, classes]"""
+        logits: Tensor = self.model(inputs)
+        return logits
+
+    def shared_step(self, batch: LabelledSequences, split: Split) -> tuple[Tensor, Tensor]:
+        """Mean loss, scalar, and logits [batch, classes]; the split's counts are updated."""
+        logits = self(batch.inputs)
+        smoothing = self.label_smoothing if split == "train" else 0.0
+        # In float32: the softmax of half-precision logits costs accuracy and saves nothing.
+        loss = cross_entropy(logits.float(), batch.labels, label_smoothing=smoothing)
+        self.counts_of(split).update(logits.detach().argmax(dim=1), batch.labels)
+        return loss, logits
+
+    def training_step(self, batch: LabelledSequences, _: int) -> Tensor:
+        loss, _logits = self.shared_step(batch, "train")
+        self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=len(batch.labels))
+        return loss
+
+    def validation_step(self, batch: LabelledSequences, _: int) -> None:
+        loss, _logits = self.shared_step(batch, "val")
+        self.log("val/loss", loss, on_epoch=True, batch_size=len(batch.labels), sync_dist=True)
+
+    def test_step(self, batch: LabelledSequences, _: int) -> dict[str, Tensor]:
+        """Returns what was predicted: `labels`, `predicted` [batch] and `confidence` [batch], of the predicted class."""
+        loss, logits = self.shared_step(batch, "test")
+        self.log("test/loss", loss, on_epoch=True, batch_size=len(batch.labels), sync_dist=True)
+        confidence, predicted = logits.float().softmax(dim=1).max(dim=1)
+        return {"labels": batch.labels, "predicted": predicted, "confidence": confidence}
+
+    def on_train_epoch_end(self) -> None:
+        self._log_accuracy("train")
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_accuracy("val")
+
+    def on_test_epoch_end(self) -> None:
+        per_class = self.counts_of("test").accuracy_per_class()
+        self.log_dict({f"test/acc_class/{index}": value for index, value in enumerate(per_class)})
+        self.num_test_samples = self.counts_of("test").num_samples()
+        self._log_accuracy("test")
+
+    def _log_accuracy(self, split: Split) -> None:
+        counts = self.counts_of(split)
+        self.log(f"{split}/acc", counts.accuracy(), prog_bar=True)
+        counts.reset()

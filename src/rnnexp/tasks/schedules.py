@@ -1,0 +1,49 @@
+"""Learning rate over the whole of training: factories that are told how many optimiser steps there will be."""
+
+import math
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+
+from rnnexp.arguments import require_fraction
+
+
+def constant(optimizer: Optimizer, total_steps: int) -> LRScheduler:  # noqa: ARG001 (every schedule is told)
+    """The optimiser's own rate throughout."""
+    return LambdaLR(optimizer, lambda _: 1.0)
+
+
+def one_cycle(
+    optimizer: Optimizer, total_steps: int, warmup: float, initial_divisor: float, final_divisor: float
+) -> LRScheduler:
+    """Up to the optimiser's rate and down again, both along a cosine (Smith & Topin, 2017, arXiv:1708.07120).
+
+    Args:
+        warmup: share of the steps spent rising.
+        initial_divisor: the first rate is the optimiser's divided by it.
+        final_divisor: the last rate is the first divided by it.
+    """
+    require_fraction(warmup=warmup)
+    return OneCycleLR(
+        optimizer,
+        max_lr=[group["lr"] for group in optimizer.param_groups],
+        total_steps=max(2, total_steps),
+        pct_start=warmup,
+        div_factor=initial_divisor,
+        final_div_factor=final_divisor,
+        # Cycling the momentum turns Adam's first coefficient, which the optimiser's settings have chosen.
+        cycle_momentum=False,
+    )
+
+
+def cosine(optimizer: Optimizer, total_steps: int, warmup: float) -> LRScheduler:
+    """Linearly up to the optimiser's rate over the first share `warmup` of the steps, then along a cosine to zero."""
+    require_fraction(warmup=warmup)
+    num_warmup = round(warmup * total_steps)
+
+    def factor(step: int) -> float:
+        if step < num_warmup:
+            return (step + 1) / (num_warmup + 1)
+        return 0.5 * (1 + math.cos(math.pi * (step - num_warmup) / max(1, total_steps - num_warmup)))
+
+    return LambdaLR(optimizer, factor)

@@ -1,0 +1,64 @@
+"""What a run ran on: versions, machine, code and command line."""
+
+import importlib.metadata
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("rnnexp", "torch", "lightning", "torchmetrics", "hydra-core", "wandb", "numpy", "torchvision")
+
+
+def git_state(directory: Path) -> dict[str, Any]:
+    """{"commit": 40 hexadecimal digits, "dirty": whether tracked files differ}; both None outside a checkout."""
+
+    def git(*arguments: str) -> str | None:
+        try:
+            answer = subprocess.run(  # noqa: S603
+                ("git", "-C", str(directory), *arguments), capture_output=True, text=True, timeout=10, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return answer.stdout.strip() if answer.returncode == 0 else None
+
+    commit = git("rev-parse", "HEAD")
+    # An installed package may lie inside somebody else's repository: only code that git tracks has a commit.
+    if commit is None or not git("ls-files", "."):
+        return {"commit": None, "dirty": None}
+    return {"commit": commit, "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+
+
+def package_version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def processor_name() -> str:
+    """The processor's own name where the system tells it, else its architecture."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def describe_environment(device: dict[str, Any]) -> dict[str, Any]:
+    """The content of environment.json. `device` is what the program knows of the accelerator in use."""
+    return {
+        "command": shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]]),
+        "working_directory": str(Path.cwd()),
+        "python": platform.python_version(),
+        "packages": {name: package_version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "host": platform.node(),
+        "processor": processor_name(),
+        "num_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "device": device,
+        "git": git_state(Path(__file__).parent),
+    }

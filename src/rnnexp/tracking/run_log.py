@@ -1,0 +1,51 @@
+"""What a run says: briefly to the person who watches, all of it to the run's own log."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console, RenderableType
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def logged_to(path: Path) -> Iterator[None]:
+    """Within the block, messages go to standard output as they are and, with instants, warnings and Lightning's own, to a file."""
+    file = logging.FileHandler(path, encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    screen = logging.StreamHandler(Console().file)
+    screen.setLevel(logging.INFO)
+    screen.setFormatter(logging.Formatter("%(message)s"))
+    ours, lightning, caught = (logging.getLogger(name) for name in ("rnnexp", "lightning", "py.warnings"))
+    children = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    handlers = {ours: [file, screen], lightning: [file], caught: [file, screen], **{child: [] for child in children}}
+    before = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in handlers]
+    for logger, added in handlers.items():
+        logger.handlers[:] = added
+        logger.propagate = logger in children
+    ours.setLevel(logging.DEBUG)
+    logging.captureWarnings(True)
+    try:
+        with warnings.catch_warnings():
+            # What Lightning calls of torch is theirs to mend; nobody who runs an experiment can.
+            warnings.filterwarnings("ignore", category=FutureWarning, module=r"lightning\.")
+            yield
+    finally:
+        logging.captureWarnings(False)
+        for logger, previous, level, propagate in before:
+            logger.handlers[:] = previous
+            logger.setLevel(level)
+            logger.propagate = propagate
+        file.close()
+
+
+def show(renderable: RenderableType) -> None:
+    """Prints a panel or table, and puts it into the log as plain text."""
+    Console().print(renderable)
+    plain = Console(width=100, no_color=True, force_terminal=False)
+    with plain.capture() as captured:
+        plain.print(renderable)
+    log.debug("\n%s", captured.get().rstrip())

@@ -1,0 +1,22 @@
+"""How long a person has been waiting."""
+
+import os
+import time
+from pathlib import Path
+
+
+def _seconds_before_import() -> float:
+    stat = Path("/proc/self/stat")
+    if not stat.exists():
+        return time.process_time()
+    start_ticks = int(stat.read_text().rpartition(")")[2].split()[19])
+    uptime_seconds = float(Path("/proc/uptime").read_text().split()[0])
+    return max(0.0, uptime_seconds - start_ticks / os.sysconf("SC_CLK_TCK"))
+
+
+_START = time.perf_counter() - _seconds_before_import()
+
+
+def seconds_since_process_start() -> float:
+    """Wall time since the process began, its imports included."""
+    return time.perf_counter() - _START

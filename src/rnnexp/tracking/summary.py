@@ -1,0 +1,44 @@
+"""What a person reads at the start and at the end of a run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.panel import Panel
+from rich.table import Table
+
+
+def start_panel(title: str, facts: Mapping[str, str]) -> Panel:
+    """One compact panel: what runs, on what."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold")
+    grid.add_column()
+    for name, fact in facts.items():
+        grid.add_row(name, fact)
+    return Panel(grid, title=title, title_align="left", expand=False)
+
+
+def result_table(result: Mapping[str, Any]) -> Table:
+    """The metrics of a result and its times."""
+    table = _metric_table(f"{result['name']}, seed {result['seed']}", result["metrics"])
+    for name, seconds in result["timing"].items():
+        if name.endswith("_seconds") and seconds is not None:
+            table.add_row(name, f"{seconds:.1f}")
+    return table
+
+
+def evaluation_table(evaluation: Mapping[str, Any]) -> Table:
+    """The metrics of a finished run, scored anew."""
+    data = evaluation["data"]
+    title = f"{evaluation['name']}, {evaluation['weights']}, on {evaluation['num_test_samples']:,} of {data['name']}"
+    return _metric_table(title, evaluation["metrics"])
+
+
+def _metric_table(title: str, metrics: Mapping[str, float]) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    for name, value in sorted(metrics.items()):
+        # Ten classes would hide what matters; result.json has them.
+        if "/acc_class/" not in name and not name.startswith("lr-"):
+            table.add_row(name, f"{value:,.0f}" if name.endswith("samples_per_second") else f"{value:.4f}")
+    return table

@@ -1,0 +1,40 @@
+"""One experiment from the command line: python -m rnnexp.train model=gru"""
+
+from omegaconf import DictConfig
+
+from rnnexp.launch.command_line import run_program
+
+
+def train(config: DictConfig) -> int:
+    """Runs one experiment in a run directory of its own. Returns the exit code."""
+    # Imported here, so that --help and --cfg job, which never come this far, do not wait for torch.
+    from rnnexp.launch.ranks import is_rank, num_ranks, supervise_ranks
+    from rnnexp.launch.run_setup import open_run
+
+    run = open_run(config)
+    if num_ranks(config.trainer) > 1 and not is_rank():
+        return supervise_ranks(run, num_ranks(config.trainer))
+
+    from rnnexp.launch.assembly import assemble, finished_loggers
+    from rnnexp.launch.ranks import recorded_by_first_rank
+    from rnnexp.launch.training import announce, draw, fit, probe, record, test
+
+    with recorded_by_first_rank(run):
+        experiment = assemble(config)
+        with finished_loggers(experiment.loggers):
+            precision = probe(config, experiment)
+            announce(config, run, experiment, precision)
+            fit(config, experiment)
+            if experiment.trainer.is_global_zero:
+                test(config, run, experiment)
+                record(config, run, experiment, precision)
+                draw(run, experiment)
+    return 0
+
+
+def main() -> None:
+    run_program("train", train)
+
+
+if __name__ == "__main__":
+    main()

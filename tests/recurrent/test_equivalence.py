@@ -1,0 +1,111 @@
+"""The fused kernels compute the equations: outputs, states and every gradient, in double precision."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from rnnexp.recurrent import CELLS, RecurrentStack
+
+BATCH, TIME, FEATURES, HIDDEN = 5, 7, 3, 4
+LENGTHS = torch.tensor([7, 1, 4, 6, 2])
+
+
+def cells_with_kernels() -> Iterator[dict[str, Any]]:
+    for name, cell in CELLS.items():
+        if cell.fused is not None:
+            yield {"cell": name}
+        for option, values in cell.variants.items():
+            for value, variant in values.items():
+                if variant.fused is not None:
+                    yield {"cell": name, option: value}
+
+
+FUSED = list(cells_with_kernels())
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"layer_norm": True},
+    {"residual": True},
+    {"learned_initial_state": True},
+    {"dropout": 0.5, "reproducible": True},
+    {"dropout": 0.5, "time_tied_dropout": True},
+    {"layer_norm": True, "residual": True, "learned_initial_state": True, "dropout": 0.3, "initialization": "pytorch"},
+]
+
+
+def test_the_kernels_were_found() -> None:
+    assert {case["cell"] for case in FUSED} == {"srn", "lstm", "gru"}
+    assert {"cell": "srn", "nonlinearity": "relu"} in FUSED
+
+
+def name(value: Any) -> str:
+    return ",".join(f"{k}={v}" for k, v in value.items()) or "plain" if isinstance(value, dict) else str(value)
+
+
+@pytest.mark.parametrize("given_state", [False, True], ids=["zeros", "state"])
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "padded"])
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["forwards", "both"])
+@pytest.mark.parametrize("num_layers", [1, 2, 3])
+@pytest.mark.parametrize("options", OPTIONS, ids=name)
+@pytest.mark.parametrize("cell", FUSED, ids=name)
+def test_fused_equals_reference(
+    cell: dict[str, Any],
+    options: dict[str, Any],
+    num_layers: int,
+    bidirectional: bool,
+    lengths: Tensor | None,
+    given_state: bool,
+) -> None:
+    settings = cell | options | {"num_layers": num_layers, "bidirectional": bidirectional}
+    runs = []
+    torch.manual_seed(0)
+    fused = RecurrentStack(input_size=FEATURES, hidden_size=HIDDEN, **settings).double()
+    for parameter in fused.parameters():  # no value that an initialisation leaves at zero or one
+        torch.nn.init.normal_(parameter, std=0.5)
+    reference = RecurrentStack(input_size=FEATURES, hidden_size=HIDDEN, backend="reference", **settings).double()
+    reference.load_state_dict(fused.state_dict())
+    shape = (num_layers, BATCH, fused.output_size)
+    x = torch.randn(BATCH, TIME, FEATURES, dtype=torch.double)
+    starts = [torch.randn(shape, dtype=torch.double) for _ in range(fused.num_states)]
+    into_outputs = torch.randn(BATCH, TIME, fused.output_size, dtype=torch.double)
+    into_state = torch.randn(shape, dtype=torch.double)
+
+    for stack in (fused, reference):
+        torch.manual_seed(1)  # the dropout masks
+        leaf = x.clone().requires_grad_()
+        state = tuple(start.clone().requires_grad_() for start in starts)
+        outputs, final = stack(leaf, lengths, state if given_state else None)
+        assert [tensor.shape for tensor in final] == [shape] * stack.num_states
+        ((outputs * into_outputs).sum() + sum((tensor * into_state).sum() for tensor in final)).backward()
+        gradients = {key: parameter.grad for key, parameter in stack.named_parameters()}
+        runs.append((outputs, final, leaf.grad, [start.grad for start in state], gradients))
+
+    (outputs, final, x_grad, state_grads, gradients), (*expected, expected_gradients) = runs
+    torch.testing.assert_close([outputs, *final, x_grad], [expected[0], *expected[1], expected[2]])
+    assert list(gradients) == list(expected_gradients)
+    if given_state:
+        torch.testing.assert_close(state_grads, expected[3])
+    for key, gradient in gradients.items():
+        if given_state and key == "initial_state":
+            assert gradient is None
+            assert expected_gradients[key] is None
+        else:
+            assert gradient is not None
+            torch.testing.assert_close(gradient, expected_gradients[key], msg=lambda m, key=key: f"{key}: {m}")
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "padded"])
+@pytest.mark.parametrize(("cell", "bidirectional"), list(itertools.product(CELLS, (False, True))))
+def test_one_kernel_for_all_layers_equals_one_per_layer(cell: str, bidirectional: bool, lengths: Tensor | None) -> None:
+    torch.manual_seed(0)
+    settings: dict[str, Any] = {"cell": cell, "input_size": FEATURES, "hidden_size": HIDDEN, "num_layers": 3}
+    settings |= {"bidirectional": bidirectional, "dropout": 0.5}
+    whole = RecurrentStack(**settings).double().eval()
+    layered = RecurrentStack(**settings, reproducible=True).double().eval()
+    assert (whole.layers_per_run, layered.layers_per_run) == (3, 1)
+    layered.load_state_dict(whole.state_dict())
+    x = torch.randn(BATCH, TIME, FEATURES, dtype=torch.double)
+    torch.testing.assert_close(layered(x, lengths), whole(x, lengths))

@@ -1,0 +1,23 @@
+"""The networks can be lifted out: importing them loads neither Lightning nor Hydra."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize("package", ["rnnexp.recurrent", "rnnexp.models"])
+def test_imports(package: str) -> None:
+    code = f"import sys, {package}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert {"rnnexp", "torch"} <= loaded
+    assert not loaded & {
+        "lightning",
+        "lightning_utilities",
+        "pytorch_lightning",
+        "torchmetrics",
+        "hydra",
+        "omegaconf",
+        "wandb",
+    }
