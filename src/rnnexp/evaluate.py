@@ -1,5 +1,7 @@
 """Score a finished run from its directory alone: python -m rnnexp.evaluate run=outputs/train/..."""
 
+from pathlib import Path
+
 from omegaconf import DictConfig
 
 from rnnexp.launch.command_line import run_program
@@ -8,12 +10,14 @@ from rnnexp.launch.command_line import run_program
 def evaluate(config: DictConfig) -> int:
     """Tests the run's weights, shows a table, and writes `evaluations/<timestamp>.json` into its directory."""
     from rnnexp.launch.evaluation import load_finished, score
-    from rnnexp.tracking.run_log import show
+    from rnnexp.tracking.run_directory import RunDirectory
+    from rnnexp.tracking.run_log import logged_to, show
     from rnnexp.tracking.summary import evaluation_table
 
-    run, experiment, weights = load_finished(config)
-    evaluation = score(run, experiment, weights)
-    show(evaluation_table(evaluation))
+    run = RunDirectory.of_finished_run(Path(config.run).expanduser())
+    with logged_to(run.path / "evaluate.log"):
+        experiment, weights = load_finished(run, config)
+        show(evaluation_table(score(run, experiment, weights)))
     return 0
 
 

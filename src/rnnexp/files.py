@@ -13,7 +13,7 @@ from rnnexp.errors import UserError
 
 @contextmanager
 def written_atomically(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that takes its name only when the block ends well; until then, and if it fails, `path` is untouched."""
+    """A binary file that takes its name only when the block ends well; until then `path` is untouched."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:

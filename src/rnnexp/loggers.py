@@ -34,7 +34,8 @@ class CSVLogger(lightning_loggers.CSVLogger):
         # Lightning warns of every directory that holds files; this one holds the run's own.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return super().experiment
+            writer: _ExperimentWriter = super().experiment
+            return writer
 
 
 class WandbLogger(lightning_loggers.WandbLogger):

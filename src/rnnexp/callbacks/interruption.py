@@ -59,7 +59,7 @@ class SaveOnSignal(Callback):
         num_batches = batch_idx + 1
         # Lightning restores neither a validation that was due after the batch nor gradients that were being gathered.
         ends_epoch = num_batches >= trainer.num_training_batches
-        validates = num_batches % trainer.val_check_batch == 0
+        validates = trainer.val_check_batch is not None and num_batches % trainer.val_check_batch == 0
         accumulates = num_batches % trainer.accumulate_grad_batches != 0
         if not (ends_epoch or validates or accumulates):
             self._stop_if_asked(trainer)

@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins.environments import ClusterEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
@@ -136,7 +137,12 @@ def make_task(config: DictConfig, datamodule: MNISTDataModule) -> Classification
     return task
 
 
-def make_trainer(config: DictConfig, callbacks: list[Callback], loggers: list[Logger], **arguments: Any) -> Trainer:
+def make_trainer(
+    config: DictConfig,
+    callbacks: list[Callback],
+    loggers: list[Logger],
+    plugins: list[ClusterEnvironment] | None = None,
+) -> Trainer:
     with blamed_on("trainer"):
         choose("precision", str(config.trainer.precision), PRECISIONS)
         _require_devices(config.trainer)
@@ -147,7 +153,7 @@ def make_trainer(config: DictConfig, callbacks: list[Callback], loggers: list[Lo
             enable_progress_bar=_has_bar(callbacks),
             # Checkpoints are callbacks of ours; Lightning adds one of its own unless told not to.
             enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
-            **arguments,
+            plugins=plugins,
         )
     return trainer
 
@@ -168,7 +174,7 @@ def _has_bar(callbacks: list[Callback]) -> bool:
 
 
 def _require_devices(trainer: DictConfig) -> None:
-    """Raises ValueError where more devices are asked for than there are; processes on a CPU must be asked for by name."""
+    """Raises ValueError where more devices are asked for than there are; CPU processes must be asked for by name."""
     there_are = torch.cuda.device_count()
     if trainer.accelerator in ("gpu", "cuda") and there_are == 0 and not torch.backends.mps.is_available():
         raise ValueError("accelerator=gpu, but PyTorch sees no GPU here: use trainer=cpu or trainer.accelerator=auto")

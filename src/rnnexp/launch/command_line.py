@@ -25,8 +25,8 @@ BUG, INTERRUPTED = 1, 130
 def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -> NoReturn:
     """Composes the config that the command line asks for, runs the program with it and ends the process.
 
-    With `-m` every job runs, also after one that failed; each failure is told when it happens, with the overrides of
-    its job, and the highest exit code of all jobs is the process's. Only a signal stops the jobs that are still to come.
+    With `-m` every job runs, also after one that failed: each failure is told when it happens, with the overrides of
+    its job, and the highest exit code of all jobs is the process's. Only a signal stops the jobs still to come.
 
     Args:
         config_name: the primary config in `config_root()`, without .yaml.
@@ -85,7 +85,7 @@ def _report(error: Exception, explanation: Explanation | None, job_name: str = "
     if explanation is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
         traceback.print_exception(error)
     if explanation is None:
-        return BUG
+        explanation = Explanation(f"a bug, {type(error).__name__}: {error}", BUG)
     print(f"rnnexp: {job_name}{explanation.line}", file=sys.stderr)
     return explanation.exit_code
 
@@ -98,6 +98,6 @@ def _job_name() -> str:
 
 def _outputs(config: DictConfig) -> str:
     for key in ("paths.output_dir", "paths.outputs_dir"):
-        if place := OmegaConf.select(config, key):
+        if place := OmegaConf.select(config, key, throw_on_resolution_failure=False):
             return str(place)
     return "output directory"

@@ -22,21 +22,28 @@ from rnnexp.launch.training import plain_metrics
 from rnnexp.tracking.run_directory import RunDirectory
 
 
-def load_finished(config: DictConfig) -> tuple[RunDirectory, Experiment, Path]:
-    """The run, its experiment with the weights loaded, on one device of this machine, and where the weights are from.
+def load_finished(run: RunDirectory, config: DictConfig) -> tuple[Experiment, Path]:
+    """The run's experiment with the weights loaded, on one device of this machine, and where the weights are from.
 
     Args:
-        config: `run`, `weights` (best or last) and the keys of `data` that are to differ from the run's.
+        config: `weights` (best or last) and the keys of `data` that are to differ from the run's.
 
     Raises:
-        UserError: for a directory that is not a run, weights that are missing or damaged, data of another shape.
+        UserError: for weights that are missing or damaged, data of another shape.
     """
-    run = RunDirectory.of_finished_run(Path(config.run).expanduser())
     with blamed_on("weights"):
         weights = choose("weights", config.weights, {"best": run.best_checkpoint, "last": run.last_checkpoint})
     checkpoint = read_checkpoint(weights)
     changes = {key: value for key, value in config.data.items() if value is not None}
-    here = {"accelerator": "auto", "devices": 1, "num_nodes": 1, "strategy": "auto", "profiler": None}
+    here = {
+        "accelerator": "auto",
+        "devices": 1,
+        "num_nodes": 1,
+        "strategy": "auto",
+        "profiler": None,
+        "limit_test_batches": 1.0,
+        "overfit_batches": 0.0,
+    }
     finished = OmegaConf.create(run.read_config())
     assert isinstance(finished, DictConfig)
     finished.data.update(changes)
@@ -51,7 +58,7 @@ def load_finished(config: DictConfig) -> tuple[RunDirectory, Experiment, Path]:
             f"{weights} does not fit these data, whose steps have {datamodule.input_size} features and which have "
             f"{datamodule.num_classes} classes: {str(error).splitlines()[-1].strip()}"
         ) from None
-    return run, Experiment(datamodule, task, make_trainer(finished, [], [])), weights
+    return Experiment(datamodule, task, make_trainer(finished, [], [])), weights
 
 
 def score(run: RunDirectory, experiment: Experiment, weights: Path) -> dict[str, Any]:

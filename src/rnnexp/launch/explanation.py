@@ -3,7 +3,8 @@
 import errno
 import re
 import sys
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, cast
 
 from hydra.errors import (
     ConfigCompositionException,
@@ -12,7 +13,7 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
@@ -127,7 +128,7 @@ def _explain_missing_file(error: MissingConfigException) -> str:
 
 def _explain_group_value(message: str) -> str:
     """Hydra does not say which override gave a group a number or null, so it is looked for."""
-    groups = {directory.name: directory for directory in config_root().iterdir() if directory.is_dir()}
+    groups = _groups()
     for argument in sys.argv[1:]:
         group, _, value = argument.partition("=")
         options = [file.stem for file in groups[group].glob("*.yaml")] if group in groups else []
@@ -145,34 +146,34 @@ def _explain_key(error: ConfigAttributeError | ConfigKeyError) -> str:
     key, parent = str(error.key), error.parent_node
     if not isinstance(parent, DictConfig):
         return f"unknown key {error.full_key!r}"
-    root = parent._get_root()
-    siblings = [str(sibling) for sibling in parent]
-    if parent is root:
+    root = OmegaConf.to_container(cast("DictConfig", parent._get_root()), resolve=False)
+    assert isinstance(root, dict)
+    siblings = [str(sibling) for sibling in parent if sibling not in ("hydra", "_target_", "_partial_")]
+    where, _, _ = str(error.full_key).rpartition(".")
+    if not where:
         # A group whose choice is null has no key in the config, yet its name may be what was meant.
-        siblings += [entry.name for entry in config_root().iterdir() if entry.is_dir() and entry.name not in siblings]
-        where = ""
-    else:
-        where = f" in {parent._get_full_key(None)}"
+        siblings += [group for group in _groups() if group not in siblings]
     elsewhere = [path for path in _paths(root) if path.rpartition(".")[2] == key]
     hint = near_miss(key, siblings)
     if not hint and elsewhere:
         hint = f"; did you mean {' or '.join(map(repr, elsewhere))}?"
     if not hint:
-        hint = f": choose one of {', '.join(sibling for sibling in siblings if sibling[0] != '_')}"
-    return f"unknown key {key!r}{where}{hint}"
+        hint = f": choose one of {', '.join(siblings)}" if siblings else ", which has no keys"
+    return f"unknown key {key!r}{f' in {where}' if where else ''}{hint}"
 
 
-def _paths(node: DictConfig, prefix: str = "") -> list[str]:
+def _paths(node: dict[Any, Any], prefix: str = "") -> list[str]:
     """Every key of a config but Hydra's own, with dots."""
     paths = []
-    for key in node:
-        if f"{prefix}{key}" == "hydra":
-            continue
-        paths.append(f"{prefix}{key}")
-        child = node._get_node(key)
-        if isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():
-            paths += _paths(child, f"{prefix}{key}.")
+    for key, child in node.items():
+        if key != "hydra":
+            paths.append(f"{prefix}{key}")
+            paths += _paths(child, f"{prefix}{key}.") if isinstance(child, dict) else []
     return paths
+
+
+def _groups() -> dict[str, Path]:
+    return {directory.name: directory for directory in config_root().iterdir() if directory.is_dir()}
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,23 +1,36 @@
-"""A job that was composed once, started again from its run directory."""
+"""A job that was composed once, frozen into its run directory and started again from there."""
 
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def frozen_command(run_dir: Path, module: str = "rnnexp.train") -> list[str]:
-    """The command that runs a program with the config.yaml of a run directory and nothing else.
+    """The command that runs a program with the config.yaml of a run directory as it stands.
 
-    The config is taken as it stands: no defaults, no overrides, not even this project's. Hydra adds no directory, no
-    file and no logging; `HYDRA_FULL_ERROR` and the like come from the environment, as ever.
+    No defaults and no overrides join it, and Hydra adds no directory, no file and no logging of its own.
 
     Args:
-        run_dir: holds config.yaml, resolved. A string in it that has `${` must have it escaped, as `\\${`.
+        run_dir: holds config.yaml: every value resolved, and `literal`.
         module: the program, as after `python -m`.
     """
     return [
         *(sys.executable, "-m", module),
-        # Hydra reads a relative path as one beside the program's source.
+        # Hydra would look for a relative path beside the source of the program.
         *("--config-path", str(run_dir.absolute()), "--config-name", "config"),
         *("hydra/job_logging=none", "hydra/hydra_logging=none"),
         *("hydra.run.dir=.", "hydra.output_subdir=null", "hydra.job.chdir=false"),
     ]
+
+
+def literal(value: Any) -> Any:  # noqa: ANN401
+    r"""Resolved values as a config file must hold them to be read back unchanged: `${` becomes `\${`, at any depth."""
+    if isinstance(value, dict):
+        return {key: literal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [literal(item) for item in value]
+    if isinstance(value, str):
+        # Only before an interpolation is a backslash special, and there it is doubled.
+        return re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + r"\${", value)
+    return value

@@ -6,6 +6,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from rnnexp.launch.job import literal
 from rnnexp.launch.ranks import is_rank
 from rnnexp.tracking.run_directory import RunDirectory
 
@@ -26,7 +27,7 @@ def open_run(config: DictConfig) -> RunDirectory:
         run = RunDirectory.create_at(Path(config.paths.output_dir).expanduser().absolute())
     config.paths.output_dir = str(run.path)
     overrides = [str(override) for override in HydraConfig.get().overrides.task]
-    run.freeze(resolved(config), overrides)
+    run.freeze(literal(resolved(config)), overrides)
     return run
 
 

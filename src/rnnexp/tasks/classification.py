@@ -92,17 +92,17 @@ class ClassificationTask(Task):
         self.counts_of(split).update(logits.detach().argmax(dim=1), batch.labels)
         return loss, logits
 
-    def training_step(self, batch: LabelledSequences, _: int) -> Tensor:
+    def training_step(self, batch: LabelledSequences, batch_idx: int) -> Tensor:  # noqa: ARG002
         loss, _logits = self.shared_step(batch, "train")
         self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=len(batch.labels))
         return loss
 
-    def validation_step(self, batch: LabelledSequences, _: int) -> None:
+    def validation_step(self, batch: LabelledSequences, batch_idx: int) -> None:  # noqa: ARG002
         loss, _logits = self.shared_step(batch, "val")
         self.log("val/loss", loss, on_epoch=True, batch_size=len(batch.labels), sync_dist=True)
 
-    def test_step(self, batch: LabelledSequences, _: int) -> dict[str, Tensor]:
-        """Returns what was predicted: `labels`, `predicted` [batch] and `confidence` [batch], of the predicted class."""
+    def test_step(self, batch: LabelledSequences, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
+        """Returns `labels`, `predicted` and the `confidence` in what was predicted [batch]."""
         loss, logits = self.shared_step(batch, "test")
         self.log("test/loss", loss, on_epoch=True, batch_size=len(batch.labels), sync_dist=True)
         confidence, predicted = logits.float().softmax(dim=1).max(dim=1)

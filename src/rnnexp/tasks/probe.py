@@ -9,6 +9,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from rnnexp.errors import UnsupportedError
+from rnnexp.models.classifier import SequenceClassifier
 from rnnexp.tasks.classification import ClassificationTask
 
 
@@ -37,6 +38,7 @@ def probe_precision(trainer: Trainer, task: ClassificationTask, inputs: Tensor, 
     if plugin.precision != requested:
         raise UnsupportedError(f"{what} is unsupported: Lightning would run {plugin.precision} in its place")
     model = plugin.convert_module(copy.deepcopy(task.model)).to(device).train()
+    assert isinstance(model, SequenceClassifier)
     observed: list[torch.dtype] = []
     model.stack.register_forward_hook(lambda _module, _inputs, result: observed.append(result[0].dtype))
     tiny = plugin.convert_input(inputs[:2, :2].to(device))

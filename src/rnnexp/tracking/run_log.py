@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def logged_to(path: Path) -> Iterator[None]:
-    """Within the block, messages go to standard output as they are and, with instants, warnings and Lightning's own, to a file."""
+    """Within the block, messages go to standard output, and with instants and Lightning's own to a file."""
     file = logging.FileHandler(path, encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     screen = logging.StreamHandler(Console().file)
@@ -21,7 +21,12 @@ def logged_to(path: Path) -> Iterator[None]:
     screen.setFormatter(logging.Formatter("%(message)s"))
     ours, lightning, caught = (logging.getLogger(name) for name in ("rnnexp", "lightning", "py.warnings"))
     children = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    handlers = {ours: [file, screen], lightning: [file], caught: [file, screen], **{child: [] for child in children}}
+    handlers: dict[logging.Logger, list[logging.Handler]] = {
+        ours: [file, screen],
+        lightning: [file],
+        caught: [file, screen],
+        **{child: [] for child in children},
+    }
     before = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in handlers]
     for logger, added in handlers.items():
         logger.handlers[:] = added

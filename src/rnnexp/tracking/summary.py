@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rich.console import Group
 from rich.panel import Panel
 from rich.table import Table
 
@@ -17,24 +18,25 @@ def start_panel(title: str, facts: Mapping[str, str]) -> Panel:
     return Panel(grid, title=title, title_align="left", expand=False)
 
 
-def result_table(result: Mapping[str, Any]) -> Table:
+def result_table(result: Mapping[str, Any]) -> Group:
     """The metrics of a result and its times."""
-    table = _metric_table(f"{result['name']}, seed {result['seed']}", result["metrics"])
+    table = _metric_table(result["metrics"])
     for name, seconds in result["timing"].items():
         if name.endswith("_seconds") and seconds is not None:
             table.add_row(name, f"{seconds:.1f}")
-    return table
+    return Group(f"{result['name']}, seed {result['seed']}", table)
 
 
-def evaluation_table(evaluation: Mapping[str, Any]) -> Table:
+def evaluation_table(evaluation: Mapping[str, Any]) -> Group:
     """The metrics of a finished run, scored anew."""
     data = evaluation["data"]
     title = f"{evaluation['name']}, {evaluation['weights']}, on {evaluation['num_test_samples']:,} of {data['name']}"
-    return _metric_table(title, evaluation["metrics"])
+    # Above the table, not as its title: that would be folded to the table's width.
+    return Group(title, _metric_table(evaluation["metrics"]))
 
 
-def _metric_table(title: str, metrics: Mapping[str, float]) -> Table:
-    table = Table(title=title, title_justify="left")
+def _metric_table(metrics: Mapping[str, float]) -> Table:
+    table = Table()
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name, value in sorted(metrics.items()):
