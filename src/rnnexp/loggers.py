@@ -79,6 +79,8 @@ class WandbLogger(lightning_loggers.WandbLogger):
             resume=None,
             settings=wandb.Settings(console="off", silent=True, init_timeout=max(1.0, timeout_seconds)),
         )
+        # Lightning always passes it on, and W&B warns of it.
+        self._wandb_init.pop("anonymous", None)
 
     @property
     @rank_zero_experiment

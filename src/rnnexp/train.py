@@ -8,9 +8,10 @@ from rnnexp.launch.command_line import run_program
 def train(config: DictConfig) -> int:
     """Runs one experiment in a run directory of its own. Returns the exit code."""
     # Imported here, so that --help and --cfg job, which never come this far, do not wait for torch.
-    from rnnexp.launch.ranks import is_rank, num_ranks, supervise_ranks
+    from rnnexp.launch.ranks import is_rank, num_ranks, require_devices, supervise_ranks
     from rnnexp.launch.run_setup import open_run
 
+    require_devices(config.trainer)
     run = open_run(config)
     if num_ranks(config.trainer) > 1 and not is_rank():
         return supervise_ranks(run, num_ranks(config.trainer))

@@ -1,5 +1,6 @@
 """From a config to the three objects of an experiment: its data, its task and its trainer."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -115,14 +116,16 @@ def make_datamodule(config: DictConfig) -> MNISTDataModule:
 
 def make_task(config: DictConfig, datamodule: MNISTDataModule) -> ClassificationTask:
     """The model in its task. Weights are drawn from the seed alone, whatever was drawn before."""
-    torch.manual_seed(config.seed)
     with blamed_on("optimizer"):
         make_optimizer = instantiate(config.optimizer)
     with blamed_on("scheduler"):
         make_scheduler = instantiate(config.scheduler)
     with blamed_on("model"):
         make_stack = instantiate(config.model)
-    with blamed_on("model"):
+        # The task will make its own; this one only tells whose fault it is if none can be made.
+        make_stack(input_size=datamodule.input_size)
+    torch.manual_seed(config.seed)
+    with blamed_on("task"):
         task: ClassificationTask = instantiate(
             config.task,
             make_stack=make_stack,
@@ -131,9 +134,11 @@ def make_task(config: DictConfig, datamodule: MNISTDataModule) -> Classification
             input_size=datamodule.input_size,
             num_classes=datamodule.num_classes,
         )
-    # An optimiser whose settings are wrong says so only when it is made.
+    # An optimiser and a schedule whose settings are wrong say so only when they are made.
     with blamed_on("optimizer"):
-        make_optimizer(task.parameters())
+        optimizer = make_optimizer(task.parameters())
+    with blamed_on("scheduler"):
+        make_scheduler(optimizer, total_steps=1000)
     return task
 
 
@@ -145,16 +150,18 @@ def make_trainer(
 ) -> Trainer:
     with blamed_on("trainer"):
         choose("precision", str(config.trainer.precision), PRECISIONS)
-        _require_devices(config.trainer)
-        trainer: Trainer = instantiate(
-            config.trainer,
-            callbacks=callbacks,
-            logger=loggers or False,
-            enable_progress_bar=_has_bar(callbacks),
-            # Checkpoints are callbacks of ours; Lightning adds one of its own unless told not to.
-            enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
-            plugins=plugins,
-        )
+        with warnings.catch_warnings():
+            # On a CPU Lightning replaces fp16 and only warns; the probe will refuse to go on.
+            warnings.filterwarnings("ignore", message=".*AMP with fp16 is not supported on CPU")
+            trainer: Trainer = instantiate(
+                config.trainer,
+                callbacks=callbacks,
+                logger=loggers or False,
+                enable_progress_bar=_has_bar(callbacks),
+                # Checkpoints are callbacks of ours; Lightning adds one of its own unless told not to.
+                enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
+                plugins=plugins,
+            )
     return trainer
 
 
@@ -171,17 +178,3 @@ def make_loggers(config: Mapping[str, Any]) -> list[Logger]:
 def _has_bar(callbacks: list[Callback]) -> bool:
     # Lightning adds a bar of its own unless told not to, and refuses a bar that was given if told so.
     return any(isinstance(callback, ProgressBar) for callback in callbacks)
-
-
-def _require_devices(trainer: DictConfig) -> None:
-    """Raises ValueError where more devices are asked for than there are; CPU processes must be asked for by name."""
-    there_are = torch.cuda.device_count()
-    if trainer.accelerator in ("gpu", "cuda") and there_are == 0 and not torch.backends.mps.is_available():
-        raise ValueError("accelerator=gpu, but PyTorch sees no GPU here: use trainer=cpu or trainer.accelerator=auto")
-    wanted = trainer.devices if isinstance(trainer.devices, int) else 1
-    if trainer.accelerator != "cpu" and wanted > max(1, there_are):
-        raise ValueError(
-            f"devices={wanted}, but there is {max(1, there_are)} {'GPU' if there_are else 'CPU'} here: use "
-            f"trainer.devices={max(1, there_are)}"
-            + ("" if there_are else ", or trainer.accelerator=cpu for that many processes on the CPU")
-        )

@@ -9,7 +9,7 @@ from types import FrameType
 
 from omegaconf import DictConfig, ListConfig
 
-from rnnexp.errors import DivergedError, InterruptedRunError, UnsupportedError
+from rnnexp.errors import DivergedError, InterruptedRunError, UnsupportedError, UserError
 from rnnexp.launch.job import frozen_command
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.run_log import logged_to
@@ -34,6 +34,22 @@ def num_ranks(trainer: DictConfig) -> int:
 
         return torch.cuda.device_count()
     return 1
+
+
+def require_devices(trainer: DictConfig) -> None:
+    """Raises UserError where more devices are asked for than there are; CPU processes must be asked for by name."""
+    import torch
+
+    there_are = torch.cuda.device_count()
+    if trainer.accelerator in ("gpu", "cuda") and there_are == 0 and not torch.backends.mps.is_available():
+        raise UserError("trainer.accelerator=gpu, but PyTorch sees no GPU here: use trainer=cpu or trainer=default")
+    wanted = trainer.devices if isinstance(trainer.devices, int) else 1
+    if trainer.accelerator != "cpu" and wanted > max(1, there_are):
+        raise UserError(
+            f"trainer.devices={wanted}, but there is {max(1, there_are)} {'GPU' if there_are else 'CPU'} here: use "
+            f"trainer.devices={max(1, there_are)}"
+            + ("" if there_are else ", or trainer.accelerator=cpu for that many processes on the CPU")
+        )
 
 
 def supervise_ranks(run: RunDirectory, number: int) -> int:

@@ -7,7 +7,6 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from rnnexp.launch.job import literal
-from rnnexp.launch.job import literal
 from rnnexp.launch.ranks import is_rank
 from rnnexp.tracking.run_directory import RunDirectory
 

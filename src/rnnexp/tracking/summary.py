@@ -41,6 +41,6 @@ def _metric_table(metrics: Mapping[str, float]) -> Table:
     table.add_column("value", justify="right")
     for name, value in sorted(metrics.items()):
         # Ten classes would hide what matters; result.json has them.
-        if "/acc_class/" not in name and not name.startswith("lr-"):
+        if "/acc_class/" not in name:
             table.add_row(name, f"{value:,.0f}" if name.endswith("samples_per_second") else f"{value:.4f}")
     return table

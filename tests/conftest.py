@@ -1,0 +1,138 @@
+"""A dataset that is learned in a second, and a way to run the programs on it within this process."""
+
+import os
+
+# Before torch is imported: on small matrices a second thread costs more than it computes.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnnexp.data.idx import encode_idx
+from rnnexp.data.mnist_files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+from rnnexp.files import read_json
+
+NUM_TRAIN, NUM_VAL, NUM_TEST, NUM_CLASSES, SIDE = 500, 100, 200, 10, 28
+
+
+def write_dataset(directory: Path, seed: int) -> None:
+    """600 and 200 images of ten classes: a class is two bright columns among dim noise."""
+    generator = np.random.default_rng(seed)
+    directory.mkdir(parents=True)
+    for images_file, labels_file, count in (
+        (TRAIN_IMAGES, TRAIN_LABELS, NUM_TRAIN + NUM_VAL),
+        (TEST_IMAGES, TEST_LABELS, NUM_TEST),
+    ):
+        labels = (np.arange(count) % NUM_CLASSES).astype(np.uint8)
+        images = generator.integers(0, 80, (count, SIDE, SIDE), dtype=np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            image[:, 2 * label : 2 * label + 2] = 250
+        (directory / images_file).write_bytes(encode_idx(images))
+        (directory / labels_file).write_bytes(encode_idx(labels))
+
+
+@pytest.fixture(scope="session")
+def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root that holds `Tiny` and `Other`, two datasets of the same shape."""
+    root = tmp_path_factory.mktemp("data")
+    write_dataset(root / "Tiny" / "raw", seed=0)
+    write_dataset(root / "Other" / "raw", seed=1)
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_root: Path) -> list[str]:
+    """Overrides that make any experiment a small one: 10 training steps an epoch."""
+    return [
+        f"data.root={tiny_root}",
+        "data.name=Tiny",
+        f"data.val_size={NUM_VAL}",
+        "data.batch_size=50",
+        "data.sources=[]",
+        "trainer=cpu",
+        "trainer.max_epochs=1",
+        "trainer.log_every_n_steps=1",
+        "model.hidden_size=8",
+        "model.num_layers=1",
+        "logger=csv",
+    ]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one call of a program."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    outputs: Path
+    directories: list[Path]
+    """The run directories that it made."""
+
+    @property
+    def directory(self) -> Path:
+        assert len(self.directories) == 1, self.stdout + self.stderr
+        return self.directories[0]
+
+    @property
+    def status(self) -> str:
+        return str(read_json(self.directory / "status.json")["status"])
+
+    @property
+    def result(self) -> dict[str, Any]:
+        return read_json(self.directory / "result.json")
+
+    @property
+    def line(self) -> str:
+        """The one line of an error; fails if there is a traceback or any other line."""
+        lines = self.stderr.splitlines()
+        assert len(lines) == 1, self.stderr
+        assert lines[0].startswith("rnnexp: ")
+        return lines[0]
+
+
+Run = Callable[..., Outcome]
+
+
+def run_directories(outputs: Path) -> list[Path]:
+    return sorted(path.parent for path in outputs.glob("**/config.yaml"))
+
+
+@pytest.fixture
+def program(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> Iterator[Callable[..., Outcome]]:
+    """Calls `main` of a module with arguments as a command line would, in this process."""
+    from rnnexp import evaluate, train
+
+    mains = {"train": train.main, "evaluate": evaluate.main}
+    outputs = tmp_path / "outputs"
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def call(name: str, *arguments: str) -> Outcome:
+        before = run_directories(tmp_path)
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *arguments])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            mains[name]()
+        printed = capfd.readouterr()
+        made = [path for path in run_directories(tmp_path) if path not in before]
+        assert isinstance(ended.value.code, int)
+        return Outcome(ended.value.code, printed.out, printed.err, outputs, made)
+
+    yield call
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def run(program: Callable[..., Outcome], tiny: list[str], tmp_path: Path) -> Run:
+    """Trains on `Tiny` with further overrides; the run directory lies below tmp_path."""
+    return lambda *overrides: program("train", *tiny, f"paths.outputs_dir={tmp_path / 'outputs'}", *overrides)
