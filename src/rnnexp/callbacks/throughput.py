@@ -47,7 +47,7 @@ class Throughput(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         if self.samples_per_second is not None:
-            pl_module.log("train/samples_per_second", self.samples_per_second)
+            pl_module.log("train/samples_per_second", self.samples_per_second, sync_dist=True)
 
     def _end_epoch(self, seconds: float) -> None:
         self._seconds += seconds

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -57,7 +58,9 @@ def supervise_ranks(run: RunDirectory, number: int) -> int:
     command = frozen_command(run.path)
     executable, rest = command[0], command[1:]
     torchrun = [executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={number}", *rest]
-    process = subprocess.Popen(torchrun)  # noqa: S603 (our own command line)
+    # torchrun says at length that it sets this variable, unless it is set; the config sets the threads later.
+    environment = {"OMP_NUM_THREADS": "1", **os.environ}
+    process = subprocess.Popen(torchrun, env=environment)  # noqa: S603 (our own command line)
     received: list[int] = []
 
     def forward(number: int, _: FrameType | None) -> None:
@@ -79,7 +82,10 @@ def supervise_ranks(run: RunDirectory, number: int) -> int:
 def recorded_by_first_rank(run: RunDirectory) -> Iterator[None]:
     """The block's status and log go into the run directory; of several ranks, the first one's."""
     if int(os.environ.get("RANK", "0")) != 0:
-        yield
+        with warnings.catch_warnings():
+            # The first rank gives the same warnings.
+            warnings.simplefilter("ignore")
+            yield
         return
     with run.recorded(), logged_to(run.log_file):
         # A kill asked for before training began has nothing to save, but must be recorded.

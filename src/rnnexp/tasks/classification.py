@@ -116,11 +116,12 @@ class ClassificationTask(Task):
 
     def on_test_epoch_end(self) -> None:
         per_class = self.counts_of("test").accuracy_per_class()
-        self.log_dict({f"test/acc_class/{index}": value for index, value in enumerate(per_class)})
+        self.log_dict({f"test/acc_class/{index}": value for index, value in enumerate(per_class)}, sync_dist=True)
         self.num_test_samples = self.counts_of("test").num_samples()
         self._log_accuracy("test")
 
     def _log_accuracy(self, split: Split) -> None:
         counts = self.counts_of(split)
-        self.log(f"{split}/acc", counts.accuracy(), prog_bar=True)
+        # Counts are summed over ranks already, so the mean over ranks is the value itself.
+        self.log(f"{split}/acc", counts.accuracy(), prog_bar=True, sync_dist=True)
         counts.reset()

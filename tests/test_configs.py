@@ -1,0 +1,149 @@
+"""Every YAML in conf/ composes, says what its constructor takes, and runs."""
+
+import inspect
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Run
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+
+from rnnexp.launch.configuration import config_root
+
+CONF = config_root()
+PROGRAMS = sorted(path.stem for path in CONF.glob("*.yaml"))
+GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
+# base is what others of its group build on; hydra's options belong to one program each.
+OPTIONS = [
+    (group, path.stem)
+    for group in GROUPS
+    for path in sorted((CONF / group).glob("*.yaml"))
+    if path.stem != "base" and group != "hydra"
+]
+RECIPES = [(group, option) for group, option in OPTIONS if group in ("experiment", "debug")]
+# What the program supplies when it makes the object that a group describes.
+SUPPLIED = {
+    "task": {"make_stack", "make_optimizer", "make_scheduler", "input_size", "num_classes"},
+    "model": {"input_size"},
+    "optimizer": {"params"},
+    "scheduler": {"optimizer", "total_steps"},
+    "trainer": {"callbacks", "logger", "enable_progress_bar", "enable_checkpointing", "plugins"},
+}
+
+
+@pytest.fixture
+def composed(tmp_path: Path) -> Iterator[Any]:
+    """Composes a program's config as the command line would, interpolations of Hydra's own included."""
+
+    def make(program: str, *overrides: str) -> DictConfig:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            config = compose(program, [*overrides, f"hydra.runtime.cwd={tmp_path}"], return_hydra_config=True)
+        HydraConfig.instance().set_config(config)
+        return config
+
+    yield make
+    HydraConfig.instance().cfg = None
+
+
+def resolved(config: DictConfig) -> dict[str, Any]:
+    """The config with every interpolation replaced, without Hydra's own."""
+    copy = config.copy()
+    OmegaConf.set_struct(copy, False)
+    plain = OmegaConf.to_container(OmegaConf.masked_copy(copy, [key for key in copy if key != "hydra"]))
+    assert isinstance(plain, dict)
+    return {
+        str(key): OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value := copy[key]) else value
+        for key in plain
+    }
+
+
+def targets(node: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every node that has a _target_, with its place."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield where, node
+        for key, child in node.items():
+            yield from targets(child, f"{where}.{key}" if where else str(key))
+
+
+def test_there_is_something_to_test() -> None:
+    assert PROGRAMS == ["evaluate", "train"]
+    assert {"model", "data", "task", "optimizer", "scheduler", "trainer", "logger", "callbacks", "paths"} <= set(GROUPS)
+    assert {"mnist", "mnist_pixels", "mnist_permuted"} <= {option for group, option in OPTIONS if group == "data"}
+    assert {"fast", "limit", "overfit", "profiler"} <= {option for group, option in OPTIONS if group == "debug"}
+    assert {"seed_lstm", "seed_bilstm"} <= {option for group, option in OPTIONS if group == "experiment"}
+    assert {"cpu", "gpu", "ddp"} <= {option for group, option in OPTIONS if group == "trainer"}
+    assert {"csv", "wandb", "tensorboard", "none"} <= {option for group, option in OPTIONS if group == "logger"}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_composes(composed: Any, program: str) -> None:
+    config = composed(program)
+    assert set(config) > {"hydra"}
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS, ids="=".join)
+def test_an_option_resolves_and_fits_its_constructors(composed: Any, group: str, option: str) -> None:
+    config = resolved(composed("train", f"{group}={option}", "paths.output_dir=here"))
+    found = list(targets(config, ""))
+    assert {"task", "data", "model", "optimizer", "scheduler", "trainer"} <= {where for where, _ in found}
+    for where, node in found:
+        constructor = get_object(node["_target_"])
+        arguments = {key: value for key, value in node.items() if not key.startswith("_")}
+        arguments |= dict.fromkeys(SUPPLIED.get(where, ()))
+        # Raises for a key that the constructor does not take, and for an argument that nothing supplies.
+        inspect.signature(constructor).bind(**arguments)
+        assert where not in SUPPLIED or not SUPPLIED[where] & set(node), f"{where}: the program overrides these"
+
+
+def test_no_value_is_missing(composed: Any) -> None:
+    assert not OmegaConf.missing_keys(composed("train", "hydra.job.num=0", "hydra.job.id=0")) - {
+        key for key in OmegaConf.missing_keys(composed("train")) if key.startswith("hydra.")
+    }
+
+
+def test_both_directions_is_an_override(composed: Any) -> None:
+    named = ["name=same", "paths.output_dir=here"]
+    birnn = resolved(composed("train", "model=birnn", *named))
+    assert birnn == resolved(composed("train", "model=srn", "model.bidirectional=true", *named))
+    assert birnn["model"]["bidirectional"] is True
+
+
+def test_a_bidirectional_experiment_is_the_other_with_one_key_changed(composed: Any) -> None:
+    named = ["name=same", "paths.output_dir=here"]
+    bidirectional = resolved(composed("train", "experiment=seed_bilstm", *named))
+    assert bidirectional["model"]["bidirectional"] is True
+    one_way = resolved(composed("train", "experiment=seed_lstm", "model.bidirectional=true", *named))
+    assert bidirectional == one_way
+
+
+def commands() -> list[str]:
+    """What the comments in conf/ tell people to type."""
+    pattern = re.compile(r"^#.*?(python -m rnnexp\.\w+.*?)\s*$", re.MULTILINE)
+    return [command for path in sorted(CONF.rglob("*.yaml")) for command in pattern.findall(path.read_text())]
+
+
+def test_every_recipe_says_how_it_is_run() -> None:
+    written = set(commands())
+    assert RECIPES
+    assert {f"python -m rnnexp.train {group}={option}" for group, option in RECIPES} <= written
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_of_a_comment_composes(composed: Any, command: str) -> None:
+    _python, _m, module, *overrides = shlex.split(command)
+    resolved(composed(module.removeprefix("rnnexp."), *overrides, "paths.output_dir=here"))
+
+
+@pytest.mark.parametrize(("group", "option"), RECIPES, ids="=".join)
+def test_a_recipe_takes_two_steps(run: Run, tiny_root: Path, group: str, option: str) -> None:
+    outcome = run(f"{group}={option}", "data.batch_size=50", "+trainer.max_time=null", "trainer.max_steps=2")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert outcome.status == "done"
+    assert outcome.result["num_steps"] == (1 if option in ("fast", "limit") else 2)
