@@ -7,6 +7,8 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from rnnexp.callbacks.monitor import is_measured
+
 
 class BestCheckpoint(ModelCheckpoint):
     """`best.ckpt`: the epoch with the best monitored metric, also across an interruption.
@@ -26,6 +28,10 @@ class BestCheckpoint(ModelCheckpoint):
             save_on_train_epoch_end=True,
             enable_version_counter=False,
         )
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if is_measured(trainer, str(self.monitor)):
+            super().on_train_epoch_end(trainer, pl_module)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes over the best score so far, and its checkpoint, from the directory of the run that is continued."""

@@ -109,9 +109,10 @@ def _explain_syntax(error: OverrideParseException) -> str:
     if "=" not in error.override:
         return f"override {error.override!r} has no value: write key=value"
     reason = next(line for line in error.message.splitlines() if not line.startswith("Error parsing override"))
-    reason = reason.split(" expecting ")[0]
+    # Of a character that no value may have unquoted, the parser only repeats the whole override.
+    where = "" if error.override in reason else f" ({reason.split(' expecting ')[0]})"
     return (
-        f"cannot read override {error.override!r} ({reason}): write key=value, "
+        f"cannot read override {error.override!r}{where}: write key=value, "
         "and quote a value that has special characters, \"key='a=b'\""
     )
 

@@ -1,21 +1,24 @@
-"""Several processes that train one model: started by torchrun, each from the run directory's frozen config."""
+"""Several processes that train one model: each started from the run directory's frozen config."""
 
 import os
 import signal
+import socket
 import subprocess
+import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 
 from omegaconf import DictConfig, ListConfig
 
-from rnnexp.errors import DivergedError, InterruptedRunError, UnsupportedError, UserError
+from rnnexp.errors import InterruptedRunError, UserError
 from rnnexp.launch.job import frozen_command
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.run_log import logged_to
 
-EXIT_CODES = {"done": 0, "unsupported": UnsupportedError.exit_code, "diverged": DivergedError.exit_code}
+GRACE_SECONDS = 20.0
+"""How long the other ranks may go on after one has failed."""
 
 
 def is_rank() -> bool:
@@ -54,28 +57,49 @@ def require_devices(trainer: DictConfig) -> None:
 
 
 def supervise_ranks(run: RunDirectory, number: int) -> int:
-    """Starts the ranks and waits for them. The first of them records the run. Returns the exit code."""
-    command = frozen_command(run.path)
-    executable, rest = command[0], command[1:]
-    torchrun = [executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={number}", *rest]
-    # torchrun says at length that it sets this variable, unless it is set; the config sets the threads later.
-    environment = {"OMP_NUM_THREADS": "1", **os.environ}
-    process = subprocess.Popen(torchrun, env=environment)  # noqa: S603 (our own command line)
-    received: list[int] = []
+    """Starts the ranks and waits for them; if one fails, the others are stopped. Returns the exit code of the first.
 
-    def forward(number: int, _: FrameType | None) -> None:
-        received.append(number)
-        process.send_signal(number)
+    They are started as Lightning documents it for a machine without a scheduler. The first one speaks and records the
+    run; what the others say goes to `rank-<number>.log` in the run directory.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0", "WORLD_SIZE": str(number)}
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def forward(signal_number: int, _: FrameType | None) -> None:
+        for process in processes:
+            process.send_signal(signal_number)
 
     for forwarded in (signal.SIGINT, signal.SIGTERM):
         signal.signal(forwarded, forward)
-    exit_code = process.wait()
-    status = run.status
-    if status == "running":
-        run.set_status("failed", f"the ranks ended with exit code {exit_code}; see {run.log_file} and the lines above")
-    if status == "interrupted":
-        return 128 + (received[0] if received else signal.SIGTERM)
-    return EXIT_CODES.get(status, exit_code or 1)
+    with ExitStack() as logs:
+        for rank in range(number):
+            log = None if rank == 0 else logs.enter_context((run.path / f"rank-{rank}.log").open("wb"))
+            environment = {**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+            # In a session of its own, or Ctrl-C would reach a rank twice: from the terminal and from here.
+            processes.append(
+                subprocess.Popen(  # noqa: S603 (our own command line)
+                    frozen_command(run.path), env=environment, stdout=log, stderr=log, start_new_session=True
+                )
+            )
+        _wait_for_all(processes)
+    if run.status in ("queued", "running"):
+        codes = ", ".join(str(process.returncode) for process in processes)
+        run.set_status("failed", f"the ranks ended with exit codes {codes}; see train.log and rank-*.log in {run.path}")
+    return next((process.returncode for process in processes if process.returncode), 0)
+
+
+def _wait_for_all(processes: list[subprocess.Popen[bytes]]) -> None:
+    deadline = None
+    while any(process.poll() is None for process in processes):
+        if deadline is None and any(process.returncode for process in processes):
+            # The others would wait for the one that failed for half an hour, but may be saving for the same reason.
+            deadline = time.monotonic() + GRACE_SECONDS
+        if deadline is not None and time.monotonic() > deadline:
+            for process in processes:
+                process.kill()
+        time.sleep(0.1)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ def start_panel(title: str, facts: Mapping[str, str]) -> Panel:
     """One compact panel: what runs, on what."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold")
-    grid.add_column()
+    grid.add_column(overflow="fold")  # the path of a run must be whole
     for name, fact in facts.items():
         grid.add_row(name, fact)
     return Panel(grid, title=title, title_align="left", expand=False)

@@ -1,0 +1,31 @@
+"""Training ends where it no longer helps."""
+
+import logging
+
+import lightning.pytorch.callbacks as lightning_callbacks
+from lightning.pytorch import LightningModule, Trainer
+
+from rnnexp.callbacks.monitor import is_measured
+
+log = logging.getLogger(__name__)
+
+
+class EarlyStopping(lightning_callbacks.EarlyStopping):
+    """Stops after so many validations without a better value of the monitored metric, and says so.
+
+    Args:
+        monitor: name of the metric, `val/acc`.
+        mode: `max` or `min`.
+        patience: validations without a better value.
+    """
+
+    def __init__(self, monitor: str, mode: str, patience: int) -> None:
+        super().__init__(monitor=monitor, mode=mode, patience=patience)
+
+    def _run_early_stopping_check(self, trainer: Trainer) -> None:
+        if is_measured(trainer, self.monitor):
+            super()._run_early_stopping_check(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        if self.stopping_reason_message:
+            log.info("stopped early: %s", self.stopping_reason_message)
