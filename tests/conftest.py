@@ -7,14 +7,17 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 
+from rnnexp import evaluate, train
 from rnnexp.data.idx import encode_idx
 from rnnexp.data.mnist_files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from rnnexp.files import read_json
@@ -72,7 +75,6 @@ class Outcome:
     exit_code: int
     stdout: str
     stderr: str
-    outputs: Path
     directories: list[Path]
     """The run directories that it made."""
 
@@ -101,38 +103,42 @@ class Outcome:
 Run = Callable[..., Outcome]
 
 
-def run_directories(outputs: Path) -> list[Path]:
-    return sorted(path.parent for path in outputs.glob("**/config.yaml"))
+def run_directories(below: Path) -> list[Path]:
+    return sorted(path.parent for path in below.rglob("config.yaml"))
 
 
-@pytest.fixture
-def program(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
-) -> Iterator[Callable[..., Outcome]]:
-    """Calls `main` of a module with arguments as a command line would, in this process."""
-    from rnnexp import evaluate, train
-
-    mains = {"train": train.main, "evaluate": evaluate.main}
-    outputs = tmp_path / "outputs"
+def call(program: Callable[[], NoReturn], place: Path, arguments: Sequence[str]) -> Outcome:
+    """Calls a program as a command line would, in this process; the run directories that it makes lie below place."""
+    before = run_directories(place)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def call(name: str, *arguments: str) -> Outcome:
-        before = run_directories(tmp_path)
-        monkeypatch.setattr(sys, "argv", [f"{name}.py", *arguments])
-        capfd.readouterr()
+    stdout, stderr = StringIO(), StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout), redirect_stderr(stderr):
+        patch.setattr(sys, "argv", ["rnnexp", *arguments])
         with pytest.raises(SystemExit) as ended:
-            mains[name]()
-        printed = capfd.readouterr()
-        made = [path for path in run_directories(tmp_path) if path not in before]
-        assert isinstance(ended.value.code, int)
-        return Outcome(ended.value.code, printed.out, printed.err, outputs, made)
-
-    yield call
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+            program()
+    assert {number: signal.getsignal(number) for number in handlers} == handlers, "a signal handler was left behind"
+    assert isinstance(ended.value.code, int)
+    made = [path for path in run_directories(place) if path not in before]
+    return Outcome(ended.value.code, stdout.getvalue(), stderr.getvalue(), made)
 
 
 @pytest.fixture
-def run(program: Callable[..., Outcome], tiny: list[str], tmp_path: Path) -> Run:
-    """Trains on `Tiny` with further overrides; the run directory lies below tmp_path."""
-    return lambda *overrides: program("train", *tiny, f"paths.outputs_dir={tmp_path / 'outputs'}", *overrides)
+def run(tiny: list[str], tmp_path: Path) -> Run:
+    """Trains on `Tiny` with further overrides."""
+    return lambda *overrides: call(train.main, tmp_path, [*tiny, f"paths.outputs_dir={tmp_path}/outputs", *overrides])
+
+
+@pytest.fixture
+def score(tmp_path: Path) -> Run:
+    """Scores a finished run."""
+    return lambda *overrides: call(evaluate.main, tmp_path, overrides)
+
+
+@pytest.fixture(scope="session")
+def finished(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """A run that has learned most of its task, and is not to be changed."""
+    place = tmp_path_factory.mktemp("finished")
+    learning = ["trainer.max_epochs=3", "model.hidden_size=32", "optimizer.lr=0.02", "tags=[small,tested]", "seed=7"]
+    outcome = call(train.main, place, [*tiny, f"paths.outputs_dir={place}/outputs", *learning])
+    assert outcome.exit_code == 0, outcome.stderr
+    return outcome

@@ -5,9 +5,9 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import Launch
 from omegaconf import DictConfig
 
 from rnnexp.errors import InterruptedRunError, UserError
@@ -25,13 +25,13 @@ run_program("train", train)
 
 
 @pytest.mark.parametrize(("result", "exit_code"), [(None, 0), (0, 0), (3, 3)])
-def test_the_result_of_the_program_is_the_exit_code(launch: Launch, result: int | None, exit_code: int) -> None:
+def test_the_result_of_the_program_is_the_exit_code(launch: Any, result: int | None, exit_code: int) -> None:
     ended = launch(lambda _: result)
     assert ended.exit_code == exit_code
     assert ended.stderr == ""
 
 
-def test_a_bug_shows_its_traceback(launch: Launch) -> None:
+def test_a_bug_shows_its_traceback(launch: Any) -> None:
     def program(config: DictConfig) -> int:
         raise RuntimeError(f"broken in {config.name}")
 
@@ -41,7 +41,7 @@ def test_a_bug_shows_its_traceback(launch: Launch) -> None:
     assert ended.stderr.endswith("RuntimeError: broken in here\nrnnexp: a bug, RuntimeError: broken in here\n")
 
 
-def test_the_traceback_of_a_user_error_is_shown_on_request(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_traceback_of_a_user_error_is_shown_on_request(launch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def program(config: DictConfig) -> int:
         raise UserError(f"not {config.name}")
 
@@ -55,7 +55,7 @@ def test_the_traceback_of_a_user_error_is_shown_on_request(launch: Launch, monke
         )
 
 
-def test_the_environment_is_the_users(launch: Launch) -> None:
+def test_the_environment_is_the_users(launch: Any) -> None:
     seen = []
 
     def program(config: DictConfig) -> None:  # noqa: ARG001
@@ -68,7 +68,7 @@ def test_the_environment_is_the_users(launch: Launch) -> None:
     assert dict(os.environ) == before
 
 
-def test_hydra_leaves_nothing_behind(launch: Launch, tmp_path: Path) -> None:
+def test_hydra_leaves_nothing_behind(launch: Any, tmp_path: Path) -> None:
     places = []
 
     def program(config: DictConfig) -> None:
@@ -79,14 +79,14 @@ def test_hydra_leaves_nothing_behind(launch: Launch, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_of_several_jobs_hydra_keeps_one_file(launch: Launch, tmp_path: Path) -> None:
+def test_of_several_jobs_hydra_keeps_one_file(launch: Any, tmp_path: Path) -> None:
     launch(lambda _: None, "-m", "seed=1,2,3")
     assert [path.relative_to(tmp_path).parts[:2] for path in tmp_path.rglob("*") if path.is_file()] == [
         ("outputs", "multirun")
     ]
 
 
-def test_every_job_runs_and_the_highest_exit_code_counts(launch: Launch) -> None:
+def test_every_job_runs_and_the_highest_exit_code_counts(launch: Any) -> None:
     def program(config: DictConfig) -> int:
         print(f"seed {config.seed}")
         if config.seed == 2:
@@ -102,7 +102,7 @@ def test_every_job_runs_and_the_highest_exit_code_counts(launch: Launch) -> None
     assert told == ["rnnexp: seed=2 model=gru: no second one", "rnnexp: seed=3 model=gru: a bug, RuntimeError: broken"]
 
 
-def test_no_job_starts_if_one_is_misspelt(launch: Launch) -> None:
+def test_no_job_starts_if_one_is_misspelt(launch: Any) -> None:
     ended = launch(lambda _: print("ran"), "-m", "model=gru,grru")
     assert ended.line == "rnnexp: unknown model 'grru': choose one of birnn, gru, lstm, srn; did you mean 'gru'?"
     assert ended.exit_code == 2
@@ -116,7 +116,7 @@ def test_no_job_starts_if_one_is_misspelt(launch: Launch) -> None:
         (InterruptedRunError("saved", signal.SIGTERM), 143, "rnnexp: seed=2: saved"),
     ],
 )
-def test_an_interrupt_stops_the_jobs_to_come(launch: Launch, error: BaseException, exit_code: int, line: str) -> None:
+def test_an_interrupt_stops_the_jobs_to_come(launch: Any, error: BaseException, exit_code: int, line: str) -> None:
     def program(config: DictConfig) -> None:
         print(f"seed {config.seed}")
         if config.seed == 2:

@@ -1,9 +1,9 @@
 """What a person can mend is told in one line, whatever raised it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import Launch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -41,19 +41,19 @@ def never(config: DictConfig) -> int:
 
 
 @pytest.mark.parametrize(("argument", "line"), COMMAND_LINES.items(), ids=COMMAND_LINES)
-def test_bad_command_line(launch: Launch, argument: str, line: str) -> None:
+def test_bad_command_line(launch: Any, argument: str, line: str) -> None:
     ended = launch(never, argument)
     assert ended.line == f"rnnexp: {line}"
     assert ended.exit_code == 2
 
 
-def test_unknown_key_without_a_near_miss_lists_the_keys_there(launch: Launch) -> None:
+def test_unknown_key_without_a_near_miss_lists_the_keys_there(launch: Any) -> None:
     line = launch(never, "model.xyzzy=1").line
     assert line.startswith("rnnexp: unknown key 'xyzzy' in model: choose one of cell, hidden_size, num_layers, ")
     assert "_target_" not in line
 
 
-def test_missing_config_directory_is_named(launch: Launch, tmp_path: Path) -> None:
+def test_missing_config_directory_is_named(launch: Any, tmp_path: Path) -> None:
     assert launch(never, "--config-dir=nosuch").line == (
         f"rnnexp: Additional config directory '{tmp_path / 'nosuch'}' not found"
     )
@@ -70,7 +70,7 @@ def raiser(error: Exception):  # noqa: ANN201
     ("error", "exit_code"),
     [(UserError("put it there"), 2), (UnsupportedError("put it there"), 3), (DivergedError("put it there"), 4)],
 )
-def test_user_errors_keep_their_message_and_exit_code(launch: Launch, error: UserError, exit_code: int) -> None:
+def test_user_errors_keep_their_message_and_exit_code(launch: Any, error: UserError, exit_code: int) -> None:
     ended = launch(raiser(error))
     assert ended.line == "rnnexp: put it there"
     assert ended.exit_code == exit_code
@@ -88,19 +88,19 @@ def constructor(**arguments: str):  # noqa: ANN201
     return program
 
 
-def test_a_constructor_that_refuses_its_arguments_is_named_by_its_key(launch: Launch) -> None:
+def test_a_constructor_that_refuses_its_arguments_is_named_by_its_key(launch: Any) -> None:
     ended = launch(constructor(reason="unknown cell 'grru'", kind="value"))
     assert ended.line == "rnnexp: model: unknown cell 'grru'"
     assert ended.exit_code == 2
     assert launch(constructor(reason="bf16 here", kind="unsupported")).exit_code == 3
 
 
-def test_an_argument_that_a_constructor_does_not_have(launch: Launch) -> None:
+def test_an_argument_that_a_constructor_does_not_have(launch: Any) -> None:
     ended = launch(constructor(reason="", kind="value", colour="red"))
     assert ended.line == "rnnexp: model: refuse() got an unexpected keyword argument 'colour'"
 
 
-def test_a_target_that_is_not_there(launch: Launch) -> None:
+def test_a_target_that_is_not_there(launch: Any) -> None:
     def program(config: DictConfig) -> None:
         instantiate(config.model)
 
@@ -108,7 +108,7 @@ def test_a_target_that_is_not_there(launch: Launch) -> None:
     assert ended.line == "rnnexp: model: Error locating target 'rnnexp.recurrent.Nothing'"
 
 
-def test_any_other_error_of_a_constructor_is_a_bug(launch: Launch) -> None:
+def test_any_other_error_of_a_constructor_is_a_bug(launch: Any) -> None:
     ended = launch(constructor(reason="lost", kind="key"))
     assert ended.exit_code == 1
     assert "Traceback" in ended.stderr
@@ -119,20 +119,20 @@ def read_root(config: DictConfig) -> None:
     OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
 
 
-def test_missing_value(launch: Launch) -> None:
+def test_missing_value(launch: Any) -> None:
     ended = launch(read_root, "data.root=???")
     assert ended.line == "rnnexp: data.root has no value: give it one, data.root=..."
     assert ended.exit_code == 2
 
 
-def test_reference_to_a_key_that_is_not_there(launch: Launch) -> None:
+def test_reference_to_a_key_that_is_not_there(launch: Any) -> None:
     ended = launch(read_root, "data.root=${paths.dat}")
     assert ended.line == "rnnexp: data.root: Interpolation key 'paths.dat' not found"
     assert ended.exit_code == 2
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
-def test_full_disk_names_the_place(launch: Launch) -> None:
+def test_full_disk_names_the_place(launch: Any) -> None:
     def program(config: DictConfig) -> None:  # noqa: ARG001
         Path("/dev/full").write_text("result")
 
@@ -140,7 +140,7 @@ def test_full_disk_names_the_place(launch: Launch) -> None:
     assert launch(program, "paths.output_dir=/far/away/run").exit_code == 2
 
 
-def test_place_that_cannot_be_written(launch: Launch, tmp_path: Path) -> None:
+def test_place_that_cannot_be_written(launch: Any, tmp_path: Path) -> None:
     def program(config: DictConfig) -> None:  # noqa: ARG001
         (tmp_path / "file").touch()
         (tmp_path / "file" / "run").mkdir()
@@ -150,7 +150,7 @@ def test_place_that_cannot_be_written(launch: Launch, tmp_path: Path) -> None:
     assert ended.exit_code == 2
 
 
-def test_other_errors_of_the_system_are_bugs(launch: Launch) -> None:
+def test_other_errors_of_the_system_are_bugs(launch: Any) -> None:
     ended = launch(raiser(ConnectionResetError("gone")))
     assert ended.exit_code == 1
     assert ended.stderr.endswith("rnnexp: a bug, ConnectionResetError: gone\n")

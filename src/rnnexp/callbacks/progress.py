@@ -13,7 +13,16 @@ log = logging.getLogger(__name__)
 
 def make_progress(every_n_seconds: float) -> Callback:
     """Lightning's rich bar if standard output is a terminal, else `ProgressLines`: a bar in a log is unreadable."""
-    return RichProgressBar(leave=True) if sys.stdout.isatty() else ProgressLines(every_n_seconds)
+    return Bar(leave=True) if sys.stdout.isatty() else ProgressLines(every_n_seconds)
+
+
+class Bar(RichProgressBar):
+    """Lightning's bar, without the W&B id that it calls v_num."""
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        metrics: dict[str, Any] = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        return metrics
 
 
 class ProgressLines(Callback):

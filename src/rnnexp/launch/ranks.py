@@ -113,8 +113,11 @@ def recorded_by_first_rank(run: RunDirectory) -> Iterator[None]:
         return
     with run.recorded(), logged_to(run.log_file):
         # A kill asked for before training began has nothing to save, but must be recorded.
-        signal.signal(signal.SIGTERM, _raise_interrupt)
-        yield
+        previous = signal.signal(signal.SIGTERM, _raise_interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, previous)
 
 
 def _raise_interrupt(number: int, _: FrameType | None) -> None:

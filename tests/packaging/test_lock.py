@@ -1,0 +1,60 @@
+"""The lock file: complete, hashed, true to pyproject.toml, and of no particular machine or index."""
+
+import re
+import tomllib
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+LOCK = (ROOT / "requirements.lock").read_text()
+BLOCKS = [block.split("\\\n") for block in re.split(r"\n(?=\S)", LOCK.strip())]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+WANTED = [
+    *PROJECT["project"]["dependencies"],
+    *PROJECT["project"]["optional-dependencies"]["tensorboard"],
+    *PROJECT["dependency-groups"]["dev"],
+    *PROJECT["build-system"]["requires"],
+]
+
+
+def pins() -> dict[str, set[str]]:
+    """The versions of every package; several if they differ by Python or by platform."""
+    found = defaultdict(set)
+    for first, *_ in BLOCKS:
+        requirement = Requirement(first.strip())
+        exact = re.fullmatch(r"==([^,*]+)", str(requirement.specifier))
+        assert exact, f"{first} is not pinned to one version"
+        found[canonicalize_name(requirement.name)].add(exact[1])
+    return found
+
+
+def test_every_package_is_pinned() -> None:
+    assert len(pins()) >= 60
+
+
+def test_every_package_has_hashes() -> None:
+    for first, *hashes in BLOCKS:
+        assert hashes, f"{first} has no hash"
+        for line in hashes:
+            assert re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", line.strip()), f"{first}: {line}"
+
+
+@pytest.mark.parametrize("wanted", WANTED)
+def test_pins_satisfy_the_project(wanted: str) -> None:
+    requirement = Requirement(wanted)
+    versions = pins()[canonicalize_name(requirement.name)]
+    assert versions, f"{wanted} is not in the lock file"
+    assert all(requirement.specifier.contains(version) for version in versions), f"{wanted}: locked {versions}"
+
+
+def test_names_no_host_and_no_place() -> None:
+    # What may stand in a line but its hash: a name, a version, a marker.
+    for first, *_ in BLOCKS:
+        assert re.fullmatch(r"[\w.-]+==[\w.+!]+( ; [\w\s.'\"<>=!()]+)?", first.strip()), first
+    assert "://" not in LOCK
+    assert "index" not in LOCK

@@ -1,0 +1,113 @@
+"""make: its list of targets, and a set-up that is done once, again when it must be, and after it was cut off."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+# A project as small as can be, with a build backend of its own: installing it needs no network.
+BACKEND = """
+import zipfile
+
+def build_editable(directory, config_settings=None, metadata_directory=None):
+    name = "rnnexp-0-py3-none-any.whl"
+    with zipfile.ZipFile(f"{directory}/{name}", "w") as wheel:
+        wheel.writestr("rnnexp/__init__.py", "")
+        wheel.writestr("rnnexp/train.py", "import sys; print('trained', sys.argv[1:])")
+        wheel.writestr("rnnexp-0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: rnnexp\\nVersion: 0\\n")
+        wheel.writestr("rnnexp-0.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr("rnnexp-0.dist-info/RECORD", "")
+    return name
+"""
+PYPROJECT = """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+"""
+
+
+def make(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs make without a network: pip finds packages in `directory` alone."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "PIP_", "PYTHON"))}
+    environment |= {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(directory)}
+    return subprocess.run(
+        ["make", *arguments], cwd=directory, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "pyproject.toml").write_text(PYPROJECT)
+    (tmp_path / "backend.py").write_text(BACKEND)
+    (tmp_path / "requirements.lock").write_text("# no packages\n")
+    return tmp_path
+
+
+def test_help_lists_every_target() -> None:
+    targets = re.findall(r"^([a-z][\w-]*):(?!=)", MAKEFILE, re.MULTILINE)
+    assert {"help", "setup", "train", "test", "check", "lock"} <= set(targets)
+    helped = make(ROOT, "help")
+    assert re.findall(r"^make (\S+) +\S", helped.stdout, re.MULTILINE) == targets
+    assert make(ROOT).stdout == helped.stdout
+
+
+def test_an_interpreter_that_does_not_fit_gets_one_line(project: Path) -> None:
+    ended = make(project, "PYTHON=python2.7", "train")
+    assert ended.returncode != 0
+    assert ended.stderr.splitlines()[0] == (
+        "rnnexp needs Python 3.11, 3.12 or 3.13, and none is found as python2.7: make PYTHON=/path/to/python3.12 setup"
+    )
+    assert not (project / ".venv").exists()
+
+
+@pytest.mark.slow
+def test_set_up_is_done_once_and_when_it_must_be(project: Path) -> None:
+    first = make(project, "train", "ARGS=model=lstm model.num_layers=3")
+    assert first.returncode == 0, first.stderr
+    assert "Making .venv" in first.stdout
+    assert first.stdout.splitlines()[-1] == "trained ['model=lstm', 'model.num_layers=3']"
+    assert make(project, "train").stdout == "trained []\n"
+
+    later = (project / ".venv" / "set-up-complete").stat().st_mtime + 1
+    os.utime(project / "requirements.lock", (later, later))
+    again = make(project, "train").stdout
+    assert "Installing" in again
+    assert "Making .venv" not in again
+
+    (project / ".venv" / "set-up-complete").unlink()
+    (project / ".venv" / "set-up-begun").touch()
+    (project / ".venv" / "half-installed").touch()
+    assert "Making .venv" in make(project, "train").stdout
+    assert not (project / ".venv" / "half-installed").exists()
+
+
+@pytest.mark.slow
+def test_a_package_without_its_hash_is_refused(project: Path) -> None:
+    wheel = project / "needed-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("needed-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: needed\nVersion: 1.0\n")
+        archive.writestr("needed-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr("needed-1.0.dist-info/RECORD", "")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    refusals = {"": "Hashes are required", f" --hash=sha256:{'0' * 64}": "DO NOT MATCH THE HASHES"}
+    for option, message in refusals.items():
+        (project / "requirements.lock").write_text(f"needed==1.0{option}\n")
+        refused = make(project, "train")
+        assert refused.returncode != 0
+        assert message in refused.stderr
+        assert "trained" not in refused.stdout
+
+    (project / "requirements.lock").write_text(f"needed==1.0 --hash=sha256:{digest}\n")
+    accepted = make(project, "train")
+    assert accepted.returncode == 0, accepted.stderr
+    assert accepted.stdout.endswith("trained []\n")

@@ -1,0 +1,79 @@
+"""A wheel of the project works from any directory, with its configs inside."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from rnnexp.files import read_json
+from rnnexp.launch.configuration import config_root
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.slow
+
+
+def python(*arguments: str, cwd: Path, path: Path | None = None) -> str:
+    """What Python prints, with `path` before everything else that it imports from."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    if path is not None:
+        environment["PYTHONPATH"] = str(path)
+    ended = subprocess.run(
+        [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel's content, as pip would lay it out."""
+    wheels, site = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("site")
+    build = ("-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(wheels))
+    python(*build, str(ROOT), cwd=wheels)
+    (wheel,) = wheels.glob("rnnexp-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    return site
+
+
+@pytest.fixture
+def elsewhere(unpacked: Path, tmp_path: Path) -> Path:
+    """A directory from which the unpacked package is the one that is imported."""
+    where = python("-c", "import rnnexp; print(rnnexp.__file__)", cwd=tmp_path, path=unpacked)
+    assert Path(where.strip()) == unpacked / "rnnexp" / "__init__.py"
+    return tmp_path
+
+
+def test_holds_every_config_and_module_and_nothing_else(unpacked: Path) -> None:
+    def files(directory: Path) -> set[Path]:
+        found = {path.relative_to(directory) for path in directory.rglob("*") if path.is_file()}
+        return {path for path in found if "__pycache__" not in path.parts}
+
+    assert config_root() == ROOT / "conf"
+    package = {Path("conf") / path for path in files(ROOT / "conf")} | files(ROOT / "src" / "rnnexp")
+    assert files(unpacked / "rnnexp") == package
+    (metadata,) = unpacked.glob("*.dist-info")
+    assert {path.name for path in unpacked.iterdir()} == {"rnnexp", metadata.name}
+    assert (metadata / "licenses" / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+
+
+@pytest.mark.parametrize("arguments", [("--cfg", "job", "model=lstm"), ("--help",)], ids=["config", "help"])
+def test_answers_as_the_checkout_does(unpacked: Path, elsewhere: Path, arguments: tuple[str, ...]) -> None:
+    from_wheel = python("-m", "rnnexp.train", *arguments, cwd=elsewhere, path=unpacked)
+    assert from_wheel == python("-m", "rnnexp.train", *arguments, cwd=elsewhere)
+    assert "lstm" in from_wheel
+
+
+def test_reads_the_configs_inside_it(unpacked: Path, elsewhere: Path) -> None:
+    searched = python("-m", "rnnexp.train", "--info", "searchpath", cwd=elsewhere, path=unpacked)
+    assert str(unpacked / "rnnexp" / "conf") in searched
+    assert str(ROOT) not in searched
+
+
+def test_trains(unpacked: Path, elsewhere: Path, tiny: list[str]) -> None:
+    python("-m", "rnnexp.train", *tiny, "paths.output_dir=run", cwd=elsewhere, path=unpacked)
+    assert read_json(elsewhere / "run" / "result.json")["status"] == "done"
