@@ -33,14 +33,17 @@ class BestCheckpoint(ModelCheckpoint):
         if is_measured(trainer, str(self.monitor)):
             super().on_train_epoch_end(trainer, pl_module)
 
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
+        # Beside the checkpoint to continue from: the run may have been moved since it noted where its best lies.
+        self._previous = Path(str(trainer.ckpt_path)).parent / "best.ckpt"
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes over the best score so far, and its checkpoint, from the directory of the run that is continued."""
-        previous, here = Path(state_dict["best_model_path"]), Path(str(self.dirpath)) / "best.ckpt"
-        # Without its file a score from another place would only keep this run from saving any best of its own.
-        if not previous.is_file():
+        previous, here = self._previous, Path(str(self.dirpath)) / "best.ckpt"
+        # Without its file a score would only keep this run from saving any best of its own.
+        if not state_dict["best_model_path"] or not previous.is_file():
             return
-        if previous != here:
-            shutil.copyfile(previous, here)
+        shutil.copyfile(previous, here)
         moved = {
             "dirpath": self.dirpath,
             "best_model_path": str(here),

@@ -36,6 +36,13 @@ class SaveOnSignal(Callback):
             self._previous[number] = signal.signal(number, self._receive)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
+        self._give_back()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002
+        # Lightning does not tear callbacks down after an error, and Ctrl-C would be swallowed from then on.
+        self._give_back()
+
+    def _give_back(self) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous.clear()

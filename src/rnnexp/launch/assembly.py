@@ -1,5 +1,6 @@
 """From a config to the three objects of an experiment: its data, its task and its trainer."""
 
+import signal
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from omegaconf import DictConfig
 from rnnexp.arguments import choose
 from rnnexp.data import MNISTDataModule
 from rnnexp.errors import UserError
+from rnnexp.launch.settings import require_sound_settings
 from rnnexp.loggers import WandbLogger
 from rnnexp.tasks import ClassificationTask
 
@@ -71,6 +73,7 @@ def assemble(config: DictConfig) -> Experiment:
     Raises:
         UserError: naming the config group whose values do not work.
     """
+    require_sound_settings(config)
     apply_process_settings(config)
     datamodule = make_datamodule(config)
     task = make_task(config, datamodule)
@@ -90,6 +93,9 @@ def finished_loggers(loggers: list[Logger]) -> Iterator[None]:
     except UserError as error:
         exit_code = error.exit_code
         raise
+    except KeyboardInterrupt:
+        exit_code = 128 + signal.SIGINT
+        raise
     finally:
         for logger in loggers:
             if isinstance(logger, WandbLogger):
@@ -99,8 +105,7 @@ def finished_loggers(loggers: list[Logger]) -> Iterator[None]:
 def apply_process_settings(config: DictConfig) -> None:
     """Threads and float32 products: settings of the whole process, set in this one place."""
     if config.num_threads is not None:
-        with blamed_on("num_threads"):
-            torch.set_num_threads(config.num_threads)
+        torch.set_num_threads(config.num_threads)
     # The older of PyTorch's two interfaces: Lightning reads it, and mixing the two raises.
     torch.backends.cuda.matmul.allow_tf32 = config.tf32
     torch.backends.cudnn.allow_tf32 = config.tf32

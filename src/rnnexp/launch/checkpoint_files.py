@@ -9,6 +9,7 @@ import torch
 
 from rnnexp.arguments import near_miss
 from rnnexp.errors import UserError
+from rnnexp.tasks import Task
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -37,9 +38,20 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def require_same_experiment(checkpoint: Mapping[str, Any], described: Mapping[str, Any], path: Path) -> None:
-    """Raises UserError naming every way in which the checkpoint's model differs from the one at hand."""
-    saved = checkpoint["rnnexp"]
-    different = [f"{key}={saved.get(key)}, here {value}" for key, value in described.items() if saved.get(key) != value]
+def require_same_experiment(checkpoint: Mapping[str, Any], task: Task, path: Path) -> None:
+    """Raises UserError naming every way in which what the checkpoint trained differs from what is at hand."""
+    saved, here = checkpoint["rnnexp"], task.identity | task.recipe
+    different = [f"{key}={saved.get(key)}, here {value}" for key, value in here.items() if saved.get(key) != value]
     if different:
-        raise UserError(f"checkpoint {path} is of another model: {'; '.join(different)}")
+        raise UserError(f"checkpoint {path} is of another experiment: {'; '.join(different)}")
+    shapes, others = (_shapes(state) for state in (checkpoint["state_dict"], task.state_dict()))
+    names = sorted(name for name in shapes | others if shapes.get(name) != others.get(name))
+    if names:
+        raise UserError(
+            f"checkpoint {path} is of another model: {names[0]} is {shapes.get(names[0], 'not there')}, here "
+            f"{others.get(names[0], 'not there')}" + (f", and {len(names) - 1} more differ" if names[1:] else "")
+        )
+
+
+def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, list[int]]:
+    return {name: list(tensor.shape) for name, tensor in state.items()}

@@ -71,11 +71,11 @@ def supervise_ranks(run: RunDirectory, number: int) -> int:
         for process in processes:
             process.send_signal(signal_number)
 
-    for forwarded in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(forwarded, forward)
-    with ExitStack() as logs:
+    with ExitStack() as afterwards:
+        for forwarded in (signal.SIGINT, signal.SIGTERM):
+            afterwards.callback(signal.signal, forwarded, signal.signal(forwarded, forward))
         for rank in range(number):
-            log = None if rank == 0 else logs.enter_context((run.path / f"rank-{rank}.log").open("wb"))
+            log = None if rank == 0 else afterwards.enter_context((run.path / f"rank-{rank}.log").open("wb"))
             environment = {**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}
             # In a session of its own, or Ctrl-C would reach a rank twice: from the terminal and from here.
             processes.append(

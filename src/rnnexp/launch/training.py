@@ -3,6 +3,8 @@
 import logging
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,13 +15,12 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
-from rnnexp.arguments import choose
 from rnnexp.callbacks.checkpoints import BestCheckpoint
 from rnnexp.callbacks.predictions import TestPredictions
 from rnnexp.callbacks.throughput import Throughput
 from rnnexp.errors import UserError
 from rnnexp.files import write_json
-from rnnexp.launch.assembly import Experiment, blamed_on, make_trainer
+from rnnexp.launch.assembly import Experiment, make_trainer
 from rnnexp.launch.checkpoint_files import read_checkpoint, require_same_experiment
 from rnnexp.launch.run_setup import resolved
 from rnnexp.tasks.probe import Precision, probe_precision
@@ -32,7 +33,6 @@ from rnnexp.tracking.summary import result_table, start_panel
 
 log = logging.getLogger(__name__)
 C = TypeVar("C", bound=Callback)
-TEST_WEIGHTS = dict.fromkeys(("best", "last", "none"))
 
 
 def probe(config: DictConfig, experiment: Experiment) -> Precision:
@@ -43,8 +43,6 @@ def probe(config: DictConfig, experiment: Experiment) -> Precision:
 
 def announce(config: DictConfig, run: RunDirectory, experiment: Experiment, precision: Precision) -> None:
     """The start panel, environment.json, and the resolved config once to every logger."""
-    with blamed_on("test"):
-        choose("weights to test", str(config.test), TEST_WEIGHTS)
     trainer, model, data = experiment.trainer, describe_model(experiment), experiment.datamodule.description
     if not trainer.is_global_zero:
         return
@@ -79,17 +77,31 @@ def fit(config: DictConfig, experiment: Experiment) -> None:
         UserError: if the checkpoint is not one that can be continued here.
         DivergedError, InterruptedRunError: see the callbacks.
     """
-    if config.ckpt_path is not None:
-        path = Path(config.ckpt_path).expanduser()
-        require_same_experiment(read_checkpoint(path), experiment.task.identity, path)
+    path = None if config.ckpt_path is None else Path(config.ckpt_path).expanduser()
+    if path is not None:
+        require_same_experiment(read_checkpoint(path), experiment.task, path)
     experiment.fit_times["start"] = seconds_since_process_start()
-    try:
-        experiment.trainer.fit(
-            experiment.task, datamodule=experiment.datamodule, ckpt_path=config.ckpt_path, weights_only=True
-        )
-    except MisconfigurationException as error:
-        raise UserError(f"trainer: {error}") from None
+    with _lightning_understood():
+        experiment.trainer.fit(experiment.task, datamodule=experiment.datamodule, ckpt_path=path, weights_only=True)
     experiment.fit_times["end"] = seconds_since_process_start()
+
+
+@contextmanager
+def _lightning_understood() -> Iterator[None]:
+    """Turns the two ways in which Lightning ends a run by itself into ours: bad settings, and Ctrl-C."""
+    try:
+        yield
+    except MisconfigurationException as error:
+        raise UserError(f"trainer: {str(error).strip()}") from None
+    except ValueError as error:
+        # The one setting that is compared with the data, and refused in another way than all the others.
+        if "`val_check_interval`" not in str(error):
+            raise
+        raise UserError(f"trainer: {str(error).strip()}") from None
+    except SystemExit as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        raise KeyboardInterrupt from None
 
 
 def test(config: DictConfig, run: RunDirectory, experiment: Experiment) -> None:
@@ -115,7 +127,8 @@ def test(config: DictConfig, run: RunDirectory, experiment: Experiment) -> None:
     assert isinstance(single, DictConfig)
     predictions: list[Callback] = [c for c in experiment.callbacks if isinstance(c, TestPredictions)]
     trainer = make_trainer(single, predictions, experiment.loggers, plugins=[LightningEnvironment()])
-    trainer.test(experiment.task, datamodule=experiment.datamodule, verbose=False)
+    with _lightning_understood():
+        trainer.test(experiment.task, datamodule=experiment.datamodule, verbose=False)
     experiment.metrics.update(plain_metrics(trainer.callback_metrics))
     there_are = experiment.datamodule.description["num_test"]
     is_whole = trainer.num_test_batches == [len(experiment.datamodule.test_dataloader())]

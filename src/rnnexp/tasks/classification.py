@@ -1,7 +1,7 @@
 """One class per sequence."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -58,7 +58,7 @@ class ClassificationTask(Task):
 
     @property
     def identity(self) -> dict[str, str | int | bool | None]:
-        """What a checkpoint must agree with to fit: it travels inside."""
+        """What the model is, in the words of its arguments."""
         stack = self.stack
         return {
             "cell": stack.cell_name,
@@ -69,9 +69,6 @@ class ClassificationTask(Task):
             "input_size": stack.input_size,
             "pooling": self.pooling,
         }
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["rnnexp"] = self.identity
 
     def counts_of(self, split: Split) -> ClassificationCounts:
         counts = self.counts[f"{split}_counts"]

@@ -8,6 +8,8 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from rnnexp.errors import UserError
+
 MakeOptimizer = Callable[[Iterator[Parameter]], Optimizer]
 MakeScheduler = Callable[..., LRScheduler]
 
@@ -24,6 +26,32 @@ class Task(LightningModule):
         super().__init__()
         self._make_optimizer = make_optimizer
         self._make_scheduler = make_scheduler
+
+    @property
+    def identity(self) -> dict[str, str | int | bool | None]:
+        """What the model is, in the words of its arguments."""
+        raise NotImplementedError
+
+    @property
+    def recipe(self) -> dict[str, str]:
+        """How it is trained: the names of the optimiser and of the schedule."""
+        factories = {"optimizer": self._make_optimizer, "scheduler": self._make_scheduler}
+        return {key: str(getattr(make, "func", make).__name__) for key, make in factories.items()}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """What must agree for training to continue travels inside."""
+        checkpoint["rnnexp"] = self.identity | self.recipe
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Raises UserError where a schedule that ends at a fixed step would end elsewhere than in this run."""
+        num_steps = max(2, int(self.trainer.estimated_stepping_batches))
+        for schedule in checkpoint["lr_schedulers"]:
+            if schedule.get("total_steps", num_steps) != num_steps:
+                raise UserError(
+                    f"ckpt_path: the learning rate of the run to continue is planned over {schedule['total_steps']} "
+                    f"steps, this run has {num_steps}: take its trainer.max_epochs= and data.batch_size=, "
+                    "or begin anew; only scheduler=constant and cosine can be prolonged"
+                )
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 (Lightning's union of a dozen types)
         optimizer = self._make_optimizer(self.parameters())

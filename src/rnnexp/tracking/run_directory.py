@@ -1,6 +1,7 @@
 """A run's own directory: complete by itself, so that evaluate, report and resume need it and nothing else."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -40,10 +41,13 @@ class RunDirectory:
     def create(cls, parent: Path, name: str) -> "RunDirectory":
         """A new directory `<parent>/<timestamp>_<name>`; two runs of one second get two directories.
 
+        Characters of the name that mean something in a path or a shell become hyphens.
+
         Raises:
             UserError: when the place cannot be written.
         """
-        stem = f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}_{name}"
+        slug = re.sub(r"[^\w.+-]+", "-", name)
+        stem = f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}_{slug}"
         for attempt in range(10_000):
             path = parent / (stem if attempt == 0 else f"{stem}_{attempt}")
             try:
@@ -93,7 +97,10 @@ class RunDirectory:
         write_json(self.status_file, {"status": "queued", "reason": "", "config_hash": config_hash(config)})
 
     def read_config(self) -> dict[str, Any]:
-        config = yaml.safe_load(self.config_file.read_text())
+        try:
+            config = yaml.safe_load(self.config_file.read_text())
+        except (yaml.YAMLError, ValueError):
+            config = None
         if not isinstance(config, dict):
             raise UserError(f"{self.config_file} does not hold a config; was it cut short?")
         return config

@@ -1,0 +1,26 @@
+"""Values of a config that no constructor checks, checked before anything is made of them."""
+
+from omegaconf import DictConfig, ListConfig
+
+from rnnexp.arguments import choose, require_positive
+from rnnexp.errors import UserError
+
+TEST_WEIGHTS = dict.fromkeys(("best", "last", "none"))
+
+
+def require_sound_settings(config: DictConfig) -> None:
+    """Raises UserError for a value that would fail later with a message of somebody else's, or work by accident."""
+    if not isinstance(config.seed, int) or isinstance(config.seed, bool):
+        raise UserError(f"seed must be a whole number, not {config.seed!r}")
+    if not isinstance(config.tf32, bool):
+        raise UserError(f"tf32 must be true or false, not {config.tf32!r}")
+    if not isinstance(config.tags, ListConfig):
+        raise UserError(f"tags must be a list, not {config.tags!r}: write tags=[{config.tags}]")
+    try:
+        choose("weights to test", str(config.test), TEST_WEIGHTS)
+        if config.num_threads is not None:
+            require_positive(num_threads=config.num_threads)
+        for key in ("accumulate_grad_batches", "log_every_n_steps"):
+            require_positive(**{f"trainer.{key}": config.trainer[key]})
+    except ValueError as error:
+        raise UserError(str(error)) from None
