@@ -37,7 +37,7 @@ C = TypeVar("C", bound=Callback)
 
 def probe(config: DictConfig, experiment: Experiment) -> Precision:
     """Raises UnsupportedError if this cell cannot train on this device at this precision."""
-    inputs = next(iter(experiment.datamodule.val_dataloader())).inputs
+    inputs = next(iter(experiment.datamodule.train_dataloader())).inputs
     return probe_precision(experiment.trainer, experiment.task, inputs, str(config.trainer.precision))
 
 
