@@ -22,7 +22,7 @@ BAD_VALUES = {
     "data.batch_size=0": r"data: batch_size must be a whole number of at least 1, not 0",
     "data.batch_size=-1": r"data: batch_size must be .*, not -1",
     "data.eval_batch_size=0": r"data: eval_batch_size must be .*, not 0",
-    "data.val_size=0": r"data: val_size must be .*, not 0",
+    "data.val_size=-1": r"data: val_size must be .*, not -1",
     "data.val_size=600": r"data.val_size=600 leaves none of the 600 training images: choose a smaller one",
     "data.batch_size=501": r"data.batch_size=501 is larger than the 500 training images .*: choose data.batch_size=500",
     "trainer.accumulate_grad_batches=0": r"trainer.accumulate_grad_batches must be a whole number of at least 1, not 0",
@@ -152,7 +152,7 @@ def test_a_place_that_cannot_be_written(run: Run, tmp_path: Path) -> None:
     assert outcome.line == f"rnnexp: cannot make the run directory {tmp_path}/file/run: {tmp_path}/file is a file"
 
 
-@pytest.mark.parametrize("kilobytes", [16, 60])
+@pytest.mark.parametrize("kilobytes", [pytest.param(16, marks=pytest.mark.slow), 60])
 def test_a_full_disk(tiny: list[str], tmp_path: Path, kilobytes: int) -> None:
     """A real one: 16 kB are full before training, 60 kB at the first checkpoint."""
     place = tmp_path / "small"

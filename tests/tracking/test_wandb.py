@@ -157,6 +157,7 @@ def test_a_run_behind_a_broken_network_is_as_good_as_any(tiny: list[str], tmp_pa
     assert read_json(directory / "status.json")["status"] == "done"
     assert "test/acc" in read_json(directory / "result.json")["metrics"]
     assert seconds < 60
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("mode", ["online", "offline", "disabled"])

@@ -84,8 +84,8 @@ class MNISTDataModule(LightningDataModule):
         if permutation is not None:
             make_permutation(permutation, num_pixels=1)
         require_positive(batch_size=batch_size, eval_batch_size=eval_batch_size)
-        if val_size != 0:
-            require_positive(val_size=val_size)
+        if isinstance(val_size, bool) or not isinstance(val_size, int) or val_size < 0:
+            raise ValueError(f"val_size must be a whole number of at least 0, not {val_size!r}")
         self.root = Path(root).expanduser()
         self.dataset_name = name
         self.view = view

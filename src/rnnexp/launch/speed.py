@@ -33,9 +33,12 @@ def take_turns(contenders: Mapping[str, Callable[[], T]], repetitions: int) -> d
     return measured
 
 
-def median_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> float:
-    """The median over rounds of the ratio within a round: what slows a whole round down cancels."""
-    return median(a / b for a, b in zip(numerators, denominators, strict=True))
+def compare(numerators: Sequence[float], denominators: Sequence[float]) -> dict[str, float]:
+    """The ratio within each round, whose `median` counts, since what slows a whole round down cancels in it; how far
+    `lowest` and `highest` lie apart tells how far to trust it.
+    """
+    ratios = [a / b for a, b in zip(numerators, denominators, strict=True)]
+    return {"median": median(ratios), "lowest": min(ratios), "highest": max(ratios)}
 
 
 def now(device: torch.device) -> float:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rnnexp.files import write_json
 from rnnexp.launch.assembly import apply_process_settings
 from rnnexp.launch.run_setup import resolved
-from rnnexp.launch.start_up import FIRST_STEPS
+from rnnexp.launch.start_up import FIRST_STEPS, IMPORTS
 from rnnexp.launch.training_speed import BARE, OURS
 from rnnexp.tracking.environment import describe_environment, processor_name
 
@@ -43,27 +43,28 @@ def start_up_table(start_up: Mapping[str, Any]) -> Table:
     for column in ("seconds", "/ imports", "target"):
         table.add_column(column, justify="right")
     for name, seconds in start_up["median_seconds"].items():
-        ratio = start_up["over_imports"][name]
-        target = start_up["target"] if name in FIRST_STEPS else None
-        verdict = "" if target is None else _verdict(f"<= {target}", ratio <= target)
-        table.add_row(name, f"{seconds:.2f}", f"{ratio:.2f}", verdict)
+        ratio, target = start_up["over_imports"][name], start_up["target"]
+        verdict = _verdict(f"<= {target}", ratio["median"] <= target) if name in FIRST_STEPS else ""
+        table.add_row(name, f"{seconds:.2f}", "" if name == IMPORTS else _with_spread(ratio), verdict)
     return table
 
 
 def training_table(cells: Sequence[Mapping[str, Any]]) -> Table:
-    """One row per cell and contender; ratios are medians of the ratios within a round."""
+    """One row per cell and contender; ratios are medians over rounds, with the lowest and the highest."""
     table = Table("cell", "contender")
     for column in ("steps/s", "ours / theirs", "target"):
         table.add_column(column, justify="right")
     for cell in cells:
         for name, speeds in cell["steps_per_second"].items():
             ratio = cell["ours_over"].get(name)
-            verdict = ""
-            if name == BARE:
-                verdict = _verdict(f">= {cell['target']}", ratio >= cell["target"])
-            shown = "" if ratio is None else f"{ratio:.3f}"
+            verdict = _verdict(f">= {cell['target']}", ratio["median"] >= cell["target"]) if name == BARE else ""
+            shown = "" if ratio is None else _with_spread(ratio)
             table.add_row(cell["cell"] if name == OURS else "", name, f"{median(speeds):.2f}", shown, verdict)
     return table
+
+
+def _with_spread(ratio: Mapping[str, float]) -> str:
+    return f"{ratio['median']:.3f} ({ratio['lowest']:.2f}-{ratio['highest']:.2f})"
 
 
 def _verdict(target: str, is_reached: bool) -> str:

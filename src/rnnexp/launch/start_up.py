@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from rnnexp.errors import UserError
 from rnnexp.files import read_json
-from rnnexp.launch.speed import median_ratio, take_turns
+from rnnexp.launch.speed import compare, take_turns
 
 TARGET = 1.3
 """First training step over the imports, at most."""
@@ -46,7 +46,7 @@ def measure_start_up(config: DictConfig) -> dict[str, Any]:
     return {
         "seconds": seconds,
         "median_seconds": {name: median(rounds) for name, rounds in seconds.items()},
-        "over_imports": {name: median_ratio(rounds, seconds[IMPORTS]) for name, rounds in seconds.items()},
+        "over_imports": {name: compare(rounds, seconds[IMPORTS]) for name, rounds in seconds.items()},
         "target": TARGET,
     }
 

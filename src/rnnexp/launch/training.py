@@ -3,6 +3,7 @@
 import logging
 import resource
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,7 +91,10 @@ def fit(config: DictConfig, experiment: Experiment) -> None:
 def _lightning_understood() -> Iterator[None]:
     """Turns the two ways in which Lightning ends a run by itself into ours: bad settings, and Ctrl-C."""
     try:
-        yield
+        with warnings.catch_warnings():
+            # Of validation, where data.val_size=0 was the intention.
+            warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
+            yield
     except MisconfigurationException as error:
         raise UserError(f"trainer: {str(error).strip()}") from None
     except ValueError as error:

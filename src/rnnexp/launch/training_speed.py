@@ -16,14 +16,14 @@ from torch.nn.utils import clip_grad_norm_
 from rnnexp.arguments import choose, require_positive
 from rnnexp.errors import UserError
 from rnnexp.launch.assembly import assemble, blamed_on
-from rnnexp.launch.speed import Block, StepClock, median_ratio, now, quiet, take_turns
+from rnnexp.launch.speed import Block, StepClock, compare, now, quiet, take_turns
 from rnnexp.launch.training import fit
 from rnnexp.models.classifier import SequenceClassifier
 
 MODULES: dict[str, Callable[..., nn.RNNBase]] = {"srn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 TARGETS = {"srn": 0.93, "lstm": 0.97, "gru": 0.97}
 """Our steps per second over those of the bare loop, at least."""
-OURS, BARE, USUAL = "ours", "bare loop", "usual pipeline"
+OURS, BARE, USUAL = "ours", "bare loop", "usual"
 # What the bare loop does not do: with another value the contenders would not do the same work.
 COMPARABLE = {
     "trainer.precision": "32-true",
@@ -142,7 +142,7 @@ def measure_training(config: DictConfig, cell: str) -> dict[str, Any]:
         "cell": cell,
         "steps_per_second": speeds,
         "final_loss": {name: rounds[-1].final_loss for name, rounds in blocks.items()},
-        "ours_over": {name: median_ratio(speeds[OURS], rounds) for name, rounds in speeds.items() if name != OURS},
+        "ours_over": {name: compare(speeds[OURS], rounds) for name, rounds in speeds.items() if name != OURS},
         "target": TARGETS[cell],
     }
 

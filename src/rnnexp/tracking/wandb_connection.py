@@ -30,6 +30,8 @@ def choose_mode(requested: str, timeout_seconds: float) -> tuple[str, str]:
         return requested, ""
     if mode := os.environ.get("WANDB_MODE"):
         return mode, f"WANDB_MODE={mode}"
+    # To say who is logged in, W&B would ask the server, with a patience of its own.
+    wandb.setup(settings=wandb.Settings(silent=True))
     if not wandb.login(prompt=False, verify=False):
         return "offline", "no W&B account is set up here"
     server = str(wandb.setup().settings.base_url)
