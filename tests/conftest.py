@@ -26,7 +26,7 @@ NUM_TRAIN, NUM_VAL, NUM_TEST, NUM_CLASSES, SIDE = 500, 100, 200, 10, 28
 
 
 def write_dataset(directory: Path, seed: int) -> None:
-    """600 and 200 images of ten classes: a class is two bright columns among dim noise; one image in 20 shows another."""
+    """600 and 200 images of ten classes: two bright columns each, among dim noise; one image in 20 shows another's."""
     generator = np.random.default_rng(seed)
     directory.mkdir(parents=True)
     for images_file, labels_file, count in (

@@ -13,9 +13,9 @@ def benchmark(config: DictConfig) -> int:
     """Measures, shows tables, and writes `<outputs_dir>/benchmark/<timestamp>.json`. What is slow is told; it is no
     failure.
     """
-    from rnnexp.launch.speed_report import describe_benchmark, start_up_table, training_table, write_report
-    from rnnexp.launch.start_up import measure_start_up
-    from rnnexp.launch.training_speed import measure_training, require_comparable
+    from rnnexp.speed.report import describe_benchmark, start_up_table, training_table, write_report
+    from rnnexp.speed.start_up import measure_start_up
+    from rnnexp.speed.training import measure_training, require_comparable
     from rnnexp.tracking.run_log import show
 
     require_comparable(config)

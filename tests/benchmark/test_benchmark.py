@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from conftest import Outcome, call
 from rnnexp import benchmark
 from rnnexp.files import read_json
-from rnnexp.launch.speed import StepClock, compare, take_turns
+from rnnexp.speed.measurement import StepClock, compare, take_turns
 
 Measure = Callable[..., Outcome]
 SMALL = ["cells=[lstm]", "steps=4", "warmup_steps=1", "repetitions=2", "start_up=false"]

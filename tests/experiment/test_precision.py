@@ -12,8 +12,9 @@ BARE = [
 NAMES = {"64": "float64", "32": "float32", "bf16": "bfloat16", "16": "float16"}
 
 
-@pytest.mark.parametrize("model", ["srn", "lstm", "gru"])
-@pytest.mark.parametrize("backend", ["fused", "reference"])
+@pytest.mark.parametrize(
+    ("model", "backend"), [("srn", "fused"), ("lstm", "fused"), ("gru", "fused"), ("lstm", "reference")]
+)
 @pytest.mark.parametrize("precision", ["32-true", "64-true", "bf16-true", "16-true", "bf16-mixed", "16-mixed"])
 def test_what_is_recorded_is_what_ran(run: Run, model: str, backend: str, precision: str) -> None:
     RecordDtypes.seen = {}

@@ -14,8 +14,8 @@ from rich.table import Table
 from rnnexp.files import write_json
 from rnnexp.launch.assembly import apply_process_settings
 from rnnexp.launch.run_setup import resolved
-from rnnexp.launch.start_up import FIRST_STEPS, IMPORTS
-from rnnexp.launch.training_speed import BARE, OURS
+from rnnexp.speed.start_up import FIRST_STEPS, IMPORTS
+from rnnexp.speed.training import BARE, OURS
 from rnnexp.tracking.environment import describe_environment, processor_name
 
 

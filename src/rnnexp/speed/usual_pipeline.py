@@ -17,7 +17,7 @@ from torchvision.datasets import MNIST  # type: ignore[import-untyped]
 
 from rnnexp.data.mnist_files import TRAIN_IMAGES, find_files
 from rnnexp.errors import UserError
-from rnnexp.launch.speed import Block, StepClock
+from rnnexp.speed.measurement import Block, StepClock
 
 
 class Images(MNIST):  # type: ignore[misc]

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from rnnexp.errors import UserError
 from rnnexp.files import read_json
-from rnnexp.launch.speed import compare, take_turns
+from rnnexp.speed.measurement import compare, take_turns
 
 TARGET = 1.3
 """First training step over the imports, at most."""

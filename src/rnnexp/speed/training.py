@@ -16,7 +16,7 @@ from torch.nn.utils import clip_grad_norm_
 from rnnexp.arguments import choose, require_positive
 from rnnexp.errors import UserError
 from rnnexp.launch.assembly import assemble, blamed_on
-from rnnexp.launch.speed import Block, StepClock, compare, now, quiet, take_turns
+from rnnexp.speed.measurement import Block, StepClock, compare, now, quiet, take_turns
 from rnnexp.launch.training import fit
 from rnnexp.models.classifier import SequenceClassifier
 
@@ -124,7 +124,7 @@ def measure_training(config: DictConfig, cell: str) -> dict[str, Any]:
         UserError: if an epoch has fewer steps than are to be timed.
     """
     # torchvision takes seconds to import, which only this comparison should cost.
-    from rnnexp.launch.usual_pipeline import run_usual
+    from rnnexp.speed.usual_pipeline import run_usual
 
     # One more step than is timed: the clock stops as it begins.
     values = {"model": {"cell": cell}, "trainer": {"max_steps": config.warmup_steps + config.steps + 1}}
