@@ -16,9 +16,9 @@ from torch.nn.utils import clip_grad_norm_
 from rnnexp.arguments import choose, require_positive
 from rnnexp.errors import UserError
 from rnnexp.launch.assembly import assemble, blamed_on
-from rnnexp.speed.measurement import Block, StepClock, compare, now, quiet, take_turns
 from rnnexp.launch.training import fit
 from rnnexp.models.classifier import SequenceClassifier
+from rnnexp.speed.measurement import Block, StepClock, compare, now, quiet, take_turns
 
 MODULES: dict[str, Callable[..., nn.RNNBase]] = {"srn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 TARGETS = {"srn": 0.93, "lstm": 0.97, "gru": 0.97}
