@@ -65,14 +65,14 @@ BAD_VALUES = {
     "+trainer.foo=1": r"trainer: .*unexpected keyword argument 'foo'",
     "trainer.strategy=ddpp": r"trainer: You selected an invalid strategy name: `strategy='ddpp'`",
     # data that are not there
-    "data.root=/nowhere": r"no source has the dataset 'Tiny'.*/nowhere/Tiny/raw.*data\.root=",
+    "data.root={tmp_path}/nowhere": r"no source has the dataset 'Tiny'.*/nowhere/Tiny/raw.*data\.root=",
     "data.name=Tinny": r"no source has the dataset 'Tinny'.*data\.root=",
 }
 
 
 @pytest.mark.parametrize("override", BAD_VALUES)
-def test_a_bad_value_gets_one_line(run: Run, override: str) -> None:
-    outcome = run(override, "callbacks.predictions=null")
+def test_a_bad_value_gets_one_line(run: Run, tmp_path: Path, override: str) -> None:
+    outcome = run(override.format(tmp_path=tmp_path), "callbacks.predictions=null")
     assert outcome.exit_code == 2, outcome.stderr
     assert re.search(BAD_VALUES[override], outcome.line), outcome.line
     assert outcome.status == "failed"

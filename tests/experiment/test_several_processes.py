@@ -64,14 +64,15 @@ def test_an_interrupted_run_continues_bit_for_bit(tiny: list[str], tmp_path: Pat
     (first,) = run_directories(tmp_path / "first")
     assert read_json(first / "status.json")["status"] == "interrupted"
     saved = torch.load(first / "checkpoints/last.ckpt", weights_only=True)
-    target = [f"trainer.max_steps={saved['global_step'] + 7}", *endless]
+    steps = saved["global_step"] + 7
+    whole = [f"trainer.max_steps={steps}", *endless]
     weights = []
-    for name in ("resumed", "again"):
-        resumed = command(tiny, tmp_path / name, *target, f"ckpt_path={first}/checkpoints/last.ckpt")
-        done = subprocess.run(resumed, capture_output=True, text=True, check=False)
+    for name, given in {"resumed": [f"ckpt_path={first}/checkpoints/last.ckpt"], "whole": []}.items():
+        done = subprocess.run(
+            command(tiny, tmp_path / name, *whole, *given), capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         (directory,) = run_directories(tmp_path / name)
-        result = read_json(directory / "result.json")
-        assert result["num_steps"] == saved["global_step"] + 7
+        assert read_json(directory / "result.json")["num_steps"] == steps
         weights.append(torch.load(directory / "checkpoints/last.ckpt", weights_only=True)["state_dict"])
-    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0] if name.startswith("model."))

@@ -68,4 +68,8 @@ class Task(LightningModule):
     def on_train_start(self) -> None:
         # To count the steps Lightning has set the loader up before it knew at which batch a checkpoint left it, and
         # would begin the epoch anew.
-        self.trainer.fit_loop._load_combined_loader_states()
+        loop = self.trainer.fit_loop
+        loop._load_combined_loader_states()
+        # With max_steps Lightning would count an epoch that had ended before the checkpoint once more.
+        if loop.epoch_loop.batch_progress.is_last_batch:
+            loop.epoch_progress.current.completed = loop.epoch_progress.current.processed
