@@ -28,9 +28,13 @@ def written_atomically(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def write_text(path: Path, text: str) -> None:
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
     with written_atomically(path) as file:
-        file.write(text.encode())
+        file.write(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401

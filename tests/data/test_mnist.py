@@ -45,6 +45,16 @@ def test_every_image_is_in_one_split_and_test_in_no_other(
     assert (seen["val"] == list(range(NUM_TRAIN - 12, NUM_TRAIN))) is (split == "last")
 
 
+def test_without_validation_all_published_training_images_are_for_training(make_data: MakeData) -> None:
+    whole, split = make_data(val_size=0), make_data(val_size=12)
+    whole.setup()
+    split.setup()
+    assert whole.val_dataloader() == []
+    assert whole.description["num_val"] == 0
+    assert whole.description["num_train"] == split.description["num_train"] + 12
+    assert sum(len(batch.labels) for batch in whole.train_dataloader()) == whole.description["num_train"]
+
+
 def test_labels_belong_to_their_images(make_data: MakeData, numbers: Callable[..., list[int]]) -> None:
     data = make_data()
     data.setup()
@@ -174,7 +184,7 @@ def test_missing_files_without_sources(tmp_path: Path, make_data: MakeData) -> N
         ({"sources": ["mirror"]}, "unknown source 'mirror': choose one of mirrors, wheel; did you mean 'mirrors'?"),
         ({"batch_size": 0}, "batch_size must be a whole number of at least 1, not 0"),
         ({"eval_batch_size": -1}, "eval_batch_size must be a whole number of at least 1, not -1"),
-        ({"val_size": 0}, "val_size must be a whole number of at least 1, not 0"),
+        ({"val_size": -1}, "val_size must be a whole number of at least 0, not -1"),
     ],
 )
 def test_bad_argument(make_data: MakeData, change: dict[str, Any], message: str) -> None:

@@ -1,13 +1,17 @@
 """The two checkpoints of a run, under fixed names."""
 
+import io
 import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from rnnexp.callbacks.monitor import is_measured
+from rnnexp.files import write_bytes
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -29,26 +33,31 @@ class BestCheckpoint(ModelCheckpoint):
             enable_version_counter=False,
         )
 
+    @property
+    def _here(self) -> Path:
+        return Path(str(self.dirpath)) / "best.ckpt"
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if is_measured(trainer, str(self.monitor)):
             super().on_train_epoch_end(trainer, pl_module)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
         # Beside the checkpoint to continue from: the run may have been moved since it noted where its best lies.
-        self._previous = Path(str(trainer.ckpt_path)).parent / "best.ckpt"
+        previous = Path(str(trainer.ckpt_path)).parent / "best.ckpt"
+        if previous.is_file():
+            _take_over(trainer, previous, self._here)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes over the best score so far, and its checkpoint, from the directory of the run that is continued."""
-        previous, here = self._previous, Path(str(self.dirpath)) / "best.ckpt"
+        here = str(self._here)
         # Without its file a score would only keep this run from saving any best of its own.
-        if not state_dict["best_model_path"] or not previous.is_file():
+        if not state_dict["best_model_path"] or not self._here.is_file():
             return
-        shutil.copyfile(previous, here)
         moved = {
             "dirpath": self.dirpath,
-            "best_model_path": str(here),
-            "kth_best_model_path": str(here),
-            "best_k_models": {str(here): state_dict["best_model_score"]},
+            "best_model_path": here,
+            "kth_best_model_path": here,
+            "best_k_models": {here: state_dict["best_model_score"]},
             "last_model_path": "",
         }
         super().load_state_dict(state_dict | moved)
@@ -60,9 +69,35 @@ class LastCheckpoint(ModelCheckpoint):
     def __init__(self, dirpath: str) -> None:
         super().__init__(dirpath=dirpath, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
 
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
+        # Until this run saves one of its own, what it continues is its last.
+        _take_over(trainer, Path(str(trainer.ckpt_path)), Path(str(self.dirpath)) / "last.ckpt")
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Nothing of an earlier run's last checkpoint matters: it would be deleted when this run saves its own."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
         Path(str(self.dirpath)).mkdir(parents=True, exist_ok=True)
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Checkpoint files that are whole or absent.
+
+    Lightning writes to the system's temporary directory and copies from there: a disk that fills up meanwhile, or a
+    kill, leaves half a file in the place of the last good one.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # noqa: ANN401, ARG002
+        """Writes under a temporary name beside the file and renames."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_bytes(Path(path), buffer.getbuffer())
+
+
+def _take_over(trainer: Trainer, source: Path, target: Path) -> None:
+    if trainer.is_global_zero:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    trainer.strategy.barrier()

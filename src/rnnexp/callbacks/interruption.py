@@ -6,7 +6,8 @@ from types import FrameType
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
 
 from rnnexp.errors import InterruptedRunError
 
@@ -14,10 +15,11 @@ log = logging.getLogger(__name__)
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class SaveOnSignal(Callback):
+class SaveOnSignal(Checkpoint):
     """The first signal asks training to save and stop at the next batch boundary; a second Ctrl-C stops at once.
 
-    A handler that saved by itself would run in the middle of an optimiser step.
+    A handler that saved by itself would run in the middle of an optimiser step. It is a `Checkpoint` so that Lightning
+    asks it last at the end of an epoch, when the metrics are logged and the best checkpoint is chosen.
 
     Args:
         checkpoint: the file to save, `last.ckpt` of the run.
@@ -35,7 +37,8 @@ class SaveOnSignal(Callback):
         for number in SIGNALS:
             self._previous[number] = signal.signal(number, self._receive)
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        # Not at teardown: by then Lightning has given its own handler back, and this would put it in place again.
         self._give_back()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002

@@ -4,6 +4,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from rnnexp.callbacks.logged_steps import is_logged_step
+
 
 class LearningRate(Callback):
     """Logs `train/lr`, the rate of the optimiser's first group, at the steps that are logged.
@@ -18,5 +20,5 @@ class LearningRate(Callback):
         batch: Any,  # noqa: ANN401, ARG002
         batch_idx: int,  # noqa: ARG002
     ) -> None:
-        if (trainer.global_step + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        if is_logged_step(trainer):
             pl_module.log("train/lr", trainer.optimizers[0].param_groups[0]["lr"])

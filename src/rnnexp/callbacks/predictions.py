@@ -1,5 +1,6 @@
 """What was predicted for every test sample, kept so that runs can be compared sample by sample."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from rnnexp.files import written_atomically
+from rnnexp.files import write_bytes
 
 
 class TestPredictions(Callback):
@@ -38,5 +39,7 @@ class TestPredictions(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         predictions = {name: torch.cat([b[name] for b in self._batches]).cpu() for name in self._batches[0]}
         self._batches.clear()
-        with written_atomically(self.path) as file:
-            torch.save(predictions, file)
+        # Not straight into the file: torch.save says of a full disk only that a position is unexpected.
+        buffer = io.BytesIO()
+        torch.save(predictions, buffer)
+        write_bytes(self.path, buffer.getbuffer())

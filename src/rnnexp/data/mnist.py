@@ -41,7 +41,7 @@ class MNISTDataModule(LightningDataModule):
             deviation, `unit` divides bytes by 255.
         batch_size, eval_batch_size: samples per batch and rank in training, and in validation and test.
         drop_last: leave out the last training batch of an epoch where it is smaller than the others.
-        val_size: number of validation images.
+        val_size: number of validation images; 0 trains on all and validates on none.
         split: `last` takes the last `val_size` published training images for validation, `seeded` a choice of them.
         split_seed: of that choice.
         seed: of the order of training samples.
@@ -83,7 +83,9 @@ class MNISTDataModule(LightningDataModule):
             choose("source", source, SOURCES)
         if permutation is not None:
             make_permutation(permutation, num_pixels=1)
-        require_positive(batch_size=batch_size, eval_batch_size=eval_batch_size, val_size=val_size)
+        require_positive(batch_size=batch_size, eval_batch_size=eval_batch_size)
+        if isinstance(val_size, bool) or not isinstance(val_size, int) or val_size < 0:
+            raise ValueError(f"val_size must be a whole number of at least 0, not {val_size!r}")
         self.root = Path(root).expanduser()
         self.dataset_name = name
         self.view = view
@@ -175,8 +177,10 @@ class MNISTDataModule(LightningDataModule):
             )
         return self._loader(self._train_sequences, self._train_labels, order, self.batch_size, self.drop_last)
 
-    def val_dataloader(self) -> TensorLoader:
-        """Batches of the validation split, every sample once over all ranks."""
+    def val_dataloader(self) -> TensorLoader | list[TensorLoader]:
+        """Batches of the validation split, every sample once over all ranks; an empty list where there is none."""
+        if self.val_size == 0:
+            return []
         return self._eval_loader(self._train_sequences, self._train_labels, self._val_members)
 
     def test_dataloader(self) -> TensorLoader:

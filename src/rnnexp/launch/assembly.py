@@ -2,7 +2,7 @@
 
 import signal
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +18,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
 from rnnexp.arguments import choose
+from rnnexp.callbacks.checkpoints import WholeCheckpoints
 from rnnexp.data import MNISTDataModule
 from rnnexp.errors import UserError
 from rnnexp.launch.settings import require_sound_settings
@@ -151,7 +152,7 @@ def make_trainer(
     config: DictConfig,
     callbacks: list[Callback],
     loggers: list[Logger],
-    plugins: list[ClusterEnvironment] | None = None,
+    plugins: Sequence[ClusterEnvironment] = (),
 ) -> Trainer:
     with blamed_on("trainer"):
         choose("precision", str(config.trainer.precision), PRECISIONS)
@@ -165,7 +166,7 @@ def make_trainer(
                 enable_progress_bar=_has_bar(callbacks),
                 # Checkpoints are callbacks of ours; Lightning adds one of its own unless told not to.
                 enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
-                plugins=plugins,
+                plugins=[*plugins, WholeCheckpoints()],
             )
     return trainer
 

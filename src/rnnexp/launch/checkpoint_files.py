@@ -1,6 +1,7 @@
 """Checkpoints as files: read safely, and refused in one line if they are not what they should be."""
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         raise UserError(f"checkpoint {path} is missing{near_miss(path.name, siblings)}")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # What torch thinks of an unusual pickle is said by the error that follows.
+            warnings.simplefilter("ignore")
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise UserError(
             f"checkpoint {path} is damaged, or holds more than tensors and plain values and is not loaded: "

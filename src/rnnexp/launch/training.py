@@ -3,6 +3,7 @@
 import logging
 import resource
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +38,7 @@ C = TypeVar("C", bound=Callback)
 
 def probe(config: DictConfig, experiment: Experiment) -> Precision:
     """Raises UnsupportedError if this cell cannot train on this device at this precision."""
-    inputs = next(iter(experiment.datamodule.val_dataloader())).inputs
+    inputs = next(iter(experiment.datamodule.train_dataloader())).inputs
     return probe_precision(experiment.trainer, experiment.task, inputs, str(config.trainer.precision))
 
 
@@ -90,7 +91,10 @@ def fit(config: DictConfig, experiment: Experiment) -> None:
 def _lightning_understood() -> Iterator[None]:
     """Turns the two ways in which Lightning ends a run by itself into ours: bad settings, and Ctrl-C."""
     try:
-        yield
+        with warnings.catch_warnings():
+            # Of validation, where data.val_size=0 was the intention.
+            warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
+            yield
     except MisconfigurationException as error:
         raise UserError(f"trainer: {str(error).strip()}") from None
     except ValueError as error:

@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from rnnexp.arguments import require_fraction
 from rnnexp.batches import LabelledSequences
+from rnnexp.callbacks.logged_steps import is_last_step, is_logged_step
 from rnnexp.metrics import ClassificationCounts
 from rnnexp.models.classifier import SequenceClassifier
 from rnnexp.recurrent import RecurrentStack
@@ -51,6 +52,8 @@ class ClassificationTask(Task):
         self.model = SequenceClassifier(make_stack, input_size, num_classes, pooling=pooling, dropout=dropout)
         counts = ClassificationCounts(num_classes)
         self.counts = torch.nn.ModuleDict({f"{split}_counts": counts.clone() for split in ("train", "val", "test")})
+        # A run that is continued in the middle of an epoch still reports the accuracy of all of it.
+        self.counts_of("train").persistent(mode=True)
 
     @property
     def stack(self) -> RecurrentStack:
@@ -91,7 +94,8 @@ class ClassificationTask(Task):
 
     def training_step(self, batch: LabelledSequences, batch_idx: int) -> Tensor:  # noqa: ARG002
         loss, _logits = self.shared_step(batch, "train")
-        self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=len(batch.labels))
+        if is_logged_step(self.trainer) or is_last_step(self.trainer):
+            self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=len(batch.labels))
         return loss
 
     def validation_step(self, batch: LabelledSequences, batch_idx: int) -> None:  # noqa: ARG002

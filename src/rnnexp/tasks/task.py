@@ -1,5 +1,6 @@
 """What every task shares: how it is optimised."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -44,7 +45,7 @@ class Task(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raises UserError where a schedule that ends at a fixed step would end elsewhere than in this run."""
-        num_steps = max(2, int(self.trainer.estimated_stepping_batches))
+        num_steps = max(2, self._total_steps())
         for schedule in checkpoint["lr_schedulers"]:
             if schedule.get("total_steps", num_steps) != num_steps:
                 raise UserError(
@@ -55,5 +56,16 @@ class Task(LightningModule):
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 (Lightning's union of a dozen types)
         optimizer = self._make_optimizer(self.parameters())
-        scheduler = self._make_scheduler(optimizer, total_steps=int(self.trainer.estimated_stepping_batches))
+        scheduler = self._make_scheduler(optimizer, total_steps=self._total_steps())
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _total_steps(self) -> int:
+        num_steps = self.trainer.estimated_stepping_batches
+        if not math.isfinite(num_steps):
+            raise UserError("trainer: schedules need an end: give trainer.max_epochs= or trainer.max_steps=")
+        return int(num_steps)
+
+    def on_train_start(self) -> None:
+        # To count the steps Lightning has set the loader up before it knew at which batch a checkpoint left it, and
+        # would begin the epoch anew.
+        self.trainer.fit_loop._load_combined_loader_states()

@@ -42,5 +42,12 @@ def _metric_table(metrics: Mapping[str, float]) -> Table:
     for name, value in sorted(metrics.items()):
         # Ten classes would hide what matters; result.json has them.
         if "/acc_class/" not in name:
-            table.add_row(name, f"{value:,.0f}" if name.endswith("samples_per_second") else f"{value:.4f}")
+            table.add_row(name, _shown(name, value))
     return table
+
+
+def _shown(name: str, value: float) -> str:
+    if name.endswith("samples_per_second"):
+        return f"{value:,.0f}"
+    # A learning rate has often no digit left after four.
+    return f"{value:.4f}" if value == 0 or abs(value) >= 0.01 else f"{value:.3g}"

@@ -1,7 +1,10 @@
 """Whether W&B can be reached, found out within seconds so that a run never waits for it."""
 
+import http.client
 import os
-import socket
+import ssl
+import urllib.error
+import urllib.request
 from urllib.parse import urlsplit
 
 import wandb
@@ -17,7 +20,7 @@ def choose_mode(requested: str, timeout_seconds: float) -> tuple[str, str]:
     Args:
         requested: auto, online, offline or disabled. `auto` obeys the variable WANDB_MODE, and goes offline without an
             account or where the server does not answer.
-        timeout_seconds: how long the server may take to accept a connection.
+        timeout_seconds: how long the server may be silent.
 
     Raises:
         ValueError: for another mode.
@@ -27,15 +30,25 @@ def choose_mode(requested: str, timeout_seconds: float) -> tuple[str, str]:
         return requested, ""
     if mode := os.environ.get("WANDB_MODE"):
         return mode, f"WANDB_MODE={mode}"
+    # To say who is logged in, W&B would ask the server, with a patience of its own.
+    wandb.setup(settings=wandb.Settings(silent=True))
     if not wandb.login(prompt=False, verify=False):
         return "offline", "no W&B account is set up here"
-    server = urlsplit(wandb.setup().settings.base_url)
-    port = server.port or {"http": 80}.get(server.scheme, 443)
-    # Behind a proxy only W&B's own client knows the way; its own limit of time holds then.
-    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy")):
-        return "online", ""
-    try:
-        socket.create_connection((server.hostname or "", port), timeout=timeout_seconds).close()
-    except OSError as error:
-        return "offline", f"{server.hostname} cannot be reached ({error})"
+    server = str(wandb.setup().settings.base_url)
+    if silence := _silence(server, timeout_seconds):
+        return "offline", f"{urlsplit(server).hostname} cannot be reached ({silence})"
     return "online", ""
+
+
+def _silence(address: str, timeout_seconds: float) -> str:
+    """Why an HTTP server does not answer, through the user's proxy if there is one; empty if it answers anything."""
+    try:
+        request = urllib.request.Request(address, method="HEAD")  # noqa: S310 (W&B's own setting)
+        urllib.request.urlopen(request, timeout=timeout_seconds).close()  # noqa: S310
+    except urllib.error.HTTPError:
+        return ""
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        # W&B's client may trust certificates that Python does not know.
+        return "" if isinstance(reason, ssl.SSLError) else str(reason) or type(reason).__name__
+    return ""

@@ -1,0 +1,173 @@
+"""What the callbacks measure, say and stop."""
+
+import csv
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from conftest import Outcome, Run
+
+BARE = ["test=none", "callbacks.predictions=null"]
+DIVERGES = ["optimizer.lr=1e30", "scheduler=constant"]
+
+
+class TrueNorms(Callback):
+    """Computes the gradient's norm by itself, before and after clipping."""
+
+    before: list[float]
+    after: list[float]
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        TrueNorms.before, TrueNorms.after = [], []
+
+    @staticmethod
+    def norm(module: LightningModule) -> float:
+        squares = [
+            (parameter.grad.double() ** 2).sum() for parameter in module.parameters() if parameter.grad is not None
+        ]
+        return float(torch.stack(squares).sum().sqrt())
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:  # noqa: ARG002
+        TrueNorms.before.append(self.norm(pl_module))
+
+    def on_before_zero_grad(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:  # noqa: ARG002
+        if trainer.global_step > 0:
+            TrueNorms.after.append(self.norm(pl_module))
+
+
+def column(outcome: Outcome, name: str) -> list[float]:
+    with (outcome.directory / "metrics.csv").open(newline="") as file:
+        return [float(row[name]) for row in csv.DictReader(file) if row.get(name)]
+
+
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_the_logged_norm_is_that_of_the_whole_gradient_before_clipping(run: Run, accumulated: int) -> None:
+    clip = 0.01
+    probe = "+callbacks.probe._target_=callbacks.test_training_callbacks.TrueNorms"
+    options = [f"trainer.gradient_clip_val={clip}", f"trainer.accumulate_grad_batches={accumulated}"]
+    outcome = run(*BARE, *options, probe)
+    assert outcome.exit_code == 0, outcome.stderr
+    # Importing by path makes one more module of this file, whose class has the lists.
+    from callbacks.test_training_callbacks import TrueNorms as Probed
+
+    assert len(Probed.before) == 10 // accumulated
+    assert column(outcome, "train/grad_norm") == pytest.approx(Probed.before, rel=1e-5)
+    assert min(Probed.before) > 10 * clip
+    assert Probed.after
+    assert Probed.after == pytest.approx([clip] * len(Probed.after), rel=1e-3)
+
+
+def test_the_learning_rate_is_the_one_that_was_used(run: Run) -> None:
+    outcome = run(*BARE, "scheduler=cosine", "scheduler.warmup=0", "optimizer.lr=0.1")
+    expected = [0.05 * (1 + torch.cos(torch.tensor(step / 10 * torch.pi)).item()) for step in range(10)]
+    assert column(outcome, "train/lr") == pytest.approx(expected, rel=1e-5)
+
+
+class SlowBatches(Callback):
+    """Makes every step at least so long."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+        time.sleep(self.seconds)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        time.sleep(30 * self.seconds)
+
+
+def test_throughput_counts_training_alone(run: Run) -> None:
+    """50 images in at least 20 ms, and a validation of 600 ms that is not counted."""
+    slow = "+callbacks.slow={_target_:callbacks.test_training_callbacks.SlowBatches,seconds:0.02}"
+    outcome = run(*BARE, slow, "trainer.max_epochs=2")
+    speed = outcome.result["timing"]["samples_per_second"]
+    with_validation = 2 * 500 / (2 * 10 * 0.02 + 2 * 0.6)
+    assert with_validation < speed <= 50 / 0.02
+    assert column(outcome, "train/samples_per_second")[-1] == pytest.approx(speed)
+
+
+def test_progress_lines_tell_rate_and_time_left(run: Run) -> None:
+    outcome = run(*BARE, "callbacks.progress.every_n_seconds=0", "trainer.max_epochs=2")
+    line = r"epoch 1/2, batch \d+/10: loss \d\.\d{4}, \d+\.\d steps/s, about 0:\d\d left"
+    assert len(re.findall(line, outcome.stdout)) == 10
+    ended = r"epoch \d/2 ended: train/loss \d\.\d{4}, val/acc \d\.\d{4}, val/loss \d\.\d{4}, \d+\.\d steps/s"
+    assert len(re.findall(ended, outcome.stdout)) == 2
+    assert len(re.findall(ended, (outcome.directory / "train.log").read_text())) == 2
+    assert "\x1b" not in outcome.stdout, "no colours and no bar where nobody sees them"
+    rare = run(*BARE, "callbacks.progress.every_n_seconds=1000")
+    assert not re.findall("batch", rare.stdout)
+
+
+@pytest.mark.parametrize("every", [1, 4, 1000])
+def test_divergence_is_noticed_and_diagnosed(run: Run, every: int) -> None:
+    """With every=1000 at the end of the epoch, before anything of it is saved as the best."""
+    outcome = run(*BARE, *DIVERGES, f"callbacks.divergence.every_n_steps={every}")
+    assert outcome.exit_code == 4
+    assert outcome.status == "diverged"
+    found = re.search(
+        r"within the (\d+) steps before step (\d+) \(epoch 1, learning rate 1e\+30; (.*)\): try", outcome.line
+    )
+    assert found, outcome.line
+    assert int(found[1]) == every
+    # The first step makes the weights enormous, the second or third loss is NaN.
+    assert int(found[2]) in {1: (2, 3), 4: (4,), 1000: (10,)}[every]
+    assert re.fullmatch(r"\d parameters are not finite, first model\.stack\.weight_ih_l0", found[3])
+    assert "lower optimizer.lr=" in outcome.line
+    assert not list((outcome.directory / "checkpoints").iterdir())
+
+
+def test_without_the_callback_divergence_goes_unnoticed(run: Run) -> None:
+    outcome = run(*BARE, *DIVERGES, "callbacks.divergence=null", "callbacks.gradient_norm=null")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert outcome.status == "done"
+
+
+def test_early_stopping_stops_and_says_why(run: Run) -> None:
+    """A rate of nothing: no epoch is better than the first."""
+    patience = ["callbacks.early_stopping.patience=2", "trainer.max_epochs=9", "optimizer.lr=0", "scheduler=constant"]
+    outcome = run(*BARE, *patience)
+    assert outcome.status == "done"
+    assert outcome.result["num_epochs"] == 3
+    assert "stopped early: Monitored metric val/acc did not improve in the last 2 records" in outcome.stdout
+    untouched = run(*BARE, *patience, "callbacks.early_stopping=null")
+    assert untouched.result["num_epochs"] == 9
+    assert "stopped early" not in untouched.stdout
+
+
+@pytest.mark.parametrize("overrides", [["trainer.max_steps=3"], ["trainer.limit_val_batches=0"], ["data.val_size=0"]])
+def test_a_run_without_validation_ends_well(run: Run, overrides: list[str]) -> None:
+    outcome = run(*overrides)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert (outcome.directory / "checkpoints/last.ckpt").is_file()
+    assert not (outcome.directory / "checkpoints/best.ckpt").exists()
+    metrics = outcome.result["metrics"]
+    assert "val/acc" not in metrics
+    assert "val/acc_best" not in metrics
+    assert "test/acc" in metrics
+
+
+def test_checkpoints_have_fixed_names_whatever_happens(run: Run) -> None:
+    outcome = run(*BARE, "trainer.max_epochs=4", "optimizer.lr=0.02")
+    names = sorted(path.name for path in (outcome.directory / "checkpoints").iterdir())
+    assert names == ["best.ckpt", "last.ckpt"]
+    best, last = (torch.load(outcome.directory / "checkpoints" / name, weights_only=True) for name in names)
+    accuracies = column(outcome, "val/acc")
+    assert best["epoch"] == accuracies.index(max(accuracies))
+    assert last["epoch"] == 3
+
+
+def test_a_checkpoint_is_whole_or_absent(tmp_path: Path) -> None:
+    from rnnexp.callbacks.checkpoints import WholeCheckpoints
+
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    io = WholeCheckpoints()
+    io.save_checkpoint({"weight": torch.ones(2)}, path)
+    with pytest.raises(Exception, match="pickle"):
+        io.save_checkpoint({"weight": torch.zeros(2), "code": lambda: None}, path)
+    assert torch.load(path, weights_only=True)["weight"].tolist() == [1, 1]
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]

@@ -1,0 +1,48 @@
+"""Callbacks that tests put into a run, by their path: `+callbacks.probe._target_=experiment.probing_callbacks.X`."""
+
+import os
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+
+class SendSignal(Callback):
+    """Sends this process a signal as the batch of a step begins, or as its validation does."""
+
+    def __init__(self, step: int, number: int, in_validation: bool = False, times: int = 1) -> None:
+        self.step, self.number, self.in_validation, self.times = step, number, in_validation, times
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+        if not self.in_validation and trainer.global_step == self.step:
+            self._send()
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        if self.in_validation and trainer.global_step == self.step:
+            self._send()
+
+    def _send(self) -> None:
+        for _ in range(self.times):
+            os.kill(os.getpid(), self.number)
+
+
+class RecordDtypes(Callback):
+    """Notes, as files in a directory, which types a forward pass computes in."""
+
+    seen: dict[str, str]
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        stack, seen = pl_module.stack, {}
+        RecordDtypes.seen = seen
+
+        def note(module: Any, inputs: Any, result: Any) -> None:  # noqa: ARG001
+            seen["outputs"] = str(result[0].dtype).removeprefix("torch.")
+
+        stack.register_forward_hook(note)
+        seen["parameters"] = str(next(stack.parameters()).dtype).removeprefix("torch.")
+
+
+class Bug(Callback):
+    """Fails as only a mistake in the code fails."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        raise ZeroDivisionError

@@ -1,0 +1,77 @@
+"""One model, several processes: one record, every sample once."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from conftest import NUM_TEST, run_directories
+from rnnexp.files import read_json
+
+pytestmark = pytest.mark.slow
+
+TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+
+
+def command(tiny: list[str], place: Path, *overrides: str) -> list[str]:
+    return [sys.executable, "-m", "rnnexp.train", *tiny, *TWO, f"paths.outputs_dir={place}/outputs", *overrides]
+
+
+def test_two_processes_make_one_run(tiny: list[str], tmp_path: Path) -> None:
+    learning = ["trainer.max_epochs=3", "model.hidden_size=32", "optimizer.lr=0.02", "data.batch_size=25"]
+    done = subprocess.run(command(tiny, tmp_path, *learning), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    (directory,) = run_directories(tmp_path)
+    result = read_json(directory / "result.json")
+    assert result["status"] == "done"
+    assert result["device"]["num_devices"] == 2
+    assert result["num_test_samples"] == NUM_TEST
+    assert result["num_steps"] == 30, "two batches of 25 make a step"
+    assert result["metrics"]["test/acc"] > 0.9
+    assert done.stdout.count("run directory: ") == 1
+    predictions = torch.load(directory / "test_predictions.pt", weights_only=True)
+    assert len(predictions["labels"]) == NUM_TEST
+
+
+def test_bad_input_is_one_line_of_one_process(tiny: list[str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        command(tiny, tmp_path, "model.hidden_size=0"), capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "hidden_size must be a whole number of at least 1" in line
+    (directory,) = run_directories(tmp_path)
+    assert read_json(directory / "status.json")["status"] == "failed"
+
+
+def test_an_interrupted_run_continues_bit_for_bit(tiny: list[str], tmp_path: Path) -> None:
+    endless = ["trainer.max_epochs=100000", "callbacks.early_stopping=null", "scheduler=constant"]
+    process = subprocess.Popen(
+        command(tiny, tmp_path / "first", *endless), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.rglob("last.ckpt")) and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 143, stderr
+    (first,) = run_directories(tmp_path / "first")
+    assert read_json(first / "status.json")["status"] == "interrupted"
+    saved = torch.load(first / "checkpoints/last.ckpt", weights_only=True)
+    target = [f"trainer.max_steps={saved['global_step'] + 7}", *endless]
+    weights = []
+    for name in ("resumed", "again"):
+        resumed = command(tiny, tmp_path / name, *target, f"ckpt_path={first}/checkpoints/last.ckpt")
+        done = subprocess.run(resumed, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        (directory,) = run_directories(tmp_path / name)
+        result = read_json(directory / "result.json")
+        assert result["num_steps"] == saved["global_step"] + 7
+        weights.append(torch.load(directory / "checkpoints/last.ckpt", weights_only=True)["state_dict"])
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
