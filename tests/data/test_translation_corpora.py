@@ -65,7 +65,7 @@ def written(root: Path) -> list[str]:
 
 @pytest.mark.parametrize("compressed", [True, False])
 def test_files_that_are_there_are_used(tmp_path: Path, compressed: bool) -> None:
-    files = {f"{file}.gz": gzip.compress(text) for file, text in CAPTIONS.items()} if compressed else CAPTIONS
+    files = {f"{file}.gz": gzip.compress(text, mtime=0) for file, text in CAPTIONS.items()} if compressed else CAPTIONS
     place(tmp_path / "multi30k", files)
     content = make_multi30k(tmp_path, source="de", target="en", test="test_2018_flickr").read()
     assert {split: len(text) for split, text in content.splits.items()} == {"train": 6, "val": 3, "test": 2}
@@ -130,7 +130,7 @@ def test_a_file_that_is_there_must_be_the_published_one(tmp_path: Path) -> None:
         match=r"val\.de: not the published val\.de \(SHA-256 .*\): replace it, or delete it",
     ):
         make_multi30k(tmp_path).read()
-    place(tmp_path / "multi30k", {"train.en.gz": gzip.compress(CAPTIONS["train.en"])[:-9]})
+    place(tmp_path / "multi30k", {"train.en.gz": gzip.compress(CAPTIONS["train.en"], mtime=0)[:-9]})
     with pytest.raises(UserError, match=r"train\.en\.gz: truncated gzip file of .*: replace it, or delete it"):
         make_multi30k(tmp_path).read()
 
@@ -324,7 +324,11 @@ def test_wrong_choices_of_tatoeba(tmp_path: Path) -> None:
 
 def test_lines_end_at_line_feeds_alone(tmp_path: Path) -> None:
     text = "\ufeffun \u2028 deux\r\n\n trois\t\n".encode()
-    for name, content in (("a.txt", text), ("a.txt.gz", gzip.compress(text)), ("b.txt", text.removesuffix(b"\n"))):
+    for name, content in (
+        ("a.txt", text),
+        ("a.txt.gz", gzip.compress(text, mtime=0)),
+        ("b.txt", text.removesuffix(b"\n")),
+    ):
         (tmp_path / name).write_bytes(content)
         assert read_lines(tmp_path / name) == ["un \u2028 deux\r", "", " trois\t"]
     text_of_both = read_aligned(tmp_path / "a.txt", tmp_path / "a.txt.gz")
@@ -335,9 +339,9 @@ def test_lines_end_at_line_feeds_alone(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("a.txt", b"", r"a\.txt: is empty: it needs one sentence a line"),
-        ("a.txt.gz", gzip.compress(b""), r"a\.txt\.gz: is empty"),
+        ("a.txt.gz", gzip.compress(b"", mtime=0), r"a\.txt\.gz: is empty"),
         ("a.txt", b"ok\nok\nna\xefve\n", r"a\.txt: line 3: not UTF-8 \(byte 0xef\): convert the file to UTF-8"),
-        ("a.txt.gz", gzip.compress(b"ok\n")[:-5], r"a\.txt\.gz: truncated gzip file of .* bytes: replace it"),
+        ("a.txt.gz", gzip.compress(b"ok\n", mtime=0)[:-5], r"a\.txt\.gz: truncated gzip file of .* bytes: replace it"),
         ("a.txt.gz", b"ok\n", r"a\.txt\.gz: is a corrupt gzip file"),
     ],
 )
@@ -369,7 +373,7 @@ def test_own_files_of_either_kind(tmp_path: Path) -> None:
     place(
         tmp_path,
         {
-            "train.fi.gz": gzip.compress(b"yksi\nkaksi\n"),
+            "train.fi.gz": gzip.compress(b"yksi\nkaksi\n", mtime=0),
             "train.et": "üks\nkaks\n".encode(),
             "val.tsv": b"kolme \tkolm\textra\n",
         },
