@@ -14,6 +14,8 @@ COMPLETE := $(VENV)/set-up-complete
 # Stands while packages are installed: found at the start, the last set-up was cut off and its packages may be half there.
 BEGUN := $(VENV)/set-up-begun
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
+# Each worker imports torch anew: more than four gain nothing.
+IN_PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 VERSION := import sys; print("%d.%d" % sys.version_info[:2])
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 # Of pip's many lines those that tell how far it is: big files, builds, and the minutes of unpacking at the end.
@@ -31,13 +33,13 @@ train: $(COMPLETE) ## train one network; ARGS="model=lstm model.num_layers=3" ov
 	@$(IN_VENV) -m rnnexp.train $(ARGS)
 
 test: $(COMPLETE) ## the unit tests; ARGS="-m slow" runs the slow ones
-	@$(IN_VENV) -m pytest $(ARGS)
+	@$(IN_VENV) -m pytest $(IN_PARALLEL) $(ARGS)
 
 check: $(COMPLETE) ## lint, format, types and tests
 	$(IN_VENV) -m ruff check .
 	$(IN_VENV) -m ruff format --check .
 	$(IN_VENV) -m mypy
-	$(IN_VENV) -m pytest $(ARGS)
+	$(IN_VENV) -m pytest $(IN_PARALLEL) $(ARGS)
 
 lock: ## requirements.lock anew from pyproject.toml; ARGS=--upgrade takes newer versions
 	@set -euo pipefail; uv=$$(command -v uv || true); \

@@ -26,6 +26,7 @@ FLOORS = {
     "loggers": 3,
     # networks
     "models": 2,
+    "decoding": 2,
     # what everything stands on
     "recurrent": 1,
     "arguments": 1,
@@ -35,11 +36,13 @@ FLOORS = {
     "files": 1,
     "metrics": 1,
     "tracking": 1,
+    "vocabulary": 1,
 }
 # Parts that can be lifted out and used alone, with all that they may import.
 ALONE = {
     "recurrent": {"torch", "rnnexp.recurrent", "rnnexp.arguments"},
-    "models": {"torch", "rnnexp.models", "rnnexp.recurrent", "rnnexp.arguments"},
+    "models": {"torch", "rnnexp.models", "rnnexp.recurrent", "rnnexp.arguments", "rnnexp.vocabulary"},
+    "decoding": {"torch", "rnnexp.decoding", "rnnexp.models", "rnnexp.arguments", "rnnexp.vocabulary"},
 }
 HYDRA, LIGHTNING = {"hydra", "omegaconf"}, {"lightning"}
 FILES = sorted(PACKAGE.rglob("*.py"))

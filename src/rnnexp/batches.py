@@ -12,3 +12,18 @@ class LabelledSequences(NamedTuple):
     """float [batch, time, features]"""
     labels: Tensor
     """int64 [batch]"""
+
+
+class TranslationBatch(NamedTuple):
+    """Sentence pairs as token ids."""
+
+    source: Tensor
+    """int64 [batch, source_time], each sentence ended by EOS, then PAD"""
+    source_lengths: Tensor
+    """int64 [batch], EOS included, always on the CPU: packing asks for it there"""
+    target: Tensor
+    """int64 [batch, target_time], BOS, the sentence, EOS, then PAD"""
+    target_lengths: Tensor
+    """int64 [batch], BOS and EOS included, always on the CPU"""
+    indices: Tensor
+    """int64 [batch], which pairs of the split these are, always on the CPU"""

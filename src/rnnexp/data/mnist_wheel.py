@@ -20,8 +20,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnexp.data.download import SourceError
 from rnnexp.data.idx import Bytes, encode_idx
-from rnnexp.data.mnist_files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, SourceError
+from rnnexp.data.mnist_files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 
 log = logging.getLogger(__name__)
 

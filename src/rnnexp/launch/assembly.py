@@ -115,7 +115,12 @@ def apply_process_settings(config: DictConfig) -> None:
 def make_datamodule(config: DictConfig) -> MNISTDataModule:
     """The data, read and ready, so that their sizes are known."""
     with blamed_on("data"):
-        datamodule: MNISTDataModule = instantiate(config.data)
+        datamodule = instantiate(config.data)
+    if not isinstance(datamodule, MNISTDataModule):
+        raise UserError(
+            f"data: task {config.task._target_.rpartition('.')[2]} needs labelled sequences, and "
+            f"{type(datamodule).__name__} gives sentence pairs: choose data=mnist, mnist_pixels or mnist_permuted"
+        )
     datamodule.setup()
     return datamodule
 

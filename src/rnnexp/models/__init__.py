@@ -1,5 +1,6 @@
-"""Networks around a recurrent stack."""
+"""Networks around recurrent stacks."""
 
 from rnnexp.models.classifier import SequenceClassifier
+from rnnexp.models.seq2seq import Seq2Seq
 
-__all__ = ["SequenceClassifier"]
+__all__ = ["Seq2Seq", "SequenceClassifier"]

@@ -78,7 +78,7 @@ class BareLoop:
         loader = experiment.datamodule.train_dataloader()
         everything = loader.gather(torch.arange(len(loader.sequences), device=loader.sequences.device))
         self.inputs, self.labels = everything.inputs.to(self.device), everything.labels.to(self.device)
-        self.order = loader.batch_sampler.indices().to(self.device)
+        self.order = torch.cat(list(loader.batches())).to(self.device)
 
     def __call__(self) -> Block:
         config, batch_size = self.config, self.config.data.batch_size

@@ -1,0 +1,75 @@
+"""The phrasebook as a corpus: English and French made by a grammar, so that the task runs anywhere at once."""
+
+from rnnexp.arguments import choose, require_fraction, require_positive
+from rnnexp.data.parallel_text import CorpusContent, ParallelText, Primitive
+from rnnexp.data.phrasebook import PhrasebookPair, generate, split
+from rnnexp.data.phrasebook.corpus import HELD_OUT
+
+LANGUAGES = {"en": "English", "fr": "French"}
+TAGS = [field for field in PhrasebookPair._fields if field not in ("source", "target")]
+
+
+class GeneratedPhrasebook:
+    """The phrasebook in one direction. Its tags are the other fields of `PhrasebookPair`, in terms of the English.
+
+    Args:
+        source, target: en and fr, or fr and en.
+        num_pairs: distinct pairs to generate, for all splits together.
+        generator_seed: of the grammar.
+        held_out: what no two splits share: a `sentence` or a `combination`, see `phrasebook.split`.
+        val_share, test_share: of the pairs, about.
+
+    Raises:
+        ValueError: for a choice outside its list, a number that is not positive, or shares that leave nothing for
+            training.
+    """
+
+    name = "phrasebook"
+
+    def __init__(
+        self,
+        source: str,
+        target: str,
+        num_pairs: int,
+        generator_seed: int,
+        held_out: str,
+        val_share: float,
+        test_share: float,
+    ) -> None:
+        for language in (source, target):
+            choose("language of phrasebook", language, LANGUAGES)
+        if source == target:
+            raise ValueError(f"data.source and data.target are both {source!r}: choose en and fr, or fr and en")
+        choose("data.held_out", held_out, HELD_OUT)
+        require_positive(num_pairs=num_pairs)
+        shares = {"val_share + test_share": val_share + test_share}
+        require_fraction(val_share=val_share, test_share=test_share, **shares)
+        self.source, self.target = source, target
+        self.num_pairs = num_pairs
+        self.generator_seed = generator_seed
+        self.held_out = held_out
+        self.val_share, self.test_share = val_share, test_share
+
+    def prepare(self) -> None:
+        """Nothing is fetched."""
+
+    def read(self) -> CorpusContent:
+        """Generates all sentence pairs.
+
+        Raises:
+            ValueError: if there are more of them than the grammar can say.
+        """
+        pairs = generate(self.generator_seed, self.num_pairs)
+        divided = split(pairs, self.held_out, self.val_share, self.test_share)
+        texts = {}
+        for name, members in divided.items():
+            english, french = [pair.source for pair in members], [pair.target for pair in members]
+            sources, targets = (english, french) if self.source == "en" else (french, english)
+            tags = {tag: [getattr(pair, tag) for pair in members] for tag in TAGS}
+            texts[name] = ParallelText(sources, targets, tags)
+        details: dict[str, Primitive] = {
+            "num_pairs": self.num_pairs,
+            "generator_seed": self.generator_seed,
+            "held_out": self.held_out,
+        }
+        return CorpusContent(texts, details)

@@ -1,0 +1,51 @@
+"""Text as words and punctuation marks, with nothing lost: which of them were written together is marked.
+
+A space is the rule between two pieces, so it is not written; where there is none, a joiner on the mark says so, as in
+the tokenizer of OpenNMT. `He's in l'Aigle (now).` is `He'￭ s in l'￭ Aigle (￭ now ￭) ￭.`: a word is the same piece
+whatever punctuation stands beside it.
+"""
+
+import re
+from collections.abc import Iterable
+
+JOINER = "￭"
+# In order: an apostrophe that belongs to the word before it (l', qu', lorsqu', and I' and he', for the rule knows no
+# language), one that belongs to what follows ('s, 't, 'hui), a word, and any other character.
+PIECE = re.compile(r"\b(?:\w{1,2}|\w*[qQ][uU])['’](?=\w)|(?<=\w)['’]\w+|\w+|\W")
+
+
+def split_pieces(text: str) -> list[str]:
+    """The words and marks of a text. `join_pieces` gives the text back, whatever its characters."""
+    pieces: list[str] = []
+    for chunk in text.split(" "):  # two spaces in a row leave an empty piece between them
+        found = PIECE.findall(chunk) or [""]
+        pieces.append(found[0])
+        for piece in found[1:]:
+            before = pieces[-1]
+            # A joiner goes on the mark, not on the word, except beside a joiner that is itself in the text.
+            if is_word(piece[0]) and not is_word(before[-1]) and before[-1] != JOINER:
+                pieces[-1] = before + JOINER
+                pieces.append(piece)
+            else:
+                pieces.append(JOINER + piece)
+    return pieces
+
+
+def join_pieces(pieces: Iterable[str]) -> str:
+    """The text that such pieces were split from."""
+    text: list[str] = []
+    joined = True  # nothing stands before the first
+    for piece in pieces:
+        joins_left = len(piece) > 1 and piece.startswith(JOINER)
+        word = piece[1:] if joins_left else piece
+        joins_right = len(word) > 1 and word.endswith(JOINER)
+        if not (joined or joins_left):
+            text.append(" ")
+        text.append(word[:-1] if joins_right else word)
+        joined = joins_right
+    return "".join(text)
+
+
+def is_word(character: str) -> bool:
+    """Letters, digits and the underscore."""
+    return character.isalnum() or character == "_"

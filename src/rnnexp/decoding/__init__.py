@@ -1,0 +1,8 @@
+"""Translations found by a trained network: greedily, or by beam search, by one model or several."""
+
+from rnnexp.decoding.averaging import average_checkpoints
+from rnnexp.decoding.beam import beam_search
+from rnnexp.decoding.greedy import greedy_search
+from rnnexp.decoding.hypotheses import Hypotheses, Limits
+
+__all__ = ["Hypotheses", "Limits", "average_checkpoints", "beam_search", "greedy_search"]

@@ -1,0 +1,58 @@
+"""One or several models as one distribution over the next token."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from rnnexp.models import Seq2Seq
+
+
+class Ensemble:
+    """Models that read a batch of sentences and go on together, each with a state of its own.
+
+    The distribution is the mean of the models' probabilities, itself a distribution, rather than of their logarithms.
+
+    Args:
+        models: one or more, in evaluation mode, of one target vocabulary.
+        source: int64 [batch, source_time].
+        source_lengths: int64 [batch] on the CPU.
+        width: hypotheses of each sentence.
+
+    Raises:
+        ValueError: for no models, one in training mode, or target vocabularies of different sizes.
+    """
+
+    def __init__(self, models: Sequence[Seq2Seq], source: Tensor, source_lengths: Tensor, width: int) -> None:
+        if not models:
+            raise ValueError("there is no model to search with")
+        if any(model.training for model in models):
+            raise ValueError("a model in training mode drops features at random: call model.eval() before the search")
+        sizes = [model.decoder.output.out_features for model in models]
+        if len(set(sizes)) > 1:
+            raise ValueError(f"models of one ensemble need one target vocabulary, not {sizes} tokens")
+        self.models, self.width = models, width
+        encoded = [model.encode(source, source_lengths) for model in models]
+        self.memories = [memory for memory, _ in encoded]
+        self.states = [tuple(tensor.repeat_interleave(width, dim=0) for tensor in state) for _, state in encoded]
+
+    def next_log_probs(self, tokens: Tensor) -> Tensor:
+        """Last tokens int64 [batch, width] -> log-probabilities of the next [batch, width, vocab]; the states go on."""
+        distributions = []
+        for number, model in enumerate(self.models):
+            logits, self.states[number], _ = model.step(tokens.flatten(), self.states[number], self.memories[number])
+            precise = torch.promote_types(logits.dtype, torch.float32)
+            distributions.append(logits.log_softmax(dim=1, dtype=precise))
+        if len(distributions) == 1:
+            log_probs = distributions[0]
+        else:
+            log_probs = torch.stack(distributions).logsumexp(dim=0) - math.log(len(distributions))
+        return log_probs.view(len(tokens), self.width, -1)
+
+    def follow(self, parents: Tensor, sentences: Tensor) -> None:
+        """Go on with some sentences, int64 [fewer], and in each from its hypotheses `parents`, int64 [fewer, width]."""
+        rows = (sentences.unsqueeze(1) * self.width + parents).flatten()
+        self.states = [tuple(tensor.index_select(0, rows) for tensor in state) for state in self.states]
+        if len(sentences) < len(self.memories[0].mask):
+            self.memories = [memory.select(sentences) for memory in self.memories]

@@ -1,0 +1,83 @@
+"""What a search may propose, how it scores, and what it hands back."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from rnnexp.vocabulary import BOS, EOS, PAD, UNK
+
+
+class Hypotheses(NamedTuple):
+    """Translations of a batch of sentences, each sentence's best first."""
+
+    tokens: Tensor
+    """int64 [batch, n_best, time], without BOS, each ended by EOS, then PAD"""
+    scores: Tensor
+    """[batch, n_best], log-probability divided by length ** length_penalty; -inf, with tokens all PAD, where a sentence
+    has fewer hypotheses"""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a translation may be, and of what it may be made. Lengths leave EOS out.
+
+    Args:
+        min_length: shortest translation; a longest one below it takes precedence.
+        max_ratio, max_extra: the longest is max_ratio * source length + max_extra, rounded down; the source length
+            counts the source's own EOS. It depends on the sentence alone, never on the batch around it.
+        unknown: whether the unknown word may be written.
+
+    Raises:
+        ValueError: for negative numbers.
+    """
+
+    min_length: int = 0
+    max_ratio: float = 2.0
+    max_extra: int = 10
+    unknown: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("min_length", "max_ratio", "max_extra"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, not {getattr(self, name)!r}")
+
+    def longest(self, source_lengths: Tensor) -> Tensor:
+        """The longest translation of each sentence, int64 [batch], from its source's length."""
+        return (source_lengths * self.max_ratio + self.max_extra).long()
+
+    def apply(self, log_probs: Tensor, length: int, longest: Tensor) -> Tensor:
+        """Log-probabilities with -inf for what may not come next.
+
+        They are not normalised again: a hypothesis' score is what the model gives it. At its longest, a translation
+        can only end, so that every hypothesis is a whole one and has paid for its EOS.
+
+        Args:
+            log_probs: [batch, hypotheses, vocab]; changed in place.
+            length: tokens so far.
+            longest: int64 [batch] on the same device.
+        """
+        for token in (PAD, BOS) if self.unknown else (PAD, BOS, UNK):
+            log_probs[..., token] = -torch.inf
+        at_end = (length >= longest).view(-1, 1, 1)
+        only_end = torch.ones(log_probs.shape[2], dtype=torch.bool, device=log_probs.device)
+        only_end[EOS] = False
+        log_probs.masked_fill_(at_end & only_end, -torch.inf)
+        if length < self.min_length:
+            log_probs[..., EOS].masked_fill_(~at_end.squeeze(2), -torch.inf)
+        return log_probs
+
+
+def score(log_prob: Tensor, length: Tensor | int, length_penalty: float) -> Tensor:
+    """Log-probability / length ** length_penalty, EOS counted: 0 favours short translations, 1 is the mean per token.
+
+    The plain power of Wu et al. (2016, arXiv:1609.08144, section 7), "length ** alpha".
+    """
+    return log_prob / length**length_penalty
+
+
+def require_length_penalty(length_penalty: float) -> None:
+    """Raises ValueError for a negative length penalty."""
+    if length_penalty < 0:
+        raise ValueError(f"length_penalty must not be negative, not {length_penalty!r}")

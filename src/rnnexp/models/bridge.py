@@ -1,0 +1,91 @@
+"""What a decoder starts from: the encoder's final states, its mean annotation, or nothing.
+
+Encoder and decoder may differ in cell, depth, width and direction. A decoder's state tensors are numbered as its cell
+numbers them, h first: each kind has a projection of its own, and all layers of that kind are projected at once, so that
+every decoder layer sees every encoder layer.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from rnnexp.recurrent import RecurrentStack, State
+
+
+class Bridge(nn.Module):
+    """What the bridges share: a tanh projection for each kind of state, cut into the decoder's layers.
+
+    Args:
+        encoder: the stack that is crossed from.
+        num_layers: of the decoder.
+        hidden_size: of the decoder.
+        num_states: tensors that the decoder's cell carries.
+    """
+
+    def __init__(self, encoder: RecurrentStack, num_layers: int, hidden_size: int, num_states: int) -> None:
+        super().__init__()
+        self.num_layers, self.hidden_size, self.num_states = num_layers, hidden_size, num_states
+        sizes = self.input_sizes(encoder)
+        self.projections = nn.ModuleList(nn.Linear(size, num_layers * hidden_size) for size in sizes)
+
+    def input_sizes(self, encoder: RecurrentStack) -> list[int]:
+        """Features from which each kind of state is projected."""
+        raise NotImplementedError
+
+    def inputs(self, annotations: Tensor, mask: Tensor, final: State) -> list[Tensor]:
+        """What each kind of state is projected from, [batch, features] each."""
+        raise NotImplementedError
+
+    def forward(self, annotations: Tensor, mask: Tensor, final: State) -> State:
+        """Cross from encoder to decoder.
+
+        Args:
+            annotations: [batch, source_time, annotation_size], zero outside the mask.
+            mask: which positions belong to the source, bool [batch, source_time].
+            final: the encoder's state, [layers, batch, directions * hidden] each.
+
+        Returns:
+            The decoder's first state, [batch, hidden] each: all tensors of its lowest layer, then of the next.
+        """
+        inputs = self.inputs(annotations, mask, final)
+        kinds = [torch.tanh(project(x)) for project, x in zip(self.projections, inputs, strict=True)]
+        by_layer = [kind.view(len(kind), self.num_layers, -1).unbind(1) for kind in kinds]
+        return tuple(tensor.contiguous() for layer in zip(*by_layer, strict=True) for tensor in layer)
+
+
+class FinalStates(Bridge):
+    """From the final states of every layer and direction: h from h, c from c.
+
+    A cell that carries more than the encoder's takes its further tensors from the encoder's last kind.
+    """
+
+    def input_sizes(self, encoder: RecurrentStack) -> list[int]:
+        return [encoder.num_layers * encoder.output_size] * self.num_states
+
+    def inputs(self, annotations: Tensor, mask: Tensor, final: State) -> list[Tensor]:  # noqa: ARG002
+        side_by_side = [tensor.transpose(0, 1).flatten(1) for tensor in final]
+        return [side_by_side[min(kind, len(final) - 1)] for kind in range(self.num_states)]
+
+
+class MeanAnnotation(Bridge):
+    """From the mean annotation, as LIUM-CVC's and Nematus' networks start."""
+
+    def input_sizes(self, encoder: RecurrentStack) -> list[int]:
+        return [encoder.output_size] * self.num_states
+
+    def inputs(self, annotations: Tensor, mask: Tensor, final: State) -> list[Tensor]:  # noqa: ARG002
+        mean = annotations.sum(dim=1) / mask.sum(dim=1, keepdim=True)
+        return [mean] * self.num_states
+
+
+class Zero(Bridge):
+    """From zero: all that the decoder learns of the source, it learns by attention."""
+
+    def input_sizes(self, encoder: RecurrentStack) -> list[int]:  # noqa: ARG002
+        return []
+
+    def forward(self, annotations: Tensor, mask: Tensor, final: State) -> State:  # noqa: ARG002
+        zeros = annotations.new_zeros(len(annotations), self.hidden_size)
+        return (zeros,) * (self.num_layers * self.num_states)
+
+
+BRIDGES: dict[str, type[Bridge]] = {"final": FinalStates, "mean": MeanAnnotation, "zero": Zero}

@@ -1,0 +1,172 @@
+"""What every decoder is made of: recurrent layers, attention, deep output. Subclasses wire them.
+
+A decoder sweeps a whole target that is given to it, or takes one step after another; both compute the same numbers.
+What it carries from step to step is a flat tuple of tensors with the batch first, so that a search can reorder them.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from rnnexp.arguments import choose, require_positive
+from rnnexp.models.attention import ATTENTIONS
+from rnnexp.models.dropout import SequenceDropout, WordDropout
+from rnnexp.recurrent import RecurrentStack, State
+
+
+class Memory(NamedTuple):
+    """The source as a decoder sees it, computed once per sentence."""
+
+    annotations: Tensor
+    """[batch, source_time, annotation_size]"""
+    keys: Tensor
+    """[batch, source_time, key_size], as the attention projects them"""
+    mask: Tensor
+    """Which positions belong to the source, bool [batch, source_time]"""
+
+    def select(self, sentences: Tensor) -> "Memory":
+        """The memory of some of the sentences, int64 [fewer]."""
+        return Memory(*(tensor.index_select(0, sentences) for tensor in self))
+
+
+class Decoder(nn.Module):
+    """Recurrent layers over target embeddings, attention, and deep output (Pascanu et al., 2014, arXiv:1312.6026).
+
+    The output layer reads tanh(W [h; y; c]) of the top layer's h, the last token's embedding y and the context c, as in
+    Bahdanau et al. (2015) and LIUM-CVC's systems.
+
+    Args:
+        make_stack: called as `make_stack(input_size=..., num_layers=1, bidirectional=False,
+            learned_initial_state=False)` for each layer: the context enters between them, and the bridge supplies the
+            first state. The stack's `dropout`, `time_tied_dropout` and `residual` hold here as between its own layers.
+        embedding: of the target tokens.
+        annotation_size: features of an annotation.
+        num_layers: depth.
+        attention: `additive`, `general`, `dot` or `none`.
+        tied_output: the output layer's weight is the embedding's (Press & Wolf, 2017, arXiv:1608.05859).
+        embedding_dropout: probability of zeroing a feature of an embedding.
+        output_dropout: probability of zeroing a feature of what the output layer reads.
+        word_dropout: probability of replacing a word that is given by the unknown word.
+
+    Attributes:
+        hidden_size: features of h.
+        num_layers: depth.
+        num_states: tensors that a layer carries.
+
+    Raises:
+        ValueError: for a size below 1, a probability outside [0, 1), an unknown attention, sizes that dot attention
+            cannot take, and whatever the stack refuses.
+    """
+
+    def __init__(
+        self,
+        make_stack: Callable[..., RecurrentStack],
+        embedding: nn.Embedding,
+        annotation_size: int,
+        num_layers: int = 1,
+        attention: str = "additive",
+        tied_output: bool = True,
+        embedding_dropout: float = 0.0,
+        output_dropout: float = 0.0,
+        word_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        require_positive(annotation_size=annotation_size, num_layers=num_layers)
+        make_attention = choose("attention", attention, ATTENTIONS)
+        vocab_size, embedding_size = embedding.num_embeddings, embedding.embedding_dim
+        fed_below, fed_above = self.fed_sizes(embedding_size, annotation_size)
+
+        def make_layer(input_size: int) -> RecurrentStack:
+            return make_stack(input_size=input_size, num_layers=1, bidirectional=False, learned_initial_state=False)
+
+        bottom = make_layer(embedding_size + fed_below)
+        above = (make_layer(bottom.hidden_size + fed_above) for _ in range(num_layers - 1))
+        self.hidden_size, self.num_layers, self.num_states = bottom.hidden_size, num_layers, bottom.num_states
+        self.residual = bottom.residual
+        self.embedding = embedding
+        self.layers = nn.ModuleList([bottom, *above])
+        self.attention = make_attention(self.hidden_size, annotation_size)
+        self.deep = nn.Linear(self.hidden_size + embedding_size + annotation_size, embedding_size)
+        self.output = nn.Linear(embedding_size, vocab_size)
+        if tied_output:
+            self.output.weight = embedding.weight
+        time_tied = bottom.time_tied_dropout
+        self.word_dropout = WordDropout(word_dropout)
+        self.embedding_dropout = SequenceDropout(embedding_dropout, time_tied)
+        self.layer_dropout = SequenceDropout(bottom.dropout, time_tied)
+        self.output_dropout = SequenceDropout(output_dropout, time_tied)
+
+    def fed_sizes(self, embedding_size: int, annotation_size: int) -> tuple[int, int]:
+        """Features that the bottom layer, and that each layer above, reads beside what lies below it."""
+        raise NotImplementedError
+
+    def begin(self, state: State) -> State:
+        """The state before the first step, from the layers' own: [batch, hidden] each, the lowest layer's first."""
+        return state
+
+    def forward(
+        self, target_in: Tensor, state: State, memory: Memory, given: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Sweep a target.
+
+        Args:
+            target_in: BOS and the tokens after it, int64 [batch, target_time].
+            state: before the first step.
+            memory: of the same sentences.
+            given: which tokens are taken from target_in, bool [batch, target_time], the first in any case; the others
+                are the likeliest after those before, through which no gradient passes. None takes all.
+
+        Returns:
+            logits [batch, target_time, vocab] of the token after each, and attention weights [batch, target_time,
+            source_time].
+
+        Raises:
+            ValueError: if not all are given to a decoder that needs them all at once.
+        """
+        raise NotImplementedError
+
+    def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
+        """Take one step.
+
+        Args:
+            tokens: the last tokens, int64 [rows]: of each sentence in memory as many rows, one below the other.
+            state: as the step before returned it, [rows, ...] each.
+            memory: of the sentences.
+
+        Returns:
+            logits [rows, vocab] of the next token, the next state, and attention weights [rows, source_time].
+        """
+        raise NotImplementedError
+
+    def attend(self, h: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Contexts and weights [rows, time, ...] for h [rows, time, hidden]; rows of one sentence share its memory."""
+        queries = h.reshape(len(memory.mask), -1, self.hidden_size)
+        contexts, weights = self.attention(queries, memory.keys, memory.annotations, memory.mask)
+        return contexts.view(*h.shape[:2], -1), weights.view(*h.shape[:2], -1)
+
+    def run_layer(
+        self, index: int, x: Tensor, state: State, fed: Tensor | None = None, mask: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """One layer over x [rows, time, features], with what is fed beside it.
+
+        Its dropout's mask is drawn here if none is handed in. Returns outputs [rows, time, hidden] and the layer's
+        state, [rows, hidden] each.
+        """
+        stack = self.layers[index]
+        own = state[index * self.num_states : (index + 1) * self.num_states]
+        below = x
+        if index > 0:
+            x = self.layer_dropout(x, mask)
+        if fed is not None:
+            x = torch.cat([x, fed], dim=2)
+        # Autocast may have computed the state in another type than the input.
+        outputs, final = stack(x, None, tuple(tensor.to(x.dtype).unsqueeze(0) for tensor in own))
+        if index > 0 and self.residual:
+            outputs = below + outputs
+        return outputs, tuple(tensor.squeeze(0) for tensor in final)
+
+    def read_out(self, h: Tensor, embedded: Tensor, contexts: Tensor) -> Tensor:
+        """What the output layer reads, [rows, time, embedding]."""
+        return torch.tanh(self.deep(torch.cat([h, embedded, contexts], dim=2)))

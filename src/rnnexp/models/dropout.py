@@ -1,0 +1,75 @@
+"""Noise on sequences: features dropped per step or once per sequence, and words dropped whole."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rnnexp.arguments import require_fraction
+from rnnexp.vocabulary import SPECIAL_TOKENS, UNK
+
+
+class SequenceDropout(nn.Module):
+    """Dropout on features [batch, time, features].
+
+    Args:
+        dropout: probability of zeroing a feature.
+        time_tied: one mask per sequence, the same at every step (Gal & Ghahramani, 2016, arXiv:1512.05287).
+
+    Raises:
+        ValueError: for a probability outside [0, 1).
+    """
+
+    def __init__(self, dropout: float, time_tied: bool) -> None:
+        super().__init__()
+        require_fraction(dropout=dropout)
+        self.dropout, self.time_tied = dropout, time_tied
+
+    def mask(self, x: Tensor, time: int, features: int) -> Tensor | None:
+        """The factors of a whole sweep [batch, time, features], for those who go through it step by step.
+
+        None where nothing is dropped. Batch, type and device are those of x [batch, ...].
+        """
+        if not self.training or self.dropout == 0:
+            return None
+        ones = x.new_ones(len(x), 1 if self.time_tied else time, features)
+        return functional.dropout(ones, self.dropout).expand(-1, time, -1)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """x [batch, time, features] -> the same, in training thinned by this mask, or by one of its own."""
+        if mask is None:
+            mask = self.mask(x, *x.shape[1:])
+        return x if mask is None else x * mask
+
+    def extra_repr(self) -> str:
+        """The line that print shows."""
+        return f"{self.dropout}, time_tied={self.time_tied}"
+
+
+class WordDropout(nn.Module):
+    """Replaces words by the unknown word (Bowman et al., 2016, arXiv:1511.06349, section 3.1).
+
+    Neither side can then lean on any single word, and the unknown word's own embedding is trained even where the
+    training text has none. Padding and the marks of begin and end stay.
+
+    Args:
+        dropout: probability of replacing a word.
+
+    Raises:
+        ValueError: for a probability outside [0, 1).
+    """
+
+    def __init__(self, dropout: float) -> None:
+        super().__init__()
+        require_fraction(word_dropout=dropout)
+        self.dropout = dropout
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """int64 [batch, time] -> the same, in training with some words replaced."""
+        if not self.training or self.dropout == 0:
+            return tokens
+        dropped = torch.rand(tokens.shape, device=tokens.device) < self.dropout
+        return tokens.masked_fill(dropped & (tokens >= len(SPECIAL_TOKENS)), UNK)
+
+    def extra_repr(self) -> str:
+        """The line that print shows."""
+        return f"{self.dropout}"

@@ -1,0 +1,53 @@
+"""A sentence read by a recurrent stack: one annotation per token, and what every layer knows at the end."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from rnnexp.models.dropout import SequenceDropout, WordDropout
+from rnnexp.recurrent import RecurrentStack, State
+
+
+class Encoder(nn.Module):
+    """Embedding, recurrent stack and the dropouts around them.
+
+    Args:
+        make_stack: called as `make_stack(input_size=...)`. Its `time_tied_dropout` ties the dropouts here, too.
+        embedding: of the source tokens.
+        embedding_dropout: probability of zeroing a feature of an embedding.
+        annotation_dropout: probability of zeroing a feature of an annotation.
+        word_dropout: probability of replacing a word by the unknown word.
+
+    Raises:
+        ValueError: for a probability outside [0, 1), and whatever the stack refuses.
+    """
+
+    def __init__(
+        self,
+        make_stack: Callable[..., RecurrentStack],
+        embedding: nn.Embedding,
+        embedding_dropout: float = 0.0,
+        annotation_dropout: float = 0.0,
+        word_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.stack = make_stack(input_size=embedding.embedding_dim)
+        self.word_dropout = WordDropout(word_dropout)
+        self.embedding_dropout = SequenceDropout(embedding_dropout, self.stack.time_tied_dropout)
+        self.annotation_dropout = SequenceDropout(annotation_dropout, self.stack.time_tied_dropout)
+
+    def forward(self, source: Tensor, source_lengths: Tensor) -> tuple[Tensor, State]:
+        """Read a batch of sentences.
+
+        Args:
+            source: int64 [batch, source_time]. What stands past a sentence's end does not matter.
+            source_lengths: int64 [batch] on the CPU.
+
+        Returns:
+            annotations [batch, source_time, directions * hidden], zero past a sentence's end, and the state after its
+            last token [layers, batch, directions * hidden] each, as `RecurrentStack` returns it.
+        """
+        embedded = self.embedding_dropout(self.embedding(self.word_dropout(source)))
+        annotations, final = self.stack(embedded, source_lengths)
+        return self.annotation_dropout(annotations), final

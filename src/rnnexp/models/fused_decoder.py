@@ -1,0 +1,41 @@
+"""A decoder whose every layer runs over the whole target at once."""
+
+from torch import Tensor
+
+from rnnexp.models.decoder import Decoder, Memory
+from rnnexp.recurrent import State
+
+
+class FusedDecoder(Decoder):
+    """The bottom layer reads the target alone, attends, and its contexts feed the layers above at the same step.
+
+    The second version of GNMT (Wu et al., 2016, arXiv:1609.08144) as NVIDIA's PyTorch release has it: what the first
+    version hands to the upper layers a step late, and to the bottom layer, too. No layer waits for another's next step,
+    so that teacher forcing takes one call per layer and one product for all attention. Arguments: see Decoder.
+    """
+
+    def fed_sizes(self, embedding_size: int, annotation_size: int) -> tuple[int, int]:  # noqa: ARG002
+        return 0, annotation_size
+
+    def forward(
+        self, target_in: Tensor, state: State, memory: Memory, given: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        if given is not None:
+            raise ValueError("the fused decoder learns with teacher forcing 1 alone: use decoder=stepwise for less")
+        logits, _, weights = self._run(self.word_dropout(target_in), state, memory)
+        return logits, weights
+
+    def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
+        logits, state, weights = self._run(tokens.unsqueeze(1), state, memory)
+        return logits.squeeze(1), state, weights.squeeze(1)
+
+    def _run(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
+        """Tokens [rows, time] -> logits [rows, time, vocab], state after them, weights [rows, time, source_time]."""
+        embedded = self.embedding_dropout(self.embedding(tokens))
+        h, after = self.run_layer(0, embedded, state)
+        contexts, weights = self.attend(h, memory)
+        for index in range(1, self.num_layers):
+            h, layer_state = self.run_layer(index, h, state, contexts)
+            after += layer_state
+        logits: Tensor = self.output(self.output_dropout(self.read_out(h, embedded, contexts)))
+        return logits, after, weights

@@ -1,0 +1,45 @@
+"""Which target tokens a decoder is given in training, and which it must live with its own of."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from rnnexp.arguments import choose
+
+
+def by_sentence(target_in: Tensor) -> Tensor:
+    """One draw for all tokens of a sentence, as PyTorch's translation tutorial draws one for each sentence it reads."""
+    return torch.rand(len(target_in), 1, device=target_in.device).expand_as(target_in)
+
+
+def by_token(target_in: Tensor) -> Tensor:
+    """One draw for each token (Bengio et al., 2015, arXiv:1506.03099)."""
+    return torch.rand(target_in.shape, device=target_in.device)
+
+
+SAMPLINGS: dict[str, Callable[[Tensor], Tensor]] = {"sentence": by_sentence, "token": by_token}
+
+
+def draw_given(target_in: Tensor, teacher_forcing: float, sampling: str) -> Tensor | None:
+    """Draw which tokens are given.
+
+    Args:
+        target_in: int64 [batch, target_time].
+        teacher_forcing: probability of giving a token. BOS, the first, is always given.
+        sampling: `sentence` gives all tokens of a sentence or none, `token` draws for each.
+
+    Returns:
+        bool [batch, target_time]; None if all are given.
+
+    Raises:
+        ValueError: for a probability outside [0, 1] and an unknown sampling.
+    """
+    draw = choose("sampling", sampling, SAMPLINGS)
+    if not 0 <= teacher_forcing <= 1:
+        raise ValueError(f"teacher_forcing must lie in [0, 1], not {teacher_forcing!r}")
+    if teacher_forcing == 1:
+        return None
+    given = draw(target_in) < teacher_forcing
+    given[:, 0] = True
+    return given

@@ -1,0 +1,174 @@
+"""Sequence to sequence: an encoder, a bridge and a decoder of recurrent stacks."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from rnnexp.arguments import choose, require_positive
+from rnnexp.models.bridge import BRIDGES
+from rnnexp.models.decoder import Decoder, Memory
+from rnnexp.models.encoder import Encoder
+from rnnexp.models.fused_decoder import FusedDecoder
+from rnnexp.models.scheduled_sampling import SAMPLINGS, draw_given
+from rnnexp.models.stepwise_decoder import StepwiseDecoder
+from rnnexp.recurrent import RecurrentStack, State
+from rnnexp.recurrent.lengths import inside_mask
+
+DECODERS: dict[str, type[Decoder]] = {"fused": FusedDecoder, "stepwise": StepwiseDecoder}
+TYINGS = {
+    "none": "three matrices",
+    "output": "target embedding = output layer",
+    "all": "source embedding = target embedding = output layer",
+}
+
+
+class Seq2Seq(nn.Module):
+    """An attentional encoder-decoder (Bahdanau, Cho & Bengio, 2015, arXiv:1409.0473) of any cell, depth and direction.
+
+    Args:
+        make_stack: called as `make_stack(input_size=...)` for the encoder; for the decoder's layers as Decoder says.
+        source_vocab_size, target_vocab_size: tokens of either side, the special ones included.
+        embedding_size: features of an embedding, on both sides, and of what the output layer reads.
+        make_decoder_stack: makes the decoder's layers in the place of make_stack.
+        decoder_layers: depth of the decoder; None for the encoder's.
+        decoder: `fused` (no loop over time in training) or `stepwise` (input feeding, own tokens in training).
+        attention: `additive`, `general`, `dot` or `none`.
+        bridge: the decoder starts from the `final` states, the `mean` annotation, or `zero`.
+        tied_embeddings: `none`; `output`, target embedding = output layer; `all`, the source's, too, of one vocabulary.
+        embedding_dropout: probability of zeroing a feature of an embedding, on both sides.
+        annotation_dropout: probability of zeroing a feature of an annotation.
+        output_dropout: probability of zeroing a feature of what the output layer reads.
+        word_dropout: probability of replacing an input word by the unknown word, on both sides.
+        sampling: where teacher forcing is below 1, own tokens are drawn by `sentence` or by `token`.
+
+    The dropout between layers is the stack's; its `time_tied_dropout` ties all of them over time. Recurrent weights
+    start as the stack says; embeddings normal with deviation 1/sqrt(embedding_size), which gives logits of order one
+    where they are tied; the other weights as Glorot & Bengio (2010), their biases zero.
+
+    Raises:
+        ValueError: for a size below 1, a probability outside [0, 1), an unknown choice, vocabularies of different sizes
+            that should be tied, and whatever the parts refuse.
+    """
+
+    def __init__(
+        self,
+        make_stack: Callable[..., RecurrentStack],
+        source_vocab_size: int,
+        target_vocab_size: int,
+        embedding_size: int,
+        make_decoder_stack: Callable[..., RecurrentStack] | None = None,
+        decoder_layers: int | None = None,
+        decoder: str = "fused",
+        attention: str = "additive",
+        bridge: str = "final",
+        tied_embeddings: str = "output",
+        embedding_dropout: float = 0.0,
+        annotation_dropout: float = 0.0,
+        output_dropout: float = 0.0,
+        word_dropout: float = 0.0,
+        sampling: str = "token",
+    ) -> None:
+        super().__init__()
+        require_positive(
+            source_vocab_size=source_vocab_size, target_vocab_size=target_vocab_size, embedding_size=embedding_size
+        )
+        make_decoder, make_bridge = choose("decoder", decoder, DECODERS), choose("bridge", bridge, BRIDGES)
+        choose("tied_embeddings", tied_embeddings, TYINGS)
+        choose("sampling", sampling, SAMPLINGS)
+        if tied_embeddings == "all" and source_vocab_size != target_vocab_size:
+            raise ValueError(
+                f"tied_embeddings=all needs one vocabulary for both sides, not {source_vocab_size} and "
+                f"{target_vocab_size} tokens: use a joint vocabulary, or tied_embeddings=output"
+            )
+        source_embedding = nn.Embedding(source_vocab_size, embedding_size)
+        target_embedding = nn.Embedding(target_vocab_size, embedding_size)
+        if tied_embeddings == "all":
+            target_embedding = source_embedding
+        self.sampling = sampling
+        self.encoder = Encoder(make_stack, source_embedding, embedding_dropout, annotation_dropout, word_dropout)
+        stack = self.encoder.stack
+        self.decoder = make_decoder(
+            make_decoder_stack or make_stack,
+            target_embedding,
+            annotation_size=stack.output_size,
+            num_layers=stack.num_layers if decoder_layers is None else decoder_layers,
+            attention=attention,
+            tied_output=tied_embeddings != "none",
+            embedding_dropout=embedding_dropout,
+            output_dropout=output_dropout,
+            word_dropout=word_dropout,
+        )
+        self.bridge = make_bridge(stack, self.decoder.num_layers, self.decoder.hidden_size, self.decoder.num_states)
+        self._initialize()
+
+    def _initialize(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for module in self.modules():  # last, as an output layer may share an embedding's weight
+            if isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, std=module.embedding_dim**-0.5)
+
+    def encode(self, source: Tensor, source_lengths: Tensor) -> tuple[Memory, State]:
+        """Read the source.
+
+        Args:
+            source: int64 [batch, source_time].
+            source_lengths: int64 [batch] on the CPU.
+
+        Returns:
+            what the decoder looks at, and its state before the first step, [batch, ...] each.
+        """
+        annotations, final = self.encoder(source, source_lengths)
+        mask = inside_mask(source_lengths, annotations).squeeze(2)
+        memory = Memory(annotations, self.decoder.attention.project(annotations), mask)
+        return memory, self.decoder.begin(self.bridge(annotations, mask, final))
+
+    def forward(
+        self, source: Tensor, source_lengths: Tensor, target_in: Tensor, teacher_forcing: float = 1.0
+    ) -> Tensor:
+        """Score targets.
+
+        Args:
+            source: int64 [batch, source_time]. What stands past a sentence's end does not matter.
+            source_lengths: int64 [batch] on the CPU.
+            target_in: BOS and the tokens after it, without the last, int64 [batch, target_time].
+            teacher_forcing: probability that a token is taken from target_in; else it is the decoder's own.
+
+        Returns:
+            logits [batch, target_time, vocab] of the token after each of target_in.
+
+        Raises:
+            ValueError: for teacher forcing outside [0, 1], or below 1 with the fused decoder.
+        """
+        memory, state = self.encode(source, source_lengths)
+        given = draw_given(target_in, teacher_forcing, self.sampling)
+        logits: Tensor
+        logits, _ = self.decoder(target_in, state, memory, given)
+        return logits
+
+    def align(self, source: Tensor, source_lengths: Tensor, target_in: Tensor) -> Tensor:
+        """Where the decoder looks while it is given the targets: weights [batch, target_time, source_time].
+
+        Those of a translation that was searched for are had by handing it back here. Arguments as of `forward`.
+        """
+        memory, state = self.encode(source, source_lengths)
+        weights: Tensor
+        _, weights = self.decoder(target_in, state, memory)
+        return weights
+
+    def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
+        """Take one step of the decoder.
+
+        Args:
+            tokens: the last tokens, BOS at first, int64 [rows]: of each sentence in memory as many rows, one below the
+                other.
+            state: as the step before returned it, [rows, ...] each.
+            memory: of the sentences, from `encode`.
+
+        Returns:
+            logits [rows, vocab] of the next token, the next state, and attention weights [rows, source_time].
+        """
+        return self.decoder.step(tokens, state, memory)

@@ -1,0 +1,77 @@
+"""A real web server on this machine that serves files, each way of serving under a prefix of its own."""
+
+import gzip
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+SIGN_IN = b"<!DOCTYPE html><title>Sign in to the network</title>"
+STALLED_AFTER = 100
+
+
+class Mirror(ThreadingHTTPServer):
+    """Serves files at /<manner>/<file>, and writes down what it is asked for.
+
+    Manners: `good`; `slow` and `stall` after 100 bytes; `cut` in half; `missing`; `html` with status 200; `garbled`,
+    sound gzip of another content; `last-garbled`, so for files named t10k-labels.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.files = files
+        self.asked: list[str] = []
+        self.stall_is_over = threading.Event()
+
+    def url(self, manner: str) -> str:
+        return f"http://127.0.0.1:{self.server_port}/{manner}"
+
+
+class Answer(BaseHTTPRequestHandler):
+    server: Mirror
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        manner, file = self.path.strip("/").split("/")
+        content = self.server.files[file]
+        length = len(content)
+        if manner == "missing":
+            self.send_error(404)
+            return
+        if manner == "html":
+            content = SIGN_IN
+            length = len(content)
+        elif manner == "cut":
+            content = content[: length // 2]
+        elif manner == "garbled":
+            content = gzip.compress(b"\0\0\x08\x03 too short for its own header")
+            length = len(content)
+        elif manner == "last-garbled" and file.startswith("t10k-labels"):
+            content = b"garbled"
+            length = len(content)
+        self.send_response(200)
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
+        if manner in ("stall", "slow"):
+            self.wfile.write(content[:STALLED_AFTER])
+            self.wfile.flush()
+            self.server.stall_is_over.wait(60 if manner == "stall" else 0.5)
+            content = content[STALLED_AFTER:]
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def serving(files: dict[str, bytes]) -> Iterator[Mirror]:
+    """The server at work; `files` are served as they are."""
+    with Mirror(files) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.stall_is_over.set()
+        server.shutdown()
+        thread.join()
