@@ -29,7 +29,7 @@ Italian italien italienne
 Spanish espagnol
 French français
 German allemand
-English anglais
+Portuguese portugais
 Chinese chinois
 Japanese japonais
 """)

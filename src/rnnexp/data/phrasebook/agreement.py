@@ -47,7 +47,7 @@ DONE_TOGETHER = tuple(
         ("take", "hide"),
         ("take", "clean"),
         ("take", "examine"),
-        ("find", "keep"),
+        ("find", "hide"),
         ("find", "lose"),
         ("find", "sell"),
         ("find", "draw"),
@@ -66,8 +66,6 @@ QUICKLY = (Adverb("quickly", "rapidement"), Adverb("immediately", "aussitôt"), 
 VERY_QUICKLY = (
     Adverb("very quickly", "très rapidement"),
     Adverb("almost immediately", "presque aussitôt"),
-    Adverb("very slowly", "très lentement"),
-    Adverb("very often", "très souvent"),
 )
 
 

@@ -42,7 +42,7 @@ def subject_of(draw: Draw, num_words: int, plural: bool) -> NounPhrase:
 
 def tense_start(draw: Draw, distance: int) -> Sentence:
     """`Every day, the boys read` or `Last week, the boys read`: the adverbial before the subject decides."""
-    subject_size = distance - 1 if distance < 12 else 10
+    subject_size = distance - 1  # what is left of `every day` lies between, too
     subject = draw.one(SPEAKERS) if subject_size == 1 else subject_of(draw, subject_size, plural=True)
     time = draw.one(draw.one((HABITS, LAST)))
     what = tenseless_predicate(draw, draw.one((2, 3, 5, 6)))
