@@ -118,6 +118,9 @@ def test_continues_bit_for_bit(run: Run, whole: Callable[..., Outcome], step: in
         # 10 batches in groups of 3: 4 optimiser steps an epoch; a group must not be torn apart.
         pytest.param(["trainer.accumulate_grad_batches=3"], 5, 6, id="accumulated gradients"),
         pytest.param(["callbacks.best_checkpoint.mode=min"], 9, 10, id="at the end of the best epoch"),
+        # Lightning takes every checkpoint for one within an epoch where steps are counted.
+        pytest.param(["trainer.max_steps=24"], 9, 10, id="a number of steps, at the end of an epoch"),
+        pytest.param(["trainer.max_steps=24"], 14, 15, id="a number of steps, within an epoch"),
         pytest.param(["trainer.max_epochs=1"], 4, 5, id="no other epoch follows"),
         pytest.param(["trainer.val_check_interval=5"], 4, 6, id="a validation is due after the batch"),
         pytest.param(["data.batch_size=48"], 10, 11, id="a smaller last batch"),

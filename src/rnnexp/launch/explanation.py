@@ -37,6 +37,7 @@ BAD_PLACES = frozenset(
         errno.EROFS,
         errno.ENOSPC,
         errno.EDQUOT,
+        errno.EFBIG,
         errno.ENOTDIR,
         errno.EISDIR,
         errno.ENAMETOOLONG,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from lightning.pytorch import LightningModule
+from lightning.pytorch.loops.loop import _Loop
 from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -66,10 +67,11 @@ class Task(LightningModule):
         return int(num_steps)
 
     def on_train_start(self) -> None:
+        loop = self.trainer.fit_loop
         # To count the steps Lightning has set the loader up before it knew at which batch a checkpoint left it, and
         # would begin the epoch anew.
-        loop = self.trainer.fit_loop
         loop._load_combined_loader_states()
-        # With max_steps Lightning would count an epoch that had ended before the checkpoint once more.
-        if loop.epoch_loop.batch_progress.is_last_batch:
-            loop.epoch_progress.current.completed = loop.epoch_progress.current.processed
+        # With max_steps it takes every checkpoint for one within an epoch, and would skip the epoch after a whole one.
+        if loop.restarting and loop.epoch_loop.batch_progress.is_last_batch:
+            _Loop.restarting.fset(loop, False)  # type: ignore[attr-defined]
+            loop.reset()
