@@ -1,6 +1,7 @@
 """Files that are whole or absent: written under a temporary name beside the target, then renamed."""
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -38,7 +39,16 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """NaN and infinity, for which JSON has no word, become null."""
+    write_text(path, json.dumps(_in_words_of_json(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _in_words_of_json(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, dict):
+        return {key: _in_words_of_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_in_words_of_json(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from lightning.fabric.loggers.csv_logs import _ExperimentWriter
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from rnnexp.errors import UserError
+
 log = logging.getLogger(__name__)
 
 
@@ -91,10 +93,13 @@ class WandbLogger(lightning_loggers.WandbLogger):
             return super().experiment
         except wandb.errors.Error as error:
             if self.mode != "online":
-                raise
+                raise UserError(f"logger.wandb: {str(error).splitlines()[0]}") from None
             log.warning("W&B: offline, because it refused this run (%s)", str(error).splitlines()[0])
             self.mode = self._wandb_init["mode"] = "offline"
             return super().experiment
+        except ValueError as error:
+            # W&B checks its settings, tags among them, with a library of its own.
+            raise UserError(f"logger.wandb: {' '.join(str(error).split())}") from None
 
     @rank_zero_only
     def summarise(self, values: dict[str, Any]) -> None:

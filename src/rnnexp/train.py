@@ -12,14 +12,15 @@ def train(config: DictConfig) -> int:
     from rnnexp.launch.run_setup import open_run
 
     require_devices(config.trainer)
-    run = open_run(config)
     if num_ranks(config.trainer) > 1 and not is_rank():
-        return supervise_ranks(run, num_ranks(config.trainer))
+        return supervise_ranks(open_run(config), num_ranks(config.trainer))
 
     from rnnexp.launch.assembly import assemble, finished_loggers
     from rnnexp.launch.ranks import recorded_by_first_rank
     from rnnexp.launch.training import announce, draw, fit, probe, record, test
 
+    # After the imports, which take seconds: a directory that stands is one whose run is recorded.
+    run = open_run(config)
     with recorded_by_first_rank(run):
         experiment = assemble(config)
         with finished_loggers(experiment.loggers):

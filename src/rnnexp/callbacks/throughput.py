@@ -22,6 +22,7 @@ class Throughput(Callback):
         self._samples = 0
         self._epoch_samples = 0
         self._epoch_start = 0.0
+        self._validation_start = 0.0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         self._epoch_samples = 0
@@ -44,6 +45,13 @@ class Throughput(Callback):
         if batch_idx + 1 == trainer.num_training_batches:
             outputs["loss"].item()
             self._end_epoch(time.perf_counter() - self._epoch_start)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        self._validation_start = time.perf_counter()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        # As if the epoch had begun so much later: validation may come in its middle.
+        self._epoch_start += time.perf_counter() - self._validation_start
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         if self.samples_per_second is not None:

@@ -154,6 +154,14 @@ class MNISTDataModule(LightningDataModule):
             "num_test": len(self._test_sequences),
         } | {f"sha256/{file}": sha256 for file, sha256 in self._sha256.items()}
 
+    def state_dict(self) -> dict[str, float]:
+        """How inputs are normalised: it travels in checkpoints, since weights are of use with these inputs alone."""
+        return {"mean": self.mean, "std": self.std}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """Inputs are normalised as those were that the weights were trained on."""
+        self.mean, self.std = state_dict["mean"], state_dict["std"]
+
     def train_dataloader(self) -> TensorLoader:
         """Batches of the training split, in another order each epoch; ranks have equally many.
 

@@ -19,6 +19,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         UserError: if it is missing, cut short, corrupt, not loadable safely, or from another program.
     """
+    if path.is_dir():
+        raise UserError(f"checkpoint {path} is a directory: name the file in it, best.ckpt or last.ckpt")
     if not path.is_file():
         siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         raise UserError(f"checkpoint {path} is missing{near_miss(path.name, siblings)}")

@@ -26,6 +26,8 @@ def open_run(config: DictConfig) -> RunDirectory:
     else:
         run = RunDirectory.create_at(Path(config.paths.output_dir).expanduser().absolute())
     config.paths.output_dir = str(run.path)
+    # Once and for all: every later reader would resolve each interpolation again, a parse apiece.
+    OmegaConf.resolve(config)
     overrides = [str(override) for override in HydraConfig.get().overrides.task]
     run.freeze(literal(resolved(config)), overrides)
     return run

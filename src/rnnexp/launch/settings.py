@@ -12,6 +12,18 @@ def require_sound_settings(config: DictConfig) -> None:
     """Raises UserError for a value that would fail later with a message of somebody else's, or work by accident."""
     if not isinstance(config.seed, int) or isinstance(config.seed, bool):
         raise UserError(f"seed must be a whole number, not {config.seed!r}")
+    if not 0 <= config.seed < 2**63:
+        raise UserError(f"seed must be at least 0 and below 2 to the 63rd, not {config.seed}")
+    for key in ("max_epochs", "max_steps"):
+        if not isinstance(config.trainer[key], int | None):
+            raise UserError(f"trainer.{key} must be a whole number, not {config.trainer[key]!r}")
+    rate = config.optimizer.lr
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not rate > 0:
+        raise UserError(f"optimizer.lr must be a number above 0, not {rate!r}")
+    if not isinstance(config.ckpt_path, str | None):
+        raise UserError(f"ckpt_path must be the path of a checkpoint, not {config.ckpt_path!r}")
+    if not isinstance(config.model.bidirectional, bool):
+        raise UserError(f"model.bidirectional must be true or false, not {config.model.bidirectional!r}")
     if not isinstance(config.tf32, bool):
         raise UserError(f"tf32 must be true or false, not {config.tf32!r}")
     if not isinstance(config.tags, ListConfig):

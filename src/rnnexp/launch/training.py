@@ -2,6 +2,7 @@
 
 import logging
 import resource
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from rnnexp.callbacks.checkpoints import BestCheckpoint
 from rnnexp.callbacks.predictions import TestPredictions
 from rnnexp.callbacks.throughput import Throughput
-from rnnexp.errors import UserError
+from rnnexp.errors import InterruptedRunError, UserError
 from rnnexp.files import write_json
 from rnnexp.launch.assembly import Experiment, make_trainer
 from rnnexp.launch.checkpoint_files import read_checkpoint, require_same_experiment
@@ -108,6 +109,18 @@ def _lightning_understood() -> Iterator[None]:
         raise KeyboardInterrupt from None
 
 
+@contextmanager
+def _test_interrupted(run: RunDirectory) -> Iterator[None]:
+    """Says that only the test is missing."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            f"interrupted by SIGINT in the test; training is complete: python -m rnnexp.evaluate run={run.path}",
+            signal.SIGINT,
+        ) from None
+
+
 def test(config: DictConfig, run: RunDirectory, experiment: Experiment) -> None:
     """Scores the test set on one device, so that no sample is counted twice, and adds to `experiment.metrics`.
 
@@ -131,7 +144,10 @@ def test(config: DictConfig, run: RunDirectory, experiment: Experiment) -> None:
     assert isinstance(single, DictConfig)
     predictions: list[Callback] = [c for c in experiment.callbacks if isinstance(c, TestPredictions)]
     trainer = make_trainer(single, predictions, experiment.loggers, plugins=[LightningEnvironment()])
-    with _lightning_understood():
+    # Loggers put the test where training ended, not at step 0 of a trainer that never trained.
+    trainer.fit_loop.epoch_progress.current.completed = experiment.trainer.current_epoch
+    trainer.fit_loop.epoch_loop._batches_that_stepped = experiment.trainer.global_step
+    with _test_interrupted(run), _lightning_understood():
         trainer.test(experiment.task, datamodule=experiment.datamodule, verbose=False)
     experiment.metrics.update(plain_metrics(trainer.callback_metrics))
     there_are = experiment.datamodule.description["num_test"]

@@ -48,7 +48,7 @@ class RecurrentStack(nn.Module):
 
     Attributes:
         cell_name: as in `CELLS`; for a `Cell`, the name of its step.
-        reset: None for a cell without that option.
+        reset, nonlinearity: None for a cell without that option.
         directions: 1 or 2.
         output_size: directions * hidden_size.
         alters_outputs: whether outputs are normalised or added to, so that they are more than each step's h.
@@ -97,6 +97,7 @@ class RecurrentStack(nn.Module):
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bidirectional, self.directions = bidirectional, 2 if bidirectional else 1
         self.backend, self.reset = backend, reset if "reset" in row.variants else None
+        self.nonlinearity = nonlinearity if "nonlinearity" in row.variants else None
         self.dropout, self.time_tied_dropout, self.residual = dropout, time_tied_dropout, residual
         self.initialization, self.forget_bias = initialization, forget_bias
         self.output_size = self.directions * hidden_size

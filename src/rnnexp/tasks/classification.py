@@ -48,7 +48,7 @@ class ClassificationTask(Task):
     ) -> None:
         super().__init__(make_optimizer, make_scheduler)
         require_fraction(label_smoothing=label_smoothing)
-        self.label_smoothing, self.pooling = label_smoothing, pooling
+        self.label_smoothing, self.pooling, self.num_classes = label_smoothing, pooling, num_classes
         self.model = SequenceClassifier(make_stack, input_size, num_classes, pooling=pooling, dropout=dropout)
         counts = ClassificationCounts(num_classes)
         self.counts = torch.nn.ModuleDict({f"{split}_counts": counts.clone() for split in ("train", "val", "test")})
@@ -69,8 +69,11 @@ class ClassificationTask(Task):
             "bidirectional": stack.bidirectional,
             "hidden_size": stack.hidden_size,
             "reset": stack.reset,
+            "nonlinearity": stack.nonlinearity,
+            "residual": stack.residual,
             "input_size": stack.input_size,
             "pooling": self.pooling,
+            "num_classes": self.num_classes,
         }
 
     def counts_of(self, split: Split) -> ClassificationCounts:

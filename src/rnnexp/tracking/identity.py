@@ -14,14 +14,18 @@ RUN_ONLY = (
 )
 """Config keys that say where a run is recorded or where it started from, not what it computes.
 
-Of `callbacks`, early stopping changes the numbers: it is put back by `config_hash`.
+Of `callbacks`, two change the numbers: when training stops, and which epoch counts as the best. `config_hash` puts them
+back.
 """
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
     """12 hexadecimal digits of SHA-256 over the resolved config without its run-only keys."""
     identity = copy.deepcopy(dict(config))
-    identity["early_stopping"] = (config.get("callbacks") or {}).get("early_stopping")
+    callbacks = config.get("callbacks") or {}
+    identity["early_stopping"] = callbacks.get("early_stopping")
+    best = callbacks.get("best_checkpoint")
+    identity["best_checkpoint"] = best and {key: value for key, value in best.items() if key != "dirpath"}
     for key in RUN_ONLY:
         group, _, name = key.rpartition(".")
         node = identity.get(group) if group else identity

@@ -94,7 +94,8 @@ class RunDirectory:
         self.checkpoints.mkdir()
         write_text(self.config_file, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
         write_text(self.overrides_file, yaml.safe_dump(list(overrides), allow_unicode=True))
-        write_json(self.status_file, {"status": "queued", "reason": "", "config_hash": config_hash(config)})
+        write_json(self.status_file, {"config_hash": config_hash(config)})
+        self.set_status("queued")
 
     def read_config(self) -> dict[str, Any]:
         try:
