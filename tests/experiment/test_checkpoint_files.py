@@ -45,7 +45,7 @@ DAMAGES: dict[str, tuple[Callable[[Path, Path], object], str]] = {
     "text": (lambda _, target: target.write_text("<html>404</html>"), "damaged"),
     "cut short": (cut_short, "cut short or damaged"),
     "empty": (lambda _, target: target.touch(), "cannot be read .*cut short or damaged"),
-    "a directory": (lambda _, target: target.mkdir(), "is missing|cannot be read"),
+    "a directory": (lambda _, target: target.mkdir(), "is a directory: name the file in it"),
 }
 
 

@@ -39,6 +39,7 @@ FIELDS: dict[str, set[str]] = {
     "model": {
         *("cell", "num_layers", "bidirectional", "hidden_size", "reset", "backend"),
         *("num_parameters", "state_size", "input_size", "pooling"),
+        *("nonlinearity", "residual", "num_classes"),
     },
     "precision": {"requested", "effective", "tf32"},
     "timing": {"setup_seconds", "fit_seconds", "first_step_seconds", "samples_per_second", "total_seconds"},
@@ -106,6 +107,9 @@ def test_result_describes_the_model(finished: Outcome) -> None:
         "backend": "fused",
         "input_size": features,
         "pooling": "last_state",
+        "nonlinearity": None,
+        "residual": False,
+        "num_classes": NUM_CLASSES,
         "num_parameters": 3 * hidden * (features + hidden + 2) + (hidden + 1) * NUM_CLASSES,
         "state_size": hidden,
     }

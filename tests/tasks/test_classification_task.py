@@ -82,8 +82,11 @@ def test_identity_names_what_a_checkpoint_must_agree_with() -> None:
         "bidirectional": True,
         "hidden_size": 7,
         "reset": None,
+        "nonlinearity": None,
+        "residual": False,
         "input_size": FEATURES,
         "pooling": "last_state",
+        "num_classes": CLASSES,
     }
     assert task.recipe == {"optimizer": "SGD", "scheduler": "constant"}
 

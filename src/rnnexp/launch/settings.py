@@ -18,8 +18,8 @@ def require_sound_settings(config: DictConfig) -> None:
         if not isinstance(config.trainer[key], int | None):
             raise UserError(f"trainer.{key} must be a whole number, not {config.trainer[key]!r}")
     rate = config.optimizer.lr
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not rate > 0:
-        raise UserError(f"optimizer.lr must be a number above 0, not {rate!r}")
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not rate >= 0:
+        raise UserError(f"optimizer.lr must be a number of at least 0, not {rate!r}")
     if not isinstance(config.ckpt_path, str | None):
         raise UserError(f"ckpt_path must be the path of a checkpoint, not {config.ckpt_path!r}")
     if not isinstance(config.model.bidirectional, bool):
