@@ -4,11 +4,13 @@ The modules keep nothing between calls. What depends on the source alone, its ke
 steps of all queries are then answered in one batched product.
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
 
-class Attention(nn.Module):
+class Attention(nn.Module, ABC):
     """What the kinds of attention share: the mask, the softmax and the weighted sum.
 
     Args:
@@ -24,9 +26,9 @@ class Attention(nn.Module):
         """Annotations [batch, source_time, annotation_size] -> keys [batch, source_time, key_size]."""
         return annotations
 
+    @abstractmethod
     def score(self, queries: Tensor, keys: Tensor) -> Tensor:
         """Queries [batch, target_time, query_size] against keys -> scores [batch, target_time, source_time]."""
-        raise NotImplementedError
 
     def forward(self, queries: Tensor, keys: Tensor, annotations: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Attend.

@@ -5,13 +5,16 @@ numbers them, h first: each kind has a projection of its own, and all layers of 
 every decoder layer sees every encoder layer.
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from rnnexp.recurrent import RecurrentStack, State
 
 
-class Bridge(nn.Module):
+class Bridge(nn.Module, ABC):
     """What the bridges share: a tanh projection for each kind of state, cut into the decoder's layers.
 
     Args:
@@ -27,13 +30,13 @@ class Bridge(nn.Module):
         sizes = self.input_sizes(encoder)
         self.projections = nn.ModuleList(nn.Linear(size, num_layers * hidden_size) for size in sizes)
 
+    @abstractmethod
     def input_sizes(self, encoder: RecurrentStack) -> list[int]:
         """Features from which each kind of state is projected."""
-        raise NotImplementedError
 
+    @abstractmethod
     def inputs(self, annotations: Tensor, mask: Tensor, final: State) -> list[Tensor]:
         """What each kind of state is projected from, [batch, features] each."""
-        raise NotImplementedError
 
     def forward(self, annotations: Tensor, mask: Tensor, final: State) -> State:
         """Cross from encoder to decoder.
@@ -83,9 +86,12 @@ class Zero(Bridge):
     def input_sizes(self, encoder: RecurrentStack) -> list[int]:  # noqa: ARG002
         return []
 
+    def inputs(self, annotations: Tensor, mask: Tensor, final: State) -> list[Tensor]:  # noqa: ARG002
+        return []
+
     def forward(self, annotations: Tensor, mask: Tensor, final: State) -> State:  # noqa: ARG002
         zeros = annotations.new_zeros(len(annotations), self.hidden_size)
         return (zeros,) * (self.num_layers * self.num_states)
 
 
-BRIDGES: dict[str, type[Bridge]] = {"final": FinalStates, "mean": MeanAnnotation, "zero": Zero}
+BRIDGES: dict[str, Callable[..., Bridge]] = {"final": FinalStates, "mean": MeanAnnotation, "zero": Zero}

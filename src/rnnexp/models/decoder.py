@@ -4,6 +4,7 @@ A decoder sweeps a whole target that is given to it, or takes one step after ano
 What it carries from step to step is a flat tuple of tensors with the batch first, so that a search can reorder them.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ class Memory(NamedTuple):
         return Memory(*(tensor.index_select(0, sentences) for tensor in self))
 
 
-class Decoder(nn.Module):
+class Decoder(nn.Module, ABC):
     """Recurrent layers over target embeddings, attention, and deep output (Pascanu et al., 2014, arXiv:1312.6026).
 
     The output layer reads tanh(W [h; y; c]) of the top layer's h, the last token's embedding y and the context c, as in
@@ -98,14 +99,15 @@ class Decoder(nn.Module):
         self.layer_dropout = SequenceDropout(bottom.dropout, time_tied)
         self.output_dropout = SequenceDropout(output_dropout, time_tied)
 
+    @abstractmethod
     def fed_sizes(self, embedding_size: int, annotation_size: int) -> tuple[int, int]:
         """Features that the bottom layer, and that each layer above, reads beside what lies below it."""
-        raise NotImplementedError
 
     def begin(self, state: State) -> State:
         """The state before the first step, from the layers' own: [batch, hidden] each, the lowest layer's first."""
         return state
 
+    @abstractmethod
     def forward(
         self, target_in: Tensor, state: State, memory: Memory, given: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
@@ -125,8 +127,8 @@ class Decoder(nn.Module):
         Raises:
             ValueError: if not all are given to a decoder that needs them all at once.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
         """Take one step.
 
@@ -138,7 +140,6 @@ class Decoder(nn.Module):
         Returns:
             logits [rows, vocab] of the next token, the next state, and attention weights [rows, source_time].
         """
-        raise NotImplementedError
 
     def attend(self, h: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Contexts and weights [rows, time, ...] for h [rows, time, hidden]; rows of one sentence share its memory."""

@@ -1,6 +1,7 @@
 """What every task shares: how it is optimised."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,7 +17,7 @@ MakeOptimizer = Callable[[Iterator[Parameter]], Optimizer]
 MakeScheduler = Callable[..., LRScheduler]
 
 
-class Task(LightningModule):
+class Task(LightningModule, ABC):
     """A loss and metrics over a model, trained by an optimiser and a schedule that are handed in as factories.
 
     Args:
@@ -30,9 +31,9 @@ class Task(LightningModule):
         self._make_scheduler = make_scheduler
 
     @property
+    @abstractmethod
     def identity(self) -> dict[str, str | int | bool | None]:
         """What the model is, in the words of its arguments."""
-        raise NotImplementedError
 
     @property
     def recipe(self) -> dict[str, str]:
