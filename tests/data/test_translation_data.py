@@ -83,11 +83,11 @@ def test_batches_hold_the_sentences_that_they_say(data: ParallelDataModule) -> N
             for row, index in enumerate(batch.indices.tolist()):
                 source = batch.source[row, : batch.source_lengths[row]].tolist()
                 target = batch.target[row, : batch.target_lengths[row]].tolist()
-                assert source == [*data.source_tokenizer.encode(data.sources(split)[index]), EOS]
-                assert target == [BOS, *data.target_tokenizer.encode(data.references(split)[index]), EOS]
+                assert source == [*data.tokenizers.source.encode(data.sources(split)[index]), EOS]
+                assert target == [BOS, *data.tokenizers.target.encode(data.references(split)[index]), EOS]
                 assert (batch.source[row, batch.source_lengths[row] :] == PAD).all()
                 assert (batch.target[row, batch.target_lengths[row] :] == PAD).all()
-                assert data.target_tokenizer.decode(batch.target[row].tolist()) == data.references(split)[index]
+                assert data.tokenizers.target.decode(batch.target[row].tolist()) == data.references(split)[index]
             seen += batch.indices.tolist()
         assert sorted(seen) == list(range(SIZES[split]))
 
@@ -115,8 +115,8 @@ def test_description_is_flat_and_true(make_data: MakeData, unit: str, joint: boo
             "target": "FR",
             "unit": unit,
             "joint": joint,
-            "source_vocab_size": len(data.source_tokenizer),
-            "target_vocab_size": len(data.target_tokenizer),
+            "source_vocab_size": len(data.tokenizers.source),
+            "target_vocab_size": len(data.tokenizers.target),
             "num_train": 61,
             "num_val": 9,
             "num_test": 7,
@@ -125,7 +125,7 @@ def test_description_is_flat_and_true(make_data: MakeData, unit: str, joint: boo
         == description
     )
     assert len(str(description["digest"])) == 64
-    assert (data.source_tokenizer is data.target_tokenizer) == joint
+    assert (data.tokenizers.source is data.tokenizers.target) == joint
 
 
 def test_long_sentences_are_counted_and_only_left_out_of_training(
@@ -138,7 +138,7 @@ def test_long_sentences_are_counted_and_only_left_out_of_training(
         split: [
             index
             for index, (source, target) in enumerate(zip(data.sources(split), data.references(split), strict=True))
-            if max(len(data.source_tokenizer.encode(source)), len(data.target_tokenizer.encode(target))) > 9
+            if max(len(data.tokenizers.source.encode(source)), len(data.tokenizers.target.encode(target))) > 9
         ]
         for split in SIZES
     }

@@ -38,8 +38,8 @@ def files(cache: Path) -> list[Path]:
 
 
 def assert_same(first: EncodedCorpus, second: EncodedCorpus) -> None:
-    assert first.source_tokenizer.digest == second.source_tokenizer.digest
-    assert first.target_tokenizer.digest == second.target_tokenizer.digest
+    assert first.tokenizers.source.digest == second.tokenizers.source.digest
+    assert first.tokenizers.target.digest == second.tokenizers.target.digest
     assert list(first.splits) == list(second.splits) == ["train", "val", "test"]
     for split, pairs in first.splits.items():
         for side, other in zip(pairs, second.splits[split], strict=True):
@@ -52,12 +52,12 @@ def assert_same(first: EncodedCorpus, second: EncodedCorpus) -> None:
 @pytest.mark.parametrize("unit", ["bpe", "word", "char"])
 def test_every_sentence_is_there(content: CorpusContent, unit: str, joint: bool) -> None:
     encoded = load_or_encode(content, replace(UNITS, unit=unit, joint=joint, vocab_size=270), None)
-    assert (encoded.source_tokenizer is encoded.target_tokenizer) == joint
+    assert (encoded.tokenizers.source is encoded.tokenizers.target) == joint
     for split, text in content.splits.items():
         source, target = encoded.splits[split]
         for side, sentences, tokenizer, begin in (
-            (source, text.sources, encoded.source_tokenizer, []),
-            (target, text.targets, encoded.target_tokenizer, [BOS]),
+            (source, text.sources, encoded.tokenizers.source, []),
+            (target, text.targets, encoded.tokenizers.target, [BOS]),
         ):
             assert side.tokens.dtype == torch.int32
             assert len(side.lengths) == len(sentences)
@@ -70,7 +70,7 @@ def test_tokenizers_see_the_training_split_alone(content: CorpusContent) -> None
     other = CorpusContent({**content.splits, "val": strange, "test": strange}, {})
     units = replace(UNITS, unit="word")
     first, second = (load_or_encode(each, units, None) for each in (content, other))
-    assert first.source_tokenizer.digest == second.source_tokenizer.digest
+    assert first.tokenizers.source.digest == second.tokenizers.source.digest
 
 
 @pytest.mark.parametrize("joint", [True, False])
@@ -81,7 +81,7 @@ def test_the_cache_gives_what_was_encoded(content: CorpusContent, tmp_path: Path
     written = path.stat().st_mtime_ns
     second = load_or_encode(content, units, tmp_path)
     assert_same(first, second)
-    assert (second.source_tokenizer is second.target_tokenizer) == joint
+    assert (second.tokenizers.source is second.tokenizers.target) == joint
     assert path.stat().st_mtime_ns == written
     assert isinstance(torch.load(path, weights_only=True), dict)
 

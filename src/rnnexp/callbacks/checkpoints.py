@@ -1,4 +1,4 @@
-"""The two checkpoints of a run, under fixed names."""
+"""The checkpoints of a run, under fixed names."""
 
 import io
 import shutil
@@ -10,6 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from rnnexp.arguments import require_positive
 from rnnexp.callbacks.monitor import is_measured
 from rnnexp.files import write_bytes
 
@@ -79,6 +80,64 @@ class LastCheckpoint(ModelCheckpoint):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
         Path(str(self.dirpath)).mkdir(parents=True, exist_ok=True)
+
+
+class KeptCheckpoints(ModelCheckpoint):
+    """`epoch-007.ckpt`: the weights of the last or best epochs, whose mean `test=average` tests.
+
+    Args:
+        dirpath: the directory of checkpoints.
+        keep: how many.
+        monitor: name of the metric that decides which are best, `val/bleu`; None keeps the last.
+        mode: `max` or `min`.
+    """
+
+    def __init__(self, dirpath: str, keep: int, monitor: str | None, mode: str) -> None:
+        require_positive(keep=keep)
+        super().__init__(
+            dirpath=dirpath,
+            filename="epoch-{epoch:03d}",
+            auto_insert_metric_name=False,
+            # Of all that Lightning monitors, the epoch itself says which is last.
+            monitor=monitor or "epoch",
+            mode=mode if monitor else "max",
+            save_top_k=keep,
+            save_weights_only=True,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.monitor == "epoch" or is_measured(trainer, str(self.monitor)):
+            super().on_train_epoch_end(trainer, pl_module)
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
+        # Beside the checkpoint to continue from: the run may have been moved since it noted where they lie.
+        for previous in sorted(Path(str(trainer.ckpt_path)).parent.glob("epoch-*.ckpt")):
+            _take_over(trainer, previous, Path(str(self.dirpath)) / previous.name)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over those that the run which is continued has kept."""
+        here = {str(Path(str(self.dirpath)) / Path(path).name): value for path, value in self._kept(state_dict)}
+        here = {path: value for path, value in here.items() if Path(path).is_file()}
+        if not here:
+            return
+        choose_worst, choose_best = (min, max) if self.mode == "max" else (max, min)
+        worst, best = choose_worst(here, key=here.__getitem__), choose_best(here, key=here.__getitem__)
+        moved = {
+            "dirpath": self.dirpath,
+            "best_k_models": here,
+            "best_model_path": best,
+            "best_model_score": here[best],
+            "kth_best_model_path": worst,
+            "kth_value": here[worst],
+            "last_model_path": "",
+        }
+        super().load_state_dict(state_dict | moved)
+
+    @staticmethod
+    def _kept(state_dict: dict[str, Any]) -> list[tuple[str, torch.Tensor]]:
+        return list(state_dict["best_k_models"].items())
 
 
 class WholeCheckpoints(TorchCheckpointIO):

@@ -5,7 +5,7 @@ import json
 import logging
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from itertools import chain
@@ -18,8 +18,8 @@ from torch import Tensor
 
 from rnnexp.arguments import choose, require_positive
 from rnnexp.data.lock import lock_directory
-from rnnexp.data.parallel_text import SPLITS, CorpusContent
-from rnnexp.data.tokenization import UNITS, Tokenizer, train_tokenizer
+from rnnexp.data.parallel_text import SPLITS, CorpusContent, ParallelText
+from rnnexp.data.tokenization import UNITS, Plain, Tokenizer, train_tokenizer
 from rnnexp.errors import UserError
 from rnnexp.files import written_atomically
 from rnnexp.vocabulary import BOS, EOS
@@ -49,6 +49,26 @@ class Units:
         require_positive(vocab_size=self.vocab_size, min_frequency=self.min_frequency)
 
 
+class TokenizerPair(NamedTuple):
+    """What reads the source and what writes the target: one and the same object where the vocabulary is joint."""
+
+    source: Tokenizer
+    target: Tokenizer
+
+    def to_plain(self) -> dict[str, Plain | None]:
+        """Both as plain data, a joint one once."""
+        return {
+            "source_tokenizer": self.source.to_plain(),
+            "target_tokenizer": None if self.source is self.target else self.target.to_plain(),
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "TokenizerPair":
+        """The pair of which this is the `to_plain`."""
+        source = Tokenizer.from_plain(plain["source_tokenizer"])
+        return cls(source, Tokenizer.from_plain(target) if (target := plain["target_tokenizer"]) else source)
+
+
 class Sequences(NamedTuple):
     """Sequences of token ids, one after the other."""
 
@@ -74,27 +94,29 @@ class EncodedPairs(NamedTuple):
 
 @dataclass(frozen=True)
 class EncodedCorpus:
-    """All splits, and the tokenizers that made them: one and the same object where the vocabulary is joint."""
+    """All splits, and the tokenizers that made them."""
 
-    source_tokenizer: Tokenizer
-    target_tokenizer: Tokenizer
+    tokenizers: TokenizerPair
     splits: dict[str, EncodedPairs]
 
 
-def load_or_encode(content: CorpusContent, units: Units, cache: Path | None) -> EncodedCorpus:
+def load_or_encode(
+    content: CorpusContent, units: Units, cache: Path | None, tokenizers: TokenizerPair | None = None
+) -> EncodedCorpus:
     """The encoded corpus from the cache, else encoded now and put there.
 
     Only one process encodes; others that start meanwhile wait for it. A file that is damaged is made anew.
 
     Args:
         cache: the directory; None encodes anew each time.
+        tokenizers: to encode with; None trains them on the training split.
 
     Raises:
         UserError: if the units do not fit the text, or the cache cannot be written.
     """
     if cache is None:
-        return encode(content, units)
-    key = cache_key(content, units)
+        return encode(content, units, tokenizers)
+    key = cache_key(content, units, tokenizers)
     path = cache / key / "encoded.pt"
     with lock_directory(path.parent, "encoding this corpus", key="data.cache"):
         if path.is_file():
@@ -104,39 +126,45 @@ def load_or_encode(content: CorpusContent, units: Units, cache: Path | None) -> 
                 reason = str(error).split("\n")[0] or type(error).__name__
                 log.warning("%s is damaged (%s): encoding the corpus again", path, reason)
         start = time.monotonic()
-        encoded = encode(content, units)
+        encoded = encode(content, units, tokenizers)
         save(encoded, path)
         log.info("encoded the corpus in %.1f s, kept in %s", time.monotonic() - start, path)
         return encoded
 
 
-def cache_key(content: CorpusContent, units: Units) -> str:
+def cache_key(content: CorpusContent, units: Units, tokenizers: TokenizerPair | None = None) -> str:
     """What the encoded corpus depends on, as a digest."""
-    dependencies = [FORMAT, content.digest(), asdict(units), version("tokenizers")]
+    given = None if tokenizers is None else [tokenizer.digest for tokenizer in tokenizers]
+    dependencies = [FORMAT, content.digest(), asdict(units), version("tokenizers"), given]
     return hashlib.sha256(json.dumps(dependencies).encode()).hexdigest()[:32]
 
 
-def encode(content: CorpusContent, units: Units) -> EncodedCorpus:
-    """Trains the tokenizers on the training split and encodes every split.
+def encode(content: CorpusContent, units: Units, tokenizers: TokenizerPair | None = None) -> EncodedCorpus:
+    """Encodes every split, with the tokenizers that are given or with ones trained on the training split.
 
     Raises:
         UserError: if the units do not fit the text.
     """
-    train = content.splits["train"]
-    settings = (units.vocab_size, units.min_frequency)
-    if units.joint:
-        source_tokenizer = target_tokenizer = train_tokenizer(units.unit, [*train.sources, *train.targets], *settings)
-    else:
-        source_tokenizer = train_tokenizer(units.unit, train.sources, *settings)
-        target_tokenizer = train_tokenizer(units.unit, train.targets, *settings)
+    tokenizers = tokenizers or train_tokenizers(content.splits["train"], units)
     splits = {}
     for split in SPLITS:
         text = content.splits[split]
         splits[split] = EncodedPairs(
-            flatten([[*ids, EOS] for ids in source_tokenizer.encode_batch(text.sources)]),
-            flatten([[BOS, *ids, EOS] for ids in target_tokenizer.encode_batch(text.targets)]),
+            flatten([[*ids, EOS] for ids in tokenizers.source.encode_batch(text.sources)]),
+            flatten([[BOS, *ids, EOS] for ids in tokenizers.target.encode_batch(text.targets)]),
         )
-    return EncodedCorpus(source_tokenizer, target_tokenizer, splits)
+    return EncodedCorpus(tokenizers, splits)
+
+
+def train_tokenizers(train: ParallelText, units: Units) -> TokenizerPair:
+    """Tokenizers of the training split: one of both sides where they are joint, else one of each."""
+    settings = (units.vocab_size, units.min_frequency)
+    if units.joint:
+        joint = train_tokenizer(units.unit, [*train.sources, *train.targets], *settings)
+        return TokenizerPair(joint, joint)
+    return TokenizerPair(
+        train_tokenizer(units.unit, train.sources, *settings), train_tokenizer(units.unit, train.targets, *settings)
+    )
 
 
 def flatten(sequences: Sequence[Sequence[int]]) -> Sequences:
@@ -152,11 +180,7 @@ def save(encoded: EncodedCorpus, path: Path) -> None:
     Raises:
         UserError: if it cannot be written.
     """
-    joint = encoded.source_tokenizer is encoded.target_tokenizer
-    state: dict[str, Any] = {
-        "source_tokenizer": encoded.source_tokenizer.to_plain(),
-        "target_tokenizer": None if joint else encoded.target_tokenizer.to_plain(),
-    }
+    state: dict[str, Any] = dict(encoded.tokenizers.to_plain())
     for split, pairs in encoded.splits.items():
         state[split] = {"source": tuple(pairs.source), "target": tuple(pairs.target)}
     try:
@@ -174,8 +198,6 @@ def load(path: Path, content: CorpusContent) -> EncodedCorpus:
         if damaged := archive.testzip():
             raise ValueError(f"the checksum of {damaged} differs")
     state = torch.load(path, weights_only=True)
-    source_tokenizer = Tokenizer.from_plain(state["source_tokenizer"])
-    target_tokenizer = Tokenizer.from_plain(plain) if (plain := state["target_tokenizer"]) else source_tokenizer
     splits = {}
     for split in SPLITS:
         pairs = EncodedPairs(Sequences(*state[split]["source"]), Sequences(*state[split]["target"]))
@@ -183,4 +205,4 @@ def load(path: Path, content: CorpusContent) -> EncodedCorpus:
             if len(side.lengths) != len(content.splits[split]) or side.offsets[-1] != len(side.tokens):
                 raise ValueError(f"its {split} split is incomplete")
         splits[split] = pairs
-    return EncodedCorpus(source_tokenizer, target_tokenizer, splits)
+    return EncodedCorpus(TokenizerPair.from_plain(state), splits)

@@ -10,7 +10,8 @@ TAGS = [field for field in PhrasebookPair._fields if field not in ("source", "ta
 
 
 class GeneratedPhrasebook:
-    """The phrasebook in one direction. Its tags are the other fields of `PhrasebookPair`, in terms of the English.
+    """The phrasebook in one direction. Its tags are the other fields of `PhrasebookPair`, in terms of the English, and
+    `place`: which word of the target shows whether the measured relation was understood.
 
     Args:
         source, target: en and fr, or fr and en.
@@ -66,6 +67,7 @@ class GeneratedPhrasebook:
             english, french = [pair.source for pair in members], [pair.target for pair in members]
             sources, targets = (english, french) if self.source == "en" else (french, english)
             tags = {tag: [getattr(pair, tag) for pair in members] for tag in TAGS}
+            tags["place"] = tags["agreeing" if self.target == "fr" else "measured"]
             texts[name] = ParallelText(sources, targets, tags)
         details: dict[str, Primitive] = {
             "num_pairs": self.num_pairs,

@@ -1,13 +1,15 @@
 """MNIST, and any other dataset of images in its IDX format, read as sequences."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from rnnexp.arguments import choose, require_positive
+from rnnexp.batches import LabelledSequences
 from rnnexp.data.fetch import SOURCES, fetch_files
 from rnnexp.data.loader import EpochOrder, TensorLoader
 from rnnexp.data.mnist_files import (
@@ -53,6 +55,8 @@ class MNISTDataModule(LightningDataModule):
     Raises:
         ValueError: for a choice outside its list, or a size that is not positive.
     """
+
+    batch_type: ClassVar = LabelledSequences
 
     def __init__(
         self,
@@ -102,7 +106,15 @@ class MNISTDataModule(LightningDataModule):
         self.sources = tuple(sources)
         self.mirrors = mirrors
         self.timeout_seconds = timeout_seconds
+        self._adopted: dict[str, Any] | None = None
         self._is_set_up = False
+
+    def adopt(self, checkpoint: Mapping[str, Any]) -> None:
+        """Prepares inputs, and counts classes, as those were that a checkpoint's weights were trained on.
+
+        To be said before `setup`, which raises UserError for classes that the weights do not know.
+        """
+        self._adopted = {**checkpoint[type(self).__qualname__], "num_classes": checkpoint["rnnexp"]["num_classes"]}
 
     def prepare_data(self) -> None:
         """Fetches the files if they are not there.
@@ -153,6 +165,15 @@ class MNISTDataModule(LightningDataModule):
             "num_val": len(self._val_members),
             "num_test": len(self._test_sequences),
         } | {f"sha256/{file}": sha256 for file, sha256 in self._sha256.items()}
+
+    @property
+    def summary(self) -> str:
+        """What a person reads of the data at the start, in one line."""
+        return (
+            f"{self.dataset_name} as {self.view}, {self.seq_len} steps of {self.input_size}: "
+            f"{len(self._train_members):,} training, {len(self._val_members):,} validation, "
+            f"{len(self._test_sequences):,} test"
+        )
 
     def state_dict(self) -> dict[str, float]:
         """How inputs are normalised: it travels in checkpoints, since weights are of use with these inputs alone."""
@@ -219,6 +240,14 @@ class MNISTDataModule(LightningDataModule):
         self._train_sequences, self._train_labels = self._as_sequences(train)
         self._test_sequences, self._test_labels = self._as_sequences(test)
         self.num_classes = int(max(train.labels.max(), test.labels.max())) + 1
+        if self._adopted is not None:
+            if self.num_classes > self._adopted["num_classes"]:
+                raise UserError(
+                    f"the weights know {self._adopted['num_classes']} classes, and {self.dataset_name} has "
+                    f"{self.num_classes}"
+                )
+            self.num_classes = self._adopted["num_classes"]
+            self.load_state_dict(self._adopted)
 
     def _as_sequences(self, half: LabelledImages) -> tuple[Tensor, Tensor]:
         sequences = as_sequences(torch.from_numpy(half.images), self.view, self.permutation)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, ClassVar, TypedDict
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -12,9 +12,8 @@ from torch import Tensor
 from rnnexp.arguments import choose, require_positive
 from rnnexp.batches import TranslationBatch
 from rnnexp.data.buckets import BATCH_UNITS, BucketOrder
-from rnnexp.data.encoding import EncodedPairs, Units, load_or_encode
+from rnnexp.data.encoding import EncodedPairs, TokenizerPair, Units, load_or_encode
 from rnnexp.data.parallel_text import SPLITS, Corpus, ParallelText, Primitive
-from rnnexp.data.tokenization import Tokenizer
 from rnnexp.data.translation_loader import TranslationLoader
 from rnnexp.errors import UserError
 
@@ -58,6 +57,8 @@ class TranslationDataModule(LightningDataModule):
         ValueError: for a choice outside its list, or a size that is not positive.
     """
 
+    batch_type: ClassVar = TranslationBatch
+
     def __init__(
         self,
         corpus: Corpus,
@@ -86,7 +87,18 @@ class TranslationDataModule(LightningDataModule):
         self.window = window
         self.seed = seed
         self.cache = None if cache is None else Path(cache).expanduser()
+        self._given_tokenizers: TokenizerPair | None = None
         self._is_set_up = False
+
+    def adopt(self, checkpoint: Mapping[str, Any]) -> None:
+        """Encodes with the tokenizers of a checkpoint's weights, to be said before `setup`.
+
+        Raises:
+            UserError: for a checkpoint of another task.
+        """
+        if "tokenizers" not in checkpoint:
+            raise UserError("these weights do not translate: they have no tokenizers")
+        self._given_tokenizers = TokenizerPair.from_plain(checkpoint["tokenizers"])
 
     def prepare_data(self) -> None:
         """Fetches the files if they are not there.
@@ -108,9 +120,8 @@ class TranslationDataModule(LightningDataModule):
         for split in SPLITS:
             if not len(content.splits[split]):
                 raise UserError(f"the {split} split of the corpus {self.corpus.name!r} is empty: it needs one pair")
-        encoded = load_or_encode(content, self.units, self.cache)
-        self.source_tokenizer: Tokenizer = encoded.source_tokenizer
-        self.target_tokenizer: Tokenizer = encoded.target_tokenizer
+        encoded = load_or_encode(content, self.units, self.cache, self._given_tokenizers)
+        self.tokenizers = encoded.tokenizers
         self._texts: Mapping[str, ParallelText] = content.splits
         self._pairs: Mapping[str, EncodedPairs] = encoded.splits
         self._details = dict(content.details)
@@ -127,8 +138,8 @@ class TranslationDataModule(LightningDataModule):
             "target": self.corpus.target,
             "unit": self.units.unit,
             "joint": self.units.joint,
-            "source_vocab_size": len(self.source_tokenizer),
-            "target_vocab_size": len(self.target_tokenizer),
+            "source_vocab_size": len(self.tokenizers.source),
+            "target_vocab_size": len(self.tokenizers.target),
             "max_length": self.max_length,
             "num_train": len(self._train_members),
             "num_val": len(self._texts["val"]),
@@ -137,6 +148,16 @@ class TranslationDataModule(LightningDataModule):
             "digest": self._digest,
         }
         return description | self._details
+
+    @property
+    def summary(self) -> str:
+        """What a person reads of the data at the start, in one line."""
+        vocabularies = " and ".join(f"{len(tokenizer):,}" for tokenizer in dict.fromkeys(self.tokenizers))
+        sizes = ", ".join(f"{len(text):,} {split}" for split, text in self._texts.items())
+        return (
+            f"{self.corpus.name} {self.corpus.source}-{self.corpus.target}, {vocabularies} {self.units.unit} tokens: "
+            f"{sizes} pairs"
+        )
 
     def sources(self, split: str) -> Sequence[str]:
         """The sentences to translate of a split, raw: those that `TranslationBatch.indices` count."""

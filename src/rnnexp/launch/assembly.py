@@ -5,11 +5,11 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import torch
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
@@ -18,22 +18,53 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
 from rnnexp.arguments import choose
+from rnnexp.batches import LabelledSequences, TranslationBatch
 from rnnexp.callbacks.checkpoints import WholeCheckpoints
-from rnnexp.data import MNISTDataModule
 from rnnexp.errors import UserError
 from rnnexp.launch.settings import require_sound_settings
 from rnnexp.loggers import WandbLogger
-from rnnexp.tasks import ClassificationTask
+from rnnexp.tasks import Task
 
+KINDS = {LabelledSequences: "labelled sequences", TranslationBatch: "sentence pairs"}
+DATA = {
+    LabelledSequences: "data=mnist, mnist_pixels or mnist_permuted",
+    TranslationBatch: "data=phrasebook, multi30k, tatoeba or parallel",
+}
 PRECISIONS = dict.fromkeys(("32-true", "16-mixed", "bf16-mixed", "bf16-true", "16-true", "64-true"))
+
+
+class DataModule(Protocol):
+    """What launching asks of a LightningDataModule of ours."""
+
+    batch_type: ClassVar[type]
+
+    @property
+    def description(self) -> Mapping[str, Any]:
+        """For the record of a run: flat, of primitives, `num_test` among them."""
+
+    @property
+    def summary(self) -> str:
+        """For a person, in one line."""
+
+    def adopt(self, checkpoint: Mapping[str, Any]) -> None:
+        """Prepares for the weights of a checkpoint, to be said before `setup`."""
+
+    def setup(self, stage: str | None = None) -> None:
+        """Reads everything."""
+
+    def train_dataloader(self) -> Any: ...  # noqa: ANN401 (a loader of batch_type)
+
+    def test_dataloader(self) -> Any: ...  # noqa: ANN401 (a loader of batch_type)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any: ...  # noqa: ANN401
 
 
 @dataclass
 class Experiment:
     """What runs, and what is found out as it runs."""
 
-    datamodule: MNISTDataModule
-    task: ClassificationTask
+    datamodule: DataModule
+    task: Task
     trainer: Trainer
     metrics: dict[str, float] = field(default_factory=dict)
     fit_times: dict[str, float] = field(default_factory=dict)
@@ -112,20 +143,28 @@ def apply_process_settings(config: DictConfig) -> None:
     torch.backends.cudnn.allow_tf32 = config.tf32
 
 
-def make_datamodule(config: DictConfig) -> MNISTDataModule:
-    """The data, read and ready, so that their sizes are known."""
+def make_datamodule(config: DictConfig, checkpoint: Mapping[str, Any] | None = None) -> DataModule:
+    """The data, read and ready, so that their sizes are known.
+
+    Args:
+        checkpoint: of weights that were trained on other data and are to work on these; None to train on these.
+    """
     with blamed_on("data"):
-        datamodule = instantiate(config.data)
-    if not isinstance(datamodule, MNISTDataModule):
+        datamodule: DataModule = instantiate(config.data)
+    wanted, given = get_class(config.task._target_).batch_type, datamodule.batch_type
+    if given is not wanted:
         raise UserError(
-            f"data: task {config.task._target_.rpartition('.')[2]} needs labelled sequences, and "
-            f"{type(datamodule).__name__} gives sentence pairs: choose data=mnist, mnist_pixels or mnist_permuted"
+            f"data: task {config.task._target_.rpartition('.')[2]} needs {KINDS[wanted]}, and "
+            f"{type(datamodule).__name__} gives {KINDS[given]}: choose {DATA[wanted]}"
         )
-    datamodule.setup()
+    if checkpoint is not None:
+        datamodule.adopt(checkpoint)
+    with blamed_on("data"):
+        datamodule.setup()
     return datamodule
 
 
-def make_task(config: DictConfig, datamodule: MNISTDataModule) -> ClassificationTask:
+def make_task(config: DictConfig, datamodule: DataModule) -> Task:
     """The model in its task. Weights are drawn from the seed alone, whatever was drawn before."""
     with blamed_on("optimizer"):
         make_optimizer = instantiate(config.optimizer)
@@ -134,16 +173,17 @@ def make_task(config: DictConfig, datamodule: MNISTDataModule) -> Classification
     with blamed_on("model"):
         make_stack = instantiate(config.model)
         # The task will make its own; this one only tells whose fault it is if none can be made.
-        make_stack(input_size=datamodule.input_size)
+        make_stack(input_size=1)
     torch.manual_seed(config.seed)
     with blamed_on("task"):
-        task: ClassificationTask = instantiate(
+        task: Task = instantiate(
             config.task,
             make_stack=make_stack,
             make_optimizer=make_optimizer,
             make_scheduler=make_scheduler,
-            input_size=datamodule.input_size,
-            num_classes=datamodule.num_classes,
+            **get_class(config.task._target_).arguments_from(datamodule),
+            # Tokenizers, for one, are no part of a config.
+            _convert_="object",
         )
     # An optimiser and a schedule whose settings are wrong say so only when they are made.
     with blamed_on("optimizer"):

@@ -9,8 +9,11 @@ from typing import Any
 import torch
 
 from rnnexp.arguments import near_miss
+from rnnexp.decoding import average_checkpoints
 from rnnexp.errors import UserError
+from rnnexp.files import written_atomically
 from rnnexp.tasks import Task
+from rnnexp.tracking.run_directory import RunDirectory
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -42,6 +45,24 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or "rnnexp" not in checkpoint or "state_dict" not in checkpoint:
         raise UserError(f"checkpoint {path} is not from rnnexp: use a best.ckpt or last.ckpt of a run directory")
     return checkpoint
+
+
+def average_kept(run: RunDirectory) -> Path:
+    """Writes `average.ckpt`, whose weights are the mean of those of the epochs that were kept. Returns its path.
+
+    Raises:
+        UserError: if none were kept, or one is damaged.
+    """
+    kept = run.kept_checkpoints
+    if not kept:
+        raise UserError(
+            f"{run.checkpoints} holds no epochs to average: train with callbacks.kept_checkpoints, as callbacks=averaging"
+        )
+    checkpoints = [read_checkpoint(path) for path in kept]
+    weights = average_checkpoints([checkpoint["state_dict"] for checkpoint in checkpoints])
+    with written_atomically(run.average_checkpoint) as file:
+        torch.save(checkpoints[-1] | {"state_dict": weights}, file)
+    return run.average_checkpoint
 
 
 def require_same_experiment(checkpoint: Mapping[str, Any], task: Task, path: Path) -> None:

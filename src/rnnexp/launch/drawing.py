@@ -1,16 +1,32 @@
-"""The pictures of a classification run, drawn from its directory and the test images."""
+"""The pictures of a run, drawn from its directory and what was tested."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 
-from rnnexp.data import MNISTDataModule
+from rnnexp.batches import LabelledSequences, TranslationBatch
 from rnnexp.figures import confident_mistakes, confusion_matrix, learning_curves, save_figure
+from rnnexp.tasks import Task
 from rnnexp.tracking.run_directory import RunDirectory
 
+Figures = dict[str, Figure]
 
-def draw_figures(run: RunDirectory, datamodule: MNISTDataModule) -> dict[str, Path]:
+
+def draw_figures(run: RunDirectory, task: Task, datamodule: Any) -> dict[str, Path]:  # noqa: ANN401 (of the task's batches)
     """Draws what the run's files allow. Returns name -> PNG."""
+    figures = DRAWINGS[task.batch_type](run, task, datamodule)
+    paths = {}
+    for name, figure in figures.items():
+        paths[name] = run.figures / f"{name}.png"
+        save_figure(figure, paths[name])
+    return paths
+
+
+def draw_classification(run: RunDirectory, task: Task, datamodule: Any) -> Figures:  # noqa: ANN401, ARG001
+    """Learning curves, the confusion matrix and the most confident mistakes."""
     title = run.path.name
     figures = {}
     if run.metrics_file.exists():
@@ -21,8 +37,21 @@ def draw_figures(run: RunDirectory, datamodule: MNISTDataModule) -> dict[str, Pa
         figures["confusion_matrix"] = confusion_matrix(labels, predicted, datamodule.num_classes, title)
         images = datamodule.test_images[: len(labels)]
         figures["confident_mistakes"] = confident_mistakes(images, labels, predicted, confidence, title)
-    paths = {}
-    for name, figure in figures.items():
-        paths[name] = run.figures / f"{name}.png"
-        save_figure(figure, paths[name])
-    return paths
+    return figures
+
+
+def draw_translation(run: RunDirectory, task: Task, datamodule: Any) -> Figures:  # noqa: ANN401
+    """Learning curves, where the decoder looks, and what is right by length and by what is measured."""
+    # What else belongs to translation takes a while to import.
+    from rnnexp.launch.translation_drawing import draw_attention, draw_scores
+
+    figures = {}
+    if run.metrics_file.exists():
+        figures["learning_curves"] = learning_curves(run.metrics_file, "train/loss", "val/loss", "bleu", run.path.name)
+    return figures | draw_scores(run) | draw_attention(run, task, datamodule)
+
+
+DRAWINGS: dict[type, Callable[[RunDirectory, Task, Any], Figures]] = {
+    LabelledSequences: draw_classification,
+    TranslationBatch: draw_translation,
+}

@@ -47,24 +47,18 @@ def load_finished(run: RunDirectory, config: DictConfig) -> tuple[Experiment, Pa
     finished = OmegaConf.create(run.read_config())
     assert isinstance(finished, DictConfig)
     finished.data.update(changes)
-    if changes.keys() & {"root", "name"}:
+    if changes.keys() & {"root", "name"} and "val_size" in finished.data:
         # Only the test images of the other set are scored: it may be too small for this run's validation split.
         finished.data.val_size = 0
     finished.trainer.update(here)
     apply_process_settings(finished)
-    datamodule = make_datamodule(finished)
-    datamodule.load_state_dict(checkpoint[type(datamodule).__qualname__])
-    num_classes = checkpoint["rnnexp"]["num_classes"]
-    if datamodule.num_classes > num_classes:
-        raise UserError(f"{weights} knows {num_classes} classes, and these data have {datamodule.num_classes}")
-    datamodule.num_classes = num_classes
+    datamodule = make_datamodule(finished, checkpoint)
     task = make_task(finished, datamodule)
     try:
         task.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
         raise UserError(
-            f"{weights} does not fit these data, whose steps have {datamodule.input_size} features: "
-            f"{str(error).splitlines()[-1].strip()}"
+            f"{weights} does not fit these data, {datamodule.summary}: {str(error).splitlines()[-1].strip()}"
         ) from None
     return Experiment(datamodule, task, make_trainer(finished, [], [])), weights
 

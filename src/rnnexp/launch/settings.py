@@ -5,7 +5,7 @@ from omegaconf import DictConfig, ListConfig
 from rnnexp.arguments import choose, require_positive
 from rnnexp.errors import UserError
 
-TEST_WEIGHTS = dict.fromkeys(("best", "last", "none"))
+TEST_WEIGHTS = dict.fromkeys(("best", "last", "average", "none"))
 
 
 def require_sound_settings(config: DictConfig) -> None:

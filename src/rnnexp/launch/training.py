@@ -20,10 +20,11 @@ from omegaconf import DictConfig, OmegaConf
 from rnnexp.callbacks.checkpoints import BestCheckpoint
 from rnnexp.callbacks.predictions import TestPredictions
 from rnnexp.callbacks.throughput import Throughput
+from rnnexp.callbacks.translations import TestTranslations
 from rnnexp.errors import InterruptedRunError, UserError
 from rnnexp.files import write_json
 from rnnexp.launch.assembly import Experiment, make_trainer
-from rnnexp.launch.checkpoint_files import read_checkpoint, require_same_experiment
+from rnnexp.launch.checkpoint_files import average_kept, read_checkpoint, require_same_experiment
 from rnnexp.launch.run_setup import resolved
 from rnnexp.tasks.probe import Precision, probe_precision
 from rnnexp.tracking.environment import describe_environment
@@ -39,13 +40,15 @@ C = TypeVar("C", bound=Callback)
 
 def probe(config: DictConfig, experiment: Experiment) -> Precision:
     """Raises UnsupportedError if this cell cannot train on this device at this precision."""
-    inputs = next(iter(experiment.datamodule.train_dataloader())).inputs
-    return probe_precision(experiment.trainer, experiment.task, inputs, str(config.trainer.precision))
+    datamodule, trainer = experiment.datamodule, experiment.trainer
+    batch = experiment.task.trial(next(iter(datamodule.train_dataloader())))
+    batch = datamodule.transfer_batch_to_device(batch, trainer.strategy.root_device, 0)
+    return probe_precision(trainer, experiment.task, batch, str(config.trainer.precision))
 
 
 def announce(config: DictConfig, run: RunDirectory, experiment: Experiment, precision: Precision) -> None:
     """The start panel, environment.json, and the resolved config once to every logger."""
-    trainer, model, data = experiment.trainer, describe_model(experiment), experiment.datamodule.description
+    trainer = experiment.trainer
     if not trainer.is_global_zero:
         return
     device = describe_device(experiment)
@@ -57,15 +60,12 @@ def announce(config: DictConfig, run: RunDirectory, experiment: Experiment, prec
         start_panel(
             str(config.name),
             {
-                "model": f"{model['num_layers']} x {model['hidden_size']} {model['cell']}"
-                f"{', both directions' if model['bidirectional'] else ''}: "
-                f"{model['num_parameters']:,} parameters, state of {model['state_size']:,}",
-                "data": f"{data['name']} as {data['view']}, {data['seq_len']} steps of {data['input_size']}: "
-                f"{data['num_train']:,} training, {data['num_val']:,} validation, {data['num_test']:,} test",
+                "model": experiment.task.summary,
+                "data": experiment.datamodule.summary,
                 "device": f"{device['name']}, {trainer.world_size} process{'es' if trainer.world_size > 1 else ''} "
                 f"of {torch.get_num_threads()} thread{'s' if torch.get_num_threads() > 1 else ''}",
                 "precision": precision.effective + ("" if same else f" (asked for {precision.requested})"),
-                "backend": model["backend"],
+                "backend": experiment.task.stack.backend,
                 "run": str(run.path),
             },
         )
@@ -136,13 +136,11 @@ def test(config: DictConfig, run: RunDirectory, experiment: Experiment) -> None:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         # The other ranks have left: metrics must not wait for them.
         torch.distributed.destroy_process_group()
-    if config.test == "best":
-        weights = run.best_checkpoint if run.best_checkpoint.exists() else run.last_checkpoint
-        if weights.exists():
-            experiment.task.load_state_dict(read_checkpoint(weights)["state_dict"])
+    if weights := _weights_to_test(config, run):
+        experiment.task.load_state_dict(read_checkpoint(weights)["state_dict"])
     single = OmegaConf.merge(config, {"trainer": {"devices": 1, "num_nodes": 1, "strategy": "auto"}})
     assert isinstance(single, DictConfig)
-    predictions: list[Callback] = [c for c in experiment.callbacks if isinstance(c, TestPredictions)]
+    predictions: list[Callback] = [c for c in experiment.callbacks if isinstance(c, TestPredictions | TestTranslations)]
     trainer = make_trainer(single, predictions, experiment.loggers, plugins=[LightningEnvironment()])
     # Loggers put the test where training ended, not at step 0 of a trainer that never trained.
     trainer.fit_loop.epoch_progress.current.completed = experiment.trainer.current_epoch
@@ -154,6 +152,15 @@ def test(config: DictConfig, run: RunDirectory, experiment: Experiment) -> None:
     is_whole = trainer.num_test_batches == [len(experiment.datamodule.test_dataloader())]
     if is_whole and experiment.task.num_test_samples != there_are:
         raise UserError(f"{experiment.task.num_test_samples} test samples were counted, but there are {there_are}")
+
+
+def _weights_to_test(config: DictConfig, run: RunDirectory) -> Path | None:
+    """None where those in memory are the ones."""
+    if config.test == "average":
+        return average_kept(run)
+    if config.test == "best":
+        return next((path for path in (run.best_checkpoint, run.last_checkpoint) if path.exists()), None)
+    return None
 
 
 def record(config: DictConfig, run: RunDirectory, experiment: Experiment, precision: Precision) -> None:
@@ -180,6 +187,7 @@ def record(config: DictConfig, run: RunDirectory, experiment: Experiment, precis
         },
         "device": describe_device(experiment),
         "metrics": experiment.metrics,
+        "signatures": experiment.task.signatures,
         "num_epochs": experiment.trainer.current_epoch,
         "num_steps": experiment.trainer.global_step,
         "num_test_samples": getattr(experiment.task, "num_test_samples", None),
@@ -189,6 +197,7 @@ def record(config: DictConfig, run: RunDirectory, experiment: Experiment, precis
             "fit_seconds": times["end"] - times["start"],
             "total_seconds": seconds_since_process_start(),
             "samples_per_second": throughput and throughput.samples_per_second,
+            "tokens_per_second": throughput and throughput.tokens_per_second,
         },
         "peak_memory_bytes": peak_memory_bytes(experiment),
     }
@@ -205,7 +214,7 @@ def draw(run: RunDirectory, experiment: Experiment) -> None:
     # matplotlib takes a while to import: nobody waits for it before training.
     from rnnexp.launch.drawing import draw_figures
 
-    for name, path in draw_figures(run, experiment.datamodule).items():
+    for name, path in draw_figures(run, experiment.task, experiment.datamodule).items():
         for logger in experiment.loggers:
             if hasattr(logger, "log_image"):
                 logger.log_image(f"figures/{name}", [str(path)])
@@ -225,7 +234,7 @@ def describe_model(experiment: Experiment) -> dict[str, Any]:
         **experiment.task.identity,
         "backend": experiment.task.stack.backend,
         "num_parameters": sum(parameter.numel() for parameter in experiment.task.parameters()),
-        "state_size": experiment.task.stack.state_size,
+        "state_size": experiment.task.state_size,
     }
 
 

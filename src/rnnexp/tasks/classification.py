@@ -1,10 +1,10 @@
 """One class per sequence."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from rnnexp.arguments import require_fraction
@@ -35,6 +35,8 @@ class ClassificationTask(Task):
     `test/acc_class/<class>` once.
     """
 
+    batch_type: ClassVar = LabelledSequences
+
     def __init__(
         self,
         make_stack: Callable[..., RecurrentStack],
@@ -55,13 +57,21 @@ class ClassificationTask(Task):
         # A run that is continued in the middle of an epoch still reports the accuracy of all of it.
         self.counts_of("train").persistent(mode=True)
 
-    @property
-    def stack(self) -> RecurrentStack:
-        return self.model.stack
+    @staticmethod
+    def arguments_from(data: Any) -> dict[str, Any]:  # noqa: ANN401
+        return {"input_size": data.input_size, "num_classes": data.num_classes}
 
     @property
-    def identity(self) -> dict[str, str | int | bool | None]:
-        """What the model is, in the words of its arguments."""
+    def stack(self) -> RecurrentStack:
+        stack: RecurrentStack = self.model.stack
+        return stack
+
+    @property
+    def state_size(self) -> int:
+        return self.stack.state_size
+
+    @property
+    def identity(self) -> dict[str, str | int | float | bool | None]:
         stack = self.stack
         return {
             "cell": stack.cell_name,
@@ -81,6 +91,16 @@ class ClassificationTask(Task):
         assert isinstance(counts, ClassificationCounts)
         return counts
 
+    @staticmethod
+    def trial(batch: LabelledSequences) -> LabelledSequences:
+        return LabelledSequences(batch.inputs[:2, :2], batch.labels[:2])
+
+    @staticmethod
+    def logits(model: nn.Module, batch: LabelledSequences) -> Tensor:
+        """[batch, classes]"""
+        logits: Tensor = model(batch.inputs)
+        return logits
+
     def forward(self, inputs: Tensor) -> Tensor:
         """inputs [batch, time, features] -> logits [batch, classes]"""
         logits: Tensor = self.model(inputs)
@@ -88,7 +108,7 @@ class ClassificationTask(Task):
 
     def shared_step(self, batch: LabelledSequences, split: Split) -> tuple[Tensor, Tensor]:
         """Mean loss, scalar, and logits [batch, classes]; the split's counts are updated."""
-        logits = self(batch.inputs)
+        logits = self.logits(self.model, batch)
         smoothing = self.label_smoothing if split == "train" else 0.0
         # In float32: the softmax of half-precision logits costs accuracy and saves nothing.
         loss = cross_entropy(logits.float(), batch.labels, label_smoothing=smoothing)

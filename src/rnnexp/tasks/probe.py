@@ -2,15 +2,14 @@
 
 import copy
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import Trainer
-from torch import Tensor
 
 from rnnexp.errors import UnsupportedError
-from rnnexp.models.classifier import SequenceClassifier
-from rnnexp.tasks.classification import ClassificationTask
+from rnnexp.recurrent import RecurrentStack
+from rnnexp.tasks.task import Task
 
 
 class Precision(NamedTuple):
@@ -20,13 +19,13 @@ class Precision(NamedTuple):
     effective: str
 
 
-def probe_precision(trainer: Trainer, task: ClassificationTask, inputs: Tensor, requested: str) -> Precision:
+def probe_precision(trainer: Trainer, task: Task, batch: Any, requested: str) -> Precision:  # noqa: ANN401
     """Runs one tiny forward and backward pass of the task's model as the trainer would run it.
 
     Autocast does not reach every kernel: then a mixed precision is requested and 32-true is effective.
 
     Args:
-        inputs: float [batch, time, features]; two sequences of two steps are taken.
+        batch: of the task's type, on the trainer's device; see `Task.trial`.
         requested: the precision that the trainer was asked for.
 
     Raises:
@@ -38,16 +37,16 @@ def probe_precision(trainer: Trainer, task: ClassificationTask, inputs: Tensor, 
     if plugin.precision != requested:
         raise UnsupportedError(f"{what} is unsupported: Lightning would run {plugin.precision} in its place")
     model = plugin.convert_module(copy.deepcopy(task.model)).to(device).train()
-    assert isinstance(model, SequenceClassifier)
     observed: list[torch.dtype] = []
-    model.stack.register_forward_hook(lambda _module, _inputs, result: observed.append(result[0].dtype))
-    tiny = plugin.convert_input(inputs[:2, :2].to(device))
+    stack = next(module for module in model.modules() if isinstance(module, RecurrentStack))
+    stack.register_forward_hook(lambda _module, _inputs, result: observed.append(result[0].dtype))
+    tiny = plugin.convert_input(batch)
     # What a kernel says of its own shortcomings belongs to the training run, not to this trial.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             with plugin.forward_context():
-                loss = model(tiny).float().sum()
+                loss = task.logits(model, tiny).float().sum()
             loss.backward()
             if device.type == "cuda":
                 torch.cuda.synchronize(device)

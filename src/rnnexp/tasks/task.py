@@ -1,17 +1,19 @@
-"""What every task shares: how it is optimised."""
+"""What every task shares: what it is asked about its model and its data, and how it is optimised."""
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from lightning.pytorch import LightningModule
 from lightning.pytorch.loops.loop import _Loop
+from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from rnnexp.errors import UserError
+from rnnexp.recurrent import RecurrentStack
 
 MakeOptimizer = Callable[[Iterator[Parameter]], Optimizer]
 MakeScheduler = Callable[..., LRScheduler]
@@ -23,17 +25,67 @@ class Task(LightningModule, ABC):
     Args:
         make_optimizer: parameters -> optimiser.
         make_scheduler: (optimizer, total_steps=) -> schedule, stepped after every optimiser step.
+
+    Attributes:
+        model: the network.
+        batch_type: of rnnexp.batches, what it eats.
+        num_test_samples: counted in the test.
     """
+
+    batch_type: ClassVar[type]
+    model: nn.Module
+    num_test_samples: int
 
     def __init__(self, make_optimizer: MakeOptimizer, make_scheduler: MakeScheduler) -> None:
         super().__init__()
         self._make_optimizer = make_optimizer
         self._make_scheduler = make_scheduler
 
+    @staticmethod
+    @abstractmethod
+    def arguments_from(data: Any) -> dict[str, Any]:  # noqa: ANN401 (what a data module of its batch type knows)
+        """Those of the constructor that the data decide."""
+
     @property
     @abstractmethod
-    def identity(self) -> dict[str, str | int | bool | None]:
+    def stack(self) -> RecurrentStack:
+        """The recurrence that `model` in the config describes."""
+
+    @property
+    @abstractmethod
+    def identity(self) -> dict[str, str | int | float | bool | None]:
         """What the model is, in the words of its arguments."""
+
+    @property
+    @abstractmethod
+    def state_size(self) -> int:
+        """Numbers that a sequence carries from one step to the next."""
+
+    @property
+    def summary(self) -> str:
+        """What a person reads of the model at the start, in one line."""
+        stack = self.stack
+        both = ", both directions" if stack.bidirectional else ""
+        size = sum(parameter.numel() for parameter in self.parameters())
+        return (
+            f"{stack.num_layers} x {stack.hidden_size} {stack.cell_name}{both}: {size:,} parameters, "
+            f"state of {self.state_size:,}"
+        )
+
+    @staticmethod
+    @abstractmethod
+    def trial(batch: Any) -> Any:  # noqa: ANN401 (a batch of its type)
+        """A very small batch out of a batch, to find out whether the model runs."""
+
+    @staticmethod
+    @abstractmethod
+    def logits(model: nn.Module, batch: Any) -> Tensor:  # noqa: ANN401 (a batch of its type)
+        """What such a model says of a batch on its device, [..., classes]."""
+
+    @property
+    def signatures(self) -> dict[str, str]:
+        """How scores that others compute otherwise were computed, by the name of the metric behind `test/`."""
+        return {}
 
     @property
     def recipe(self) -> dict[str, str]:

@@ -36,6 +36,8 @@ class RunDirectory:
         self.checkpoints = path / "checkpoints"
         self.best_checkpoint = self.checkpoints / "best.ckpt"
         self.last_checkpoint = self.checkpoints / "last.ckpt"
+        self.average_checkpoint = self.checkpoints / "average.ckpt"
+        self.translations_file = path / "test_translations.jsonl"
 
     @classmethod
     def create(cls, parent: Path, name: str) -> "RunDirectory":
@@ -88,6 +90,11 @@ class RunDirectory:
         if not run.config_file.is_file():
             raise UserError(f"{path} is not a run directory: it has no {run.config_file.name}")
         return run
+
+    @property
+    def kept_checkpoints(self) -> list[Path]:
+        """Those of the epochs that were kept, by epoch."""
+        return sorted(self.checkpoints.glob("epoch-*.ckpt"))
 
     def freeze(self, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
         """Writes down what will run: the resolved config, what was typed to get it, and that it has not begun."""

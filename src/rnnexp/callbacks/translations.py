@@ -1,0 +1,89 @@
+"""What was translated, kept so that people can read it and runs can be compared sentence by sentence."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from rnnexp.files import write_text
+
+
+class TestTranslations(Callback):
+    """Saves every translation of the test, a JSON object per line in the corpus' order.
+
+    Args:
+        path: the file to write: `index`, `source`, `reference`, `translation`, `score` and `loss`, and what the corpus
+            says of the pair.
+    """
+
+    # Not a test class, whatever pytest makes of its name.
+    __test__ = False
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        sources, references, tags = data.sources("test"), data.references("test"), data.tags("test")
+        lines = []
+        for each in pl_module.translations["test"]:  # type: ignore[index, union-attr]
+            row = {
+                "index": each.index,
+                "source": sources[each.index],
+                "reference": references[each.index],
+                "translation": each.text,
+                "score": each.score,
+                "loss": each.loss,
+                **{name: values[each.index] for name, values in tags.items()},
+            }
+            lines.append(json.dumps(row, ensure_ascii=False))
+        write_text(self.path, "".join(f"{line}\n" for line in lines))
+
+
+class SampleTranslations(Callback):
+    """How the translations of a few validation sentences change from epoch to epoch: a CSV file, and W&B's table.
+
+    Args:
+        path: the file to write: `epoch`, `source`, `reference`, `translation`.
+        num_sentences: how many, spread evenly over those that validation translates.
+    """
+
+    COLUMNS = ("epoch", "source", "reference", "translation")
+
+    def __init__(self, path: str, num_sentences: int) -> None:
+        self.path = Path(path)
+        self.num_sentences = num_sentences
+        self._rows: list[list[str | int]] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self._rows}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        self._rows = [list(row) for row in state_dict["rows"]]
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        translations: Sequence[Any] = pl_module.translations.get("val", ())  # type: ignore[operator, union-attr]
+        if trainer.sanity_checking or not trainer.is_global_zero or not translations:
+            return
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        sources, references = data.sources("val"), data.references("val")
+        number = min(self.num_sentences, len(translations))
+        chosen = [translations[place * len(translations) // number] for place in range(number)]
+        for each in chosen:
+            row: list[str | int] = [
+                trainer.current_epoch + 1,
+                sources[each.index],
+                references[each.index],
+                each.text,
+            ]
+            self._rows.append(row)
+        table = io.StringIO()
+        csv.writer(table).writerows([self.COLUMNS, *self._rows])
+        write_text(self.path, table.getvalue())
+        for logger in trainer.loggers:
+            if hasattr(logger, "log_text"):
+                logger.log_text("val/samples", columns=list(self.COLUMNS), data=self._rows)

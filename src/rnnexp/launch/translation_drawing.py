@@ -1,0 +1,76 @@
+"""The pictures of a translation run."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from rnnexp.models.attention import FixedContext
+from rnnexp.tasks import Task, TranslationTask
+from rnnexp.tracking.run_directory import RunDirectory
+from rnnexp.translation_figures import accuracy_by_distance, accuracy_grid, attention_map, scores_by_length
+from rnnexp.translation_scores import agreement, exact_match_by, length_bucket
+from rnnexp.translator import Translator
+
+NUM_ATTENTION_MAPS = 4
+
+
+def draw_attention(run: RunDirectory, task: Task, datamodule: Any) -> dict[str, Figure]:  # noqa: ANN401
+    """Where the decoder looks while it translates a few sentences of the test, the same ones in every run."""
+    assert isinstance(task, TranslationTask)
+    if isinstance(task.model.decoder.attention, FixedContext):
+        return {}
+    sources = datamodule.sources("test")
+    number = min(NUM_ATTENTION_MAPS, len(sources))
+    chosen = [sources[place * len(sources) // number] for place in range(number)]
+    task.model.eval()
+    translator = Translator([task.model], task.tokenizers, task.beam_size, 1, task.length_penalty, task.limits)
+    figures = {}
+    for number, (sentence, translated) in enumerate(zip(chosen, translator.translate(chosen), strict=True), start=1):
+        best = translated.candidates[0]
+        if best.tokens:
+            figures[f"attention_{number}"] = attention_map(translated.tokens, best.tokens, best.weights, sentence)
+    return figures
+
+
+def draw_scores(run: RunDirectory) -> dict[str, Figure]:
+    """What of the test is right, by length of the source, and where the corpus says so by what is measured."""
+    rows = read_translations(run)
+    if not rows:
+        return {}
+    title = run.path.name
+    right = [row["translation"].strip() == row["reference"].strip() for row in rows]
+    lengths = [length_bucket(len(row["source"].split())) for row in rows]
+    figures = {"exact_match_by_length": scores_by_length(exact_match_by(lengths, right), f"{title}: exact match")}
+    if "phenomenon" in rows[0]:
+        cells = agreement_by_cell(rows)
+        figures["agreement"] = accuracy_grid(cells, f"{title}: the word that agrees is right")
+        figures["agreement_by_distance"] = accuracy_by_distance(
+            {title: over_phenomena(cells)}, "the word that agrees is right"
+        )
+    return figures
+
+
+def read_translations(run: RunDirectory) -> list[dict[str, Any]]:
+    """The rows of test_translations.jsonl; empty if there is none."""
+    if not run.translations_file.exists():
+        return []
+    return [json.loads(line) for line in run.translations_file.read_text().splitlines()]
+
+
+def agreement_by_cell(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, int], tuple[float, int]]:
+    """(phenomenon, distance) -> how often the word that agrees is right, and of how many pairs."""
+    right = agreement(*([row[key] for row in rows] for key in ("translation", "reference", "place")))
+    return exact_match_by([(row["phenomenon"], row["distance"]) for row in rows], right)
+
+
+def over_phenomena(cells: dict[tuple[str, int], tuple[float, int]]) -> dict[int, tuple[float, int]]:
+    """Distance -> the same of all phenomena together, each pair counted once."""
+    right: dict[int, float] = defaultdict(float)
+    count: dict[int, int] = defaultdict(int)
+    for (_phenomenon, distance), (share, number) in cells.items():
+        right[distance] += share * number
+        count[distance] += number
+    return {distance: (right[distance] / count[distance], count[distance]) for distance in sorted(count)}

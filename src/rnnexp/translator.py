@@ -1,0 +1,110 @@
+"""Text in, text out: sentences translated by one trained network, or by several that vote."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from rnnexp.data.encoding import TokenizerPair
+from rnnexp.decoding import Limits, beam_search
+from rnnexp.models import Seq2Seq
+from rnnexp.vocabulary import BOS, EOS, PAD, UNK
+
+
+class Candidate(NamedTuple):
+    """One translation of a sentence."""
+
+    text: str
+    score: float
+    """log-probability divided by length ** length_penalty"""
+    tokens: list[str]
+    """as a person can read them, EOS the last"""
+    weights: NDArray[np.float32]
+    """where the decoder looked for each token [tokens, source tokens]; with several networks their mean"""
+
+
+class TranslatedSentence(NamedTuple):
+    """What is made of one sentence."""
+
+    tokens: list[str]
+    """of the source, as a person can read them, EOS the last"""
+    num_unknown: int
+    """tokens of the source that the vocabulary does not have"""
+    candidates: list[Candidate]
+    """distinct, by falling score; one without tokens where there was nothing to translate"""
+
+
+class Translator:
+    """Searches with networks of one vocabulary.
+
+    Args:
+        models: in evaluation mode, on one device.
+        tokenizers: theirs.
+        beam_size, n_best, length_penalty, limits: see `rnnexp.decoding.beam_search`.
+
+    Raises:
+        ValueError: for sizes that the search refuses.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Seq2Seq],
+        tokenizers: TokenizerPair,
+        beam_size: int,
+        n_best: int,
+        length_penalty: float,
+        limits: Limits,
+    ) -> None:
+        self.models, self.tokenizers = models, tokenizers
+        self.beam_size, self.n_best, self.length_penalty, self.limits = beam_size, n_best, length_penalty, limits
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(self.models[0].parameters()).device
+
+    @torch.no_grad()
+    def translate(self, sentences: Sequence[str]) -> list[TranslatedSentence]:
+        """Translates a batch of sentences, in their order. A sentence without words has an empty translation."""
+        encoded = self.tokenizers.source.encode_batch([sentence.strip() for sentence in sentences])
+        results = [self._untranslated(ids) for ids in encoded]
+        # The longest first, as they were batched in validation.
+        wanted = sorted((index for index, ids in enumerate(encoded) if ids), key=lambda index: -len(encoded[index]))
+        if wanted:
+            rows = [torch.tensor([*encoded[index], EOS]) for index in wanted]
+            lengths = torch.tensor([len(row) for row in rows])
+            source = pad_sequence(rows, batch_first=True, padding_value=PAD).to(self.device)
+            found = beam_search(
+                self.models, source, lengths, self.beam_size, self.n_best, self.length_penalty, self.limits
+            )
+            weights = [self._align(source, lengths, found.tokens[:, rank]) for rank in range(self.n_best)]
+            for row, index in enumerate(wanted):
+                num_tokens = int(lengths[row])
+                candidates = [
+                    self._candidate(tokens, float(score), weights[rank][row, :, :num_tokens])
+                    for rank, (tokens, score) in enumerate(zip(found.tokens[row], found.scores[row], strict=True))
+                    if score > -torch.inf
+                ]
+                results[index] = results[index]._replace(candidates=candidates)
+        return results
+
+    def _untranslated(self, ids: list[int]) -> TranslatedSentence:
+        tokens = [*self.tokenizers.source.tokens(ids), "</s>"]
+        nothing = Candidate("", 0.0, [], np.zeros((0, len(tokens)), dtype=np.float32))
+        return TranslatedSentence(tokens, ids.count(UNK), [nothing])
+
+    def _align(self, source: Tensor, lengths: Tensor, tokens: Tensor) -> Tensor:
+        """Mean weights [batch, time, source_time] with which each of the tokens [batch, time] was written."""
+        target_in = torch.cat([tokens.new_full((len(tokens), 1), BOS), tokens[:, :-1]], dim=1)
+        return torch.stack([model.align(source, lengths, target_in) for model in self.models]).mean(dim=0).cpu()
+
+    def _candidate(self, ids: Tensor, score: float, weights: Tensor) -> Candidate:
+        """Ids [time], weights [time, source tokens]."""
+        written = ids[ids != PAD].tolist()
+        tokens = [*self.tokenizers.target.tokens(written[:-1]), "</s>"]
+        looked = weights[: len(written)].float().numpy()
+        return Candidate(self.tokenizers.target.decode(written), score, tokens, looked)
