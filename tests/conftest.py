@@ -124,10 +124,44 @@ def call(program: Callable[[], NoReturn], place: Path, arguments: Sequence[str])
     return Outcome(ended.value.code, stdout.getvalue(), stderr.getvalue(), made)
 
 
+def write_pairs(path: Path, first: int, count: int) -> Path:
+    """Sentence pairs with a tab between them, as tatoeba and `data=parallel` read them: counting, in two languages."""
+    digits = [("one", "un"), ("two", "deux"), ("three", "trois"), ("four", "quatre"), ("five", "cinq")]
+    lines = []
+    for number in range(first, first + count):
+        chosen = [digits[number // 5**place % 5] for place in range(4)]
+        english, french = (" ".join(word[side] for word in chosen) for side in (0, 1))
+        lines.append(f"He is at {english}.\tIl est à {french}.\n")
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def translate_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]]:
+    """Overrides that make an experiment on a corpus a small one on generated sentences in that corpus' format."""
+    root = tmp_path_factory.mktemp("pairs")
+    train, held_out = write_pairs(root / "train.tsv", 0, 100), write_pairs(root / "held_out.tsv", 100, 30)
+    small = ["trainer=cpu", "trainer.log_every_n_steps=1", "model.hidden_size=8", "task.embedding_size=8", "logger=csv"]
+    small += [f"data.cache={root}/encoded", "data.min_frequency=1"]
+    parallel = ["data=parallel", f"data.train={train}", f"data.val={held_out}", f"data.test={held_out}"]
+    files = {
+        # The published files are known by their checksums, so that others stand in their place.
+        "Multi30kDataModule": [*parallel, "data.vocab_size=290"],
+        "TatoebaDataModule": [f"data.path={train}", "data.val_share=0.2", "data.test_share=0.2"],
+        "ParallelDataModule": [*parallel, "data.vocab_size=290"],
+        "PhrasebookDataModule": ["data.num_pairs=600"],
+    }
+    return lambda target: [*small, *files[target.rpartition(".")[2]]]
+
+
 @pytest.fixture
 def run(tiny: list[str], tmp_path: Path) -> Run:
-    """Trains on `Tiny` with further overrides."""
-    return lambda *overrides: call(train.main, tmp_path, [*tiny, f"paths.outputs_dir={tmp_path}/outputs", *overrides])
+    """Trains with further overrides, on `Tiny` or on what `data` says."""
+
+    def train_on(*overrides: str, data: Sequence[str] = tiny) -> Outcome:
+        return call(train.main, tmp_path, [*data, f"paths.outputs_dir={tmp_path}/outputs", *overrides])
+
+    return train_on
 
 
 @pytest.fixture

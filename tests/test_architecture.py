@@ -24,6 +24,7 @@ FLOORS = {
     "data": 3,
     "callbacks": 3,
     "loggers": 3,
+    "translator": 3,
     # networks
     "models": 2,
     "decoding": 2,
@@ -35,6 +36,9 @@ FLOORS = {
     "figures": 1,
     "files": 1,
     "metrics": 1,
+    "terminal_map": 1,
+    "translation_figures": 1,
+    "translation_scores": 1,
     "tracking": 1,
     "vocabulary": 1,
 }

@@ -3,7 +3,7 @@
 import inspect
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from conftest import Run
 from rnnexp.launch.configuration import config_root
+from rnnexp.tasks import ClassificationTask, TranslationTask
 
 CONF = config_root()
 PROGRAMS = sorted(path.stem for path in CONF.glob("*.yaml"))
@@ -29,12 +30,14 @@ OPTIONS = [
 RECIPES = [(group, option) for group, option in OPTIONS if group in ("experiment", "debug")]
 # What the program supplies when it makes the object that a group describes.
 SUPPLIED = {
-    "task": {"make_stack", "make_optimizer", "make_scheduler", "input_size", "num_classes"},
+    "task": {"make_stack", "make_optimizer", "make_scheduler"},
     "model": {"input_size"},
     "optimizer": {"params"},
     "scheduler": {"optimizer", "total_steps"},
     "trainer": {"callbacks", "logger", "enable_progress_bar", "enable_checkpointing", "plugins"},
 }
+
+FROM_DATA = {ClassificationTask: {"input_size", "num_classes"}, TranslationTask: {"tokenizers"}}
 
 
 @pytest.fixture
@@ -93,6 +96,7 @@ def test_an_option_resolves_and_fits_its_constructors(composed: Any, group: str,
         constructor = get_object(node["_target_"])
         arguments = {key: value for key, value in node.items() if not key.startswith("_")}
         arguments |= dict.fromkeys(SUPPLIED.get(where, ()))
+        arguments |= dict.fromkeys(FROM_DATA[constructor] if where == "task" else ())
         # Raises for a key that the constructor does not take, and for an argument that nothing supplies.
         inspect.signature(constructor).bind(**arguments)
         assert where not in SUPPLIED or not SUPPLIED[where] & set(node), f"{where}: the program overrides these"
@@ -132,9 +136,14 @@ def test_a_command_of_a_comment_composes(composed: Any, command: str) -> None:
 
 
 @pytest.mark.parametrize(("group", "option"), RECIPES, ids=str)
-def test_a_recipe_takes_two_steps(run: Run, group: str, option: str) -> None:
+def test_a_recipe_takes_two_steps(
+    composed: Any, run: Run, translate_tiny: Callable[[str], list[str]], group: str, option: str
+) -> None:
+    config = composed("train", f"{group}={option}")
+    recipe = [f"{group}={option}", "data.batch_size=25", "trainer.max_epochs=2", "trainer.max_steps=2"]
     # Two epochs, since some recipes have but one batch in an epoch.
-    outcome = run(f"{group}={option}", "data.batch_size=25", "trainer.max_epochs=2", "trainer.max_steps=2")
+    is_translation = get_object(config.task._target_) is TranslationTask
+    outcome = run(*recipe, data=translate_tiny(config.data._target_)) if is_translation else run(*recipe)
     assert outcome.exit_code == 0, outcome.stderr
     assert outcome.status == "done"
     assert outcome.result["num_steps"] == 2

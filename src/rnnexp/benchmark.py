@@ -13,17 +13,29 @@ def benchmark(config: DictConfig) -> int:
     """Measures, shows tables, and writes `<outputs_dir>/benchmark/<timestamp>.json`. What is slow is told; it is no
     failure.
     """
-    from rnnexp.speed.report import describe_benchmark, start_up_table, training_table, write_report
+    from rnnexp.speed.report import (
+        describe_benchmark,
+        start_up_table,
+        training_table,
+        translation_tables,
+        write_report,
+    )
     from rnnexp.speed.start_up import measure_start_up
     from rnnexp.speed.training import measure_training, require_comparable
+    from rnnexp.speed.translation import is_translation, measure_translation, require_translation
     from rnnexp.tracking.run_log import show
 
-    require_comparable(config)
+    translates = is_translation(config)
+    (require_translation if translates else require_comparable)(config)
     report = describe_benchmark(config)
     if config.start_up:
         report["start_up"] = measure_start_up(config)
         show(start_up_table(report["start_up"]))
-    for cell in config.cells:
+    if translates:
+        report["translation"] = measure_translation(config)
+        for table in translation_tables(report["translation"]):
+            show(table)
+    for cell in [] if translates else config.cells:
         report["training"].append(measure_training(config, cell))
         show(training_table(report["training"]))
     show(f"written to {write_report(config, report)}")

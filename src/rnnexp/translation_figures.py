@@ -108,9 +108,10 @@ def attention_map(source: Sequence[str], target: Sequence[str], weights: NDArray
     size = min(9.0, 0.62 * 72 * min(across / len(columns), down / len(rows)))
     margin = CHARACTER * size / 9
     left, top = 0.6 + margin * max(map(len, rows)), 0.5 + margin * max(map(len, columns))
+    # Few tokens get wider cells: the title and the colorbar need their place.
     width = max(3.2, left + across + 0.9)
     heading = _title(title, width)
-    height = max(2.2, top + down + 0.2 + 0.18 * (heading.count("\n") + 1))
+    height = max(2.2, top + max(down, 0.6) + 0.2 + 0.18 * (heading.count("\n") + 1))
     figure = _figure(width, height)
     axes = figure.subplots()
     image = axes.imshow(shown, cmap=WHITE_TO_BLUE, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
@@ -128,7 +129,7 @@ def attention_map(source: Sequence[str], target: Sequence[str], weights: NDArray
     axes.tick_params(which="minor", length=0)
     # In inches, of the height that the least figure leaves.
     tall = max(down, height - top - 0.4)
-    length = min(tall, 1.6)
+    length = min(0.85 * tall, 1.6)
     bar = figure.colorbar(image, ax=axes, shrink=length / tall, aspect=length / 0.1, pad=0.02, anchor=(0, 1))
     bar.set_ticks([0, 0.5, 1] if length > 0.4 else [0, 1])
     bar.ax.tick_params(labelsize=7)

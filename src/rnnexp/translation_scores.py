@@ -9,7 +9,8 @@ from collections.abc import Hashable, Sequence
 from importlib.metadata import version
 from typing import TypeVar
 
-from sacrebleu.metrics import BLEU, CHRF
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
 from sacremoses import MosesPunctNormalizer, MosesTokenizer
 
 Group = TypeVar("Group", bound=Hashable)
@@ -34,7 +35,7 @@ def corpus_scores(translations: Sequence[str], references: Sequence[str]) -> dic
     _require_aligned(translations, references)
     right = exact_matches(translations, references)
     return {
-        "bleu": float(BLEU().corpus_score(translations, [references]).score),
+        "bleu": float(_bleu().corpus_score(translations, [references]).score),
         "chrf": float(CHRF().corpus_score(translations, [references]).score),
         "exact_match": sum(right) / len(right),
     }
@@ -42,10 +43,15 @@ def corpus_scores(translations: Sequence[str], references: Sequence[str]) -> dic
 
 def signatures() -> dict[str, str]:
     """How `corpus_scores` were computed, in sacrebleu's words, by the name of the score."""
-    metrics = {"bleu": BLEU(), "chrf": CHRF()}
+    metrics = {"bleu": _bleu(), "chrf": CHRF()}
     for metric in metrics.values():
         metric.corpus_score(["a"], [["a"]])  # before, it does not know how many references there are
     return {name: str(metric.get_signature()) for name, metric in metrics.items()}
+
+
+def _bleu() -> BLEU:
+    # Forced: what an untrained network writes may end in " .", and sacrebleu would print a warning in every epoch.
+    return BLEU(force=True)
 
 
 def exact_matches(translations: Sequence[str], references: Sequence[str]) -> list[bool]:
@@ -54,7 +60,12 @@ def exact_matches(translations: Sequence[str], references: Sequence[str]) -> lis
 
 
 def literature_form(sentences: Sequence[str], language: str) -> list[str]:
-    """Sentences as Multi30k's task1-tokenize.sh has them: lower-cased, Moses-normalised, Moses-tokenised.
+    """Sentences as Multi30k's script has them: lower-cased, Moses-normalised, Moses-tokenised, in that order.
+
+    The script is multi30k/dataset's scripts/task1-tokenize.sh (4bf9b8d) with Moses 3a0631a: `lowercase.perl |
+    normalize-punctuation.perl -l LANG | tokenizer.perl -l LANG`, hyphens inside words kept. Lower-casing first matters:
+    a full stop before a lower-case word stays with its word. The script escapes `'` as `&apos;` and the like, which
+    changes no token's bounds; here nothing is escaped.
 
     Both sides of a comparison pass through it, so that neither differs from the other by a habit of typing. A language
     for which Moses has no rules of its own is tokenised by the English ones.
@@ -113,7 +124,7 @@ def agreement(translations: Sequence[str], references: Sequence[str], places: Se
     Marks at the end of a word do not count; a translation that is too short is wrong.
     """
     return [
-        _word(ours, place) == _word(theirs, place)
+        _word(ours, place) is not None and _word(ours, place) == _word(theirs, place)
         for ours, theirs, place in zip(translations, references, places, strict=True)
     ]
 

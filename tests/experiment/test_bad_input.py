@@ -41,7 +41,7 @@ BAD_VALUES = {
     "task.pooling=lasst_state": r"task: unknown pooling 'lasst_state': .*; did you mean 'last_state'\?",
     "data.view=row": r"data: unknown view 'row': choose one of rows, pixels; did you mean 'rows'\?",
     "data.normalize=unti": r"data: unknown normalize 'unti': .*; did you mean 'unit'\?",
-    "test=bets": r"unknown weights to test 'bets': choose one of best, last, none; did you mean 'best'\?",
+    "test=bets": r"unknown weights to test 'bets': choose one of best, last, average, none; did you mean 'best'\?",
     "callbacks.best_checkpoint.mode=maxx": r"callbacks: `mode` can be .*max",
     "callbacks.early_stopping.monitor=val/ac": r"monitor='val/ac' is not measured; .*did you mean 'val/acc'\?",
     "callbacks.best_checkpoint.monitor=val/ac": r"monitor='val/ac' is not measured; .*did you mean 'val/acc'\?",

@@ -90,7 +90,7 @@ def test_a_dataset_of_another_shape_is_refused(score: Run, moved: Path, tmp_path
         (raw / f"{half}-labels-idx1-ubyte").write_bytes(encode_idx((np.arange(count) % 10).astype(np.uint8)))
     outcome = score(f"run={moved}", f"data.root={tmp_path}/small", "data.name=Small")
     assert outcome.exit_code == 2
-    assert "does not fit these data, whose steps have 8 features" in outcome.line
+    assert "does not fit these data, Small as rows, 8 steps of 8: " in outcome.line
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,10 @@ FIELDS: dict[str, set[str]] = {
         *("nonlinearity", "residual", "num_classes"),
     },
     "precision": {"requested", "effective", "tf32"},
-    "timing": {"setup_seconds", "fit_seconds", "first_step_seconds", "samples_per_second", "total_seconds"},
+    "timing": {
+        *("setup_seconds", "fit_seconds", "first_step_seconds", "total_seconds"),
+        *("samples_per_second", "tokens_per_second"),
+    },
     "device": {"type", "name", "num_devices", "num_threads"},
 }
 # Without what draws, tests and logs, a run takes a third of the time.

@@ -30,15 +30,15 @@ class TestTranslations(Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         sources, references, tags = data.sources("test"), data.references("test"), data.tags("test")
         lines = []
-        for each in pl_module.translations["test"]:  # type: ignore[index, union-attr]
+        for each in pl_module.translations["test"]:  # type: ignore[index]
             row = {
-                "index": each.index,
-                "source": sources[each.index],
-                "reference": references[each.index],
+                "index": each.pair,
+                "source": sources[each.pair],
+                "reference": references[each.pair],
                 "translation": each.text,
                 "score": each.score,
                 "loss": each.loss,
-                **{name: values[each.index] for name, values in tags.items()},
+                **{name: values[each.pair] for name, values in tags.items()},
             }
             lines.append(json.dumps(row, ensure_ascii=False))
         write_text(self.path, "".join(f"{line}\n" for line in lines))
@@ -76,8 +76,8 @@ class SampleTranslations(Callback):
         for each in chosen:
             row: list[str | int] = [
                 trainer.current_epoch + 1,
-                sources[each.index],
-                references[each.index],
+                sources[each.pair],
+                references[each.pair],
                 each.text,
             ]
             self._rows.append(row)

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from rnnexp.arguments import choose, require_positive
 from rnnexp.batches import LabelledSequences
+from rnnexp.data.data_module import DataModule
 from rnnexp.data.fetch import SOURCES, fetch_files
 from rnnexp.data.loader import EpochOrder, TensorLoader
 from rnnexp.data.mnist_files import (
@@ -28,7 +28,7 @@ NORMALIZATIONS = {"standard": "zero mean and unit variance", "unit": "from 0 to 
 DEVICES = {"auto": "wherever training runs", "cpu": "main memory", "cuda": "the GPU"}
 
 
-class MNISTDataModule(LightningDataModule):
+class MNISTDataModule(DataModule):
     """Training, validation and test images of an MNIST-like dataset as `LabelledSequences`.
 
     The published test images are the test set. Validation images are taken from the published training images, and
@@ -189,7 +189,7 @@ class MNISTDataModule(LightningDataModule):
         Raises:
             UserError: if a batch is larger than what there is for a rank.
         """
-        rank, world_size = self._rank_and_world_size()
+        rank, world_size = self.rank_and_world_size()
         overfit = getattr(self.trainer, "overfit_batches", 0) > 0  # on the same batches every epoch
         order = EpochOrder(
             self._train_members,
@@ -271,11 +271,8 @@ class MNISTDataModule(LightningDataModule):
         self._train_sequences, self._train_labels = self._train_sequences.to(device), self._train_labels.to(device)
         self._test_sequences, self._test_labels = self._test_sequences.to(device), self._test_labels.to(device)
 
-    def _rank_and_world_size(self) -> tuple[int, int]:
-        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
-
     def _eval_loader(self, sequences: Tensor, labels: Tensor, members: Tensor) -> TensorLoader:
-        rank, world_size = self._rank_and_world_size()
+        rank, world_size = self.rank_and_world_size()
         order = EpochOrder(members, shuffle=False, rank=rank, world_size=world_size)
         return self._loader(sequences, labels, order, self.eval_batch_size, drop_last=False)
 

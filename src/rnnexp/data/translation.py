@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, ClassVar, TypedDict
 
 import torch
-from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from rnnexp.arguments import choose, require_positive
 from rnnexp.batches import TranslationBatch
 from rnnexp.data.buckets import BATCH_UNITS, BucketOrder
+from rnnexp.data.data_module import DataModule
 from rnnexp.data.encoding import EncodedPairs, TokenizerPair, Units, load_or_encode
 from rnnexp.data.parallel_text import SPLITS, Corpus, ParallelText, Primitive
 from rnnexp.data.translation_loader import TranslationLoader
@@ -36,7 +36,7 @@ class Batching(TypedDict):
     cache: str | None
 
 
-class TranslationDataModule(LightningDataModule):
+class TranslationDataModule(DataModule):
     """Training, validation and test pairs of a corpus as `TranslationBatch`.
 
     Tokenizers are trained on the training split alone. Training leaves out pairs with a side longer than `max_length`,
@@ -234,7 +234,7 @@ class TranslationDataModule(LightningDataModule):
     def _loader(
         self, split: str, members: Tensor, batch_size: int, batch_unit: str, shuffle: bool, even: bool
     ) -> TranslationLoader:
-        rank, world_size = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        rank, world_size = self.rank_and_world_size()
         pairs = self._pairs[split]
         order = BucketOrder(
             members,

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 import torch
 from hydra.errors import InstantiationException
@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from rnnexp.arguments import choose
 from rnnexp.batches import LabelledSequences, TranslationBatch
 from rnnexp.callbacks.checkpoints import WholeCheckpoints
+from rnnexp.data.data_module import DataModule
 from rnnexp.errors import UserError
 from rnnexp.launch.settings import require_sound_settings
 from rnnexp.loggers import WandbLogger
@@ -31,32 +32,6 @@ DATA = {
     TranslationBatch: "data=phrasebook, multi30k, tatoeba or parallel",
 }
 PRECISIONS = dict.fromkeys(("32-true", "16-mixed", "bf16-mixed", "bf16-true", "16-true", "64-true"))
-
-
-class DataModule(Protocol):
-    """What launching asks of a LightningDataModule of ours."""
-
-    batch_type: ClassVar[type]
-
-    @property
-    def description(self) -> Mapping[str, Any]:
-        """For the record of a run: flat, of primitives, `num_test` among them."""
-
-    @property
-    def summary(self) -> str:
-        """For a person, in one line."""
-
-    def adopt(self, checkpoint: Mapping[str, Any]) -> None:
-        """Prepares for the weights of a checkpoint, to be said before `setup`."""
-
-    def setup(self, stage: str | None = None) -> None:
-        """Reads everything."""
-
-    def train_dataloader(self) -> Any: ...  # noqa: ANN401 (a loader of batch_type)
-
-    def test_dataloader(self) -> Any: ...  # noqa: ANN401 (a loader of batch_type)
-
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any: ...  # noqa: ANN401
 
 
 @dataclass
@@ -151,7 +126,7 @@ def make_datamodule(config: DictConfig, checkpoint: Mapping[str, Any] | None = N
     """
     with blamed_on("data"):
         datamodule: DataModule = instantiate(config.data)
-    wanted, given = get_class(config.task._target_).batch_type, datamodule.batch_type
+    wanted, given = task_class(config).batch_type, datamodule.batch_type
     if given is not wanted:
         raise UserError(
             f"data: task {config.task._target_.rpartition('.')[2]} needs {KINDS[wanted]}, and "
@@ -162,6 +137,13 @@ def make_datamodule(config: DictConfig, checkpoint: Mapping[str, Any] | None = N
     with blamed_on("data"):
         datamodule.setup()
     return datamodule
+
+
+def task_class(config: DictConfig) -> type[Task]:
+    """The class of the task that the config names."""
+    with blamed_on("task"):
+        named: type[Task] = get_class(config.task._target_)
+    return named
 
 
 def make_task(config: DictConfig, datamodule: DataModule) -> Task:
@@ -181,7 +163,7 @@ def make_task(config: DictConfig, datamodule: DataModule) -> Task:
             make_stack=make_stack,
             make_optimizer=make_optimizer,
             make_scheduler=make_scheduler,
-            **get_class(config.task._target_).arguments_from(datamodule),
+            **task_class(config).arguments_from(datamodule),
             # Tokenizers, for one, are no part of a config.
             _convert_="object",
         )

@@ -55,9 +55,7 @@ def average_kept(run: RunDirectory) -> Path:
     """
     kept = run.kept_checkpoints
     if not kept:
-        raise UserError(
-            f"{run.checkpoints} holds no epochs to average: train with callbacks.kept_checkpoints, as callbacks=averaging"
-        )
+        raise UserError(f"{run.checkpoints} holds no epochs to average: train with callbacks=averaging, or test=best")
     checkpoints = [read_checkpoint(path) for path in kept]
     weights = average_checkpoints([checkpoint["state_dict"] for checkpoint in checkpoints])
     with written_atomically(run.average_checkpoint) as file:

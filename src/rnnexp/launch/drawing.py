@@ -48,7 +48,7 @@ def draw_translation(run: RunDirectory, task: Task, datamodule: Any) -> Figures:
     figures = {}
     if run.metrics_file.exists():
         figures["learning_curves"] = learning_curves(run.metrics_file, "train/loss", "val/loss", "bleu", run.path.name)
-    return figures | draw_scores(run) | draw_attention(run, task, datamodule)
+    return figures | draw_scores(run) | draw_attention(task, datamodule)
 
 
 DRAWINGS: dict[type, Callable[[RunDirectory, Task, Any], Figures]] = {

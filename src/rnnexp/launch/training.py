@@ -155,9 +155,9 @@ def test(config: DictConfig, run: RunDirectory, experiment: Experiment) -> None:
 
 
 def _weights_to_test(config: DictConfig, run: RunDirectory) -> Path | None:
-    """None where those in memory are the ones."""
+    """None where those in memory are the ones, as in a run that ended before its first validation."""
     if config.test == "average":
-        return average_kept(run)
+        return average_kept(run) if run.kept_checkpoints else None
     if config.test == "best":
         return next((path for path in (run.best_checkpoint, run.last_checkpoint) if path.exists()), None)
     return None

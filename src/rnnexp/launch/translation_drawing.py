@@ -17,7 +17,7 @@ from rnnexp.translator import Translator
 NUM_ATTENTION_MAPS = 4
 
 
-def draw_attention(run: RunDirectory, task: Task, datamodule: Any) -> dict[str, Figure]:  # noqa: ANN401
+def draw_attention(task: Task, datamodule: Any) -> dict[str, Figure]:  # noqa: ANN401
     """Where the decoder looks while it translates a few sentences of the test, the same ones in every run."""
     assert isinstance(task, TranslationTask)
     if isinstance(task.model.decoder.attention, FixedContext):

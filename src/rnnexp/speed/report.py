@@ -16,6 +16,7 @@ from rnnexp.launch.assembly import apply_process_settings
 from rnnexp.launch.run_setup import resolved
 from rnnexp.speed.start_up import FIRST_STEPS, IMPORTS
 from rnnexp.speed.training import BARE, OURS
+from rnnexp.speed.translation import FUSED_BEAM
 from rnnexp.tracking.environment import describe_environment, processor_name
 
 
@@ -35,6 +36,7 @@ def describe_benchmark(config: DictConfig) -> dict[str, Any]:
         "config": resolved(config),
         "start_up": None,
         "training": [],
+        "translation": None,
     }
 
 
@@ -61,6 +63,37 @@ def training_table(cells: Sequence[Mapping[str, Any]]) -> Table:
             shown = "" if ratio is None else _with_spread(ratio)
             table.add_row(cell["cell"] if name == OURS else "", name, f"{median(speeds):.2f}", shown, verdict)
     return table
+
+
+def translation_tables(translation: Mapping[str, Any]) -> list[Table]:
+    """The speeds, and the ratios within rounds: medians over rounds, with the lowest and the highest."""
+    training, decoding, known = translation["training"], translation["decoding"], translation["orientation"]
+    measured = {
+        "target tokens/s": training["tokens_per_second"],
+        "pairs/s": training["pairs_per_second"],
+        "GFLOP/s": training["gflop_per_second"],
+        "sentences/s": decoding["sentences_per_second"],
+    }
+    orientation = {}
+    if known is not None:
+        orientation = {("target tokens/s", OURS): known["tokens"], ("sentences/s", FUSED_BEAM): known["sentences"]}
+    speeds = Table("measured", "contender", caption=f"decoding: {decoding['length']}")
+    for column in ("median", "lowest-highest", *(["JoeyNMT"] if orientation else [])):
+        speeds.add_column(column, justify="right")
+    for what, contenders in measured.items():
+        for row, (name, rounds) in enumerate(contenders.items()):
+            spread = f"{min(rounds):,.1f}-{max(rounds):,.1f}"
+            other = f"{orientation[what, name]:,}" if (what, name) in orientation else ""
+            columns = (what if row == 0 else "", name, f"{median(rounds):,.1f}", spread)
+            speeds.add_row(*columns, *([other] if orientation else []))
+    ratios = Table("ratio")
+    for column in ("median (lowest-highest)", "target"):
+        ratios.add_column(column, justify="right")
+    for name, ratio in translation["ratios"].items():
+        target = ratio.get("target")
+        verdict = "" if target is None else _verdict(f">= {target:g}", ratio["median"] >= target)
+        ratios.add_row(name, _with_spread(ratio), verdict)
+    return [speeds, ratios]
 
 
 def _with_spread(ratio: Mapping[str, float]) -> str:

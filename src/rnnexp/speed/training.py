@@ -19,6 +19,7 @@ from rnnexp.launch.assembly import assemble, blamed_on
 from rnnexp.launch.training import fit
 from rnnexp.models.classifier import SequenceClassifier
 from rnnexp.speed.measurement import Block, StepClock, compare, now, quiet, take_turns
+from rnnexp.tasks import ClassificationTask
 
 MODULES: dict[str, Callable[..., nn.RNNBase]] = {"srn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 TARGETS = {"srn": 0.93, "lstm": 0.97, "gru": 0.97}
@@ -73,6 +74,7 @@ class BareLoop:
     def __init__(self, config: DictConfig) -> None:
         experiment = assemble(config)
         self.config = config
+        assert isinstance(experiment.task, ClassificationTask)
         self.model = experiment.task.model
         self.device = experiment.trainer.strategy.root_device
         loader = experiment.datamodule.train_dataloader()

@@ -36,6 +36,7 @@ class ClassificationTask(Task):
     """
 
     batch_type: ClassVar = LabelledSequences
+    model: SequenceClassifier
 
     def __init__(
         self,
@@ -63,8 +64,7 @@ class ClassificationTask(Task):
 
     @property
     def stack(self) -> RecurrentStack:
-        stack: RecurrentStack = self.model.stack
-        return stack
+        return self.model.stack
 
     @property
     def state_size(self) -> int:

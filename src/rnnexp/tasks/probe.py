@@ -47,7 +47,7 @@ def probe_precision(trainer: Trainer, task: Task, batch: Any, requested: str) ->
         try:
             with plugin.forward_context():
                 loss = task.logits(model, tiny).float().sum()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
         except (RuntimeError, NotImplementedError) as error:

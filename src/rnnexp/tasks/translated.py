@@ -9,7 +9,7 @@ import torch
 class Translation(NamedTuple):
     """What became of one sentence pair."""
 
-    index: int
+    pair: int
     """which pair of the split"""
     text: str
     """the translation, detokenised"""
@@ -34,10 +34,10 @@ class TranslatedSplit:
         self._here += translations
 
     def finish(self) -> Sequence[Translation]:
-        """Those of all ranks by rising index; begins anew."""
+        """Those of all ranks by rising number of the pair; begins anew."""
         here, self._here = self._here, []
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             everywhere: list[Any] = [None] * torch.distributed.get_world_size()
             torch.distributed.all_gather_object(everywhere, here)
             here = [translation for part in everywhere for translation in part]
-        return [each for _index, each in sorted({each.index: each for each in here}.items())]
+        return [each for _pair, each in sorted({each.pair: each for each in here}.items())]

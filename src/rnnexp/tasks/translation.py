@@ -12,6 +12,7 @@ from rnnexp.arguments import require_fraction, require_positive
 from rnnexp.batches import TranslationBatch
 from rnnexp.callbacks.logged_steps import is_last_step, is_logged_step
 from rnnexp.data.encoding import TokenizerPair
+from rnnexp.data.translation_loader import TranslationLoader
 from rnnexp.decoding import Hypotheses, Limits, beam_search, greedy_search
 from rnnexp.models import Seq2Seq
 from rnnexp.recurrent import RecurrentStack
@@ -56,6 +57,7 @@ class TranslationTask(Task):
     """
 
     batch_type: ClassVar = TranslationBatch
+    model: Seq2Seq
 
     def __init__(
         self,
@@ -115,7 +117,7 @@ class TranslationTask(Task):
         self.beam_size, self.length_penalty = beam_size, length_penalty
         self.limits = Limits(max_ratio=max_ratio, max_extra=max_extra)
         self.val_sentences, self.literature = val_sentences, literature
-        self._choices = {
+        self._choices: dict[str, str | int] = {
             "decoder": decoder,
             "attention": attention,
             "bridge": bridge,
@@ -126,7 +128,7 @@ class TranslationTask(Task):
         self.losses = nn.ModuleDict({f"{split}_loss": MeanMetric() for split in ("val", "test")})
         self._gathered = {"val": TranslatedSplit(), "test": TranslatedSplit()}
         self.translations: dict[str, Sequence[Translation]] = {}
-        """Of each split as it was last translated, by rising index."""
+        """Of each split as it was last translated, by rising number of the pair."""
 
     @staticmethod
     def arguments_from(data: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -134,14 +136,13 @@ class TranslationTask(Task):
 
     @property
     def stack(self) -> RecurrentStack:
-        stack: RecurrentStack = self.model.encoder.stack
-        return stack
+        return self.model.encoder.stack
 
     @property
     def state_size(self) -> int:
         """Of the encoder and the decoder; what attention reads grows with the sentence and is not counted."""
         decoder = self.model.decoder
-        return self.stack.state_size + int(decoder.num_layers * decoder.num_states * decoder.hidden_size)
+        return self.stack.state_size + decoder.num_layers * decoder.num_states * decoder.hidden_size
 
     @property
     def identity(self) -> dict[str, str | int | float | bool | None]:
@@ -155,7 +156,7 @@ class TranslationTask(Task):
             "reset": stack.reset,
             "nonlinearity": stack.nonlinearity,
             "residual": stack.residual,
-            "decoder_layers": int(self.model.decoder.num_layers),
+            "decoder_layers": self.model.decoder.num_layers,
             **self._choices,
             "source_vocab_size": len(source),
             "target_vocab_size": len(target),
@@ -172,6 +173,11 @@ class TranslationTask(Task):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
         checkpoint["tokenizers"] = self.tokenizers.to_plain()
+
+    def loss_of(self, split: Split) -> MeanMetric:
+        metric = self.losses[f"{split}_loss"]
+        assert isinstance(metric, MeanMetric)
+        return metric
 
     @staticmethod
     def trial(batch: TranslationBatch) -> TranslationBatch:
@@ -206,7 +212,7 @@ class TranslationTask(Task):
     def on_train_epoch_start(self) -> None:
         # The same on every rank, and known before the epoch.
         loader = self.trainer.train_dataloader
-        if hasattr(loader, "padding_share"):
+        if isinstance(loader, TranslationLoader):
             self.log("train/padding_share", loader.padding_share())
 
     def validation_step(self, batch: TranslationBatch, batch_idx: int) -> None:  # noqa: ARG002
@@ -253,7 +259,7 @@ class TranslationTask(Task):
 
     def _count_loss(self, split: Split, batch: TranslationBatch, losses: Tensor) -> None:
         num_tokens = int((batch.target_lengths - 1).sum())
-        self.losses[f"{split}_loss"].update(losses.double().sum() / num_tokens, num_tokens)
+        self.loss_of(split).update(losses.double().sum() / num_tokens, num_tokens)
 
     def on_validation_epoch_end(self) -> None:
         if translations := self._finish("val"):
@@ -283,7 +289,7 @@ class TranslationTask(Task):
     def _finish(self, split: Split) -> Sequence[Translation]:
         # Every rank has a part of the sentences, and all have their translations afterwards.
         self.translations[split] = self._gathered[split].finish()
-        metric = self.losses[f"{split}_loss"]
+        metric = self.loss_of(split)
         loss = metric.compute().double()
         metric.reset()
         self.log_dict({f"{split}/loss": loss, f"{split}/ppl": loss.exp()}, sync_dist=True)
@@ -293,7 +299,7 @@ class TranslationTask(Task):
         """Returns the translations and their references."""
         all_references = self._data.references(split)
         texts = [each.text for each in translations]
-        references = [all_references[each.index] for each in translations]
+        references = [all_references[each.pair] for each in translations]
         for name, value in corpus_scores(texts, references).items():
             self.log(f"{split}/{name}", value, prog_bar=name == "bleu", sync_dist=True)
         return texts, references
@@ -308,7 +314,7 @@ class TranslationTask(Task):
         tags: Mapping[str, Sequence[Any]] = self._data.tags("test")
         if "phenomenon" not in tags:
             return
-        tagged = {name: [values[each.index] for each in translations] for name, values in tags.items()}
+        tagged = {name: [values[each.pair] for each in translations] for name, values in tags.items()}
         self._log_groups("exact_match_phenomenon", tagged["phenomenon"], right)
         agrees = agreement(texts, references, tagged["place"])
         self._log_groups("acc_phenomenon", tagged["phenomenon"], agrees)
