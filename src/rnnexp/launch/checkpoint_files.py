@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from rnnexp.arguments import near_miss
+from rnnexp.arguments import choose, near_miss
 from rnnexp.decoding import average_checkpoints
 from rnnexp.errors import UserError
 from rnnexp.files import written_atomically
@@ -47,16 +47,32 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
+def choose_weights(run: RunDirectory, weights: str | None, tested: str) -> Path:
+    """The checkpoint of a finished run.
+
+    Args:
+        weights: best, last or average; None for what the run itself tested.
+        tested: `test` of the run's config; without one of these the last are taken.
+
+    Raises:
+        ValueError: for other weights.
+    """
+    files = {"best": run.best_checkpoint, "last": run.last_checkpoint, "average": run.average_checkpoint}
+    if weights is not None:
+        return choose("weights", weights, files)
+    wanted = files.get(tested, run.last_checkpoint)
+    # A run that ended before its first validation has neither a best epoch nor any to average.
+    return wanted if wanted.is_file() or tested == "best" else run.last_checkpoint
+
+
 def average_kept(run: RunDirectory) -> Path:
     """Writes `average.ckpt`, whose weights are the mean of those of the epochs that were kept. Returns its path.
 
     Raises:
-        UserError: if none were kept, or one is damaged.
+        UserError: if one is damaged.
+        ValueError: if none were kept.
     """
-    kept = run.kept_checkpoints
-    if not kept:
-        raise UserError(f"{run.checkpoints} holds no epochs to average: train with callbacks=averaging, or test=best")
-    checkpoints = [read_checkpoint(path) for path in kept]
+    checkpoints = [read_checkpoint(path) for path in run.kept_checkpoints]
     weights = average_checkpoints([checkpoint["state_dict"] for checkpoint in checkpoints])
     with written_atomically(run.average_checkpoint) as file:
         torch.save(checkpoints[-1] | {"state_dict": weights}, file)

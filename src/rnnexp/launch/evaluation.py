@@ -17,7 +17,7 @@ from rnnexp.launch.assembly import (
     make_task,
     make_trainer,
 )
-from rnnexp.launch.checkpoint_files import read_checkpoint
+from rnnexp.launch.checkpoint_files import choose_weights, read_checkpoint
 from rnnexp.launch.training import plain_metrics
 from rnnexp.tracking.run_directory import RunDirectory
 
@@ -26,15 +26,16 @@ def load_finished(run: RunDirectory, config: DictConfig) -> tuple[Experiment, Pa
     """The run's experiment with the weights loaded, on one device of this machine, and where the weights are from.
 
     Args:
-        config: `weights` (best or last) and the keys of `data` that are to differ from the run's.
+        config: `weights`, see `choose_weights`, and the keys of `data` and `task` that are to differ from the run's.
 
     Raises:
         UserError: for weights that are missing or damaged, data of another shape.
     """
+    finished = OmegaConf.create(run.read_config())
+    assert isinstance(finished, DictConfig)
     with blamed_on("weights"):
-        weights = choose("weights", config.weights, {"best": run.best_checkpoint, "last": run.last_checkpoint})
+        weights = choose_weights(run, config.weights, str(finished.test))
     checkpoint = read_checkpoint(weights)
-    changes = {key: value for key, value in config.data.items() if value is not None}
     here = {
         "accelerator": "auto",
         "devices": 1,
@@ -44,10 +45,15 @@ def load_finished(run: RunDirectory, config: DictConfig) -> tuple[Experiment, Pa
         "limit_test_batches": 1.0,
         "overfit_batches": 0.0,
     }
-    finished = OmegaConf.create(run.read_config())
-    assert isinstance(finished, DictConfig)
-    finished.data.update(changes)
-    if changes.keys() & {"root", "name"} and "val_size" in finished.data:
+    changed = set()
+    for group in ("data", "task"):
+        changes = {str(key): value for key, value in config[group].items() if value is not None}
+        with blamed_on(group):
+            for key in changes:
+                choose("key of this run", key, finished[group])
+        finished[group].update(changes)
+        changed |= changes.keys()
+    if changed & {"root", "name"} and "val_size" in finished.data:
         # Only the test images of the other set are scored: it may be too small for this run's validation split.
         finished.data.val_size = 0
     finished.trainer.update(here)

@@ -28,6 +28,8 @@ def require_sound_settings(config: DictConfig) -> None:
         raise UserError(f"tf32 must be true or false, not {config.tf32!r}")
     if not isinstance(config.tags, ListConfig):
         raise UserError(f"tags must be a list, not {config.tags!r}: write tags=[{config.tags}]")
+    if config.test == "average" and config.callbacks.get("kept_checkpoints") is None:
+        raise UserError("test=average has no epochs to average: add callbacks=averaging, or choose test=best")
     try:
         choose("weights to test", str(config.test), TEST_WEIGHTS)
         if config.num_threads is not None:

@@ -49,7 +49,16 @@ class NotebookDecoder(nn.Module):
         self.output = nn.Linear(hidden_size, vocab_size)
 
     def forward(self, token: Tensor, h: Tensor, encoded: Tensor) -> tuple[Tensor, Tensor]:
-        """A token, int64 [1], h [1, 1, hidden], encoded [max_length, hidden] -> log-probabilities [1, vocab], next h."""
+        """Take one step.
+
+        Args:
+            token: the last one, int64 [1].
+            h: [1, 1, hidden].
+            encoded: the encoder's outputs [max_length, hidden], zero past the source's end.
+
+        Returns:
+            log-probabilities of the next token [1, vocab], and the next h.
+        """
         embedded = self.dropout(self.embedding(token).view(1, 1, -1))
         weights = self.attention(torch.cat([embedded[0], h[0]], dim=1)).softmax(dim=1)
         context = torch.bmm(weights.unsqueeze(0), encoded.unsqueeze(0))

@@ -31,6 +31,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from rnnexp.arguments import require_positive
 from rnnexp.batches import TranslationBatch
+from rnnexp.data.translation_loader import TranslationLoader
 from rnnexp.decoding import Limits, beam_search, greedy_search
 from rnnexp.errors import UserError
 from rnnexp.launch.assembly import Experiment, assemble, blamed_on, make_task
@@ -99,21 +100,18 @@ class Work(NamedTuple):
 def multiply_adds(model: Seq2Seq, work: Work) -> dict[str, int]:
     """Of the forward pass, by module; the formula stands at the top of this file."""
     decoder, attention = model.decoder, model.decoder.attention
-    weights = {
-        name: sum(weight.numel() for key, weight in module.named_parameters() if key.endswith("weight"))
-        for name, module in {"bridge": model.bridge, "deep": decoder.deep, "output": decoder.output}.items()
-    }
     keys, queries = (getattr(attention, name, None) for name in ("key", "query"))
     score = 0 if isinstance(attention, FixedContext) else decoder.hidden_size
     return {
         "encoder": work.source * _weights_of_a_step(model.encoder.stack),
-        "bridge": work.sentences * weights["bridge"],
+        "bridge": work.sentences
+        * sum(weight.numel() for name, weight in model.bridge.named_parameters() if name.endswith("weight")),
         "decoder": work.target * sum(_weights_of_a_step(layer) for layer in decoder.layers),
         "attention": work.source * (0 if keys is None else keys.weight.numel())
         + work.target * (0 if queries is None else queries.weight.numel())
         + work.pairs * (score + attention.annotation_size),
-        "deep": work.target * weights["deep"],
-        "output": work.target * weights["output"],
+        "deep": work.target * decoder.deep.weight.numel(),
+        "output": work.target * decoder.output.weight.numel(),
     }
 
 
@@ -306,30 +304,30 @@ def _measure_steps(
     config: DictConfig, experiment: Experiment, models: Mapping[str, Seq2Seq], own: str | None, device: torch.device
 ) -> dict[str, Any]:
     """Training. `own` is the decoder of the config, if it is taught throughout: then the bare loop measures it."""
-    loader = experiment.datamodule.train_dataloader()
+    loader: TranslationLoader = experiment.datamodule.train_dataloader()
     steps = config.warmup_steps + config.steps
     if config.trainer.max_steps > len(loader):
         raise UserError(
             f"warmup_steps={config.warmup_steps} and steps={config.steps} need {config.trainer.max_steps} batches, but "
             f"an epoch has {len(loader)} of data.batch_size={config.data.batch_size}: choose fewer steps"
         )
-    indices = loader.batches()[:steps]
-    batches = [experiment.datamodule.transfer_batch_to_device(loader.gather(each), device, 0) for each in indices]
+    indices = list(loader.batches()[:steps])
+    batches = _ready(experiment, loader, indices, device)
     timed = batches[config.warmup_steps :]
     num_tokens, num_pairs = sum(Work.of(batch).target for batch in timed), sum(len(batch.source) for batch in timed)
 
     names = {decoder: BARE if decoder == own else f"{BARE}, {decoder}" for decoder in DECODERS}
     trained = {BARE: _model(experiment.task)} | {names[decoder]: models[decoder] for decoder in DECODERS}
-    tasks = experiment.task
-    source_size, target_size = len(tasks.tokenizers.source), len(tasks.tokenizers.target)
     pairs = _spread_pairs(loader, torch.cat(indices[config.warmup_steps :]), config.pairs, device)
-    output = _model(tasks).decoder.output
+    output = trained[BARE].decoder.output
     sgemm = Sgemm(max(1, num_tokens // config.steps), output.in_features, output.out_features, device)
     contenders: dict[str, Callable[[], Block]] = {OURS: functools.partial(run_ours, config)}
     for name, model in trained.items():
         forcing = config.task.teacher_forcing if name == BARE else 1.0
         contenders[name] = BareLoop(config, model, batches, device, forcing)
-    contenders[NOTEBOOK] = NotebookLoop(pairs, source_size, target_size, device, config.seed)
+    contenders[NOTEBOOK] = NotebookLoop(
+        pairs, trained[BARE].encoder.embedding.num_embeddings, output.out_features, device, config.seed
+    )
     contenders[SGEMM] = sgemm
     blocks = take_turns(contenders, config.repetitions)
 
@@ -362,14 +360,22 @@ def _measure_steps(
     }
 
 
+def _ready(
+    experiment: Experiment, loader: TranslationLoader, indices: Iterable[Tensor], device: torch.device
+) -> list[TranslationBatch]:
+    """The batches of those pairs, on the device."""
+    move = experiment.datamodule.transfer_batch_to_device
+    return [move(loader.gather(each), device, 0) for each in indices]
+
+
 def _total(batches: Iterable[TranslationBatch]) -> Work:
     return Work(*map(sum, zip(*map(Work.of, batches), strict=True)))
 
 
-def _spread_pairs(loader: Any, indices: Tensor, num_pairs: int, device: torch.device) -> list[Pair]:  # noqa: ANN401
+def _spread_pairs(loader: TranslationLoader, indices: Tensor, num_pairs: int, device: torch.device) -> list[Pair]:
     """So many pairs, and a few to warm up with, from all over the batches, of which each is of one length."""
     if num_pairs > len(indices):
-        raise UserError(f"pairs={num_pairs}, but the {len(indices)} pairs of the timed steps are all: choose fewer")
+        raise UserError(f"pairs={num_pairs}, but the timed steps have {len(indices)} pairs: choose fewer")
     chosen = indices[torch.linspace(0, len(indices) - 1, num_pairs).long()]
     batch = loader.gather(torch.cat([indices[:WARMUP_PAIRS], chosen]))
     columns = (batch.source, batch.source_lengths.tolist(), batch.target, batch.target_lengths.tolist())
@@ -383,24 +389,20 @@ def _measure_decoding(
     config: DictConfig, experiment: Experiment, models: Mapping[str, Seq2Seq], device: torch.device
 ) -> dict[str, Any]:
     """Searches of untrained networks, each translation as long as its reference."""
-    loader = experiment.datamodule.test_dataloader()
-    num_test = int(experiment.datamodule.description["num_test"])
-    first = torch.arange(min(config.decode_sentences, num_test))
-    by_length = first[loader.pairs.source.lengths[first].argsort(descending=True, stable=True)]
-    batches = [
-        experiment.datamodule.transfer_batch_to_device(loader.gather(indices), device, 0)
-        for indices in by_length.split(config.data.eval_batch_size)
-    ]
+    loader: TranslationLoader = experiment.datamodule.test_dataloader()
+    lengths = loader.pairs.source.lengths[: config.decode_sentences]
+    by_length = lengths.argsort(descending=True, stable=True)
+    batches = _ready(experiment, loader, torch.split(by_length, config.data.eval_batch_size), device)
     contenders = {
         f"{decoder}, {search}": Decoding(model, batches, device, beam_size)
         for decoder, model in models.items()
         for search, beam_size in {BEAM: BEAM_SIZE, GREEDY: None}.items()
     }
     blocks = take_turns(contenders, config.repetitions)
-    speeds = {name: [len(first) / block.seconds for block in rounds] for name, rounds in blocks.items()}
+    speeds = {name: [len(lengths) / block.seconds for block in rounds] for name, rounds in blocks.items()}
     fused, stepwise = DECODERS
     return {
-        "num_sentences": len(first),
+        "num_sentences": len(lengths),
         "num_target_tokens": sum(Work.of(batch).target for batch in batches),
         "length": "untrained, each translation exactly as long as its reference",
         "sentences_per_second": speeds,

@@ -94,6 +94,8 @@ class TranslationTask(Task):
             raise ValueError(
                 f"teacher_forcing={teacher_forcing} needs a decoder that goes step by step: use task.decoder=stepwise"
             )
+        if tied_embeddings == "all" and tokenizers.source.digest != tokenizers.target.digest:
+            raise ValueError("tied_embeddings=all needs one vocabulary for both sides: use data.joint=true, or output")
         if length_penalty < 0:
             raise ValueError(f"length_penalty must not be negative, not {length_penalty!r}")
         self.model = Seq2Seq(
