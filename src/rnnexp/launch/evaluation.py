@@ -45,7 +45,7 @@ def load_finished(run: RunDirectory, config: DictConfig) -> tuple[Experiment, Pa
         "limit_test_batches": 1.0,
         "overfit_batches": 0.0,
     }
-    changed = set()
+    changed: set[str] = set()
     for group in ("data", "task"):
         changes = {str(key): value for key, value in config[group].items() if value is not None}
         with blamed_on(group):
