@@ -71,7 +71,7 @@ def test_travels_as_plain_data(tokenizer: Tokenizer, tmp_path: Path) -> None:
 def test_bpe_merges_what_is_frequent_and_knows_every_character() -> None:
     tokenizer = train_tokenizer("bpe", TRAIN, vocab_size=320, min_frequency=1)
     assert len(tokenizer) == 320
-    assert tokenizer.tokens(tokenizer.encode("Un homme.")) == [" Un", " homme", " ￭."]
+    assert tokenizer.tokens(tokenizer.encode("Un homme.")) == [" Un", " homme", "."]
     for text in ("何 🎉\u202f!", "<unk> ￭ Ġ", " two  spaces ", "tab\tnbsp\xa0", "e\u0301"):
         ids = tokenizer.encode(text)
         assert UNK not in ids

@@ -1,9 +1,11 @@
 """One model, several processes: one record, every sample once."""
 
+import csv
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,26 @@ def test_two_processes_make_one_run(tiny: list[str], tmp_path: Path) -> None:
     assert done.stdout.count("run directory: ") == 1
     predictions = torch.load(directory / "test_predictions.pt", weights_only=True)
     assert len(predictions["labels"]) == NUM_TEST
+
+
+def test_two_processes_translate_every_sentence_once(
+    translate_tiny: Callable[[str], list[str]], tmp_path: Path
+) -> None:
+    """Scores of validation are those of all its sentences, of which each process has translated a part."""
+    small = [
+        "task=translation",
+        *translate_tiny("PhrasebookDataModule"),
+        "trainer.max_epochs=2",
+        "data.eval_batch_size=7",
+    ]
+    done = subprocess.run(command(small, tmp_path), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (directory,) = run_directories(tmp_path)
+    result = read_json(directory / "result.json")
+    assert result["num_test_samples"] == result["data"]["num_test"]
+    with (directory / "samples.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len({row["source"] for row in rows}) == 8
 
 
 def test_bad_input_is_one_line_of_one_process(tiny: list[str], tmp_path: Path) -> None:

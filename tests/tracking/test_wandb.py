@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -193,3 +194,31 @@ def test_disabled_writes_nothing(run: Run) -> None:
     assert outcome.exit_code == 0, outcome.stderr
     assert not (outcome.directory / "wandb").exists()
     assert (outcome.directory / "metrics.csv").is_file()
+
+
+def test_translations_and_heat_maps_are_mirrored(translate_tiny: Callable[[str], list[str]], tmp_path: Path) -> None:
+    small = [*translate_tiny("PhrasebookDataModule"), "trainer.max_epochs=2", "logger=wandb"]
+    command = [
+        sys.executable,
+        "-m",
+        "rnnexp.train",
+        "task=translation",
+        *small,
+        f"paths.outputs_dir={tmp_path}/outputs",
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=tmp_path, env=without_account(tmp_path / "home")
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    (directory,) = run_directories(tmp_path / "outputs")
+    mirror = read_run(directory)
+    logged = {name for row in mirror.history for name in row}
+    assert {"figures/attention_1", "figures/learning_curves", "val/samples", "val/bleu", "test/bleu"} <= {
+        name.split(".")[0] for name in logged
+    }
+    tables = sorted(directory.rglob("*.table.json"), key=lambda path: path.stat().st_size)
+    assert len(tables) == 2, "one after each epoch"
+    last = read_json(tables[-1])
+    assert last["columns"] == ["epoch", "source", "reference", "translation"]
+    assert [row[0] for row in last["data"]] == [1] * 8 + [2] * 8

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from rnnexp.arguments import choose
-from rnnexp.data.word_pieces import join_pieces, split_pieces
+from rnnexp.data.word_pieces import JOINER, join_pieces, split_pieces
 from rnnexp.errors import UserError
 from rnnexp.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 
@@ -97,7 +97,12 @@ class Tokenizer(ABC):
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """Each token as people can read it, special ones too, for the axes of a figure."""
-        return [self.vocabulary[index] for index in ids]
+        return [without_joiners(self.vocabulary[index]) for index in ids]
+
+
+def without_joiners(token: str) -> str:
+    """A token as it stands in text; where it is nothing but a joiner, the joiner."""
+    return token.replace(f" {JOINER}", "").replace(JOINER, "") or token
 
 
 class PieceTokenizer(Tokenizer):
@@ -223,7 +228,7 @@ class BPETokenizer(Tokenizer):
         return join_pieces(text.removeprefix(" ").split(" "))
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
-        return [BYTES.decode([self.vocabulary[index]]) for index in ids]
+        return [without_joiners(BYTES.decode([self.vocabulary[index]])) for index in ids]
 
 
 BYTES = decoders.ByteLevel()
