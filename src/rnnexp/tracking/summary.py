@@ -7,6 +7,8 @@ from rich.console import Group
 from rich.panel import Panel
 from rich.table import Table
 
+GROUPS = ("/acc_class/", "_length/", "_phenomenon/", "_distance/")
+
 
 def start_panel(title: str, facts: Mapping[str, str]) -> Panel:
     """One compact panel: what runs, on what."""
@@ -40,14 +42,14 @@ def _metric_table(metrics: Mapping[str, float]) -> Table:
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name, value in sorted(metrics.items()):
-        # Ten classes would hide what matters; result.json has them.
-        if "/acc_class/" not in name:
+        # Ten classes, or twenty groups of sentences, would hide what matters; result.json has them.
+        if not any(group in name for group in GROUPS):
             table.add_row(name, _shown(name, value))
     return table
 
 
 def _shown(name: str, value: float) -> str:
-    if name.endswith("samples_per_second"):
+    if name.endswith("_per_second"):
         return f"{value:,.0f}"
     # A learning rate has often no digit left after four.
     return f"{value:.4f}" if value == 0 or abs(value) >= 0.01 else f"{value:.3g}"
