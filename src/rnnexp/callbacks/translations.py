@@ -16,8 +16,8 @@ class TestTranslations(Callback):
     """Saves every translation of the test, a JSON object per line in the corpus' order.
 
     Args:
-        path: the file to write: `index`, `source`, `reference`, `translation`, `score` and `loss`, and what the corpus
-            says of the pair.
+        path: the file to write: `index`, `source`, `reference`, `translation`, the fields of
+            `rnnexp.tasks.translated.Translation`, and what the corpus says of the pair.
     """
 
     # Not a test class, whatever pytest makes of its name.
@@ -38,6 +38,8 @@ class TestTranslations(Callback):
                 "translation": each.text,
                 "score": each.score,
                 "loss": each.loss,
+                "num_source_tokens": each.num_source_tokens,
+                "num_target_tokens": each.num_target_tokens,
                 **{name: values[each.pair] for name, values in tags.items()},
             }
             lines.append(json.dumps(row, ensure_ascii=False))

@@ -11,7 +11,7 @@ from rnnexp.models.attention import FixedContext
 from rnnexp.tasks import Task, TranslationTask
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.translation_figures import accuracy_by_distance, accuracy_grid, attention_map, scores_by_length
-from rnnexp.translation_scores import agreement, exact_match_by, length_bucket
+from rnnexp.translation_scores import agreement, exact_match_by, exact_matches, length_bucket
 from rnnexp.translator import Translator
 
 NUM_ATTENTION_MAPS = 4
@@ -41,8 +41,8 @@ def draw_scores(run: RunDirectory) -> dict[str, Figure]:
     if not rows:
         return {}
     title = run.path.name
-    right = [row["translation"].strip() == row["reference"].strip() for row in rows]
-    lengths = [length_bucket(len(row["source"].split())) for row in rows]
+    right = exact_matches([row["translation"] for row in rows], [row["reference"] for row in rows])
+    lengths = [length_bucket(row["num_source_tokens"]) for row in rows]
     figures = {"exact_match_by_length": scores_by_length(exact_match_by(lengths, right), f"{title}: exact match")}
     if "phenomenon" in rows[0]:
         cells = agreement_by_cell(rows)

@@ -72,16 +72,9 @@ class ClassificationTask(Task):
 
     @property
     def identity(self) -> dict[str, str | int | float | bool | None]:
-        stack = self.stack
         return {
-            "cell": stack.cell_name,
-            "num_layers": stack.num_layers,
-            "bidirectional": stack.bidirectional,
-            "hidden_size": stack.hidden_size,
-            "reset": stack.reset,
-            "nonlinearity": stack.nonlinearity,
-            "residual": stack.residual,
-            "input_size": stack.input_size,
+            **self.stack_identity,
+            "input_size": self.stack.input_size,
             "pooling": self.pooling,
             "num_classes": self.num_classes,
         }

@@ -57,6 +57,20 @@ class Task(LightningModule, ABC):
         """What the model is, in the words of its arguments."""
 
     @property
+    def stack_identity(self) -> dict[str, str | int | float | bool | None]:
+        """That part of `identity` which is the recurrence's."""
+        stack = self.stack
+        return {
+            "cell": stack.cell_name,
+            "num_layers": stack.num_layers,
+            "bidirectional": stack.bidirectional,
+            "hidden_size": stack.hidden_size,
+            "reset": stack.reset,
+            "nonlinearity": stack.nonlinearity,
+            "residual": stack.residual,
+        }
+
+    @property
     @abstractmethod
     def state_size(self) -> int:
         """Numbers that a sequence carries from one step to the next."""

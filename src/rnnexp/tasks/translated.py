@@ -1,9 +1,11 @@
-"""What was made of the sentences of a split, from all ranks and in the corpus' order."""
+"""What was made of the sentences of a split, from all ranks and in the corpus' order, and how good parts of it are."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
+
+from rnnexp.translation_scores import agreement, exact_match_by, exact_matches, length_bucket
 
 
 class Translation(NamedTuple):
@@ -41,3 +43,45 @@ class TranslatedSplit:
             torch.distributed.all_gather_object(everywhere, here)
             here = [translation for part in everywhere for translation in part]
         return [each for _pair, each in sorted({each.pair: each for each in here}.items())]
+
+
+def scores_by_length(translations: Sequence[Translation], references: Sequence[str]) -> dict[str, float]:
+    """`exact_match_length/<bucket>`, from 0 to 1, and `loss_length/<bucket>`, nats per target token.
+
+    Buckets are of the source's tokens.
+    """
+    right = exact_matches([each.text for each in translations], references)
+    buckets = [length_bucket(each.num_source_tokens) for each in translations]
+    scores = shares("exact_match_length", buckets, right)
+    for bucket in dict.fromkeys(buckets):
+        members = [each for each, its_own in zip(translations, buckets, strict=True) if its_own == bucket]
+        num_tokens = sum(each.num_target_tokens for each in members)
+        scores[f"loss_length/{bucket}"] = sum(each.loss for each in members) / num_tokens
+    return scores
+
+
+def scores_by_phenomenon(
+    translations: Sequence[Translation], references: Sequence[str], tags: Mapping[str, Sequence[Any]]
+) -> dict[str, float]:
+    """`exact_match_phenomenon/<name>`, `acc_phenomenon/<name>` and `acc_distance/<words>`, from 0 to 1.
+
+    The latter two ask only for the word that agrees.
+
+    Args:
+        tags: of the split: `phenomenon`, `distance` and `place`, which word of the reference agrees.
+    """
+    texts = [each.text for each in translations]
+    phenomena, distances, places = (
+        [tags[name][each.pair] for each in translations] for name in ("phenomenon", "distance", "place")
+    )
+    agrees = agreement(texts, references, places)
+    return {
+        **shares("exact_match_phenomenon", phenomena, exact_matches(texts, references)),
+        **shares("acc_phenomenon", phenomena, agrees),
+        **shares("acc_distance", [f"{distance:02d}" for distance in distances], agrees),
+    }
+
+
+def shares(what: str, groups: Sequence[str], right: Sequence[bool]) -> dict[str, float]:
+    """`what/<group>` -> the share of each group that is right."""
+    return {f"{what}/{group}": share for group, (share, _number) in exact_match_by(groups, right).items()}

@@ -1,6 +1,6 @@
 """One sentence in another language per sentence."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -17,16 +17,8 @@ from rnnexp.decoding import Hypotheses, Limits, beam_search, greedy_search
 from rnnexp.models import Seq2Seq
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.task import MakeOptimizer, MakeScheduler, Task
-from rnnexp.tasks.translated import TranslatedSplit, Translation
-from rnnexp.translation_scores import (
-    agreement,
-    corpus_scores,
-    exact_match_by,
-    length_bucket,
-    literature_scores,
-    literature_signature,
-    signatures,
-)
+from rnnexp.tasks.translated import TranslatedSplit, Translation, scores_by_length, scores_by_phenomenon
+from rnnexp.translation_scores import corpus_scores, literature_scores, literature_signature, signatures
 from rnnexp.vocabulary import PAD
 
 Split = Literal["val", "test"]
@@ -148,16 +140,9 @@ class TranslationTask(Task):
 
     @property
     def identity(self) -> dict[str, str | int | float | bool | None]:
-        stack = self.stack
         source, target = self.tokenizers
         return {
-            "cell": stack.cell_name,
-            "num_layers": stack.num_layers,
-            "bidirectional": stack.bidirectional,
-            "hidden_size": stack.hidden_size,
-            "reset": stack.reset,
-            "nonlinearity": stack.nonlinearity,
-            "residual": stack.residual,
+            **self.stack_identity,
             "decoder_layers": self.model.decoder.num_layers,
             **self._choices,
             "source_vocab_size": len(source),
@@ -264,60 +249,34 @@ class TranslationTask(Task):
         self.loss_of(split).update(losses.double().sum() / num_tokens, num_tokens)
 
     def on_validation_epoch_end(self) -> None:
-        if translations := self._finish("val"):
-            self._log_corpus_scores("val", translations)
+        self._finish("val")
 
     def on_test_epoch_end(self) -> None:
-        translations = self._finish("test")
+        translations, references = self._finish("test")
         self.num_test_samples = len(translations)
-        texts, references = self._log_corpus_scores("test", translations)
         if self.literature:
-            language = self._data.corpus.target
-            for name, value in literature_scores(texts, references, language).items():
-                self.log(f"test/literature/{name}", value)
-        right = [text.strip() == reference.strip() for text, reference in zip(texts, references, strict=True)]
-        buckets = [length_bucket(each.num_source_tokens) for each in translations]
-        self._log_groups("exact_match_length", buckets, right)
-        for bucket in sorted(set(buckets)):
-            members = [each for each, its_own in zip(translations, buckets, strict=True) if its_own == bucket]
-            tokens = sum(each.num_target_tokens for each in members)
-            self.log(f"test/loss_length/{bucket}", sum(each.loss for each in members) / tokens)
-        self._log_phenomena(translations, texts, references, right)
+            scores = literature_scores([each.text for each in translations], references, self._data.corpus.target)
+            self.log_dict({f"test/literature/{name}": value for name, value in scores.items()})
+        scores = scores_by_length(translations, references)
+        tags = self._data.tags("test")
+        if "phenomenon" in tags:
+            scores |= scores_by_phenomenon(translations, references, tags)
+        self.log_dict({f"test/{name}": value for name, value in scores.items()})
 
     @property
     def _data(self) -> Any:  # noqa: ANN401 (TranslationDataModule, of which the trainer does not know)
         return self.trainer.datamodule  # type: ignore[attr-defined]
 
-    def _finish(self, split: Split) -> Sequence[Translation]:
-        # Every rank has a part of the sentences, and all have their translations afterwards.
-        self.translations[split] = self._gathered[split].finish()
+    def _finish(self, split: Split) -> tuple[Sequence[Translation], list[str]]:
+        """Logs the scores of a split. Returns its translations, those of all ranks, and their references."""
         metric = self.loss_of(split)
         loss = metric.compute().double()
         metric.reset()
         self.log_dict({f"{split}/loss": loss, f"{split}/ppl": loss.exp()}, sync_dist=True)
-        return self.translations[split]
-
-    def _log_corpus_scores(self, split: Split, translations: Sequence[Translation]) -> tuple[list[str], list[str]]:
-        """Returns the translations and their references."""
+        self.translations[split] = translations = self._gathered[split].finish()
         all_references = self._data.references(split)
-        texts = [each.text for each in translations]
         references = [all_references[each.pair] for each in translations]
-        for name, value in corpus_scores(texts, references).items():
-            self.log(f"{split}/{name}", value, prog_bar=name == "bleu", sync_dist=True)
-        return texts, references
-
-    def _log_groups(self, what: str, groups: Sequence[Any], right: Sequence[bool]) -> None:
-        for group, (share, _count) in exact_match_by(groups, right).items():
-            self.log(f"test/{what}/{group}", share)
-
-    def _log_phenomena(
-        self, translations: Sequence[Translation], texts: list[str], references: list[str], right: list[bool]
-    ) -> None:
-        tags: Mapping[str, Sequence[Any]] = self._data.tags("test")
-        if "phenomenon" not in tags:
-            return
-        tagged = {name: [values[each.pair] for each in translations] for name, values in tags.items()}
-        self._log_groups("exact_match_phenomenon", tagged["phenomenon"], right)
-        agrees = agreement(texts, references, tagged["place"])
-        self._log_groups("acc_phenomenon", tagged["phenomenon"], agrees)
-        self._log_groups("acc_distance", [f"{distance:02d}" for distance in tagged["distance"]], agrees)
+        if translations:
+            for name, value in corpus_scores([each.text for each in translations], references).items():
+                self.log(f"{split}/{name}", value, prog_bar=name == "bleu", sync_dist=True)
+        return translations, references
