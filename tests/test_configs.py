@@ -72,7 +72,7 @@ def targets(node: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_there_is_something_to_test() -> None:
-    assert PROGRAMS == ["benchmark", "evaluate", "train"]
+    assert PROGRAMS == ["benchmark", "evaluate", "train", "translate"]
     assert {"model", "data", "task", "optimizer", "scheduler", "trainer", "logger", "callbacks", "paths"} <= set(GROUPS)
     assert {"mnist", "mnist_pixels", "mnist_permuted"} <= {option for group, option in OPTIONS if group == "data"}
     assert {"fast", "limit", "overfit", "profiler"} <= {option for group, option in OPTIONS if group == "debug"}
@@ -83,7 +83,7 @@ def test_there_is_something_to_test() -> None:
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_program_composes(composed: Any, program: str) -> None:
-    given = ["run=somewhere"] if program == "evaluate" else []
+    given = ["run=somewhere"] if program in ("evaluate", "translate") else []
     assert resolved(composed(program, *given))
 
 

@@ -1,5 +1,6 @@
 """Text in, text out: sentences translated by one trained network, or by several that vote."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from rnnexp.arguments import require_positive
 from rnnexp.data.encoding import TokenizerPair
 from rnnexp.decoding import Limits, beam_search
 from rnnexp.models import Seq2Seq
@@ -38,6 +40,16 @@ class TranslatedSentence(NamedTuple):
     """distinct, by falling score; one without tokens where there was nothing to translate"""
 
 
+def require_search(beam_size: int, n_best: int, length_penalty: float) -> None:
+    """Raises ValueError for what `rnnexp.decoding.beam_search` refuses, before there is anything to search with."""
+    require_positive(beam_size=beam_size, n_best=n_best)
+    if n_best > beam_size:
+        raise ValueError(f"a beam of {beam_size} cannot return {n_best} hypotheses: raise beam_size or lower n_best")
+    number = isinstance(length_penalty, int | float) and not isinstance(length_penalty, bool)
+    if not number or not 0 <= length_penalty < math.inf:
+        raise ValueError(f"length_penalty must be a number of at least 0, not {length_penalty!r}")
+
+
 class Translator:
     """Searches with networks of one vocabulary.
 
@@ -59,6 +71,7 @@ class Translator:
         length_penalty: float,
         limits: Limits,
     ) -> None:
+        require_search(beam_size, n_best, length_penalty)
         self.models, self.tokenizers = models, tokenizers
         self.beam_size, self.n_best, self.length_penalty, self.limits = beam_size, n_best, length_penalty, limits
 

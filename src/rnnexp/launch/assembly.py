@@ -147,7 +147,16 @@ def task_class(config: DictConfig) -> type[Task]:
 
 
 def make_task(config: DictConfig, datamodule: DataModule) -> Task:
-    """The model in its task. Weights are drawn from the seed alone, whatever was drawn before."""
+    """The model in its task, for these data; see `make_task_of`."""
+    return make_task_of(config, task_class(config).arguments_from(datamodule))
+
+
+def make_task_of(config: DictConfig, from_data: Mapping[str, Any]) -> Task:
+    """The model in its task. Weights are drawn from the seed alone, whatever was drawn before.
+
+    Args:
+        from_data: the arguments of the task that the data decide, see `Task.arguments_from`.
+    """
     with blamed_on("optimizer"):
         make_optimizer = instantiate(config.optimizer)
     with blamed_on("scheduler"):
@@ -163,7 +172,7 @@ def make_task(config: DictConfig, datamodule: DataModule) -> Task:
             make_stack=make_stack,
             make_optimizer=make_optimizer,
             make_scheduler=make_scheduler,
-            **task_class(config).arguments_from(datamodule),
+            **from_data,
             # Tokenizers, for one, are no part of a config.
             _convert_="object",
         )

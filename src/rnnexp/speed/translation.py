@@ -11,8 +11,9 @@ source token of one sentence, and B sentences (biases and everything elementwise
                hidden (additive, general, dot) or nothing (none), and the weighted sum takes annotation
     deep       T * its weights, likewise the output layer's
 
-The backward pass takes each product twice, for the gradient of either factor: 3 times the forward pass in all. A
-multiply-add is two floating-point operations. Tokens are real ones: what is computed of padding is waste, not work.
+The backward pass takes each product twice, for the gradient of either factor: 3 times the forward pass in all (a little
+less without attention, whose fixed weights have no gradient). A multiply-add is two floating-point operations. Tokens
+are real ones: what is computed of padding is waste, not work.
 """
 
 import copy
