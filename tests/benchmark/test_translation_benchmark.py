@@ -19,9 +19,10 @@ from rnnexp.batches import TranslationBatch
 from rnnexp.files import read_json
 from rnnexp.models import Seq2Seq
 from rnnexp.recurrent import RecurrentStack
+from rnnexp.speed.decoding import Decoding
+from rnnexp.speed.multiply_adds import Work, multiply_adds
 from rnnexp.speed.notebook_loop import Notebook
 from rnnexp.speed.report import translation_tables
-from rnnexp.speed.translation import Decoding, Work, multiply_adds
 from rnnexp.tracking.run_log import show
 from rnnexp.vocabulary import BOS, EOS, PAD
 

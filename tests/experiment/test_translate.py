@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -17,6 +18,8 @@ import yaml
 from conftest import Outcome, call
 from rnnexp import train, translate
 from rnnexp.launch import sentence_progress
+from rnnexp.launch.translation import line, rows
+from rnnexp.translator import Candidate, TranslatedSentence
 
 SENTENCES = [
     "The cat sleeps.",
@@ -67,8 +70,7 @@ def lines_of(outcome: Outcome) -> list[str]:
 
 
 def rows_of(outcome: Outcome) -> list[tuple[int, float, str]]:
-    rows = [line.split("\t") for line in lines_of(outcome)]
-    return [(int(number), float(score), text) for number, score, text in rows]
+    return [(int(number), float(score), text) for number, score, text in (row.split("\t") for row in lines_of(outcome))]
 
 
 def piped(sentences: list[str], end: str = "\n") -> bytes:
@@ -93,7 +95,7 @@ def test_a_line_for_each_line_in_order(say: Translate) -> None:
     outcome = say(piped=piped(SENTENCES))
     lines = lines_of(outcome)
     assert len(lines) == len(SENTENCES)
-    assert [number for number, line in enumerate(lines, start=1) if line] == WORDS
+    assert [number for number, text in enumerate(lines, start=1) if text] == WORDS
     assert outcome.stderr == ""
     alone = [lines_of(say(piped=piped([sentence])))[0] for sentence in SENTENCES]
     assert lines == alone
@@ -150,19 +152,26 @@ def test_unknown_characters_and_words(say: Translate) -> None:
 
 
 def test_rows_of_several_candidates(say: Translate) -> None:
-    rows = rows_of(say("n_best=3", piped=piped(SENTENCES)))
+    found = rows_of(say("n_best=3", piped=piped(SENTENCES)))
     for number in range(1, len(SENTENCES) + 1):
-        scores = [score for other, score, _ in rows if other == number]
-        texts = [text for other, _, text in rows if other == number]
+        scores = [score for other, score, _ in found if other == number]
+        texts = [text for other, _, text in found if other == number]
         if number in WORDS:
             assert len(set(texts)) == 3
             assert scores == sorted(scores, reverse=True)
             assert all(score < 0 for score in scores)
         else:
             assert (scores, texts) == ([0.0], [""])
-    assert [number for number, _, _ in rows] == sorted(number for number, _, _ in rows)
-    best = {number: text for number, _, text in reversed(rows)}
+    assert [number for number, _, _ in found] == sorted(number for number, _, _ in found)
+    best = {number: text for number, _, text in reversed(found)}
     assert [best[number] for number in sorted(best)] == lines_of(say(piped=piped(SENTENCES)))
+
+
+def test_what_would_break_a_row_is_a_space() -> None:
+    nothing = np.zeros((0, 1), dtype=np.float32)
+    translated = TranslatedSentence(["</s>"], 0, [Candidate("a\nb\tc\rd", -0.5, [], nothing)])
+    assert line(translated) == "a b c d\n"
+    assert rows(7, translated) == "7\t-0.5000\ta b c d\n"
 
 
 def test_scores_depend_on_the_length_penalty(say: Translate) -> None:
@@ -269,9 +278,9 @@ def test_attention_as_text_and_as_pictures(say: Translate, copied: Callable[[str
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in directory.iterdir())
     assert outcome.stderr == f"attention maps of each sentence: {directory}\n"
     assert lines[0] == plain[0]
-    assert sum("█ 75 %" in line for line in lines) == len(WORDS)
-    assert any(line.startswith("</s>") for line in lines)
-    assert [line for line in lines if line in plain and line] == [line for line in plain if line]
+    assert sum("█ 75 %" in each for each in lines) == len(WORDS)
+    assert any(each.startswith("</s>") for each in lines)
+    assert [each for each in lines if each in plain and each] == [each for each in plain if each]
 
 
 def test_a_run_without_attention_has_none_to_show(say: Translate, copied: Callable[[str], Path]) -> None:
@@ -301,11 +310,11 @@ def test_progress_as_lines(say: Translate, tmp_path: Path, monkeypatch: pytest.M
     assert second.startswith("translated 7 of 7 sentences, ")
     assert second.endswith(" left")
     assert len(lines_of(outcome)) == len(SENTENCES)
-    (line,) = say(piped=piped(SENTENCES)).stderr.splitlines()
-    assert line.startswith("translated 7 sentences, ")
+    (only,) = say(piped=piped(SENTENCES)).stderr.splitlines()
+    assert only.startswith("translated 7 sentences, ")
 
 
-def test_progress_as_a_bar(say: Translate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, translator: Path) -> None:
+def test_progress_as_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -419,14 +428,17 @@ def command(run: Path, *overrides: str) -> list[str]:
     return [sys.executable, "-m", "rnnexp.translate", f"run={run}", "accelerator=cpu", *overrides]
 
 
+needs_setsid = pytest.mark.skipif(shutil.which("setsid") is None, reason="gives a program its own terminal; of Linux")
+
+
 class Terminal:
-    """A program that believes to sit at a terminal."""
+    """A program at a terminal."""
 
     def __init__(self, arguments: list[str]) -> None:
         self.master, slave = pty.openpty()
         # In a session of its own, with the terminal as its own, so that Ctrl-C reaches it.
         shell = ["setsid", "--ctty", "--wait", *arguments]
-        self.process = subprocess.Popen(shell, stdin=slave, stdout=slave, stderr=slave, start_new_session=False)
+        self.process = subprocess.Popen(shell, stdin=slave, stdout=slave, stderr=slave)
         os.close(slave)
 
     def read_until(self, text: str) -> str:
@@ -453,6 +465,7 @@ class Terminal:
 
 
 @pytest.mark.slow
+@needs_setsid
 def test_at_a_terminal_each_line_is_answered(translator: Path, say: Translate) -> None:
     terminal = Terminal(command(translator))
     assert terminal.read_until("> ") == "en to fr, a sentence a line; Ctrl-D ends\n> "
@@ -467,6 +480,7 @@ def test_at_a_terminal_each_line_is_answered(translator: Path, say: Translate) -
 
 
 @pytest.mark.slow
+@needs_setsid
 def test_ctrl_c_at_the_prompt_ends_quietly(translator: Path) -> None:
     terminal = Terminal(command(translator))
     terminal.read_until("> ")

@@ -25,7 +25,10 @@ FIRST_STEPS = {
     # Online it would leave runs of one step in somebody's project.
     "first step, CSV and W&B": ["logger=wandb", "logger.wandb.mode=offline"],
 }
-OWN_KEYS = {"cells", "steps", "warmup_steps", "repetitions", "workers", "start_up", "logger"}
+OWN_KEYS = {
+    *("cells", "steps", "warmup_steps", "repetitions", "workers", "start_up", "logger"),
+    *("pairs", "decode_sentences"),
+}
 
 
 def measure_start_up(config: DictConfig) -> dict[str, Any]:

@@ -1,25 +1,8 @@
-"""The speed of translation: training against bare loops and the notebook, both decoders, and the machine's limit.
-
-What a step of training must multiply is counted by formula, since the kernels of recurrent layers hide it from
-FlopCounterMode. Multiply-adds of the forward pass, for S source tokens, T target tokens, P pairs of a target and a
-source token of one sentence, and B sentences (biases and everything elementwise left out):
-
-    encoder    S * sum over layers and directions of gates * hidden * (input + hidden)
-    bridge     B * its weights
-    decoder    T * sum over layers of gates * hidden * (input + hidden)
-    attention  S * weights of its key + T * weights of its query + P * (score + annotation), where the score takes
-               hidden (additive, general, dot) or nothing (none), and the weighted sum takes annotation
-    deep       T * its weights, likewise the output layer's
-
-The backward pass takes each product twice, for the gradient of either factor: 3 times the forward pass in all (a little
-less without attention, whose fixed weights have no gradient). A multiply-add is two floating-point operations. Tokens
-are real ones: what is computed of padding is waste, not work.
-"""
+"""The speed of translation: training against bare loops and the notebook, both decoders, and the machine's limit."""
 
 import copy
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
@@ -33,13 +16,12 @@ from torch.nn.utils import clip_grad_norm_
 from rnnexp.arguments import require_positive
 from rnnexp.batches import TranslationBatch
 from rnnexp.data.translation_loader import TranslationLoader
-from rnnexp.decoding import Limits, beam_search, greedy_search
 from rnnexp.errors import UserError
 from rnnexp.launch.assembly import Experiment, assemble, blamed_on, make_task
 from rnnexp.models import Seq2Seq
-from rnnexp.models.attention import FixedContext
-from rnnexp.recurrent import RecurrentStack
+from rnnexp.speed.decoding import Decoding
 from rnnexp.speed.measurement import Block, compare, now, quiet, take_turns
+from rnnexp.speed.multiply_adds import Work, multiply_adds, training_gflop
 from rnnexp.speed.notebook_loop import WARMUP_PAIRS, NotebookLoop, Pair
 from rnnexp.speed.training import BARE, COMPARABLE, OURS, run_ours, with_values
 from rnnexp.vocabulary import PAD
@@ -53,7 +35,6 @@ BEAM_SIZE = 5
 FUSED_BEAM = f"fused, {BEAM}"
 PRODUCTS = 20
 """How often the matrices are multiplied that find the limit."""
-WARMUP_SENTENCES = 8
 
 
 class Orientation(NamedTuple):
@@ -79,52 +60,6 @@ JOEYNMT_SETTING = {
     "task.decoder": "fused",
     "num_threads": 2,
 }
-
-
-class Work(NamedTuple):
-    """How much a batch has of what products are taken of."""
-
-    source: int
-    target: int
-    """Inputs of the decoder: EOS is to be predicted, BOS is not."""
-    pairs: int
-    """Of a target and a source token of one sentence."""
-    sentences: int
-
-    @classmethod
-    def of(cls, batch: TranslationBatch) -> "Work":
-        """Without padding."""
-        source, target = batch.source_lengths, batch.target_lengths - 1
-        return cls(int(source.sum()), int(target.sum()), int(source @ target), len(source))
-
-
-def multiply_adds(model: Seq2Seq, work: Work) -> dict[str, int]:
-    """Of the forward pass, by module; the formula stands at the top of this file."""
-    decoder, attention = model.decoder, model.decoder.attention
-    keys, queries = (getattr(attention, name, None) for name in ("key", "query"))
-    score = 0 if isinstance(attention, FixedContext) else decoder.hidden_size
-    return {
-        "encoder": work.source * _weights_of_a_step(model.encoder.stack),
-        "bridge": work.sentences
-        * sum(weight.numel() for name, weight in model.bridge.named_parameters() if name.endswith("weight")),
-        "decoder": work.target * sum(_weights_of_a_step(layer) for layer in decoder.layers),
-        "attention": work.source * (0 if keys is None else keys.weight.numel())
-        + work.target * (0 if queries is None else queries.weight.numel())
-        + work.pairs * (score + attention.annotation_size),
-        "deep": work.target * decoder.deep.weight.numel(),
-        "output": work.target * decoder.output.weight.numel(),
-    }
-
-
-def _weights_of_a_step(stack: Any) -> int:  # noqa: ANN401 (a member of a ModuleList)
-    assert isinstance(stack, RecurrentStack)
-    inputs = [stack.input_size, *[stack.output_size] * (stack.num_layers - 1)]
-    return sum(stack.directions * stack.cell.gates * stack.hidden_size * (size + stack.hidden_size) for size in inputs)
-
-
-def training_gflop(model: Seq2Seq, batches: Iterable[TranslationBatch]) -> float:
-    """Billions of floating-point operations of a step of training on each batch, in all."""
-    return 3 * 2 * sum(sum(multiply_adds(model, Work.of(batch)).values()) for batch in batches) / 1e9
 
 
 class BareLoop:
@@ -187,49 +122,6 @@ class Sgemm:
         for _ in range(PRODUCTS):
             torch.mm(self.left, self.right, out=product)
         return Block(now(self.device) - start, float("nan"))
-
-
-@dataclass(frozen=True)
-class ReferenceLengths(Limits):
-    """Each translation is exactly as long as its reference, for networks that have not learned to end."""
-
-    references: Tensor | None = None
-    """int64 [batch], their tokens without EOS"""
-
-    def longest(self, source_lengths: Tensor) -> Tensor:  # noqa: ARG002
-        assert self.references is not None
-        return self.references
-
-
-class Decoding:
-    """Translates test sentences, in batches of alike lengths as the test does.
-
-    Args:
-        beam_size: None searches greedily.
-    """
-
-    def __init__(
-        self, model: Seq2Seq, batches: Sequence[TranslationBatch], device: torch.device, beam_size: int | None
-    ) -> None:
-        self.model, self.batches, self.device = copy.deepcopy(model).to(device).eval(), batches, device
-        self.beam_size = beam_size
-
-    def __call__(self) -> Block:
-        first = self.batches[-1]
-        self.search(TranslationBatch(*(tensor[:WARMUP_SENTENCES] for tensor in first)))
-        start = now(self.device)
-        for batch in self.batches:
-            self.search(batch)
-        return Block(now(self.device) - start, float("nan"))
-
-    def search(self, batch: TranslationBatch) -> Tensor:
-        """Tokens, int64 [batch, 1, time]."""
-        references = batch.target_lengths - 2  # without BOS and EOS
-        # A longest length below the shortest takes precedence, so that none is shorter either.
-        limits = ReferenceLengths(min_length=int(references.max()) + 1, references=references)
-        if self.beam_size is None:
-            return greedy_search([self.model], batch.source, batch.source_lengths, limits=limits).tokens
-        return beam_search([self.model], batch.source, batch.source_lengths, self.beam_size, limits=limits).tokens
 
 
 def is_translation(config: DictConfig) -> bool:
