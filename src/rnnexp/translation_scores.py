@@ -11,7 +11,6 @@ from typing import TypeVar
 
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
-from sacremoses import MosesPunctNormalizer, MosesTokenizer
 
 Group = TypeVar("Group", bound=Hashable)
 
@@ -70,6 +69,9 @@ def literature_form(sentences: Sequence[str], language: str) -> list[str]:
     Both sides of a comparison pass through it, so that neither differs from the other by a habit of typing. A language
     for which Moses has no rules of its own is tokenised by the English ones.
     """
+    # Takes a second to import, and only the literature's track needs it.
+    from sacremoses import MosesPunctNormalizer, MosesTokenizer
+
     known = language if language in MOSES_LANGUAGES else "en"
     normalizer, tokenizer = MosesPunctNormalizer(lang=known), MosesTokenizer(lang=known)
     return [

@@ -25,8 +25,6 @@ class Candidate(NamedTuple):
     """log-probability divided by length ** length_penalty"""
     tokens: list[str]
     """as a person can read them, EOS the last"""
-    weights: NDArray[np.float32]
-    """where the decoder looked for each token [tokens, source tokens]; with several networks their mean"""
 
 
 class TranslatedSentence(NamedTuple):
@@ -38,6 +36,9 @@ class TranslatedSentence(NamedTuple):
     """tokens of the source that the vocabulary does not have"""
     candidates: list[Candidate]
     """distinct, by falling score; one without tokens where there was nothing to translate"""
+    weights: NDArray[np.float32] | None = None
+    """if asked for, where the decoder looked for each token of the best candidate [tokens, source tokens]; with several
+    networks their mean"""
 
 
 def require_search(beam_size: int, n_best: int, length_penalty: float) -> None:
@@ -81,8 +82,12 @@ class Translator:
         return next(self.models[0].parameters()).device
 
     @torch.no_grad()
-    def translate(self, sentences: Sequence[str]) -> list[TranslatedSentence]:
-        """Translates a batch of sentences, in their order. A sentence without words has an empty translation."""
+    def translate(self, sentences: Sequence[str], align: bool = False) -> list[TranslatedSentence]:
+        """Translates a batch of sentences, in their order. A sentence without words has an empty translation.
+
+        Args:
+            align: say where the decoder looked, too; it takes a second pass of the decoder.
+        """
         encoded = self.tokenizers.source.encode_batch([sentence.strip() for sentence in sentences])
         results = [self._untranslated(ids) for ids in encoded]
         # The longest first, as they were batched in validation.
@@ -94,30 +99,31 @@ class Translator:
             found = beam_search(
                 self.models, source, lengths, self.beam_size, self.n_best, self.length_penalty, self.limits
             )
-            weights = [self._align(source, lengths, found.tokens[:, rank]) for rank in range(self.n_best)]
-            for row, index in enumerate(wanted):
-                num_tokens = int(lengths[row])
+            weights = self._align(source, lengths, found.tokens[:, 0]) if align else None
+            for row, (index, hypotheses, scores) in enumerate(
+                zip(wanted, found.tokens.tolist(), found.scores.tolist(), strict=True)
+            ):
                 candidates = [
-                    self._candidate(tokens, float(score), weights[rank][row, :, :num_tokens])
-                    for rank, (tokens, score) in enumerate(zip(found.tokens[row], found.scores[row], strict=True))
-                    if score > -torch.inf
+                    self._candidate(ids, score)
+                    for ids, score in zip(hypotheses, scores, strict=True)
+                    if score > -math.inf
                 ]
-                results[index] = results[index]._replace(candidates=candidates)
+                looked = None
+                if weights is not None:
+                    looked = weights[row, : len(candidates[0].tokens), : int(lengths[row])].float().numpy()
+                results[index] = results[index]._replace(candidates=candidates, weights=looked)
         return results
 
     def _untranslated(self, ids: list[int]) -> TranslatedSentence:
         tokens = [*self.tokenizers.source.tokens(ids), "</s>"]
-        nothing = Candidate("", 0.0, [], np.zeros((0, len(tokens)), dtype=np.float32))
-        return TranslatedSentence(tokens, ids.count(UNK), [nothing])
+        return TranslatedSentence(tokens, ids.count(UNK), [Candidate("", 0.0, [])])
 
     def _align(self, source: Tensor, lengths: Tensor, tokens: Tensor) -> Tensor:
         """Mean weights [batch, time, source_time] with which each of the tokens [batch, time] was written."""
         target_in = torch.cat([tokens.new_full((len(tokens), 1), BOS), tokens[:, :-1]], dim=1)
         return torch.stack([model.align(source, lengths, target_in) for model in self.models]).mean(dim=0).cpu()
 
-    def _candidate(self, ids: Tensor, score: float, weights: Tensor) -> Candidate:
-        """Ids [time], weights [time, source tokens]."""
-        written = ids[ids != PAD].tolist()
-        tokens = [*self.tokenizers.target.tokens(written[:-1]), "</s>"]
-        looked = weights[: len(written)].float().numpy()
-        return Candidate(self.tokenizers.target.decode(written), score, tokens, looked)
+    def _candidate(self, ids: list[int], score: float) -> Candidate:
+        written = ids[: ids.index(EOS)]
+        tokens = [*self.tokenizers.target.tokens(written), "</s>"]
+        return Candidate(self.tokenizers.target.decode(written), score, tokens)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import yaml
@@ -168,8 +167,7 @@ def test_rows_of_several_candidates(say: Translate) -> None:
 
 
 def test_what_would_break_a_row_is_a_space() -> None:
-    nothing = np.zeros((0, 1), dtype=np.float32)
-    translated = TranslatedSentence(["</s>"], 0, [Candidate("a\nb\tc\rd", -0.5, [], nothing)])
+    translated = TranslatedSentence(["</s>"], 0, [Candidate("a\nb\tc\rd", -0.5, [])])
     assert line(translated) == "a b c d\n"
     assert rows(7, translated) == "7\t-0.5000\ta b c d\n"
 

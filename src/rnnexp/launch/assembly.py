@@ -173,8 +173,6 @@ def make_task_of(config: DictConfig, from_data: Mapping[str, Any]) -> Task:
             make_optimizer=make_optimizer,
             make_scheduler=make_scheduler,
             **from_data,
-            # Tokenizers, for one, are no part of a config.
-            _convert_="object",
         )
     # An optimiser and a schedule whose settings are wrong say so only when they are made.
     with blamed_on("optimizer"):

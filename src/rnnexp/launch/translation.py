@@ -60,7 +60,9 @@ def translate_all(config: DictConfig, team: Team, sentences: Sentences, output: 
     number = 0
     with _progress(sentences, output) as advance:
         while batch := list(islice(sentences.lines, 1 if sentences.interactive else config.batch_size)):
-            for sentence, translated in zip(batch, team.translator.translate(batch), strict=True):
+            for sentence, translated in zip(
+                batch, team.translator.translate(batch, align=config.attention), strict=True
+            ):
                 number += 1
                 output.write(rows(number, translated) if in_rows else line(translated))
                 remarks.count(translated)
@@ -146,9 +148,9 @@ class AttentionMaps:
         from rnnexp.translation_figures import attention_map
 
         best = translated.candidates[0]
-        if not best.tokens:
+        if translated.weights is None:
             return
         width = max(LEAST_WIDTH, shutil.get_terminal_size().columns)
-        print(attention_text(translated.tokens, best.tokens, best.weights, width) + "\n")
-        figure = attention_map(translated.tokens, best.tokens, best.weights, sentence)
+        print(attention_text(translated.tokens, best.tokens, translated.weights, width) + "\n")
+        figure = attention_map(translated.tokens, best.tokens, translated.weights, sentence)
         save_figure(figure, self.directory / f"{number:03d}.png")

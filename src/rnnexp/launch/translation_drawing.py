@@ -28,10 +28,12 @@ def draw_attention(task: Task, datamodule: Any) -> dict[str, Figure]:  # noqa: A
     task.model.eval()
     translator = Translator([task.model], task.tokenizers, task.beam_size, 1, task.length_penalty, task.limits)
     figures = {}
-    for number, (sentence, translated) in enumerate(zip(chosen, translator.translate(chosen), strict=True), start=1):
+    for number, (sentence, translated) in enumerate(
+        zip(chosen, translator.translate(chosen, align=True), strict=True), start=1
+    ):
         best = translated.candidates[0]
-        if best.tokens:
-            figures[f"attention_{number}"] = attention_map(translated.tokens, best.tokens, best.weights, sentence)
+        if translated.weights is not None:
+            figures[f"attention_{number}"] = attention_map(translated.tokens, best.tokens, translated.weights, sentence)
     return figures
 
 
