@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from conftest import Outcome, Run, call, write_pairs
 from rnnexp import train
 from rnnexp.decoding import average_checkpoints
 from rnnexp.files import read_json
+from rnnexp.tracking.identity import config_hash
 
 EPOCHS = 3
 FILES = {
@@ -234,3 +236,13 @@ def test_a_beam_wider_than_the_vocabulary_finds_translations(run: Run, phrases: 
     outcome = run(*tiny, "trainer.limit_test_batches=1", "data.eval_batch_size=5", data=phrases)
     assert outcome.exit_code == 0, outcome.stderr
     assert outcome.result["data"]["target_vocab_size"] < 150
+
+
+def test_the_hash_tells_averages_apart_and_not_where_corpora_are_kept(translated: Outcome) -> None:
+    config = yaml.safe_load((translated.directory / "config.yaml").read_text())
+    plain = config_hash(config)
+    config["data"]["cache"] = "elsewhere"
+    config["callbacks"]["kept_checkpoints"]["dirpath"] = "elsewhere"
+    assert config_hash(config) == plain
+    config["callbacks"]["kept_checkpoints"]["keep"] += 1
+    assert config_hash(config) != plain

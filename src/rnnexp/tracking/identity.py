@@ -9,13 +9,13 @@ from typing import Any
 RUN_ONLY = (
     *("callbacks", "ckpt_path", "logger", "name", "paths", "tags"),
     # Where the data come from does not change them; which data they are does.
-    *("data.root", "data.sources", "data.mirrors", "data.device"),
+    *("data.root", "data.sources", "data.mirrors", "data.device", "data.cache"),
     *("trainer.default_root_dir", "trainer.profiler", "trainer.log_every_n_steps", "trainer.enable_model_summary"),
 )
 """Config keys that say where a run is recorded or where it started from, not what it computes.
 
-Of `callbacks`, two change the numbers: when training stops, and which epoch counts as the best. `config_hash` puts them
-back.
+Of `callbacks`, some change the numbers: when training stops, which epoch counts as the best, and which are averaged.
+`config_hash` puts them back.
 """
 
 
@@ -24,8 +24,9 @@ def config_hash(config: Mapping[str, Any]) -> str:
     identity = copy.deepcopy(dict(config))
     callbacks = config.get("callbacks") or {}
     identity["early_stopping"] = callbacks.get("early_stopping")
-    best = callbacks.get("best_checkpoint")
-    identity["best_checkpoint"] = best and {key: value for key, value in best.items() if key != "dirpath"}
+    for name in ("best_checkpoint", "kept_checkpoints"):
+        if chosen := callbacks.get(name):
+            identity[name] = {key: value for key, value in chosen.items() if key != "dirpath"}
     for key in RUN_ONLY:
         group, _, name = key.rpartition(".")
         node = identity.get(group) if group else identity
