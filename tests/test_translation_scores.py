@@ -10,12 +10,12 @@ import sacrebleu
 from rnnexp.translation_scores import (
     agreement,
     corpus_scores,
-    exact_match_by,
     exact_matches,
     length_bucket,
     literature_form,
     literature_scores,
     literature_signature,
+    share_by,
     signatures,
 )
 
@@ -214,19 +214,19 @@ def test_nothing_is_printed_or_logged(score: Score, shown: Callable[[], str]) ->
 # By group.
 
 
-def test_exact_match_by_group_in_rising_order() -> None:
+def test_share_by_group_in_rising_order() -> None:
     groups, right = ["b", "a", "b", "b", "a"], [True, False, False, True, False]
-    by_group = exact_match_by(groups, right)
+    by_group = share_by(groups, right)
     assert by_group == {"a": (0.0, 2), "b": (pytest.approx(2 / 3), 3)}
     assert list(by_group) == ["a", "b"]
-    assert list(exact_match_by([10, 9], [True, True])) == [9, 10]
-    assert list(exact_match_by([("b", 1), ("a", 2)], [True, True])) == [("a", 2), ("b", 1)]
-    assert exact_match_by([], []) == {}
+    assert list(share_by([10, 9], [True, True])) == [9, 10]
+    assert list(share_by([("b", 1), ("a", 2)], [True, True])) == [("a", 2), ("b", 1)]
+    assert share_by([], []) == {}
 
 
-def test_exact_match_by_group_needs_one_answer_each() -> None:
+def test_share_by_group_needs_one_answer_each() -> None:
     with pytest.raises(ValueError, match="shorter"):
-        exact_match_by(["a", "b"], [True])
+        share_by(["a", "b"], [True])
 
 
 @pytest.mark.parametrize(

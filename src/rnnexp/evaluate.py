@@ -17,7 +17,7 @@ def evaluate(config: DictConfig) -> int:
     run = RunDirectory.of_finished_run(Path(config.run).expanduser())
     with logged_to(run.path / "evaluate.log"):
         experiment, weights = load_finished(run, config)
-        show(evaluation_table(score(run, experiment, weights)))
+        show(evaluation_table(score(run, experiment, weights, config)))
     return 0
 
 

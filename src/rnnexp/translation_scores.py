@@ -103,7 +103,7 @@ def _literature_bleu() -> BLEU:
     return BLEU(tokenize="none", force=True)
 
 
-def exact_match_by(groups: Sequence[Group], right: Sequence[bool]) -> dict[Group, tuple[float, int]]:
+def share_by(groups: Sequence[Group], right: Sequence[bool]) -> dict[Group, tuple[float, int]]:
     """The share of what is right, from 0 to 1, and how many there are, by group in rising order."""
     members: defaultdict[Group, list[bool]] = defaultdict(list)
     for group, is_right in zip(groups, right, strict=True):

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from rnnexp.arguments import require_positive
 from rnnexp.data.encoding import TokenizerPair
-from rnnexp.decoding import Limits, beam_search
+from rnnexp.decoding import Limits, beam_search, require_search
 from rnnexp.models import Seq2Seq
 from rnnexp.vocabulary import BOS, EOS, PAD, UNK
 
@@ -39,16 +38,6 @@ class TranslatedSentence(NamedTuple):
     weights: NDArray[np.float32] | None = None
     """if asked for, where the decoder looked for each token of the best candidate [tokens, source tokens]; with several
     networks their mean"""
-
-
-def require_search(beam_size: int, n_best: int, length_penalty: float) -> None:
-    """Raises ValueError for what `rnnexp.decoding.beam_search` refuses, before there is anything to search with."""
-    require_positive(beam_size=beam_size, n_best=n_best)
-    if n_best > beam_size:
-        raise ValueError(f"a beam of {beam_size} cannot return {n_best} hypotheses: raise beam_size or lower n_best")
-    number = isinstance(length_penalty, int | float) and not isinstance(length_penalty, bool)
-    if not number or not 0 <= length_penalty < math.inf:
-        raise ValueError(f"length_penalty must be a number of at least 0, not {length_penalty!r}")
 
 
 class Translator:

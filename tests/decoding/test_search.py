@@ -292,7 +292,7 @@ def test_a_network_gone_wrong_ends_the_search(make_model: MakeModel, make_source
     [
         ({"beam_size": 0}, "beam_size must be a whole number of at least 1, not 0"),
         ({"n_best": 6}, "a beam of 5 cannot return 6 hypotheses: raise beam_size or lower n_best"),
-        ({"length_penalty": -1.0}, "length_penalty must not be negative, not -1.0"),
+        ({"length_penalty": -1.0}, "length_penalty must be a number of at least 0, not -1.0"),
     ],
 )
 def test_bad_options(make_model: MakeModel, make_source: MakeSource, options: dict[str, Any], message: str) -> None:

@@ -98,7 +98,10 @@ def test_a_dataset_of_another_shape_is_refused(score: Run, moved: Path, tmp_path
     [
         (["run={parent}/movd"], "movd is not a directory; did you mean 'moved'?"),
         (["run={parent}"], "is not a run directory: it has no config.yaml"),
-        (["run={run}", "weights=bets"], "unknown weights 'bets': choose one of best, last; did you mean 'best'?"),
+        (
+            ["run={run}", "weights=bets"],
+            "unknown weights 'bets': choose one of best, last, average; did you mean 'best'?",
+        ),
         (["run={run}", "data.root={run}/nowhere"], "no source has the dataset 'Tiny'"),
         ([], "run has no value: give it one, run=..."),
     ],

@@ -332,7 +332,10 @@ def test_progress_as_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     ("overrides", "message"),
     [
         (["beam_size=0"], "search: beam_size must be a whole number of at least 1, not 0"),
-        (["n_best=6"], "search: a beam of 5 cannot return 6 hypotheses: raise beam_size or lower n_best"),
+        (
+            ["beam_size=5", "n_best=6"],
+            "search: a beam of 5 cannot return 6 hypotheses: raise beam_size or lower n_best",
+        ),
         (["n_best=0"], "search: n_best must be a whole number of at least 1, not 0"),
         (["length_penalty=-0.5"], "search: length_penalty must be a number of at least 0, not -0.5"),
         (["length_penalty=much"], "search: length_penalty must be a number of at least 0, not 'much'"),
@@ -349,7 +352,7 @@ def test_progress_as_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
         (["run={tmp}"], "is not a run directory: it has no config.yaml"),
         (["run=[]"], "run names no run: give it one, run=..."),
         (["weights=bets"], "unknown weights 'bets': choose one of best, last, average; did you mean 'best'?"),
-        (["weights=average"], "average.ckpt is missing"),
+        (["weights=average"], "has no epochs to average: choose weights=best or weights=last"),
         (["n_bets=2"], "unknown key 'n_bets'; did you mean 'n_best'?"),
     ],
 )

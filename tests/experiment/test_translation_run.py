@@ -75,11 +75,13 @@ def test_result_tells_scores_and_how_they_were_computed(translated: Outcome) -> 
 
 
 def test_every_translation_of_the_test_is_kept(translated: Outcome) -> None:
-    rows = [json.loads(line) for line in (translated.directory / "test_translations.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line) for line in (translated.directory / "test_translations.jsonl").read_text().split("\n") if line
+    ]
     assert [row["index"] for row in rows] == list(range(translated.result["num_test_samples"]))
     assert set(rows[0]) >= {"source", "reference", "translation", "score", "loss", "phenomenon", "distance", "place"}
-    losses = sum(row["loss"] for row in rows)
-    assert losses > 0
+    mean = sum(row["loss"] for row in rows) / sum(row["num_target_tokens"] for row in rows)
+    assert mean == pytest.approx(translated.result["metrics"]["test/loss"], rel=1e-5)
 
 
 def test_the_table_of_samples_grows_over_epochs(translated: Outcome) -> None:
@@ -147,19 +149,22 @@ def test_a_key_that_the_data_do_not_have_is_told(translated: Outcome, score: Run
 @pytest.mark.parametrize("decoder", ["fused", "stepwise"])
 def test_a_run_that_is_continued_ends_with_the_same_weights(run: Run, phrases: list[str], decoder: str) -> None:
     options = [f"task.decoder={decoder}", "task.embedding_dropout=0.3", "task.output_dropout=0.3", "test=none"]
-    options += ["task.word_dropout=0.1", "callbacks=averaging", "scheduler=constant"]
+    options += ["task.word_dropout=0.1", "callbacks=averaging", "callbacks.kept_checkpoints.keep=2"]
+    options += ["callbacks.kept_checkpoints.monitor=val/loss", "callbacks.kept_checkpoints.mode=min"]
+    options += ["scheduler=constant"]
     options += ["task.teacher_forcing=0.5"] if decoder == "stepwise" else []
-    whole = run(*options, "trainer.max_epochs=2", data=phrases)
-    half = run(*options, "trainer.max_epochs=1", data=phrases)
+    whole = run(*options, "trainer.max_epochs=5", data=phrases)
+    half = run(*options, "trainer.max_epochs=3", data=phrases)
     checkpoint = half.directory / "checkpoints" / "last.ckpt"
-    resumed = run(*options, "trainer.max_epochs=2", f"ckpt_path={checkpoint}", data=phrases)
+    resumed = run(*options, "trainer.max_epochs=5", f"ckpt_path={checkpoint}", data=phrases)
     assert (whole.exit_code, half.exit_code, resumed.exit_code) == (0, 0, 0), resumed.stderr
     expected, found = (weights(each.directory / "checkpoints" / "last.ckpt") for each in (whole, resumed))
     assert all(torch.equal(expected[name], found[name]) for name in expected)
-    kept = {path.name for path in (resumed.directory / "checkpoints").glob("epoch-*.ckpt")}
-    assert kept == {"epoch-000.ckpt", "epoch-001.ckpt"}
+    kept = [{path.name for path in (each.directory / "checkpoints").glob("epoch-*.ckpt")} for each in (whole, resumed)]
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == 2
     with (resumed.directory / "samples.csv").open(newline="") as file:
-        assert {row["epoch"] for row in csv.DictReader(file)} == {"1", "2"}
+        assert {row["epoch"] for row in csv.DictReader(file)} == {"1", "2", "3", "4", "5"}
 
 
 @pytest.mark.parametrize("cell", ["srn", "lstm"])
@@ -202,7 +207,11 @@ def test_a_checkpoint_with_other_tokenizers_is_refused(run: Run, phrases: list[s
         (["task.teacher_forcing=0.5"], "task: teacher_forcing=0.5 needs a decoder that goes step by step"),
         (["task.tied_embeddings=all"], "task: tied_embeddings=all needs one vocabulary for both sides"),
         (["task.decoder=fusedd"], "task: unknown decoder 'fusedd': choose one of fused, stepwise"),
-        (["test=average"], "test=average has no epochs to average: add callbacks=averaging, or choose test=best"),
+        (["test=average"], "test=average has no epochs to average: set callbacks.kept_checkpoints"),
+        (
+            ["callbacks=default"],
+            "callbacks: TestPredictions does not fit TranslationTask: choose callbacks=",
+        ),
         (["callbacks=averaging", "callbacks.kept_checkpoints.keep=0"], "callbacks: keep must be a whole number of at"),
     ],
 )
@@ -246,3 +255,39 @@ def test_the_hash_tells_averages_apart_and_not_where_corpora_are_kept(translated
     assert config_hash(config) == plain
     config["callbacks"]["kept_checkpoints"]["keep"] += 1
     assert config_hash(config) != plain
+
+
+def test_weights_alone_are_not_continued(run: Run, phrases: list[str], translated: Outcome) -> None:
+    outcome = run(f"ckpt_path={translated.directory}/checkpoints/average.ckpt", data=phrases)
+    assert outcome.exit_code == 2
+    assert "average.ckpt holds weights alone: continue from last.ckpt or best.ckpt" in outcome.line
+
+
+def test_kept_epochs_are_averaged_when_they_are_asked_for(run: Run, score: Run, phrases: list[str]) -> None:
+    averaging = ["callbacks=averaging", "callbacks.kept_checkpoints.monitor=null", "trainer.max_epochs=2"]
+    trained = run(*averaging, data=phrases)
+    assert trained.exit_code == 0, trained.stderr
+    outcome = score(f"run={trained.directory}", "weights=average", "task.beam_size=1")
+    assert outcome.exit_code == 0, outcome.stderr
+    (file,) = (trained.directory / "evaluations").glob("*.json")
+    record = read_json(file)
+    assert record["weights"] == "checkpoints/average.ckpt"
+    assert record["changed"] == {"task.beam_size": 1}
+    assert "tok:13a" in record["signatures"]["bleu"]
+
+
+def test_separators_of_unicode_within_a_sentence_survive(run: Run, phrases: list[str], pairs: list[str]) -> None:
+    test = next(part for part in pairs if part.startswith("data.test=")).partition("=")[2]
+    Path(test).write_text(
+        "He is\u2028at one.\tIl est\u2028à un.\nHe is at two.\tIl est à\u0085deux.\n", encoding="utf-8"
+    )
+    own = [part for part in phrases if not part.startswith("data.num_pairs")]
+    outcome = run(*pairs, data=own)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert outcome.result["num_test_samples"] == 2
+
+
+def test_classification_refuses_callbacks_of_translation(run: Run) -> None:
+    outcome = run("callbacks=averaging")
+    assert outcome.exit_code == 2
+    assert "callbacks: TestTranslations does not fit ClassificationTask: choose callbacks=default" in outcome.line

@@ -94,6 +94,7 @@ class KeptCheckpoints(ModelCheckpoint):
 
     def __init__(self, dirpath: str, keep: int, monitor: str | None, mode: str) -> None:
         require_positive(keep=keep)
+        self._previous = Path()
         super().__init__(
             dirpath=dirpath,
             filename="epoch-{epoch:03d}",
@@ -113,31 +114,32 @@ class KeptCheckpoints(ModelCheckpoint):
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
         # Beside the checkpoint to continue from: the run may have been moved since it noted where they lie.
-        for previous in sorted(Path(str(trainer.ckpt_path)).parent.glob("epoch-*.ckpt")):
-            _take_over(trainer, previous, Path(str(self.dirpath)) / previous.name)
+        self._previous = Path(str(trainer.ckpt_path)).parent
+        for name in self._kept_by(checkpoint["callbacks"].get(self.state_key, {})):
+            _take_over(trainer, self._previous / name, Path(str(self.dirpath)) / name)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes over those that the run which is continued has kept."""
-        here = {str(Path(str(self.dirpath)) / Path(path).name): value for path, value in self._kept(state_dict)}
-        here = {path: value for path, value in here.items() if Path(path).is_file()}
-        if not here:
+        kept = {str(Path(str(self.dirpath)) / name): value for name, value in self._kept_by(state_dict).items()}
+        if not kept:
             return
         choose_worst, choose_best = (min, max) if self.mode == "max" else (max, min)
-        worst, best = choose_worst(here, key=here.__getitem__), choose_best(here, key=here.__getitem__)
+        worst, best = choose_worst(kept, key=kept.__getitem__), choose_best(kept, key=kept.__getitem__)
         moved = {
             "dirpath": self.dirpath,
-            "best_k_models": here,
+            "best_k_models": kept,
             "best_model_path": best,
-            "best_model_score": here[best],
+            "best_model_score": kept[best],
             "kth_best_model_path": worst,
-            "kth_value": here[worst],
+            "kth_value": kept[worst],
             "last_model_path": "",
         }
         super().load_state_dict(state_dict | moved)
 
-    @staticmethod
-    def _kept(state_dict: dict[str, Any]) -> list[tuple[str, torch.Tensor]]:
-        return list(state_dict["best_k_models"].items())
+    def _kept_by(self, state_dict: dict[str, Any]) -> dict[str, torch.Tensor]:
+        """File name -> its metric, of those that the state of another run names and its directory still has."""
+        kept = {Path(path).name: value for path, value in state_dict.get("best_k_models", {}).items()}
+        return {name: value for name, value in kept.items() if (self._previous / name).is_file()}
 
 
 class WholeCheckpoints(TorchCheckpointIO):

@@ -3,6 +3,6 @@
 from rnnexp.decoding.averaging import average_checkpoints
 from rnnexp.decoding.beam import beam_search
 from rnnexp.decoding.greedy import greedy_search
-from rnnexp.decoding.hypotheses import Hypotheses, Limits
+from rnnexp.decoding.hypotheses import Hypotheses, Limits, require_search
 
-__all__ = ["Hypotheses", "Limits", "average_checkpoints", "beam_search", "greedy_search"]
+__all__ = ["Hypotheses", "Limits", "average_checkpoints", "beam_search", "greedy_search", "require_search"]

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from rnnexp.arguments import require_positive
 from rnnexp.decoding.ensemble import Ensemble
-from rnnexp.decoding.hypotheses import Hypotheses, Limits, require_length_penalty, score
+from rnnexp.decoding.hypotheses import Hypotheses, Limits, require_search, score
 from rnnexp.models import Seq2Seq
 from rnnexp.vocabulary import BOS, EOS, PAD
 
@@ -49,10 +48,7 @@ def beam_search(
         ValueError: for sizes below 1, more hypotheses than the beam holds, a negative length penalty, and models that
             cannot search together.
     """
-    require_positive(beam_size=beam_size, n_best=n_best)
-    require_length_penalty(length_penalty)
-    if n_best > beam_size:
-        raise ValueError(f"a beam of {beam_size} cannot return {n_best} hypotheses: raise beam_size or lower n_best")
+    require_search(beam_size, n_best, length_penalty)
     limits = limits or Limits()
     ensemble = Ensemble(models, source, source_lengths, width=beam_size)
     longest = limits.longest(source_lengths).to(source.device)

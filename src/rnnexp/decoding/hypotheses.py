@@ -1,11 +1,13 @@
 """What a search may propose, how it scores, and what it hands back."""
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from rnnexp.arguments import require_positive
 from rnnexp.vocabulary import BOS, EOS, PAD, UNK
 
 
@@ -78,6 +80,15 @@ def score(log_prob: Tensor, length: Tensor | int, length_penalty: float) -> Tens
 
 
 def require_length_penalty(length_penalty: float) -> None:
-    """Raises ValueError for a negative length penalty."""
-    if length_penalty < 0:
-        raise ValueError(f"length_penalty must not be negative, not {length_penalty!r}")
+    """Raises ValueError for what is no number, and for a negative or infinite one."""
+    number = isinstance(length_penalty, int | float) and not isinstance(length_penalty, bool)
+    if not number or not 0 <= length_penalty < math.inf:
+        raise ValueError(f"length_penalty must be a number of at least 0, not {length_penalty!r}")
+
+
+def require_search(beam_size: int, n_best: int, length_penalty: float) -> None:
+    """Raises ValueError for sizes below 1, more hypotheses than the beam holds, and a bad length penalty."""
+    require_positive(beam_size=beam_size, n_best=n_best)
+    require_length_penalty(length_penalty)
+    if n_best > beam_size:
+        raise ValueError(f"a beam of {beam_size} cannot return {n_best} hypotheses: raise beam_size or lower n_best")

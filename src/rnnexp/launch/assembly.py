@@ -19,7 +19,9 @@ from omegaconf import DictConfig
 
 from rnnexp.arguments import choose
 from rnnexp.batches import LabelledSequences, TranslationBatch
-from rnnexp.callbacks.checkpoints import WholeCheckpoints
+from rnnexp.callbacks.checkpoints import LastCheckpoint, WholeCheckpoints
+from rnnexp.callbacks.predictions import TestPredictions
+from rnnexp.callbacks.translations import SampleTranslations, TestTranslations
 from rnnexp.data.data_module import DataModule
 from rnnexp.errors import UserError
 from rnnexp.launch.settings import require_sound_settings
@@ -84,7 +86,9 @@ def assemble(config: DictConfig) -> Experiment:
     apply_process_settings(config)
     datamodule = make_datamodule(config)
     task = make_task(config, datamodule)
-    trainer = make_trainer(config, make_callbacks(config.callbacks), make_loggers(config.logger))
+    callbacks = make_callbacks(config.callbacks)
+    require_fitting_callbacks(callbacks, task)
+    trainer = make_trainer(config, callbacks, make_loggers(config.logger))
     # Ranks start from the same weights, but must not drop the same units.
     torch.manual_seed(config.seed + trainer.global_rank)
     return Experiment(datamodule, task, trainer)
@@ -207,7 +211,21 @@ def make_trainer(
 
 def make_callbacks(config: Mapping[str, Any]) -> list[Callback]:
     with blamed_on("callbacks"):
-        return [instantiate(callback) for callback in config.values() if callback is not None]
+        callbacks = [instantiate(callback) for callback in config.values() if callback is not None]
+    # The last checkpoint holds the state of all others as they are after the epoch, so it is written after them.
+    return sorted(callbacks, key=lambda callback: isinstance(callback, LastCheckpoint))
+
+
+def require_fitting_callbacks(callbacks: Sequence[Callback], task: Task) -> None:
+    """Raises UserError for one that looks for what another task makes."""
+    is_translation = task.batch_type is TranslationBatch
+    strangers = TestPredictions if is_translation else (TestTranslations, SampleTranslations)
+    for callback in callbacks:
+        if isinstance(callback, strangers):
+            raise UserError(
+                f"callbacks: {type(callback).__name__} does not fit {type(task).__name__}: choose callbacks="
+                f"{'translation or averaging' if is_translation else 'default'}"
+            )
 
 
 def make_loggers(config: Mapping[str, Any]) -> list[Logger]:

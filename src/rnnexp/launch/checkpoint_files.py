@@ -56,13 +56,17 @@ def choose_weights(run: RunDirectory, weights: str | None, tested: str) -> Path:
 
     Raises:
         ValueError: for other weights.
+        UserError: for the average of a run that has kept no epochs.
     """
     files = {"best": run.best_checkpoint, "last": run.last_checkpoint, "average": run.average_checkpoint}
-    if weights is not None:
-        return choose("weights", weights, files)
-    wanted = files.get(tested, run.last_checkpoint)
-    # A run that ended before its first validation has neither a best epoch nor any to average.
-    return wanted if wanted.is_file() or tested == "best" else run.last_checkpoint
+    wanted = weights or (tested if tested in files else "last")
+    path = choose("weights", wanted, files)
+    if wanted == "average" and not path.is_file():
+        # A run that was stopped in training, or tested other weights, has not averaged them yet.
+        if not run.kept_checkpoints:
+            raise UserError(f"{run.checkpoints} has no epochs to average: choose weights=best or weights=last")
+        return average_kept(run)
+    return path
 
 
 def average_kept(run: RunDirectory) -> Path:

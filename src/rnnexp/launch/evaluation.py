@@ -45,15 +45,15 @@ def load_finished(run: RunDirectory, config: DictConfig) -> tuple[Experiment, Pa
         "limit_test_batches": 1.0,
         "overfit_batches": 0.0,
     }
-    changed: set[str] = set()
     for group in ("data", "task"):
-        changes = {str(key): value for key, value in config[group].items() if value is not None}
         with blamed_on(group):
-            for key in changes:
+            for key, value in _changes(config, group):
                 choose("key of this run", key, finished[group])
-        finished[group].update(changes)
-        changed |= changes.keys()
-    if changed & {"root", "name"} and "val_size" in finished.data:
+                finished[group][key] = value
+    if "cache" in finished.data:
+        # Seconds saved another time are not worth a place that this machine may not have.
+        finished.data.cache = None
+    if {"root", "name"} & {key for key, _value in _changes(config, "data")} and "val_size" in finished.data:
         # Only the test images of the other set are scored: it may be too small for this run's validation split.
         finished.data.val_size = 0
     finished.trainer.update(here)
@@ -69,8 +69,13 @@ def load_finished(run: RunDirectory, config: DictConfig) -> tuple[Experiment, Pa
     return Experiment(datamodule, task, make_trainer(finished, [], [])), weights
 
 
-def score(run: RunDirectory, experiment: Experiment, weights: Path) -> dict[str, Any]:
-    """Tests and records. Returns what was recorded: the data, the weights and the metrics."""
+def _changes(config: DictConfig, group: str) -> list[tuple[str, Any]]:
+    """The keys of a group that are to differ from the run's, and their values."""
+    return [(str(key), value) for key, value in config[group].items() if value is not None]
+
+
+def score(run: RunDirectory, experiment: Experiment, weights: Path, config: DictConfig) -> dict[str, Any]:
+    """Tests and records. Returns what was recorded: the data, the weights, what was changed and the metrics."""
     experiment.trainer.test(experiment.task, datamodule=experiment.datamodule, verbose=False)
     now = datetime.now(UTC)
     evaluation = {
@@ -78,7 +83,9 @@ def score(run: RunDirectory, experiment: Experiment, weights: Path) -> dict[str,
         "name": run.path.name,
         "weights": str(weights.relative_to(run.path)),
         "evaluated": now.isoformat(timespec="seconds"),
+        "changed": {f"{group}.{key}": value for group in ("data", "task") for key, value in _changes(config, group)},
         "data": experiment.datamodule.description,
+        "signatures": experiment.task.signatures,
         "metrics": plain_metrics(experiment.trainer.callback_metrics),
         "num_test_samples": experiment.task.num_test_samples,
     }

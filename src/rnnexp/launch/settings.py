@@ -29,7 +29,10 @@ def require_sound_settings(config: DictConfig) -> None:
     if not isinstance(config.tags, ListConfig):
         raise UserError(f"tags must be a list, not {config.tags!r}: write tags=[{config.tags}]")
     if config.test == "average" and config.callbacks.get("kept_checkpoints") is None:
-        raise UserError("test=average has no epochs to average: add callbacks=averaging, or choose test=best")
+        raise UserError(
+            "test=average has no epochs to average: set callbacks.kept_checkpoints, as callbacks=averaging does for "
+            "translation, or choose test=best"
+        )
     try:
         choose("weights to test", str(config.test), TEST_WEIGHTS)
         if config.num_threads is not None:

@@ -78,7 +78,7 @@ def load_team(config: DictConfig) -> Team:
     translator = Translator(
         [member.task.model.to(device).eval() for member in members],
         task.tokenizers,
-        config.beam_size,
+        max(task.beam_size, config.n_best) if config.beam_size is None else config.beam_size,
         config.n_best,
         task.length_penalty if config.length_penalty is None else config.length_penalty,
         task.limits if config.max_length is None else Limits(max_ratio=0, max_extra=config.max_length),

@@ -81,7 +81,10 @@ def fit(config: DictConfig, experiment: Experiment) -> None:
     """
     path = None if config.ckpt_path is None else Path(config.ckpt_path).expanduser()
     if path is not None:
-        require_same_experiment(read_checkpoint(path), experiment.task, path)
+        checkpoint = read_checkpoint(path)
+        require_same_experiment(checkpoint, experiment.task, path)
+        if "optimizer_states" not in checkpoint:
+            raise UserError(f"ckpt_path: {path} holds weights alone: continue from last.ckpt or best.ckpt")
     experiment.fit_times["start"] = seconds_since_process_start()
     with _lightning_understood():
         experiment.trainer.fit(experiment.task, datamodule=experiment.datamodule, ckpt_path=path, weights_only=True)

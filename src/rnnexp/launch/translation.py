@@ -12,13 +12,14 @@ from typing import TextIO
 from omegaconf import DictConfig
 
 from rnnexp.arguments import choose, require_positive
+from rnnexp.decoding import require_search
 from rnnexp.launch.assembly import blamed_on
 from rnnexp.launch.sentence_progress import Advance, progress
 from rnnexp.launch.sentence_streams import Sentences, require_place, write_utf8
 from rnnexp.launch.team import Team
 from rnnexp.terminal_map import LEAST_WIDTH, attention_text
 from rnnexp.tracking.run_directory import RunDirectory
-from rnnexp.translator import TranslatedSentence, require_search
+from rnnexp.translator import TranslatedSentence
 
 ACCELERATORS = dict.fromkeys(("auto", "cpu", "gpu"))
 # A byte-pair model can write any byte. One that ends a line or a column becomes a space, so that rows stay rows.
@@ -28,7 +29,10 @@ SPACES = str.maketrans("\n\r\t", "   ")
 def require_sound_search(config: DictConfig) -> None:
     """Raises UserError for settings with which nothing could be translated, before anything is read."""
     with blamed_on("search"):
-        require_search(config.beam_size, config.n_best, 0 if config.length_penalty is None else config.length_penalty)
+        # What is null is the run's, and was checked there; the n best are checked against its beam when it is known.
+        require_positive(n_best=config.n_best)
+        beam_size = config.n_best if config.beam_size is None else config.beam_size
+        require_search(beam_size, config.n_best, 0 if config.length_penalty is None else config.length_penalty)
         require_positive(batch_size=config.batch_size)
         if config.max_length is not None:
             require_positive(max_length=config.max_length)

@@ -11,7 +11,7 @@ from rnnexp.models.attention import FixedContext
 from rnnexp.tasks import Task, TranslationTask
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.translation_figures import accuracy_by_distance, accuracy_grid, attention_map, scores_by_length
-from rnnexp.translation_scores import agreement, exact_match_by, exact_matches, length_bucket
+from rnnexp.translation_scores import agreement, exact_matches, length_bucket, share_by
 from rnnexp.translator import Translator
 
 NUM_ATTENTION_MAPS = 4
@@ -45,7 +45,7 @@ def draw_scores(run: RunDirectory) -> dict[str, Figure]:
     title = run.path.name
     right = exact_matches([row["translation"] for row in rows], [row["reference"] for row in rows])
     lengths = [length_bucket(row["num_source_tokens"]) for row in rows]
-    figures = {"exact_match_by_length": scores_by_length(exact_match_by(lengths, right), f"{title}: exact match")}
+    figures = {"exact_match_by_length": scores_by_length(share_by(lengths, right), f"{title}: exact match")}
     if "phenomenon" in rows[0]:
         cells = agreement_by_cell(rows)
         figures["agreement"] = accuracy_grid(cells, f"{title}: the word that agrees is right")
@@ -59,13 +59,15 @@ def read_translations(run: RunDirectory) -> list[dict[str, Any]]:
     """The rows of test_translations.jsonl; empty if there is none."""
     if not run.translations_file.exists():
         return []
-    return [json.loads(line) for line in run.translations_file.read_text().splitlines()]
+    # Others of Unicode's line separators stand within sentences.
+    text = run.translations_file.read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.removesuffix("\n").split("\n") if line]
 
 
 def agreement_by_cell(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, int], tuple[float, int]]:
     """(phenomenon, distance) -> how often the word that agrees is right, and of how many pairs."""
     right = agreement(*([row[key] for row in rows] for key in ("translation", "reference", "place")))
-    return exact_match_by([(row["phenomenon"], row["distance"]) for row in rows], right)
+    return share_by([(row["phenomenon"], row["distance"]) for row in rows], right)
 
 
 def over_phenomena(cells: dict[tuple[str, int], tuple[float, int]]) -> dict[int, tuple[float, int]]:

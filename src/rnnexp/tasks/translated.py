@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
-from rnnexp.translation_scores import agreement, exact_match_by, exact_matches, length_bucket
+from rnnexp.translation_scores import agreement, exact_matches, length_bucket, share_by
 
 
 class Translation(NamedTuple):
@@ -43,6 +44,13 @@ class TranslatedSplit:
             torch.distributed.all_gather_object(everywhere, here)
             here = [translation for part in everywhere for translation in part]
         return [each for _pair, each in sorted({each.pair: each for each in here}.items())]
+
+
+def spread_evenly(indices: Tensor, number: int, wanted: int) -> Tensor:
+    """Which of the indices, int64 [batch], are among `wanted` that lie evenly over `number`: bool [batch]."""
+    if wanted >= number:
+        return torch.ones_like(indices, dtype=torch.bool)
+    return (indices * wanted).floor_divide(number) != ((indices - 1) * wanted).floor_divide(number)
 
 
 def scores_by_length(translations: Sequence[Translation], references: Sequence[str]) -> dict[str, float]:
@@ -84,4 +92,4 @@ def scores_by_phenomenon(
 
 def shares(what: str, groups: Sequence[str], right: Sequence[bool]) -> dict[str, float]:
     """`what/<group>` -> the share of each group that is right."""
-    return {f"{what}/{group}": share for group, (share, _number) in exact_match_by(groups, right).items()}
+    return {f"{what}/{group}": share for group, (share, _number) in share_by(groups, right).items()}

@@ -13,11 +13,11 @@ from rnnexp.batches import TranslationBatch
 from rnnexp.callbacks.logged_steps import is_last_step, is_logged_step
 from rnnexp.data.encoding import TokenizerPair
 from rnnexp.data.translation_loader import TranslationLoader
-from rnnexp.decoding import Hypotheses, Limits, beam_search, greedy_search
+from rnnexp.decoding import Hypotheses, Limits, beam_search, greedy_search, require_search
 from rnnexp.models import Seq2Seq
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.task import MakeOptimizer, MakeScheduler, Task
-from rnnexp.tasks.translated import TranslatedSplit, Translation, scores_by_length, scores_by_phenomenon
+from rnnexp.tasks.translated import TranslatedSplit, Translation, scores_by_length, scores_by_phenomenon, spread_evenly
 from rnnexp.translation_scores import corpus_scores, literature_scores, literature_signature, signatures
 from rnnexp.vocabulary import PAD
 
@@ -38,7 +38,8 @@ class TranslationTask(Task):
             training loss only.
         beam_size, length_penalty: of the search in the test; validation is searched greedily.
         max_ratio, max_extra: a translation's most tokens for its source's, see `rnnexp.decoding.Limits`.
-        val_sentences: how many validation sentences are translated each epoch, the first ones; all count in the loss.
+        val_sentences: how many validation sentences are translated each epoch, spread evenly over the split; all count
+            in the loss.
         literature: score the test a second time, as the Multi30k literature does.
 
     Logs `train/loss` at steps, `train/padding_share` per epoch, `val/loss`, `val/ppl`, `val/bleu`, `val/chrf` and
@@ -79,7 +80,8 @@ class TranslationTask(Task):
     ) -> None:
         super().__init__(make_optimizer, make_scheduler)
         require_fraction(label_smoothing=label_smoothing)
-        require_positive(beam_size=beam_size, val_sentences=val_sentences)
+        require_positive(val_sentences=val_sentences)
+        require_search(beam_size, n_best=1, length_penalty=length_penalty)
         if not 0 <= teacher_forcing <= 1:
             raise ValueError(f"teacher_forcing must lie in [0, 1], not {teacher_forcing!r}")
         if teacher_forcing < 1 and decoder == "fused":
@@ -88,8 +90,6 @@ class TranslationTask(Task):
             )
         if tied_embeddings == "all" and tokenizers.source.digest != tokenizers.target.digest:
             raise ValueError("tied_embeddings=all needs one vocabulary for both sides: use data.joint=true, or output")
-        if length_penalty < 0:
-            raise ValueError(f"length_penalty must not be negative, not {length_penalty!r}")
         self.model = Seq2Seq(
             make_stack,
             len(tokenizers.source),
@@ -204,7 +204,7 @@ class TranslationTask(Task):
 
     def validation_step(self, batch: TranslationBatch, batch_idx: int) -> None:  # noqa: ARG002
         losses = self.sentence_losses(batch)
-        chosen = batch.indices < self.val_sentences
+        chosen = spread_evenly(batch.indices, len(self._data.references("val")), self.val_sentences)
         translated: list[Translation] = []
         if chosen.any():
             rows = chosen.nonzero().squeeze(1)

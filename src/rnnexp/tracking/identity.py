@@ -9,7 +9,7 @@ from typing import Any
 RUN_ONLY = (
     *("callbacks", "ckpt_path", "logger", "name", "paths", "tags"),
     # Where the data come from does not change them; which data they are does.
-    *("data.root", "data.sources", "data.mirrors", "data.device", "data.cache"),
+    *("data.root", "data.sources", "data.mirrors", "data.device", "data.cache", "data.eval_batch_size"),
     *("trainer.default_root_dir", "trainer.profiler", "trainer.log_every_n_steps", "trainer.enable_model_summary"),
 )
 """Config keys that say where a run is recorded or where it started from, not what it computes.
@@ -24,7 +24,8 @@ def config_hash(config: Mapping[str, Any]) -> str:
     identity = copy.deepcopy(dict(config))
     callbacks = config.get("callbacks") or {}
     identity["early_stopping"] = callbacks.get("early_stopping")
-    for name in ("best_checkpoint", "kept_checkpoints"):
+    shaping = ("best_checkpoint", "kept_checkpoints") if config.get("test") == "average" else ("best_checkpoint",)
+    for name in shaping:
         if chosen := callbacks.get(name):
             identity[name] = {key: value for key, value in chosen.items() if key != "dirpath"}
     for key in RUN_ONLY:
