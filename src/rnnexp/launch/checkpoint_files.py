@@ -83,6 +83,14 @@ def average_kept(run: RunDirectory) -> Path:
     return run.average_checkpoint
 
 
+def load_weights(task: Task, checkpoint: Mapping[str, Any], complaint: str) -> None:
+    """Takes over a checkpoint's weights. Raises UserError, beginning with the complaint, where they do not fit."""
+    try:
+        task.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        raise UserError(f"{complaint}: {str(error).splitlines()[-1].strip()}") from None
+
+
 def require_same_experiment(checkpoint: Mapping[str, Any], task: Task, path: Path) -> None:
     """Raises UserError naming every way in which what the checkpoint trained differs from what is at hand."""
     saved, here = checkpoint["rnnexp"], task.identity | task.recipe

@@ -7,7 +7,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from rnnexp.arguments import choose
-from rnnexp.errors import UserError
 from rnnexp.files import write_json
 from rnnexp.launch.assembly import (
     Experiment,
@@ -17,7 +16,7 @@ from rnnexp.launch.assembly import (
     make_task,
     make_trainer,
 )
-from rnnexp.launch.checkpoint_files import choose_weights, read_checkpoint
+from rnnexp.launch.checkpoint_files import choose_weights, load_weights, read_checkpoint
 from rnnexp.launch.training import plain_metrics
 from rnnexp.tracking.run_directory import RunDirectory
 
@@ -60,12 +59,7 @@ def load_finished(run: RunDirectory, config: DictConfig) -> tuple[Experiment, Pa
     apply_process_settings(finished)
     datamodule = make_datamodule(finished, checkpoint)
     task = make_task(finished, datamodule)
-    try:
-        task.load_state_dict(checkpoint["state_dict"])
-    except RuntimeError as error:
-        raise UserError(
-            f"{weights} does not fit these data, {datamodule.summary}: {str(error).splitlines()[-1].strip()}"
-        ) from None
+    load_weights(task, checkpoint, f"{weights} does not fit these data, {datamodule.summary}")
     return Experiment(datamodule, task, make_trainer(finished, [], [])), weights
 
 

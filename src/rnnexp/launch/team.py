@@ -10,7 +10,7 @@ from rnnexp.data.encoding import TokenizerPair
 from rnnexp.decoding import Limits
 from rnnexp.errors import UserError
 from rnnexp.launch.assembly import apply_process_settings, blamed_on, make_task_of
-from rnnexp.launch.checkpoint_files import choose_weights, read_checkpoint
+from rnnexp.launch.checkpoint_files import choose_weights, load_weights, read_checkpoint
 from rnnexp.models.attention import FixedContext
 from rnnexp.tasks import TranslationTask
 from rnnexp.tracking.run_directory import RunDirectory
@@ -121,12 +121,7 @@ def load_member(path: Path, weights: str | None) -> Member:
         raise UserError(f"checkpoint {checkpoint_file} holds no sound vocabulary ({error}): use another") from None
     task = make_task_of(finished, {"tokenizers": tokenizers})
     assert isinstance(task, TranslationTask), "no other task saves tokenizers"
-    try:
-        task.load_state_dict(checkpoint["state_dict"])
-    except RuntimeError as error:
-        raise UserError(
-            f"{checkpoint_file} does not fit {run.config_file}: {str(error).splitlines()[-1].strip()}"
-        ) from None
+    load_weights(task, checkpoint, f"{checkpoint_file} does not fit {run.config_file}")
     if not all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values()):
         raise UserError(f"{checkpoint_file} holds weights that are NaN or infinite: that run diverged; use another")
     return Member(run, finished, task)
