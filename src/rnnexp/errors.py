@@ -25,3 +25,9 @@ class InterruptedRunError(UserError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+class SweepFailedError(UserError):
+    """Some job of a sweep did not come to an end of its own; the others did."""
+
+    exit_code = 1

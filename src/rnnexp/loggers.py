@@ -1,5 +1,6 @@
 """Lightning loggers that write into the run directory, with W&B as its mirror."""
 
+import csv
 import logging
 import shlex
 import warnings
@@ -12,6 +13,7 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from rnnexp.errors import UserError
+from rnnexp.tracking.short_keys import ShortKeys
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,17 @@ class CSVLogger(lightning_loggers.CSVLogger):
 
     def __init__(self, save_dir: str, flush_every_n_steps: int) -> None:
         super().__init__(save_dir, name=None, version="", flush_logs_every_n_steps=flush_every_n_steps)
+        self._earlier: list[dict[str, Any]] = []
+
+    def continue_from(self, step: int) -> None:
+        """Keeps what stands in the file for the steps before that one, as written by the run's earlier part."""
+        path = Path(self.log_dir) / _ExperimentWriter.NAME_METRICS_FILE
+        if path.exists():
+            with path.open(newline="") as file:
+                rows = [
+                    row for row in csv.DictReader(file) if row.get("step", "").isdigit() and int(row["step"]) < step
+                ]
+            self._earlier = [{name: value for name, value in row.items() if value} for row in rows]
 
     def log_hyperparams(self, params: Any = None) -> None:  # noqa: ANN401
         """config.yaml beside it is that record."""
@@ -37,7 +50,9 @@ class CSVLogger(lightning_loggers.CSVLogger):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             writer: _ExperimentWriter = super().experiment
-            return writer
+        writer.metrics[:0] = self._earlier
+        self._earlier = []
+        return writer
 
 
 class WandbLogger(lightning_loggers.WandbLogger):
@@ -100,6 +115,11 @@ class WandbLogger(lightning_loggers.WandbLogger):
         except ValueError as error:
             # W&B checks its settings, tags among them, with a library of its own.
             raise UserError(f"logger.wandb: {' '.join(str(error).split())}") from None
+
+    @rank_zero_only
+    def log_short_keys(self, keys: ShortKeys) -> None:
+        """Puts the keys by which runs are compared at the top of the config, where tables and charts find them."""
+        self.experiment.config.update(keys, allow_val_change=True)
 
     @rank_zero_only
     def summarise(self, values: dict[str, Any]) -> None:

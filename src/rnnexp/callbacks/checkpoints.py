@@ -158,7 +158,8 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 def _take_over(trainer: Trainer, source: Path, target: Path) -> None:
-    if trainer.is_global_zero:
+    # A run that continues in its own directory has them where they belong.
+    if trainer.is_global_zero and source != target:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
     trainer.strategy.barrier()

@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 from rnnexp.batches import LabelledSequences, TranslationBatch
-from rnnexp.figures import confident_mistakes, confusion_matrix, learning_curves, save_figure
+from rnnexp.figures import confident_mistakes, confusion_matrix, gradient_through_time, learning_curves, save_figure
 from rnnexp.tasks import Task
 from rnnexp.tracking.run_directory import RunDirectory
 
@@ -18,6 +18,8 @@ Figures = dict[str, Figure]
 def draw_figures(run: RunDirectory, task: Task, datamodule: Any) -> dict[str, Path]:  # noqa: ANN401 (of the task's batches)
     """Draws what the run's files allow. Returns name -> PNG."""
     figures = DRAWINGS[task.batch_type](run, task, datamodule)
+    if run.memory_file.exists():
+        figures["gradient_through_time"] = gradient_through_time(run.memory_file, run.path.name)
     paths = {}
     for name, figure in figures.items():
         paths[name] = run.figures / f"{name}.png"

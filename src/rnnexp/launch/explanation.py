@@ -68,13 +68,26 @@ def explain_running(error: Exception, outputs: str) -> Explanation | None:
             return Explanation(f"{error.full_key}: {_first_line(error)}")
         case OSError() if error.errno in BAD_PLACES:
             return Explanation(f"{error.filename or outputs}: {error.strerror}")
+        case _ if _is_out_of_memory(error):
+            return Explanation(f"out of memory ({_first_line(error)}): try a smaller data.batch_size or model")
     return None
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # PyTorch's exceptions, by name: this file is read by programs that do not wait for torch.
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )
 
 
 def explain_composing(error: Exception) -> Explanation | None:
     """What is wrong with a command line, where Hydra could not make a config of it; None for a bug."""
     cause = error.__cause__
     match error:
+        case UserError():
+            return Explanation(_one_line(str(error)), error.exit_code)
         case OverrideParseException():
             return Explanation(_explain_syntax(error))
         case MissingConfigException():

@@ -6,20 +6,28 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from rnnexp.errors import UserError
 from rnnexp.launch.job import literal
 from rnnexp.launch.ranks import is_rank
 from rnnexp.tracking.run_directory import RunDirectory
 
 
+def require_one_job(config: DictConfig) -> None:
+    """Raises UserError for a key that only a multirun obeys."""
+    for key in ("dry_run", "force"):
+        if config[key] is not False:
+            raise UserError(f"{key}={config[key]} is for sweeps: add -m, or leave it out")
+
+
 def open_run(config: DictConfig) -> RunDirectory:
     """Makes the run directory and freezes the resolved config in it; `config.paths.output_dir` names it from then on.
 
-    A process that was started as a rank finds the directory made.
+    A process that was started as a rank, or from the frozen config of a sweep's job, finds the directory made.
 
     Raises:
         UserError: when the directory cannot be made.
     """
-    if is_rank():
+    if is_rank() or is_frozen(config):
         return RunDirectory.of_finished_run(Path(config.paths.output_dir))
     if config.paths.output_dir is None:
         run = RunDirectory.create(Path(config.paths.outputs_dir).absolute() / "train", str(config.name))
@@ -31,6 +39,12 @@ def open_run(config: DictConfig) -> RunDirectory:
     overrides = [str(override) for override in HydraConfig.get().overrides.task]
     run.freeze(literal(resolved(config)), overrides)
     return run
+
+
+def is_frozen(config: DictConfig) -> bool:
+    """Whether the config was read from the run directory that it names, where it was frozen before."""
+    sources = [Path(source.path) for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
+    return config.paths.output_dir is not None and Path(config.paths.output_dir) in sources
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:

@@ -26,11 +26,13 @@ from rnnexp.files import write_json
 from rnnexp.launch.assembly import Experiment, make_trainer
 from rnnexp.launch.checkpoint_files import average_kept, read_checkpoint, require_same_experiment
 from rnnexp.launch.run_setup import resolved
+from rnnexp.loggers import CSVLogger
 from rnnexp.tasks.probe import Precision, probe_precision
 from rnnexp.tracking.environment import describe_environment
 from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.run_log import show
+from rnnexp.tracking.short_keys import short_keys
 from rnnexp.tracking.stopwatch import seconds_since_process_start
 from rnnexp.tracking.summary import result_table, start_panel
 
@@ -47,14 +49,17 @@ def probe(config: DictConfig, experiment: Experiment) -> Precision:
 
 
 def announce(config: DictConfig, run: RunDirectory, experiment: Experiment, precision: Precision) -> None:
-    """The start panel, environment.json, and the resolved config once to every logger."""
+    """The start panel, environment.json, and the resolved config once to every logger; to W&B its short keys as well."""
     trainer = experiment.trainer
     if not trainer.is_global_zero:
         return
     device = describe_device(experiment)
     write_json(run.environment_file, describe_environment(device))
+    plain = resolved(config)
     for logger in experiment.loggers:
-        logger.log_hyperparams(resolved(config))
+        logger.log_hyperparams(plain)
+        if hasattr(logger, "log_short_keys"):
+            logger.log_short_keys(short_keys(plain, num_parameters(experiment)))
     same = precision.effective == precision.requested
     show(
         start_panel(
@@ -85,6 +90,10 @@ def fit(config: DictConfig, experiment: Experiment) -> None:
         require_same_experiment(checkpoint, experiment.task, path)
         if "optimizer_states" not in checkpoint:
             raise UserError(f"ckpt_path: {path} holds weights alone: continue from last.ckpt or best.ckpt")
+        if path == RunDirectory(Path(config.paths.output_dir)).last_checkpoint:
+            for logger in experiment.loggers:
+                if isinstance(logger, CSVLogger):
+                    logger.continue_from(checkpoint["global_step"])
     experiment.fit_times["start"] = seconds_since_process_start()
     with _lightning_understood():
         experiment.trainer.fit(experiment.task, datamodule=experiment.datamodule, ckpt_path=path, weights_only=True)
@@ -236,9 +245,13 @@ def describe_model(experiment: Experiment) -> dict[str, Any]:
     return {
         **experiment.task.identity,
         "backend": experiment.task.stack.backend,
-        "num_parameters": sum(parameter.numel() for parameter in experiment.task.parameters()),
+        "num_parameters": num_parameters(experiment),
         "state_size": experiment.task.state_size,
     }
+
+
+def num_parameters(experiment: Experiment) -> int:
+    return sum(parameter.numel() for parameter in experiment.task.parameters())
 
 
 def describe_device(experiment: Experiment) -> dict[str, Any]:

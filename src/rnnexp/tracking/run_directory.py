@@ -31,6 +31,7 @@ class RunDirectory:
         self.metrics_file = path / "metrics.csv"
         self.environment_file = path / "environment.json"
         self.log_file = path / "train.log"
+        self.output_file = path / "output.log"
         self.predictions_file = path / "test_predictions.pt"
         self.figures = path / "figures"
         self.checkpoints = path / "checkpoints"
@@ -38,6 +39,7 @@ class RunDirectory:
         self.last_checkpoint = self.checkpoints / "last.ckpt"
         self.average_checkpoint = self.checkpoints / "average.ckpt"
         self.translations_file = path / "test_translations.jsonl"
+        self.memory_file = path / "memory_probe.csv"
 
     @classmethod
     def create(cls, parent: Path, name: str) -> "RunDirectory":
@@ -96,12 +98,18 @@ class RunDirectory:
         """Those of the epochs that were kept, by epoch."""
         return sorted(self.checkpoints.glob("epoch-*.ckpt"))
 
-    def freeze(self, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
-        """Writes down what will run: the resolved config, what was typed to get it, and that it has not begun."""
+    def freeze(
+        self, config: Mapping[str, Any], overrides: Sequence[str], code: Mapping[str, Any] | None = None
+    ) -> None:
+        """Writes down what will run: the resolved config, what was typed to get it, and that it has not begun.
+
+        Args:
+            code: which code will run it, as `git_state` tells, where somebody will compare it.
+        """
         self.checkpoints.mkdir()
         write_text(self.config_file, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
         write_text(self.overrides_file, yaml.safe_dump(list(overrides), allow_unicode=True))
-        write_json(self.status_file, {"config_hash": config_hash(config)})
+        write_json(self.status_file, {"config_hash": config_hash(config), **({"code": dict(code)} if code else {})})
         self.set_status("queued")
 
     def read_config(self) -> dict[str, Any]:
@@ -115,7 +123,11 @@ class RunDirectory:
 
     @property
     def status(self) -> str:
-        return str(read_json(self.status_file)["status"])
+        return str(self.read_status()["status"])
+
+    def read_status(self) -> dict[str, Any]:
+        """The content of status.json: `status`, `reason`, the instant of every change."""
+        return read_json(self.status_file)
 
     def set_status(self, status: str, reason: str = "") -> None:
         """Replaces status.json's status and reason and notes the instant of every change."""

@@ -17,6 +17,12 @@ def _seconds_before_import() -> float:
 _START = time.perf_counter() - _seconds_before_import()
 
 
+def restart() -> None:
+    """Counts from this process's own beginning: a forked one has inherited its parent's."""
+    global _START
+    _START = time.perf_counter() - _seconds_before_import()
+
+
 def seconds_since_process_start() -> float:
     """Wall time since the process began, its imports included."""
     return time.perf_counter() - _START

@@ -1,0 +1,52 @@
+"""`hydra/launcher=pool`: every job of a multirun is a process of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from rnnexp.launch.pool import Pool
+
+
+@dataclass
+class PoolLauncherConf:
+    """Arguments of rnnexp.launch.pool.PoolSettings."""
+
+    _target_: str = "hydra_plugins.rnnexp_pool.pool_launcher.PoolLauncher"
+    jobs: Any = "auto"
+    jobs_per_device: int = 1
+    job_timeout: Any = None
+    on_error: str = "continue"
+    max_failures: Any = None
+
+
+ConfigStore.instance().store(group="hydra/launcher", name="pool", node=PoolLauncherConf, provider="rnnexp")
+
+
+class PoolLauncher(Launcher):
+    """Hands the jobs that a sweeper asks for to one pool, which lasts as long as the sweep.
+
+    Args:
+        settings: see rnnexp.launch.pool.PoolSettings.
+    """
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401
+        super().__init__()
+        self.settings = settings
+        self.pool: Pool | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:  # noqa: ARG002
+        self.config, self.hydra_context = config, hydra_context
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from rnnexp.launch.pool import Pool, PoolSettings
+
+        if self.pool is None:
+            self.pool = Pool(PoolSettings(**self.settings), self.config, self.hydra_context.config_loader)
+        return self.pool.launch(job_overrides, initial_job_idx)

@@ -1,0 +1,88 @@
+"""A sweep before it runs: its jobs, what cannot run here, and about how long the rest takes."""
+
+import logging
+import os
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from rnnexp.errors import UserError
+from rnnexp.launch.devices import Devices
+from rnnexp.launch.job_process import start_server
+from rnnexp.launch.sweep_jobs import Job, is_final
+from rnnexp.launch.sweep_progress import clock
+from rnnexp.tracking.identity import config_hash
+
+NUM_STEPS = 30
+
+
+def rehearse(jobs: Sequence[Job], devices: Devices) -> None:
+    """Shows the jobs in a table. Each configuration takes some training steps, whatever its seeds, to be timed."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("job", "needs", "state", "estimate"):
+        table.add_column(column)
+    context = start_server()
+    tried: dict[str, tuple[float | None, str]] = {}
+    total = 0.0
+    for job in jobs:
+        if is_final(job):
+            table.add_row(job.label, "", job.status, "")
+            continue
+        configuration = config_hash({key: value for key, value in job.config.items() if key != "seed"})
+        if configuration not in tried:
+            receiver, sender = context.Pipe(duplex=False)
+            process = context.Process(target=_try, args=(job.config, sender))
+            process.start()
+            sender.close()
+            try:
+                tried[configuration] = receiver.recv()
+            except EOFError:
+                tried[configuration] = None, "fails: its process died in the trial"
+            process.join()
+        seconds, trouble = tried[configuration]
+        total += seconds or 0.0
+        needs = f"{job.need.gpus} gpu" if job.need.gpus else f"{job.need.cores} core"
+        state = trouble or ("to be continued" if job.resumes else "to run")
+        table.add_row(job.label, needs, state, "" if seconds is None else clock(seconds))
+    console = Console()
+    console.print(table)
+    at_once = max(1, len(devices.gpus) * devices.jobs_per_device or devices.cores)
+    console.print(f"{len(jobs)} jobs, about {clock(total)} one after the other, at best {clock(total / at_once)} here")
+
+
+def _try(config: dict[str, Any], answer: Connection) -> None:
+    """Trains some steps and sends (seconds of the whole training or None, what stands in the way or nothing)."""
+    from omegaconf import OmegaConf
+
+    from rnnexp.callbacks.throughput import Throughput
+    from rnnexp.launch.assembly import assemble
+    from rnnexp.launch.training import fit, probe
+
+    os.environ["WANDB_MODE"] = "disabled"
+    logging.disable(logging.WARNING)
+    few = {
+        "max_steps": NUM_STEPS,
+        "limit_val_batches": 0,
+        "default_root_dir": None,
+        "devices": 1,
+        "log_every_n_steps": 5,
+    }
+    callbacks = {"throughput": {"_target_": "rnnexp.callbacks.throughput.Throughput"}}
+    small = OmegaConf.create({**config, "logger": {}, "callbacks": callbacks, "trainer": {**config["trainer"], **few}})
+    try:
+        experiment = assemble(small)
+        probe(small, experiment)
+        fit(small, experiment)
+        throughput = next(callback for callback in experiment.callbacks if isinstance(callback, Throughput))
+        samples = int(str(experiment.datamodule.description["num_train"])) * float(config["trainer"]["max_epochs"] or 1)
+        rate = throughput.samples_per_second
+        answer.send((samples / rate if rate else None, ""))
+    except UserError as error:
+        answer.send((None, f"unsupported: {error}" if error.exit_code == 3 else f"fails: {error}"))
+    except Exception as error:
+        answer.send((None, f"fails: {type(error).__name__}: {error}"))
+    finally:
+        answer.close()

@@ -1,0 +1,182 @@
+"""The jobs of a sweep: composed once, all before the first begins, and compared with what the directory holds."""
+
+import copy
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from rnnexp.errors import UserError
+from rnnexp.launch.devices import Need, need_of
+from rnnexp.launch.job import literal
+from rnnexp.launch.run_setup import resolved
+from rnnexp.tracking.identity import config_hash
+from rnnexp.tracking.run_directory import RunDirectory
+from rnnexp.tracking.sweep_directory import FINAL, SweepDirectory
+
+GATES = {"srn": 1, "gru": 3, "lstm": 4}
+
+
+@dataclass
+class Job:
+    """One point of a sweep.
+
+    `cost` orders jobs by how long they will take; it has no unit. `resumes` says that the job goes on from the last
+    checkpoint in its directory, and `status` what became of it, or what was found there.
+    """
+
+    overrides: list[str]
+    config: dict[str, Any]
+    run: RunDirectory
+    need: Need
+    cost: float
+    resumes: bool = False
+    status: str = "new"
+
+    @property
+    def label(self) -> str:
+        return " ".join(self.overrides) or self.run.path.name
+
+
+def compose_jobs(
+    loader: ConfigLoader, config: DictConfig, points: Sequence[Sequence[str]], sweep: SweepDirectory, num_gpus: int
+) -> list[Job]:
+    """One job for every point of the grid, in its order; points that are the same experiment share one job.
+
+    Args:
+        config: of the multirun as a whole.
+        points: the overrides of each.
+    """
+    jobs: dict[str, Job] = {}
+    ordered = []
+    varying = _varying(points)
+    for index, overrides in enumerate(points):
+        shown = [override for override in overrides if override.partition("=")[0] in varying]
+        plain = _compose(loader, config, overrides, index)
+        identity = config_hash(plain)
+        if identity not in jobs:
+            jobs[identity] = _make_job(plain, shown, identity, sweep, num_gpus)
+        ordered.append(jobs[identity])
+    return ordered
+
+
+def _varying(points: Sequence[Sequence[str]]) -> set[str]:
+    """The keys that tell the points apart; of a single point all."""
+    if len(points) == 1:
+        return {override.partition("=")[0] for override in points[0] if not override.startswith("hydra.")}
+    everywhere = set.intersection(*(set(overrides) for overrides in points))
+    return {override.partition("=")[0] for overrides in points for override in overrides if override not in everywhere}
+
+
+def _compose(loader: ConfigLoader, config: DictConfig, overrides: Sequence[str], index: int) -> dict[str, Any]:
+    composed = loader.load_sweep_config(config, list(overrides))
+    with open_dict(composed):
+        composed.hydra.job.id = str(index)
+        composed.hydra.job.num = index
+    HydraConfig.instance().set_config(composed)
+    with open_dict(composed):
+        del composed["hydra"]
+        # The same for every job, and known by now.
+        composed.sweep_dir = config.sweep_dir
+        composed.paths.output_dir = PLACE
+    OmegaConf.resolve(composed)
+    return resolved(composed)
+
+
+def _make_job(config: dict[str, Any], overrides: list[str], identity: str, sweep: SweepDirectory, num_gpus: int) -> Job:
+    need = need_of(config, num_gpus)
+    if isinstance(config["trainer"]["devices"], list):
+        # The process will see its own devices alone, counted from 0.
+        config["trainer"]["devices"] = len(config["trainer"]["devices"])
+    slug = re.sub(r"[^\w.+=-]+", "-", ",".join(overrides))[:80].strip("-")
+    run = sweep.job(f"{slug}_{identity}" if slug else identity)
+    # Whatever it was called in an earlier grid, its hash ends the name.
+    run = next((RunDirectory(path) for path in sweep.jobs.glob(f"*{identity}")), run)
+    _settle_places(config, run, sweep)
+    return Job(overrides, config, run, need, relative_cost(config))
+
+
+def _settle_places(config: dict[str, Any], run: RunDirectory, sweep: SweepDirectory) -> None:
+    """Puts the run's directory where it stood as null, and its W&B run into the group of the sweep."""
+
+    def settle(node: Any) -> None:  # noqa: ANN401
+        for key, value in node.items() if isinstance(node, dict) else ():
+            if isinstance(value, str) and value.startswith(PLACE):
+                node[key] = str(run.path) + value.removeprefix(PLACE)
+            settle(value)
+
+    settle(config)
+    wandb = (config.get("logger") or {}).get("wandb")
+    if wandb and wandb.get("group") == config["name"]:
+        wandb["group"] = sweep.path.name
+
+
+PLACE = "<the run's directory>"
+"""Stands for it until its name is known, which holds the hash of the config."""
+
+
+def relative_cost(config: Mapping[str, Any]) -> float:
+    """How long a job takes beside others, from its config alone: epochs x products of the recurrent layers."""
+    model, trainer, data = config["model"], config["trainer"], config["data"]
+    directions = 2 if model["bidirectional"] else 1
+    hidden = model["hidden_size"]
+    products = GATES.get(model["cell"], 4) * directions * model["num_layers"] * hidden * (hidden + 64)
+    steps = 784 if data.get("view") == "pixels" else 28
+    share = trainer["limit_train_batches"]
+    epochs = max(trainer["max_epochs"] or 1, 1)
+    return float(epochs * steps * (products + 20_000) * (share if isinstance(share, float) else 1.0))
+
+
+def look_up(jobs: Sequence[Job], code: Mapping[str, Any], force: bool) -> None:
+    """Sets each job's `status` and `resumes` from what its directory holds.
+
+    Raises:
+        UserError: if finished jobs ran on other code than this, unless `force`.
+    """
+    for job in jobs:
+        if not job.run.status_file.exists():
+            continue
+        record = job.run.read_status()
+        job.status = str(record["status"])
+        before = record.get("code")
+        if before != dict(code) and not force:
+            raise UserError(
+                f"{job.run.path} ran on other code ({_name(before)}) than this ({_name(code)}): its numbers and new "
+                "ones would not compare; take a new sweep_dir=, or force=true to go on all the same"
+            )
+        if job.status in ("running", "queued"):
+            # Nobody else holds the sweep's lock, so whoever ran it is gone.
+            job.status = "interrupted"
+        job.resumes = job.status == "interrupted" and job.run.last_checkpoint.exists()
+
+
+def _name(code: Mapping[str, Any] | None) -> str:
+    if not code or not code.get("commit"):
+        return "of no commit"
+    return f"{code['commit'][:10]}{', changed since' if code['dirty'] else ''}"
+
+
+def is_final(job: Job) -> bool:
+    return job.status in FINAL
+
+
+def prepare(job: Job, code: Mapping[str, Any]) -> None:
+    """Makes the job's directory ready to begin in, or to continue in; what an earlier, failed attempt left goes."""
+    if job.resumes:
+        job.run.set_status("queued", "to be continued")
+        return
+    if job.run.path.exists():
+        for entry in job.run.path.iterdir():
+            if entry == job.run.output_file:
+                continue
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+    job.run.path.mkdir(parents=True, exist_ok=True)
+    job.run.freeze(literal(copy.deepcopy(job.config)), job.overrides, code)

@@ -1,0 +1,126 @@
+"""What a person sees of a sweep while it runs: a live table on a terminal, plain lines in a log."""
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from rnnexp.launch.devices import Grant
+from rnnexp.launch.sweep_jobs import Job
+from rnnexp.tracking.metrics_file import newest_metric
+
+SECONDS_BETWEEN_LINES = 30.0
+LAST_LINES = 6
+
+
+class SweepProgress(AbstractContextManager["SweepProgress"]):
+    """Told of every change; shows the rest by itself.
+
+    Args:
+        jobs: of this sweep, those included that need not run.
+    """
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self.jobs = jobs
+        self.console = Console()
+        self.running: dict[int, tuple[Job, Grant, float]] = {}
+        self._start = time.monotonic()
+        self._to_run = [job for job in jobs if job.status in ("new", "interrupted", "failed", "unsupported")]
+        self._finished: list[Job] = []
+        self._last_line = self._start
+        self._live = (
+            Live(console=self.console, refresh_per_second=2, transient=True) if self.console.is_terminal else None
+        )
+
+    def __enter__(self) -> "SweepProgress":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def say(self, line: str) -> None:
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def started(self, job: Job, grant: Grant) -> None:
+        self.running[id(job)] = job, grant, time.monotonic()
+        self.say(f"start  {job.label} on {grant}{', continued' if job.resumes else ''}")
+
+    def ended(self, job: Job, reason: str) -> None:
+        """A failure is told at once, with the last that the job said."""
+        _, _, since = self.running.pop(id(job))
+        self._finished.append(job)
+        metric = newest_metric(job.run.metrics_file)
+        shown = f", {metric[0]} {metric[1]:.4g}" if metric else ""
+        self.say(
+            f"{job.status:<6} {job.label} after {clock(time.monotonic() - since)}{shown}" + f": {reason}" * bool(reason)
+        )
+        if job.status == "failed":
+            for line in last_lines(job.run.output_file):
+                self.say(f"         | {line}")
+
+    def tick(self) -> None:
+        """To be called about twice a second."""
+        if self._live:
+            self._live.update(self._table())
+        elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
+            self.say(self.summary())
+
+    def summary(self) -> str:
+        counts: dict[str, int] = {}
+        for job in self.jobs:
+            status = "running" if id(job) in self.running else "waiting" if job in self._waiting() else job.status
+            counts[status] = counts.get(status, 0) + 1
+        told = ", ".join(f"{number} {status}" for status, number in counts.items())
+        return f"{told}; {clock(time.monotonic() - self._start)} so far{self._eta()}"
+
+    def _waiting(self) -> list[Job]:
+        return [job for job in self._to_run if job not in self._finished and id(job) not in self.running]
+
+    def _eta(self) -> str:
+        done = sum(job.cost for job in self._finished if job.status == "done")
+        if not done:
+            return ""
+        now = time.monotonic()
+        rate = done / (now - self._start)
+        # A job under way has done no more than its share of what all have: its own cost bounds what is left of it.
+        under_way = sum(
+            max(0.0, job.cost - rate * (now - since) / max(1, len(self.running)))
+            for job, _, since in self.running.values()
+        )
+        left = under_way + sum(job.cost for job in self._waiting())
+        return f", about {clock(left / rate)} left"
+
+    def _table(self) -> Group:
+        table = Table(box=None, pad_edge=False)
+        for column in ("running", "on", "for", "newest"):
+            table.add_column(column)
+        for job, grant, since in self.running.values():
+            metric = newest_metric(job.run.metrics_file)
+            newest = f"{metric[0]} {metric[1]:.4g}" if metric else ""
+            table.add_row(Text(job.label), str(grant), clock(time.monotonic() - since), newest)
+        return Group(table, Text(self.summary()))
+
+
+def clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def last_lines(path: Path, count: int = LAST_LINES) -> list[str]:
+    try:
+        return path.read_text(errors="replace").splitlines()[-count:]
+    except OSError:
+        return []

@@ -1,0 +1,66 @@
+"""A sweep's own directory: what was asked for, and a run directory for each of its jobs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from rnnexp.errors import UserError
+from rnnexp.files import read_json, write_json
+from rnnexp.tracking.run_directory import SCHEMA_VERSION, RunDirectory
+
+FINAL = ("done", "diverged")
+"""Statuses that would come out the same if the job ran again."""
+
+
+class SweepDirectory:
+    """`sweep.json`, and the run directories below `jobs/`, each named after its overrides and its config's hash."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.record_file = path / "sweep.json"
+        self.jobs = path / "jobs"
+        self._lock = FileLock(path / ".lock")
+
+    @classmethod
+    def open(cls, path: Path, name: str) -> "SweepDirectory":
+        """The directory of this sweep, new or to be continued, and nobody else's until `close`.
+
+        Args:
+            name: of the primary config, which says which sweep it is.
+
+        Raises:
+            UserError: if it belongs to another sweep, to something else, or to a process that is running it now.
+        """
+        sweep = cls(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"cannot make the sweep directory {path}: {error.strerror}; name another with sweep_dir="
+            ) from None
+        ours = {sweep.jobs.name, ".lock", ".hydra"}
+        if not sweep.record_file.exists() and any(entry.name not in ours for entry in path.iterdir()):
+            raise UserError(f"{path} holds files, but is no sweep directory: name another with sweep_dir=")
+        try:
+            sweep._lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(
+                f"{path} is in use: another process runs this sweep; wait for it, or name another with sweep_dir="
+            ) from None
+        if sweep.record_file.exists() and (there := read_json(sweep.record_file).get("name")) != name:
+            sweep.close()
+            raise UserError(f"{path} holds the sweep {there!r}, not {name!r}: name another with sweep_dir=")
+        return sweep
+
+    def close(self) -> None:
+        self._lock.release()
+
+    def write_record(self, name: str, command: str, code: Mapping[str, Any], job_names: Sequence[str]) -> None:
+        """What was asked for: the command, the code it ran on, and the jobs in the order of the grid."""
+        record = {"schema_version": SCHEMA_VERSION, "name": name, "command": command, "code": dict(code)}
+        write_json(self.record_file, record | {"jobs": list(job_names)})
+
+    def job(self, name: str) -> RunDirectory:
+        return RunDirectory(self.jobs / name)
