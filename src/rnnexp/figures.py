@@ -5,10 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 INK, ACCENT, SECOND = "#222222", "#2166ac", "#b2182b"
+MOST_DECADES = 12
+"""Of a logarithmic colour scale; what lies deeper has vanished."""
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -107,6 +111,59 @@ def confident_mistakes(
             f"{labels[index]} as {predicted[index]}, {100 * confidence[index]:.0f} %", fontsize=7, color=SECOND, pad=2
         )
     figure.suptitle(f"{title}: most confident mistakes (true class as predicted, confidence)", fontsize=9, color=INK)
+    return figure
+
+
+def read_gradient_norms(memory_file: Path) -> tuple[list[int], NDArray[np.float64]]:
+    """||dL/dh_t|| of memory_probe.csv: the epochs, and the norms [layers, epochs, time]."""
+    norms: dict[tuple[int, int, int], float] = {}
+    with memory_file.open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["quantity"] == "gradient_norm":
+                norms[int(row["layer"]), int(row["epoch"]), int(row["index"])] = float(row["value"])
+    layers, epochs, steps = (sorted(set(axis)) for axis in zip(*norms, strict=True))
+    table = [[[norms.get((layer, epoch, t), np.nan) for t in steps] for epoch in epochs] for layer in layers]
+    return epochs, np.array(table)
+
+
+def gradient_through_time(memory_file: Path, title: str) -> Figure:
+    """How large the gradient is at each step of the sequence (across) in each epoch (down), one map per layer.
+
+    The layer next to the output is on top. A gradient that vanishes on its way back darkens from right to left.
+    """
+    epochs, norms = read_gradient_norms(memory_file)
+    num_layers, num_epochs, time = norms.shape
+    visible = norms[np.isfinite(norms) & (norms > 0)]
+    largest = visible.max() if visible.size else 1.0
+    # At least one decade, or a scale of one value would have no width.
+    smallest = max(visible.min(initial=largest / 10), largest * 10.0**-MOST_DECADES)
+    height = 1.0 + num_layers * (0.6 + min(2.4, 0.16 * num_epochs))
+    figure = _figure(9, height)
+    grid = figure.subplots(num_layers, 1, sharex=True, squeeze=False)[::-1, 0]
+    for layer, axes in enumerate(grid):
+        image = axes.imshow(
+            np.maximum(norms[layer], smallest),
+            norm=LogNorm(smallest, largest),
+            cmap="magma",
+            aspect="auto",
+            interpolation="nearest",
+            extent=(0.5, time + 0.5, num_epochs + 0.5, 0.5),
+        )
+        axes.set_facecolor("lightgrey")
+        axes.set_ylabel("epoch")
+        axes.set_title(f"layer {layer}" if num_layers > 1 else "", fontsize=9, color=INK, loc="left")
+        places = [
+            int(tick) for tick in MaxNLocator(6, integer=True).tick_values(1, num_epochs) if 1 <= tick <= num_epochs
+        ]
+        axes.set_yticks(places, [str(epochs[place - 1]) for place in places])
+        axes.spines[:].set_visible(False)
+    grid[0].set_xlabel("step t of the sequence")
+    grid[0].xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+    faded = bool((norms < smallest).any())
+    bar = figure.colorbar(image, ax=list(grid), extend="min" if faded else "neither", pad=0.02, aspect=6 * height)
+    bar.set_label("‖∂L/∂h‖")
+    bar.outline.set_visible(False)
+    figure.suptitle(f"{title}: gradient through time", fontsize=10, color=INK)
     return figure
 
 

@@ -25,6 +25,9 @@ State = tuple[Tensor, ...]
 OPTIONS = {"reset": ("after", "before"), "nonlinearity": ("tanh", "relu")}
 """Options that only some cells have, and their values; the first is the default."""
 
+Squash = Callable[[Tensor], Tensor]
+"""The nonlinearity of a gate or a state: torch.sigmoid, torch.tanh or torch.relu."""
+
 Kernel = Callable[..., tuple[Tensor, ...]]
 """A function of torch that runs a whole recurrent network over whole sequences, such as torch.gru."""
 
@@ -66,6 +69,10 @@ class Cell:
     """The kernel that computes the same recurrence from the same weights; without one, the equations run in a loop."""
     variants: Mapping[str, Mapping[str, "Cell"]] = field(default_factory=dict)
     """Option (a key of `OPTIONS`) -> value other than its default -> the cell to use instead."""
+    blocks: tuple[str, ...] = ()
+    """What the equations call each block, in order. For measurements alone, like `squashed`."""
+    squashed: Mapping[str, Squash] = field(default_factory=dict)
+    """The gates among the blocks, and an SRN's state: block -> the function of its W x + b + U h + d that it is."""
 
     def variant(self, name: str, **options: str) -> "Cell":
         """The cell with these options set. The name is what errors call it.
@@ -138,18 +145,38 @@ def gru_reset_before(x: Tensor, state: State, recur: Recurrence) -> State:
     return (h,)
 
 
+R_AND_Z = {"r": torch.sigmoid, "z": torch.sigmoid}
+
 CELLS: dict[str, Cell] = {
     "srn": Cell(
         srn_tanh,
         gates=1,
         fused=torch.rnn_tanh,
-        variants={"nonlinearity": {"relu": Cell(srn_relu, gates=1, fused=torch.rnn_relu)}},
+        blocks=("h",),
+        squashed={"h": torch.tanh},
+        variants={
+            "nonlinearity": {
+                "relu": Cell(srn_relu, gates=1, fused=torch.rnn_relu, blocks=("h",), squashed={"h": torch.relu})
+            }
+        },
     ),
-    "lstm": Cell(lstm, gates=4, states=2, forget_gate=1, fused=torch.lstm),
+    "lstm": Cell(
+        lstm,
+        gates=4,
+        states=2,
+        forget_gate=1,
+        fused=torch.lstm,
+        blocks=("i", "f", "C~", "o"),
+        squashed={"i": torch.sigmoid, "f": torch.sigmoid, "o": torch.sigmoid},
+    ),
     "gru": Cell(
         gru_reset_after,
         gates=3,
         fused=torch.gru,
-        variants={"reset": {"before": Cell(gru_reset_before, gates=3)}},
+        blocks=("r", "z", "h~"),
+        squashed=R_AND_Z,
+        variants={
+            "reset": {"before": Cell(gru_reset_before, gates=3, blocks=("r", "z", "h~"), squashed=R_AND_Z)},
+        },
     ),
 }

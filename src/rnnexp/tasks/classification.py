@@ -94,6 +94,11 @@ class ClassificationTask(Task):
         logits: Tensor = model(batch.inputs)
         return logits
 
+    @staticmethod
+    def loss(logits: Tensor, batch: LabelledSequences, label_smoothing: float = 0.0) -> Tensor:
+        # In float32: the softmax of half-precision logits costs accuracy and saves nothing.
+        return cross_entropy(logits.float(), batch.labels, label_smoothing=label_smoothing)
+
     def forward(self, inputs: Tensor) -> Tensor:
         """inputs [batch, time, features] -> logits [batch, classes]"""
         logits: Tensor = self.model(inputs)
@@ -102,9 +107,7 @@ class ClassificationTask(Task):
     def shared_step(self, batch: LabelledSequences, split: Split) -> tuple[Tensor, Tensor]:
         """Mean loss, scalar, and logits [batch, classes]; the split's counts are updated."""
         logits = self.logits(self.model, batch)
-        smoothing = self.label_smoothing if split == "train" else 0.0
-        # In float32: the softmax of half-precision logits costs accuracy and saves nothing.
-        loss = cross_entropy(logits.float(), batch.labels, label_smoothing=smoothing)
+        loss = self.loss(logits, batch, self.label_smoothing if split == "train" else 0.0)
         self.counts_of(split).update(logits.detach().argmax(dim=1), batch.labels)
         return loss, logits
 

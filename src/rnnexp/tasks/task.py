@@ -96,6 +96,14 @@ class Task(LightningModule, ABC):
     def logits(model: nn.Module, batch: Any) -> Tensor:  # noqa: ANN401 (a batch of its type)
         """What such a model says of a batch on its device, [..., classes]."""
 
+    @staticmethod
+    @abstractmethod
+    def loss(logits: Tensor, batch: Any, label_smoothing: float = 0.0) -> Tensor:  # noqa: ANN401 (a batch of its type)
+        """What is minimised, of the logits that `logits` gives: a scalar, the mean over what the task counts, in nats.
+
+        Validation smooths no labels.
+        """
+
     @property
     def signatures(self) -> dict[str, str]:
         """How scores that others compute otherwise were computed, by the name of the metric behind `test/`."""

@@ -183,15 +183,14 @@ class TranslationTask(Task):
         logits: Tensor = model(batch.source, batch.source_lengths, batch.target[:, :-1], teacher_forcing)
         return logits
 
+    @staticmethod
+    def loss(logits: Tensor, batch: TranslationBatch, label_smoothing: float = 0.0) -> Tensor:
+        # In float32: the softmax of half-precision logits costs accuracy and saves nothing.
+        logits, target = logits.flatten(0, 1).float(), batch.target[:, 1:].flatten()
+        return cross_entropy(logits, target, ignore_index=PAD, label_smoothing=label_smoothing)
+
     def training_step(self, batch: TranslationBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
-        logits = self.logits(self.model, batch, self.teacher_forcing)
-        loss = cross_entropy(
-            # In float32: the softmax of half-precision logits costs accuracy and saves nothing.
-            logits.flatten(0, 1).float(),
-            batch.target[:, 1:].flatten(),
-            ignore_index=PAD,
-            label_smoothing=self.label_smoothing,
-        )
+        loss = self.loss(self.logits(self.model, batch, self.teacher_forcing), batch, self.label_smoothing)
         if is_logged_step(self.trainer) or is_last_step(self.trainer):
             self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=len(batch.source))
         return loss
