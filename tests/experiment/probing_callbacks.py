@@ -1,8 +1,12 @@
 """Callbacks that tests put into a run, by their path: `+callbacks.probe._target_=experiment.probing_callbacks.X`."""
 
 import os
+import resource
+import signal
+import time
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 
@@ -46,3 +50,38 @@ class Bug(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         raise ZeroDivisionError
+
+
+class Fault(Callback):
+    """Lets the jobs of chosen seeds go wrong in the third step, each in its own way."""
+
+    def __init__(self, seed: int, faults: dict[int, str]) -> None:
+        self.fault = faults.get(seed)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+        if self.fault is None or trainer.global_step != 2:
+            return
+        match self.fault:
+            case "raise":
+                raise ZeroDivisionError("division by a seed")
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "memory":
+                limit = 8 * 2**30
+                resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+                pl_module.hoard = torch.empty(limit)
+            case "hang":
+                while True:
+                    time.sleep(1)
+            case "diverge":
+                for parameter in pl_module.parameters():
+                    parameter.data.fill_(float("nan"))
+            case other:
+                raise ValueError(other)
+
+
+class StopAfterEpoch(Callback):
+    """Ends a run as if it were done, an epoch after it began or was continued."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        trainer.should_stop = True

@@ -20,6 +20,7 @@ from rnnexp.launch.configuration import config_root
 from rnnexp.launch.explanation import Explanation, explain_composing, explain_running
 
 BUG, INTERRUPTED = 1, 130
+_full_error_before: list[str | None] = []
 
 
 def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -> NoReturn:
@@ -59,11 +60,18 @@ def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -
 @contextmanager
 def _full_error(value: str | None) -> Iterator[None]:
     before = os.environ.get("HYDRA_FULL_ERROR")
+    _full_error_before.append(before)
     _set_full_error(value)
     try:
         yield
     finally:
+        _full_error_before.pop()
         _set_full_error(before)
+
+
+def full_error_of_user() -> str:
+    """HYDRA_FULL_ERROR as it was set before this program began; empty if it was not."""
+    return (_full_error_before[0] if _full_error_before else os.environ.get("HYDRA_FULL_ERROR")) or ""
 
 
 def _set_full_error(value: str | None) -> None:

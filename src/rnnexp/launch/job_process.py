@@ -47,6 +47,7 @@ def run_job(run_dir: Path, module: str, overrides: list[str], environment: dict[
     # Of its own, or Ctrl-C at the terminal would reach the job past the pool.
     os.setsid()
     end_with(os.getppid())
+    # An empty variable says nothing, except to CUDA, which then shows no device.
     os.environ.update(environment)
     with RunDirectory(run_dir).output_file.open("a") as output:
         os.dup2(output.fileno(), 1)

@@ -23,6 +23,7 @@ import rnnexp
 from rnnexp.arguments import choose, require_positive
 from rnnexp.errors import InterruptedRunError, SweepFailedError, UserError
 from rnnexp.files import read_json
+from rnnexp.launch.command_line import full_error_of_user
 from rnnexp.launch.devices import Devices, Grant, visible_gpus
 from rnnexp.launch.job_process import run_job, start_server
 from rnnexp.launch.lifeline import GRACE_SECONDS
@@ -123,6 +124,7 @@ class Pool:
         self.num_failures = 0
         if config.dry_run:
             self.sweep = SweepDirectory(Path(config.sweep_dir))
+            self.sweep.forget_multirun()
         else:
             self.sweep = SweepDirectory.open(Path(config.sweep_dir), self.name)
 
@@ -137,6 +139,7 @@ class Pool:
 
         Raises:
             UserError: before anything runs, if the directory was made by other code.
+            SweepFailedError: at the end, if a job failed, except for a sweeper that searches.
             KeyboardInterrupt, InterruptedRunError: after all children have stopped.
         """
         if not points:
@@ -155,10 +158,14 @@ class Pool:
         with SweepProgress(_distinct(jobs)) as progress:
             for job in wanted:
                 prepare(job, self.code)
-            progress.say(f"sweep of {len(_distinct(jobs))} jobs, {len(wanted)} to run, in {self.sweep.path}")
+            number = len(_distinct(jobs))
+            progress.say(f"{number} job{'s' * (number > 1)}, {len(wanted)} to run, in {self.sweep.path}")
             with _sigterm_raises(), _told_how_to_continue(progress, self.sweep.path):
                 self._run(wanted, progress)
             progress.say(progress.summary())
+        if self.config.optimized_metric is None:
+            # A sweeper that searches goes on without the jobs that failed.
+            self._require_success()
         return [self._returned(job, first + index) for index, job in enumerate(jobs)]
 
     def _run(self, jobs: Sequence[Job], progress: SweepProgress) -> None:
@@ -205,7 +212,7 @@ class Pool:
                 left.append(job)
                 continue
             overrides = [f"ckpt_path='{job.run.last_checkpoint}'"] if job.resumes else []
-            environment = grant.environment
+            environment = {**grant.environment, "HYDRA_FULL_ERROR": full_error_of_user()}
             arguments = (job.run.path, "rnnexp.train", overrides, environment)
             process = context.Process(target=run_job, args=arguments, name=job.run.path.name)
             process.start()
@@ -253,20 +260,19 @@ class Pool:
         self.num_failures += job.status == "failed"
         progress.ended(job, reason)
 
-    def _returned(self, job: Job, index: int) -> JobReturn:
-        returned = JobReturn(overrides=job.overrides, cfg=None, hydra_cfg=None, working_dir=str(job.run.path))
-        returned.task_name = str(index)
-        if job.status in ("failed", "interrupted"):
-            counts = Counter(job.status for job in self.jobs)
-            told = " and ".join(f"{counts[status]} {status}" for status in ("failed", "interrupted") if counts[status])
-            returned.status = JobStatus.FAILED
-            returned.return_value = SweepFailedError(
+    def _require_success(self) -> None:
+        counts = Counter(job.status for job in self.jobs)
+        told = " and ".join(f"{counts[status]} {status}" for status in ("failed", "interrupted") if counts[status])
+        if told:
+            raise SweepFailedError(
                 f"{told} of {len(self.jobs)} jobs, see output.log in {self.sweep.jobs}; the same command with "
                 f"sweep_dir={self.sweep.path} runs these again"
             )
-        else:
-            returned.status = JobStatus.COMPLETED
-            returned.return_value = self._metric(job)
+
+    def _returned(self, job: Job, index: int) -> JobReturn:
+        returned = JobReturn(overrides=job.typed, working_dir=str(job.run.path), task_name=str(index))
+        returned.status = JobStatus.COMPLETED
+        returned.return_value = self._metric(job)
         return returned
 
     def _metric(self, job: Job) -> float | None:

@@ -1,6 +1,5 @@
 """A sweep before it runs: its jobs, what cannot run here, and about how long the rest takes."""
 
-import logging
 import os
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
@@ -9,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from rnnexp.errors import UserError
+from rnnexp.errors import UnsupportedError, UserError
 from rnnexp.launch.devices import Devices
 from rnnexp.launch.job_process import start_server
 from rnnexp.launch.sweep_jobs import Job, is_final
@@ -48,6 +47,9 @@ def rehearse(jobs: Sequence[Job], devices: Devices) -> None:
         state = trouble or ("to be continued" if job.resumes else "to run")
         table.add_row(job.label, needs, state, "" if seconds is None else clock(seconds))
     console = Console()
+    if not console.is_terminal:
+        # A log has no width: one line a job.
+        console = Console(width=250)
     console.print(table)
     at_once = max(1, len(devices.gpus) * devices.jobs_per_device or devices.cores)
     console.print(f"{len(jobs)} jobs, about {clock(total)} one after the other, at best {clock(total / at_once)} here")
@@ -61,8 +63,9 @@ def _try(config: dict[str, Any], answer: Connection) -> None:
     from rnnexp.launch.assembly import assemble
     from rnnexp.launch.training import fit, probe
 
-    os.environ["WANDB_MODE"] = "disabled"
-    logging.disable(logging.WARNING)
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 (not a file)
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
     few = {
         "max_steps": NUM_STEPS,
         "limit_val_batches": 0,
@@ -81,7 +84,7 @@ def _try(config: dict[str, Any], answer: Connection) -> None:
         rate = throughput.samples_per_second
         answer.send((samples / rate if rate else None, ""))
     except UserError as error:
-        answer.send((None, f"unsupported: {error}" if error.exit_code == 3 else f"fails: {error}"))
+        answer.send((None, str(error) if error.exit_code == UnsupportedError.exit_code else f"fails: {error}"))
     except Exception as error:
         answer.send((None, f"fails: {type(error).__name__}: {error}"))
     finally:

@@ -1,6 +1,5 @@
 """The jobs of a sweep: composed once, all before the first begins, and compared with what the directory holds."""
 
-import copy
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -26,6 +25,7 @@ GATES = {"srn": 1, "gru": 3, "lstm": 4}
 class Job:
     """One point of a sweep.
 
+    `overrides` are those that tell it from the others, `typed` all of them.
     `cost` orders jobs by how long they will take; it has no unit. `resumes` says that the job goes on from the last
     checkpoint in its directory, and `status` what became of it, or what was found there.
     """
@@ -35,12 +35,13 @@ class Job:
     run: RunDirectory
     need: Need
     cost: float
+    typed: list[str]
     resumes: bool = False
     status: str = "new"
 
     @property
     def label(self) -> str:
-        return " ".join(self.overrides) or self.run.path.name
+        return " ".join(self.overrides) or str(self.config["name"])
 
 
 def compose_jobs(
@@ -60,15 +61,13 @@ def compose_jobs(
         plain = _compose(loader, config, overrides, index)
         identity = config_hash(plain)
         if identity not in jobs:
-            jobs[identity] = _make_job(plain, shown, identity, sweep, num_gpus)
+            jobs[identity] = _make_job(plain, shown, list(overrides), identity, sweep, num_gpus)
         ordered.append(jobs[identity])
     return ordered
 
 
 def _varying(points: Sequence[Sequence[str]]) -> set[str]:
-    """The keys that tell the points apart; of a single point all."""
-    if len(points) == 1:
-        return {override.partition("=")[0] for override in points[0] if not override.startswith("hydra.")}
+    """The keys that tell the points apart; of a single point none."""
     everywhere = set.intersection(*(set(overrides) for overrides in points))
     return {override.partition("=")[0] for overrides in points for override in overrides if override not in everywhere}
 
@@ -88,7 +87,9 @@ def _compose(loader: ConfigLoader, config: DictConfig, overrides: Sequence[str],
     return resolved(composed)
 
 
-def _make_job(config: dict[str, Any], overrides: list[str], identity: str, sweep: SweepDirectory, num_gpus: int) -> Job:
+def _make_job(
+    config: dict[str, Any], overrides: list[str], typed: list[str], identity: str, sweep: SweepDirectory, num_gpus: int
+) -> Job:
     need = need_of(config, num_gpus)
     if isinstance(config["trainer"]["devices"], list):
         # The process will see its own devices alone, counted from 0.
@@ -98,7 +99,7 @@ def _make_job(config: dict[str, Any], overrides: list[str], identity: str, sweep
     # Whatever it was called in an earlier grid, its hash ends the name.
     run = next((RunDirectory(path) for path in sweep.jobs.glob(f"*{identity}")), run)
     _settle_places(config, run, sweep)
-    return Job(overrides, config, run, need, relative_cost(config))
+    return Job(overrides, config, run, need, relative_cost(config), typed)
 
 
 def _settle_places(config: dict[str, Any], run: RunDirectory, sweep: SweepDirectory) -> None:
@@ -168,6 +169,8 @@ def is_final(job: Job) -> bool:
 def prepare(job: Job, code: Mapping[str, Any]) -> None:
     """Makes the job's directory ready to begin in, or to continue in; what an earlier, failed attempt left goes."""
     if job.resumes:
+        # The same experiment, but perhaps with another logger.
+        job.run.write_config(literal(job.config), job.typed)
         job.run.set_status("queued", "to be continued")
         return
     if job.run.path.exists():
@@ -179,4 +182,4 @@ def prepare(job: Job, code: Mapping[str, Any]) -> None:
             else:
                 entry.unlink()
     job.run.path.mkdir(parents=True, exist_ok=True)
-    job.run.freeze(literal(copy.deepcopy(job.config)), job.overrides, code)
+    job.run.freeze(literal(job.config), job.typed, code)

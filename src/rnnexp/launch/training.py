@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import Callback
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -49,7 +48,7 @@ def probe(config: DictConfig, experiment: Experiment) -> Precision:
 
 
 def announce(config: DictConfig, run: RunDirectory, experiment: Experiment, precision: Precision) -> None:
-    """The start panel, environment.json, and the resolved config once to every logger; to W&B its short keys as well."""
+    """The start panel, environment.json, and the resolved config once to every logger, to W&B with short keys."""
     trainer = experiment.trainer
     if not trainer.is_global_zero:
         return
@@ -182,10 +181,10 @@ def record(config: DictConfig, run: RunDirectory, experiment: Experiment, precis
     plain = resolved(config)
     result = {
         "name": config.name,
-        "task": HydraConfig.get().runtime.choices.get("task", type(experiment.task).__name__),
+        "task": type(experiment.task).__name__.removesuffix("Task").lower(),
         "data": experiment.datamodule.description,
         "config_hash": config_hash(plain),
-        "overrides": list(HydraConfig.get().overrides.task),
+        "overrides": run.read_overrides(),
         "resumed_from": config.ckpt_path,
         "seed": config.seed,
         "tags": list(config.tags),

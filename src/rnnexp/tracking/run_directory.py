@@ -107,10 +107,13 @@ class RunDirectory:
             code: which code will run it, as `git_state` tells, where somebody will compare it.
         """
         self.checkpoints.mkdir()
-        write_text(self.config_file, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
-        write_text(self.overrides_file, yaml.safe_dump(list(overrides), allow_unicode=True))
+        self.write_config(config, overrides)
         write_json(self.status_file, {"config_hash": config_hash(config), **({"code": dict(code)} if code else {})})
         self.set_status("queued")
+
+    def write_config(self, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
+        write_text(self.config_file, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+        write_text(self.overrides_file, yaml.safe_dump(list(overrides), allow_unicode=True))
 
     def read_config(self) -> dict[str, Any]:
         try:
@@ -120,6 +123,10 @@ class RunDirectory:
         if not isinstance(config, dict):
             raise UserError(f"{self.config_file} does not hold a config; was it cut short?")
         return config
+
+    def read_overrides(self) -> list[str]:
+        """What was typed."""
+        return [str(override) for override in yaml.safe_load(self.overrides_file.read_text()) or ()]
 
     @property
     def status(self) -> str:

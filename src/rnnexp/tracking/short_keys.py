@@ -14,13 +14,14 @@ VERBATIM = {
     "precision": "trainer.precision",
     "lr": "optimizer.lr",
     "batch_size": "data.batch_size",
-    "seed": "seed",
 }
 """Short keys and the config keys whose values they are; null in a config that has no such key."""
 
 
 def short_keys(config: Mapping[str, Any], num_parameters: int | None) -> ShortKeys:
-    """Of a resolved config, under names that no group has: `dataset` for `data`, `task_name` for `task`.
+    """Of a resolved config, under names that it does not use itself: `dataset` for `data`, `task_name` for `task`.
+
+    `seed` needs no other name: it lies at the top already.
 
     Args:
         config: as frozen in a run directory.

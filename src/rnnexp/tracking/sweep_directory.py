@@ -1,5 +1,6 @@
 """A sweep's own directory: what was asked for, and a run directory for each of its jobs."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ class SweepDirectory:
             ) from None
         ours = {sweep.jobs.name, ".lock", ".hydra"}
         if not sweep.record_file.exists() and any(entry.name not in ours for entry in path.iterdir()):
+            sweep.forget_multirun()
             raise UserError(f"{path} holds files, but is no sweep directory: name another with sweep_dir=")
         try:
             sweep._lock.acquire(timeout=0)
@@ -53,6 +55,12 @@ class SweepDirectory:
             sweep.close()
             raise UserError(f"{path} holds the sweep {there!r}, not {name!r}: name another with sweep_dir=")
         return sweep
+
+    def forget_multirun(self) -> None:
+        """Takes away what Hydra has written for a sweep that will not run, and the directory if that was all."""
+        shutil.rmtree(self.path / ".hydra", ignore_errors=True)
+        if self.path.is_dir() and not any(self.path.iterdir()):
+            self.path.rmdir()
 
     def close(self) -> None:
         self._lock.release()

@@ -11,7 +11,9 @@ def sync_command(directory: Path) -> str | None:
     Runs that lie alike are one pattern for the shell, so that a sweep of hundreds is still a line that can be read.
     `wandb sync` passes over what it has uploaded before.
     """
-    runs = [path for path in directory.rglob("offline-run-*/run-*.wandb") if not path.with_suffix(".wandb.synced").exists()]
+    runs = [
+        path for path in directory.rglob("offline-run-*/run-*.wandb") if not path.with_suffix(".wandb.synced").exists()
+    ]
     places = sorted({path.parents[1] for path in runs})
     if not places:
         return None

@@ -1,0 +1,228 @@
+"""A sweep's jobs as processes: what goes wrong in one costs that one, and what was done is not done again."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from conftest import Run
+from rnnexp.files import read_json, write_json
+
+FAULT = "+callbacks.fault={_target_:experiment.probing_callbacks.Fault,seed:${seed},faults:{%s}}"
+BARE = ["test=none", "logger=csv", "callbacks.predictions=null"]
+
+
+def statuses(sweep: Path) -> dict[int, str]:
+    """The status of every job, by its seed; fails if two jobs have one."""
+    found = [(read_json(path), path) for path in sweep.glob("jobs/*/status.json")]
+    assert found
+    by_seed = {
+        int(path.parent.name.partition("seed=")[2].partition("_")[0]): record["status"] for record, path in found
+    }
+    assert len(by_seed) == len(found)
+    return by_seed
+
+
+def processes_of(place: Path) -> list[int]:
+    """Those whose output goes below a directory, and those that were started with its name."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            if str(place) in (entry / "cmdline").read_text() or str(place) in str((entry / "fd" / "1").readlink()):
+                found.append(int(entry.name))
+    return found
+
+
+def start(tiny: list[str], *overrides: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-m", "rnnexp.train", *tiny, *overrides, "-m"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+
+
+def test_what_goes_wrong_costs_one_job_and_is_run_again(run: Run, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    asked = ["seed=1,2,3,4", f"sweep_dir={sweep}", *BARE]
+    first = run(*asked, FAULT % "2:raise,3:kill,4:diverge", "-m")
+    assert first.exit_code == 1
+    assert first.line.startswith("rnnexp: 2 failed of 4 jobs, see output.log in ")
+    assert statuses(sweep) == {1: "done", 2: "failed", 3: "failed", 4: "diverged"}
+    assert "killed with SIGKILL, by somebody or because the machine ran out of memory" in first.stdout
+    assert "| rnnexp: a bug, ZeroDivisionError: division by a seed" in first.stdout
+    results = {path: path.stat().st_mtime_ns for path in sweep.glob("jobs/*seed=1*/result.json")}
+    assert len(results) == 1
+
+    again = run(*asked, FAULT % "9:raise", "-m")
+    # The faults belong to the callbacks, which the identity of an experiment does not know.
+    assert again.exit_code == 0, again.stderr
+    assert "4 jobs, 2 to run" in again.stdout
+    assert statuses(sweep) == {1: "done", 2: "done", 3: "done", 4: "diverged"}
+    assert {path: path.stat().st_mtime_ns for path in results} == results
+
+    grown = run(*asked[1:], "seed=1,2,3,4,5", "-m")
+    assert "5 jobs, 1 to run" in grown.stdout
+    assert statuses(sweep)[5] == "done"
+    assert len(read_json(sweep / "sweep.json")["jobs"]) == 5
+
+
+def test_other_code_is_noticed(run: Run, tmp_path: Path) -> None:
+    asked = ["seed=1", f"sweep_dir={tmp_path}/sweep", *BARE, "trainer.max_steps=1"]
+    assert run(*asked, "-m").exit_code == 0
+    (status,) = (tmp_path / "sweep").glob("jobs/*/status.json")
+    write_json(status, read_json(status) | {"code": {"commit": "0" * 40, "dirty": False}})
+    refused = run(*asked, "-m")
+    assert refused.exit_code == 2
+    assert " ran on other code (0000000000) than this (" in refused.line
+    assert refused.line.endswith("take a new sweep_dir=, or force=true to go on all the same")
+    assert "0 to run" in run(*asked, "force=true", "-m").stdout
+
+
+def test_what_cannot_be_a_sweep_is_refused_before_any_job(run: Run, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "letter.txt").write_text("Dear reader")
+    outcome = run("seed=1,2", f"sweep_dir={foreign}", "-m")
+    assert outcome.line == f"rnnexp: {foreign} holds files, but is no sweep directory: name another with sweep_dir="
+    assert [entry.name for entry in foreign.iterdir()] == ["letter.txt"]
+
+    (foreign / "letter.txt").unlink()
+    write_json(foreign / "sweep.json", {"name": "cells_mnist"})
+    outcome = run("seed=1,2", f"sweep_dir={foreign}", "-m")
+    assert outcome.line.endswith(" holds the sweep 'cells_mnist', not 'train': name another with sweep_dir=")
+
+    for wrong, said in (
+        ("hydra.launcher.on_error=contine", "unknown hydra.launcher.on_error 'contine': choose one of continue, stop"),
+        ("hydra.launcher.jobs=0", "hydra.launcher.jobs must be a whole number of at least 1, not 0"),
+        ("hydra.launcher.job_timeout=-1", "hydra.launcher.job_timeout must be a number of seconds, not -1"),
+        ("model.hiden_size=1,2", "unknown key 'hiden_size' in model; did you mean 'hidden_size'?"),
+        ("model=gru,lstn", "unknown model 'lstn': choose one of birnn, gru, lstm, srn; did you mean 'lstm'?"),
+    ):
+        outcome = run(wrong, f"sweep_dir={tmp_path}/new", "-m")
+        assert outcome.exit_code == 2
+        assert said in outcome.line
+        assert not list((tmp_path / "new").rglob("status.json"))
+    outcome = run("dry_run=true")
+    assert outcome.line == "rnnexp: dry_run=True is for sweeps: add -m, or leave it out"
+
+
+def test_points_that_are_one_experiment_run_once(run: Run, tmp_path: Path) -> None:
+    outcome = run("model=birnn,srn", "model.bidirectional=true", f"sweep_dir={tmp_path}/sweep", *BARE, "-m")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert len(outcome.directories) == 1
+
+
+def test_a_dry_run_tells_and_leaves_nothing(run: Run, tmp_path: Path) -> None:
+    outcome = run(
+        "model=gru,srn", "trainer.precision=32-true,16-mixed", f"sweep_dir={tmp_path}/sweep", "dry_run=true", "-m"
+    )
+    assert outcome.exit_code == 0, outcome.stderr
+    assert outcome.stdout.count("to run") == 2, outcome.stdout
+    assert outcome.stdout.count("at precision 16-mixed is unsupported: ") == 2, outcome.stdout
+    assert "4 jobs, about " in outcome.stdout
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_stop_means_stop(run: Run, tmp_path: Path) -> None:
+    outcome = run(
+        *("seed=1,2,3", f"sweep_dir={tmp_path}/sweep", FAULT % "1:raise,2:raise,3:raise", *BARE),
+        *("hydra.launcher.on_error=stop", "hydra.launcher.jobs=1", "-m"),
+    )
+    assert outcome.exit_code == 1
+    assert Counter(statuses(tmp_path / "sweep").values()) == {"failed": 1, "queued": 2}
+
+
+def test_ctrl_c_stops_the_jobs_which_go_on_where_they_were(tiny: list[str], run: Run, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    asked = [f"sweep_dir={sweep}", "seed=1,2", "trainer.max_epochs=2000", "callbacks.early_stopping=null", *BARE]
+    parent = start(tiny, *asked)
+    wait_for(lambda: len(list(sweep.glob("jobs/*/checkpoints/last.ckpt"))) == 2)
+    second = start(tiny, *asked)
+    assert f"{sweep} is in use: another process runs this sweep" in second.communicate(timeout=60)[1]
+    assert second.returncode == 2
+    parent.send_signal(signal.SIGINT)
+    stdout, stderr = parent.communicate(timeout=60)
+    assert parent.returncode == 130, stderr
+    assert f"continue with the same command and sweep_dir={sweep}" in stdout
+    assert statuses(sweep) == {1: "interrupted", 2: "interrupted"}
+    assert not processes_of(sweep)
+
+    before = {path.parent.parent: torch.load(path, weights_only=True) for path in sweep.rglob("last.ckpt")}
+    outcome = run(*asked, "hydra.launcher.jobs=2", f"+callbacks.stop={STOP}", "-m")
+    assert "continued" in outcome.stdout
+    for directory, checkpoint in before.items():
+        steps = [line.split(",")[1] for line in (directory / "metrics.csv").read_text().splitlines()[1:]]
+        assert steps.count("0") == 1
+        assert sorted(map(int, steps)) == list(map(int, steps)), "rows of before and after, none twice"
+        assert max(map(int, steps)) >= checkpoint["global_step"], "steps are counted from 0"
+
+
+STOP = "{_target_:experiment.probing_callbacks.StopAfterEpoch}"
+
+
+def test_no_process_outlives_its_parent(tiny: list[str], tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    asked = [f"sweep_dir={sweep}", "seed=1,2", "trainer.max_epochs=100000", "callbacks.early_stopping=null", *BARE]
+    parent = start(tiny, *asked)
+    wait_for(lambda: len(list(sweep.glob("jobs/*/checkpoints/last.ckpt"))) == 2)
+    assert len(processes_of(sweep)) >= 3
+    parent.kill()
+    parent.communicate()
+    wait_for(lambda: not processes_of(sweep), 40)
+    assert statuses(sweep) == {1: "interrupted", 2: "interrupted"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_twelve_jobs_with_every_fault_and_a_killed_parent(tiny: list[str], tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    faults = FAULT % "2:raise,4:kill,6:memory,8:hang,10:diverge"
+    seeds = "seed=" + ",".join(map(str, range(1, 13)))
+    asked = [f"sweep_dir={sweep}", seeds, faults, *BARE, "hydra.launcher.job_timeout=45", "trainer.max_epochs=2"]
+    parent = start(tiny, *asked)
+    wait_for(lambda: Counter(read_json(path)["status"] for path in sweep.glob("jobs/*/status.json"))["done"] >= 3)
+    parent.kill()
+    parent.communicate()
+    wait_for(lambda: not processes_of(sweep), 60)
+    done = {path: path.read_bytes() for path in sweep.glob("jobs/*/result.json") if read_json(path)["status"] == "done"}
+    assert len(done) >= 3
+    parent = start(tiny, *asked)
+    stdout, stderr = parent.communicate(timeout=500)
+    assert parent.returncode == 1, stdout + stderr
+    failed = dict.fromkeys((2, 4, 6, 8), "failed") | {10: "diverged"}
+    assert statuses(sweep) == {seed: failed.get(seed, "done") for seed in range(1, 13)}, stdout
+    assert {path: path.read_bytes() for path in done} == done, "no finished result is touched"
+    reasons = {path.parent.name: read_json(path)["reason"] for path in sweep.glob("jobs/*/status.json")}
+    assert any("job_timeout=45" in reason for reason in reasons.values())
+    assert any("allocate memory" in reason for reason in reasons.values())
+    assert not processes_of(sweep)
+
+
+@pytest.mark.slow
+def test_a_sweep_of_jobs_with_two_processes_each(run: Run, tmp_path: Path) -> None:
+    outcome = run(
+        *("seed=1,2", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", f"sweep_dir={tmp_path}/sweep"),
+        *("logger=csv", "-m"),
+    )
+    assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
+    assert len(outcome.directories) == 2
+    for directory in outcome.directories:
+        result = read_json(directory / "result.json")
+        assert result["num_test_samples"] == 200
+        assert result["device"]["num_devices"] == 2
