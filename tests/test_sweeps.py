@@ -1,0 +1,78 @@
+"""Every file of sweeps/ asks a question, says how it is run, and every point of its grid composes."""
+
+import inspect
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+SWEEPS = CONF.parent / "sweeps"
+FILES = sorted(SWEEPS.glob("*.yaml"))
+SIZES = ("full", "small")
+
+
+def compose_sweep(name: str, *overrides: str) -> DictConfig:
+    with initialize_config_dir(str(SWEEPS), version_base="1.3"):
+        found = [f"hydra.searchpath=[file://{CONF}]", f"hydra.job.config_name={name}", *overrides]
+        return compose(name, found, return_hydra_config=True)
+
+
+def points(config: DictConfig) -> list[list[str]]:
+    """The overrides of every point of the grid, with one seed of several."""
+    params = [f"{key}={value}" for key, value in config.hydra.sweeper.params.items()]
+    (grid,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(params), None)
+    first = next((override for override in grid[0] if override.startswith("seed=")), None)
+    return [point for point in grid if first is None or first in point]
+
+
+CASES = [(file.stem, size) for file in FILES for size in SIZES]
+
+
+def test_there_is_something_to_test() -> None:
+    wanted = {"cells_mnist", "depth_mnist", "direction_mnist", "precision_mnist", "memory_pixels", "seeds"}
+    assert wanted | {"cells_translation", "cells_phrasebook"} <= {file.stem for file in FILES}
+    assert {file.stem for file in (SWEEPS / "size").glob("*.yaml")} == set(SIZES)
+
+
+def test_no_name_of_a_sweep_is_one_of_a_program() -> None:
+    # Of two files of one name Hydra silently loads one.
+    assert not {file.stem for file in FILES} & {file.stem for file in CONF.glob("*.yaml")}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_sweep_says_what_it_asks_and_how(file: Path) -> None:
+    question, command, *rest = file.read_text().splitlines()
+    assert re.fullmatch(r"# .*\?", question)
+    assert shlex.split(command)[1:] == [
+        *("python", "-m", "rnnexp.train", "--config-dir", "sweeps", "--config-name", file.stem),
+    ]
+    assert 5 <= len(rest) + 2 <= 25
+
+
+@pytest.mark.parametrize(("name", "size"), CASES)
+def test_every_point_composes_and_fits_its_constructors(name: str, size: str) -> None:
+    config = compose_sweep(name, f"size={size}")
+    assert config.hydra.mode.name == "MULTIRUN"
+    assert Path(config.sweep_dir).name == (name if size == "full" else f"{name}_small")
+    grid = points(config)
+    assert grid
+    try:
+        for point in grid:
+            composed = compose_sweep(name, f"size={size}", *point, "paths.output_dir=here", "hydra.runtime.cwd=here")
+            HydraConfig.instance().set_config(composed)
+            ours = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+            plain: Any = OmegaConf.to_container(ours, resolve=True, throw_on_missing=True)
+            for group in ("model", "trainer"):
+                node = {key: value for key, value in plain[group].items() if not key.startswith("_")}
+                inspect.signature(get_object(plain[group]["_target_"])).bind_partial(**node)
+    finally:
+        HydraConfig.instance().cfg = None
