@@ -5,6 +5,10 @@
 PYTHON ?=
 # Passed on to the program: make train ARGS="model=lstm model.num_layers=3", make test ARGS="-k gru".
 ARGS ?=
+# The sweep of make sweep, a file of sweeps/.
+NAME ?=
+# The sweep of make wandb-agent, as wandb sweep prints it: entity/project/id.
+SWEEP ?=
 
 SHELL := bash
 VENV := .venv
@@ -16,21 +20,27 @@ BEGUN := $(VENV)/set-up-begun
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 # Each worker imports torch anew: more than four gain nothing.
 IN_PARALLEL := -n auto --maxprocesses 4 --dist worksteal
+# One entry of CUDA_VISIBLE_DEVICES for each GPU that there is to use.
+GPUS := from rnnexp.launch.devices import visible_gpus; print(*visible_gpus())
 VERSION := import sys; print("%d.%d" % sys.version_info[:2])
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 # Of pip's many lines those that tell how far it is: big files, builds, and the minutes of unpacking at the end.
 PROGRESS := sed -unE -e 's/^ *((Downloading|Using cached) [^ ]+) (\([0-9.]+ [MG]B\)).*/  \1 \3/p' \
 	-e 's/^ *(Building wheels? for [^:]+):.*/  \1/p' -e 's/^(Installing collected packages).*/  \1/p'
 
-.PHONY: help setup train test check lock
+.PHONY: help setup train sweep test check wandb-agent lock
 
 help: ## this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: $(COMPLETE) ## .venv with the packages of requirements.lock
 
 train: $(COMPLETE) ## train one network; ARGS="model=lstm model.num_layers=3" overrides its config
 	@$(IN_VENV) -m rnnexp.train $(ARGS)
+
+sweep: $(COMPLETE) ## a question of sweeps/; NAME=cells_mnist, and ARGS="size=small" for a laptop
+	@if [ -z "$(NAME)" ]; then echo "which sweep? make sweep NAME=cells_mnist; there are:" $(notdir $(basename $(wildcard sweeps/*.yaml))) >&2; exit 2; fi
+	@$(IN_VENV) -m rnnexp.train --config-dir sweeps --config-name $(NAME) $(ARGS)
 
 test: $(COMPLETE) ## the unit tests; ARGS="-m slow" runs the slow ones
 	@$(IN_VENV) -m pytest $(IN_PARALLEL) $(ARGS)
@@ -41,6 +51,17 @@ check: $(COMPLETE) ## lint, format, types and tests
 	$(IN_VENV) -m mypy
 	$(IN_VENV) -m pytest $(IN_PARALLEL) $(ARGS)
 
+# Ctrl-C asks the agents to end, they ask their runs, and a run saves a checkpoint first. Without a GPU one agent sees none.
+wandb-agent: $(COMPLETE) ## jobs of a W&B sweep, an agent per GPU; SWEEP=entity/project/id
+	@if [ -z "$(SWEEP)" ]; then echo "which sweep? make wandb-agent SWEEP=entity/project/id" >&2; exit 2; fi; \
+	gpus=$$($(IN_VENV) -c '$(GPUS)') || exit; \
+	trap 'kill -TERM $$(jobs -p); wait' INT TERM; \
+	export PATH="$(CURDIR)/$(VENV)/bin:$$PATH"; \
+	for gpu in $${gpus:-none}; do \
+		CUDA_VISIBLE_DEVICES=$${gpu#none} wandb agent --forward-signals $(ARGS) $(SWEEP) & \
+	done; \
+	wait
+
 lock: ## requirements.lock anew from pyproject.toml; ARGS=--upgrade takes newer versions
 	@set -euo pipefail; uv=$$(command -v uv || true); \
 	if [ -z "$$uv" ]; then \
@@ -49,7 +70,7 @@ lock: ## requirements.lock anew from pyproject.toml; ARGS=--upgrade takes newer 
 		"$$temporary/bin/python" -m pip install --quiet --disable-pip-version-check uv; \
 		uv=$$temporary/bin/uv; \
 	fi; \
-	"$$uv" pip compile pyproject.toml --group dev --extra tensorboard --universal --python-version 3.11 \
+	"$$uv" pip compile pyproject.toml --group dev --extra dashboard --extra tensorboard --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock $(ARGS)
 
 ifneq ($(PYTHON),)

@@ -16,6 +16,7 @@ FLOORS = {
     "evaluate": 5,
     "translate": 5,
     "benchmark": 5,
+    "dashboard": 5,
     # from a command line to an experiment
     "launch": 4,
     # how fast that goes
@@ -139,7 +140,7 @@ def test_can_be_lifted_out(name: str) -> None:
             assert top_level(imported) in allowed or ".".join(imported.split(".")[:2]) in allowed, imported
 
 
-@pytest.mark.parametrize("module", ["train", "evaluate", "translate", "benchmark"])
+@pytest.mark.parametrize("module", ["train", "evaluate", "translate", "benchmark", "dashboard"])
 def test_a_program_is_cheap_to_import(module: str) -> None:
     code = f"import sys, rnnexp.{module}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -148,6 +149,6 @@ def test_a_program_is_cheap_to_import(module: str) -> None:
     assert not loaded & {"torch", "lightning", "torchmetrics", "matplotlib", "wandb", "numpy"}
 
 
-@pytest.mark.parametrize("module", ["train", "evaluate", "translate", "benchmark"])
+@pytest.mark.parametrize("module", ["train", "evaluate", "translate", "benchmark", "dashboard"])
 def test_a_program_reads_as_a_table_of_contents(module: str) -> None:
     assert len((PACKAGE / f"{module}.py").read_text().splitlines()) <= 60

@@ -72,7 +72,7 @@ def targets(node: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_there_is_something_to_test() -> None:
-    assert PROGRAMS == ["benchmark", "evaluate", "train", "translate"]
+    assert PROGRAMS == ["benchmark", "dashboard", "evaluate", "train", "translate"]
     assert {"model", "data", "task", "optimizer", "scheduler", "trainer", "logger", "callbacks", "paths"} <= set(GROUPS)
     assert {"mnist", "mnist_pixels", "mnist_permuted"} <= {option for group, option in OPTIONS if group == "data"}
     assert {"fast", "limit", "overfit", "profiler"} <= {option for group, option in OPTIONS if group == "debug"}
@@ -83,8 +83,8 @@ def test_there_is_something_to_test() -> None:
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_program_composes(composed: Any, program: str) -> None:
-    given = ["run=somewhere"] if program in ("evaluate", "translate") else []
-    assert resolved(composed(program, *given))
+    given = {"evaluate": ["run=somewhere"], "translate": ["run=somewhere"], "dashboard": ["project=some"]}
+    assert resolved(composed(program, *given.get(program, [])))
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=str)
@@ -103,14 +103,14 @@ def test_an_option_resolves_and_fits_its_constructors(composed: Any, group: str,
 
 
 def test_both_directions_is_an_override(composed: Any) -> None:
-    named = ["name=same", "paths.output_dir=here"]
+    named = ["name=same", "paths.output_dir=here", "sweep_dir=there"]
     birnn = resolved(composed("train", "model=birnn", *named))
     assert birnn == resolved(composed("train", "model=srn", "model.bidirectional=true", *named))
     assert birnn["model"]["bidirectional"] is True
 
 
 def test_a_bidirectional_experiment_is_the_other_with_one_key_changed(composed: Any) -> None:
-    named = ["name=same", "paths.output_dir=here"]
+    named = ["name=same", "paths.output_dir=here", "sweep_dir=there"]
     bidirectional = resolved(composed("train", "experiment=seed_bilstm", *named))
     assert bidirectional["model"]["bidirectional"] is True
     one_way = resolved(composed("train", "experiment=seed_lstm", "model.bidirectional=true", *named))

@@ -59,9 +59,12 @@ def test_command_is_accepted(page: str, command: str) -> None:  # noqa: ARG001
     assert words[:2] == ["python", "-m"], f"no test knows what to do with: {command}"
     program = re.fullmatch(r"rnnexp\.(\w+)", words[2])
     assert program, f"not a program of ours: {words[2]}"
-    with initialize_config_dir(str(config_root()), version_base="1.3"):
-        for overrides in single_overrides([word for word in words[3:] if word != "-m"]):
-            compose(program[1], overrides)
+    arguments, directory, name = [word for word in words[3:] if word != "-m"], config_root(), program[1]
+    if arguments[:1] == ["--config-dir"]:
+        directory, name, arguments = ROOT / arguments[1], arguments[3], arguments[4:]
+    with initialize_config_dir(str(directory), version_base="1.3"):
+        for overrides in single_overrides(arguments):
+            compose(name, [f"hydra.searchpath=[file://{config_root()}]", *overrides], return_hydra_config=True)
 
 
 def test_links_lead_somewhere() -> None:

@@ -16,7 +16,7 @@ BLOCKS = [block.split("\\\n") for block in re.split(r"\n(?=\S)", LOCK.strip())]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 WANTED = [
     *PROJECT["project"]["dependencies"],
-    *PROJECT["project"]["optional-dependencies"]["tensorboard"],
+    *(extra for extras in PROJECT["project"]["optional-dependencies"].values() for extra in extras),
     *PROJECT["dependency-groups"]["dev"],
     *PROJECT["build-system"]["requires"],
 ]

@@ -4,7 +4,10 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -55,7 +58,7 @@ def project(tmp_path: Path) -> Path:
 
 def test_help_lists_every_target() -> None:
     targets = re.findall(r"^([a-z][\w-]*):(?!=)", MAKEFILE, re.MULTILINE)
-    assert {"help", "setup", "train", "test", "check", "lock"} <= set(targets)
+    assert {"help", "setup", "train", "test", "check", "wandb-agent", "lock"} <= set(targets)
     helped = make(ROOT, "help")
     assert re.findall(r"^make (\S+) +\S", helped.stdout, re.MULTILINE) == targets
     assert make(ROOT).stdout == helped.stdout
@@ -68,6 +71,66 @@ def test_an_interpreter_that_does_not_fit_gets_one_line(project: Path) -> None:
         "rnnexp needs Python 3.11, 3.12 or 3.13, and none is found as python2.7: make PYTHON=/path/to/python3.12 setup"
     )
     assert not (project / ".venv").exists()
+
+
+@pytest.fixture
+def agents(project: Path) -> Path:
+    """A project that is set up, where `wandb` writes down how it was called, and ends when it is told to."""
+    programs = project / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    scripts = {
+        "python": f'exec "{sys.executable}" "$@"',
+        "wandb": f'''echo "gpu=$CUDA_VISIBLE_DEVICES $@" >> "{project}/calls"
+[ ! -e "{project}/wait" ] || {{ trap 'kill $!; echo ended >> "{project}/calls"; exit' TERM; sleep 60 & wait; }}''',
+    }
+    for name, script in scripts.items():
+        (programs / name).write_text(f"#!/bin/bash\n{script}\n")
+        (programs / name).chmod(0o755)
+    (project / ".venv" / "set-up-complete").touch()
+    return project
+
+
+@pytest.mark.parametrize(
+    ("devices", "gpus"),
+    [("0,2,MIG-7", ["0", "2", "MIG-7"]), ("1", ["1"]), ("", [""])],
+    ids=["several", "one", "none"],
+)
+def test_a_wandb_sweep_gets_an_agent_for_each_gpu(
+    agents: Path, devices: str, gpus: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
+    ended = make(agents, "wandb-agent", "SWEEP=me/rnnexp/abc", "ARGS=--count 2")
+    assert ended.returncode == 0, ended.stderr
+    calls = (agents / "calls").read_text().splitlines()
+    assert sorted(calls) == sorted(f"gpu={gpu} agent --forward-signals --count 2 me/rnnexp/abc" for gpu in gpus)
+
+
+def test_an_interrupt_is_handed_on_to_every_agent(agents: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    (agents / "wait").touch()
+    running = subprocess.Popen(
+        ["make", "wandb-agent", "SWEEP=a/b/c"],
+        cwd=agents,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (agents / "calls").exists() or (agents / "calls").read_text().count("agent") < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.2)  # until the agents have set their traps
+    os.killpg(running.pid, signal.SIGINT)
+    running.communicate(timeout=60)
+    assert running.returncode != 0
+    assert (agents / "calls").read_text().splitlines()[2:] == ["ended", "ended"]
+
+
+def test_an_agent_without_a_sweep_gets_one_line(agents: Path) -> None:
+    ended = make(agents, "wandb-agent")
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[0] == "which sweep? make wandb-agent SWEEP=entity/project/id"
+    assert not (agents / "calls").exists()
 
 
 @pytest.mark.slow

@@ -31,6 +31,7 @@ from rnnexp.launch.sweep_jobs import Job, compose_jobs, is_final, look_up, prepa
 from rnnexp.launch.sweep_progress import SweepProgress
 from rnnexp.tracking.environment import git_state
 from rnnexp.tracking.sweep_directory import SweepDirectory
+from rnnexp.tracking.wandb_sync import sync_command
 
 log = logging.getLogger(__name__)
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -163,6 +164,8 @@ class Pool:
             with _sigterm_raises(), _told_how_to_continue(progress, self.sweep.path):
                 self._run(wanted, progress)
             progress.say(progress.summary())
+            if command := sync_command(self.sweep.path):
+                progress.say(f"W&B: upload these runs with  {command}")
         if self.config.optimized_metric is None:
             # A sweeper that searches goes on without the jobs that failed.
             self._require_success()

@@ -19,9 +19,18 @@ Of `callbacks`, some change the numbers: when training stops, which epoch counts
 `config_hash` puts them back.
 """
 
+SEEDS = ("seed", "data.seed")
+"""Config keys in which repeated runs of one configuration differ."""
+
 
 def config_hash(config: Mapping[str, Any]) -> str:
     """12 hexadecimal digits of SHA-256 over the resolved config without its run-only keys."""
+    canonical = json.dumps(identity_of(config), sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def identity_of(config: Mapping[str, Any], *without: str) -> dict[str, Any]:
+    """The resolved config without its run-only keys, and without further ones: `SEEDS`, to know repeated runs."""
     identity = copy.deepcopy(dict(config))
     callbacks = config.get("callbacks") or {}
     identity["early_stopping"] = callbacks.get("early_stopping")
@@ -29,10 +38,9 @@ def config_hash(config: Mapping[str, Any]) -> str:
     for name in shaping:
         if chosen := callbacks.get(name):
             identity[name] = {key: value for key, value in chosen.items() if key != "dirpath"}
-    for key in RUN_ONLY:
+    for key in (*RUN_ONLY, *without):
         group, _, name = key.rpartition(".")
         node = identity.get(group) if group else identity
         if isinstance(node, dict):
             node.pop(name, None)
-    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+    return identity

@@ -1,0 +1,81 @@
+"""Short keys tell runs apart in a table, and stand in nobody's way."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
+from rnnexp.launch.configuration import config_root
+from rnnexp.tracking.short_keys import short_keys
+
+
+@pytest.fixture
+def config(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    """The resolved config of a command line."""
+    with initialize_config_dir(str(config_root()), version_base="1.3"):
+        composed = compose("train", [*request.param, f"hydra.runtime.cwd={tmp_path}"], return_hydra_config=True)
+    HydraConfig.instance().set_config(composed)
+    plain = OmegaConf.to_container(OmegaConf.masked_copy(composed, [k for k in composed if k != "hydra"]), resolve=True)
+    HydraConfig.instance().cfg = None
+    return plain
+
+
+@pytest.mark.parametrize(
+    "config", [["model=birnn", "model.num_layers=3", "trainer.precision=bf16-mixed"]], indirect=True
+)
+def test_they_are_the_values_of_the_config(config: Any) -> None:
+    assert short_keys(config, num_parameters=1234) == {
+        "task_name": "classification",
+        "dataset": "MNIST-rows",
+        "cell": "srn",
+        "num_layers": 3,
+        "bidirectional": True,
+        "hidden_size": 128,
+        "dropout": 0.0,
+        "precision": "bf16-mixed",
+        "lr": config["optimizer"]["lr"],
+        "batch_size": 128,
+        "budget": "6 epochs",
+        "num_parameters": 1234,
+    }
+
+
+@pytest.mark.parametrize(
+    ("config", "dataset"),
+    [
+        (["data=mnist_permuted"], "MNIST-pixels-random92916"),
+        (["data.name=FashionMNIST"], "FashionMNIST-rows"),
+        (["task=translation"], "Phrasebook-en-fr"),
+        (["task=translation", "data=multi30k", "data.target=fr"], "Multi30k-en-fr"),
+    ],
+    indirect=["config"],
+)
+def test_a_dataset_is_named_with_what_makes_it_another(config: Any, dataset: str) -> None:
+    assert short_keys(config, None)["dataset"] == dataset
+
+
+@pytest.mark.parametrize(
+    ("config", "budget"),
+    [
+        (["trainer.max_steps=100"], "100 steps or 6 epochs"),
+        (["trainer.max_steps=100", "trainer.max_epochs=-1"], "100 steps"),
+        (["trainer.max_epochs=-1"], "unlimited"),
+    ],
+    indirect=["config"],
+)
+def test_a_budget_is_what_ends_training(config: Any, budget: str) -> None:
+    assert short_keys(config, None)["budget"] == budget
+
+
+@pytest.mark.parametrize("config", [[], ["task=translation"]], indirect=True)
+def test_no_name_is_one_of_the_config(config: Any) -> None:
+    assert not set(short_keys(config, None)) & set(config)
+    assert "seed" in config
+
+
+@pytest.mark.parametrize("config", [["~optimizer.lr"]], indirect=True)
+def test_what_a_config_lacks_is_null(config: Any) -> None:
+    assert short_keys(config, None)["lr"] is None
