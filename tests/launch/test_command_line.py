@@ -12,6 +12,8 @@ from omegaconf import DictConfig
 
 from rnnexp.errors import InterruptedRunError, UserError
 
+# Hydra's own launcher: what stands in for a program here is a function of this process.
+IN_PROCESS = ("-m", "hydra/launcher=basic")
 PROGRAM = """
 import time
 from rnnexp.launch.command_line import run_program
@@ -63,7 +65,7 @@ def test_the_environment_is_the_users(launch: Any) -> None:
 
     before = dict(os.environ)
     launch(program)
-    launch(program, "-m", "seed=1,2")
+    launch(program, *IN_PROCESS, "seed=1,2")
     assert seen == [before] * 3
     assert dict(os.environ) == before
 
@@ -80,9 +82,9 @@ def test_hydra_leaves_nothing_behind(launch: Any, tmp_path: Path) -> None:
 
 
 def test_of_several_jobs_hydra_keeps_one_file(launch: Any, tmp_path: Path) -> None:
-    launch(lambda _: None, "-m", "seed=1,2,3")
+    launch(lambda _: None, *IN_PROCESS, "seed=1,2,3")
     assert [path.relative_to(tmp_path).parts[:2] for path in tmp_path.rglob("*") if path.is_file()] == [
-        ("outputs", "multirun")
+        ("outputs", "sweeps")
     ]
 
 
@@ -95,7 +97,7 @@ def test_every_job_runs_and_the_highest_exit_code_counts(launch: Any) -> None:
             raise RuntimeError("broken")
         return 0
 
-    ended = launch(program, "-m", "seed=1,2,3,4", "model=gru")
+    ended = launch(program, *IN_PROCESS, "seed=1,2,3,4", "model=gru")
     assert ended.exit_code == 2
     assert ended.stdout.splitlines() == ["seed 1", "seed 2", "seed 3", "seed 4"]
     told = [line for line in ended.stderr.splitlines() if line.startswith("rnnexp: ")]
@@ -103,7 +105,7 @@ def test_every_job_runs_and_the_highest_exit_code_counts(launch: Any) -> None:
 
 
 def test_no_job_starts_if_one_is_misspelt(launch: Any) -> None:
-    ended = launch(lambda _: print("ran"), "-m", "model=gru,grru")
+    ended = launch(lambda _: print("ran"), *IN_PROCESS, "model=gru,grru")
     assert ended.line == "rnnexp: unknown model 'grru': choose one of birnn, gru, lstm, srn; did you mean 'gru'?"
     assert ended.exit_code == 2
     assert ended.stdout == ""
@@ -122,7 +124,7 @@ def test_an_interrupt_stops_the_jobs_to_come(launch: Any, error: BaseException, 
         if config.seed == 2:
             raise error
 
-    ended = launch(program, "-m", "seed=1,2,3")
+    ended = launch(program, *IN_PROCESS, "seed=1,2,3")
     assert ended.stdout.splitlines() == ["seed 1", "seed 2"]
     assert ended.line == line
     assert ended.exit_code == exit_code

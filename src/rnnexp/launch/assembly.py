@@ -24,6 +24,7 @@ from rnnexp.callbacks.predictions import TestPredictions
 from rnnexp.callbacks.translations import SampleTranslations, TestTranslations
 from rnnexp.data.data_module import DataModule
 from rnnexp.errors import UserError
+from rnnexp.launch.matching import Match, match_budget
 from rnnexp.launch.settings import require_sound_settings
 from rnnexp.loggers import WandbLogger
 from rnnexp.tasks import Task
@@ -43,6 +44,7 @@ class Experiment:
     datamodule: DataModule
     task: Task
     trainer: Trainer
+    match: Match | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     fit_times: dict[str, float] = field(default_factory=dict)
     """`start` and `end` of training, in seconds since the process began."""
@@ -85,13 +87,14 @@ def assemble(config: DictConfig) -> Experiment:
     require_sound_settings(config)
     apply_process_settings(config)
     datamodule = make_datamodule(config)
+    match = match_budget(config, datamodule.description, lambda sized: make_task(sized, datamodule))
     task = make_task(config, datamodule)
     callbacks = make_callbacks(config.callbacks)
     require_fitting_callbacks(callbacks, task)
     trainer = make_trainer(config, callbacks, make_loggers(config.logger))
     # Ranks start from the same weights, but must not drop the same units.
     torch.manual_seed(config.seed + trainer.global_rank)
-    return Experiment(datamodule, task, trainer)
+    return Experiment(datamodule, task, trainer, match)
 
 
 @contextmanager

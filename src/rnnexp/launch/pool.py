@@ -164,8 +164,8 @@ class Pool:
             with _sigterm_raises(), _told_how_to_continue(progress, self.sweep.path):
                 self._run(wanted, progress)
             progress.say(progress.summary())
-            if command := sync_command(self.sweep.path):
-                progress.say(f"W&B: upload these runs with  {command}")
+            if upload := sync_command(self.sweep.path):
+                progress.say(f"W&B: upload these runs with  {upload}")
         if self.config.optimized_metric is None:
             # A sweeper that searches goes on without the jobs that failed.
             self._require_success()

@@ -24,6 +24,7 @@ from rnnexp.errors import InterruptedRunError, UserError
 from rnnexp.files import write_json
 from rnnexp.launch.assembly import Experiment, make_trainer
 from rnnexp.launch.checkpoint_files import average_kept, read_checkpoint, require_same_experiment
+from rnnexp.launch.job import literal
 from rnnexp.launch.run_setup import resolved
 from rnnexp.loggers import CSVLogger
 from rnnexp.tasks.probe import Precision, probe_precision
@@ -53,6 +54,9 @@ def announce(config: DictConfig, run: RunDirectory, experiment: Experiment, prec
     if not trainer.is_global_zero:
         return
     device = describe_device(experiment)
+    if experiment.match is not None:
+        # With the size that was found, so that the directory says by itself which network it holds.
+        run.write_config(literal(resolved(config)), run.read_overrides())
     write_json(run.environment_file, describe_environment(device))
     plain = resolved(config)
     for logger in experiment.loggers:
@@ -189,6 +193,7 @@ def record(config: DictConfig, run: RunDirectory, experiment: Experiment, precis
         "seed": config.seed,
         "tags": list(config.tags),
         "model": describe_model(experiment),
+        "match": experiment.match and experiment.match._asdict(),
         "precision": {
             **precision._asdict(),
             "tf32": {

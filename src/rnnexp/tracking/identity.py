@@ -38,7 +38,9 @@ def identity_of(config: Mapping[str, Any], *without: str) -> dict[str, Any]:
     for name in shaping:
         if chosen := callbacks.get(name):
             identity[name] = {key: value for key, value in chosen.items() if key != "dirpath"}
-    for key in (*RUN_ONLY, *without):
+    # What is solved for a budget is another way to write the budget.
+    solved = ("model.hidden_size",) if config.get("match") else ()
+    for key in (*RUN_ONLY, *solved, *without):
         group, _, name = key.rpartition(".")
         node = identity.get(group) if group else identity
         if isinstance(node, dict):
