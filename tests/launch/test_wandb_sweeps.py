@@ -67,7 +67,7 @@ def composed(overrides: list[str], place: Path) -> DictConfig:
 
 
 def test_there_are_sweeps() -> None:
-    assert {"gru_mnist", "cells_mnist"} <= {path.stem for path in FILES}
+    assert {"gru_mnist", "cells_and_directions"} <= {path.stem for path in FILES}
 
 
 def test_it_begins_with_its_question_and_its_command(file: Path) -> None:
