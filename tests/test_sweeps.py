@@ -43,11 +43,6 @@ def test_there_is_something_to_test() -> None:
     assert {file.stem for file in (SWEEPS / "size").glob("*.yaml")} == set(SIZES)
 
 
-def test_no_name_of_a_sweep_is_one_of_a_program() -> None:
-    # Of two files of one name Hydra silently loads one.
-    assert not {file.stem for file in FILES} & {file.stem for file in CONF.glob("*.yaml")}
-
-
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_sweep_says_what_it_asks_and_how(file: Path) -> None:
     question, command, *rest = file.read_text().splitlines()
@@ -55,7 +50,7 @@ def test_a_sweep_says_what_it_asks_and_how(file: Path) -> None:
     assert shlex.split(command)[1:] == [
         *("python", "-m", "rnnexp.train", "--config-dir", "sweeps", "--config-name", file.stem),
     ]
-    assert 5 <= len(rest) + 2 <= 25
+    assert 5 <= len(rest) + 2 <= 20
 
 
 @pytest.mark.parametrize(("name", "size"), CASES)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class PoolLauncherConf:
-    """Arguments of rnnexp.launch.pool.PoolSettings."""
+    """Arguments of rnnexp.launch.pool.PoolSettings, and the one home of their defaults."""
 
     _target_: str = "hydra_plugins.rnnexp_pool.pool_launcher.PoolLauncher"
     jobs: Any = "auto"
@@ -44,9 +44,9 @@ class PoolLauncher(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:  # noqa: ARG002
         self.config, self.hydra_context = config, hydra_context
 
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
         from rnnexp.launch.pool import Pool, PoolSettings
 
         if self.pool is None:
             self.pool = Pool(PoolSettings(**self.settings), self.config, self.hydra_context.config_loader)
-        return self.pool.launch(job_overrides, initial_job_idx)
+        return self.pool.launch(job_overrides)

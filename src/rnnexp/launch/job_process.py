@@ -4,19 +4,20 @@ The process is forked from a server that has imported everything and computed no
 touched. So a job starts in a fraction of a second, and still owns its memory, its devices and its end.
 """
 
-import importlib
 import os
 import sys
 from multiprocessing.context import ForkServerContext
 from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 
+from rnnexp import train
 from rnnexp.launch.job import frozen_command
-from rnnexp.launch.lifeline import end_with
+from rnnexp.launch.lifeline import end_without_parent
+from rnnexp.tracking import stopwatch
 from rnnexp.tracking.run_directory import RunDirectory
 
-PRELOADED = ("rnnexp.launch.training", "rnnexp.launch.assembly", "rnnexp.loggers", "hydra._internal.utils")
-"""What `python -m rnnexp.train` imports, which takes seconds in every fresh process."""
+PRELOADED = ("rnnexp.train", "rnnexp.launch.training", "rnnexp.launch.drawing")
+"""What a run imports from its beginning to its end, which takes seconds in every fresh process."""
 
 
 def start_server() -> ForkServerContext:
@@ -36,17 +37,16 @@ def start_server() -> ForkServerContext:
     return context
 
 
-def run_job(run_dir: Path, module: str, overrides: list[str], environment: dict[str, str]) -> None:
-    """Runs a program with the frozen config of a run directory; all it says goes to its `output_file`.
+def run_job(run_dir: Path, overrides: list[str], environment: dict[str, str]) -> None:
+    """Trains with the frozen config of a run directory; all that is said goes to its `output_file`.
 
     Args:
-        module: the program, as after `python -m`.
         overrides: of its command line, beyond the frozen config.
         environment: variables to set before the program begins.
     """
     # Of its own, or Ctrl-C at the terminal would reach the job past the pool.
     os.setsid()
-    end_with(os.getppid())
+    end_without_parent()
     # An empty variable says nothing, except to CUDA, which then shows no device.
     os.environ.update(environment)
     with RunDirectory(run_dir).output_file.open("a") as output:
@@ -54,9 +54,7 @@ def run_job(run_dir: Path, module: str, overrides: list[str], environment: dict[
         os.dup2(output.fileno(), 2)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    from rnnexp.tracking import stopwatch
-
     stopwatch.restart()
-    sys.orig_argv = [*frozen_command(run_dir, module), *overrides]
+    sys.orig_argv = [*frozen_command(run_dir), *overrides]
     sys.argv = sys.orig_argv[2:]
-    importlib.import_module(module).main()
+    train.main()

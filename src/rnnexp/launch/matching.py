@@ -13,7 +13,6 @@ from torch import nn
 
 from rnnexp.arguments import choose
 from rnnexp.errors import UserError
-from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks import Task
 
 TOLERANCE = 0.02
@@ -92,10 +91,6 @@ def _nearest(cost: Callable[[int], int], budget: int) -> int:
     return min((size for size in (below, above) if size), key=lambda size: abs(cost(size) - budget))
 
 
-def num_parameters(task: Task, description: Mapping[str, Any]) -> int:  # noqa: ARG001
-    return sum(parameter.numel() for parameter in task.parameters())
-
-
 def flops_of_sequence(task: Task, description: Mapping[str, Any]) -> int:
     """Floating-point operations of the forward pass on one sequence: two per multiply-add, all else left out.
 
@@ -104,12 +99,11 @@ def flops_of_sequence(task: Task, description: Mapping[str, Any]) -> int:
     """
     if "seq_len" not in description:
         raise UserError("match=flops: counts sequences of one length; for translation match params:")
-    stack = task.stack
-    assert isinstance(stack, RecurrentStack)
-    inputs = [stack.input_size, *[stack.output_size] * (stack.num_layers - 1)]
-    step = sum(stack.directions * stack.cell.gates * stack.hidden_size * (size + stack.hidden_size) for size in inputs)
     head = sum(module.weight.numel() for module in task.modules() if isinstance(module, nn.Linear))
-    return 2 * (int(description["seq_len"]) * step + head)
+    return 2 * (int(description["seq_len"]) * task.stack.multiply_adds_per_step + head)
 
 
-MEASURES = {"params": num_parameters, "flops": flops_of_sequence}
+MEASURES: dict[str, Callable[[Task, Mapping[str, Any]], int]] = {
+    "params": lambda task, _: task.num_parameters,
+    "flops": flops_of_sequence,
+}

@@ -1,13 +1,12 @@
 """The jobs of a sweep on one machine, each a process of its own, as many at once as there are devices for."""
 
-import logging
 import os
 import shlex
 import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
@@ -22,18 +21,16 @@ from omegaconf import DictConfig
 import rnnexp
 from rnnexp.arguments import choose, require_positive
 from rnnexp.errors import InterruptedRunError, SweepFailedError, UserError
-from rnnexp.files import read_json
 from rnnexp.launch.command_line import full_error_of_user
 from rnnexp.launch.devices import Devices, Grant, visible_gpus
 from rnnexp.launch.job_process import run_job, start_server
 from rnnexp.launch.lifeline import GRACE_SECONDS
-from rnnexp.launch.sweep_jobs import Job, compose_jobs, is_final, look_up, prepare
+from rnnexp.launch.sweep_jobs import Job, compose_jobs, look_up, prepare
 from rnnexp.launch.sweep_progress import SweepProgress
 from rnnexp.tracking.environment import git_state
 from rnnexp.tracking.sweep_directory import SweepDirectory
 from rnnexp.tracking.wandb_sync import sync_command
 
-log = logging.getLogger(__name__)
 SECONDS_BETWEEN_LOOKS = 0.5
 ON_ERROR = dict.fromkeys(("continue", "stop"))
 
@@ -54,17 +51,17 @@ class PoolSettings:
         UserError: for a value outside these.
     """
 
-    jobs: int | str = "auto"
-    jobs_per_device: int = 1
-    job_timeout: float | None = None
-    on_error: str = "continue"
-    max_failures: int | None = None
+    jobs: int | str
+    jobs_per_device: int
+    job_timeout: float | None
+    on_error: str
+    max_failures: int | None
 
     def __post_init__(self) -> None:
         try:
             choose("hydra.launcher.on_error", self.on_error, ON_ERROR)
             require_positive(**{"hydra.launcher.jobs_per_device": self.jobs_per_device})
-            if not isinstance(self.jobs, str) or self.jobs != "auto":
+            if self.jobs != "auto":
                 require_positive(**{"hydra.launcher.jobs": self.jobs})  # type: ignore[arg-type]
             if self.max_failures is not None:
                 require_positive(**{"hydra.launcher.max_failures": self.max_failures})
@@ -76,29 +73,27 @@ class PoolSettings:
 
 @dataclass
 class Running:
-    """A job under way. `asked` is the instant at which it was asked to stop, and `why` the reason for it."""
+    """A job under way. `asked` is the instant at which it was asked to stop, `why` the reason, if the job has none."""
 
     job: Job
     process: ForkServerProcess
     grant: Grant
     start: float = field(default_factory=time.monotonic)
     asked: float | None = None
+    verdict: str = "failed"
     why: str = ""
 
-    def ask_to_stop(self, why: str) -> None:
-        """First with SIGTERM, so that the job saves what it has; past the grace with SIGKILL."""
+    def ask_to_stop(self, verdict: str, why: str = "") -> None:
+        """First with SIGTERM, so that the job saves what it has; past the grace with SIGKILL.
+
+        Args:
+            verdict: what the job's status is to be.
+        """
         if self.asked is None:
-            self.asked, self.why = time.monotonic(), why
-            _signal(self.process, signal.SIGTERM)
+            self.asked, self.verdict, self.why = time.monotonic(), verdict, why
+            self.process.terminate()
         elif time.monotonic() - self.asked > GRACE_SECONDS:
-            _signal(self.process, signal.SIGKILL)
-
-
-def _signal(process: ForkServerProcess, number: int) -> None:
-    try:
-        os.kill(process.pid or 0, number)
-    except ProcessLookupError:
-        log.debug("process %s had ended", process.pid)
+            self.process.kill()
 
 
 class Pool:
@@ -122,40 +117,40 @@ class Pool:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self.devices = Devices(self.gpus, settings.jobs_per_device, cores)
         self.jobs: list[Job] = []
-        self.num_failures = 0
         if config.dry_run:
             self.sweep = SweepDirectory(Path(config.sweep_dir))
             self.sweep.forget_multirun()
         else:
             self.sweep = SweepDirectory.open(Path(config.sweep_dir), self.name)
 
-    def launch(self, points: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
+    def launch(self, points: Sequence[Sequence[str]]) -> list[JobReturn]:
         """Runs the jobs of these points of the grid, except those that are done.
-
-        A sweeper that searches calls it again and again.
 
         Args:
             points: the overrides of each.
-            first: how many jobs earlier calls ran.
 
         Raises:
-            UserError: before anything runs, if the directory was made by other code.
-            SweepFailedError: at the end, if a job failed, except for a sweeper that searches.
+            UserError: before anything runs, if the directory was made by other code, or a job needs more GPUs than
+                there are.
+            SweepFailedError: at the end, if a job failed.
             KeyboardInterrupt, InterruptedRunError: after all children have stopped.
         """
         if not points:
             raise UserError("the grid is empty: give an axis some values, model=srn,gru")
         jobs = compose_jobs(self.loader, self.config, points, self.sweep, len(self.gpus))
         look_up(jobs, self.code, bool(self.config.force))
+        for job in jobs:
+            if job.need.gpus > len(self.gpus):
+                raise UserError(f"{job.label}: needs {job.need.gpus} GPUs, and there are {len(self.gpus)}")
         if self.config.dry_run:
             from rnnexp.launch.rehearsal import rehearse
 
             rehearse(_distinct(jobs), self.devices)
-            sys.exit(0)
+            return []
         self.jobs = _distinct([*self.jobs, *jobs])
         command = shlex.join(["python", *sys.orig_argv[1:]])
         self.sweep.write_record(self.name, command, self.code, [job.run.path.name for job in self.jobs])
-        wanted = _distinct([job for job in jobs if not is_final(job)])
+        wanted = _distinct([job for job in jobs if not job.is_final])
         with SweepProgress(_distinct(jobs)) as progress:
             for job in wanted:
                 prepare(job, self.code)
@@ -166,10 +161,10 @@ class Pool:
             progress.say(progress.summary())
             if upload := sync_command(self.sweep.path):
                 progress.say(f"W&B: upload these runs with  {upload}")
-        if self.config.optimized_metric is None:
-            # A sweeper that searches goes on without the jobs that failed.
-            self._require_success()
-        return [self._returned(job, first + index) for index, job in enumerate(jobs)]
+        self._require_success()
+        return [
+            JobReturn(overrides=job.typed, working_dir=str(job.run.path), status=JobStatus.COMPLETED) for job in jobs
+        ]
 
     def _run(self, jobs: Sequence[Job], progress: SweepProgress) -> None:
         waiting = sorted(jobs, key=lambda job: job.cost, reverse=True)
@@ -178,15 +173,12 @@ class Pool:
         try:
             while waiting or running:
                 waiting = self._start_what_fits(waiting, running, context, progress)
-                wait([entry.process.sentinel for entry in running], timeout=SECONDS_BETWEEN_LOOKS)
-                for entry in [entry for entry in running if entry.process.exitcode is not None]:
-                    running.remove(entry)
-                    self._settle(entry, progress)
+                self._settle_what_ended(running, progress)
                 self._stop_what_hangs(running)
                 if self._is_enough:
                     waiting = []
                     for entry in running:
-                        entry.ask_to_stop("stopped after failures of other jobs")
+                        entry.ask_to_stop("interrupted", "stopped after failures of other jobs")
                 progress.tick()
         except BaseException:
             self._stop_all(running, progress)
@@ -195,7 +187,7 @@ class Pool:
     @property
     def _is_enough(self) -> bool:
         limit = 1 if self.settings.on_error == "stop" else self.settings.max_failures
-        return limit is not None and self.num_failures >= limit
+        return limit is not None and sum(job.status == "failed" for job in self.jobs) >= limit
 
     def _start_what_fits(
         self,
@@ -209,16 +201,14 @@ class Pool:
         for job in waiting:
             full = self.settings.jobs != "auto" and len(running) >= int(self.settings.jobs)
             grant = None if full else self.devices.grant(job.need)
-            if grant is None and job.need.gpus > len(self.gpus):
-                raise UserError(f"{job.label}: needs {job.need.gpus} GPUs, and there are {len(self.gpus)}")
             if grant is None:
                 left.append(job)
                 continue
             overrides = [f"ckpt_path='{job.run.last_checkpoint}'"] if job.resumes else []
             environment = {**grant.environment, "HYDRA_FULL_ERROR": full_error_of_user()}
-            arguments = (job.run.path, "rnnexp.train", overrides, environment)
-            process = context.Process(target=run_job, args=arguments, name=job.run.path.name)
+            process = context.Process(target=run_job, args=(job.run.path, overrides, environment))
             process.start()
+            job.status = "running"
             running.append(Running(job, process, grant))
             progress.started(job, grant)
         return left
@@ -227,20 +217,24 @@ class Pool:
         limit = self.settings.job_timeout
         for entry in running:
             if entry.asked is not None:
-                entry.ask_to_stop(entry.why)
+                entry.ask_to_stop(entry.verdict)
             elif limit is not None and time.monotonic() - entry.start > limit:
-                entry.ask_to_stop(f"ran longer than job_timeout={limit:g} seconds")
+                entry.ask_to_stop("failed", f"ran longer than job_timeout={limit:g} seconds")
 
     def _stop_all(self, running: list[Running], progress: SweepProgress) -> None:
         if running:
             progress.say(f"stopping {len(running)} jobs; they save where they are")
         while running:
             for entry in running:
-                entry.ask_to_stop("")
-            wait([entry.process.sentinel for entry in running], timeout=SECONDS_BETWEEN_LOOKS)
-            for entry in [entry for entry in running if entry.process.exitcode is not None]:
-                running.remove(entry)
-                self._settle(entry, progress)
+                entry.ask_to_stop("interrupted")
+            self._settle_what_ended(running, progress)
+
+    def _settle_what_ended(self, running: list[Running], progress: SweepProgress) -> None:
+        """Waits a moment for jobs to end."""
+        wait([entry.process.sentinel for entry in running], timeout=SECONDS_BETWEEN_LOOKS)
+        for entry in [entry for entry in running if entry.process.exitcode is not None]:
+            running.remove(entry)
+            self._settle(entry, progress)
 
     def _settle(self, entry: Running, progress: SweepProgress) -> None:
         """Finds out what became of a job, and writes it down where the job could not."""
@@ -249,18 +243,13 @@ class Pool:
         try:
             record = job.run.read_status()
             job.status, reason = str(record["status"]), str(record["reason"])
-            if job.status in ("queued", "running"):
-                job.status = "interrupted" if entry.asked is not None and not entry.why else "failed"
-                reason = entry.why or _how_it_ended(code)
-                job.run.set_status(job.status, reason)
-            elif entry.why and job.status == "interrupted":
-                job.status = "failed" if "job_timeout" in entry.why else "interrupted"
-                reason = entry.why
-                job.run.set_status(job.status, reason)
+            died_silently = job.status in ("queued", "running")
+            if died_silently or (entry.why and job.status == "interrupted"):
+                job.status, reason = entry.verdict, entry.why or _how_it_ended(code)
+                job.run.end(job.status, reason)
         except (OSError, UserError) as error:
             # A full disk, say: the other jobs may still have somewhere to write.
             job.status, reason = "failed", f"{_how_it_ended(code)}, and its status could not be recorded ({error})"
-        self.num_failures += job.status == "failed"
         progress.ended(job, reason)
 
     def _require_success(self) -> None:
@@ -271,22 +260,6 @@ class Pool:
                 f"{told} of {len(self.jobs)} jobs, see output.log in {self.sweep.jobs}; the same command with "
                 f"sweep_dir={self.sweep.path} runs these again"
             )
-
-    def _returned(self, job: Job, index: int) -> JobReturn:
-        returned = JobReturn(overrides=job.typed, working_dir=str(job.run.path), task_name=str(index))
-        returned.status = JobStatus.COMPLETED
-        returned.return_value = self._metric(job)
-        return returned
-
-    def _metric(self, job: Job) -> float | None:
-        name = self.config.optimized_metric
-        if name is None or job.status != "done":
-            return None
-        metrics: Mapping[str, float] = read_json(job.run.result_file)["metrics"]
-        try:
-            return float(choose("optimized_metric", name, metrics))
-        except ValueError as error:
-            raise UserError(str(error)) from None
 
 
 def _distinct(jobs: Sequence[Job]) -> list[Job]:

@@ -86,7 +86,7 @@ def supervise_ranks(run: RunDirectory, number: int) -> int:
         _wait_for_all(processes)
     if run.status in ("queued", "running"):
         codes = ", ".join(str(process.returncode) for process in processes)
-        run.set_status("failed", f"the ranks ended with exit codes {codes}; see train.log and rank-*.log in {run.path}")
+        run.end("failed", f"the ranks ended with exit codes {codes}; see train.log and rank-*.log in {run.path}")
     return next((process.returncode for process in processes if process.returncode), 0)
 
 

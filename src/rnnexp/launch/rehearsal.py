@@ -11,9 +11,10 @@ from rich.table import Table
 from rnnexp.errors import UnsupportedError, UserError
 from rnnexp.launch.devices import Devices
 from rnnexp.launch.job_process import start_server
-from rnnexp.launch.sweep_jobs import Job, is_final
+from rnnexp.launch.lifeline import end_without_parent
+from rnnexp.launch.sweep_jobs import Job
 from rnnexp.launch.sweep_progress import clock
-from rnnexp.tracking.identity import config_hash
+from rnnexp.tracking.identity import SEEDS, config_hash
 
 NUM_STEPS = 30
 
@@ -27,10 +28,10 @@ def rehearse(jobs: Sequence[Job], devices: Devices) -> None:
     tried: dict[str, tuple[float | None, str]] = {}
     total = 0.0
     for job in jobs:
-        if is_final(job):
+        if job.is_final:
             table.add_row(job.label, "", job.status, "")
             continue
-        configuration = config_hash({key: value for key, value in job.config.items() if key != "seed"})
+        configuration = config_hash(job.config, *SEEDS)
         if configuration not in tried:
             receiver, sender = context.Pipe(duplex=False)
             process = context.Process(target=_try, args=(job.config, sender))
@@ -63,6 +64,7 @@ def _try(config: dict[str, Any], answer: Connection) -> None:
     from rnnexp.launch.assembly import assemble
     from rnnexp.launch.training import fit, probe
 
+    end_without_parent()
     with open(os.devnull, "w") as nowhere:  # noqa: PTH123 (not a file)
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)

@@ -8,7 +8,7 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
 from rnnexp.errors import UserError
 from rnnexp.launch.devices import Need, need_of
@@ -18,6 +18,7 @@ from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.sweep_directory import FINAL, SweepDirectory
 
+# The number of a cell's blocks again, since rnnexp.recurrent would make the pool wait for torch; it only orders jobs.
 GATES = {"srn": 1, "gru": 3, "lstm": 4}
 
 
@@ -27,7 +28,7 @@ class Job:
 
     `overrides` are those that tell it from the others, `typed` all of them.
     `cost` orders jobs by how long they will take; it has no unit. `resumes` says that the job goes on from the last
-    checkpoint in its directory, and `status` what became of it, or what was found there.
+    checkpoint in its directory. `status` is that of its directory, `waiting` if it is to run, `new` if it never ran.
     """
 
     overrides: list[str]
@@ -38,6 +39,11 @@ class Job:
     typed: list[str]
     resumes: bool = False
     status: str = "new"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether running it again would come out the same."""
+        return self.status in FINAL
 
     @property
     def label(self) -> str:
@@ -58,10 +64,14 @@ def compose_jobs(
     varying = _varying(points)
     for index, overrides in enumerate(points):
         shown = [override for override in overrides if override.partition("=")[0] in varying]
-        plain = _compose(loader, config, overrides, index)
-        identity = config_hash(plain)
+        composed = _compose(loader, config, overrides, index)
+        identity = config_hash(resolved(composed))
         if identity not in jobs:
-            jobs[identity] = _make_job(plain, shown, list(overrides), identity, sweep, num_gpus)
+            run = _directory(shown, identity, sweep)
+            composed.paths.output_dir = str(run.path)
+            plain = resolved(composed)
+            _adapt(plain, sweep)
+            jobs[identity] = Job(shown, plain, run, need_of(plain, num_gpus), relative_cost(plain), list(overrides))
         ordered.append(jobs[identity])
     return ordered
 
@@ -72,7 +82,7 @@ def _varying(points: Sequence[Sequence[str]]) -> set[str]:
     return {override.partition("=")[0] for overrides in points for override in overrides if override not in everywhere}
 
 
-def _compose(loader: ConfigLoader, config: DictConfig, overrides: Sequence[str], index: int) -> dict[str, Any]:
+def _compose(loader: ConfigLoader, config: DictConfig, overrides: Sequence[str], index: int) -> DictConfig:
     composed = loader.load_sweep_config(config, list(overrides))
     with open_dict(composed):
         composed.hydra.job.id = str(index)
@@ -82,43 +92,24 @@ def _compose(loader: ConfigLoader, config: DictConfig, overrides: Sequence[str],
         del composed["hydra"]
         # The same for every job, and known by now.
         composed.sweep_dir = config.sweep_dir
-        composed.paths.output_dir = PLACE
-    OmegaConf.resolve(composed)
-    return resolved(composed)
+    return composed
 
 
-def _make_job(
-    config: dict[str, Any], overrides: list[str], typed: list[str], identity: str, sweep: SweepDirectory, num_gpus: int
-) -> Job:
-    need = need_of(config, num_gpus)
-    if isinstance(config["trainer"]["devices"], list):
-        # The process will see its own devices alone, counted from 0.
-        config["trainer"]["devices"] = len(config["trainer"]["devices"])
-    slug = re.sub(r"[^\w.+=-]+", "-", ",".join(overrides))[:80].strip("-")
-    run = sweep.job(f"{slug}_{identity}" if slug else identity)
+def _directory(overrides: Sequence[str], identity: str, sweep: SweepDirectory) -> RunDirectory:
     # Whatever it was called in an earlier grid, its hash ends the name.
-    run = next((RunDirectory(path) for path in sweep.jobs.glob(f"*{identity}")), run)
-    _settle_places(config, run, sweep)
-    return Job(overrides, config, run, need, relative_cost(config), typed)
+    for path in sweep.jobs.glob(f"*{identity}"):
+        return RunDirectory(path)
+    slug = re.sub(r"[^\w.+=-]+", "-", ",".join(overrides))[:80].strip("-")
+    return sweep.job(f"{slug}_{identity}" if slug else identity)
 
 
-def _settle_places(config: dict[str, Any], run: RunDirectory, sweep: SweepDirectory) -> None:
-    """Puts the run's directory where it stood as null, and its W&B run into the group of the sweep."""
-
-    def settle(node: Any) -> None:  # noqa: ANN401
-        for key, value in node.items() if isinstance(node, dict) else ():
-            if isinstance(value, str) and value.startswith(PLACE):
-                node[key] = str(run.path) + value.removeprefix(PLACE)
-            settle(value)
-
-    settle(config)
+def _adapt(config: dict[str, Any], sweep: SweepDirectory) -> None:
+    """To a process that sees its own devices alone, counted from 0, and whose W&B run is one of the sweep's group."""
+    if isinstance(config["trainer"]["devices"], list):
+        config["trainer"]["devices"] = len(config["trainer"]["devices"])
     wandb = (config.get("logger") or {}).get("wandb")
     if wandb and wandb.get("group") == config["name"]:
         wandb["group"] = sweep.path.name
-
-
-PLACE = "<the run's directory>"
-"""Stands for it until its name is known, which holds the hash of the config."""
 
 
 def relative_cost(config: Mapping[str, Any]) -> float:
@@ -162,12 +153,9 @@ def _name(code: Mapping[str, Any] | None) -> str:
     return f"{code['commit'][:10]}{', changed since' if code['dirty'] else ''}"
 
 
-def is_final(job: Job) -> bool:
-    return job.status in FINAL
-
-
 def prepare(job: Job, code: Mapping[str, Any]) -> None:
     """Makes the job's directory ready to begin in, or to continue in; what an earlier, failed attempt left goes."""
+    job.status = "waiting"
     if job.resumes:
         # The same experiment, but perhaps with another logger.
         job.run.write_config(literal(job.config), job.typed)

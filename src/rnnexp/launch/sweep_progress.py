@@ -1,6 +1,7 @@
 """What a person sees of a sweep while it runs: a live table on a terminal, plain lines in a log."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -15,7 +16,7 @@ from rnnexp.launch.devices import Grant
 from rnnexp.launch.sweep_jobs import Job
 from rnnexp.tracking.metrics_file import newest_metric
 
-SECONDS_BETWEEN_LINES = 30.0
+SECONDS_BETWEEN_TABLES, SECONDS_BETWEEN_LINES = 2.0, 30.0
 LAST_LINES = 6
 
 
@@ -31,9 +32,8 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
         self.console = Console()
         self.running: dict[int, tuple[Job, Grant, float]] = {}
         self._start = time.monotonic()
-        self._to_run = [job for job in jobs if job.status in ("new", "interrupted", "failed", "unsupported")]
-        self._finished: list[Job] = []
-        self._last_line = self._start
+        self._shown = self._start
+        self._cost_done = 0.0
         self._live = (
             Live(console=self.console, refresh_per_second=2, transient=True) if self.console.is_terminal else None
         )
@@ -59,7 +59,7 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
     def ended(self, job: Job, reason: str) -> None:
         """A failure is told at once, with the last that the job said."""
         _, _, since = self.running.pop(id(job))
-        self._finished.append(job)
+        self._cost_done += job.cost * (job.status == "done")
         metric = newest_metric(job.run.metrics_file)
         shown = f", {metric[0]} {metric[1]:.4g}" if metric else ""
         self.say(
@@ -70,36 +70,31 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
                 self.say(f"         | {line}")
 
     def tick(self) -> None:
-        """To be called about twice a second."""
+        """To be called often; shows what is new every few seconds."""
+        if time.monotonic() - self._shown < (SECONDS_BETWEEN_TABLES if self._live else SECONDS_BETWEEN_LINES):
+            return
+        self._shown = time.monotonic()
         if self._live:
             self._live.update(self._table())
-        elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
-            self._last_line = time.monotonic()
+        else:
             self.say(self.summary())
 
     def summary(self) -> str:
-        counts: dict[str, int] = {}
-        for job in self.jobs:
-            status = "running" if id(job) in self.running else "waiting" if job in self._waiting() else job.status
-            counts[status] = counts.get(status, 0) + 1
+        counts = Counter(job.status for job in self.jobs)
         told = ", ".join(f"{number} {status}" for status, number in counts.items())
         return f"{told}; {clock(time.monotonic() - self._start)} so far{self._eta()}"
 
-    def _waiting(self) -> list[Job]:
-        return [job for job in self._to_run if job not in self._finished and id(job) not in self.running]
-
     def _eta(self) -> str:
-        done = sum(job.cost for job in self._finished if job.status == "done")
-        if not done:
+        if not self._cost_done:
             return ""
         now = time.monotonic()
-        rate = done / (now - self._start)
+        rate = self._cost_done / (now - self._start)
         # A job under way has done no more than its share of what all have: its own cost bounds what is left of it.
         under_way = sum(
             max(0.0, job.cost - rate * (now - since) / max(1, len(self.running)))
             for job, _, since in self.running.values()
         )
-        left = under_way + sum(job.cost for job in self._waiting())
+        left = under_way + sum(job.cost for job in self.jobs if job.status == "waiting")
         return f", about {clock(left / rate)} left"
 
     def _table(self) -> Group:

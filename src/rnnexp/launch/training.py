@@ -32,7 +32,7 @@ from rnnexp.tracking.environment import describe_environment
 from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.run_log import show
-from rnnexp.tracking.short_keys import short_keys
+from rnnexp.tracking.short_keys import short_keys, task_name
 from rnnexp.tracking.stopwatch import seconds_since_process_start
 from rnnexp.tracking.summary import result_table, start_panel
 
@@ -62,7 +62,7 @@ def announce(config: DictConfig, run: RunDirectory, experiment: Experiment, prec
     for logger in experiment.loggers:
         logger.log_hyperparams(plain)
         if hasattr(logger, "log_short_keys"):
-            logger.log_short_keys(short_keys(plain, num_parameters(experiment)))
+            logger.log_short_keys(short_keys(plain, experiment.task.num_parameters))
     same = precision.effective == precision.requested
     show(
         start_panel(
@@ -185,7 +185,7 @@ def record(config: DictConfig, run: RunDirectory, experiment: Experiment, precis
     plain = resolved(config)
     result = {
         "name": config.name,
-        "task": type(experiment.task).__name__.removesuffix("Task").lower(),
+        "task": task_name(plain),
         "data": experiment.datamodule.description,
         "config_hash": config_hash(plain),
         "overrides": run.read_overrides(),
@@ -249,13 +249,9 @@ def describe_model(experiment: Experiment) -> dict[str, Any]:
     return {
         **experiment.task.identity,
         "backend": experiment.task.stack.backend,
-        "num_parameters": num_parameters(experiment),
+        "num_parameters": experiment.task.num_parameters,
         "state_size": experiment.task.state_size,
     }
-
-
-def num_parameters(experiment: Experiment) -> int:
-    return sum(parameter.numel() for parameter in experiment.task.parameters())
 
 
 def describe_device(experiment: Experiment) -> dict[str, Any]:

@@ -54,6 +54,7 @@ class RecurrentStack(nn.Module):
         alters_outputs: whether outputs are normalised or added to, so that they are more than each step's h.
         num_states: tensors in the state.
         state_size: numbers that a sequence carries from one step to the next, over all layers and directions.
+        multiply_adds_per_step: of the products of one step of one sequence, over all layers and directions.
 
     Raises:
         ValueError: for sizes below 1, dropout outside [0, 1), an unknown choice, an option that the cell does not have,
@@ -104,6 +105,8 @@ class RecurrentStack(nn.Module):
         self.alters_outputs = layer_norm or (residual and num_layers > 1)
         self.num_states = self.cell.states
         self.state_size = num_layers * self.output_size * self.num_states
+        inputs = [input_size, *[self.output_size] * (num_layers - 1)]
+        self.multiply_adds_per_step = sum(self.output_size * self.cell.gates * (size + hidden_size) for size in inputs)
         # One kernel for the whole stack overlaps its layers; anything it cannot do between them takes one per layer.
         between = self.alters_outputs or (dropout > 0 and (time_tied_dropout or reproducible))
         self.layers_per_run = 1 if between or self.kernel is None else num_layers

@@ -48,10 +48,10 @@ def multiply_adds(model: Seq2Seq, work: Work) -> dict[str, int]:
     keys, queries = (getattr(attention, name, None) for name in ("key", "query"))
     score = 0 if isinstance(attention, FixedContext) else decoder.hidden_size
     return {
-        "encoder": work.source * _weights_of_a_step(model.encoder.stack),
+        "encoder": work.source * model.encoder.stack.multiply_adds_per_step,
         "bridge": work.sentences
         * sum(weight.numel() for name, weight in model.bridge.named_parameters() if name.endswith("weight")),
-        "decoder": work.target * sum(_weights_of_a_step(layer) for layer in decoder.layers),
+        "decoder": work.target * sum(_stack(layer).multiply_adds_per_step for layer in decoder.layers),
         "attention": work.source * (0 if keys is None else keys.weight.numel())
         + work.target * (0 if queries is None else queries.weight.numel())
         + work.pairs * (score + attention.annotation_size),
@@ -60,10 +60,9 @@ def multiply_adds(model: Seq2Seq, work: Work) -> dict[str, int]:
     }
 
 
-def _weights_of_a_step(stack: Any) -> int:  # noqa: ANN401 (a member of a ModuleList)
-    assert isinstance(stack, RecurrentStack)
-    inputs = [stack.input_size, *[stack.output_size] * (stack.num_layers - 1)]
-    return sum(stack.directions * stack.cell.gates * stack.hidden_size * (size + stack.hidden_size) for size in inputs)
+def _stack(layer: Any) -> RecurrentStack:  # noqa: ANN401 (a member of a ModuleList)
+    assert isinstance(layer, RecurrentStack)
+    return layer
 
 
 def training_gflop(model: Seq2Seq, batches: Iterable[TranslationBatch]) -> float:

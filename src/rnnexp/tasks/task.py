@@ -76,13 +76,16 @@ class Task(LightningModule, ABC):
         """Numbers that a sequence carries from one step to the next."""
 
     @property
+    def num_parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    @property
     def summary(self) -> str:
         """What a person reads of the model at the start, in one line."""
         stack = self.stack
         both = ", both directions" if stack.bidirectional else ""
-        size = sum(parameter.numel() for parameter in self.parameters())
         return (
-            f"{stack.num_layers} x {stack.hidden_size} {stack.cell_name}{both}: {size:,} parameters, "
+            f"{stack.num_layers} x {stack.hidden_size} {stack.cell_name}{both}: {self.num_parameters:,} parameters, "
             f"state of {self.state_size:,}"
         )
 

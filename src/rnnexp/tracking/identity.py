@@ -8,7 +8,7 @@ from typing import Any
 
 RUN_ONLY = (
     *("callbacks", "ckpt_path", "logger", "name", "paths", "tags"),
-    *("sweep_dir", "dry_run", "force", "optimized_metric"),
+    *("sweep_dir", "dry_run", "force"),
     # Where the data come from does not change them; which data they are does.
     *("data.root", "data.sources", "data.mirrors", "data.device", "data.cache", "data.eval_batch_size"),
     *("trainer.default_root_dir", "trainer.profiler", "trainer.log_every_n_steps", "trainer.enable_model_summary"),
@@ -23,9 +23,9 @@ SEEDS = ("seed", "data.seed")
 """Config keys in which repeated runs of one configuration differ."""
 
 
-def config_hash(config: Mapping[str, Any]) -> str:
-    """12 hexadecimal digits of SHA-256 over the resolved config without its run-only keys."""
-    canonical = json.dumps(identity_of(config), sort_keys=True, separators=(",", ":"), default=str)
+def config_hash(config: Mapping[str, Any], *without: str) -> str:
+    """12 hexadecimal digits of SHA-256 over what `identity_of` leaves."""
+    canonical = json.dumps(identity_of(config, *without), sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 

@@ -150,22 +150,26 @@ class RunDirectory:
         try:
             yield
         except UnsupportedError as error:
-            self._end("unsupported", error)
+            self.end("unsupported", _reason(error))
             raise
         except DivergedError as error:
-            self._end("diverged", error)
+            self.end("diverged", _reason(error))
             raise
         except (InterruptedRunError, KeyboardInterrupt) as error:
-            self._end("interrupted", error)
+            self.end("interrupted", _reason(error))
             raise
         except BaseException as error:
-            self._end("failed", error)
+            self.end("failed", _reason(error))
             raise
         else:
-            self._end("done")
+            self.end("done")
 
-    def _end(self, status: str, error: BaseException | None = None) -> None:
-        reason = "" if error is None else str(error) or type(error).__name__
+    def end(self, status: str, reason: str = "") -> None:
+        """Says what became of the run in status.json and in result.json.
+
+        Raises:
+            OSError: when the end of a run that is done cannot be written.
+        """
         try:
             self.set_status(status, reason)
             # A run that ends badly leaves a result as well, so that a comparison shows it instead of a gap.
@@ -173,11 +177,15 @@ class RunDirectory:
             write_json(self.result_file, result | {"status": status, "reason": reason})
         except OSError:
             # A full disk: the error that is under way already says so, and it must not be replaced by this one.
-            if error is None:
+            if status == "done":
                 raise
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         write_json(self.result_file, {"schema_version": SCHEMA_VERSION, "status": self.status, **result})
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) or type(error).__name__
 
 
 def _make_exclusively(path: Path) -> None:

@@ -28,12 +28,17 @@ def short_keys(config: Mapping[str, Any], num_parameters: int | None) -> ShortKe
         num_parameters: of the network that the config describes, which only building it tells.
     """
     return {
-        "task_name": _class_name(config["task"]).removesuffix("Task").lower(),
+        "task_name": task_name(config),
         "dataset": _dataset(config["data"]),
         **{short: _value(config, path) for short, path in VERBATIM.items()},
         "budget": _budget(config["trainer"]),
         "num_parameters": num_parameters,
     }
+
+
+def task_name(config: Mapping[str, Any]) -> str:
+    """`classification` or `translation`, of a resolved config."""
+    return _class_name(config["task"]).removesuffix("Task").lower()
 
 
 def _value(config: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401
