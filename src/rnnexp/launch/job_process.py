@@ -4,19 +4,19 @@ The process is forked from a server that has imported everything and computed no
 touched. So a job starts in a fraction of a second, and still owns its memory, its devices and its end.
 """
 
+import importlib
 import os
 import sys
 from multiprocessing.context import ForkServerContext
 from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 
-from rnnexp import train
 from rnnexp.launch.job import frozen_command
 from rnnexp.launch.lifeline import end_without_parent
 from rnnexp.tracking import stopwatch
 from rnnexp.tracking.run_directory import RunDirectory
 
-PRELOADED = ("rnnexp.train", "rnnexp.launch.training", "rnnexp.launch.drawing")
+PRELOADED = ("rnnexp.launch.command_line", "rnnexp.launch.training", "rnnexp.launch.drawing")
 """What a run imports from its beginning to its end, which takes seconds in every fresh process."""
 
 
@@ -57,4 +57,5 @@ def run_job(run_dir: Path, overrides: list[str], environment: dict[str, str]) ->
     stopwatch.restart()
     sys.orig_argv = [*frozen_command(run_dir), *overrides]
     sys.argv = sys.orig_argv[2:]
-    train.main()
+    # By its name, as `python -m` would: what starts a program does not depend on it.
+    importlib.import_module(sys.argv[0]).main()
