@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,14 +102,17 @@ def test_the_average_is_that_of_the_epochs_that_were_kept(translated: Outcome) -
     assert any(not torch.equal(kept[0][name], kept[1][name]) for name in average)
 
 
-def test_scored_again_it_scores_the_same(translated: Outcome, score: Run) -> None:
-    outcome = score(f"run={translated.directory}")
+@pytest.fixture
+def copied(translated: Outcome, tmp_path: Path) -> Path:
+    """The run of all, to be scored again."""
+    return Path(shutil.copytree(translated.directory, tmp_path / "copied"))
+
+
+def test_scored_again_it_scores_the_same(translated: Outcome, copied: Path, score: Run) -> None:
+    outcome = score(f"run={copied}")
     assert outcome.exit_code == 0, outcome.stderr
-    (file,) = (translated.directory / "evaluations").glob("*.json")
+    (file,) = (copied / "evaluations").glob("*.json")
     record = read_json(file)
-    file.unlink()
-    file.parent.rmdir()
-    (translated.directory / "evaluate.log").unlink()
     assert record["weights"] == "checkpoints/average.ckpt"
     assert record["metrics"] == {
         name: value for name, value in translated.result["metrics"].items() if name.startswith("test/")
@@ -140,8 +144,8 @@ def test_another_test_set_is_read_by_the_tokenizers_of_the_run(
     assert record["data"]["source_vocab_size"] == first.result["data"]["source_vocab_size"]
 
 
-def test_a_key_that_the_data_do_not_have_is_told(translated: Outcome, score: Run) -> None:
-    outcome = score(f"run={translated.directory}", "data.name=Other")
+def test_a_key_that_the_data_do_not_have_is_told(copied: Path, score: Run) -> None:
+    outcome = score(f"run={copied}", "data.name=Other")
     assert outcome.exit_code == 2
     assert "data: unknown key of this run 'name': choose one of" in outcome.line
 
