@@ -49,6 +49,8 @@ def test_two_processes_translate_every_sentence_once(
         *translate_tiny("PhrasebookDataModule"),
         "trainer.max_epochs=2",
         "data.eval_batch_size=7",
+        # All of them, so that one which is missing or there twice would show.
+        "callbacks.samples.num_sentences=1000",
     ]
     done = subprocess.run(command(small, tmp_path), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

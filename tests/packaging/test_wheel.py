@@ -56,8 +56,9 @@ def test_holds_every_config_and_module_and_nothing_else(unpacked: Path) -> None:
     assert config_root() == ROOT / "conf"
     package = {Path("conf") / path for path in files(ROOT / "conf")} | files(ROOT / "src" / "rnnexp")
     assert files(unpacked / "rnnexp") == package
+    assert files(unpacked / "hydra_plugins") == files(ROOT / "src" / "hydra_plugins") != set()
     (metadata,) = unpacked.glob("*.dist-info")
-    assert {path.name for path in unpacked.iterdir()} == {"rnnexp", metadata.name}
+    assert {path.name for path in unpacked.iterdir()} == {"rnnexp", "hydra_plugins", metadata.name}
     assert (metadata / "licenses" / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
 
 
