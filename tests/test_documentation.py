@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from rnnexp.launch.configuration import config_root
+from rnnexp.report import make_parser
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -59,6 +60,9 @@ def test_command_is_accepted(page: str, command: str) -> None:  # noqa: ARG001
     assert words[:2] == ["python", "-m"], f"no test knows what to do with: {command}"
     program = re.fullmatch(r"rnnexp\.(\w+)", words[2])
     assert program, f"not a program of ours: {words[2]}"
+    if program[1] == "report":
+        make_parser().parse_args(words[3:])
+        return
     arguments, directory, name = [word for word in words[3:] if word != "-m"], config_root(), program[1]
     if arguments[:1] == ["--config-dir"]:
         directory, name, arguments = ROOT / arguments[1], arguments[3], arguments[4:]

@@ -1,0 +1,50 @@
+"""The phrasebook's question: how well does each cell agree across a distance?"""
+
+from collections import Counter
+from collections.abc import Mapping
+from statistics import fmean
+
+from matplotlib.figure import Figure
+
+from rnnexp.comparison.answers import read_translations
+from rnnexp.comparison.configurations import Configuration, Contest
+from rnnexp.errors import UserError
+from rnnexp.translation_figures import accuracy_by_distance
+
+PREFIX = "test/acc_distance/"
+
+
+def best_of_each_cell(contest: Contest) -> dict[str, Configuration]:
+    """By cell, and direction where both were measured, the best configuration, in the contest's order."""
+    best: dict[str, Configuration] = {}
+    for configuration in contest.measured:
+        settings = configuration.settings
+        direction = ", bidirectional" if settings.get("bidirectional") == "yes" else ""
+        best.setdefault(f"{configuration.runs[0].facts['cell']}{direction}", configuration)
+    return best
+
+
+def distance_curve(configuration: Configuration) -> dict[int, tuple[float, int]]:
+    """By distance in words the share of words that agree, the mean over seeds, and of how many sentences (0: unknown).
+
+    Empty if the data does not tell distances.
+    """
+    shares: dict[int, list[float]] = {}
+    for run in configuration.counted.values():
+        for name in run.result["metrics"]:
+            if name.startswith(PREFIX) and (share := run.metric(name)) is not None:
+                shares.setdefault(int(name.removeprefix(PREFIX)), []).append(share)
+    if not shares:
+        return {}
+    try:
+        numbers: Mapping[int, int] = Counter(read_translations(next(iter(configuration.counted.values()))).distances)
+    except UserError:
+        # The shares alone are a figure too, without intervals.
+        numbers = {}
+    return {distance: (fmean(values), numbers.get(distance, 0)) for distance, values in sorted(shares.items())}
+
+
+def agreement_figure(contest: Contest) -> Figure | None:
+    """A line for the best configuration of each cell; None if the data does not tell distances."""
+    curves = {label: curve for label, each in best_of_each_cell(contest).items() if (curve := distance_curve(each))}
+    return accuracy_by_distance(curves, "Words that agree, by distance") if curves else None
