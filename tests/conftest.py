@@ -159,7 +159,9 @@ def run(tiny: list[str], tmp_path: Path) -> Run:
     """Trains with further overrides, on `Tiny` or on what `data` says."""
 
     def train_on(*overrides: str, data: Sequence[str] = tiny) -> Outcome:
-        return call(train.main, tmp_path, [*data, f"paths.outputs_dir={tmp_path}/outputs", *overrides])
+        # A sweep's report takes seconds: who asks about it asks for it.
+        bare = ["report=false"] if "-m" in overrides and "report=true" not in overrides else []
+        return call(train.main, tmp_path, [*data, f"paths.outputs_dir={tmp_path}/outputs", *bare, *overrides])
 
     return train_on
 

@@ -46,7 +46,7 @@ def processes_of(place: Path) -> list[int]:
 
 def start(tiny: list[str], *overrides: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    command = [sys.executable, "-m", "rnnexp.train", *tiny, *overrides, "-m"]
+    command = [sys.executable, "-m", "rnnexp.train", *tiny, "report=false", *overrides, "-m"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
@@ -80,6 +80,16 @@ def test_what_goes_wrong_costs_one_job_and_is_run_again(run: Run, tmp_path: Path
     assert "5 jobs, 1 to run" in grown.stdout
     assert statuses(sweep)[5] == "done"
     assert len(read_json(sweep / "sweep.json")["jobs"]) == 5
+
+
+def test_ends_with_a_report(run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    sweep = tmp_path / "sweep"
+    asked = ["seed=1,2", "logger=csv", f"sweep_dir={sweep}", "report=true"]
+    assert run(*asked, FAULT % "2:raise", "-m").exit_code == 1, "a report does not hide that a job failed"
+    assert f"written to {sweep}/report/report.html" in capfd.readouterr().out
+    assert "| failed | division by a seed |" in (sweep / "report" / "report.md").read_text()
+    assert run(*asked, "-m").exit_code == 0
+    assert "2 runs: 2 done" in (sweep / "report" / "report.md").read_text()
 
 
 def test_other_code_is_noticed(run: Run, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ class Recorded:
 def done(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
     """Two jobs of a sweep, the default logger, no account: one learns, one diverges."""
     place = tmp_path_factory.mktemp("wandb")
-    command = [sys.executable, "-m", "rnnexp.train", "-m", *tiny, f"sweep_dir={place}/depth"]
+    command = [sys.executable, "-m", "rnnexp.train", "-m", *tiny, "report=false", f"sweep_dir={place}/depth"]
     jobs = ["optimizer.lr=0.02,1e30", "scheduler=constant", "trainer.max_epochs=2", "logger=wandb", "tags=[a,b]"]
     return subprocess.run(
         [*command, *jobs], capture_output=True, text=True, check=False, cwd=place, env=without_account(place / "home")

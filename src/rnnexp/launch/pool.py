@@ -3,6 +3,7 @@
 import os
 import shlex
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -101,7 +102,7 @@ class Pool:
 
     Args:
         settings: how.
-        config: of the multirun as a whole: `sweep_dir`, `dry_run`, `force`, and Hydra's own.
+        config: of the multirun as a whole: `sweep_dir`, `dry_run`, `force`, `report`, and Hydra's own.
         loader: composes the configs of the jobs.
 
     Raises:
@@ -161,6 +162,9 @@ class Pool:
             progress.say(progress.summary())
             if upload := sync_command(self.sweep.path):
                 progress.say(f"W&B: upload these runs with  {upload}")
+        if self.config.report:
+            # A process of its own: what it imports, and what goes wrong in it, is no part of the sweep.
+            subprocess.run([sys.executable, "-m", "rnnexp.report", str(self.sweep.path)], check=False)
         self._require_success()
         return [
             JobReturn(overrides=job.typed, working_dir=str(job.run.path), status=JobStatus.COMPLETED) for job in jobs
