@@ -11,7 +11,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from rnnexp.launch.pool import Pool
+    from rnnexp.launch.sweep import Sweep
 
 
 @dataclass
@@ -39,14 +39,15 @@ class PoolLauncher(Launcher):
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401
         super().__init__()
         self.settings = settings
-        self.pool: Pool | None = None
+        self.sweep: Sweep | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:  # noqa: ARG002
         self.config, self.hydra_context = config, hydra_context
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
         from rnnexp.launch.pool import Pool, PoolSettings
+        from rnnexp.launch.sweep import Sweep
 
-        if self.pool is None:
-            self.pool = Pool(PoolSettings(**self.settings), self.config, self.hydra_context.config_loader)
-        return self.pool.launch(job_overrides)
+        if self.sweep is None:
+            self.sweep = Sweep(self.config, self.hydra_context.config_loader, Pool(PoolSettings(**self.settings)))
+        return self.sweep.launch(job_overrides)

@@ -46,7 +46,7 @@ def results_table(contest: Contest, comparisons: Sequence[Comparison]) -> Table:
                 "; ".join(usual.notes(each)) or NOTHING,
             ]
         )
-        kinds.append(KINDS.get(verdict, "" if each.counted else "bad"))
+        kinds.append(KINDS.get(verdict, "" if each.counted or not any(map(ended_badly, each.runs)) else "bad"))
     words = {*axes, "against the best", "effective precision", "device", "runs", "notes"}
     return Table(columns, rows, frozenset(columns) - words, kinds)
 

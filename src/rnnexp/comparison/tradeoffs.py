@@ -54,14 +54,14 @@ def pareto_front(points: Sequence[Point], higher_is_better: bool) -> list[Point]
 def tradeoffs(contest: Contest) -> Figure | None:
     """The score against each cost, with the Pareto front; None for fewer than two configurations.
 
-    Those on a front are named, the others grey: the table has them all.
+    Where there are more than MOST_NAMED, those on a front are named, the others grey: the table has them all.
     """
     panels = [(cost, points) for cost in COSTS if len(points := points_of(contest, cost)) > 1]
     if not panels:
         return None
     fronts = [pareto_front(points, contest.main.higher_is_better) for _, points in panels]
     on_front = [each for each in contest.measured if any(p.configuration is each for front in fronts for p in front)]
-    named = on_front[:MOST_NAMED]
+    named = (on_front if len(contest.measured) > MOST_NAMED else contest.measured)[:MOST_NAMED]
     names = [each.label for each in named]
     wide, high = legend_inches([*names, "Pareto front"])
     figure = new_figure(0.6 + 3.1 * len(panels) + wide, max(3.6, high + 0.4))

@@ -1,36 +1,21 @@
 """The jobs of a sweep on one machine, each a process of its own, as many at once as there are devices for."""
 
 import os
-import shlex
 import signal
-import subprocess
-import sys
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
-from pathlib import Path
-from types import FrameType
 
-from hydra.core.config_loader import ConfigLoader
-from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig
-
-import rnnexp
 from rnnexp.arguments import choose, require_positive
-from rnnexp.errors import InterruptedRunError, SweepFailedError, UserError
+from rnnexp.errors import UserError
 from rnnexp.launch.command_line import full_error_of_user
 from rnnexp.launch.devices import Devices, Grant, visible_gpus
 from rnnexp.launch.job_process import run_job, start_server
 from rnnexp.launch.lifeline import GRACE_SECONDS
-from rnnexp.launch.sweep_jobs import Job, compose_jobs, look_up, prepare
+from rnnexp.launch.sweep_jobs import Job
 from rnnexp.launch.sweep_progress import SweepProgress
-from rnnexp.tracking.environment import git_state
-from rnnexp.tracking.sweep_directory import SweepDirectory
-from rnnexp.tracking.wandb_sync import sync_command
 
 SECONDS_BETWEEN_LOOKS = 0.5
 ON_ERROR = dict.fromkeys(("continue", "stop"))
@@ -98,79 +83,24 @@ class Running:
 
 
 class Pool:
-    """Runs what a sweeper asks for, in one sweep directory.
+    """The engine of a sweep on one machine; see rnnexp.launch.sweep.Engine."""
 
-    Args:
-        settings: how.
-        config: of the multirun as a whole: `sweep_dir`, `dry_run`, `force`, `report`, and Hydra's own.
-        loader: composes the configs of the jobs.
-
-    Raises:
-        UserError: if the sweep directory is not this sweep's, or in use.
-    """
-
-    def __init__(self, settings: PoolSettings, config: DictConfig, loader: ConfigLoader) -> None:
-        self.settings, self.config, self.loader = settings, config, loader
-        self.config.sweep_dir = str(Path(config.sweep_dir).expanduser().absolute())
-        self.name = str(config.hydra.job.config_name)
-        self.code = git_state(Path(rnnexp.__file__).parent)
-        self.gpus = visible_gpus()
+    def __init__(self, settings: PoolSettings) -> None:
+        self.settings = settings
+        gpus = visible_gpus()
+        self.num_gpus = len(gpus)
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self.devices = Devices(self.gpus, settings.jobs_per_device, cores)
-        self.jobs: list[Job] = []
-        if config.dry_run:
-            self.sweep = SweepDirectory(Path(config.sweep_dir))
-            self.sweep.forget_multirun()
-        else:
-            self.sweep = SweepDirectory.open(Path(config.sweep_dir), self.name)
+        self.devices = Devices(gpus, settings.jobs_per_device, cores)
+        self.num_failed = 0
 
-    def launch(self, points: Sequence[Sequence[str]]) -> list[JobReturn]:
-        """Runs the jobs of these points of the grid, except those that are done.
+    def rehearse(self, jobs: Sequence[Job]) -> None:
+        """Shows the jobs in a table; each configuration takes some training steps, to be timed."""
+        from rnnexp.launch.rehearsal import rehearse
 
-        Args:
-            points: the overrides of each.
+        rehearse(jobs, self.devices)
 
-        Raises:
-            UserError: before anything runs, if the directory was made by other code, or a job needs more GPUs than
-                there are.
-            SweepFailedError: at the end, if a job failed.
-            KeyboardInterrupt, InterruptedRunError: after all children have stopped.
-        """
-        if not points:
-            raise UserError("the grid is empty: give an axis some values, model=srn,gru")
-        jobs = compose_jobs(self.loader, self.config, points, self.sweep, len(self.gpus))
-        look_up(jobs, self.code, bool(self.config.force))
-        for job in jobs:
-            if job.need.gpus > len(self.gpus):
-                raise UserError(f"{job.label}: needs {job.need.gpus} GPUs, and there are {len(self.gpus)}")
-        if self.config.dry_run:
-            from rnnexp.launch.rehearsal import rehearse
-
-            rehearse(_distinct(jobs), self.devices)
-            return []
-        self.jobs = _distinct([*self.jobs, *jobs])
-        command = shlex.join(["python", *sys.orig_argv[1:]])
-        self.sweep.write_record(self.name, command, self.code, [job.run.path.name for job in self.jobs])
-        wanted = _distinct([job for job in jobs if not job.is_final])
-        with SweepProgress(_distinct(jobs)) as progress:
-            for job in wanted:
-                prepare(job, self.code)
-            number = len(_distinct(jobs))
-            progress.say(f"{number} job{'s' * (number > 1)}, {len(wanted)} to run, in {self.sweep.path}")
-            with _sigterm_raises(), _told_how_to_continue(progress, self.sweep.path):
-                self._run(wanted, progress)
-            progress.say(progress.summary())
-            if upload := sync_command(self.sweep.path):
-                progress.say(f"W&B: upload these runs with  {upload}")
-        if self.config.report:
-            # A process of its own: what it imports, and what goes wrong in it, is no part of the sweep.
-            subprocess.run([sys.executable, "-m", "rnnexp.report", str(self.sweep.path)], check=False)
-        self._require_success()
-        return [
-            JobReturn(overrides=job.typed, working_dir=str(job.run.path), status=JobStatus.COMPLETED) for job in jobs
-        ]
-
-    def _run(self, jobs: Sequence[Job], progress: SweepProgress) -> None:
+    def run(self, jobs: Sequence[Job], progress: SweepProgress) -> None:
+        """Runs the longest first, as many at once as there are devices for."""
         waiting = sorted(jobs, key=lambda job: job.cost, reverse=True)
         running: list[Running] = []
         context = start_server()
@@ -191,7 +121,7 @@ class Pool:
     @property
     def _is_enough(self) -> bool:
         limit = 1 if self.settings.on_error == "stop" else self.settings.max_failures
-        return limit is not None and sum(job.status == "failed" for job in self.jobs) >= limit
+        return limit is not None and self.num_failed >= limit
 
     def _start_what_fits(
         self,
@@ -254,20 +184,8 @@ class Pool:
         except (OSError, UserError) as error:
             # A full disk, say: the other jobs may still have somewhere to write.
             job.status, reason = "failed", f"{_how_it_ended(code)}, and its status could not be recorded ({error})"
+        self.num_failed += job.status == "failed"
         progress.ended(job, reason)
-
-    def _require_success(self) -> None:
-        counts = Counter(job.status for job in self.jobs)
-        told = " and ".join(f"{counts[status]} {status}" for status in ("failed", "interrupted") if counts[status])
-        if told:
-            raise SweepFailedError(
-                f"{told} of {len(self.jobs)} jobs, see output.log in {self.sweep.jobs}; the same command with "
-                f"sweep_dir={self.sweep.path} runs these again"
-            )
-
-
-def _distinct(jobs: Sequence[Job]) -> list[Job]:
-    return list({id(job): job for job in jobs}.values())
 
 
 def _how_it_ended(code: int | None) -> str:
@@ -276,24 +194,3 @@ def _how_it_ended(code: int | None) -> str:
     if code is not None and code < 0:
         return f"killed with {signal.Signals(-code).name}"
     return f"ended with exit code {code} without a word in its status"
-
-
-@contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    def interrupt(number: int, _: FrameType | None) -> None:
-        raise InterruptedRunError(f"interrupted by {signal.Signals(number).name}", number)
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-@contextmanager
-def _told_how_to_continue(progress: SweepProgress, path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (KeyboardInterrupt, InterruptedRunError):
-        progress.say(f"continue with the same command and sweep_dir={path}")
-        raise

@@ -1,0 +1,165 @@
+"""A sweep from points of a grid to finished runs, whatever engine runs them: composed once, continued, reported."""
+
+import shlex
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig
+
+import rnnexp
+from rnnexp.errors import InterruptedRunError, SweepFailedError, UserError
+from rnnexp.launch.sweep_jobs import Job, compose_jobs, look_up, prepare
+from rnnexp.launch.sweep_progress import SweepProgress
+from rnnexp.tracking.environment import git_state
+from rnnexp.tracking.sweep_directory import SweepDirectory
+from rnnexp.tracking.wandb_sync import sync_command
+
+
+class Engine(Protocol):
+    """What runs the jobs of a sweep."""
+
+    num_gpus: int
+    """that one job can have at most"""
+
+    def run(self, jobs: Sequence[Job], progress: SweepProgress) -> None:
+        """Runs frozen jobs until each has a status that is true, and says so when it has.
+
+        Raises:
+            KeyboardInterrupt, InterruptedRunError: after all jobs have stopped.
+        """
+
+    def rehearse(self, jobs: Sequence[Job]) -> None:
+        """Tells what would run, and runs nothing."""
+
+
+@dataclass
+class FailedJob(JobReturn):
+    """Of a job without a result: who asks for its value gets the error of the whole sweep, and that alone."""
+
+    @property
+    def return_value(self) -> Any:  # noqa: ANN401
+        raise self._return_value
+
+    @return_value.setter
+    def return_value(self, value: Any) -> None:  # noqa: ANN401
+        self._return_value = value
+
+
+class Sweep:
+    """Runs what a sweeper asks for, in one sweep directory.
+
+    Args:
+        config: of the multirun as a whole: `sweep_dir`, `dry_run`, `force`, `report`, `optimized_metric`, and Hydra's
+            own.
+        loader: composes the configs of the jobs.
+        engine: runs them.
+
+    Raises:
+        UserError: if the sweep directory is not this sweep's, or in use.
+    """
+
+    def __init__(self, config: DictConfig, loader: ConfigLoader, engine: Engine) -> None:
+        self.config, self.loader, self.engine = config, loader, engine
+        self.config.sweep_dir = str(Path(config.sweep_dir).expanduser().absolute())
+        self.name = str(config.hydra.job.config_name)
+        self.code = git_state(Path(rnnexp.__file__).parent)
+        self.jobs: list[Job] = []
+        if config.dry_run:
+            self.directory = SweepDirectory(Path(config.sweep_dir))
+            self.directory.forget_multirun()
+        else:
+            self.directory = SweepDirectory.open(Path(config.sweep_dir), self.name)
+
+    def launch(self, points: Sequence[Sequence[str]]) -> list[JobReturn]:
+        """Runs the jobs of these points of the grid, except those that are done.
+
+        Args:
+            points: the overrides of each.
+
+        Returns:
+            For each point its job's `optimized_metric`; of a job that failed a return whose value raises
+            SweepFailedError, which tells of all that failed.
+
+        Raises:
+            UserError: before anything runs, if the directory was made by other code, or a job needs more GPUs than
+                there are.
+            KeyboardInterrupt, InterruptedRunError: after all children have stopped.
+        """
+        if not points:
+            raise UserError("the grid is empty: give an axis some values, model=srn,gru")
+        jobs = compose_jobs(self.loader, self.config, points, self.directory, self.engine.num_gpus)
+        look_up(jobs, self.code, bool(self.config.force))
+        for job in jobs:
+            if job.need.gpus > self.engine.num_gpus:
+                raise UserError(f"{job.label}: needs {job.need.gpus} GPUs, and there are {self.engine.num_gpus}")
+        distinct = _distinct(jobs)
+        if self.config.dry_run:
+            self.engine.rehearse(distinct)
+            return []
+        self.jobs = _distinct([*self.jobs, *jobs])
+        command = shlex.join(["python", *sys.orig_argv[1:]])
+        self.directory.write_record(self.name, command, self.code, [job.run.path.name for job in self.jobs])
+        wanted = [job for job in distinct if not job.is_final]
+        with SweepProgress(distinct) as progress:
+            for job in wanted:
+                prepare(job, self.code)
+            number = len(distinct)
+            progress.say(f"{number} job{'s' * (number > 1)}, {len(wanted)} to run, in {self.directory.path}")
+            with _sigterm_raises(), _told_how_to_continue(progress, self.directory.path):
+                self.engine.run(wanted, progress)
+            progress.say(progress.summary())
+            if upload := sync_command(self.directory.path):
+                progress.say(f"W&B: upload these runs with  {upload}")
+        if self.config.report:
+            # A process of its own: what it imports, and what goes wrong in it, is no part of the sweep.
+            subprocess.run([sys.executable, "-m", "rnnexp.report", str(self.directory.path)], check=False)  # noqa: S603 (our own)
+        return [self._returned(job) for job in jobs]
+
+    def _returned(self, job: Job) -> JobReturn:
+        facts: dict[str, Any] = {"overrides": job.typed, "working_dir": str(job.run.path)}
+        if job.status in ("failed", "interrupted"):
+            return FailedJob(**facts, status=JobStatus.FAILED, _return_value=self._failure())
+        return JobReturn(**facts, status=JobStatus.COMPLETED)
+
+    def _failure(self) -> SweepFailedError:
+        counts = Counter(job.status for job in self.jobs)
+        told = " and ".join(f"{counts[status]} {status}" for status in ("failed", "interrupted") if counts[status])
+        return SweepFailedError(
+            f"{told} of {len(self.jobs)} jobs, see output.log in {self.directory.jobs}; the same command with "
+            f"sweep_dir={self.directory.path} runs these again"
+        )
+
+
+def _distinct(jobs: Sequence[Job]) -> list[Job]:
+    return list({id(job): job for job in jobs}.values())
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    def interrupt(number: int, _: FrameType | None) -> None:
+        raise InterruptedRunError(f"interrupted by {signal.Signals(number).name}", number)
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def _told_how_to_continue(progress: SweepProgress, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, InterruptedRunError):
+        progress.say(f"continue with the same command and sweep_dir={path}")
+        raise
