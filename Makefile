@@ -70,7 +70,7 @@ lock: ## requirements.lock anew from pyproject.toml; ARGS=--upgrade takes newer 
 		"$$temporary/bin/python" -m pip install --quiet --disable-pip-version-check uv; \
 		uv=$$temporary/bin/uv; \
 	fi; \
-	"$$uv" pip compile pyproject.toml --group dev --extra dashboard --extra tensorboard --universal --python-version 3.11 \
+	"$$uv" pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock $(ARGS)
 
 ifneq ($(PYTHON),)
