@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,6 +81,32 @@ def test_what_goes_wrong_costs_one_job_and_is_run_again(run: Run, tmp_path: Path
     assert "5 jobs, 1 to run" in grown.stdout
     assert statuses(sweep)[5] == "done"
     assert len(read_json(sweep / "sweep.json")["jobs"]) == 5
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_in_the_middle(tiny: list[str], tmp_path: Path) -> None:
+    """A real one: there is room for one job and the beginning of the next. With more room the same command goes on."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = f"mount -t tmpfs -o size=2000k tmpfs {place}"
+    within = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
+    if not shutil.which("unshare") or subprocess.run([*within, mount], capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount a file system")
+    asked = [*tiny, "seed=1,2,3", "hydra.launcher.jobs=1", f"sweep_dir={place}/sweep", "report=false", "-m"]
+    # The file system is gone with the last process that sees it, so all happens in one.
+    script = f"""{mount} && head -c 1700000 /dev/zero > {place}/filler
+        "$@"; echo "== $?"; rm {place}/filler; "$@"; echo "== $?"; cat {place}/sweep/jobs/*/status.json"""
+    command = [*within, script, "sh", sys.executable, "-m", "rnnexp.train", *asked]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    first, second, rest = done.stdout.split("== ")
+    assert "done   seed=1" in first
+    assert "No space left on device" in first
+    assert second.startswith("1\n"), done.stdout
+    assert done.stderr.startswith("rnnexp: 2 failed of 3 jobs, see output.log in ")
+    assert done.stderr.count("\n") == 1, "and nothing else is said"
+    assert "3 jobs, 2 to run" in second
+    assert rest.startswith("0\n"), done.stdout
+    assert rest.count('"status": "done"') == 3
 
 
 def test_ends_with_a_report(run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
