@@ -16,11 +16,13 @@ def benchmark(config: DictConfig) -> int:
     from rnnexp.speed.report import (
         describe_benchmark,
         start_up_table,
+        sweep_table,
         training_table,
         translation_tables,
         write_report,
     )
     from rnnexp.speed.start_up import measure_start_up
+    from rnnexp.speed.sweeps import measure_sweep
     from rnnexp.speed.training import measure_training, require_comparable
     from rnnexp.speed.translation import is_translation, measure_translation, require_translation
     from rnnexp.tracking.run_log import show
@@ -31,6 +33,9 @@ def benchmark(config: DictConfig) -> int:
     if config.start_up:
         report["start_up"] = measure_start_up(config)
         show(start_up_table(report["start_up"]))
+    if config.sweep_jobs:
+        report["sweep"] = measure_sweep(config)
+        show(sweep_table(report["sweep"]))
     if translates:
         report["translation"] = measure_translation(config)
         for table in translation_tables(report["translation"]):

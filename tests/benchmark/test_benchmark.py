@@ -152,3 +152,16 @@ def test_start_up_is_measured_on_the_real_programs(measure: Measure, tmp_path: P
         assert start_up["median_seconds"][name] == seconds
         assert start_up["over_imports"][name]["median"] == seconds / start_up["seconds"]["import torch, lightning"][0]
     assert start_up["target"] == 1.3
+
+
+@pytest.mark.slow
+def test_a_sweep_is_measured_under_both_launchers(measure: Measure, tmp_path: Path) -> None:
+    outcome = measure("cells=[]", "sweep_jobs=2", "repetitions=1")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert outcome.directories == []
+    sweep = written(tmp_path)["sweep"]
+    assert sweep["jobs"] == 2
+    ((pool,), (basic,)) = sweep["seconds"].values()
+    assert sweep["basic_over_pool"]["median"] == pytest.approx(basic / pool)
+    assert 0 < sweep["first_step_seconds"]["median"] <= sweep["first_step_seconds"]["highest"] < pool
+    assert "basic / pool" in outcome.stdout

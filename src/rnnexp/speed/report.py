@@ -35,6 +35,7 @@ def describe_benchmark(config: DictConfig) -> dict[str, Any]:
         "overrides": [str(override) for override in HydraConfig.get().overrides.task],
         "config": resolved(config),
         "start_up": None,
+        "sweep": None,
         "training": [],
         "translation": None,
     }
@@ -48,6 +49,21 @@ def start_up_table(start_up: Mapping[str, Any]) -> Table:
         ratio, target = start_up["over_imports"][name], start_up["target"]
         verdict = _verdict(f"<= {target}", ratio["median"] <= target) if name in FIRST_STEPS else ""
         table.add_row(name, f"{seconds:.2f}", "" if name == IMPORTS else _with_spread(ratio), verdict)
+    return table
+
+
+def sweep_table(sweep: Mapping[str, Any]) -> Table:
+    ratio, first = sweep["basic_over_pool"], sweep["first_step_seconds"]
+    table = Table(f"{sweep['jobs']} jobs")
+    for column in ("measured", "target"):
+        table.add_column(column, justify="right")
+    for name, rounds in sweep["seconds"].items():
+        table.add_row(f"{name}, s", f"{median(rounds):.1f}", "")
+    target = ratio["target"]
+    table.add_row("basic / pool", _with_spread(ratio), _verdict(f">= {target}", ratio["median"] >= target))
+    target = first["target"]
+    verdict = _verdict(f"<= {target}", first["median"] <= target)
+    table.add_row("first step of a job, s", f"{first['median']:.2f} (at most {first['highest']:.2f})", verdict)
     return table
 
 

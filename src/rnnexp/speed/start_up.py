@@ -26,7 +26,7 @@ FIRST_STEPS = {
     "first step, CSV and W&B": ["logger=wandb", "logger.wandb.mode=offline"],
 }
 OWN_KEYS = {
-    *("cells", "steps", "warmup_steps", "repetitions", "workers", "start_up", "logger"),
+    *("cells", "steps", "warmup_steps", "repetitions", "workers", "start_up", "sweep_jobs", "logger"),
     *("pairs", "decode_sentences"),
 }
 
