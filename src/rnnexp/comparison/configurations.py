@@ -162,4 +162,4 @@ def _by_number(seed: str) -> tuple[bool, float, str]:
 
 def ended_badly(run: Run) -> bool:
     """Whether the run has a file that says something else than that it is well, or well under way."""
-    return run.status in ("failed", "unsupported", "diverged", "interrupted", UNREADABLE)
+    return run.status in ("failed", "unsupported", "diverged", "pruned", "interrupted", UNREADABLE)

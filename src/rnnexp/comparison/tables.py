@@ -8,7 +8,7 @@ from pathlib import Path
 from rnnexp.comparison.configurations import Configuration, Contest, ended_badly
 from rnnexp.comparison.document import Table
 from rnnexp.comparison.measures import Measure
-from rnnexp.comparison.published import beside
+from rnnexp.comparison.published import Published, beside
 from rnnexp.comparison.ranking import BEST, EVEN, Comparison, sample_test_name
 from rnnexp.comparison.runs import MISSING, Run
 from rnnexp.comparison.statistics import Test, show_p, summarize
@@ -187,30 +187,29 @@ def below(path: Path, root: Path) -> str:
 
 
 def published_table(contest: Contest) -> Table | None:
-    """Others' numbers on the same dataset, ours beside them where they compare, and why not where they do not."""
+    """Others' numbers on the same dataset: first those that ours stand beside, then why the rest do not compare."""
     rows, kinds = [], []
+    apart: dict[tuple[str, ...], list[Published]] = {}
     for each in beside(contest):
-        ours, verdict = NOTHING, each.reason and f"not comparable: {each.reason}"
-        if each.ours is not None and isinstance(each.published.scoring, Measure):
-            ours = f"{mean_and_deviation(each.ours, each.published.scoring)} ({each.ours.label})"
-        elif not verdict:
-            verdict = "comparable, but no such network was trained here"
-        data = ", ".join(f"{name} {value}" for name, value in each.published.facts.items())
-        rows.append(
-            [
-                each.published.system,
-                each.published.score,
-                ours,
-                verdict or "comparable: same data, split and scoring",
-                f"{data}; {each.published.split} split",
-                each.published.setting or NOTHING,
-                each.published.source,
-            ]
-        )
+        published, ours = each.published, NOTHING
+        data = ", ".join(f"{name} {value}" for name, value in published.facts.items())
+        where = (f"{data}; {published.split} split", published.setting or NOTHING, published.source)
+        if each.reason:
+            # Of one table, and for one reason: one row.
+            apart.setdefault((f"not comparable: {each.reason}", *where), []).append(published)
+            continue
+        verdict = "comparable, but no such network was trained here"
+        if each.ours is not None and isinstance(published.scoring, Measure):
+            ours = f"{mean_and_deviation(each.ours, published.scoring)} ({each.ours.label})"
+            verdict = "comparable: same data, split and scoring"
+        rows.append([published.system, published.score, ours, verdict, *where])
         kinds.append("even" if ours != NOTHING else "")
+    for (verdict, *told), those in apart.items():
+        systems, scores = ("; ".join(parts) for parts in zip(*((one.system, one.score) for one in those), strict=True))
+        rows.append([systems, scores, NOTHING, verdict, *told])
+        kinds.append("")
     columns = ["system", "published", "ours: mean ± sd", "comparable?", "data", "setting", "source"]
     # What compares first: nobody should have to look for it.
     order = sorted(range(len(rows)), key=lambda place: kinds[place] != "even")
-    return (
-        Table(columns, [rows[p] for p in order], frozenset({"published"}), [kinds[p] for p in order]) if rows else None
-    )
+    numeric = frozenset({"published"})
+    return Table(columns, [rows[p] for p in order], numeric, [kinds[p] for p in order]) if rows else None
