@@ -182,7 +182,9 @@ def accuracy_by_distance(curves: Mapping[str, Mapping[int, tuple[float, int]]], 
         if counted and len(names) <= MOST_BANDS:
             distances, low, high = zip(*counted, strict=True)
             axes.fill_between(distances, low, high, color=color, alpha=0.18, linewidth=0)
-    axes.set_ylim(0, 1)
+    shares = [share for curve in curves.values() for share, _ in curve.values() if not math.isnan(share)]
+    # In steps of 20 %: lines that all lie high would else lie on each other, and a scale of its own would exaggerate.
+    axes.set_ylim(max(0.0, math.floor(min(shares, default=0.0) * 5 - 0.25) / 5), 1)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("distance, words")
