@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -36,7 +37,10 @@ def single_overrides(arguments: list[str]) -> list[list[str]]:
     for choose in (0, -1):
         job = []
         for override in OverridesParser.create().parse_overrides(arguments):
-            if override.is_sweep_override():
+            if override.is_interval_sweep():
+                interval: Any = override.value()
+                job.append(f"{override.key_or_group}={(interval.start, interval.end)[choose]}")
+            elif override.is_sweep_override():
                 job.append(f"{override.key_or_group}={list(override.sweep_string_iterator())[choose]}")
             else:
                 job.append(override.input_line or "")

@@ -28,8 +28,14 @@ def compose_sweep(name: str, *overrides: str) -> DictConfig:
 
 def points(config: DictConfig) -> list[list[str]]:
     """The overrides of every point of the grid, with one seed of several."""
+    parser = OverridesParser.create()
     params = [f"{key}={value}" for key, value in config.hydra.sweeper.params.items()]
-    (grid,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(params), None)
+    for place, override in enumerate(parser.parse_overrides(params)):
+        if override.is_interval_sweep():
+            # A search may go to either end.
+            interval: Any = override.value()
+            params[place] = f"{override.key_or_group}={interval.start},{interval.end}"
+    (grid,) = BasicSweeper.split_arguments(parser.parse_overrides(params), None)
     first = next((override for override in grid[0] if override.startswith("seed=")), None)
     return [point for point in grid if first is None or first in point]
 
@@ -39,7 +45,7 @@ CASES = [(file.stem, size) for file in FILES for size in SIZES]
 
 def test_there_is_something_to_test() -> None:
     wanted = {"cells_mnist", "depth_mnist", "direction_mnist", "precision_mnist", "memory_pixels", "seeds"}
-    assert wanted | {"cells_translation", "cells_phrasebook"} <= {file.stem for file in FILES}
+    assert wanted | {"cells_translation", "cells_phrasebook", "search_mnist"} <= {file.stem for file in FILES}
     assert {file.stem for file in (SWEEPS / "size").glob("*.yaml")} == set(SIZES)
 
 

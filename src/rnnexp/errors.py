@@ -19,6 +19,12 @@ class DivergedError(UserError):
     exit_code = 4
 
 
+class PrunedError(UserError):
+    """A search ended the run early, since other trials do better."""
+
+    exit_code = 5
+
+
 class InterruptedRunError(UserError):
     """A signal asked the run to stop; it saved a checkpoint at a batch boundary first."""
 

@@ -13,7 +13,7 @@ from hydra.utils import get_class, instantiate
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.plugins.environments import ClusterEnvironment
+from lightning.pytorch.plugins.environments import ClusterEnvironment, LightningEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
@@ -25,6 +25,7 @@ from rnnexp.callbacks.translations import SampleTranslations, TestTranslations
 from rnnexp.data.data_module import DataModule
 from rnnexp.errors import UserError
 from rnnexp.launch.matching import Match, match_budget
+from rnnexp.launch.ranks import cluster_environment
 from rnnexp.launch.settings import require_sound_settings
 from rnnexp.loggers import WandbLogger
 from rnnexp.tasks import Task
@@ -91,7 +92,7 @@ def assemble(config: DictConfig) -> Experiment:
     task = make_task(config, datamodule)
     callbacks = make_callbacks(config.callbacks)
     require_fitting_callbacks(callbacks, task)
-    trainer = make_trainer(config, callbacks, make_loggers(config.logger))
+    trainer = make_trainer(config, callbacks, make_loggers(config.logger), cluster_environment())
     # Ranks start from the same weights, but must not drop the same units.
     torch.manual_seed(config.seed + trainer.global_rank)
     return Experiment(datamodule, task, trainer, match)
@@ -193,8 +194,13 @@ def make_trainer(
     config: DictConfig,
     callbacks: list[Callback],
     loggers: list[Logger],
-    plugins: Sequence[ClusterEnvironment] = (),
+    environment: ClusterEnvironment | None = None,
 ) -> Trainer:
+    """The trainer of the config.
+
+    Args:
+        environment: that has started the processes; None for one alone, wherever it runs.
+    """
     with blamed_on("trainer"):
         choose("precision", str(config.trainer.precision), PRECISIONS)
         with warnings.catch_warnings():
@@ -207,7 +213,7 @@ def make_trainer(
                 enable_progress_bar=_has_bar(callbacks),
                 # Checkpoints are callbacks of ours; Lightning adds one of its own unless told not to.
                 enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
-                plugins=[*plugins, WholeCheckpoints()],
+                plugins=[environment or LightningEnvironment(), WholeCheckpoints()],
             )
     return trainer
 

@@ -29,6 +29,11 @@ def _all_gpus() -> list[str]:
     return parse_gpu_list(answer.stdout) if answer.returncode == 0 else []
 
 
+def num_cores() -> int:
+    """Cores of the CPU that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def parse_gpu_list(listing: str) -> list[str]:
     """The UUIDs in the output of `nvidia-smi -L`; of a GPU that is cut into MIG instances, the instances'."""
     gpus: list[list[str]] = []

@@ -1,7 +1,8 @@
 """What a job's process does before and around its program.
 
-The process is forked from a server that has imported everything and computed nothing: no thread has begun, no GPU was
-touched. So a job starts in a fraction of a second, and still owns its memory, its devices and its end.
+On this machine the process is forked from a server that has imported everything and computed nothing: no thread has
+begun, no GPU was touched. So a job starts in a fraction of a second, and still owns its memory, its devices and its
+end. Elsewhere it is `python -m rnnexp.launch.job_process <run directory> [override ...]`.
 """
 
 import importlib
@@ -59,3 +60,7 @@ def run_job(run_dir: Path, overrides: list[str], environment: dict[str, str]) ->
     sys.argv = sys.orig_argv[2:]
     # By its name, as `python -m` would: what starts a program does not depend on it.
     importlib.import_module(sys.argv[0]).main()
+
+
+if __name__ == "__main__":
+    run_job(Path(sys.argv[1]), sys.argv[2:], {})

@@ -1,7 +1,5 @@
 """The jobs of a sweep on one machine, each a process of its own, as many at once as there are devices for."""
 
-import os
-import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,10 +9,10 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from rnnexp.arguments import choose, require_positive
 from rnnexp.errors import UserError
 from rnnexp.launch.command_line import full_error_of_user
-from rnnexp.launch.devices import Devices, Grant, visible_gpus
+from rnnexp.launch.devices import Devices, Grant, num_cores, visible_gpus
 from rnnexp.launch.job_process import run_job, start_server
 from rnnexp.launch.lifeline import GRACE_SECONDS
-from rnnexp.launch.sweep_jobs import Job
+from rnnexp.launch.sweep_jobs import Job, how_it_ended, require_gpus, settle
 from rnnexp.launch.sweep_progress import SweepProgress
 
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -89,9 +87,12 @@ class Pool:
         self.settings = settings
         gpus = visible_gpus()
         self.num_gpus = len(gpus)
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self.devices = Devices(gpus, settings.jobs_per_device, cores)
+        self.devices = Devices(gpus, settings.jobs_per_device, num_cores())
         self.num_failed = 0
+
+    def admit(self, jobs: Sequence[Job]) -> None:
+        """Raises UserError for a job that needs more GPUs than there are."""
+        require_gpus(jobs, self.num_gpus)
 
     def rehearse(self, jobs: Sequence[Job]) -> None:
         """Shows the jobs in a table; each configuration takes some training steps, to be timed."""
@@ -171,26 +172,7 @@ class Pool:
             self._settle(entry, progress)
 
     def _settle(self, entry: Running, progress: SweepProgress) -> None:
-        """Finds out what became of a job, and writes it down where the job could not."""
-        job, code = entry.job, entry.process.exitcode
         self.devices.release(entry.grant)
-        try:
-            record = job.run.read_status()
-            job.status, reason = str(record["status"]), str(record["reason"])
-            died_silently = job.status in ("queued", "running")
-            if died_silently or (entry.why and job.status == "interrupted"):
-                job.status, reason = entry.verdict, entry.why or _how_it_ended(code)
-                job.run.end(job.status, reason)
-        except (OSError, UserError) as error:
-            # A full disk, say: the other jobs may still have somewhere to write.
-            job.status, reason = "failed", f"{_how_it_ended(code)}, and its status could not be recorded ({error})"
-        self.num_failed += job.status == "failed"
-        progress.ended(job, reason)
-
-
-def _how_it_ended(code: int | None) -> str:
-    if code == -signal.SIGKILL:
-        return "killed with SIGKILL, by somebody or because the machine ran out of memory"
-    if code is not None and code < 0:
-        return f"killed with {signal.Signals(-code).name}"
-    return f"ended with exit code {code} without a word in its status"
+        reason = settle(entry.job, how_it_ended(entry.process.exitcode), entry.verdict, entry.why)
+        self.num_failed += entry.job.status == "failed"
+        progress.ended(entry.job, reason)

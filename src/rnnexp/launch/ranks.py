@@ -1,14 +1,16 @@
-"""Several processes that train one model: each started from the run directory's frozen config."""
+"""Several processes that train one model: started here from the run's frozen config, or by torchrun or srun."""
 
+import functools
 import os
 import signal
 import socket
 import subprocess
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, ListConfig
 
@@ -17,13 +19,76 @@ from rnnexp.launch.job import frozen_command
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.run_log import logged_to
 
+if TYPE_CHECKING:
+    from lightning.pytorch.plugins.environments import ClusterEnvironment
+    from torch.distributed import Store  # type: ignore[attr-defined]
+
 GRACE_SECONDS = 20.0
 """How long the other ranks may go on after one has failed."""
 
 
 def is_rank() -> bool:
     """Whether this process is one of several that train one model together, and was started as such."""
-    return "LOCAL_RANK" in os.environ
+    return "LOCAL_RANK" in os.environ or _is_task_of_srun()
+
+
+def _is_task_of_srun() -> bool:
+    """Whether srun has started this process and others beside it; a script of sbatch alone has no such variable."""
+    # torchrun, started once a node by srun, is the nearer of the two.
+    return "LOCAL_RANK" not in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1
+
+
+def _world_size() -> int:
+    return int(os.environ.get("SLURM_NTASKS" if _is_task_of_srun() else "WORLD_SIZE", "1"))
+
+
+def global_rank() -> int:
+    """0 for the process that speaks and records."""
+    return int(os.environ["SLURM_PROCID"] if _is_task_of_srun() else os.environ.get("RANK", "0"))
+
+
+def cluster_environment() -> "ClusterEnvironment":
+    """Who has started the ranks, as Lightning wants to be told.
+
+    Its own guess takes every process on a SLURM node for one that srun has started as a rank.
+    """
+    from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
+
+    if _is_task_of_srun():
+        return SLURMEnvironment(auto_requeue=False)
+    return TorchElasticEnvironment() if TorchElasticEnvironment.detect() else LightningEnvironment()
+
+
+def told_by_first_rank(find_out: Callable[[], str]) -> str:
+    """What the first rank finds out, on every rank that torchrun or srun has started.
+
+    Raises:
+        UserError: on the other ranks, when the first cannot find it out; what it raises itself passes through.
+    """
+    key, store = "rnnexp", _store()
+    if global_rank() != 0:
+        if answer := store.get(key).decode():
+            return answer
+        raise UserError("the first rank could not begin: see what it says")
+    answer = ""
+    try:
+        answer = find_out()
+    finally:
+        store.set(key, answer)
+    return answer
+
+
+@functools.cache
+def _store() -> "Store":
+    """Where ranks find each other, before and after Lightning: of the first rank the server itself, so it must last."""
+    from torch.distributed.rendezvous import rendezvous
+
+    environment = cluster_environment()
+    # The rendezvous reads them; Lightning finds them out where srun has not set them.
+    os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = environment.main_address, str(environment.main_port)
+    store: Store
+    store, _, _ = next(rendezvous("env://", environment.global_rank(), environment.world_size()))
+    return store
 
 
 def num_ranks(trainer: DictConfig) -> int:
@@ -44,6 +109,16 @@ def require_devices(trainer: DictConfig) -> None:
     """Raises UserError where more devices are asked for than there are; CPU processes must be asked for by name."""
     import torch
 
+    if trainer.num_nodes > 1 and not is_rank():
+        raise UserError(
+            f"trainer.num_nodes={trainer.num_nodes}: start the processes of all nodes with srun or torchrun, see "
+            "docs/clusters.md"
+        )
+    if is_rank() and _world_size() != num_ranks(trainer) * trainer.num_nodes:
+        raise UserError(
+            f"{_world_size()} processes were started, but trainer.devices={trainer.devices} times "
+            f"trainer.num_nodes={trainer.num_nodes} makes {num_ranks(trainer) * trainer.num_nodes}"
+        )
     there_are = torch.cuda.device_count()
     if trainer.accelerator in ("gpu", "cuda") and there_are == 0 and not torch.backends.mps.is_available():
         raise UserError("trainer.accelerator=gpu, but PyTorch sees no GPU here: use trainer=cpu or trainer=default")
@@ -105,7 +180,7 @@ def _wait_for_all(processes: list[subprocess.Popen[bytes]]) -> None:
 @contextmanager
 def recorded_by_first_rank(run: RunDirectory) -> Iterator[None]:
     """The block's status and log go into the run directory; of several ranks, the first one's."""
-    if int(os.environ.get("RANK", "0")) != 0:
+    if global_rank() != 0:
         with warnings.catch_warnings():
             # The first rank gives the same warnings.
             warnings.simplefilter("ignore")

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rnnexp.errors import UserError
 from rnnexp.launch.job import literal
-from rnnexp.launch.ranks import is_rank
+from rnnexp.launch.ranks import is_rank, told_by_first_rank
 from rnnexp.tracking.run_directory import RunDirectory
 
 
@@ -22,13 +22,22 @@ def require_one_job(config: DictConfig) -> None:
 def open_run(config: DictConfig) -> RunDirectory:
     """Makes the run directory and freezes the resolved config in it; `config.paths.output_dir` names it from then on.
 
-    A process that was started as a rank, or from the frozen config of a sweep's job, finds the directory made.
+    A process that was started from the frozen config of one finds it made. Of ranks that others have started, the first
+    makes it and tells the others.
 
     Raises:
         UserError: when the directory cannot be made.
     """
-    if is_rank() or is_frozen(config):
+    if is_frozen(config):
         return RunDirectory.of_finished_run(Path(config.paths.output_dir))
+    if is_rank():
+        config.paths.output_dir = told_by_first_rank(lambda: str(_make_run(config).path))
+        OmegaConf.resolve(config)
+        return RunDirectory(Path(config.paths.output_dir))
+    return _make_run(config)
+
+
+def _make_run(config: DictConfig) -> RunDirectory:
     if config.paths.output_dir is None:
         run = RunDirectory.create(Path(config.paths.outputs_dir).absolute() / "train", str(config.name))
     else:

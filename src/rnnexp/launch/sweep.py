@@ -17,7 +17,9 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 
 import rnnexp
+from rnnexp.arguments import near_miss
 from rnnexp.errors import InterruptedRunError, SweepFailedError, UserError
+from rnnexp.files import read_json
 from rnnexp.launch.sweep_jobs import Job, compose_jobs, look_up, prepare
 from rnnexp.launch.sweep_progress import SweepProgress
 from rnnexp.tracking.environment import git_state
@@ -29,7 +31,14 @@ class Engine(Protocol):
     """What runs the jobs of a sweep."""
 
     num_gpus: int
-    """that one job can have at most"""
+    """that `trainer.accelerator=auto` and `trainer.devices=-1` stand for"""
+
+    def admit(self, jobs: Sequence[Job]) -> None:
+        """Looks at jobs before anything is changed, and marks those that are under way already.
+
+        Raises:
+            UserError: for a job that can never run.
+        """
 
     def run(self, jobs: Sequence[Job], progress: SweepProgress) -> None:
         """Runs frozen jobs until each has a status that is true, and says so when it has.
@@ -87,21 +96,19 @@ class Sweep:
             points: the overrides of each.
 
         Returns:
-            For each point its job's `optimized_metric`; of a job that failed a return whose value raises
-            SweepFailedError, which tells of all that failed.
+            For each point its job's `optimized_metric`, None where nothing is optimized or a job diverged, say; of a
+            job that failed a return whose value raises SweepFailedError, which tells of all that failed.
 
         Raises:
             UserError: before anything runs, if the directory was made by other code, or a job needs more GPUs than
-                there are.
+                there are; afterwards, if results lack the `optimized_metric`.
             KeyboardInterrupt, InterruptedRunError: after all children have stopped.
         """
         if not points:
             raise UserError("the grid is empty: give an axis some values, model=srn,gru")
         jobs = compose_jobs(self.loader, self.config, points, self.directory, self.engine.num_gpus)
         look_up(jobs, self.code, bool(self.config.force))
-        for job in jobs:
-            if job.need.gpus > self.engine.num_gpus:
-                raise UserError(f"{job.label}: needs {job.need.gpus} GPUs, and there are {self.engine.num_gpus}")
+        self.engine.admit(jobs)
         distinct = _distinct(jobs)
         if self.config.dry_run:
             self.engine.rehearse(distinct)
@@ -112,7 +119,8 @@ class Sweep:
         wanted = [job for job in distinct if not job.is_final]
         with SweepProgress(distinct) as progress:
             for job in wanted:
-                prepare(job, self.code)
+                if not job.is_under_way:
+                    prepare(job, self.code)
             number = len(distinct)
             progress.say(f"{number} job{'s' * (number > 1)}, {len(wanted)} to run, in {self.directory.path}")
             with _sigterm_raises(), _told_how_to_continue(progress, self.directory.path):
@@ -121,15 +129,26 @@ class Sweep:
             if upload := sync_command(self.directory.path):
                 progress.say(f"W&B: upload these runs with  {upload}")
         if self.config.report:
-            # A process of its own: what it imports, and what goes wrong in it, is no part of the sweep.
-            subprocess.run([sys.executable, "-m", "rnnexp.report", str(self.directory.path)], check=False)  # noqa: S603 (our own)
+            write_report(self.directory.path)
         return [self._returned(job) for job in jobs]
 
     def _returned(self, job: Job) -> JobReturn:
         facts: dict[str, Any] = {"overrides": job.typed, "working_dir": str(job.run.path)}
         if job.status in ("failed", "interrupted"):
             return FailedJob(**facts, status=JobStatus.FAILED, _return_value=self._failure())
-        return JobReturn(**facts, status=JobStatus.COMPLETED)
+        return JobReturn(**facts, status=JobStatus.COMPLETED, _return_value=self._optimized(job))
+
+    def _optimized(self, job: Job) -> float | None:
+        name = self.config.optimized_metric
+        if name is None or job.status != "done":
+            return None
+        metrics: dict[str, float | None] = read_json(job.run.result_file)["metrics"]
+        if name not in metrics:
+            raise UserError(
+                f"optimized_metric={name} is not measured: {job.run.path} has {', '.join(sorted(metrics))}"
+                f"{near_miss(name, metrics)}"
+            )
+        return metrics[name]
 
     def _failure(self) -> SweepFailedError:
         counts = Counter(job.status for job in self.jobs)
@@ -138,6 +157,11 @@ class Sweep:
             f"{told} of {len(self.jobs)} jobs, see output.log in {self.directory.jobs}; the same command with "
             f"sweep_dir={self.directory.path} runs these again"
         )
+
+
+def write_report(sweep: Path) -> None:
+    """In a process of its own: what it imports, and what goes wrong in it, is no part of the sweep."""
+    subprocess.run([sys.executable, "-m", "rnnexp.report", str(sweep)], check=False)  # noqa: S603 (our own)
 
 
 def _distinct(jobs: Sequence[Job]) -> list[Job]:

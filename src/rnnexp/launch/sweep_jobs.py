@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,7 @@ class Job:
     `overrides` are those that tell it from the others, `typed` all of them.
     `cost` orders jobs by how long they will take; it has no unit. `resumes` says that the job goes on from the last
     checkpoint in its directory. `status` is that of its directory, `waiting` if it is to run, `new` if it never ran.
+    `is_under_way` says that an earlier command has started it and it goes on without that command.
     """
 
     overrides: list[str]
@@ -39,6 +41,7 @@ class Job:
     typed: list[str]
     resumes: bool = False
     status: str = "new"
+    is_under_way: bool = False
 
     @property
     def is_final(self) -> bool:
@@ -63,7 +66,7 @@ def compose_jobs(
     ordered = []
     varying = _varying(points)
     for index, overrides in enumerate(points):
-        shown = [override for override in overrides if override.partition("=")[0] in varying]
+        shown = _of_trial(overrides) or [each for each in overrides if each.partition("=")[0] in varying]
         composed = _compose(loader, config, overrides, index)
         identity = config_hash(resolved(composed))
         if identity not in jobs:
@@ -80,6 +83,12 @@ def _varying(points: Sequence[Sequence[str]]) -> set[str]:
     """The keys that tell the points apart; of a single point none."""
     everywhere = set.intersection(*(set(overrides) for overrides in points))
     return {override.partition("=")[0] for overrides in points for override in overrides if override not in everywhere}
+
+
+def _of_trial(overrides: Sequence[str]) -> list[str]:
+    """The number of a search's trial and what the search asks of it, which follows; empty for a point of a grid."""
+    start = next((index for index, override in enumerate(overrides) if override.startswith("trial=")), len(overrides))
+    return list(overrides[start:])
 
 
 def _compose(loader: ConfigLoader, config: DictConfig, overrides: Sequence[str], index: int) -> DictConfig:
@@ -147,6 +156,13 @@ def look_up(jobs: Sequence[Job], code: Mapping[str, Any], force: bool) -> None:
         job.resumes = job.status == "interrupted" and job.run.last_checkpoint.exists()
 
 
+def require_gpus(jobs: Sequence[Job], there_are: int) -> None:
+    """Raises UserError for a job that needs more GPUs than a job can get."""
+    for job in jobs:
+        if job.need.gpus > there_are:
+            raise UserError(f"{job.label}: needs {job.need.gpus} GPUs, and there are {there_are}")
+
+
 def _name(code: Mapping[str, Any] | None) -> str:
     if not code or not code.get("commit"):
         return "of no commit"
@@ -171,3 +187,36 @@ def prepare(job: Job, code: Mapping[str, Any]) -> None:
                 entry.unlink()
     job.run.path.mkdir(parents=True, exist_ok=True)
     job.run.freeze(literal(job.config), job.typed, code)
+
+
+def settle(job: Job, ended: str, verdict: str = "failed", why: str = "") -> str:
+    """Finds out what became of a job whose process is gone, and writes it down where the job could not.
+
+    Args:
+        ended: how the process ended, the reason if nothing better is known.
+        verdict: the status of a job that died without a word.
+        why: the reason for which it was asked to stop.
+
+    Returns:
+        The reason for its status.
+    """
+    try:
+        record = job.run.read_status()
+        job.status, reason = str(record["status"]), str(record["reason"])
+        died_silently = job.status in ("queued", "running")
+        if died_silently or (why and job.status == "interrupted"):
+            job.status, reason = verdict, why or ended
+            job.run.end(job.status, reason)
+    except (OSError, UserError) as error:
+        # A full disk, say: the other jobs may still have somewhere to write.
+        job.status, reason = "failed", f"{ended}, and its status could not be recorded ({error})"
+    return reason
+
+
+def how_it_ended(code: int | None) -> str:
+    """Of a process with that exit code, which has left no status behind."""
+    if code == -signal.SIGKILL:
+        return "killed with SIGKILL, by somebody or because the machine ran out of memory"
+    if code is not None and code < 0:
+        return f"killed with {signal.Signals(-code).name}"
+    return f"ended with exit code {code} without a word in its status"

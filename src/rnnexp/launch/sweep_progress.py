@@ -30,7 +30,7 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
     def __init__(self, jobs: Sequence[Job]) -> None:
         self.jobs = jobs
         self.console = Console()
-        self.running: dict[int, tuple[Job, Grant, float]] = {}
+        self.running: dict[int, tuple[Job, Grant | str, float]] = {}
         self._start = time.monotonic()
         self._shown = self._start
         self._cost_done = 0.0
@@ -52,9 +52,9 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
     def say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def started(self, job: Job, grant: Grant) -> None:
-        self.running[id(job)] = job, grant, time.monotonic()
-        self.say(f"start  {job.label} on {grant}{', continued' if job.resumes else ''}")
+    def started(self, job: Job, place: Grant | str) -> None:
+        self.running[id(job)] = job, place, time.monotonic()
+        self.say(f"start  {job.label} on {place}{', continued' if job.resumes else ''}")
 
     def ended(self, job: Job, reason: str) -> None:
         """A failure is told at once, with the last that the job said."""
@@ -94,17 +94,17 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
             max(0.0, job.cost - rate * (now - since) / max(1, len(self.running)))
             for job, _, since in self.running.values()
         )
-        left = under_way + sum(job.cost for job in self.jobs if job.status == "waiting")
+        left = under_way + sum(job.cost for job in self.jobs if job.status in ("waiting", "queued"))
         return f", about {clock(left / rate)} left"
 
     def _table(self) -> Group:
         table = Table(box=None, pad_edge=False)
         for column in ("running", "on", "for", "newest"):
             table.add_column(column)
-        for job, grant, since in self.running.values():
+        for job, place, since in self.running.values():
             metric = newest_metric(job.run.metrics_file)
             newest = f"{metric[0]} {metric[1]:.4g}" if metric else ""
-            table.add_row(Text(job.label), str(grant), clock(time.monotonic() - since), newest)
+            table.add_row(Text(job.label), str(place), clock(time.monotonic() - since), newest)
         return Group(table, Text(self.summary()))
 
 

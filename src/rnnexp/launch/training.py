@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 import torch
 from lightning.pytorch import Callback
-from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
@@ -156,7 +155,7 @@ def test(config: DictConfig, run: RunDirectory, experiment: Experiment) -> None:
     single = OmegaConf.merge(config, {"trainer": {"devices": 1, "num_nodes": 1, "strategy": "auto"}})
     assert isinstance(single, DictConfig)
     predictions: list[Callback] = [c for c in experiment.callbacks if isinstance(c, TestPredictions | TestTranslations)]
-    trainer = make_trainer(single, predictions, experiment.loggers, plugins=[LightningEnvironment()])
+    trainer = make_trainer(single, predictions, experiment.loggers)
     # Loggers put the test where training ended, not at step 0 of a trainer that never trained.
     trainer.fit_loop.epoch_progress.current.completed = experiment.trainer.current_epoch
     trainer.fit_loop.epoch_loop._batches_that_stepped = experiment.trainer.global_step

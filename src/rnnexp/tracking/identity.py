@@ -8,7 +8,7 @@ from typing import Any
 
 RUN_ONLY = (
     *("callbacks", "ckpt_path", "logger", "name", "paths", "tags"),
-    *("sweep_dir", "dry_run", "force", "report"),
+    *("sweep_dir", "dry_run", "force", "report", "optimized_metric", "trial"),
     # Where the data come from does not change them; which data they are does.
     *("data.root", "data.sources", "data.mirrors", "data.device", "data.cache", "data.eval_batch_size"),
     *("trainer.default_root_dir", "trainer.profiler", "trainer.log_every_n_steps", "trainer.enable_model_summary"),

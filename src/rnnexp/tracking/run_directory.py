@@ -11,11 +11,11 @@ from typing import Any
 import yaml
 
 from rnnexp.arguments import near_miss
-from rnnexp.errors import DivergedError, InterruptedRunError, UnsupportedError, UserError
+from rnnexp.errors import DivergedError, InterruptedRunError, PrunedError, UnsupportedError, UserError
 from rnnexp.files import read_json, write_json, write_text
 from rnnexp.tracking.identity import config_hash
 
-STATUSES = ("queued", "running", "done", "failed", "unsupported", "diverged", "interrupted")
+STATUSES = ("queued", "running", "done", "failed", "unsupported", "diverged", "pruned", "interrupted")
 SCHEMA_VERSION = 1
 
 
@@ -154,6 +154,9 @@ class RunDirectory:
             raise
         except DivergedError as error:
             self.end("diverged", _reason(error))
+            raise
+        except PrunedError as error:
+            self.end("pruned", _reason(error))
             raise
         except (InterruptedRunError, KeyboardInterrupt) as error:
             self.end("interrupted", _reason(error))

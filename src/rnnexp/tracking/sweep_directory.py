@@ -11,7 +11,7 @@ from rnnexp.errors import UserError
 from rnnexp.files import read_json, write_json
 from rnnexp.tracking.run_directory import SCHEMA_VERSION, RunDirectory
 
-FINAL = ("done", "diverged")
+FINAL = ("done", "diverged", "pruned")
 """Statuses that would come out the same if the job ran again."""
 
 
@@ -22,7 +22,9 @@ class SweepDirectory:
         self.path = path
         self.record_file = path / "sweep.json"
         self.jobs = path / "jobs"
-        self._lock = FileLock(path / ".lock")
+        self.study = path / "study"
+        # One for all of this process: a search holds the directory before the sweep that runs its trials does.
+        self._lock = FileLock(path / ".lock", is_singleton=True)
 
     @classmethod
     def open(cls, path: Path, name: str) -> "SweepDirectory":
@@ -41,7 +43,7 @@ class SweepDirectory:
             raise UserError(
                 f"cannot make the sweep directory {path}: {error.strerror}; name another with sweep_dir="
             ) from None
-        ours = {sweep.jobs.name, ".lock", ".hydra"}
+        ours = {sweep.jobs.name, sweep.study.name, ".lock", ".hydra"}
         if not sweep.record_file.exists() and any(entry.name not in ours for entry in path.iterdir()):
             sweep.forget_multirun()
             raise UserError(f"{path} holds files, but is no sweep directory: name another with sweep_dir=")
