@@ -1,5 +1,6 @@
 """A sweep through an engine that is not ours: the same files and statuses, whoever runs its jobs."""
 
+import contextlib
 import os
 import re
 import shlex
@@ -38,14 +39,13 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def task_of_submitit(folder: Path) -> int:
     """The process that submitit calls the job in."""
-    found = [
-        int(entry.name)
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdigit()
-        and (words := (entry / "cmdline").read_bytes().split(b"\0"))
-        and b"submitit.core._submit" in words
-        and str(folder).encode() in words
-    ]
+    found = []
+    for entry in Path("/proc").iterdir():
+        # Others end while this looks.
+        with contextlib.suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
+            if b"submitit.core._submit" in words and str(folder).encode() in words:
+                found.append(int(entry.name))
     assert len(found) == 1
     return found[0]
 
@@ -67,8 +67,8 @@ def has_saved(sweep: Path, number: int) -> bool:
 
 def test_submitit_runs_jobs_and_runs_none_twice(run: Run, tmp_path: Path) -> None:
     asked = ["seed=1,2", LOCAL, f"sweep_dir={tmp_path}/sweep", "trainer.max_steps=2", *BARE]
-    outcome = run(*asked, FAULT % "2:raise", "-m")
-    assert outcome.exit_code == 0, "two steps are too few for the fault"
+    outcome = run(*asked, "-m")
+    assert outcome.exit_code == 0, outcome.stderr
     assert statuses(tmp_path / "sweep") == {1: "done", 2: "done"}
     for directory in outcome.directories:
         assert read_json(directory / "result.json")["num_steps"] == 2

@@ -58,7 +58,8 @@ class ClusterEngine(ABC):
         console = Console(soft_wrap=True, highlight=False)
         for job in jobs:
             need = f"{job.need.gpus} gpu" if job.need.gpus else f"{job.need.cores} core"
-            state = job.status if job.is_final else "to be continued" if job.resumes else "to run"
+            is_left = not job.is_final and not job.is_under_way
+            state = ("to be continued" if job.resumes else "to run") if is_left else job.status
             console.print(f"{state:<15} {job.label} on {need}", markup=False)
         console.print(f"{len(jobs)} jobs; how long they take is not tried here, where they will not run")
 
