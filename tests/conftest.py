@@ -5,7 +5,9 @@ import os
 # Before torch is imported: on small matrices a second thread costs more than it computes.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -103,6 +105,20 @@ class Outcome:
 
 
 Run = Callable[..., Outcome]
+
+
+def on_small_disk(place: Path, kilobytes: int, script: str, *command: str) -> subprocess.CompletedProcess[str]:
+    """Runs a shell script, to which `"$@"` is the command, where `place` is a disk of that size of its own.
+
+    The disk is gone with the last process that sees it: what a test asks of its content, the script must print.
+    """
+    place.mkdir()
+    mount = f"mount -t tmpfs -o size={kilobytes}k tmpfs {place}"
+    within = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
+    if not shutil.which("unshare") or subprocess.run([*within, mount], capture_output=True, check=False).returncode:
+        pytest.skip("a full disk needs a small one: this system lets this user mount none (unshare --mount)")
+    whole = [*within, f"{mount} && {script}", "sh", *command]
+    return subprocess.run(whole, capture_output=True, text=True, check=False)
 
 
 def run_directories(below: Path) -> list[Path]:

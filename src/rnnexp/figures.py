@@ -15,8 +15,8 @@ MOST_DECADES = 12
 """Of a logarithmic colour scale; what lies deeper has vanished."""
 
 
-def _figure(width: float, height: float) -> Figure:
-    # A Figure of its own, without pyplot: nothing global, nothing that needs a display, nothing to close.
+def new_figure(width: float, height: float) -> Figure:
+    """Of that many inches, without pyplot: nothing global, nothing that needs a display, nothing to close."""
     return Figure(figsize=(width, height), layout="constrained", dpi=120)
 
 
@@ -33,7 +33,7 @@ def read_metric(metrics_file: Path, name: str) -> tuple[list[int], list[float]]:
 
 def learning_curves(metrics_file: Path, loss: str, val_loss: str, score: str, title: str) -> Figure:
     """Training and validation loss, and the training and validation score, over steps."""
-    figure = _figure(9, 3.6)
+    figure = new_figure(9, 3.6)
     left, right = figure.subplots(1, 2)
     for axes, names in ((left, (loss, val_loss)), (right, (f"train/{score}", f"val/{score}"))):
         for name, color in zip(names, (ACCENT, SECOND), strict=True):
@@ -62,7 +62,7 @@ def confusion_matrix(labels: NDArray[np.int64], predicted: NDArray[np.int64], nu
     # Beside ten thousand right answers no mistake would be seen.
     np.fill_diagonal(mistakes, np.nan)
     side = 1.6 + 0.46 * num_classes
-    figure = _figure(side, side)
+    figure = new_figure(side, side)
     axes = figure.subplots()
     axes.imshow(mistakes, cmap="Reds", vmin=0)
     half = np.nanmax(mistakes, initial=1) / 2
@@ -101,7 +101,7 @@ def confident_mistakes(
     shown: Sequence[int] = wrong[np.argsort(-confidence[wrong], kind="stable")][:most].tolist()
     columns = 10
     rows = max(1, -(-len(shown) // columns))
-    figure = _figure(columns * 1.0, rows * 1.25 + 0.5)
+    figure = new_figure(columns * 1.0, rows * 1.25 + 0.5)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
@@ -138,7 +138,7 @@ def gradient_through_time(memory_file: Path, title: str) -> Figure:
     # At least one decade, or a scale of one value would have no width.
     smallest = max(visible.min(initial=largest / 10), largest * 10.0**-MOST_DECADES)
     height = 1.0 + num_layers * (0.6 + min(2.4, 0.16 * num_epochs))
-    figure = _figure(9, height)
+    figure = new_figure(9, height)
     grid = figure.subplots(num_layers, 1, sharex=True, squeeze=False)[::-1, 0]
     for layer, axes in enumerate(grid):
         image = axes.imshow(

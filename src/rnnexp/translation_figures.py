@@ -17,7 +17,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from rnnexp.figures import ACCENT, INK
+from rnnexp.figures import ACCENT, INK, new_figure
 
 # Petroff (2021), arXiv:2107.02270: ten colours that stay apart for colour-blind eyes. Thirteen markers: no common
 # divisor, so that 130 lines differ.
@@ -32,10 +32,6 @@ NO_GLYPH, SPACE = "▯", "·"
 MOST_TOKEN_CHARACTERS = 18
 # Inches.
 CELL, MOST_CELLS, CHARACTER = 0.24, 14.4, 0.085
-
-
-def _figure(width: float, height: float) -> Figure:
-    return Figure(figsize=(width, height), layout="constrained", dpi=120)
 
 
 @lru_cache
@@ -112,7 +108,7 @@ def attention_map(source: Sequence[str], target: Sequence[str], weights: NDArray
     width = max(3.2, left + across + 0.9)
     heading = _title(title, width)
     height = max(2.2, top + max(down, 0.6) + 0.2 + 0.18 * (heading.count("\n") + 1))
-    figure = _figure(width, height)
+    figure = new_figure(width, height)
     axes = figure.subplots()
     image = axes.imshow(shown, cmap=WHITE_TO_BLUE, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=size, parse_math=False)
@@ -157,7 +153,7 @@ def accuracy_by_distance(curves: Mapping[str, Mapping[int, tuple[float, int]]], 
 
     names = [drawable(label) for label in curves]
     legend_width = 0.0 if len(names) == 1 else 0.6 + 0.08 * min(30, max(map(len, names)))
-    figure = _figure(7 + legend_width, max(4.0, 0.8 + 0.22 * len(names)))
+    figure = new_figure(7 + legend_width, max(4.0, 0.8 + 0.22 * len(names)))
     axes = figure.subplots()
     lines = []
     for index, curve in enumerate(curves.values()):
@@ -232,7 +228,7 @@ def accuracy_grid(cells: Mapping[tuple[str, int], tuple[float, int]], title: str
     labels = [drawable(name) for name in names]
     width = max(3.6, 1.6 + CHARACTER * max(map(len, labels)) + 0.46 * len(distances))
     heading = _title(title, width)
-    figure = _figure(width, max(2.4, 1.0 + 0.18 * (heading.count("\n") + 1) + 0.34 * len(names)))
+    figure = new_figure(width, max(2.4, 1.0 + 0.18 * (heading.count("\n") + 1) + 0.34 * len(names)))
     axes = figure.subplots()
     image = axes.imshow(np.ma.masked_invalid(shares), cmap="cividis", vmin=0, vmax=1, aspect="auto")
     for (row, column), share in np.ndenumerate(shares):
@@ -272,7 +268,7 @@ def scores_by_length(buckets: Mapping[str, tuple[float, int]], title: str) -> Fi
     labels = [drawable(name) for name in buckets]
     widest = max(len(text) for text in [*labels, *(f"n = {n:,}" for _, n in buckets.values())])
     width = max(4.0, 1.0 + len(labels) * max(0.6, 0.1 + 0.085 * widest))
-    figure = _figure(width, 3.6)
+    figure = new_figure(width, 3.6)
     axes = figure.subplots()
     for place, (share, n) in enumerate(buckets.values()):
         top = 0.0 if math.isnan(share) else min(max(share, 0.0), 1.0)

@@ -17,7 +17,7 @@ from matplotlib.transforms import Bbox
 from rnnexp.comparison.configurations import Contest
 from rnnexp.comparison.curves import curve_of, epoch_values, learning_curves
 from rnnexp.comparison.disagreements import IMAGES, digits_figure, disagreements, images_of, pairs_to_show
-from rnnexp.comparison.distances import agreement_figure, best_of_each_cell, distance_curve
+from rnnexp.comparison.distances import agreement_figure, distance_curve
 from rnnexp.comparison.effects import interactions, main_effects, margins
 from rnnexp.comparison.gradients import FLOOR, gradients_figure, relative_norms
 from rnnexp.comparison.measures import FIT_TIME, PARAMETERS
@@ -206,7 +206,7 @@ def test_axes_that_cannot_be_crossed_are_not(made: Made, contest_of: Contested) 
 
 def test_agreement_across_distances(phrases: Path, contest_of: Contested) -> None:
     contest = contest_of(find_runs([phrases]))
-    assert list(best_of_each_cell(contest)) == [each.label for each in contest.measured]
+    assert list(contest.best_of_each_cell()) == [each.label for each in contest.measured]
     configuration = contest.measured[0]
     curve = distance_curve(configuration)
     runs = list(configuration.counted.values())

@@ -3,14 +3,13 @@
 import gzip
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from conftest import Run
+from conftest import Run, on_small_disk
 
 BAD_VALUES = {
     # sizes
@@ -160,15 +159,9 @@ def test_a_place_that_cannot_be_written(run: Run, tmp_path: Path) -> None:
 def test_a_full_disk(tiny: list[str], tmp_path: Path, kilobytes: int) -> None:
     """A real one: 16 kB are full before training, 60 kB at the first checkpoint."""
     place = tmp_path / "small"
-    place.mkdir()
-    mount = f"mount -t tmpfs -o size={kilobytes}k tmpfs {place}"
-    within = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
-    if not shutil.which("unshare") or subprocess.run([*within, mount], capture_output=True, check=False).returncode:
-        pytest.skip("this user may not mount a file system")
     train = [sys.executable, "-m", "rnnexp.train", *tiny, "model.hidden_size=64", f"paths.output_dir={place}/run"]
-    # The file system is gone with the last process that sees it, so what it holds is listed before.
-    script = f'{mount} && "$@"; code=$?; find {place}/run -name "*.ckpt*" >&2; exit $code'
-    done = subprocess.run([*within, script, "sh", *train], capture_output=True, text=True, check=False)
+    script = f'"$@"; code=$?; find {place}/run -name "*.ckpt*" >&2; exit $code'
+    done = on_small_disk(place, kilobytes, script, *train)
     assert done.returncode == 2, done.stderr
     # One line, and no checkpoint, whole or half.
     assert done.stderr == f"rnnexp: {place}/run: No space left on device\n"

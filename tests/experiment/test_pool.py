@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from conftest import Run
+from conftest import Run, on_small_disk
 from rnnexp.files import read_json, write_json
 
 FAULT = "+callbacks.fault={_target_:experiment.probing_callbacks.Fault,seed:${seed},faults:{%s}}"
@@ -87,17 +86,10 @@ def test_what_goes_wrong_costs_one_job_and_is_run_again(run: Run, tmp_path: Path
 def test_a_disk_that_is_full_in_the_middle(tiny: list[str], tmp_path: Path) -> None:
     """A real one: there is room for one job and the beginning of the next. With more room the same command goes on."""
     place = tmp_path / "small"
-    place.mkdir()
-    mount = f"mount -t tmpfs -o size=2000k tmpfs {place}"
-    within = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
-    if not shutil.which("unshare") or subprocess.run([*within, mount], capture_output=True, check=False).returncode:
-        pytest.skip("this user may not mount a file system")
     asked = [*tiny, "seed=1,2,3", "hydra.launcher.jobs=1", f"sweep_dir={place}/sweep", "report=false", "-m"]
-    # The file system is gone with the last process that sees it, so all happens in one.
-    script = f"""{mount} && head -c 1700000 /dev/zero > {place}/filler
+    script = f"""head -c 1700000 /dev/zero > {place}/filler
         "$@"; echo "== $?"; rm {place}/filler; "$@"; echo "== $?"; cat {place}/sweep/jobs/*/status.json"""
-    command = [*within, script, "sh", sys.executable, "-m", "rnnexp.train", *asked]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = on_small_disk(place, 2000, script, sys.executable, "-m", "rnnexp.train", *asked)
     first, second, rest = done.stdout.split("== ")
     assert "done   seed=1" in first
     assert "No space left on device" in first

@@ -1,12 +1,9 @@
 """A search over real runs: what a study asks is run, and what became of it is told."""
 
-import os
 import re
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +15,16 @@ from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
 from conftest import Run, run_directories
+from experiment.test_pool import BARE, FAULT, start, wait_for
 from rnnexp.errors import UserError
 from rnnexp.files import read_json
 from rnnexp.launch.search import SearchSettings, open_study
 from rnnexp.launch.search_space import distributions, split
 from rnnexp.tracking.study import open_storage
 
-BARE = ["test=none", "logger=csv", "callbacks.predictions=null"]
 SEARCH = ["hydra/sweeper=optuna", "optimized_metric=val/acc_best", "hydra.sweeper.direction=maximize"]
 GRID = [*SEARCH, "hydra/sweeper/sampler=grid"]
 BAD_OR_GOOD = "optimizer.lr=0.00001,0.03"
-FAULT = "+callbacks.fault={_target_:experiment.probing_callbacks.Fault,seed:${seed},faults:{%s}}"
 PRUNE_BAD = ["hydra/sweeper/pruner=threshold", "hydra.sweeper.pruner.lower=0.5"]
 
 
@@ -40,18 +36,6 @@ def load(storage: Path) -> optuna.Study:
 
 def states(storage: Path) -> Counter[str]:
     return Counter(trial.state.name for trial in load(storage).trials)
-
-
-def start(tiny: list[str], *overrides: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "rnnexp.train", *tiny, "report=false", *overrides, "-m"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
 
 
 def test_finds_the_best_and_stops_at_the_end_of_a_grid(run: Run, tmp_path: Path) -> None:

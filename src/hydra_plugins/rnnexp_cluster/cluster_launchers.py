@@ -1,20 +1,16 @@
 """`hydra/launcher=submitit_slurm`, `submitit_local` and `ray`: every job of a multirun is a job of a cluster."""
 
 import shutil
-from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.core.utils import JobReturn
-from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+
+from hydra_plugins.rnnexp_pool.sweep_launcher import SweepLauncher
 
 if TYPE_CHECKING:
-    from rnnexp.launch.sweep import Engine, Sweep
+    from rnnexp.launch.sweep import Engine
 
 
 @dataclass
@@ -74,37 +70,7 @@ for _name, _node in {"submitit_local": SubmititLocalConf, "submitit_slurm": Subm
     ConfigStore.instance().store(group="hydra/launcher", name=_name, node=_node, provider="rnnexp")
 
 
-class ClusterLauncher(Launcher):
-    """Hands the jobs that a sweeper asks for to one engine, which lasts as long as the sweep.
-
-    Args:
-        settings: the fields of its config above.
-    """
-
-    def __init__(self, **settings: Any) -> None:  # noqa: ANN401
-        super().__init__()
-        self.settings: dict[str, Any] = {
-            name: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-            for name, value in settings.items()
-        }
-        self.sweep: Sweep | None = None
-
-    @abstractmethod
-    def make_engine(self) -> "Engine":
-        """Raises UserError if this machine lacks what the engine needs."""
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:  # noqa: ARG002
-        self.config, self.hydra_context = config, hydra_context
-
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
-        from rnnexp.launch.sweep import Sweep
-
-        if self.sweep is None:
-            self.sweep = Sweep(self.config, self.hydra_context.config_loader, self.make_engine())
-        return self.sweep.launch(job_overrides)
-
-
-class SubmititLocalLauncher(ClusterLauncher):
+class SubmititLocalLauncher(SweepLauncher):
     """See rnnexp.launch.submitit_engine.LocalEngine."""
 
     def make_engine(self) -> "Engine":
@@ -114,7 +80,7 @@ class SubmititLocalLauncher(ClusterLauncher):
         return LocalEngine(self.settings)
 
 
-class SubmititSlurmLauncher(ClusterLauncher):
+class SubmititSlurmLauncher(SweepLauncher):
     """See rnnexp.launch.submitit_engine.SlurmEngine."""
 
     def make_engine(self) -> "Engine":
@@ -129,7 +95,7 @@ class SubmititSlurmLauncher(ClusterLauncher):
         return SlurmEngine(self.settings)
 
 
-class RayLauncher(ClusterLauncher):
+class RayLauncher(SweepLauncher):
     """See rnnexp.launch.ray_engine.RayEngine."""
 
     def make_engine(self) -> "Engine":

@@ -81,6 +81,14 @@ class Contest:
         """Those with at least one run that counts."""
         return [each for each in self.configurations if each.counted]
 
+    def best_of_each_cell(self) -> dict[str, Configuration]:
+        """By cell, and direction where both were measured, the best configuration, in the contest's order."""
+        best: dict[str, Configuration] = {}
+        for configuration in self.measured:
+            direction = ", bidirectional" if configuration.settings.get("bidirectional") == "yes" else ""
+            best.setdefault(f"{configuration.runs[0].facts['cell']}{direction}", configuration)
+        return best
+
     @property
     def runs(self) -> Iterator[Run]:
         return (run for configuration in self.configurations for run in configuration.runs)

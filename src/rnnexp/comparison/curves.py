@@ -13,7 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from rnnexp.comparison.configurations import Configuration, Contest
 from rnnexp.comparison.measures import Measure
-from rnnexp.comparison.pictures import GREY, legend_beside, legend_inches, looks, new_figure, tidy
+from rnnexp.comparison.pictures import GREY, legend_beside, legend_inches, looks, tidy
+from rnnexp.figures import new_figure
 
 MOST_NAMED = 6
 """More bands would hide each other."""

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from rnnexp.comparison.answers import READERS, Predictions, Translations
 from rnnexp.comparison.configurations import Configuration, Contest
-from rnnexp.comparison.distances import best_of_each_cell
-from rnnexp.comparison.pictures import new_figure, wrapped
+from rnnexp.comparison.pictures import wrapped
 from rnnexp.comparison.runs import Run
 from rnnexp.errors import UserError
-from rnnexp.figures import INK, SECOND
+from rnnexp.figures import INK, SECOND, new_figure
 
 IMAGES = "t10k-images-idx3-ubyte"
 MOST_PAIRS = 3
@@ -41,7 +40,7 @@ class Disagreement:
 
 def pairs_to_show(contest: Contest) -> list[tuple[Configuration, Configuration]]:
     """The best against the best of every other cell; where all have one cell, against the next best."""
-    best_ones = list(best_of_each_cell(contest).values())
+    best_ones = list(contest.best_of_each_cell().values())
     others = best_ones[1:] or contest.measured[1:2]
     return [(best_ones[0], other) for other in others[:MOST_PAIRS]]
 

@@ -14,16 +14,6 @@ from rnnexp.translation_figures import accuracy_by_distance
 PREFIX = "test/acc_distance/"
 
 
-def best_of_each_cell(contest: Contest) -> dict[str, Configuration]:
-    """By cell, and direction where both were measured, the best configuration, in the contest's order."""
-    best: dict[str, Configuration] = {}
-    for configuration in contest.measured:
-        settings = configuration.settings
-        direction = ", bidirectional" if settings.get("bidirectional") == "yes" else ""
-        best.setdefault(f"{configuration.runs[0].facts['cell']}{direction}", configuration)
-    return best
-
-
 def distance_curve(configuration: Configuration) -> dict[int, tuple[float, int]]:
     """By distance in words the share of words that agree, the mean over seeds, and of how many sentences (0: unknown).
 
@@ -46,5 +36,5 @@ def distance_curve(configuration: Configuration) -> dict[int, tuple[float, int]]
 
 def agreement_figure(contest: Contest) -> Figure | None:
     """A line for the best configuration of each cell; None if the data does not tell distances."""
-    curves = {label: curve for label, each in best_of_each_cell(contest).items() if (curve := distance_curve(each))}
+    curves = {label: curve for label, each in contest.best_of_each_cell().items() if (curve := distance_curve(each))}
     return accuracy_by_distance(curves, "Words that agree, by distance") if curves else None

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from rnnexp.comparison.axes import Axis
 from rnnexp.comparison.configurations import Configuration, Contest
-from rnnexp.comparison.pictures import GREY, looks, new_figure, tidy, wrapped
+from rnnexp.comparison.pictures import GREY, looks, tidy, wrapped
 from rnnexp.comparison.statistics import summarize
-from rnnexp.figures import ACCENT
+from rnnexp.figures import ACCENT, new_figure
 from rnnexp.translation_figures import drawable
 
 COLUMNS = 3

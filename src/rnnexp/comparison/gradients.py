@@ -5,9 +5,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from rnnexp.comparison.configurations import Configuration, Contest
-from rnnexp.comparison.distances import best_of_each_cell
-from rnnexp.comparison.pictures import legend_beside, legend_inches, looks, new_figure, tidy
-from rnnexp.figures import read_gradient_norms
+from rnnexp.comparison.pictures import legend_beside, legend_inches, looks, tidy
+from rnnexp.figures import new_figure, read_gradient_norms
 
 FLOOR = 1e-12
 """Below it a gradient counts as gone: the scale ends there."""
@@ -38,7 +37,7 @@ def relative_norms(configuration: Configuration) -> Curves:
 
 def gradients_figure(contest: Contest) -> Figure | None:
     """A line for the best configuration of each cell; None if no run has probed."""
-    curves = {label: its for label, each in best_of_each_cell(contest).items() if (its := relative_norms(each))}
+    curves = {label: its for label, each in contest.best_of_each_cell().items() if (its := relative_norms(each))}
     if not curves:
         return None
     moments = list(dict.fromkeys(moment for its in curves.values() for moment in its))

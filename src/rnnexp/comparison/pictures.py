@@ -18,11 +18,6 @@ MOST_NAMED = 10
 GREY = "#b8b8b8"
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """Of that many inches, without pyplot: nothing global, nothing that needs a display."""
-    return Figure(figsize=(width, height), layout="constrained", dpi=120)
-
-
 def looks(place: int) -> dict[str, Any]:
     """Colour and marker of one of several configurations, the same in every panel."""
     return {"color": COLORS[place % len(COLORS)], "marker": MARKERS[place % len(MARKERS)]}

@@ -9,8 +9,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from rnnexp.comparison.configurations import Configuration, Contest
 from rnnexp.comparison.measures import FIT_TIME, MEMORY, PARAMETERS, Cost
-from rnnexp.comparison.pictures import GREY, MOST_NAMED, legend_beside, legend_inches, looks, new_figure, tidy
+from rnnexp.comparison.pictures import GREY, MOST_NAMED, legend_beside, legend_inches, looks, tidy
 from rnnexp.comparison.statistics import summarize
+from rnnexp.figures import new_figure
 
 COSTS = (PARAMETERS, FIT_TIME, MEMORY)
 LEAST_RATIO = 4

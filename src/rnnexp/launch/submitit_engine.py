@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import time
-from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -114,9 +113,6 @@ class SubmititEngine(ClusterEngine):
         except (AssertionError, NameError, ValueError) as error:
             raise UserError(f"hydra.launcher: {str(error).splitlines()[0]}") from None
         return executor
-
-    @abstractmethod
-    def submit(self, jobs: Sequence[Job], progress: SweepProgress) -> None: ...
 
 
 @dataclass

@@ -1,0 +1,43 @@
+"""What our launchers have in common, whatever engine each makes."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+if TYPE_CHECKING:
+    from rnnexp.launch.sweep import Engine, Sweep
+
+
+class SweepLauncher(Launcher):
+    """Hands the jobs that a sweeper asks for to one engine, which lasts as long as the sweep.
+
+    Args:
+        settings: the fields of the launcher's config.
+    """
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401
+        super().__init__()
+        self.settings: dict[str, Any] = {
+            name: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+            for name, value in settings.items()
+        }
+        self.sweep: Sweep | None = None
+
+    @abstractmethod
+    def make_engine(self) -> "Engine":
+        """Raises UserError if this machine lacks what the engine needs."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:  # noqa: ARG002
+        self.config, self.hydra_context = config, hydra_context
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
+        from rnnexp.launch.sweep import Sweep
+
+        if self.sweep is None:
+            self.sweep = Sweep(self.config, self.hydra_context.config_loader, self.make_engine())
+        return self.sweep.launch(job_overrides)
