@@ -112,15 +112,16 @@ def test_ends_with_a_report(run: Run, tmp_path: Path, capfd: pytest.CaptureFixtu
 
 
 def test_other_code_is_noticed(run: Run, tmp_path: Path) -> None:
-    asked = ["seed=1", f"sweep_dir={tmp_path}/sweep", *BARE, "trainer.max_steps=1"]
-    assert run(*asked, "-m").exit_code == 0
-    (status,) = (tmp_path / "sweep").glob("jobs/*/status.json")
-    write_json(status, read_json(status) | {"code": {"commit": "0" * 40, "dirty": False}})
-    refused = run(*asked, "-m")
+    asked = [f"sweep_dir={tmp_path}/sweep", *BARE, "trainer.max_steps=1"]
+    assert run("seed=1", *asked, "-m").exit_code == 0
+    record = tmp_path / "sweep" / "sweep.json"
+    write_json(record, read_json(record) | {"code": {"commit": "0" * 40, "dirty": False}})
+    refused = run("seed=2", *asked, "-m")
     assert refused.exit_code == 2
+    assert refused.directories == [], "and none of it has run"
     assert " ran on other code (0000000000) than this (" in refused.line
     assert refused.line.endswith("take a new sweep_dir=, or force=true to go on all the same")
-    assert "0 to run" in run(*asked, "force=true", "-m").stdout
+    assert "0 to run" in run("seed=1", *asked, "force=true", "-m").stdout
 
 
 def test_what_cannot_be_a_sweep_is_refused_before_any_job(run: Run, tmp_path: Path) -> None:

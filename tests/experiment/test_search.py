@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ from optuna.trial import TrialState
 
 from conftest import Run, run_directories
 from experiment.test_pool import BARE, FAULT, start, wait_for
+from hydra_plugins.rnnexp_optuna.optuna_sweeper import SAMPLERS
+from rnnexp.callbacks.pruning import Pruning
 from rnnexp.errors import UserError
 from rnnexp.files import read_json
-from rnnexp.launch.search import SearchSettings, open_study
-from rnnexp.launch.search_space import distributions, split
+from rnnexp.launch.search import SearchSettings, open_study, run_trials
+from rnnexp.launch.search_space import corners, distributions, num_points, split
+from rnnexp.launch.sweep import Outcome
 from rnnexp.tracking.study import open_storage
 
 SEARCH = ["hydra/sweeper=optuna", "optimized_metric=val/acc_best", "hydra.sweeper.direction=maximize"]
@@ -50,25 +54,25 @@ def test_finds_the_best_and_stops_at_the_end_of_a_grid(run: Run, tmp_path: Path)
     )
     written = yaml.safe_load((sweep / "optimization_results.yaml").read_text())
     assert written["name"] == "optuna"
-    assert written["best_params"] == {"optimizer.lr": "0.03"}
+    assert written["best_params"] == {"optimizer.lr": 0.03}
     assert written["best_value"] == read_json(best / "result.json")["metrics"]["val/acc_best"]
     numbers = {yaml.safe_load((path / "config.yaml").read_text())["trial"] for path in outcome.directories}
     assert numbers == {0, 1}
     assert all(re.match(r"trial=[01]-optimizer\.lr=", path.name) for path in outcome.directories)
 
-    again = run("hydra.sweeper.n_trials=2", *asked)
+    again = run(*asked)
     assert again.exit_code == 0
     assert [line.partition(":")[0] for line in again.stdout.splitlines()] == ["best of 2 trials"], (
         "nothing else is said"
     )
-    more = run("hydra.sweeper.n_trials=3", *asked)
-    assert "1 job, 0 to run" in more.stdout, "the same experiment as another trial is not run again"
+    by_chance = [*SEARCH, "hydra/sweeper/sampler=random", "hydra.sweeper.n_trials=3", *asked[len(GRID) :]]
+    assert "1 job, 0 to run" in run(*by_chance).stdout, "the same experiment as another trial is not run again"
     assert states(sweep) == {"COMPLETE": 3}
 
 
 def test_what_fails_does_not_end_the_search(run: Run, tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
-    asked = [*GRID, f"sweep_dir={sweep}", "seed=1,2,3", *BARE, "hydra.sweeper.n_trials=3"]
+    asked = [*GRID, f"sweep_dir={sweep}", "seed=1,2,3", *BARE]
     outcome = run(*asked, FAULT % "1:raise,2:diverge", "-m")
     assert outcome.exit_code == 1
     assert outcome.line == f"rnnexp: 1 failed of 3 trials, see output.log in {sweep}/jobs"
@@ -76,6 +80,7 @@ def test_what_fails_does_not_end_the_search(run: Run, tmp_path: Path) -> None:
     trials = {trial.user_attrs["status"]: trial.state for trial in load(sweep).trials}
     assert trials == {"done": TrialState.COMPLETE, "failed": TrialState.FAIL, "diverged": TrialState.PRUNED}
     assert run(*asked, "-m").exit_code == 0, "what failed has ended"
+    assert len(load(sweep).trials) == 3, "three points in batches of two"
 
 
 def test_who_stops_at_a_failure_goes_on_with_the_rest(run: Run, tmp_path: Path) -> None:
@@ -84,7 +89,7 @@ def test_who_stops_at_a_failure_goes_on_with_the_rest(run: Run, tmp_path: Path) 
     outcome = run(*asked, FAULT % "1:raise,2:raise", "hydra.launcher.on_error=stop", "-m")
     assert outcome.exit_code == 1
     assert outcome.line == (
-        f"rnnexp: 1 failed and 1 queued of 2 trials, see output.log in {sweep}/jobs; the same command with "
+        f"rnnexp: 1 failed and 1 waiting of 2 trials, see output.log in {sweep}/jobs; the same command with "
         f"sweep_dir={sweep} goes on"
     )
     assert states(sweep) == {"FAIL": 1, "RUNNING": 1}
@@ -95,8 +100,8 @@ def test_who_stops_at_a_failure_goes_on_with_the_rest(run: Run, tmp_path: Path) 
 
 def test_pruning_ends_what_does_not_keep_up(run: Run, tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
-    asked = [*GRID, f"sweep_dir={sweep}", BAD_OR_GOOD, *BARE, "callbacks=pruning", *PRUNE_BAD, "trainer.max_epochs=2"]
-    outcome = run(*asked, "-m")
+    asked = [f"sweep_dir={sweep}", BAD_OR_GOOD, *BARE, "callbacks=pruning", *PRUNE_BAD, "trainer.max_epochs=2", "-m"]
+    outcome = run(*GRID, *asked)
     assert outcome.exit_code == 0, outcome.stderr
     status = {path.name.split("=")[2].split("_")[0]: read_json(path / "status.json") for path in outcome.directories}
     assert {lr: record["status"] for lr, record in status.items()} == {"1e-05": "pruned", "0.03": "done"}
@@ -105,7 +110,7 @@ def test_pruning_ends_what_does_not_keep_up(run: Run, tmp_path: Path) -> None:
     )
     assert states(sweep) == {"COMPLETE": 1, "PRUNED": 1}
     assert {len(trial.intermediate_values) for trial in load(sweep).trials} == {1, 2}
-    more = run(*asked, "hydra.sweeper.n_trials=4", "-m")
+    more = run(*SEARCH, "hydra/sweeper/sampler=random", "hydra.sweeper.n_trials=4", *asked)
     assert " to run" in more.stdout
     assert not re.search(r"[1-9] to run", more.stdout), "pruned is final"
 
@@ -143,9 +148,14 @@ def test_a_dry_run_lists_the_first_trials_and_makes_no_study(run: Run, tmp_path:
         (["hydra.sweeper.direction=maximise"], "; did you mean 'maximize'?"),
         (["hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials must be a whole number of at least 1, not 0"),
         (["hydra.sweeper.n_jobs=0"], "hydra.sweeper.n_jobs must be a whole number of at least 1, not 0"),
-        (["hydra.sweeper.seed=one"], "hydra.sweeper.seed must be a whole number or null, not 'one'"),
-        (["hydra.sweeper.storage=null"], "hydra.sweeper.storage has no value: name a file or the URL of a database"),
-        (["hydra.sweeper.storage=mysqli://host/db"], "hydra.sweeper.storage cannot be opened: Can't load plugin: "),
+        (["hydra.sweeper.sampler.seed=one"], "hydra.sweeper.sampler.seed must be a whole number or null, not 'one'"),
+        (["hydra.sweeper.storage=null"], "hydra.sweeper.storage must be the name of a file or the URL of a database"),
+        (["hydra.sweeper.storage=5"], "hydra.sweeper.storage must be the name of a file or the URL of a database, n"),
+        (["hydra.sweeper.storage=mysqli://host/db"], "hydra.sweeper.storage cannot be used: Can't load plugin: "),
+        (
+            ["hydra.sweeper.study_name=null"],
+            "hydra.sweeper.study_name must be the name of a study in the storage, not N",
+        ),
         (["hydra/launcher=basic"], "hydra/launcher=basic does not tell a search what its jobs measured"),
         (["optimizer.lr=0.1"], "the search space is empty: give a key some values, "),
         (["model=glob(*)"], "model=glob(*): a search takes choice(), range() and interval(), and no glob: list the"),
@@ -154,7 +164,8 @@ def test_a_dry_run_lists_the_first_trials_and_makes_no_study(run: Run, tmp_path:
         (["model=tag(log,choice(gru,lstm))"], "the tag log is for ranges and intervals"),
         (["seed=range(3,3)"], "seed=range(3,3): the range is empty"),
         (["hydra/sweeper/sampler=tpo"], "did you mean 'tpe'?"),
-        (["hydra/sweeper/sampler=grid"], "FloatDistribution.step must be given"),
+        (["hydra/sweeper/sampler=grid"], "sampler=grid: optimizer.lr may be any number between two: give it a range()"),
+        (["model=gru,lsmt"], "unknown model 'lsmt': choose one of birnn, gru, lstm, srn; did you mean 'lstm'?"),
         (["model.hiden_size=1,2"], "unknown key 'hiden_size' in model; did you mean 'hidden_size'?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -165,6 +176,7 @@ def test_what_cannot_be_a_search_is_one_line(run: Run, tmp_path: Path, wrong: li
     assert outcome.exit_code == 2
     assert said in outcome.line
     assert outcome.directories == []
+    assert not list(tmp_path.glob("sweep/study/journal.log")), "no trial that would count"
 
 
 def test_without_optuna_the_extra_is_named(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,10 +194,10 @@ def test_hydra_starts_without_it(tmp_path: Path) -> None:
 
 
 def settings(storage: Path, **changed: Any) -> SearchSettings:
-    sampler, pruner = ({"_target_": f"optuna.{name}"} for name in ("samplers.TPESampler", "pruners.NopPruner"))
+    sampler, pruner = {"_target_": "optuna.samplers.TPESampler", "seed": 1}, {"_target_": "optuna.pruners.NopPruner"}
     given = {"direction": "maximize", "storage": str(storage), "study_name": "train", "n_trials": 20, "n_jobs": 2}
     configs = {"sampler": OmegaConf.create(sampler), "pruner": OmegaConf.create(pruner)}
-    return SearchSettings(**{**configs, **given, "seed": 1, **changed})
+    return SearchSettings(**{**configs, **given, **changed})
 
 
 def space(*overrides: str) -> dict[str, Any]:
@@ -201,7 +213,7 @@ def test_a_seed_makes_a_search_repeatable_and_a_continued_one_go_on(tmp_path: Pa
 
     first = ask("a")
     assert ask("b") == first
-    assert ask("c", seed=2) != first
+    assert ask("c", sampler=OmegaConf.create({"_target_": "optuna.samplers.TPESampler", "seed": 2})) != first
     assert not [params for params in ask("a") if params in first]
 
 
@@ -217,6 +229,65 @@ def test_a_study_of_something_else_is_refused(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"the study 'train' .* name another with hydra\.sweeper\.study_name="):
             open_study(settings(tmp_path / "study", **changed), metric, there)
     open_study(settings(tmp_path / "study"), "val/acc_best", space("optimizer.lr=interval(0,2)"))
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLERS))
+def test_every_sampler_goes_on_from_what_it_was_told(name: str, tmp_path: Path) -> None:
+    axes = space("optimizer.lr=range(0.01,0.1,0.01)", "model.hidden_size=range(1,9)")
+    sampler = OmegaConf.create({"_target_": f"optuna.samplers.{SAMPLERS[name]}", "seed": 1})
+    study = open_study(settings(tmp_path / "study", sampler=sampler), "val/acc_best", axes)
+    for _ in range(12):
+        trial = study.ask(axes)
+        study.tell(trial, trial.params["optimizer.lr"])
+    assert len({tuple(trial.params.values()) for trial in study.trials}) > 6
+
+
+def test_a_job_that_could_not_say_that_it_failed_is_told_as_failed(tmp_path: Path) -> None:
+    axes = space("model=gru,lstm")
+    study = open_study(settings(tmp_path / "study", n_trials=2), "val/acc_best", axes)
+
+    def launch(trials: Sequence[optuna.Trial]) -> list[Outcome]:
+        return [Outcome(working_dir=str(tmp_path), run_status="failed") for _ in trials]
+
+    assert run_trials(study, settings(tmp_path / "study", n_trials=2), axes, "me", launch) == {"failed": 2}
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL] * 2
+
+
+def pruning(storage: Path, **changed: Any) -> Pruning:
+    given = {"monitor": "val/acc", "mode": "max", "trial": 0, "storage": str(storage), "study_name": "train"}
+    return Pruning(**{**given, "pruner": None, **changed})
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"trial": 1}, r"the study 'train' has no trial 1: a search gives trial= itself"),
+        ({"trial": -1}, r"the study 'train' has no trial -1"),
+        ({"study_name": "other"}, r"study holds no study 'other', of which this is a trial"),
+        (
+            {"monitor": "val/loss", "mode": "min"},
+            r"the study is to maximize, but of val/loss, which would be reported to its pruner, min is the better: set "
+            r"callbacks\.pruning\.monitor= and callbacks\.pruning\.mode=",
+        ),
+    ],
+    ids=str,
+)
+def test_pruning_of_something_else_is_refused(tmp_path: Path, changed: dict[str, Any], said: str) -> None:
+    axes = space("optimizer.lr=interval(0,1)")
+    open_study(settings(tmp_path / "study"), "val/acc_best", axes).ask(axes)
+    assert pruning(tmp_path / "study").trial.number == 0
+    with pytest.raises(UserError, match=said):
+        pruning(tmp_path / "study", **changed)
+
+
+def test_a_damaged_study_is_one_line(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.log"
+    for content in ('not json\n{"op_code": 0}\n', '{"worker_id": "somebody"}\n'):
+        journal.write_text(content)
+        with pytest.raises(UserError, match=r"log is no journal of Optuna's, or a damaged one \(.*: name another"):
+            open_storage(str(journal))
+    with pytest.raises(UserError, match=r"below cannot be opened: Not a directory; name another"):
+        open_storage(str(journal / "further" / "below"))
 
 
 def test_hydras_grammar_becomes_a_space() -> None:
@@ -245,6 +316,15 @@ def test_hydras_grammar_becomes_a_space() -> None:
         "h": whole(1, 5),
         "+i": choice(["[1,2]", "[3]"]),
     }
+
+
+def test_corners_hold_every_choice_and_a_grid_is_counted() -> None:
+    axes = space("model=gru,lstm,srn", "seed=1,2", "optimizer.lr=range(0.1,0.35,0.1)", "model.num_layers=range(1,8,2)")
+    assert corners(axes) == [
+        {"model": model, "seed": seed, "optimizer.lr": 0.1, "model.num_layers": 1}
+        for model, seed in (("gru", "1"), ("lstm", "2"), ("srn", "1"))
+    ]
+    assert num_points(axes) == 3 * 2 * 3 * 4
 
 
 @pytest.mark.slow

@@ -10,12 +10,13 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from hydra_plugins.rnnexp_pool.sweep_launcher import SweepLauncher
+
 SAMPLERS = {
     "tpe": "TPESampler",
     "random": "RandomSampler",
     "grid": "BruteForceSampler",
     "gp": "GPSampler",
-    "cmaes": "CmaEsSampler",
 }
 PRUNERS: dict[str, tuple[str, dict[str, Any]]] = {
     "median": ("MedianPruner", {"n_startup_trials": 5, "n_warmup_steps": 0}),
@@ -44,7 +45,6 @@ class OptunaSweeperConf:
     n_trials: Any = 20
     n_jobs: Any = 2
     params: dict[str, str] = field(default_factory=dict)
-    seed: Any = None
 
 
 def _store(group: str, name: str, node: Any) -> None:  # noqa: ANN401
@@ -53,7 +53,7 @@ def _store(group: str, name: str, node: Any) -> None:  # noqa: ANN401
 
 _store("sweeper", "optuna", OptunaSweeperConf)
 for name, sampler in SAMPLERS.items():
-    _store("sweeper/sampler", name, {"_target_": f"optuna.samplers.{sampler}", "seed": "${..seed}"})
+    _store("sweeper/sampler", name, {"_target_": f"optuna.samplers.{sampler}", "seed": None})
 for name, (pruner, arguments) in PRUNERS.items():
     _store("sweeper/pruner", name, {"_target_": f"optuna.pruners.{pruner}", **arguments})
 
@@ -77,11 +77,16 @@ class OptunaSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
+        from rnnexp.errors import UserError
         from rnnexp.launch.search import SearchSettings, search
 
         assert self.config is not None
         assert self.hydra_context is not None
-        assert self.launcher is not None
+        if not isinstance(self.launcher, SweepLauncher):
+            named = self.config.hydra.runtime.choices["hydra/launcher"]
+            raise UserError(
+                f"hydra/launcher={named} does not tell a search what its jobs measured: use hydra/launcher=pool"
+            )
         written = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
         overrides = OverridesParser.create(self.hydra_context.config_loader).parse_overrides(written)
         search(self.config, SearchSettings(**self.settings), overrides, self.launcher)

@@ -4,13 +4,12 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
-    from rnnexp.launch.sweep import Engine, Sweep
+    from rnnexp.launch.sweep import Engine, Outcome, Sweep
 
 
 class SweepLauncher(Launcher):
@@ -35,9 +34,16 @@ class SweepLauncher(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:  # noqa: ARG002
         self.config, self.hydra_context = config, hydra_context
 
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
+    def check(self, job_overrides: Sequence[Sequence[str]]) -> None:
+        """Raises UserError if one of these jobs cannot be composed, or can never run here."""
+        self._sweep().check(job_overrides)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence["Outcome"]:  # noqa: ARG002
+        return self._sweep().launch(job_overrides)
+
+    def _sweep(self) -> "Sweep":
         from rnnexp.launch.sweep import Sweep
 
         if self.sweep is None:
             self.sweep = Sweep(self.config, self.hydra_context.config_loader, self.make_engine())
-        return self.sweep.launch(job_overrides)
+        return self.sweep

@@ -1,65 +1,89 @@
 """A trial of a search ends early if others do better."""
 
-from typing import Any
+from typing import Any, Literal
 
 import optuna
-from lightning.pytorch import LightningModule, Trainer
-from optuna_integration import PyTorchLightningPruningCallback
+from lightning.pytorch import Callback, LightningModule, Trainer
+from optuna.study import StudyDirection
 
+from rnnexp.arguments import choose
 from rnnexp.callbacks.monitor import is_measured
 from rnnexp.errors import PrunedError, UserError
-from rnnexp.tracking.study import open_storage
+from rnnexp.tracking.study import blamed_on_storage, open_storage
+
+BETTER = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 
 
-class Pruning(PyTorchLightningPruningCallback):
+class Pruning(Callback):
     """Reports the monitored metric to the study after each validation, and ends the run if the pruner says so.
 
     Args:
-        monitor: name of the metric, `val/acc`; better is what the study's direction says.
+        monitor: name of the metric, `val/acc`.
+        mode: whether more of it is better, `max`, or less, `min`; pruners take it as the study's direction says.
         trial: the number that the study gave the run; None for a run outside a search, which is refused.
         storage: see rnnexp.tracking.study.open_storage.
         study_name: of the study in that storage.
-        pruner: decides, from what other trials have reported.
+        pruner: decides, from what other trials have reported after as many validations.
 
     Raises:
         PrunedError: out of `Trainer.fit`.
-        UserError: if the run is not a trial under way.
+        UserError: if the run is not a trial under way, or better means something else to the study.
+        ValueError: for another mode.
     """
 
     def __init__(
         self,
         monitor: str,
+        mode: Literal["max", "min"],
         trial: int | None,
         storage: str | None,
-        study_name: str | None,
+        study_name: str,
         pruner: Any,  # noqa: ANN401
     ) -> None:
+        self.monitor, self.storage = monitor, storage
+        self.num_reports = 0
+        better = choose("mode", mode, BETTER)
         if trial is None or storage is None:
             raise UserError("callbacks: pruning ends trials of a search: add -m hydra/sweeper=optuna, or leave it out")
-        study = optuna.load_study(study_name=study_name, storage=open_storage(storage), pruner=pruner)
-        frozen = study.get_trials(deepcopy=False)[trial]
-        if frozen.state.is_finished():
+        try:
+            with blamed_on_storage(storage):
+                study = optuna.load_study(study_name=study_name, storage=open_storage(storage), pruner=pruner)
+        except KeyError:
+            raise UserError(f"callbacks: {storage} holds no study {study_name!r}, of which this is a trial") from None
+        found = [frozen for frozen in study.get_trials(deepcopy=False) if frozen.number == trial]
+        if not found:
+            raise UserError(f"callbacks: the study {study_name!r} has no trial {trial}: a search gives trial= itself")
+        if found[0].state.is_finished():
             raise UserError(
                 f"callbacks: trial {trial} of the study {study_name!r} has ended: callbacks.pruning=null trains on"
             )
-        super().__init__(optuna.Trial(study, frozen._trial_id), monitor)
+        if study.direction != better:
+            raise UserError(
+                f"callbacks: the study is to {study.direction.name.lower()}, but of {monitor}, which would be reported "
+                f"to its pruner, {mode} is the better: set callbacks.pruning.monitor= and callbacks.pruning.mode="
+            )
+        self.trial = optuna.Trial(study, found[0]._trial_id)
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Nothing: with several processes Optuna's own would refuse all storages but databases."""
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not is_measured(trainer, self.monitor):
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        if trainer.sanity_checking or not is_measured(trainer, self.monitor):
             return
-        pruned = False
+        value = float(trainer.callback_metrics[self.monitor])
+        is_pruned = False
         # Of several processes the first one alone speaks to the study.
         if trainer.is_global_zero:
-            try:
-                super().on_validation_end(trainer, pl_module)
-            except optuna.TrialPruned:
-                pruned = True
-        if trainer.strategy.broadcast(pruned):
-            value = float(trainer.callback_metrics[self.monitor])
+            assert self.storage is not None
+            with blamed_on_storage(self.storage):
+                self.trial.report(value, self.num_reports)
+                is_pruned = self.trial.should_prune()
+        self.num_reports += 1
+        if trainer.strategy.broadcast(is_pruned):
             raise PrunedError(
                 f"pruned after epoch {trainer.current_epoch + 1}: {self.monitor} {value:.4g} does not keep up with "
                 "other trials"
             )
+
+    def state_dict(self) -> dict[str, int]:
+        return {"num_reports": self.num_reports}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        self.num_reports = state_dict["num_reports"]

@@ -23,7 +23,7 @@ def relative_norms(configuration: Configuration) -> Curves:
     for run in configuration.counted.values():
         try:
             epochs, norms = read_gradient_norms(run.files.memory_file)
-        except (OSError, KeyError, ValueError):
+        except (OSError, KeyError, TypeError, ValueError):
             continue
         for place, name in ((0, "after the first epoch"), (-1, "after the last epoch"))[: len(epochs)]:
             found.setdefault(name, []).append(norms[0, place])

@@ -3,25 +3,23 @@
 import uuid
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.utils import JobReturn
-from hydra.plugins.launcher import Launcher
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from rnnexp.arguments import choose, require_positive
 from rnnexp.errors import SweepFailedError, UserError
 from rnnexp.files import write_text
-from rnnexp.launch.search_space import distributions, split
-from rnnexp.launch.sweep import write_report
-from rnnexp.tracking.run_directory import RunDirectory
-from rnnexp.tracking.study import open_storage, require_optuna
+from rnnexp.launch.search_space import corners, distributions, num_points, split
+from rnnexp.launch.sweep import Outcome, write_report
+from rnnexp.tracking.study import blamed_on_storage, open_storage, require_optuna
 from rnnexp.tracking.sweep_directory import SweepDirectory
 
 if TYPE_CHECKING:
@@ -29,7 +27,11 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
 
+    from hydra_plugins.rnnexp_pool.sweep_launcher import SweepLauncher
+
 DIRECTIONS = dict.fromkeys(("maximize", "minimize"))
+STOPPED = ("interrupted", "waiting")
+"""Statuses of jobs that go on with the search."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,13 @@ class SearchSettings:
     """What is asked of a study.
 
     Args:
-        sampler, pruner: configs of Optuna's objects.
+        sampler, pruner: configs of Optuna's objects. The sampler's `seed` is for the first trials; it goes another
+            way each time the search is continued.
         direction: of the metric, `maximize` or `minimize`.
         storage: see rnnexp.tracking.study.open_storage.
         study_name: in the storage; processes that give the same name search together.
         n_trials: at which the study is complete, whoever ran them, and however they ended.
         n_jobs: trials that are asked for at once, and run before the study is told.
-        seed: of the sampler, which goes another way each time the search is continued; None for chance.
 
     Raises:
         UserError: for a value outside these.
@@ -56,7 +58,6 @@ class SearchSettings:
     study_name: str
     n_trials: int
     n_jobs: int
-    seed: int | None
 
     def __post_init__(self) -> None:
         try:
@@ -64,13 +65,16 @@ class SearchSettings:
             require_positive(**{"hydra.sweeper.n_trials": self.n_trials, "hydra.sweeper.n_jobs": self.n_jobs})
         except ValueError as error:
             raise UserError(str(error)) from None
-        if not isinstance(self.seed, int | None):
-            raise UserError(f"hydra.sweeper.seed must be a whole number or null, not {self.seed!r}")
-        if not self.storage:
-            raise UserError("hydra.sweeper.storage has no value: name a file or the URL of a database")
+        if not isinstance(seed := self.sampler.get("seed"), int | None):
+            raise UserError(f"hydra.sweeper.sampler.seed must be a whole number or null, not {seed!r}")
+        for name, what in (("storage", "a file or the URL of a database"), ("study_name", "a study in the storage")):
+            if not isinstance(value := getattr(self, name), str) or not value:
+                raise UserError(f"hydra.sweeper.{name} must be the name of {what}, not {value!r}")
 
 
-def search(config: DictConfig, settings: SearchSettings, overrides: Sequence[Override], launcher: Launcher) -> None:
+def search(
+    config: DictConfig, settings: SearchSettings, overrides: Sequence[Override], launcher: "SweepLauncher"
+) -> None:
     """Asks, runs and tells until the study has its trials, then says which is best.
 
     Args:
@@ -79,37 +83,46 @@ def search(config: DictConfig, settings: SearchSettings, overrides: Sequence[Ove
         launcher: runs a batch of jobs in the sweep directory.
 
     Raises:
-        UserError: if there is nothing to optimize or to vary, or the study is another one.
+        UserError: if there is nothing to optimize or to vary, a value of the space cannot be, or the study is another.
         SweepFailedError: at the end, if a trial failed or was stopped.
     """
     require_optuna()
     if config.optimized_metric is None:
         raise UserError("a search needs optimized_metric=, a metric of result.json: val/acc_best, or val/bleu_best")
-    if str(config.hydra.runtime.choices["hydra/launcher"]) == "basic":
-        raise UserError("hydra/launcher=basic does not tell a search what its jobs measured: use hydra/launcher=pool")
     axes, fixed = split(overrides)
     space = distributions(axes)
 
-    def launch(trials: Sequence["Trial"]) -> Sequence[JobReturn]:
-        points = [[*fixed, f"trial={trial.number}", *_overrides(trial)] for trial in trials]
-        return launcher.launch(points, initial_job_idx=trials[0].number)
+    def points(values: Sequence[tuple[int, Mapping[str, Any]]]) -> list[list[str]]:
+        return [
+            [*fixed, f"trial={number}", *(f"{key}={value}" for key, value in point.items())] for number, point in values
+        ]
+
+    def launch(trials: Sequence["Trial"]) -> Sequence[Outcome]:
+        return launcher.launch(points([(trial.number, trial.params) for trial in trials]), trials[0].number)
 
     import optuna
 
+    sampler = _sampler(settings, 0)
+    if isinstance(sampler, optuna.samplers.BruteForceSampler):
+        # It would go on with points that it has tried.
+        settings = replace(settings, n_trials=min(settings.n_trials, num_points(space)))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if config.dry_run:
-        study = optuna.create_study(sampler=_sampler(settings, 0), direction=settings.direction)
+        study = optuna.create_study(sampler=sampler, direction=settings.direction)
         launch([study.ask(space) for _ in range(min(settings.n_jobs, settings.n_trials))])
         return
     # The trials' sweep would report after every batch.
     report, config.report = config.report, False
     directory = SweepDirectory.open(Path(config.sweep_dir).expanduser().absolute(), str(config.hydra.job.config_name))
-    study = open_study(settings, str(config.optimized_metric), space)
-    ended = run_trials(study, settings, space, _owner(directory), launch)
-    say_best(study, str(config.optimized_metric), directory)
+    # What a study has been asked for counts on every machine, so what cannot run is found before.
+    launcher.check(points(list(enumerate(corners(space)))))
+    with blamed_on_storage(settings.storage):
+        study = open_study(settings, str(config.optimized_metric), space)
+        ended = run_trials(study, settings, space, _owner(directory), launch)
+        say_best(study, str(config.optimized_metric), directory)
     if report and ended:
         write_report(directory.path)
-    if told := " and ".join(f"{ended[how]} {how}" for how in ("failed", "interrupted", "queued") if ended[how]):
+    if told := " and ".join(f"{ended[how]} {how}" for how in ("failed", *STOPPED) if ended[how]):
         more = (
             "" if told == f"{ended['failed']} failed" else f"; the same command with sweep_dir={directory.path} goes on"
         )
@@ -157,11 +170,12 @@ def open_study(settings: SearchSettings, metric: str, space: dict[str, "BaseDist
 def _sampler(settings: SearchSettings, num_trials: int) -> "BaseSampler":
     from optuna.exceptions import ExperimentalWarning
 
+    seed = settings.sampler.get("seed")
     # A sampler that began again with its seed would ask the same again.
-    seed = {} if settings.seed is None else {"seed": settings.seed + num_trials}
+    continued = {} if seed is None else {"seed": seed + num_trials}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        sampler: BaseSampler = instantiate(settings.sampler, **seed)
+        sampler: BaseSampler = instantiate(settings.sampler, **continued)
     return sampler
 
 
@@ -179,7 +193,7 @@ def run_trials(
     settings: SearchSettings,
     space: dict[str, "BaseDistribution"],
     owner: str,
-    launch: Callable[[Sequence["Trial"]], Sequence[JobReturn]],
+    launch: Callable[[Sequence["Trial"]], Sequence[Outcome]],
 ) -> Counter[str]:
     """Runs what is missing of the study's trials, first those that an earlier process of this owner left behind.
 
@@ -188,24 +202,20 @@ def run_trials(
     Returns:
         How often a trial ended with which status.
     """
+
+    def ask() -> list["Trial"]:
+        asked = sum(trial.state.name != "WAITING" for trial in study.get_trials(deepcopy=False))
+        missing = settings.n_trials - asked
+        return [_ask(study, space, owner) for _ in range(min(settings.n_jobs, missing))]
+
     ended: Counter[str] = Counter()
-    batch = _left_behind(study, space, owner)
-    exhausted = False
-    while batch or not exhausted:
-        if not batch:
-            missing = settings.n_trials - sum(
-                trial.state.name != "WAITING" for trial in study.get_trials(deepcopy=False)
-            )
-            batch = [_ask(study, space, owner) for _ in range(min(settings.n_jobs, missing))]
-        if not batch:
-            break
-        for trial, result in zip(batch, launch(batch), strict=True):
-            run = RunDirectory(Path(str(result.working_dir)))
-            ended[run.status] += 1
-            exhausted |= _tell(study, trial, run, result)
+    batch = _left_behind(study, space, owner) or ask()
+    while batch:
+        for trial, outcome in zip(batch, launch(batch), strict=True):
+            ended[outcome.run_status] += 1
+            _tell(study, trial, outcome)
         # What has not ended was stopped on purpose: too many have failed.
-        exhausted |= bool(ended["interrupted"] or ended["queued"])
-        batch = []
+        batch = [] if any(ended[how] for how in STOPPED) else ask()
     return ended
 
 
@@ -230,19 +240,15 @@ def _ask(study: "Study", space: dict[str, "BaseDistribution"], owner: str) -> "T
     return trial
 
 
-def _overrides(trial: "Trial") -> list[str]:
-    return [f"{key}={value}" for key, value in trial.params.items()]
-
-
-def _tell(study: "Study", trial: "Trial", run: RunDirectory, result: JobReturn) -> bool:
-    """Tells the study how a trial ended, if it did. Returns whether the sampler has nothing more to try."""
+def _tell(study: "Study", trial: "Trial", outcome: Outcome) -> None:
+    """Tells the study how a trial ended, if it did."""
     from optuna.trial import TrialState
 
-    status = run.status
-    if status in ("queued", "running", "interrupted"):
-        return False
-    value = result.return_value if status == "done" else None
-    trial.set_user_attr("run_directory", str(run.path))
+    status = outcome.run_status
+    if status in STOPPED:
+        return
+    value = outcome.return_value if status == "done" else None
+    trial.set_user_attr("run_directory", outcome.working_dir)
     trial.set_user_attr("status", status)
     if value is not None:
         state = TrialState.COMPLETE
@@ -255,8 +261,6 @@ def _tell(study: "Study", trial: "Trial", run: RunDirectory, result: JobReturn) 
         # How a sampler that has tried everything ends a search, which expects to be asked by Optuna itself.
         if "Study.stop" not in str(error):
             raise
-        return True
-    return False
 
 
 def say_best(study: "Study", metric: str, directory: SweepDirectory) -> None:
@@ -271,5 +275,7 @@ def say_best(study: "Study", metric: str, directory: SweepDirectory) -> None:
     shown = " ".join(f"{key}={value}" for key, value in best.params.items())
     where = best.user_attrs.get("run_directory")
     print(f"best of {number} trials: {metric} {best.value:.6g} with {shown} in {where}")
-    result = {"name": "optuna", "best_params": best.params, "best_value": best.value, "run_directory": where}
+    parser = OverridesParser.create()
+    params = {key: parser.parse_override(f"key={value}").value() for key, value in best.params.items()}
+    result = {"name": "optuna", "best_params": params, "best_value": best.value, "run_directory": where}
     write_text(directory.path / "optimization_results.yaml", yaml.safe_dump(result, sort_keys=False))

@@ -1,7 +1,8 @@
 """From Hydra's override grammar to the distributions of a search space."""
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Sweep, ValueType
 
@@ -41,6 +42,40 @@ def distributions(axes: Mapping[str, Override]) -> dict[str, "BaseDistribution"]
         except ValueError as error:
             raise UserError(f"{override.input_line}: {error}") from None
     return found
+
+
+def corners(space: Mapping[str, "BaseDistribution"]) -> list[dict[str, Any]]:
+    """The fewest points in which every choice of every axis occurs, each beside the lowest of the numbers."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    def examples(axis: "BaseDistribution") -> Sequence[Any]:
+        if isinstance(axis, CategoricalDistribution):
+            return axis.choices
+        assert isinstance(axis, FloatDistribution | IntDistribution)
+        return (axis.low,)
+
+    values = {key: examples(axis) for key, axis in space.items()}
+    longest = max(map(len, values.values()))
+    return [{key: some[index % len(some)] for key, some in values.items()} for index in range(longest)]
+
+
+def num_points(space: Mapping[str, "BaseDistribution"]) -> int:
+    """How large a grid of all of them is.
+
+    Raises:
+        UserError: if an axis has no step.
+    """
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    def size(key: str, axis: "BaseDistribution") -> int:
+        if isinstance(axis, CategoricalDistribution):
+            return len(axis.choices)
+        assert isinstance(axis, FloatDistribution | IntDistribution)
+        if axis.step is None:
+            raise UserError(f"hydra/sweeper/sampler=grid: {key} may be any number between two: give it a range()")
+        return round((axis.high - axis.low) / axis.step) + 1
+
+    return math.prod(size(key, axis) for key, axis in space.items())
 
 
 def _distribution(override: Override) -> "BaseDistribution":

@@ -52,12 +52,17 @@ class Engine(Protocol):
 
 
 @dataclass
-class FailedJob(JobReturn):
-    """Of a job without a result: who asks for its value gets the error of the whole sweep, and that alone."""
+class Outcome(JobReturn):
+    """Of one job. Who asks for the value of one without a value gets the error that says why, and that alone."""
+
+    run_status: str = ""
+    """of its run directory, or `waiting` if it has not begun"""
 
     @property
     def return_value(self) -> Any:  # noqa: ANN401
-        raise self._return_value
+        if isinstance(self._return_value, Exception):
+            raise self._return_value
+        return self._return_value
 
     @return_value.setter
     def return_value(self, value: Any) -> None:  # noqa: ANN401
@@ -74,7 +79,7 @@ class Sweep:
         engine: runs them.
 
     Raises:
-        UserError: if the sweep directory is not this sweep's, or in use.
+        UserError: if the sweep directory is not this sweep's, or in use, or its jobs ran on other code, unless `force`.
     """
 
     def __init__(self, config: DictConfig, loader: ConfigLoader, engine: Engine) -> None:
@@ -88,26 +93,35 @@ class Sweep:
             self.directory.forget_multirun()
         else:
             self.directory = SweepDirectory.open(Path(config.sweep_dir), self.name)
+        if not config.force:
+            self.directory.require_code(self.code)
 
-    def launch(self, points: Sequence[Sequence[str]]) -> list[JobReturn]:
+    def check(self, points: Sequence[Sequence[str]]) -> None:
+        """Composes the jobs of these points, and changes nothing.
+
+        Raises:
+            UserError: if one cannot be, or can never run here.
+        """
+        self.engine.admit(self._compose(points))
+
+    def launch(self, points: Sequence[Sequence[str]]) -> list[Outcome]:
         """Runs the jobs of these points of the grid, except those that are done.
 
         Args:
             points: the overrides of each.
 
         Returns:
-            For each point its job's `optimized_metric`, None where nothing is optimized or a job diverged, say; of a
-            job that failed a return whose value raises SweepFailedError, which tells of all that failed.
+            For each point its job's `optimized_metric`, None where nothing is optimized or a job diverged, say. The
+            value of a job that failed raises SweepFailedError, which tells of all that failed, and UserError that of
+            one which did not measure the `optimized_metric`.
 
         Raises:
-            UserError: before anything runs, if the directory was made by other code, or a job needs more GPUs than
-                there are; afterwards, if results lack the `optimized_metric`.
+            UserError: before anything runs, if a job cannot be composed or needs more GPUs than there are.
             KeyboardInterrupt, InterruptedRunError: after all children have stopped.
         """
         if not points:
             raise UserError("the grid is empty: give an axis some values, model=srn,gru")
-        jobs = compose_jobs(self.loader, self.config, points, self.directory, self.engine.num_gpus)
-        look_up(jobs, self.code, bool(self.config.force))
+        jobs = self._compose(points)
         self.engine.admit(jobs)
         distinct = _distinct(jobs)
         if self.config.dry_run:
@@ -130,21 +144,30 @@ class Sweep:
                 progress.say(f"W&B: upload these runs with  {upload}")
         if self.config.report:
             write_report(self.directory.path)
-        return [self._returned(job) for job in jobs]
+        return [self._outcome(job) for job in jobs]
 
-    def _returned(self, job: Job) -> JobReturn:
-        facts: dict[str, Any] = {"overrides": job.typed, "working_dir": str(job.run.path)}
-        if job.status in ("failed", "interrupted"):
-            return FailedJob(**facts, status=JobStatus.FAILED, _return_value=self._failure())
-        return JobReturn(**facts, status=JobStatus.COMPLETED, _return_value=self._optimized(job))
+    def _compose(self, points: Sequence[Sequence[str]]) -> list[Job]:
+        jobs = compose_jobs(self.loader, self.config, points, self.directory, self.engine.num_gpus)
+        look_up(jobs)
+        return jobs
 
-    def _optimized(self, job: Job) -> float | None:
+    def _outcome(self, job: Job) -> Outcome:
+        failed = job.status in ("failed", "interrupted")
+        return Outcome(
+            overrides=job.typed,
+            working_dir=str(job.run.path),
+            status=JobStatus.FAILED if failed else JobStatus.COMPLETED,
+            _return_value=self._failure() if failed else self._optimized(job),
+            run_status=job.status,
+        )
+
+    def _optimized(self, job: Job) -> float | UserError | None:
         name = self.config.optimized_metric
         if name is None or job.status != "done":
             return None
         metrics: dict[str, float | None] = read_json(job.run.result_file)["metrics"]
         if name not in metrics:
-            raise UserError(
+            return UserError(
                 f"optimized_metric={name} is not measured: {job.run.path} has {', '.join(sorted(metrics))}"
                 f"{near_miss(name, metrics)}"
             )

@@ -133,23 +133,12 @@ def relative_cost(config: Mapping[str, Any]) -> float:
     return float(epochs * steps * (products + 20_000) * (share if isinstance(share, float) else 1.0))
 
 
-def look_up(jobs: Sequence[Job], code: Mapping[str, Any], force: bool) -> None:
-    """Sets each job's `status` and `resumes` from what its directory holds.
-
-    Raises:
-        UserError: if finished jobs ran on other code than this, unless `force`.
-    """
+def look_up(jobs: Sequence[Job]) -> None:
+    """Sets each job's `status` and `resumes` from what its directory holds."""
     for job in jobs:
         if not job.run.status_file.exists():
             continue
-        record = job.run.read_status()
-        job.status = str(record["status"])
-        before = record.get("code")
-        if before != dict(code) and not force:
-            raise UserError(
-                f"{job.run.path} ran on other code ({_name(before)}) than this ({_name(code)}): its numbers and new "
-                "ones would not compare; take a new sweep_dir=, or force=true to go on all the same"
-            )
+        job.status = job.run.status
         if job.status in ("running", "queued"):
             # Nobody else holds the sweep's lock, so whoever ran it is gone.
             job.status = "interrupted"
@@ -161,12 +150,6 @@ def require_gpus(jobs: Sequence[Job], there_are: int) -> None:
     for job in jobs:
         if job.need.gpus > there_are:
             raise UserError(f"{job.label}: needs {job.need.gpus} GPUs, and there are {there_are}")
-
-
-def _name(code: Mapping[str, Any] | None) -> str:
-    if not code or not code.get("commit"):
-        return "of no commit"
-    return f"{code['commit'][:10]}{', changed since' if code['dirty'] else ''}"
 
 
 def prepare(job: Job, code: Mapping[str, Any]) -> None:

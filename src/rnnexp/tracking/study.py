@@ -1,5 +1,7 @@
 """Where a search keeps its study: a file that processes append to, or a database."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,19 +28,35 @@ def open_storage(place: str) -> "BaseStorage":
         place: a URL of a database, `sqlite:///study.db`, or the path of a journal file.
 
     Raises:
-        UserError: if it cannot be opened.
+        UserError: if it cannot be opened, or holds something else.
     """
-    from optuna.exceptions import StorageInternalError
     from optuna.storages import JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend
-    from sqlalchemy.exc import SQLAlchemyError
 
-    if "://" not in place:
-        path = Path(place).expanduser().absolute()
+    if "://" in place:
+        with blamed_on_storage(place):
+            return RDBStorage(place)
+    path = Path(place).expanduser().absolute()
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(str(path)))
+    except OSError as error:
+        raise UserError(f"hydra.sweeper.storage={path} cannot be opened: {error.strerror}; name another") from None
+    except (ValueError, KeyError) as error:
+        raise UserError(
+            f"hydra.sweeper.storage={path} is no journal of Optuna's, or a damaged one ({error}): name another"
+        ) from None
+
+
+@contextmanager
+def blamed_on_storage(place: str) -> Iterator[None]:
+    """Turns what a database says into one line, without its URL, which may hold a password."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
     try:
-        return RDBStorage(place)
+        yield
     except (ImportError, SQLAlchemyError, StorageInternalError) as error:
-        # Not the URL, which may hold a password.
-        raise UserError(f"hydra.sweeper.storage cannot be opened: {str(error).strip().splitlines()[0]}") from None
+        if "://" not in place:
+            raise
+        raise UserError(f"hydra.sweeper.storage cannot be used: {str(error).strip().splitlines()[0]}") from None

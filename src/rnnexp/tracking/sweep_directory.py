@@ -67,6 +67,16 @@ class SweepDirectory:
     def close(self) -> None:
         self._lock.release()
 
+    def require_code(self, code: Mapping[str, Any]) -> None:
+        """Raises UserError if the jobs that are here ran on other code than this."""
+        if not self.record_file.exists() or (before := read_json(self.record_file).get("code")) == dict(code):
+            return
+        self.close()
+        raise UserError(
+            f"{self.path} ran on other code ({_name(before)}) than this ({_name(code)}): its numbers and new ones "
+            "would not compare; take a new sweep_dir=, or force=true to go on all the same"
+        )
+
     def write_record(self, name: str, command: str, code: Mapping[str, Any], job_names: Sequence[str]) -> None:
         """What was asked for: the command, the code it ran on, and the jobs in the order of the grid."""
         record = {"schema_version": SCHEMA_VERSION, "name": name, "command": command, "code": dict(code)}
@@ -74,3 +84,9 @@ class SweepDirectory:
 
     def job(self, name: str) -> RunDirectory:
         return RunDirectory(self.jobs / name)
+
+
+def _name(code: Mapping[str, Any] | None) -> str:
+    if not code or not code.get("commit"):
+        return "of no commit"
+    return f"{code['commit'][:10]}{', changed since' if code['dirty'] else ''}"
