@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from rnnexp.tracking.metrics_file import logged_values
+
 INK, ACCENT, SECOND = "#222222", "#2166ac", "#b2182b"
 MOST_DECADES = 12
 """Of a logarithmic colour scale; what lies deeper has vanished."""
@@ -20,27 +22,16 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained", dpi=120)
 
 
-def read_metric(metrics_file: Path, name: str) -> tuple[list[int], list[float]]:
-    """Steps and values of one column of metrics.csv; empty if it was never logged."""
-    steps, values = [], []
-    with metrics_file.open(newline="") as file:
-        for row in csv.DictReader(file):
-            if row.get(name):
-                steps.append(int(row["step"]))
-                values.append(float(row[name]))
-    return steps, values
-
-
 def learning_curves(metrics_file: Path, loss: str, val_loss: str, score: str, title: str) -> Figure:
     """Training and validation loss, and the training and validation score, over steps."""
     figure = new_figure(9, 3.6)
     left, right = figure.subplots(1, 2)
     for axes, names in ((left, (loss, val_loss)), (right, (f"train/{score}", f"val/{score}"))):
         for name, color in zip(names, (ACCENT, SECOND), strict=True):
-            steps, values = read_metric(metrics_file, name)
-            if steps:
+            if logged := logged_values(metrics_file, name):
                 # Many points make a line; a point per epoch is marked, or a run of one epoch would show nothing.
-                marker = "o" if len(steps) < 40 else None
+                marker = "o" if len(logged) < 40 else None
+                steps, values = [each.step for each in logged], [each.value for each in logged]
                 axes.plot(steps, values, color=color, linewidth=1.4, marker=marker, markersize=4, label=name)
         axes.set_xlabel("optimiser steps")
         axes.spines[["top", "right"]].set_visible(False)

@@ -1,6 +1,5 @@
 """How validation went, epoch by epoch, over the seeds of each configuration."""
 
-import csv
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from rnnexp.comparison.configurations import Configuration, Contest
 from rnnexp.comparison.measures import Measure
 from rnnexp.comparison.pictures import GREY, legend_beside, legend_inches, looks, tidy
 from rnnexp.figures import new_figure
+from rnnexp.tracking.metrics_file import logged_values
 
 MOST_NAMED = 6
 """More bands would hide each other."""
@@ -22,22 +22,8 @@ Curve = dict[int, list[float]]
 
 
 def epoch_values(metrics_file: Path, name: str) -> dict[int, float]:
-    """The last value of a metric in each epoch, counted from 1; empty without the file, or the metric in it.
-
-    A line that a run is just writing is passed over.
-    """
-    values: dict[int, float] = {}
-    try:
-        with metrics_file.open(newline="") as file:
-            for row in csv.DictReader(file):
-                if row.get(name):
-                    try:
-                        values[int(row["epoch"]) + 1] = float(row[name])
-                    except (KeyError, TypeError, ValueError):
-                        continue
-    except (OSError, csv.Error, UnicodeDecodeError):
-        return {}
-    return {epoch: value for epoch, value in values.items() if math.isfinite(value)}
+    """The last finite value of a metric in each epoch, counted from 1."""
+    return {each.epoch: each.value for each in logged_values(metrics_file, name) if math.isfinite(each.value)}
 
 
 def curve_of(configuration: Configuration, measure: Measure) -> Curve:
