@@ -76,7 +76,9 @@ def blamed_on(group: str) -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """With the next one where the first ends in a colon, as where Hydra says what it could not import, and why."""
+    first, *rest = (str(error).strip() or type(error).__name__).splitlines()
+    return f"{first} {rest[0]}" if first.endswith(":") and rest else first
 
 
 def assemble(config: DictConfig) -> Experiment:
