@@ -90,6 +90,18 @@ def test_a_job_that_fails_costs_one_and_is_run_again(run: Run, tmp_path: Path) -
 
 
 @pytest.mark.slow
+def test_stop_means_stop_and_what_hangs_has_failed(tiny: list[str], tmp_path: Path) -> None:
+    asked = [LOCAL, "seed=1,2", FAULT % "1:hang,2:hang", *BARE, "hydra.launcher.array_parallelism=1"]
+    limits = ["hydra.launcher.on_error=stop", "hydra.launcher.job_timeout=15"]
+    parent = start(tiny, f"sweep_dir={tmp_path}/sweep", *asked, *limits)
+    stdout, stderr = parent.communicate(timeout=120)
+    assert parent.returncode == 1, stdout + stderr
+    assert sorted(statuses(tmp_path / "sweep").values()) == ["failed", "queued"]
+    assert ": ran longer than job_timeout=15 seconds" in stdout
+    assert not processes_of(tmp_path / "sweep")
+
+
+@pytest.mark.slow
 def test_a_preempted_job_goes_on_and_the_sweep_can_be_interrupted(tiny: list[str], tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
     parent = start(tiny, LOCAL, f"sweep_dir={sweep}", "seed=1", *ENDLESS)

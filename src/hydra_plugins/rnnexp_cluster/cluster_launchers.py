@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 
-from hydra_plugins.rnnexp_pool.sweep_launcher import SweepLauncher
+from hydra_plugins.rnnexp_pool.sweep_launcher import LauncherConf, SweepLauncher, TimedLauncherConf
 
 if TYPE_CHECKING:
-    from rnnexp.launch.sweep import Engine
+    from rnnexp.launch.engine import Engine
 
 
 @dataclass
-class SubmititLocalConf:
+class SubmititLocalConf(TimedLauncherConf):
     """Under the names that submitit has for them."""
 
     _target_: str = "hydra_plugins.rnnexp_cluster.cluster_launchers.SubmititLocalLauncher"
@@ -25,7 +25,7 @@ class SubmititLocalConf:
 
 
 @dataclass
-class SubmititSlurmConf:
+class SubmititSlurmConf(LauncherConf):
     """Under the names that submitit has for them; None leaves the choice to SLURM, or to the job's own config."""
 
     _target_: str = "hydra_plugins.rnnexp_cluster.cluster_launchers.SubmititSlurmLauncher"
@@ -56,7 +56,7 @@ class SubmititSlurmConf:
 
 
 @dataclass
-class RayConf:
+class RayConf(TimedLauncherConf):
     """Of a local cluster `num_cpus` and `num_gpus` are those of the machine unless they are given."""
 
     _target_: str = "hydra_plugins.rnnexp_cluster.cluster_launchers.RayLauncher"
@@ -71,17 +71,17 @@ for _name, _node in {"submitit_local": SubmititLocalConf, "submitit_slurm": Subm
 
 
 class SubmititLocalLauncher(SweepLauncher):
-    """See rnnexp.launch.submitit_engine.LocalEngine."""
+    """See rnnexp.launch.local_engine.LocalEngine."""
 
     def make_engine(self) -> "Engine":
         _require("submitit", launcher="submitit_local", extra="slurm")
-        from rnnexp.launch.submitit_engine import LocalEngine
+        from rnnexp.launch.local_engine import LocalEngine
 
         return LocalEngine(self.settings)
 
 
 class SubmititSlurmLauncher(SweepLauncher):
-    """See rnnexp.launch.submitit_engine.SlurmEngine."""
+    """See rnnexp.launch.slurm_engine.SlurmEngine."""
 
     def make_engine(self) -> "Engine":
         _require("submitit", launcher="submitit_slurm", extra="slurm")
@@ -90,7 +90,7 @@ class SubmititSlurmLauncher(SweepLauncher):
                 f"hydra/launcher=submitit_slurm needs a machine of a SLURM cluster, and there is no {missing[0]} here; "
                 "hydra/launcher=submitit_local runs the same jobs on this machine"
             )
-        from rnnexp.launch.submitit_engine import SlurmEngine
+        from rnnexp.launch.slurm_engine import SlurmEngine
 
         return SlurmEngine(self.settings)
 

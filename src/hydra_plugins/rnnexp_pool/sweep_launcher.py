@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn
@@ -10,7 +11,23 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
-    from rnnexp.launch.sweep import Engine, Sweep
+    from rnnexp.launch.engine import Engine
+    from rnnexp.launch.sweep import Sweep
+
+
+@dataclass
+class LauncherConf:
+    """Settings of every rnnexp.launch.engine.Engine, and the one home of their defaults."""
+
+    on_error: str = "continue"
+    max_failures: Any = None
+
+
+@dataclass
+class TimedLauncherConf(LauncherConf):
+    """Of those where nobody else limits the time of a job."""
+
+    job_timeout: Any = None
 
 
 class SweepLauncher(Launcher):

@@ -12,8 +12,8 @@ import ray
 from ray.exceptions import RayError
 
 from rnnexp.errors import UserError
-from rnnexp.launch.cluster_engine import ClusterEngine, Submitted
 from rnnexp.launch.devices import num_cores, visible_gpus
+from rnnexp.launch.engine import Engine, Submitted
 from rnnexp.launch.job_command import SECONDS_BETWEEN_LOOKS, JobCommand, end
 from rnnexp.launch.lifeline import GRACE_SECONDS
 from rnnexp.launch.sweep_jobs import Job, how_it_ended, require_gpus
@@ -45,14 +45,12 @@ def run_as_task(command: JobCommand) -> int:
 @dataclass
 class RaySubmitted(Submitted):
     task: "ray.ObjectRef[int]"
-    was_cancelled: bool = False
 
     def has_ended(self) -> bool:
         return bool(ray.wait([self.task], timeout=0)[0])
 
     def stop(self) -> None:
-        if not self.was_cancelled:
-            self.was_cancelled = True
+        if self.asked is None:
             ray.cancel(self.task)
 
     def how_it_ended(self) -> str:
@@ -62,7 +60,7 @@ class RaySubmitted(Submitted):
             return f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
 
 
-class RayEngine(ClusterEngine):
+class RayEngine(Engine):
     """All jobs are handed over at once, and Ray starts each where its CPUs or GPUs are free.
 
     Args:
@@ -70,8 +68,7 @@ class RayEngine(ClusterEngine):
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        super().__init__()
-        self.settings = settings
+        super().__init__(settings)
         if settings["address"] == LOCAL:
             self.num_cpus = settings["num_cpus"] or num_cores()
             self.num_gpus = len(visible_gpus()) if settings["num_gpus"] is None else settings["num_gpus"]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus
@@ -20,35 +20,12 @@ import rnnexp
 from rnnexp.arguments import near_miss
 from rnnexp.errors import InterruptedRunError, SweepFailedError, UserError
 from rnnexp.files import read_json
+from rnnexp.launch.engine import Engine
 from rnnexp.launch.sweep_jobs import Job, compose_jobs, look_up, prepare
 from rnnexp.launch.sweep_progress import SweepProgress
 from rnnexp.tracking.environment import git_state
 from rnnexp.tracking.sweep_directory import SweepDirectory
 from rnnexp.tracking.wandb_sync import sync_command
-
-
-class Engine(Protocol):
-    """What runs the jobs of a sweep."""
-
-    num_gpus: int
-    """that `trainer.accelerator=auto` and `trainer.devices=-1` stand for"""
-
-    def admit(self, jobs: Sequence[Job]) -> None:
-        """Looks at jobs before anything is changed, and marks those that are under way already.
-
-        Raises:
-            UserError: for a job that can never run.
-        """
-
-    def run(self, jobs: Sequence[Job], progress: SweepProgress) -> None:
-        """Runs frozen jobs until each has a status that is true, and says so when it has.
-
-        Raises:
-            KeyboardInterrupt, InterruptedRunError: after all jobs have stopped.
-        """
-
-    def rehearse(self, jobs: Sequence[Job]) -> None:
-        """Tells what would run, and runs nothing."""
 
 
 @dataclass
