@@ -46,7 +46,7 @@ class SweepLauncher(Launcher):
         self.sweep: Sweep | None = None
 
     @abstractmethod
-    def make_engine(self) -> "Engine":
+    def make_engine(self) -> "Engine[Any]":
         """Raises UserError if this machine lacks what the engine needs."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:  # noqa: ARG002

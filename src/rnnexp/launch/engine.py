@@ -4,7 +4,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from rich.console import Console
 
@@ -43,15 +43,14 @@ class Submitted(ABC):
         """Whether nothing of it runs or will run."""
 
     @abstractmethod
-    def stop(self) -> None:
-        """Asks it to save and end, or not to begin; asked more than once while it has not ended."""
-
-    @abstractmethod
     def how_it_ended(self) -> str:
         """The reason to record if the job has left none."""
 
 
-class Engine(ABC):
+S = TypeVar("S", bound=Submitted)
+
+
+class Engine(ABC, Generic[S]):
     """What runs the jobs of a sweep; lasts as long as the sweep.
 
     Args:
@@ -69,7 +68,7 @@ class Engine(ABC):
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings = settings
-        self.submitted: list[Submitted] = []
+        self.submitted: list[S] = []
         self.num_failed = 0
         self.job_timeout = settings.get("job_timeout")
         try:
@@ -88,13 +87,18 @@ class Engine(ABC):
         except ValueError as error:
             raise UserError(str(error)) from None
 
-    @abstractmethod
     def admit(self, jobs: Sequence[Job]) -> None:
         """Looks at jobs before anything is changed, and marks those that are under way already.
 
         Raises:
-            UserError: for a job that can never run.
+            UserError: for a job that can never run, or that SLURM may be running.
         """
+        for job in jobs:
+            if not job.is_final and job.run.slurm_file.exists():
+                raise UserError(
+                    f"{job.label}: SLURM may still run it: go on with hydra/launcher=submitit_slurm, which looks it "
+                    f"up, or if you know that it has ended, remove {job.run.slurm_file}"
+                )
 
     @abstractmethod
     def submit(self, jobs: Sequence[Job], progress: SweepProgress) -> None:
@@ -138,18 +142,21 @@ class Engine(ABC):
         """Returns when a job may have ended, and soon in any case."""
         time.sleep(self.seconds_between_looks)
 
-    def stop(self, entries: Sequence[Submitted], verdict: str, why: str = "") -> None:
-        """Asks jobs to stop, or asks again: what they were asked for first counts.
+    @abstractmethod
+    def ask_to_stop(self, entries: Sequence[S]) -> None:
+        """Asks jobs to save and end, or not to begin; asked again while they have not ended."""
+
+    def stop(self, entries: Sequence[S], verdict: str, why: str = "") -> None:
+        """Asks jobs to stop; of those that were asked before, what was said then counts.
 
         Args:
             verdict: what the status of each is to be.
             why: the reason, if the job's own is not to stand.
         """
+        self.ask_to_stop(entries)
         for entry in entries:
             if entry.asked is None:
-                entry.verdict, entry.why = verdict, why
-            entry.stop()
-            entry.asked = entry.asked or time.monotonic()
+                entry.asked, entry.verdict, entry.why = time.monotonic(), verdict, why
 
     @property
     def _is_enough(self) -> bool:
@@ -165,7 +172,7 @@ class Engine(ABC):
             if entry.begun is None and entry.has_begun():
                 self._begin(entry, progress)
 
-    def _begin(self, entry: Submitted, progress: SweepProgress) -> None:
+    def _begin(self, entry: S, progress: SweepProgress) -> None:
         entry.begun, entry.job.status = time.monotonic(), "running"
         progress.started(entry.job, entry.place)
 
@@ -177,7 +184,7 @@ class Engine(ABC):
                     self._begin(entry, progress)
                 self._settle(entry, progress)
 
-    def _settle(self, entry: Submitted, progress: SweepProgress) -> None:
+    def _settle(self, entry: S, progress: SweepProgress) -> None:
         self.submitted.remove(entry)
         if entry.asked is None:
             ended = entry.how_it_ended()
@@ -188,12 +195,12 @@ class Engine(ABC):
         progress.ended(entry.job, reason)
 
     def _stop_what_hangs(self) -> None:
-        limit, now = self.job_timeout, time.monotonic()
-        for entry in self.submitted:
-            if entry.asked is not None:
-                self.stop([entry], entry.verdict)
-            elif limit is not None and entry.begun is not None and now - entry.begun > limit:
-                self.stop([entry], "failed", f"ran longer than job_timeout={limit:g} seconds")
+        self.ask_to_stop([entry for entry in self.submitted if entry.asked is not None])
+        limit = self.job_timeout
+        if limit is not None:
+            latest = time.monotonic() - limit
+            hung = [entry for entry in self.submitted if entry.begun is not None and entry.begun < latest]
+            self.stop(hung, "failed", f"ran longer than job_timeout={limit:g} seconds")
 
     def _stop_all(self, progress: SweepProgress) -> None:
         if self.submitted:

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,26 +27,27 @@ class LocalSubmitted(Submitted):
     def has_ended(self) -> bool:
         return bool(self.handle.done())
 
-    def stop(self) -> None:
-        # Not submitit's cancel(), which gives a job one second: its controller hands a SIGTERM on.
-        if not self.has_ended():
-            os.kill(int(self.handle.job_id), signal.SIGTERM)
-
     def how_it_ended(self) -> str:
         return told_by_submitit(self.handle, "its process was killed")
 
 
-class LocalEngine(MachineEngine):
-    """As many at once as this machine has devices for; all end with the sweep's command."""
+class LocalEngine(MachineEngine[LocalSubmitted]):
+    """As many at once as this machine has devices for; all end with the sweep's command.
+
+    Of its settings those that are meant for a cluster are ignored, as submitit does: what a job needs is in its config.
+    """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         super().__init__(settings, at_once=settings["array_parallelism"])
+        self.require_positive("array_parallelism", "timeout_min")
         self.folder = folder_of(settings)
         self.lifeline = FileLock(self.folder / f"{os.getpid()}.lock")
 
     @cached_property
     def executor(self) -> submitit.AutoExecutor:
-        return make_executor("local", self.settings, {"timeout_min": self.settings["timeout_min"]})
+        return make_executor(
+            "local", self.settings, {name: self.settings[name] for name in ("timeout_min", "stderr_to_stdout")}
+        )
 
     def start(self, job: Job, grant: Grant) -> LocalSubmitted:
         command = JobCommand(job.run.path, grant.environment)
@@ -60,3 +61,9 @@ class LocalEngine(MachineEngine):
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         job.status = "queued"
         return LocalSubmitted(job, grant, handle)
+
+    def ask_to_stop(self, entries: Sequence[LocalSubmitted]) -> None:
+        for entry in entries:
+            # Not submitit's cancel(), which gives a job one second. Its controller hands a SIGTERM on, once it can.
+            if not entry.has_ended():
+                os.kill(int(entry.handle.job_id), signal.SIGTERM)

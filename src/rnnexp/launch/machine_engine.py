@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rnnexp.launch.devices import Devices, Grant, num_cores, visible_gpus
-from rnnexp.launch.engine import Engine, Submitted
+from rnnexp.launch.engine import Engine, S
 from rnnexp.launch.sweep_jobs import Job, require_gpus
 from rnnexp.launch.sweep_progress import SweepProgress
 
 
-class MachineEngine(Engine):
+class MachineEngine(Engine[S]):
     """Hands out the devices: the longest job first, and shorter ones in the gaps.
 
     Args:
@@ -27,7 +27,8 @@ class MachineEngine(Engine):
         self.at_once = at_once
 
     def admit(self, jobs: Sequence[Job]) -> None:
-        """Raises UserError for a job that needs more GPUs than there are."""
+        """Raises UserError for a job that needs more GPUs than there are, or that SLURM may be running."""
+        super().admit(jobs)
         require_gpus(jobs, self.num_gpus)
 
     def rehearse(self, jobs: Sequence[Job]) -> None:
@@ -45,10 +46,10 @@ class MachineEngine(Engine):
                 self.submitted.append(self.start(job, grant))
 
     @abstractmethod
-    def start(self, job: Job, grant: Grant) -> Submitted:
+    def start(self, job: Job, grant: Grant) -> S:
         """Starts a job that sees the devices of the grant, and no other."""
 
-    def _settle(self, entry: Submitted, progress: SweepProgress) -> None:
+    def _settle(self, entry: S, progress: SweepProgress) -> None:
         assert isinstance(entry.place, Grant)
         self.devices.release(entry.place)
         super()._settle(entry, progress)

@@ -1,7 +1,7 @@
 """The jobs of a sweep on one machine, each a process that is forked from a server of ours."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing.connection import wait
@@ -27,18 +27,11 @@ class JobProcess(Submitted):
     def has_ended(self) -> bool:
         return self.process.exitcode is not None
 
-    def stop(self) -> None:
-        """First with SIGTERM, so that the job saves what it has; past the grace with SIGKILL."""
-        if self.asked is None:
-            self.process.terminate()
-        elif time.monotonic() - self.asked > GRACE_SECONDS:
-            self.process.kill()
-
     def how_it_ended(self) -> str:
         return how_it_ended(self.process.exitcode)
 
 
-class Pool(MachineEngine):
+class Pool(MachineEngine[JobProcess]):
     """The next job starts the moment that one ends.
 
     Args:
@@ -63,5 +56,12 @@ class Pool(MachineEngine):
         return JobProcess(job, grant, process)
 
     def wait(self) -> None:
-        processes = [entry.process for entry in self.submitted if isinstance(entry, JobProcess)]
-        wait([process.sentinel for process in processes], timeout=self.seconds_between_looks)
+        wait([entry.process.sentinel for entry in self.submitted], timeout=self.seconds_between_looks)
+
+    def ask_to_stop(self, entries: Sequence[JobProcess]) -> None:
+        """First with SIGTERM, so that the job saves what it has; past the grace with SIGKILL."""
+        for entry in entries:
+            if entry.asked is None:
+                entry.process.terminate()
+            elif time.monotonic() - entry.asked > GRACE_SECONDS:
+                entry.process.kill()

@@ -18,6 +18,8 @@ from rnnexp.launch.job_command import SECONDS_BETWEEN_LOOKS, JobCommand, end
 from rnnexp.launch.lifeline import GRACE_SECONDS
 from rnnexp.launch.sweep_jobs import how_it_ended
 
+UNFINISHED = ("queued", "running", "interrupted")
+
 
 class SubmittedJob:
     """What submitit pickles and calls on the machine that the job was given.
@@ -34,7 +36,13 @@ class SubmittedJob:
         self._asked: float | None = None
 
     def __call__(self) -> int:
-        """Runs the job. Returns its exit code."""
+        """Runs the job. Returns its exit code.
+
+        On SLURM a job that got SIGTERM saves, but does not return: a result would say that nothing follows. SIGUSR2
+        puts it back into the queue (`checkpoint`); SIGKILL ends it, or is followed by SLURM's starting it again.
+        """
+        # Of an attempt before this one.
+        submitit.JobEnvironment().paths.result_pickle.unlink(missing_ok=True)
         self._process = self.command.start()
         # In place of submitit's, which lets it pass: scancel begins with it, and a job that knows can save.
         signal.signal(signal.SIGTERM, self._ask_to_stop)
@@ -45,8 +53,11 @@ class SubmittedJob:
                     self._ask_to_stop()
                 if self._asked is not None and time.monotonic() - self._asked > GRACE_SECONDS:
                     self._process.kill()
-        except UncompletedJobError as error:
-            # Raised here by submitit's handler of signals, after `checkpoint`: the job does not go on by itself.
+            while self.lifeline is None and self._asked is not None and self.command.run.status in UNFINISHED:
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+        except (UncompletedJobError, subprocess.SubprocessError, OSError) as error:
+            # Raised here by submitit's handler of signals, after `checkpoint`: the job does not go on by itself. It has
+            # done so too often, or `scontrol requeue` fails.
             if self.command.run.status == "queued":
                 self.command.run.end("interrupted", str(error))
             raise
@@ -57,7 +68,7 @@ class SubmittedJob:
         run = self.command.run
         if self._process is not None:
             end(self._process, self.grace_seconds)
-            if run.status not in ("queued", "running", "interrupted"):
+            if run.status not in UNFINISHED:
                 return None
         run.set_status("queued", "stopped by the scheduler, to be continued")
         return submitit.helpers.DelayedSubmission(SubmittedJob(self.command, self.grace_seconds, self.lifeline))
@@ -90,7 +101,7 @@ def make_executor(cluster: str, settings: Mapping[str, Any], parameters: Mapping
 
 
 def folder_of(settings: Mapping[str, Any]) -> Path:
-    return Path(settings["submitit_folder"]).absolute()
+    return Path(settings["submitit_folder"]).expanduser().absolute()
 
 
 def told_by_submitit(handle: submitit.Job[int], otherwise: str) -> str:

@@ -54,7 +54,7 @@ class Sweep:
         UserError: if the sweep directory is not this sweep's, or in use.
     """
 
-    def __init__(self, config: DictConfig, loader: ConfigLoader, engine: Engine) -> None:
+    def __init__(self, config: DictConfig, loader: ConfigLoader, engine: Engine[Any]) -> None:
         self.config, self.loader, self.engine = config, loader, engine
         self.config.sweep_dir = str(Path(config.sweep_dir).expanduser().absolute())
         self.name = str(config.hydra.job.config_name)

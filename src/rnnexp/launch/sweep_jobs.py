@@ -151,7 +151,7 @@ def look_up(jobs: Sequence[Job], code: Mapping[str, Any], force: bool) -> None:
                 "ones would not compare; take a new sweep_dir=, or force=true to go on all the same"
             )
         if job.status in ("running", "queued"):
-            # Nobody else holds the sweep's lock, so whoever ran it is gone.
+            # Nobody else holds the sweep's lock, so whoever ran it is gone, but for SLURM, whom the engine asks.
             job.status = "interrupted"
         job.resumes = job.status == "interrupted" and job.run.last_checkpoint.exists()
 
