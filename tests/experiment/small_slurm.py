@@ -1,15 +1,20 @@
 """The five commands of SLURM that submitit uses, for one machine without a queue: each job begins at once.
 
-`install` puts them into a directory. What is known of a job is in files beside them: <job>.state, .pid, .requeue.
+`install` puts them into a directory. What is known of a job is in files beside them: <job>.state, .pid, .requeue. If
+there is one named norequeue, no job goes back into the queue.
 """
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+KILL_WAIT = 10
+STEP = "SMALL_SLURM_STEP"
 COMMANDS = ("sbatch", "srun", "sacct", "scancel", "scontrol")
 PLACE = Path(sys.argv[0]).parent
 
@@ -26,6 +31,22 @@ def state(job: str) -> Path:
     return PLACE / f"{job}.state"
 
 
+def send(place: Path, job: str, number: int) -> None:
+    """A signal to all processes of a job's step, as SLURM does it."""
+    mark = f"{STEP}={place}/{job}".encode()
+    for entry in Path("/proc").iterdir():
+        # Others end while this looks.
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                os.kill(int(entry.name), number)
+
+
+def detached(option: str, job: str) -> None:
+    nowhere = subprocess.DEVNULL
+    command = [sys.executable, PLACE / "sbatch", option, job]
+    subprocess.Popen(command, stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True)
+
+
 def sbatch(script: str) -> None:
     number = str(1000 + len(list(PLACE.glob("*.sh"))))
     text = Path(script).read_text()
@@ -34,23 +55,19 @@ def sbatch(script: str) -> None:
     jobs = [f"{number}_{index}" for index in range(int(array[1]) + 1)] if array else [number]
     for job in jobs:
         state(job).write_text("PENDING")
-        subprocess.Popen(
-            [sys.executable, PLACE / "sbatch", "--node", job],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        detached("--node", job)
     print(f"Submitted batch job {number}")
 
 
 def run_on_node(job: str) -> None:
+    # A node knows nothing of what the command that submitted a job was deaf to.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     number, _, index = job.partition("_")
     names = {"SLURM_JOB_ID": number, "SLURM_JOB_NAME": "rnnexp", "SLURM_NTASKS": "1", "SLURM_STEP_NUM_TASKS": "1"}
     names |= {"SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_JOB_NUM_NODES": "1"}
     if index:
         names |= {"SLURM_ARRAY_JOB_ID": number, "SLURM_ARRAY_TASK_ID": index}
-    while True:
+    while not is_cancelled(job):
         state(job).write_text("RUNNING")
         code = subprocess.run(["bash", PLACE / f"{number}.sh"], env={**os.environ, **names}, check=False).returncode
         requeue = PLACE / f"{job}.requeue"
@@ -61,13 +78,17 @@ def run_on_node(job: str) -> None:
         state(job).write_text("FAILED" if code else "COMPLETED")
 
 
+def is_cancelled(job: str) -> bool:
+    return state(job).read_text().startswith("CANCELLED")
+
+
 def srun(*arguments: str) -> None:
     job = os.environ["SLURM_JOB_ID"]
     if "SLURM_ARRAY_TASK_ID" in os.environ:
         job += "_" + os.environ["SLURM_ARRAY_TASK_ID"]
     (PLACE / f"{job}.pid").write_text(str(os.getpid()))
     command = arguments[arguments.index("-u") - 1 :]
-    os.execv(command[0], command)
+    os.execve(command[0], command, {**os.environ, STEP: f"{PLACE}/{job}"})
 
 
 def sacct(*arguments: str) -> None:
@@ -78,18 +99,40 @@ def sacct(*arguments: str) -> None:
             print(f"{file.stem}|{file.read_text()}|here")
 
 
-def scancel(job: str) -> None:
-    state(job).write_text("CANCELLED by 0")
-    os.kill(int((PLACE / f"{job}.pid").read_text()), signal.SIGTERM)
+def scancel(*jobs: str) -> None:
+    with (PLACE / "scancel.log").open("a") as log:
+        print(*jobs, file=log)
+    for job in jobs:
+        state(job).write_text("CANCELLED by 0")
+        end(job)
+
+
+def preempt(job: str) -> None:
+    """PreemptMode=REQUEUE, for which there is no command: SLURM itself starts the job again."""
+    state(job).write_text("PREEMPTED")
+    (PLACE / f"{job}.requeue").touch()
+    end(job)
+
+
+def end(job: str) -> None:
+    send(PLACE, job, signal.SIGTERM)
+    detached("--kill", job)
+
+
+def kill(job: str) -> None:
+    time.sleep(KILL_WAIT)
+    send(PLACE, job, signal.SIGKILL)
 
 
 def scontrol(_: str, job: str) -> None:
+    if (PLACE / "norequeue").exists():
+        sys.exit("Requested operation is presently disabled")
     (PLACE / f"{job}.requeue").touch()
 
 
 if __name__ == "__main__":
     name, arguments = Path(sys.argv[0]).name, sys.argv[1:]
-    if arguments[:1] == ["--node"]:
-        run_on_node(arguments[1])
-    else:
-        {"sbatch": sbatch, "srun": srun, "sacct": sacct, "scancel": scancel, "scontrol": scontrol}[name](*arguments)
+    for option, function in {"--node": run_on_node, "--kill": kill, "--preempt": preempt}.items():
+        if arguments[:1] == [option]:
+            sys.exit(function(arguments[1]))
+    {"sbatch": sbatch, "srun": srun, "sacct": sacct, "scancel": scancel, "scontrol": scontrol}[name](*arguments)

@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from hydra import compose, initialize_config_dir
 from conftest import NUM_TEST, Run, run_directories
 from experiment import small_slurm
 from experiment.test_pool import BARE, FAULT, processes_of, start, statuses, wait_for
-from rnnexp.files import read_json
+from experiment.test_search import SEARCH
+from rnnexp.files import read_json, write_json
 from rnnexp.launch.configuration import config_root
 
 PAGE = (Path(__file__).parents[2] / "docs" / "clusters.md").read_text()
@@ -90,6 +92,18 @@ def test_a_job_that_fails_costs_one_and_is_run_again(run: Run, tmp_path: Path) -
 
 
 @pytest.mark.slow
+def test_stop_means_stop_and_what_hangs_has_failed(tiny: list[str], tmp_path: Path) -> None:
+    asked = [LOCAL, "seed=1,2", FAULT % "1:hang,2:hang", *BARE, "hydra.launcher.array_parallelism=1"]
+    limits = ["hydra.launcher.on_error=stop", "hydra.launcher.job_timeout=15"]
+    parent = start(tiny, f"sweep_dir={tmp_path}/sweep", *asked, *limits)
+    stdout, stderr = parent.communicate(timeout=120)
+    assert parent.returncode == 1, stdout + stderr
+    assert sorted(statuses(tmp_path / "sweep").values()) == ["failed", "queued"]
+    assert ": ran longer than job_timeout=15 seconds" in stdout
+    assert not processes_of(tmp_path / "sweep")
+
+
+@pytest.mark.slow
 def test_a_preempted_job_goes_on_and_the_sweep_can_be_interrupted(tiny: list[str], tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
     parent = start(tiny, LOCAL, f"sweep_dir={sweep}", "seed=1", *ENDLESS)
@@ -138,7 +152,6 @@ def test_no_process_outlives_its_parent(tiny: list[str], tmp_path: Path, launche
 @pytest.mark.slow
 def test_ray_runs_jobs_and_leaves_nothing_behind(tiny: list[str], tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
-    before = ray_processes()
     asked = [RAY, f"sweep_dir={sweep}", "seed=1,2", FAULT % "2:kill", *BARE]
     parent = start(tiny, *asked)
     stdout, stderr = parent.communicate(timeout=240)
@@ -146,13 +159,12 @@ def test_ray_runs_jobs_and_leaves_nothing_behind(tiny: list[str], tmp_path: Path
     assert statuses(sweep) == {1: "done", 2: "failed"}
     assert "killed with SIGKILL" in stdout
     assert stderr.startswith("rnnexp: 1 failed of 2 jobs"), stderr
-    wait_for(lambda: ray_processes() == before, 30)
+    wait_for(lambda: not ray_processes(parent), 30)
 
 
 @pytest.mark.slow
 def test_ctrl_c_stops_the_tasks_of_ray_which_go_on_where_they_were(tiny: list[str], tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
-    before = ray_processes()
     asked = [RAY, f"sweep_dir={sweep}", "seed=1,2", "hydra.launcher.num_cpus=1", *ENDLESS]
     parent = start(tiny, *asked)
     wait_for(lambda: has_saved(sweep, 1))
@@ -161,16 +173,90 @@ def test_ctrl_c_stops_the_tasks_of_ray_which_go_on_where_they_were(tiny: list[st
     assert parent.returncode == 130, stdout + stderr
     assert f"continue with the same command and sweep_dir={sweep}" in stdout
     assert statuses(sweep) == {1: "interrupted", 2: "interrupted"}
-    wait_for(lambda: ray_processes() == before, 30)
+    wait_for(lambda: not ray_processes(parent), 30)
     parent = start(tiny, *asked, "+callbacks.stop={_target_:experiment.probing_callbacks.StopAfterEpoch}")
     stdout, stderr = parent.communicate(timeout=240)
     assert parent.returncode == 0, stdout + stderr
     assert stdout.count(", continued") == 1
 
 
-def ray_processes() -> set[int]:
-    listing = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    return {int(line.split()[0]) for line in listing.splitlines() if "raylet" in line or "gcs_server" in line}
+def ray_processes(parent: "subprocess.Popen[str]") -> list[str]:
+    """Those of the cluster that a command has started, whose session is named after its process."""
+    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return re.findall(rf".*/session_[0-9_-]+_{parent.pid}/.*", listing)
+
+
+@pytest.mark.slow
+def test_a_search_has_one_cluster_of_ray(tiny: list[str], tmp_path: Path) -> None:
+    search = [*SEARCH, "optimizer.lr=interval(0.001,0.1)", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=1"]
+    parent = start(tiny, RAY, *search, f"sweep_dir={tmp_path}/sweep", "hydra.launcher.num_cpus=1", *BARE)
+    stdout, stderr = parent.communicate(timeout=240)
+    assert parent.returncode == 0, stdout + stderr
+    assert stdout.count("1 job, 1 to run") == 2
+    assert len(list(Path("/tmp/ray").glob(f"session_*_{parent.pid}"))) == 1
+    wait_for(lambda: not ray_processes(parent), 30)
+
+
+@pytest.mark.slow
+def test_no_cluster_of_ray_to_join_is_one_line(
+    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What Ray finds by itself on this machine may be the cluster of another test.
+    within = ["unshare", "--pid", "--fork", "--mount-proc", "--map-root-user"]
+    if subprocess.run([*within, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this system lets this user have no process names of their own (unshare --pid)")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    asked = [sys.executable, "-m", "rnnexp.train", *tiny, RAY, "seed=1,2", f"sweep_dir={tmp_path}/sweep"]
+    asked += ["hydra.launcher.address=auto", "-m"]
+    done = subprocess.run([*within, *asked], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("rnnexp: hydra.launcher.address=auto: Could not find any running Ray instance.")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_cluster_of_ray_that_lets_nobody_in_is_one_line(
+    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A token is asked for, and there is none.
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    asked = [RAY, "seed=1,2", f"sweep_dir={tmp_path}/sweep", "hydra.launcher.address=127.0.0.1:1"]
+    parent = start(tiny, *asked)
+    _, stderr = parent.communicate(timeout=120)
+    assert parent.returncode == 2, stderr
+    assert stderr.startswith("rnnexp: hydra.launcher.address=127.0.0.1:1: "), stderr
+    assert stderr.count("\n") == 1
+    assert "oken" in stderr
+
+
+TWO_NODES = """
+from ray.cluster_utils import Cluster
+cluster = Cluster()
+cluster.add_node(num_cpus=2, num_gpus=0, include_dashboard=False)
+cluster.add_node(num_cpus=1, num_gpus=1)
+print(cluster.address, flush=True)
+input()
+cluster.shutdown()
+"""
+
+
+@pytest.mark.slow
+def test_a_task_of_ray_fits_into_one_node(tiny: list[str], tmp_path: Path) -> None:
+    """One node has the cores, another one the GPU: a job that asks for both gets what the second one has."""
+    with subprocess.Popen(
+        [sys.executable, "-c", TWO_NODES], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as cluster:
+        assert cluster.stdout is not None
+        address = cluster.stdout.readline().strip()
+        asked = [RAY, f"hydra.launcher.address={address}", f"sweep_dir={tmp_path}/sweep", "seed=1", "trainer=gpu"]
+        parent = start(tiny, *asked, "num_threads=2", "hydra.launcher.job_timeout=60", *BARE)
+        try:
+            stdout, stderr = parent.communicate(timeout=120)
+        finally:
+            cluster.communicate("\n")
+    assert parent.returncode in (0, 1), stdout + stderr
+    assert re.search("^start .* on ray, 1 gpu$", stdout, re.MULTILINE), "no node has two cores and a GPU"
 
 
 @pytest.mark.slow
@@ -221,7 +307,133 @@ def test_jobs_of_slurm_outlive_the_command_which_finds_them_again(tiny: list[str
     assert parent.returncode == 130, stdout + stderr
     assert " on slurm 1000" in stdout
     assert status_of_one(sweep)["status"] == "interrupted"
+    assert "SIGTERM in epoch" in status_of_one(sweep)["reason"], "it has saved"
+    assert not list(sweep.glob("jobs/*/slurm.json")), "nobody needs to ask SLURM about it again"
     wait_for(lambda: not processes_of(sweep), 30)
+
+
+@pytest.mark.slow
+def test_a_job_that_makes_way_is_requeued_by_the_later_signal_or_by_slurm(
+    tiny: list[str], slurm: Path, tmp_path: Path
+) -> None:
+    sweep = tmp_path / "sweep"
+    parent = start(tiny, SLURM, f"sweep_dir={sweep}", "seed=1", *ENDLESS)
+    wait_for(lambda: has_saved(sweep, 1))
+
+    small_slurm.send(slurm, "1000", signal.SIGTERM)
+    wait_for(lambda: status_of_one(sweep)["status"] == "interrupted")
+    # More than the end of the job's own process takes to be noticed.
+    time.sleep(2)
+    os.kill(int((slurm / "1000.pid").read_text()), signal.SIGUSR2)
+    wait_for(lambda: status_of_one(sweep)["status"] == "running")
+    reached = steps(sweep)[-1]
+    wait_for(lambda: steps(sweep)[-1] > reached)
+
+    subprocess.run([slurm / "scontrol", "--preempt", "1000"], check=True)
+    wait_for(lambda: status_of_one(sweep)["status"] == "interrupted")
+    wait_for(lambda: status_of_one(sweep)["status"] == "running")
+    reached = steps(sweep)[-1]
+    wait_for(lambda: steps(sweep)[-1] > reached)
+    assert parent.poll() is None, "the sweep still watches it"
+    assert not list(slurm.glob("1001*")), "and has submitted no other"
+
+    subprocess.run([slurm / "scancel", "1000"], check=True)
+    stdout, stderr = parent.communicate(timeout=120)
+    assert parent.returncode == 1, stdout + stderr
+    assert status_of_one(sweep)["status"] == "interrupted", "somebody cancelled it, but it has not failed"
+    assert "SIGTERM in epoch" in status_of_one(sweep)["reason"]
+    assert steps(sweep) == sorted(steps(sweep)), "rows of before and after"
+
+
+@pytest.mark.slow
+def test_a_job_that_slurm_does_not_requeue_can_be_continued(tiny: list[str], slurm: Path, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    parent = start(tiny, SLURM, f"sweep_dir={sweep}", "seed=1", *ENDLESS)
+    wait_for(lambda: has_saved(sweep, 1))
+    (slurm / "norequeue").touch()
+    os.kill(int((slurm / "1000.pid").read_text()), signal.SIGUSR2)
+    stdout, stderr = parent.communicate(timeout=90)
+    assert parent.returncode == 1, stdout + stderr
+    assert status_of_one(sweep)["status"] == "interrupted", stdout
+    assert "'scontrol', 'requeue', '1000'" in status_of_one(sweep)["reason"]
+
+
+@pytest.mark.slow
+def test_jobs_that_slurm_has_taken_are_known_whatever_happens_then(
+    tiny: list[str], slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "first").mkdir()
+    sbatch = tmp_path / "first" / "sbatch"
+    monkeypatch.setenv("PATH", f"{tmp_path}/first{os.pathsep}{os.environ['PATH']}")
+    obstacle = "for job in jobs/*seed=2*; do mkdir $job/slurm.json; done"
+    for happens, code in {"kill -INT $PPID": 130, obstacle: 2}.items():
+        sweep = tmp_path / f"sweep{code}"
+        sbatch.write_text(f'#!/bin/sh\n{slurm}/sbatch "$@"\ncd {sweep}\n{happens}\n')
+        sbatch.chmod(0o755)
+        parent = start(tiny, SLURM, f"sweep_dir={sweep}", "seed=1,2", *ENDLESS)
+        stdout, stderr = parent.communicate(timeout=120)
+        assert parent.returncode == code, stdout + stderr
+        assert set(statuses(sweep).values()) == {"interrupted"}, stdout + stderr
+        wait_for(lambda: not processes_of(tmp_path), 30)
+    calls = (slurm / "scancel.log").read_text().splitlines()
+    assert calls == ["1000_0 1000_1", "1001_0 1001_1"], "one command for all"
+
+
+@pytest.mark.parametrize(
+    ("state", "has_ended"),
+    [
+        *((state, True) for state in ("CANCELLED by 1000", "COMPLETED", "FAILED", "OUT_OF_MEMORY", "TIMEOUT")),
+        *((state, False) for state in ("PENDING", "RUNNING", "SUSPENDED", "RESIZING", "REQUEUED", "A NEW ONE")),
+        *((state, False) for state in ("PREEMPTED", "NODE_FAIL")),
+    ],
+)
+def test_a_job_of_slurm_has_ended_when_slurm_says_so(slurm: Path, tmp_path: Path, state: str, has_ended: bool) -> None:
+    from rnnexp.launch.slurm_engine import SlurmJob
+
+    file = slurm / "7000.state"
+    file.write_text(state)
+    handle = SlurmJob(tmp_path, "7000")
+    handle.watcher.clear()
+    assert handle.done(force_check=True) == has_ended
+    if not has_ended:
+        file.write_text("COMPLETED")
+        time.sleep(0.01)
+        assert handle.done(force_check=True), "what it was before is not for ever"
+
+
+def test_a_preempted_job_that_does_not_come_back_has_ended(
+    slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rnnexp.launch import slurm_engine
+
+    monkeypatch.setattr(slurm_engine, "SECONDS_TO_COME_BACK", 0.5)
+    (slurm / "7100.state").write_text("PREEMPTED")
+    handle = slurm_engine.SlurmJob(tmp_path, "7100")
+    assert not handle.done(force_check=True)
+    time.sleep(0.6)
+    assert handle.done(force_check=True)
+
+
+def test_a_job_of_slurm_is_for_slurm_to_continue(run: Run, slurm: Path, tmp_path: Path) -> None:
+    asked = [f"sweep_dir={tmp_path}/sweep", "seed=1,2", "trainer.max_steps=3", *BARE]
+    assert run(*asked, FAULT % "2:raise", "-m").exit_code == 1
+    (job,) = (tmp_path / "sweep").glob("jobs/*seed=2*")
+    record = job / "slurm.json"
+    write_json(record, {"job_id": "1000", "folder": f"{tmp_path}/submitit"})
+    (slurm / "1000.state").write_text("RUNNING")
+    for launcher in ("hydra/launcher=pool", LOCAL):
+        outcome = run(launcher, *asked, "-m")
+        assert outcome.exit_code == 2
+        assert outcome.line == (
+            "rnnexp: seed=2: SLURM may still run it: go on with hydra/launcher=submitit_slurm, which looks it up, or "
+            f"if you know that it has ended, remove {record}"
+        )
+    assert read_json(job / "status.json")["status"] == "failed", "nothing was changed"
+    for wrong in ({"job_id": 1000, "folder": "x"}, {"job_id": "1000"}, {"job_id": "next", "folder": "x"}):
+        write_json(record, wrong)
+        outcome = run(SLURM, *asked, "-m")
+        assert outcome.exit_code == 2
+        assert outcome.line.startswith(f"rnnexp: {record} names no job of SLURM: ")
 
 
 @pytest.mark.slow
@@ -246,6 +458,12 @@ def test_what_is_missing_is_one_line(run: Run, tmp_path: Path, monkeypatch: pyte
         assert outcome.line.startswith(
             "rnnexp: hydra/launcher=submitit_slurm needs a machine of a SLURM cluster, and there is no sbatch here; "
         )
+    (tmp_path / "bin").mkdir()
+    for command in ("sbatch", "srun"):
+        (tmp_path / "bin" / command).symlink_to("/bin/true")
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", f"{tmp_path}/bin")
+        assert ", and there is no sacct here; " in run(SLURM, *asked).line, "who would say that a job was killed?"
     outcome = run(SLURM, "hydra.launcher.partitoin=gpu", *asked)
     assert "partitoin" in outcome.line
     monkeypatch.setitem(sys.modules, "submitit", None)
@@ -258,6 +476,35 @@ def test_what_is_missing_is_one_line(run: Run, tmp_path: Path, monkeypatch: pyte
         outcome = run(launcher, *asked)
         assert outcome.exit_code == 2
         assert outcome.line == f"rnnexp: hydra/launcher={needs}"
+
+
+@pytest.mark.usefixtures("slurm")
+def test_numbers_that_no_engine_can_work_with(run: Run, tmp_path: Path) -> None:
+    for launcher, name in (
+        (LOCAL, "array_parallelism"),
+        (LOCAL, "timeout_min"),
+        (LOCAL, "max_failures"),
+        (SLURM, "tasks_per_node"),
+        (SLURM, "array_parallelism"),
+        (SLURM, "nodes"),
+        (RAY, "jobs_per_device"),
+        (RAY, "num_cpus"),
+    ):
+        outcome = run(launcher, f"hydra.launcher.{name}=0", "seed=1,2", f"sweep_dir={tmp_path}/sweep", "-m")
+        assert outcome.exit_code == 2
+        assert outcome.line == f"rnnexp: hydra.launcher.{name} must be a whole number of at least 1, not 0"
+
+
+def test_a_command_for_slurm_can_be_tried_here(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    options = {"timeout_min": 30, "cpus_per_task": 64, "gpus_per_node": 8, "tasks_per_node": 2, "mem_gb": 500}
+    options |= {"nodes": 2, "name": "mine", "stderr_to_stdout": True, "submitit_folder": "'~/logs'"}
+    asked = [f"hydra.launcher.{name}={value}" for name, value in options.items()]
+    outcome = run(LOCAL, *asked, "seed=1", f"sweep_dir={tmp_path}/sweep", "trainer.max_steps=2", *BARE, "-m")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert outcome.status == "done"
+    assert list((tmp_path / "logs").glob("*_0_log.out"))
+    assert not list((tmp_path / "logs").glob("*_0_log.err"))
 
 
 def test_what_slurm_cannot_be_asked_for_is_refused(run: Run, slurm: Path, tmp_path: Path) -> None:

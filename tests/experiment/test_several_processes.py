@@ -75,6 +75,24 @@ def test_bad_input_is_one_line_of_one_process(tiny: list[str], tmp_path: Path) -
     assert read_json(directory / "status.json")["status"] == "failed"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_before_its_processes_begin_is_interrupted(
+    tiny: list[str], tmp_path: Path, number: signal.Signals
+) -> None:
+    process = subprocess.Popen(command(tiny, tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    # It is opened as the second of them is started, and all of them import for seconds.
+    while not list(tmp_path.rglob("rank-1.log")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.5)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, stderr
+    (directory,) = run_directories(tmp_path)
+    status = read_json(directory / "status.json")
+    assert (status["status"], status["reason"]) == ("interrupted", f"interrupted by {number.name} outside training")
+
+
 def test_an_interrupted_run_continues_bit_for_bit(tiny: list[str], tmp_path: Path) -> None:
     endless = ["trainer.max_epochs=100000", "callbacks.early_stopping=null", "scheduler=constant"]
     process = subprocess.Popen(

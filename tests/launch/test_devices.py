@@ -3,8 +3,11 @@
 from typing import Any
 
 import pytest
+import torch
+from omegaconf import OmegaConf
 
 from rnnexp.launch.devices import Devices, Need, need_of, parse_gpu_list, visible_gpus
+from rnnexp.launch.ranks import num_ranks
 
 LISTING = """\
 GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-aaaa)
@@ -36,6 +39,17 @@ def test_a_job_needs_gpus_where_there_are_any() -> None:
     assert need_of(config(devices=-1), num_gpus=4) == Need(gpus=4)
     assert need_of(config(), num_gpus=0) == Need(cores=2)
     assert need_of(config(accelerator="cpu", devices=3), num_gpus=4) == Need(cores=6)
+
+
+@pytest.mark.parametrize("devices", [-1, "auto"])
+@pytest.mark.parametrize(
+    ("accelerator", "there_are", "ranks"), [("auto", 4, 4), ("gpu", 4, 4), ("auto", 0, 1), ("cpu", 4, 1)]
+)
+def test_all_devices_are_all_gpus_if_there_are_any(
+    monkeypatch: pytest.MonkeyPatch, devices: Any, accelerator: str, there_are: int, ranks: int
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: there_are)
+    assert num_ranks(OmegaConf.create({"devices": devices, "accelerator": accelerator})) == ranks
 
 
 def test_small_jobs_share_a_gpu_and_take_the_least_busy() -> None:

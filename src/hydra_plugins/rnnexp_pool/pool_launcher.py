@@ -5,22 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 
-from hydra_plugins.rnnexp_pool.sweep_launcher import SweepLauncher
+from hydra_plugins.rnnexp_pool.sweep_launcher import SweepLauncher, TimedLauncherConf
 
 if TYPE_CHECKING:
     from rnnexp.launch.pool import Pool
 
 
 @dataclass
-class PoolLauncherConf:
-    """Arguments of rnnexp.launch.pool.PoolSettings, and the one home of their defaults."""
+class PoolLauncherConf(TimedLauncherConf):
+    """Settings of rnnexp.launch.pool.Pool."""
 
     _target_: str = "hydra_plugins.rnnexp_pool.pool_launcher.PoolLauncher"
     jobs: Any = "auto"
     jobs_per_device: int = 1
-    job_timeout: Any = None
-    on_error: str = "continue"
-    max_failures: Any = None
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="pool", node=PoolLauncherConf, provider="rnnexp")
@@ -30,6 +27,6 @@ class PoolLauncher(SweepLauncher):
     """See rnnexp.launch.pool.Pool."""
 
     def make_engine(self) -> "Pool":
-        from rnnexp.launch.pool import Pool, PoolSettings
+        from rnnexp.launch.pool import Pool
 
-        return Pool(PoolSettings(**self.settings))
+        return Pool(self.settings)

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hydra.plugins.launcher import Launcher
@@ -9,7 +10,23 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
-    from rnnexp.launch.sweep import Engine, Outcome, Sweep
+    from rnnexp.launch.engine import Engine
+    from rnnexp.launch.sweep import Outcome, Sweep
+
+
+@dataclass
+class LauncherConf:
+    """Settings of every rnnexp.launch.engine.Engine, and the one home of their defaults."""
+
+    on_error: str = "continue"
+    max_failures: Any = None
+
+
+@dataclass
+class TimedLauncherConf(LauncherConf):
+    """Of those where nobody else limits the time of a job."""
+
+    job_timeout: Any = None
 
 
 class SweepLauncher(Launcher):
@@ -28,7 +45,7 @@ class SweepLauncher(Launcher):
         self.sweep: Sweep | None = None
 
     @abstractmethod
-    def make_engine(self) -> "Engine":
+    def make_engine(self) -> "Engine[Any]":
         """Raises UserError if this machine lacks what the engine needs."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:  # noqa: ARG002

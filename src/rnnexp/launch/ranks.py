@@ -98,10 +98,11 @@ def num_ranks(trainer: DictConfig) -> int:
         return len(devices)
     if isinstance(devices, int) and devices >= 0:
         return devices
-    if trainer.accelerator in ("gpu", "cuda"):
+    if trainer.accelerator in ("gpu", "cuda", "auto"):
         import torch
 
-        return torch.cuda.device_count()
+        # -1 and "auto" are all GPUs that there are.
+        return max(1, torch.cuda.device_count())
     return 1
 
 
@@ -135,14 +136,17 @@ def supervise_ranks(run: RunDirectory, number: int) -> int:
     """Starts the ranks and waits for them; if one fails, the others are stopped. Returns the exit code of the first.
 
     They are started as Lightning documents it for a machine without a scheduler. The first one speaks and records the
-    run; what the others say goes to `rank-<number>.log` in the run directory.
+    run; what the others say goes to `rank-<number>.log` in the run directory. SIGINT and SIGTERM are handed on to them,
+    and recorded here if the first one could not: it may have been importing.
     """
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0", "WORLD_SIZE": str(number)}
     processes: list[subprocess.Popen[bytes]] = []
+    received: list[int] = []
 
     def forward(signal_number: int, _: FrameType | None) -> None:
+        received.append(signal_number)
         for process in processes:
             process.send_signal(signal_number)
 
@@ -160,6 +164,9 @@ def supervise_ranks(run: RunDirectory, number: int) -> int:
             )
         _wait_for_all(processes)
     if run.status in ("queued", "running"):
+        if received:
+            run.end("interrupted", f"interrupted by {signal.Signals(received[0]).name} outside training")
+            return 128 + received[0]
         codes = ", ".join(str(process.returncode) for process in processes)
         run.end("failed", f"the ranks ended with exit codes {codes}; see train.log and rank-*.log in {run.path}")
     return next((process.returncode for process in processes if process.returncode), 0)

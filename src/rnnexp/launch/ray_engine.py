@@ -3,8 +3,8 @@
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,8 @@ import ray
 from ray.exceptions import RayError
 
 from rnnexp.errors import UserError
-from rnnexp.launch.cluster_engine import ClusterEngine, Submitted
 from rnnexp.launch.devices import num_cores, visible_gpus
+from rnnexp.launch.engine import Engine, Submitted
 from rnnexp.launch.job_command import SECONDS_BETWEEN_LOOKS, JobCommand, end
 from rnnexp.launch.lifeline import GRACE_SECONDS
 from rnnexp.launch.sweep_jobs import Job, how_it_ended, require_gpus
@@ -28,6 +28,7 @@ SETTINGS = {
     "RAY_kill_child_processes_on_worker_exit": "false",
 }
 """Of a local cluster: variables that Ray reads as it starts."""
+SECONDS_TO_ANSWER = 10.0
 
 
 def run_as_task(command: JobCommand) -> int:
@@ -45,83 +46,97 @@ def run_as_task(command: JobCommand) -> int:
 @dataclass
 class RaySubmitted(Submitted):
     task: "ray.ObjectRef[int]"
-    was_cancelled: bool = False
 
     def has_ended(self) -> bool:
-        return bool(ray.wait([self.task], timeout=0)[0])
-
-    def stop(self) -> None:
-        if not self.was_cancelled:
-            self.was_cancelled = True
-            ray.cancel(self.task)
+        try:
+            return bool(ray.wait([self.task], timeout=0)[0])
+        except RayError:
+            # The cluster is gone, and `how_it_ended` tells.
+            return True
 
     def how_it_ended(self) -> str:
         try:
-            return how_it_ended(ray.get(self.task))
+            return how_it_ended(ray.get(self.task, timeout=SECONDS_TO_ANSWER))
         except RayError as error:
             return f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
 
 
-class RayEngine(ClusterEngine):
+class RayEngine(Engine[RaySubmitted]):
     """All jobs are handed over at once, and Ray starts each where its CPUs or GPUs are free.
 
     Args:
-        settings: `address`, `num_cpus`, `num_gpus` and `jobs_per_device` of the launcher.
+        settings: `address`, `num_cpus`, `num_gpus` and `jobs_per_device` of the launcher, and those of every one.
+
+    Raises:
+        UserError: if there is no cluster at the address, or it lets nobody in.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        super().__init__()
-        self.settings = settings
+        super().__init__(settings)
+        self.require_positive("jobs_per_device", "num_cpus")
         if settings["address"] == LOCAL:
-            self.num_cpus = settings["num_cpus"] or num_cores()
-            self.num_gpus = len(visible_gpus()) if settings["num_gpus"] is None else settings["num_gpus"]
-            return
-        with self._connected():
-            nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-        self.num_cpus = int(max(node.get("CPU", 0) for node in nodes))
-        self.num_gpus = int(max(node.get("GPU", 0) for node in nodes))
+            num_gpus = len(visible_gpus()) if settings["num_gpus"] is None else settings["num_gpus"]
+            self.nodes = [(settings["num_cpus"] or num_cores(), num_gpus)]
+        else:
+            self._connect()
+            resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+            self.nodes = [(int(node.get("CPU", 0)), int(node.get("GPU", 0))) for node in resources]
+        if not self.nodes:
+            raise UserError(f"hydra.launcher.address={settings['address']}: no node of this cluster is alive")
+        self.num_gpus = max(gpus for _, gpus in self.nodes)
 
     def admit(self, jobs: Sequence[Job]) -> None:
+        """Raises UserError for a job that needs more GPUs than any node has."""
         require_gpus(jobs, self.num_gpus)
 
     def run(self, jobs: Sequence[Job], progress: SweepProgress) -> None:
-        with self._connected():
+        try:
             super().run(jobs, progress)
+        except RayError as error:
+            raise self._told(error) from None
 
     def submit(self, jobs: Sequence[Job], progress: SweepProgress) -> None:  # noqa: ARG002
+        self._connect()
         for job in jobs:
             gpus: float = job.need.gpus
             if gpus == 1:
                 gpus /= self.settings["jobs_per_device"]
-            # A job that needs more cores than any machine has gets all of one.
-            cores = job.config["num_threads"] or 1 if gpus else job.need.cores
+            cores = self._cores(job)
             hidden = {} if gpus else {"CUDA_VISIBLE_DEVICES": ""}
-            task = ray.remote(run_as_task).options(
-                name=job.label, num_cpus=min(cores, self.num_cpus), num_gpus=gpus, max_retries=0
-            )
+            task = ray.remote(run_as_task).options(name=job.label, num_cpus=cores, num_gpus=gpus, max_retries=0)
             job.status = "queued"
             place = f"ray, {gpus:g} gpu" if gpus else f"ray, {cores} core"
             self.submitted.append(RaySubmitted(job, place, task.remote(JobCommand(job.run.path, hidden))))
 
-    @contextmanager
-    def _connected(self) -> Iterator[None]:
-        """Within it Ray can be asked; a cluster that was started for it is gone afterwards, with all its processes."""
+    def ask_to_stop(self, entries: Sequence[RaySubmitted]) -> None:
+        for entry in entries:
+            if entry.asked is None:
+                with suppress(RayError):
+                    ray.cancel(entry.task)
+
+    def _cores(self, job: Job) -> int:
+        """Of one node that has the job's GPUs: a job that needs more cores than any of these gets all of one."""
+        wanted = (job.config["num_threads"] or 1) if job.need.gpus else job.need.cores
+        return min(wanted, max(cores for cores, gpus in self.nodes if gpus >= job.need.gpus))
+
+    def _connect(self) -> None:
+        """Once for the whole sweep. At the end of this process Ray disconnects, and a cluster started here ends."""
+        if ray.is_initialized():
+            return
         given = {"address": self.settings["address"], "log_to_driver": False, "logging_level": "ERROR"}
         if given["address"] == LOCAL:
-            given |= {"num_cpus": self.num_cpus, "num_gpus": self.num_gpus, "include_dashboard": False}
+            ((num_cpus, num_gpus),) = self.nodes
+            given |= {"num_cpus": num_cpus, "num_gpus": num_gpus, "include_dashboard": False}
             for name, value in SETTINGS.items():
                 os.environ.setdefault(name, value)
         # Ray puts a handler of its own in the place of the sweep's.
         on_sigterm = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(**given)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise UserError(
-                f"hydra.launcher.address={given['address']}: {str(error).strip().splitlines()[0]}"
-            ) from None
+        except (ConnectionError, ValueError, RuntimeError, RayError) as error:
+            raise self._told(error) from None
         finally:
             signal.signal(signal.SIGTERM, on_sigterm)
-        try:
-            yield
-        finally:
-            ray.shutdown()
+
+    def _told(self, error: Exception) -> UserError:
+        return UserError(f"hydra.launcher.address={self.settings['address']}: {str(error).strip().splitlines()[0]}")

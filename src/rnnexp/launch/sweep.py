@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus
@@ -20,35 +20,12 @@ import rnnexp
 from rnnexp.arguments import near_miss
 from rnnexp.errors import InterruptedRunError, SweepFailedError, UserError
 from rnnexp.files import read_json
+from rnnexp.launch.engine import Engine
 from rnnexp.launch.sweep_jobs import Job, compose_jobs, look_up, prepare
 from rnnexp.launch.sweep_progress import SweepProgress
 from rnnexp.tracking.environment import git_state
 from rnnexp.tracking.sweep_directory import SweepDirectory
 from rnnexp.tracking.wandb_sync import sync_command
-
-
-class Engine(Protocol):
-    """What runs the jobs of a sweep."""
-
-    num_gpus: int
-    """that `trainer.accelerator=auto` and `trainer.devices=-1` stand for"""
-
-    def admit(self, jobs: Sequence[Job]) -> None:
-        """Looks at jobs before anything is changed, and marks those that are under way already.
-
-        Raises:
-            UserError: for a job that can never run.
-        """
-
-    def run(self, jobs: Sequence[Job], progress: SweepProgress) -> None:
-        """Runs frozen jobs until each has a status that is true, and says so when it has.
-
-        Raises:
-            KeyboardInterrupt, InterruptedRunError: after all jobs have stopped.
-        """
-
-    def rehearse(self, jobs: Sequence[Job]) -> None:
-        """Tells what would run, and runs nothing."""
 
 
 @dataclass
@@ -82,7 +59,7 @@ class Sweep:
         UserError: if the sweep directory is not this sweep's, or in use, or its jobs ran on other code, unless `force`.
     """
 
-    def __init__(self, config: DictConfig, loader: ConfigLoader, engine: Engine) -> None:
+    def __init__(self, config: DictConfig, loader: ConfigLoader, engine: Engine[Any]) -> None:
         self.config, self.loader, self.engine = config, loader, engine
         self.config.sweep_dir = str(Path(config.sweep_dir).expanduser().absolute())
         self.name = str(config.hydra.job.config_name)
@@ -123,6 +100,7 @@ class Sweep:
             raise UserError("the grid is empty: give an axis some values, model=srn,gru")
         jobs = self._compose(points)
         self.engine.admit(jobs)
+        self.engine.find_under_way(jobs)
         distinct = _distinct(jobs)
         if self.config.dry_run:
             self.engine.rehearse(distinct)

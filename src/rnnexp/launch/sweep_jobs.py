@@ -140,7 +140,7 @@ def look_up(jobs: Sequence[Job]) -> None:
             continue
         job.status = job.run.status
         if job.status in ("running", "queued"):
-            # Nobody else holds the sweep's lock, so whoever ran it is gone.
+            # Nobody else holds the sweep's lock, so whoever ran it is gone, but for SLURM, whom the engine asks.
             job.status = "interrupted"
         job.resumes = job.status == "interrupted" and job.run.last_checkpoint.exists()
 

@@ -40,6 +40,7 @@ class RunDirectory:
         self.average_checkpoint = self.checkpoints / "average.ckpt"
         self.translations_file = path / "test_translations.jsonl"
         self.memory_file = path / "memory_probe.csv"
+        self.slurm_file = path / "slurm.json"
 
     @classmethod
     def create(cls, parent: Path, name: str) -> "RunDirectory":
