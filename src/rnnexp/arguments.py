@@ -1,6 +1,8 @@
 """Arguments checked where they are used: what is wrong, what is allowed, and the nearest thing that is."""
 
 import difflib
+import re
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -11,6 +13,14 @@ def near_miss(word: str, choices: Iterable[str]) -> str:
     """`"; did you mean 'gru'?"` if a choice resembles the word, else an empty string."""
     matches = difflib.get_close_matches(str(word), list(choices), n=1, cutoff=0.6)
     return f"; did you mean {matches[0]!r}?" if matches else ""
+
+
+def pasteable(key: str, value: object) -> str:
+    """`key=value` as a shell and Hydra read it: quoted where a path holds what one of them takes for something else."""
+    if re.fullmatch(r"[\w./+@%:-]*", str(value), re.ASCII):
+        return f"{key}={value}"
+    quoted = str(value).replace("'", "\\'")
+    return shlex.quote(f"{key}='{quoted}'")
 
 
 def choose(what: str, value: str, choices: Mapping[str, T]) -> T:

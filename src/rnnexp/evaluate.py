@@ -14,7 +14,7 @@ def evaluate(config: DictConfig) -> int:
     from rnnexp.tracking.run_log import logged_to, show
     from rnnexp.tracking.summary import evaluation_table
 
-    run = RunDirectory.of_finished_run(Path(config.run).expanduser())
+    run = RunDirectory.of_finished_run(Path(str(config.run)).expanduser())
     with logged_to(run.path / "evaluate.log"):
         experiment, weights = load_finished(run, config)
         show(evaluation_table(score(run, experiment, weights, config)))

@@ -130,8 +130,12 @@ def test_jobs_that_have_not_begun_or_lost_their_config(sweep: Path, changed: Cal
     (sweep / "jobs" / "gru_1" / "config.yaml").unlink()
     (sweep / "jobs" / "gru_2" / "status.json").unlink()
     runs = by_name(find_runs([sweep]))
-    told = {name: run.reason for name, run in runs.items() if run.status == MISSING}
-    assert told == {"lstm_1": "it has not begun", "gru_1": "it has no config.yaml", "gru_2": "it has no status.json"}
+    told = {name: (run.status, run.reason) for name, run in runs.items() if run.config is None}
+    assert told == {
+        "lstm_1": (MISSING, "it has not begun"),
+        "gru_1": (UNREADABLE, "it has no config.yaml"),
+        "gru_2": (MISSING, "it has no status.json"),
+    }
 
 
 def test_a_sweep_that_has_just_begun(tmp_path: Path) -> None:

@@ -90,6 +90,10 @@ def test_a_bad_value_gets_one_line(run: Run, tmp_path: Path, override: str) -> N
         ("modle=gru", "unknown key 'modle'; did you mean 'model'?"),
         ("model.hiden_size=3", "unknown key 'hiden_size' in model; did you mean 'hidden_size'?"),
         ("logger=wandbb", "did you mean 'wandb'?"),
+        ("model=[gru,lstm]", "model=[...] is a list, and a run has one model: name one, or several with -m"),
+        ("hydra.run.dir=mine", "hydra.run.dir= has no effect here: name the place with paths.output_dir="),
+        ("hydra.sweep.dir=mine", "hydra.sweep.dir= has no effect here: name the place with sweep_dir="),
+        ("~model", "model was taken out with ~model, and is needed: leave it in"),
     ],
 )
 def test_a_misspelt_word_makes_no_run(run: Run, override: str, message: str) -> None:
@@ -97,6 +101,11 @@ def test_a_misspelt_word_makes_no_run(run: Run, override: str, message: str) -> 
     assert outcome.exit_code == 2
     assert message in outcome.line
     assert outcome.directories == []
+
+
+def test_a_key_that_was_taken_out(run: Run) -> None:
+    line = run("~optimizer.lr").line
+    assert line == "rnnexp: optimizer.lr was taken out with ~optimizer.lr, and is needed: leave it in"
 
 
 @pytest.mark.skipif(torch.cuda.device_count() > 0, reason="there is a GPU")

@@ -365,7 +365,7 @@ def test_jobs_that_slurm_has_taken_are_known_whatever_happens_then(
     (tmp_path / "first").mkdir()
     sbatch = tmp_path / "first" / "sbatch"
     monkeypatch.setenv("PATH", f"{tmp_path}/first{os.pathsep}{os.environ['PATH']}")
-    obstacle = "for job in jobs/*seed=2*; do mkdir $job/slurm.json; done"
+    obstacle = "for job in jobs/*seed-2*; do mkdir $job/slurm.json; done"
     for happens, code in {"kill -INT $PPID": 130, obstacle: 2}.items():
         sweep = tmp_path / f"sweep{code}"
         sbatch.write_text(f'#!/bin/sh\n{slurm}/sbatch "$@"\ncd {sweep}\n{happens}\n')
@@ -417,7 +417,7 @@ def test_a_preempted_job_that_does_not_come_back_has_ended(
 def test_a_job_of_slurm_is_for_slurm_to_continue(run: Run, slurm: Path, tmp_path: Path) -> None:
     asked = [f"sweep_dir={tmp_path}/sweep", "seed=1,2", "trainer.max_steps=3", *BARE]
     assert run(*asked, FAULT % "2:raise", "-m").exit_code == 1
-    (job,) = (tmp_path / "sweep").glob("jobs/*seed=2*")
+    (job,) = (tmp_path / "sweep").glob("jobs/*seed-2*")
     record = job / "slurm.json"
     write_json(record, {"job_id": "1000", "folder": f"{tmp_path}/submitit"})
     (slurm / "1000.state").write_text("RUNNING")

@@ -16,9 +16,9 @@ def test_a_job_that_fails_is_told_and_the_others_run(run: Run, tmp_path: Path) -
     assert told[0].endswith(": model: hidden_size must be a whole number of at least 1, not 0")
     statuses = {path.name[:19]: read_json(path / "status.json")["status"] for path in outcome.directories}
     assert statuses == {
-        "model.hidden_size=0": "failed",
-        "model.hidden_size=8": "done",
-        "model.hidden_size=9": "done",
+        "model.hidden_size-0": "failed",
+        "model.hidden_size-8": "done",
+        "model.hidden_size-9": "done",
     }
     for path in outcome.directories:
         log = (path / "train.log").read_text()

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -26,7 +28,7 @@ def statuses(sweep: Path) -> dict[int, str]:
     found = [(read_json(path), path) for path in sweep.glob("jobs/*/status.json")]
     assert found
     by_seed = {
-        int(path.parent.name.partition("seed=")[2].partition("_")[0]): record["status"] for record, path in found
+        int(path.parent.name.partition("seed-")[2].partition("_")[0]): record["status"] for record, path in found
     }
     assert len(by_seed) == len(found)
     return by_seed
@@ -66,7 +68,7 @@ def test_what_goes_wrong_costs_one_job_and_is_run_again(run: Run, tmp_path: Path
     assert statuses(sweep) == {1: "done", 2: "failed", 3: "failed", 4: "diverged"}
     assert "killed with SIGKILL, by somebody or because the machine ran out of memory" in first.stdout
     assert "| rnnexp: a bug, ZeroDivisionError: division by a seed" in first.stdout
-    results = {path: path.stat().st_mtime_ns for path in sweep.glob("jobs/*seed=1*/result.json")}
+    results = {path: path.stat().st_mtime_ns for path in sweep.glob("jobs/*seed-1*/result.json")}
     assert len(results) == 1
 
     again = run(*asked, FAULT % "9:raise", "-m")
@@ -150,6 +152,36 @@ def test_what_cannot_be_a_sweep_is_refused_before_any_job(run: Run, tmp_path: Pa
         assert not list((tmp_path / "new").rglob("status.json"))
     outcome = run("dry_run=true")
     assert outcome.line == "rnnexp: dry_run=True is for sweeps: add -m, or leave it out"
+
+
+def test_a_place_that_no_sweep_can_have(run: Run) -> None:
+    for given, shown in (("null", "None"), ("[a]", "['a']"), ("''", "''")):
+        line = run("seed=1,2", f"sweep_dir={given}", "-m").line
+        assert line == f"rnnexp: sweep_dir must be the path of a directory, not {shown}"
+    assert "model=[...] is a list, and a run has one model" in run("model=[gru,lstm]", "seed=1,2", "-m").line
+
+
+def test_what_is_printed_can_be_pasted(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also from a directory that Hydra would not read unquoted, and one in the home directory."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    asked = ["seed=1", *BARE]
+    refused = run(*asked, FAULT % "1:raise", "sweep_dir='~/two words = one'", "-m")
+    assert (tmp_path / "two words = one" / "sweep.json").exists()
+    assert not Path("~").exists()
+    (pasted,) = re.findall(r"the same command with (.*) runs these again", refused.line)
+    assert "1 to run" in run(*asked, *shlex.split(pasted), "-m").stdout
+    (job,) = run(*asked, "sweep_dir=~/plain", "-m").directories
+    assert run(f"ckpt_path={job}/checkpoints/last.ckpt", *asked).exit_code == 0
+
+
+def test_a_status_that_cannot_be_read_is_told_before_any_job(run: Run, tmp_path: Path) -> None:
+    asked = [f"sweep_dir={tmp_path}/sweep", *BARE, "trainer.max_steps=1", "-m"]
+    (job,) = run("seed=1", *asked).directories
+    (job / "status.json").write_text("{")
+    refused = run("seed=1,2", *asked)
+    assert refused.exit_code == 2
+    assert refused.line.endswith(f"was it cut short?; remove {job} to run that job again")
+    assert refused.directories == []
 
 
 def test_points_that_are_one_experiment_run_once(run: Run, tmp_path: Path) -> None:

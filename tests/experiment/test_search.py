@@ -48,7 +48,7 @@ def test_finds_the_best_and_stops_at_the_end_of_a_grid(run: Run, tmp_path: Path)
     outcome = run(*asked)
     assert outcome.exit_code == 0, outcome.stderr
     assert load(sweep).best_value > 0.5
-    best = next(path for path in outcome.directories if "optimizer.lr=0.03" in path.name)
+    best = next(path for path in outcome.directories if "optimizer.lr-0.03" in path.name)
     assert f"best of 2 trials: val/acc_best {load(sweep).best_value:.6g} with optimizer.lr=0.03 in {best}" in (
         outcome.stdout.splitlines()
     )
@@ -58,7 +58,7 @@ def test_finds_the_best_and_stops_at_the_end_of_a_grid(run: Run, tmp_path: Path)
     assert written["best_value"] == read_json(best / "result.json")["metrics"]["val/acc_best"]
     numbers = {yaml.safe_load((path / "config.yaml").read_text())["trial"] for path in outcome.directories}
     assert numbers == {0, 1}
-    assert all(re.match(r"trial=[01]-optimizer\.lr=", path.name) for path in outcome.directories)
+    assert all(re.match(r"trial-[01]_optimizer\.lr-", path.name) for path in outcome.directories)
 
     again = run(*asked)
     assert again.exit_code == 0
@@ -103,7 +103,9 @@ def test_pruning_ends_what_does_not_keep_up(run: Run, tmp_path: Path) -> None:
     asked = [f"sweep_dir={sweep}", BAD_OR_GOOD, *BARE, "callbacks=pruning", *PRUNE_BAD, "trainer.max_epochs=2", "-m"]
     outcome = run(*GRID, *asked)
     assert outcome.exit_code == 0, outcome.stderr
-    status = {path.name.split("=")[2].split("_")[0]: read_json(path / "status.json") for path in outcome.directories}
+    status = {
+        path.name.partition("lr-")[2].split("_")[0]: read_json(path / "status.json") for path in outcome.directories
+    }
     assert {lr: record["status"] for lr, record in status.items()} == {"1e-05": "pruned", "0.03": "done"}
     assert re.fullmatch(
         r"pruned after epoch 1: val/acc 0\.\d+ does not keep up with other trials", status["1e-05"]["reason"]
@@ -118,6 +120,34 @@ def test_pruning_ends_what_does_not_keep_up(run: Run, tmp_path: Path) -> None:
 def test_pruning_is_for_searches(run: Run) -> None:
     line = "rnnexp: callbacks: pruning ends trials of a search: add -m hydra/sweeper=optuna, or leave it out"
     assert run("callbacks=pruning").line == line
+
+
+def test_what_fails_each_time_ends_the_search(run: Run, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    asked = [*GRID, f"sweep_dir={sweep}", "seed=1,2,3,4,5,6", *BARE]
+    outcome = run(*asked, "+callbacks.mine={_target_:mine.Mine}", "-m")
+    assert outcome.exit_code == 1
+    assert outcome.line == f"rnnexp: 4 failed of 4 trials, see output.log in {sweep}/jobs"
+    again = run(*asked, "hydra.sweeper.n_trials=4", "-m")
+    assert again.exit_code == 2
+    assert again.line.startswith("rnnexp: all that hydra.sweeper.n_trials=4 asks for has failed: mend what output.log ")
+
+
+def test_pruning_by_what_is_better_elsewhere_makes_no_trial(run: Run, tmp_path: Path) -> None:
+    asked = [f"sweep_dir={tmp_path}/sweep", BAD_OR_GOOD, "callbacks=pruning", "optimized_metric=val/loss", "-m"]
+    outcome = run("hydra/sweeper=optuna", "hydra.sweeper.direction=minimize", *asked)
+    assert outcome.exit_code == 2
+    assert outcome.line.startswith(
+        "rnnexp: callbacks: the study is to minimize, but of val/acc, which would be reported"
+    )
+    assert not (tmp_path / "sweep" / "study").exists()
+
+
+def test_two_at_once_make_the_tables_of_one_database(tmp_path: Path) -> None:
+    place = f"sqlite:///{tmp_path}/studies.db"
+    code = f"from rnnexp.tracking.study import open_storage; open_storage({place!r}).get_all_studies()"
+    makers = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [(maker.communicate()[1], maker.returncode) for maker in makers] == [("", 0)] * 4
 
 
 def test_a_metric_that_nothing_measures(run: Run, tmp_path: Path) -> None:

@@ -345,6 +345,7 @@ def test_progress_as_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
         (["accelerator=tpu"], "unknown accelerator 'tpu': choose one of auto, cpu, gpu"),
         (["output={tmp}/no/text.fr"], "no is not a directory"),
         (["output={tmp}"], "is there and is no file"),
+        (["input={tmp}/text.en", "output={tmp}/../{tmp.name}/text.en"], "is the input, which would be lost: name"),
         (["output=/dev/null"], "output /dev/null is there and is no file"),
         (["input={tmp}/text.e"], "text.e is missing; did you mean 'text.en'?"),
         (["input={tmp}"], "cannot be read (Is a directory)"),

@@ -50,10 +50,14 @@ class SweepLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:  # noqa: ARG002
         self.config, self.hydra_context = config, hydra_context
+        if not isinstance(config.sweep_dir, str) or not config.sweep_dir:
+            from rnnexp.errors import UserError
 
-    def check(self, job_overrides: Sequence[Sequence[str]]) -> None:
-        """Raises UserError if one of these jobs cannot be composed, or can never run here."""
-        self._sweep().check(job_overrides)
+            raise UserError(f"sweep_dir must be the path of a directory, not {config.sweep_dir!r}")
+
+    def check(self, job_overrides: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+        """The configs of these jobs. Raises UserError if one cannot be composed, or can never run here."""
+        return self._sweep().check(job_overrides)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence["Outcome"]:  # noqa: ARG002
         return self._sweep().launch(job_overrides)

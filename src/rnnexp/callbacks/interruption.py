@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from rnnexp.arguments import pasteable
 from rnnexp.errors import InterruptedRunError
 
 log = logging.getLogger(__name__)
@@ -88,6 +89,6 @@ class SaveOnSignal(Checkpoint):
         trainer.save_checkpoint(self.checkpoint)
         raise InterruptedRunError(
             f"interrupted by {signal.Signals(number).name} in epoch {trainer.current_epoch + 1} after "
-            f"{trainer.global_step} steps; continue with ckpt_path={self.checkpoint}",
+            f"{trainer.global_step} steps; continue with {pasteable('ckpt_path', self.checkpoint)}",
             number,
         )

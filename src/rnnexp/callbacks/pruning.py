@@ -4,14 +4,13 @@ from typing import Any, Literal
 
 import optuna
 from lightning.pytorch import Callback, LightningModule, Trainer
-from optuna.study import StudyDirection
 
 from rnnexp.arguments import choose
 from rnnexp.callbacks.monitor import is_measured
 from rnnexp.errors import PrunedError, UserError
-from rnnexp.tracking.study import blamed_on_storage, open_storage
+from rnnexp.tracking.study import blamed_on_storage, open_storage, require_direction
 
-BETTER = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
+MODES = dict.fromkeys(("max", "min"))
 
 
 class Pruning(Callback):
@@ -42,7 +41,7 @@ class Pruning(Callback):
     ) -> None:
         self.monitor, self.storage = monitor, storage
         self.num_reports = 0
-        better = choose("mode", mode, BETTER)
+        choose("mode", mode, MODES)
         if trial is None or storage is None:
             raise UserError("callbacks: pruning ends trials of a search: add -m hydra/sweeper=optuna, or leave it out")
         try:
@@ -57,11 +56,7 @@ class Pruning(Callback):
             raise UserError(
                 f"callbacks: trial {trial} of the study {study_name!r} has ended: callbacks.pruning=null trains on"
             )
-        if study.direction != better:
-            raise UserError(
-                f"callbacks: the study is to {study.direction.name.lower()}, but of {monitor}, which would be reported "
-                f"to its pruner, {mode} is the better: set callbacks.pruning.monitor= and callbacks.pruning.mode="
-            )
+        require_direction(study.direction.name.lower(), monitor, mode)
         self.trial = optuna.Trial(study, found[0]._trial_id)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002

@@ -46,14 +46,18 @@ def answer(contest: Contest, comparisons: Sequence[Comparison]) -> str:
         first, more = by_verdict[EVEN][:MOST_LISTED], len(by_verdict[EVEN][MOST_LISTED:])
         parts.append(f"Not significantly worse: {'; '.join(first)}{f'; and {more} more' if more else ''}.")
     if by_verdict[WORSE]:
-        parts.append(f"Significantly worse: {len(by_verdict[WORSE])}.")
+        parts.append(f"{_others(by_verdict[WORSE])} significantly worse.")
     if by_verdict[UNSURE]:
-        parts.append(f"Worse with each shared seed, but with too few seeds to be sure: {len(by_verdict[UNSURE])}.")
+        parts.append(f"{_others(by_verdict[UNSURE])} worse with each shared seed, and the seeds too few to be sure.")
     if by_verdict[UNTESTED]:
         reasons = Counter(each.seeds.reason for each in comparisons if each.verdict == UNTESTED and each.seeds)
         why = "; ".join(f"{number}, {reason}" for reason, number in reasons.items())
         parts.append(f"Not tested: {why}.")
     return " ".join(parts)
+
+
+def _others(labels: Sequence[str]) -> str:
+    return f"{len(labels)} other{'s are' if len(labels) > 1 else ' is'}"
 
 
 def contest_section(
@@ -161,10 +165,8 @@ def _digits(found: Sequence[Disagreement], picture: Callable[[Figure, str, str],
     for each in found:
         by_pair.setdefault(frozenset({each.right.label, each.wrong.label}), []).append(each)
     for number, pair in enumerate(by_pair.values(), start=1):
-        counts = " ".join(f"{each.right.label} alone is right on {each.total:,} samples." for each in pair)
-        caption = (
-            f"{counts} These are the clearest over the seeds that both have, as answered with seed {pair[0].seed}."
-        )
+        counts = ", ".join(f"{each.right.label} alone is right on {each.total:,} samples" for each in pair)
+        caption = f"With seed {pair[0].seed} {counts}. These are the clearest over the seeds that both have."
         images = images_of(pair[0].right.counted[pair[0].seed])
         if images is not None:
             yield picture(digits_figure(pair, images), f"disagreements_{number}", caption)

@@ -31,7 +31,7 @@ class Disagreement:
     samples: Sequence[int]
     """that `right` answers rightly more often than `wrong`, the clearest first"""
     total: int
-    """how many such samples there are"""
+    """how many `right` answers rightly and `wrong` does not, with the seed that is shown"""
     seed: str
     """whose answers are shown"""
     answers: tuple[Predictions | Translations, Predictions | Translations]
@@ -73,11 +73,12 @@ def _between(contest: Contest, right: Configuration, wrong: Configuration) -> Di
         return None
     seed, ours, theirs = shown
     # What is shown must be so in the seed that is shown.
-    clear = np.flatnonzero((lead > 0) & ours.right & ~theirs.right)
+    alone = ours.right & ~theirs.right
+    clear = np.flatnonzero(alone & (lead > 0))
     if not len(clear):
         return None
     order = clear[np.argsort(-lead[clear], kind="stable")]
-    return Disagreement(right, wrong, order[:MOST_EXAMPLES].tolist(), len(clear), seed, (ours, theirs))
+    return Disagreement(right, wrong, order[:MOST_EXAMPLES].tolist(), int(alone.sum()), seed, (ours, theirs))
 
 
 def images_of(run: Run) -> NDArray[np.uint8] | None:

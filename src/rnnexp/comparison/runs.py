@@ -108,7 +108,8 @@ def _missing_jobs(sweep: Path) -> Iterator[Run]:
         if absent:
             # Without a directory it has not begun, as the last jobs of a sweep that still runs.
             reason = f"it has no {absent[0]}" if (jobs / name).is_dir() else "it has not begun"
-            yield Run(jobs / name, MISSING, reason)
+            # What has a status has run.
+            yield Run(jobs / name, MISSING if "status.json" in absent else UNREADABLE, reason)
 
 
 def read_run(path: Path) -> Run:

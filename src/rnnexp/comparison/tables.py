@@ -118,7 +118,7 @@ def comparisons_table(contest: Contest, comparisons: Sequence[Comparison]) -> Ta
     columns = ["configuration", "shared seeds", f"lead of the best, {_unit_of_differences(contest.main)}"]
     columns += ["95 % interval of that", "p over seeds", "adjusted"]
     if name:
-        columns += ["alone right (best : this)"] if contest.task == "classification" else []
+        columns += ["alone right (best : this), mean over seeds"] if contest.task == "classification" else []
         columns += [f"p over samples ({name})", "adjusted", "against the best"]
     rows, kinds = [], []
     for each in comparisons[1:]:

@@ -5,10 +5,12 @@ Nothing here imports torch: --help and --cfg job answer at once, and the program
 
 import functools
 import os
+import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 import hydra
@@ -16,10 +18,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from rnnexp.errors import UserError
 from rnnexp.launch.configuration import config_root
 from rnnexp.launch.explanation import Explanation, explain_composing, explain_running
 
 BUG, INTERRUPTED = 1, 130
+ONE_OF = ("task", "data", "model", "optimizer", "scheduler", "trainer")
+"""Groups of which a run has one option; of callbacks, say, it may have several."""
+PLACES = {"hydra.run.dir": "paths.output_dir", "hydra.sweep.dir": "sweep_dir", "hydra.sweep.subdir": "sweep_dir"}
+"""Keys with which other programs of Hydra name directories, and ours for them."""
 _full_error_before: list[str | None] = []
 
 
@@ -47,6 +54,7 @@ def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -
             sys.exit(exit_codes[-1])
 
     try:
+        sys.argv[1:] = _understood(sys.argv[1:])
         with _full_error("1"):
             hydra.main(version_base="1.3", config_path=str(config_root()), config_name=config_name)(job)()
     except KeyboardInterrupt:
@@ -55,6 +63,30 @@ def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -
     except Exception as error:
         exit_codes.append(_report(error, explain_composing(error)))
     sys.exit(max(exit_codes, default=0))
+
+
+def _understood(typed: Sequence[str]) -> list[str]:
+    """The arguments, with the home directory where a value begins with `~/`, which a shell leaves as it is there.
+
+    Raises:
+        UserError: for a key of Hydra's that nothing here obeys.
+    """
+    for argument in typed:
+        key, _, value = argument.lstrip("+").partition("=")
+        if key in PLACES and value != ".":
+            raise UserError(f"{key}= has no effect here: name the place with {PLACES[key]}=")
+    return [re.sub(r"^([\w./+]+=['\"]{0,2})~(?=/)", rf"\1{Path.home()}", argument) for argument in typed]
+
+
+def require_one_of_each(config: DictConfig, choices: Mapping[str, object]) -> None:
+    """Raises UserError where a list was chosen of which a run can have one alone: it would be merged to something else.
+
+    Args:
+        choices: Hydra's, by group; a list is not among them.
+    """
+    for group in ONE_OF if "paths" in choices else ():
+        if group not in choices and group in config:
+            raise UserError(f"{group}=[...] is a list, and a run has one {group}: name one, or several with -m")
 
 
 @contextmanager
@@ -83,6 +115,7 @@ def _set_full_error(value: str | None) -> None:
 
 def _run_job(program: Callable[[DictConfig], int | None], config: DictConfig) -> int:
     try:
+        require_one_of_each(config, HydraConfig.get().runtime.choices)
         return program(config) or 0
     except Exception as error:
         return _report(error, explain_running(error, outputs=_outputs(config)), _job_name())

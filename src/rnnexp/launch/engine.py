@@ -87,6 +87,9 @@ class Engine(ABC, Generic[S]):
         except ValueError as error:
             raise UserError(str(error)) from None
 
+    def warm_up(self) -> None:
+        """Begins what takes a while and every job will need, while the jobs are composed."""
+
     def admit(self, jobs: Sequence[Job]) -> None:
         """Raises UserError for a job that can never run."""
 

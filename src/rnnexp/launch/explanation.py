@@ -66,6 +66,8 @@ def explain_running(error: Exception, outputs: str) -> Explanation | None:
             return Explanation(f"{error.full_key} has no value: give it one, {error.full_key}=...")
         case InterpolationResolutionError() | ValidationError():
             return Explanation(f"{error.full_key}: {_first_line(error)}")
+        case ConfigAttributeError() | ConfigKeyError() if _is_deleted(str(error.full_key)):
+            return Explanation(f"{error.full_key} was taken out with ~{error.full_key}, and is needed: leave it in")
         case OSError() if error.errno in BAD_PLACES:
             return Explanation(f"{error.filename or outputs}: {error.strerror}")
         case _ if _is_out_of_memory(error):
@@ -159,6 +161,8 @@ def _unknown_option(group: str, option: str, options: list[str]) -> str:
 
 def _explain_key(error: ConfigAttributeError | ConfigKeyError) -> str:
     key, parent = str(error.key), error.parent_node
+    if _is_deleted(key):
+        return f"{key} was taken out with ~{key}, and is needed: leave it in"
     if not isinstance(parent, DictConfig):
         return f"unknown key {error.full_key!r}"
     root = OmegaConf.to_container(cast("DictConfig", parent._get_root()), resolve=False)
@@ -175,6 +179,10 @@ def _explain_key(error: ConfigAttributeError | ConfigKeyError) -> str:
     if not hint:
         hint = f": choose one of {', '.join(siblings)}" if siblings else ", which has no keys"
     return f"unknown key {key!r}{f' in {where}' if where else ''}{hint}"
+
+
+def _is_deleted(key: str) -> bool:
+    return any(argument.partition("=")[0] == f"~{key}" for argument in sys.argv[1:])
 
 
 def _paths(node: dict[Any, Any], prefix: str = "") -> list[str]:

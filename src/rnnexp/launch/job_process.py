@@ -7,6 +7,7 @@ end. Elsewhere it is `python -m rnnexp.launch.job_process <run directory> [overr
 
 import importlib
 import os
+import signal
 import sys
 from multiprocessing.context import ForkServerContext
 from multiprocessing.forkserver import ensure_running
@@ -28,9 +29,12 @@ def start_server() -> ForkServerContext:
     # Threads do not survive a fork: NumPy's library for matrices would start its own as it is imported.
     before = os.environ.get("OPENBLAS_NUM_THREADS")
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    # The server is deaf to Ctrl-C, but only once it has imported everything; until then it inherits that from here.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         ensure_running()
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if before is None:
             del os.environ["OPENBLAS_NUM_THREADS"]
         else:
@@ -47,6 +51,7 @@ def run_job(run_dir: Path, overrides: list[str], environment: dict[str, str]) ->
     """
     # Of its own, or Ctrl-C at the terminal would reach the job past the pool.
     os.setsid()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     end_without_parent()
     # An empty variable says nothing, except to CUDA, which then shows no device.
     os.environ.update(environment)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
@@ -39,14 +38,15 @@ class Pool(MachineEngine[JobProcess]):
             GPUs times `jobs_per_device`, or cores of the CPU divided by `num_threads`.
     """
 
+    server: ForkServerContext
+
     def __init__(self, settings: Mapping[str, Any]) -> None:
         jobs = settings["jobs"]
         super().__init__(settings, None if jobs == "auto" else jobs, settings["jobs_per_device"])
         self.require_positive("jobs_per_device", *([] if jobs == "auto" else ["jobs"]))
 
-    @cached_property
-    def server(self) -> ForkServerContext:
-        return start_server()
+    def warm_up(self) -> None:
+        self.server = start_server()
 
     def start(self, job: Job, grant: Grant) -> JobProcess:
         overrides = [f"ckpt_path='{job.run.last_checkpoint}'"] if job.resumes else []

@@ -26,7 +26,7 @@ def rehearse(jobs: Sequence[Job], devices: Devices) -> None:
         table.add_column(column)
     context = start_server()
     tried: dict[str, tuple[float | None, str]] = {}
-    total = 0.0
+    estimates: list[float | None] = []
     for job in jobs:
         if job.is_final:
             table.add_row(job.label, "", job.status, "")
@@ -43,17 +43,23 @@ def rehearse(jobs: Sequence[Job], devices: Devices) -> None:
                 tried[configuration] = None, "fails: its process died in the trial"
             process.join()
         seconds, trouble = tried[configuration]
-        total += seconds or 0.0
+        estimates += [] if trouble else [seconds]
         needs = f"{job.need.gpus} gpu" if job.need.gpus else f"{job.need.cores} core"
         state = trouble or ("to be continued" if job.resumes else "to run")
-        table.add_row(job.label, needs, state, "" if seconds is None else clock(seconds))
+        table.add_row(job.label, needs, state, "" if trouble else "unknown" if seconds is None else clock(seconds))
     console = Console()
     if not console.is_terminal:
         # A log has no width: one line a job.
         console = Console(width=250)
     console.print(table)
     at_once = max(1, len(devices.gpus) * devices.jobs_per_device or devices.cores)
-    console.print(f"{len(jobs)} jobs, about {clock(total)} one after the other, at best {clock(total / at_once)} here")
+    known = [seconds for seconds in estimates if seconds is not None]
+    total = sum(known)
+    unknown = len(estimates) - len(known)
+    console.print(
+        f"{len(jobs)} job{'s' * (len(jobs) > 1)}, about {clock(total)} one after the other, at best "
+        f"{clock(total / at_once)} here" + f", and {unknown} that were too short to be timed" * bool(unknown)
+    )
 
 
 def _try(config: dict[str, Any], answer: Connection) -> None:

@@ -14,12 +14,12 @@ from hydra.core.override_parser.types import Override
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from rnnexp.arguments import choose, require_positive
+from rnnexp.arguments import choose, pasteable, require_positive
 from rnnexp.errors import SweepFailedError, UserError
 from rnnexp.files import write_text
 from rnnexp.launch.search_space import corners, distributions, num_points, split
 from rnnexp.launch.sweep import Outcome, write_report
-from rnnexp.tracking.study import blamed_on_storage, open_storage, require_optuna
+from rnnexp.tracking.study import blamed_on_storage, open_storage, require_direction, require_optuna
 from rnnexp.tracking.sweep_directory import SweepDirectory
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 DIRECTIONS = dict.fromkeys(("maximize", "minimize"))
 STOPPED = ("interrupted", "waiting")
 """Statuses of jobs that go on with the search."""
+LEAST_HOPELESS = 4
+"""Failures, and nothing else, after which a search ends before its time."""
 
 
 @dataclass(frozen=True)
@@ -107,24 +109,35 @@ def search(
         # It would go on with points that it has tried.
         settings = replace(settings, n_trials=min(settings.n_trials, num_points(space)))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # What a study has been asked for counts on every machine, so what cannot run is found before.
+    for each in launcher.check(points(list(enumerate(corners(space))))):
+        if pruning := (each["callbacks"] or {}).get("pruning"):
+            require_direction(settings.direction, pruning["monitor"], pruning["mode"])
     if config.dry_run:
         study = optuna.create_study(sampler=sampler, direction=settings.direction)
-        launch([study.ask(space) for _ in range(min(settings.n_jobs, settings.n_trials))])
+        first = [study.ask(space) for _ in range(min(settings.n_jobs, settings.n_trials))]
+        launch(first)
+        print(f"the first {len(first)} of {settings.n_trials} trials; what follows depends on how they end")
         return
     # The trials' sweep would report after every batch.
     report, config.report = config.report, False
     directory = SweepDirectory.open(Path(config.sweep_dir).expanduser().absolute(), str(config.hydra.job.config_name))
-    # What a study has been asked for counts on every machine, so what cannot run is found before.
-    launcher.check(points(list(enumerate(corners(space)))))
     with blamed_on_storage(settings.storage):
         study = open_study(settings, str(config.optimized_metric), space)
         ended = run_trials(study, settings, space, _owner(directory), launch)
         say_best(study, str(config.optimized_metric), directory)
+        if not ended and not any(trial.state.name in ("COMPLETE", "PRUNED", "RUNNING") for trial in study.trials):
+            raise UserError(
+                f"all that hydra.sweeper.n_trials={settings.n_trials} asks for has failed: mend what output.log in "
+                f"{directory.jobs} says, and raise it, or begin another study with hydra.sweeper.study_name="
+            )
     if report and ended:
         write_report(directory.path)
     if told := " and ".join(f"{ended[how]} {how}" for how in ("failed", *STOPPED) if ended[how]):
         more = (
-            "" if told == f"{ended['failed']} failed" else f"; the same command with sweep_dir={directory.path} goes on"
+            ""
+            if told == f"{ended['failed']} failed"
+            else f"; the same command with {pasteable('sweep_dir', directory.path)} goes on"
         )
         raise SweepFailedError(f"{told} of {ended.total()} trials, see output.log in {directory.jobs}{more}")
 
@@ -214,8 +227,9 @@ def run_trials(
         for trial, outcome in zip(batch, launch(batch), strict=True):
             ended[outcome.run_status] += 1
             _tell(study, trial, outcome)
-        # What has not ended was stopped on purpose: too many have failed.
-        batch = [] if any(ended[how] for how in STOPPED) else ask()
+        # What has not ended was stopped on purpose: too many have failed. Where all do, the next would as well.
+        is_hopeless = ended["failed"] >= LEAST_HOPELESS and set(ended) == {"failed"}
+        batch = [] if is_hopeless or any(ended[how] for how in STOPPED) else ask()
     return ended
 
 

@@ -86,8 +86,10 @@ def _typed_lines(stream: BinaryIO) -> Iterator[str]:
         yield line.decode(errors="replace")
 
 
-def require_place(output: Path) -> None:
-    """Raises UserError for a place where no file can be written whole."""
+def require_place(output: Path, source: str | None) -> None:
+    """Raises UserError for a place where no file can be written whole, and for the file that is to be translated."""
+    if source is not None and output.resolve() == Path(str(source)).expanduser().resolve():
+        raise UserError(f"output {output} is the input, which would be lost: name another")
     if not output.parent.is_dir():
         raise UserError(f"output {output}: {output.parent} is not a directory")
     # A device or a pipe would be replaced by a file.

@@ -17,7 +17,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 
 import rnnexp
-from rnnexp.arguments import near_miss
+from rnnexp.arguments import near_miss, pasteable
 from rnnexp.errors import InterruptedRunError, SweepFailedError, UserError
 from rnnexp.files import read_json
 from rnnexp.launch.engine import Engine
@@ -73,13 +73,15 @@ class Sweep:
         if not config.force:
             self.directory.require_code(self.code)
 
-    def check(self, points: Sequence[Sequence[str]]) -> None:
-        """Composes the jobs of these points, and changes nothing.
+    def check(self, points: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+        """The configs of the jobs of these points. Nothing is changed.
 
         Raises:
-            UserError: if one cannot be, or can never run here.
+            UserError: if one cannot be composed, or can never run here.
         """
-        self.engine.admit(self._compose(points))
+        jobs = self._compose(points)
+        self.engine.admit(jobs)
+        return [job.config for job in jobs]
 
     def launch(self, points: Sequence[Sequence[str]]) -> list[Outcome]:
         """Runs the jobs of these points of the grid, except those that are done.
@@ -98,6 +100,8 @@ class Sweep:
         """
         if not points:
             raise UserError("the grid is empty: give an axis some values, model=srn,gru")
+        if not self.config.dry_run:
+            self.engine.warm_up()
         jobs = self._compose(points)
         self.engine.admit(jobs)
         self.engine.find_under_way(jobs)
@@ -156,7 +160,7 @@ class Sweep:
         told = " and ".join(f"{counts[status]} {status}" for status in ("failed", "interrupted") if counts[status])
         return SweepFailedError(
             f"{told} of {len(self.jobs)} jobs, see output.log in {self.directory.jobs}; the same command with "
-            f"sweep_dir={self.directory.path} runs these again"
+            f"{pasteable('sweep_dir', self.directory.path)} runs these again"
         )
 
 
@@ -186,5 +190,5 @@ def _told_how_to_continue(progress: SweepProgress, path: Path) -> Iterator[None]
     try:
         yield
     except (KeyboardInterrupt, InterruptedRunError):
-        progress.say(f"continue with the same command and sweep_dir={path}")
+        progress.say(f"continue with the same command and {pasteable('sweep_dir', path)}")
         raise

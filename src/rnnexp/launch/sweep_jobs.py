@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
 from rnnexp.errors import UserError
+from rnnexp.launch.command_line import require_one_of_each
 from rnnexp.launch.devices import Need, need_of
 from rnnexp.launch.job import literal
 from rnnexp.launch.run_setup import resolved
@@ -97,6 +98,7 @@ def _compose(loader: ConfigLoader, config: DictConfig, overrides: Sequence[str],
         composed.hydra.job.id = str(index)
         composed.hydra.job.num = index
     HydraConfig.instance().set_config(composed)
+    require_one_of_each(composed, composed.hydra.runtime.choices)
     with open_dict(composed):
         del composed["hydra"]
         # The same for every job, and known by now.
@@ -108,7 +110,8 @@ def _directory(overrides: Sequence[str], identity: str, sweep: SweepDirectory) -
     # Whatever it was called in an earlier grid, its hash ends the name.
     for path in sweep.jobs.glob(f"*{identity}"):
         return RunDirectory(path)
-    slug = re.sub(r"[^\w.+=-]+", "-", ",".join(overrides))[:80].strip("-")
+    # Without an equals sign, which Hydra would want quoted in run=.
+    slug = "_".join(re.sub(r"[^\w.+-]+", "-", override) for override in overrides)[:80].strip("-_")
     return sweep.job(f"{slug}_{identity}" if slug else identity)
 
 
@@ -138,7 +141,10 @@ def look_up(jobs: Sequence[Job]) -> None:
     for job in jobs:
         if not job.run.status_file.exists():
             continue
-        job.status = job.run.status
+        try:
+            job.status = job.run.status
+        except UserError as error:
+            raise UserError(f"{error}; remove {job.run.path} to run that job again") from None
         if job.status in ("running", "queued"):
             # Nobody else holds the sweep's lock, so whoever ran it is gone, but for SLURM, whom the engine asks.
             job.status = "interrupted"

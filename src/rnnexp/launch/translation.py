@@ -41,7 +41,7 @@ def require_sound_search(config: DictConfig) -> None:
                 raise ValueError(f"{key} must be true or false, not {config[key]!r}")
         choose("accelerator", config.accelerator, ACCELERATORS)
     if config.output is not None:
-        require_place(Path(str(config.output)).expanduser())
+        require_place(Path(str(config.output)).expanduser(), config.input)
 
 
 def translate_all(config: DictConfig, team: Team, sentences: Sentences, output: TextIO) -> None:

@@ -1,5 +1,6 @@
 """Where a search keeps its study: a file that processes append to, or a database."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,8 @@ from rnnexp.errors import UserError
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
+
+TIMES_TO_TRY, SECONDS_TO_MAKE_TABLES = 3, 1.0
 
 
 def require_optuna() -> None:
@@ -32,9 +35,16 @@ def open_storage(place: str) -> "BaseStorage":
     """
     from optuna.storages import JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend
+    from sqlalchemy.exc import DBAPIError
 
     if "://" in place:
         with blamed_on_storage(place):
+            for _ in range(TIMES_TO_TRY):
+                try:
+                    return RDBStorage(place)
+                except DBAPIError:
+                    # Another process may be making the same tables.
+                    time.sleep(SECONDS_TO_MAKE_TABLES)
             return RDBStorage(place)
     path = Path(place).expanduser().absolute()
     try:
@@ -46,6 +56,21 @@ def open_storage(place: str) -> "BaseStorage":
         raise UserError(
             f"hydra.sweeper.storage={path} is no journal of Optuna's, or a damaged one ({error}): name another"
         ) from None
+
+
+def require_direction(direction: str, monitor: str, mode: str) -> None:
+    """Raises UserError unless what pruners are told gets better where the study's metric does.
+
+    Args:
+        direction: of the study, `maximize` or `minimize`.
+        monitor: the metric that is reported.
+        mode: `max` or `min`, which of it is better.
+    """
+    if not direction.startswith(mode):
+        raise UserError(
+            f"callbacks: the study is to {direction}, but of {monitor}, which would be reported to its pruner, {mode} "
+            "is the better: set callbacks.pruning.monitor= and callbacks.pruning.mode="
+        )
 
 
 @contextmanager
