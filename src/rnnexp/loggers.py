@@ -50,8 +50,11 @@ class CSVLogger(lightning_loggers.CSVLogger):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             writer: _ExperimentWriter = super().experiment
-        writer.metrics[:0] = self._earlier
-        self._earlier = []
+        if self._earlier:
+            writer.metrics[:0] = self._earlier
+            self._earlier = []
+            # At once: the file is gone by now, and with it the run's past if it were killed before its next rows.
+            writer.save()
         return writer
 
 
