@@ -20,7 +20,9 @@ START_UP_TARGET = 2.0
 
 
 def measure_sweep(config: DictConfig) -> dict[str, Any]:
-    """Wall seconds of `sweep_jobs` jobs that differ in their seed, from the command line to its end, report and all.
+    """Wall seconds of `sweep_jobs` jobs that differ in their seed, from the command line to its end.
+
+    That includes the report, which Hydra's launcher does not write.
 
     Raises:
         UserError: if a job fails.
