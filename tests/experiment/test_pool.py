@@ -116,11 +116,12 @@ def test_ends_with_a_report(run: Run, tmp_path: Path, capfd: pytest.CaptureFixtu
 def test_other_code_is_noticed(run: Run, tmp_path: Path) -> None:
     asked = [f"sweep_dir={tmp_path}/sweep", *BARE, "trainer.max_steps=1"]
     assert run("seed=1", *asked, "-m").exit_code == 0
-    record = tmp_path / "sweep" / "sweep.json"
-    write_json(record, read_json(record) | {"code": {"commit": "0" * 40, "dirty": False}})
-    refused = run("seed=2", *asked, "-m")
-    assert refused.exit_code == 2
-    assert refused.directories == [], "and none of it has run"
+    (status,) = (tmp_path / "sweep").glob("jobs/*/status.json")
+    write_json(status, read_json(status) | {"code": {"commit": "0" * 40, "dirty": False}})
+    for seed in (1, 2):
+        refused = run(f"seed={seed}", *asked, "-m")
+        assert refused.exit_code == 2
+        assert refused.directories == [], "and none of it has run"
     assert " ran on other code (0000000000) than this (" in refused.line
     assert refused.line.endswith("take a new sweep_dir=, or force=true to go on all the same")
     assert "0 to run" in run("seed=1", *asked, "force=true", "-m").stdout
@@ -142,6 +143,7 @@ def test_what_cannot_be_a_sweep_is_refused_before_any_job(run: Run, tmp_path: Pa
     for wrong, said in (
         ("hydra.launcher.on_error=contine", "unknown hydra.launcher.on_error 'contine': choose one of continue, stop"),
         ("hydra.launcher.jobs=0", "hydra.launcher.jobs must be a whole number of at least 1, not 0"),
+        ("hydra.launcher.jobs=null", "hydra.launcher.jobs must be a whole number of at least 1, not None"),
         ("hydra.launcher.job_timeout=-1", "hydra.launcher.job_timeout must be a number of seconds, not -1"),
         ("model.hiden_size=1,2", "unknown key 'hiden_size' in model; did you mean 'hidden_size'?"),
         ("model=gru,lstn", "unknown model 'lstn': choose one of birnn, gru, lstm, srn; did you mean 'lstm'?"),

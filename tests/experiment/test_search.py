@@ -306,6 +306,8 @@ def test_pruning_of_something_else_is_refused(tmp_path: Path, changed: dict[str,
     axes = space("optimizer.lr=interval(0,1)")
     open_study(settings(tmp_path / "study"), "val/acc_best", axes).ask(axes)
     assert pruning(tmp_path / "study").trial.number == 0
+    with pytest.raises(ValueError, match=r"unknown callbacks\.pruning\.mode 'm': choose one of max, min"):
+        pruning(tmp_path / "study", mode="m")
     with pytest.raises(UserError, match=said):
         pruning(tmp_path / "study", **changed)
 

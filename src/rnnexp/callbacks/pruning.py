@@ -5,12 +5,9 @@ from typing import Any, Literal
 import optuna
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from rnnexp.arguments import choose
 from rnnexp.callbacks.monitor import is_measured
 from rnnexp.errors import PrunedError, UserError
 from rnnexp.tracking.study import blamed_on_storage, open_storage, require_direction
-
-MODES = dict.fromkeys(("max", "min"))
 
 
 class Pruning(Callback):
@@ -41,7 +38,6 @@ class Pruning(Callback):
     ) -> None:
         self.monitor, self.storage = monitor, storage
         self.num_reports = 0
-        choose("mode", mode, MODES)
         if trial is None or storage is None:
             raise UserError("callbacks: pruning ends trials of a search: add -m hydra/sweeper=optuna, or leave it out")
         try:

@@ -22,8 +22,9 @@ Curve = dict[int, list[float]]
 
 
 def epoch_values(metrics_file: Path, name: str) -> dict[int, float]:
-    """The last finite value of a metric in each epoch, counted from 1."""
-    return {each.epoch: each.value for each in logged_values(metrics_file, name) if math.isfinite(each.value)}
+    """The last value of a metric in each epoch, counted from 1; without the epochs in which it is not finite."""
+    last = {each.epoch: each.value for each in logged_values(metrics_file, name)}
+    return {epoch: value for epoch, value in last.items() if math.isfinite(value)}
 
 
 def curve_of(configuration: Configuration, measure: Measure) -> Curve:

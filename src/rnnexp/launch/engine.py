@@ -75,15 +75,15 @@ class Engine(ABC, Generic[S]):
             choose("hydra.launcher.on_error", settings["on_error"], ON_ERROR)
         except ValueError as error:
             raise UserError(str(error)) from None
-        self.require_positive("max_failures")
+        self.require_positive(optional=("max_failures",))
         if self.job_timeout is not None and not (isinstance(self.job_timeout, int | float) and self.job_timeout > 0):
             raise UserError(f"hydra.launcher.job_timeout must be a number of seconds, not {self.job_timeout!r}")
 
-    def require_positive(self, *names: str) -> None:
-        """Raises UserError for a setting that is given, but is not a whole number of at least 1."""
-        given = {f"hydra.launcher.{name}": self.settings.get(name) for name in names}
+    def require_positive(self, *names: str, optional: Sequence[str] = ()) -> None:
+        """Raises UserError for a setting that is not a whole number of at least 1; an optional one may be None."""
+        given = [*names, *(name for name in optional if self.settings.get(name) is not None)]
         try:
-            require_positive(**{name: value for name, value in given.items() if value is not None})
+            require_positive(**{f"hydra.launcher.{name}": self.settings[name] for name in given})
         except ValueError as error:
             raise UserError(str(error)) from None
 

@@ -39,7 +39,7 @@ class LocalEngine(MachineEngine[LocalSubmitted]):
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         super().__init__(settings, at_once=settings["array_parallelism"])
-        self.require_positive("array_parallelism", "timeout_min")
+        self.require_positive("timeout_min", optional=("array_parallelism",))
         self.folder = folder_of(settings)
         self.lifeline = FileLock(self.folder / f"{os.getpid()}.lock")
 

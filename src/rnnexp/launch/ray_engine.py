@@ -73,7 +73,7 @@ class RayEngine(Engine[RaySubmitted]):
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         super().__init__(settings)
-        self.require_positive("jobs_per_device", "num_cpus")
+        self.require_positive("jobs_per_device", optional=("num_cpus",))
         if settings["address"] == LOCAL:
             num_gpus = len(visible_gpus()) if settings["num_gpus"] is None else settings["num_gpus"]
             self.nodes = [(settings["num_cpus"] or num_cores(), num_gpus)]

@@ -85,7 +85,8 @@ class SlurmEngine(Engine[SlurmSubmitted]):
     def __init__(self, settings: Mapping[str, Any]) -> None:
         # What is None is left to submitit.
         super().__init__({name: value for name, value in settings.items() if value is not None})
-        self.require_positive("timeout_min", "nodes", "tasks_per_node", "cpus_per_task", "array_parallelism")
+        numbers = ("timeout_min", "nodes", "tasks_per_node", "cpus_per_task", "array_parallelism")
+        self.require_positive(optional=numbers)
         # Nobody knows here what the nodes have: it is asked for by number.
         self.num_gpus = self.settings.get("gpus_per_node", 0)
 

@@ -137,7 +137,11 @@ def relative_cost(config: Mapping[str, Any]) -> float:
 
 
 def look_up(jobs: Sequence[Job]) -> None:
-    """Sets each job's `status` and `resumes` from what its directory holds."""
+    """Sets each job's `status` and `resumes` from what its directory holds.
+
+    Raises:
+        UserError: for a status that cannot be read.
+    """
     for job in jobs:
         if not job.run.status_file.exists():
             continue

@@ -50,7 +50,7 @@ def probe_precision(trainer: Trainer, task: Task, batch: Any, requested: str) ->
             loss.backward()  # type: ignore[no-untyped-call]
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
-        except (RuntimeError, NotImplementedError) as error:
+        except RuntimeError as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise UnsupportedError(f"{what} is unsupported here: {reason}") from error
     bits = {torch.float64: "64", torch.float32: "32", torch.bfloat16: "bf16", torch.float16: "16"}[observed[0]]

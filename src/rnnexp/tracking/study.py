@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rnnexp.arguments import choose
 from rnnexp.errors import UserError
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
+MODES = dict.fromkeys(("max", "min"))
 TIMES_TO_TRY, SECONDS_TO_MAKE_TABLES = 3, 1.0
 
 
@@ -59,13 +61,18 @@ def open_storage(place: str) -> "BaseStorage":
 
 
 def require_direction(direction: str, monitor: str, mode: str) -> None:
-    """Raises UserError unless what pruners are told gets better where the study's metric does.
+    """Checks that what pruners are told gets better where the study's metric does.
 
     Args:
         direction: of the study, `maximize` or `minimize`.
         monitor: the metric that is reported.
         mode: `max` or `min`, which of it is better.
+
+    Raises:
+        UserError: if it does not.
+        ValueError: for another mode.
     """
+    choose("callbacks.pruning.mode", mode, MODES)
     if not direction.startswith(mode):
         raise UserError(
             f"callbacks: the study is to {direction}, but of {monitor}, which would be reported to its pruner, {mode} "

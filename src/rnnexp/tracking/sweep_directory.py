@@ -68,14 +68,19 @@ class SweepDirectory:
         self._lock.release()
 
     def require_code(self, code: Mapping[str, Any]) -> None:
-        """Raises UserError if the jobs that are here ran on other code than this."""
-        if not self.record_file.exists() or (before := read_json(self.record_file).get("code")) == dict(code):
-            return
-        self.close()
-        raise UserError(
-            f"{self.path} ran on other code ({_name(before)}) than this ({_name(code)}): its numbers and new ones "
-            "would not compare; take a new sweep_dir=, or force=true to go on all the same"
-        )
+        """Raises UserError if a job that is here, of this grid or an earlier one, ran on other code than this."""
+        for file in sorted(self.jobs.glob("*/status.json")):
+            try:
+                before = read_json(file).get("code")
+            except UserError:
+                # Told where it matters, if the job is one of this grid.
+                continue
+            if before != dict(code):
+                self.close()
+                raise UserError(
+                    f"{file.parent} ran on other code ({_name(before)}) than this ({_name(code)}): its numbers and new "
+                    "ones would not compare; take a new sweep_dir=, or force=true to go on all the same"
+                )
 
     def write_record(self, name: str, command: str, code: Mapping[str, Any], job_names: Sequence[str]) -> None:
         """What was asked for: the command, the code it ran on, and the jobs in the order of the grid."""
