@@ -21,7 +21,7 @@ CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 # Each worker imports torch anew: more than four gain nothing.
 IN_PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 # One entry of CUDA_VISIBLE_DEVICES for each GPU that there is to use.
-GPUS := from rnnexp.launch.devices import visible_gpus; print(*visible_gpus())
+GPUS := from rnnexp.sweeps.devices import visible_gpus; print(*visible_gpus())
 VERSION := import sys; print("%d.%d" % sys.version_info[:2])
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 # Of pip's many lines those that tell how far it is: big files, builds, and the minutes of unpacking at the end.

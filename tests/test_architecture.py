@@ -1,4 +1,4 @@
-"""Imports only go down. The dict below is the architecture diagram."""
+"""Imports only go down. The dictionary below is the diagram of docs/architecture.md."""
 
 import ast
 import subprocess
@@ -10,68 +10,76 @@ import pytest
 import rnnexp
 
 PACKAGE = Path(rnnexp.__file__).parent
-FLOORS = {
+PLUGINS = PACKAGE.parent / "hydra_plugins"
+LAYERS = {
     # programs
-    "train": 5,
-    "evaluate": 5,
-    "translate": 5,
-    "benchmark": 5,
-    "dashboard": 5,
-    "report": 5,
-    # from a command line to an experiment
-    "launch": 4,
-    # from finished runs to an answer
-    "comparison": 4,
-    # how fast that goes
-    "speed": 4,
+    "train": 7,
+    "evaluate": 7,
+    "translate": 7,
+    "benchmark": 7,
+    "dashboard": 7,
+    "report": 7,
+    "hydra_plugins": 7,
+    # many runs
+    "sweeps": 6,
+    # one run, built from a config
+    "runs": 5,
+    # Hydra's face
+    "cli": 4,
     # what Lightning runs
-    "tasks": 3,
-    "data": 3,
+    "tasks": 4,
     "callbacks": 3,
+    "data": 3,
     "loggers": 3,
-    "translator": 3,
     # networks
-    "models": 2,
     "decoding": 2,
-    # what everything stands on
+    "models": 2,
     "recurrent": 1,
-    "arguments": 1,
-    "batches": 1,
-    "errors": 1,
-    "figures": 1,
-    "files": 1,
+    # scores, figures, files of runs
     "metrics": 1,
-    "terminal_map": 1,
-    "translation_figures": 1,
-    "translation_scores": 1,
+    "plots": 1,
+    "text": 1,
     "tracking": 1,
-    "vocabulary": 1,
+    # what everything builds on
+    "core": 0,
 }
-# Parts that can be lifted out and used alone, with all that they may import.
+"""The layer of each package. A module imports from its own layer and from those below."""
+# Packages that can be lifted out and used alone, with all that they may import.
 ALONE = {
-    "recurrent": {"torch", "rnnexp.recurrent", "rnnexp.arguments"},
-    "models": {"torch", "rnnexp.models", "rnnexp.recurrent", "rnnexp.arguments", "rnnexp.vocabulary"},
-    "decoding": {"torch", "rnnexp.decoding", "rnnexp.models", "rnnexp.arguments", "rnnexp.vocabulary"},
+    "recurrent": {"torch", "rnnexp.recurrent", "rnnexp.core"},
+    "models": {"torch", "rnnexp.models", "rnnexp.recurrent", "rnnexp.core", "rnnexp.text"},
+    "decoding": {"torch", "rnnexp.decoding", "rnnexp.models", "rnnexp.core", "rnnexp.text"},
 }
 HYDRA, LIGHTNING = {"hydra", "omegaconf"}, {"lightning"}
-FILES = sorted(PACKAGE.rglob("*.py"))
+KNOW_HYDRA = {"cli", "runs", "sweeps", "hydra_plugins", "train", "evaluate", "translate", "benchmark", "dashboard"}
+FILES = [*sorted(PACKAGE.rglob("*.py")), *sorted(PLUGINS.rglob("*.py"))]
+PROGRAMS = [
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    for path in sorted([*PACKAGE.glob("*.py"), *PACKAGE.rglob("__main__.py")])
+    if '__name__ == "__main__"' in path.read_text(encoding="utf-8")
+]
 
 
-def part(path: Path) -> str:
-    """The name by which the dict knows a file: its package under rnnexp, or its own name."""
-    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+def package_of(name: str) -> str:
+    """The key of `LAYERS` for a module: the package below rnnexp, or hydra_plugins."""
+    first, *rest = name.split(".")
+    return rest[0] if first == "rnnexp" and rest else first
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
 
 
 def imported_names(path: Path) -> list[str]:
-    """Every name that the file imports, wherever in it, with dots."""
+    """Return every dotted name that a file imports, also within functions and under TYPE_CHECKING."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: line {node.lineno} imports relatively"
             assert node.module is not None
-            # `from rnnexp import figures` imports rnnexp.figures.
+            # `from rnnexp import train` imports rnnexp.train.
             names += [f"rnnexp.{alias.name}" for alias in node.names] if node.module == "rnnexp" else [node.module]
     return names
 
@@ -80,42 +88,40 @@ def top_level(name: str) -> str:
     return name.split(".")[0]
 
 
+def imported_packages(path: Path) -> set[str]:
+    """Return the keys of `LAYERS` that a file imports from, without its own package."""
+    names = (name for name in imported_names(path) if top_level(name) in ("rnnexp", "hydra_plugins"))
+    return {package_of(name) for name in names} - {package_of(module_name(path)), "rnnexp", "__version__"}
+
+
 @pytest.fixture(
-    params=[path for path in FILES if part(path) != "__init__"], ids=lambda path: str(path.relative_to(PACKAGE))
+    params=[path for path in FILES if module_name(path) != "rnnexp.__init__"],
+    ids=lambda path: module_name(path),
 )
 def file(request: pytest.FixtureRequest) -> Path:
     path: Path = request.param
     return path
 
 
-def test_every_part_has_a_floor_and_every_floor_its_parts() -> None:
-    parts = {part(path) for path in FILES} - {"__init__"}
-    assert len(FILES) > 30
-    assert parts - set(FLOORS) == set(), "say in FLOORS where it belongs"
-    assert set(FLOORS) - parts == set(), "FLOORS names what is not there"
+def test_every_package_has_a_layer_and_every_layer_its_packages() -> None:
+    packages = {package_of(module_name(path)) for path in FILES} - {"__init__"}
+    assert len(FILES) > 200
+    assert packages - set(LAYERS) == set(), "add it to LAYERS"
+    assert set(LAYERS) - packages == set(), "LAYERS names a package that does not exist"
 
 
 def test_imports_only_go_down(file: Path) -> None:
-    for name in imported_names(file):
-        if top_level(name) == "rnnexp" and name != "rnnexp":
-            other = name.split(".")[1]
-            if other != part(file) and other != "__version__":
-                here, there = FLOORS[part(file)], FLOORS[other]
-                assert there <= here, f"{part(file)} (floor {here}) imports {name} (floor {there})"
+    here = package_of(module_name(file))
+    for other in imported_packages(file):
+        assert LAYERS[other] <= LAYERS[here], f"{here} (layer {LAYERS[here]}) imports {other} (layer {LAYERS[other]})"
 
 
-def test_parts_of_one_floor_do_not_import_each_other_in_circles() -> None:
+def test_packages_of_one_layer_do_not_import_each_other_in_circles() -> None:
     imports = {
-        name: {
-            other.split(".")[1]
-            for path in FILES
-            if part(path) == name
-            for other in imported_names(path)
-            if other.startswith("rnnexp.") and other.split(".")[1] not in (name, "__version__")
-        }
-        for name in FLOORS
+        name: set().union(*(imported_packages(path) for path in FILES if package_of(module_name(path)) == name))
+        for name in LAYERS
     }
-    assert imports["launch"] > {"data", "tasks"}
+    assert imports["runs"] > {"data", "tasks"}
     left = dict(imports)
     while free := [name for name, needed in left.items() if not needed & set(left)]:
         for name in free:
@@ -123,31 +129,30 @@ def test_parts_of_one_floor_do_not_import_each_other_in_circles() -> None:
     assert not left, "these import each other in a circle"
 
 
-def test_only_the_two_upper_floors_know_hydra(file: Path) -> None:
-    if FLOORS[part(file)] < 4:
+def test_only_these_packages_know_hydra(file: Path) -> None:
+    if package_of(module_name(file)) not in KNOW_HYDRA:
         assert not HYDRA & set(map(top_level, imported_names(file)))
 
 
 def test_nothing_below_tasks_knows_lightning(file: Path) -> None:
-    if FLOORS[part(file)] < 3:
+    if LAYERS[package_of(module_name(file))] < LAYERS["callbacks"]:
         assert not LIGHTNING & set(map(top_level, imported_names(file)))
 
 
 @pytest.mark.parametrize("name", ALONE)
 def test_can_be_lifted_out(name: str) -> None:
-    names = {imported for path in FILES if part(path) == name for imported in imported_names(path)}
+    files = [path for path in FILES if package_of(module_name(path)) == name]
+    names = {imported for path in files for imported in imported_names(path)}
     assert f"rnnexp.{name}" in {".".join(imported.split(".")[:2]) for imported in names}
-    for imported in names - set(sys.stdlib_module_names):
+    for imported in names:
         if top_level(imported) not in sys.stdlib_module_names:
             allowed = ALONE[name]
             assert top_level(imported) in allowed or ".".join(imported.split(".")[:2]) in allowed, imported
 
 
-PROGRAMS = [path.stem for path in sorted(PACKAGE.glob("*.py")) if '__name__ == "__main__"' in path.read_text()]
-
-
 def test_programs_are_found() -> None:
-    assert PROGRAMS == ["benchmark", "dashboard", "evaluate", "report", "train", "translate"]
+    packages = [f"{name}.__main__" for name in ("benchmark", "dashboard", "report", "translate")]
+    assert sorted(PROGRAMS) == sorted(["evaluate", "train", *packages])
 
 
 @pytest.mark.parametrize("module", PROGRAMS)
@@ -161,4 +166,16 @@ def test_a_program_is_cheap_to_import(module: str) -> None:
 
 @pytest.mark.parametrize("module", PROGRAMS)
 def test_a_program_reads_as_a_table_of_contents(module: str) -> None:
-    assert len((PACKAGE / f"{module}.py").read_text().splitlines()) <= 60
+    assert len((PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8").splitlines()) <= 60
+
+
+def folders() -> dict[str, int]:
+    """Return the number of modules of each folder, `__init__` aside."""
+    found = {path.parent for path in FILES}
+    return {module_name(folder): sum(path.name != "__init__.py" for path in folder.glob("*.py")) for folder in found}
+
+
+def test_no_folder_is_crowded() -> None:
+    counts = folders()
+    assert len(counts) > 20
+    assert {name: count for name, count in counts.items() if count > 13} == {}

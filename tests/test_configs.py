@@ -13,9 +13,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from conftest import Run
-from rnnexp.launch.configuration import config_root
-from rnnexp.tasks import ClassificationTask, TranslationTask
+from rnnexp.cli.conf_dir import config_root
+from rnnexp.tasks.classification.task import ClassificationTask
+from rnnexp.tasks.translation.task import TranslationTask
+from support.programs import Run
 
 CONF = config_root()
 PROGRAMS = sorted(path.stem for path in CONF.glob("*.yaml"))
@@ -76,7 +77,7 @@ def test_there_is_something_to_test() -> None:
     assert {"model", "data", "task", "optimizer", "scheduler", "trainer", "logger", "callbacks", "paths"} <= set(GROUPS)
     assert {"mnist", "mnist_pixels", "mnist_permuted"} <= {option for group, option in OPTIONS if group == "data"}
     assert {"fast", "limit", "overfit", "profiler"} <= {option for group, option in OPTIONS if group == "debug"}
-    assert {"seed_lstm", "seed_bilstm"} <= {option for group, option in OPTIONS if group == "experiment"}
+    assert {"baseline_lstm", "baseline_bilstm"} <= {option for group, option in OPTIONS if group == "experiment"}
     assert {"cpu", "gpu", "ddp"} <= {option for group, option in OPTIONS if group == "trainer"}
     assert {"csv", "wandb", "tensorboard", "none"} <= {option for group, option in OPTIONS if group == "logger"}
 
@@ -111,9 +112,9 @@ def test_both_directions_is_an_override(composed: Any) -> None:
 
 def test_a_bidirectional_experiment_is_the_other_with_one_key_changed(composed: Any) -> None:
     named = ["name=same", "paths.output_dir=here", "sweep_dir=there"]
-    bidirectional = resolved(composed("train", "experiment=seed_bilstm", *named))
+    bidirectional = resolved(composed("train", "experiment=baseline_bilstm", *named))
     assert bidirectional["model"]["bidirectional"] is True
-    one_way = resolved(composed("train", "experiment=seed_lstm", "model.bidirectional=true", *named))
+    one_way = resolved(composed("train", "experiment=baseline_lstm", "model.bidirectional=true", *named))
     assert bidirectional == one_way
 
 

@@ -3,17 +3,16 @@
 import re
 import shlex
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from rnnexp.launch.configuration import config_root
-from rnnexp.report import make_parser
+from rnnexp.cli.conf_dir import config_root
+from rnnexp.report.__main__ import make_parser
+from support import ROOT
 
-ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 
 

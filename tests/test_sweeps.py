@@ -14,7 +14,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
+from support import ROOT
+
+CONF = ROOT / "conf"
 SWEEPS = CONF.parent / "sweeps"
 FILES = sorted(SWEEPS.glob("*.yaml"))
 SIZES = ("full", "small")

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from rnnexp.launch.command_line import run_program
+from rnnexp.cli.main import run_program
 
 
 def evaluate(config: DictConfig) -> int:
     """Tests the run's weights, shows a table, and writes `evaluations/<timestamp>.json` into its directory."""
-    from rnnexp.launch.evaluation import load_finished, score
+    from rnnexp.runs.evaluation import load_finished, score
     from rnnexp.tracking.run_directory import RunDirectory
     from rnnexp.tracking.run_log import logged_to, show
     from rnnexp.tracking.summary import evaluation_table

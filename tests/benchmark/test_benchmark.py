@@ -12,10 +12,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn, ones
 from torch.utils.data import DataLoader
 
-from conftest import Outcome, call
-from rnnexp import benchmark
-from rnnexp.files import read_json
-from rnnexp.speed.measurement import StepClock, compare, take_turns
+from rnnexp.benchmark import __main__ as benchmark
+from rnnexp.benchmark.measurement import StepClock, compare, take_turns
+from rnnexp.core.atomic_files import read_json
+from support.programs import Outcome, call
 
 Measure = Callable[..., Outcome]
 SMALL = ["cells=[lstm]", "steps=4", "warmup_steps=1", "repetitions=2", "start_up=false"]

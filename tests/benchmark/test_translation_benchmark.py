@@ -13,18 +13,18 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
-from conftest import Outcome, call
-from rnnexp import benchmark
-from rnnexp.batches import TranslationBatch
-from rnnexp.files import read_json
+from rnnexp.benchmark import __main__ as benchmark
+from rnnexp.benchmark.decoding import Decoding
+from rnnexp.benchmark.multiply_adds import Work, multiply_adds
+from rnnexp.benchmark.notebook_loop import Notebook
+from rnnexp.benchmark.tables import translation_tables
+from rnnexp.core.atomic_files import read_json
+from rnnexp.data.batches import TranslationBatch
 from rnnexp.models import Seq2Seq
 from rnnexp.recurrent import RecurrentStack
-from rnnexp.speed.decoding import Decoding
-from rnnexp.speed.multiply_adds import Work, multiply_adds
-from rnnexp.speed.notebook_loop import Notebook
-from rnnexp.speed.report import translation_tables
+from rnnexp.text.vocabulary import BOS, EOS, PAD
 from rnnexp.tracking.run_log import show
-from rnnexp.vocabulary import BOS, EOS, PAD
+from support.programs import Outcome, call
 
 Measure = Callable[..., Outcome]
 SMALL = [

@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from conftest import Outcome, Run
-from rnnexp.launch.configuration import config_root
+from rnnexp.cli.conf_dir import config_root
+from support.programs import Outcome, Run
 
 NAMES = list(yaml.safe_load((config_root() / "callbacks" / "default.yaml").read_text()))
 # What is missing where one is missing.
@@ -52,7 +52,7 @@ def test_all_are_switched_off(run: Run) -> None:
 
 def test_without_a_best_checkpoint_the_last_is_tested(run: Run) -> None:
     experiment = ["trainer.max_epochs=2", "logger=none", "callbacks.predictions=null"]
-    last = run(*experiment, "test=last")
+    last = run(*experiment, "test_weights=last")
     assert (
         run(*experiment, "callbacks.best_checkpoint=null").result["metrics"]["test/loss"]
         == (last.result["metrics"]["test/loss"])

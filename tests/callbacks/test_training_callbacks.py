@@ -10,9 +10,9 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from conftest import Outcome, Run
+from support.programs import Outcome, Run
 
-BARE = ["test=none", "callbacks.predictions=null"]
+BARE = ["test_weights=none", "callbacks.predictions=null"]
 DIVERGES = ["optimizer.lr=1e30", "scheduler=constant"]
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from rnnexp.data.idx import encode_idx
-from rnnexp.data.mnist_files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+from rnnexp.data.images.files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+from rnnexp.data.images.idx import encode_idx
 
 HEIGHT, WIDTH = 4, 3
 NUM_TRAIN, NUM_TEST = 57, 11
@@ -47,7 +47,7 @@ def root(tmp_path: Path, contents: dict[str, bytes]) -> Path:
 @pytest.fixture
 def make_data(root: Path) -> Callable[..., Any]:
     """Makes the data module of `Tiny`, not yet set up; nothing is ever fetched unless sources are given."""
-    from rnnexp.data import MNISTDataModule
+    from rnnexp.data.images.mnist import MNISTDataModule
 
     defaults = {
         "root": str(root),
@@ -63,7 +63,7 @@ def make_data(root: Path) -> Callable[..., Any]:
         "split_seed": 0,
         "seed": 0,
         "device": "auto",
-        "sources": [],
+        "download_from": [],
         "mirrors": None,
     }
     return lambda **changes: MNISTDataModule(**(defaults | changes))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rnnexp.models import Seq2Seq
 from rnnexp.recurrent import RecurrentStack
-from rnnexp.vocabulary import EOS
+from rnnexp.text.vocabulary import EOS
 
 SOURCE_VOCAB = 9
 

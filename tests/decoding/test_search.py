@@ -13,7 +13,7 @@ from rnnexp.decoding import Hypotheses, Limits, beam_search, greedy_search
 from rnnexp.models import Seq2Seq
 from rnnexp.models.seq2seq import DECODERS
 from rnnexp.recurrent import CELLS
-from rnnexp.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
+from rnnexp.text.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 
 MakeModel = Callable[..., Seq2Seq]
 MakeSource = Callable[..., tuple[Tensor, Tensor]]

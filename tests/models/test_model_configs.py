@@ -1,7 +1,6 @@
 """conf/model: each file makes the stack that its name says."""
 
 import inspect
-from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -10,8 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from rnnexp.recurrent import CELLS, RecurrentStack
+from support import ROOT
 
-CONF = Path(__file__).parents[2] / "conf" / "model"
+CONF = ROOT / "conf" / "model"
 NAMES = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "base")
 
 

@@ -15,7 +15,7 @@ from rnnexp.models.bridge import BRIDGES
 from rnnexp.models.scheduled_sampling import SAMPLINGS, draw_given
 from rnnexp.models.seq2seq import DECODERS, TYINGS
 from rnnexp.recurrent import CELLS, Cell, RecurrentStack, State
-from rnnexp.vocabulary import BOS, PAD
+from rnnexp.text.vocabulary import BOS, PAD
 
 VOCAB, EMBEDDING, HIDDEN = 11, 5, 6
 LENGTHS = torch.tensor([7, 1, 4])
@@ -62,10 +62,10 @@ def test_single_steps_equal_the_sweep(
 ) -> None:
     model = model_of(cell, num_layers, stack, decoder=decoder, attention=attention)
     source, lengths, target_in = sentences()
-    memory, state = model.encode(source, lengths)
+    encoded, state = model.encode(source, lengths)
     logits, weights = [], []
     for tokens in target_in.unbind(1):
-        step_logits, state, step_weights = model.step(tokens, state, memory)
+        step_logits, state, step_weights = model.step(tokens, state, encoded)
         assert all(len(tensor) == len(source) for tensor in state)
         logits.append(step_logits)
         weights.append(step_weights)
@@ -78,12 +78,12 @@ def test_several_rows_of_a_sentence_share_its_memory(decoder: str) -> None:
     model = model_of("lstm", decoder=decoder)
     source, lengths, _ = sentences()
     first, second = torch.tensor([4, 5, 6]), torch.tensor([7, 8, 9])
-    memory, state = model.encode(source, lengths)
+    encoded, state = model.encode(source, lengths)
     together = model.step(
-        torch.stack([first, second], dim=1).flatten(), tuple(t.repeat_interleave(2, 0) for t in state), memory
+        torch.stack([first, second], dim=1).flatten(), tuple(t.repeat_interleave(2, 0) for t in state), encoded
     )
     for number, tokens in enumerate((first, second)):
-        logits, after, weights = model.step(tokens, state, memory)
+        logits, after, weights = model.step(tokens, state, encoded)
         torch.testing.assert_close(together[0][number::2], logits)
         torch.testing.assert_close([t[number::2] for t in together[1]], list(after))
         torch.testing.assert_close(together[2][number::2], weights)
@@ -174,14 +174,14 @@ def test_the_decoder_is_as_deep_as_the_encoder_unless_told() -> None:
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_a_cell_without_a_kernel(decoder: str) -> None:
     def leaky(x: Tensor, state: State, recur: Any) -> State:
-        h, memory = state
-        memory = 0.5 * memory + 0.5 * torch.tanh(x + recur(h))
-        return torch.sin(memory), memory
+        h, encoded = state
+        encoded = 0.5 * encoded + 0.5 * torch.tanh(x + recur(h))
+        return torch.sin(encoded), encoded
 
     model = model_of(Cell(leaky, gates=1, states=2), stack={"backend": "reference"}, decoder=decoder)
     source, lengths, target_in = sentences()
-    memory, state = model.encode(source, lengths)
-    logits, _, _ = model.step(target_in[:, 0], state, memory)
+    encoded, state = model.encode(source, lengths)
+    logits, _, _ = model.step(target_in[:, 0], state, encoded)
     torch.testing.assert_close(logits, model(source, lengths, target_in)[:, 0])
 
 
@@ -191,8 +191,8 @@ def test_the_fused_decoder_looks_from_below_and_feeds_above() -> None:
     source, lengths, target_in = sentences()
     states = []
     for tokens in (source, source.flip(1)):
-        memory, state = model.encode(tokens, torch.full_like(lengths, 7))
-        _, state, _ = model.step(target_in[:, 0], state, memory)
+        encoded, state = model.encode(tokens, torch.full_like(lengths, 7))
+        _, state, _ = model.step(target_in[:, 0], state, encoded)
         states.append(state)
     (bottom, *above), (other_bottom, *other_above) = states
     torch.testing.assert_close(bottom, other_bottom)
@@ -206,7 +206,7 @@ def test_the_fused_decoder_looks_from_below_and_feeds_above() -> None:
 def test_how_the_parts_are_wired(decoder: str, residual: bool) -> None:
     model = model_of("gru", 3, {"residual": residual}, decoder=decoder)
     source, lengths, target_in = sentences(target_time=1)
-    memory, state = model.encode(source, lengths)
+    encoded, state = model.encode(source, lengths)
     parts = model.decoder
     y = parts.embedding(target_in)
 
@@ -215,7 +215,7 @@ def test_how_the_parts_are_wired(decoder: str, residual: bool) -> None:
         return outputs
 
     def look(h: Tensor) -> Tensor:
-        contexts, _ = parts.attention(h, memory.keys, memory.annotations, memory.mask)
+        contexts, _ = parts.attention(h, encoded.keys, encoded.annotations, encoded.mask)
         return contexts
 
     if decoder == "fused":
@@ -235,12 +235,12 @@ def test_how_the_parts_are_wired(decoder: str, residual: bool) -> None:
 def test_the_stepwise_decoder_feeds_back_what_it_read_out() -> None:
     model = model_of("gru", 1, decoder="stepwise")
     source, lengths, target_in = sentences()
-    memory, (h, fed) = model.encode(source, lengths)
+    encoded, (h, fed) = model.encode(source, lengths)
     assert (fed == 0).all()
-    logits, (h, fed), _ = model.step(target_in[:, 0], (h, fed), memory)
+    logits, (h, fed), _ = model.step(target_in[:, 0], (h, fed), encoded)
     torch.testing.assert_close(model.decoder.output(fed), logits)
-    fed_again, *_ = model.step(target_in[:, 1], (h, fed), memory)
-    not_fed, *_ = model.step(target_in[:, 1], (h, torch.zeros_like(fed)), memory)
+    fed_again, *_ = model.step(target_in[:, 1], (h, fed), encoded)
+    not_fed, *_ = model.step(target_in[:, 1], (h, torch.zeros_like(fed)), encoded)
     assert (fed_again != not_fed).all()
 
 
@@ -282,10 +282,10 @@ def test_each_side_has_its_dropouts(decoder: str, side: str) -> None:
     cases += [{"annotation_dropout": 0.5}] if side == "encoder" else [{"output_dropout": 0.5}, layers]
     for case in cases:
         model = model_of(decoder=decoder, **case)
-        memory, state = model.eval().encode(source, lengths)
+        encoded, state = model.eval().encode(source, lengths)
         model.train()
         runs = [
-            (model.encoder(source, lengths) if side == "encoder" else model.decoder(target_in, state, memory))[0]
+            (model.encoder(source, lengths) if side == "encoder" else model.decoder(target_in, state, encoded))[0]
             for _ in range(2)
         ]
         assert not torch.equal(*runs), case
@@ -303,8 +303,8 @@ def test_both_decoders_tie_their_masks_over_time(decoder: str, tied: bool, place
         nn.init.zeros_(layer.weight_hh_l0)
         if decoder == "stepwise" and index == 0:
             layer.weight_ih_l0.data[:, EMBEDDING:] = 0
-    memory, state = model.encode(*sentences()[:2])
-    logits, _ = model.decoder(torch.full((3, 6), 7), state, memory)
+    encoded, state = model.encode(*sentences()[:2])
+    logits, _ = model.decoder(torch.full((3, 6), 7), state, encoded)
     assert torch.allclose(logits, logits[:, :1].expand_as(logits)) == tied
 
 
@@ -312,11 +312,11 @@ def test_the_stepwise_sweep_with_every_token_given_is_teacher_forcing() -> None:
     dropouts = {"embedding_dropout": 0.3, "output_dropout": 0.3, "stack": {"dropout": 0.3}}
     model = model_of("lstm", decoder="stepwise", **dropouts)
     source, lengths, target_in = sentences()
-    memory, state = model.encode(source, lengths)
+    encoded, state = model.encode(source, lengths)
     sweeps = []
     for given in (None, torch.ones_like(target_in, dtype=torch.bool)):
         torch.manual_seed(3)
-        sweeps.append(model.decoder(target_in, state, memory, given))
+        sweeps.append(model.decoder(target_in, state, encoded, given))
     torch.testing.assert_close(*sweeps)
     torch.manual_seed(3)
     expected = model(source, lengths, target_in)
@@ -328,10 +328,10 @@ def test_the_stepwise_sweep_with_every_token_given_is_teacher_forcing() -> None:
 def test_without_teacher_forcing_the_decoder_lives_with_its_own_tokens(sampling: str) -> None:
     model = model_of("gru", decoder="stepwise", sampling=sampling)
     source, lengths, target_in = sentences()
-    memory, state = model.encode(source, lengths)
+    encoded, state = model.encode(source, lengths)
     tokens, expected = target_in[:, 0], []
     for _ in range(target_in.shape[1]):
-        logits, state, _ = model.step(tokens, state, memory)
+        logits, state, _ = model.step(tokens, state, encoded)
         expected.append(logits)
         tokens = logits.argmax(dim=1)
     torch.testing.assert_close(model(source, lengths, target_in, teacher_forcing=0.0), torch.stack(expected, dim=1))
@@ -340,14 +340,14 @@ def test_without_teacher_forcing_the_decoder_lives_with_its_own_tokens(sampling:
 def test_a_token_of_its_own_replaces_only_what_is_not_given() -> None:
     model = model_of("gru", decoder="stepwise")
     source, lengths, target_in = sentences()
-    memory, state = model.encode(source, lengths)
+    encoded, state = model.encode(source, lengths)
     given = torch.ones_like(target_in, dtype=torch.bool)
     given[1, 2] = False
-    logits, _ = model.decoder(target_in, state, memory, given)
+    logits, _ = model.decoder(target_in, state, encoded, given)
     replaced = target_in.clone()
     replaced[1, 2] = logits[1, 1].argmax()
     assert not torch.equal(replaced, target_in)
-    torch.testing.assert_close(logits, model.decoder(replaced, state, memory)[0])
+    torch.testing.assert_close(logits, model.decoder(replaced, state, encoded)[0])
 
 
 def test_tokens_are_drawn_by_sentence_or_one_by_one() -> None:
@@ -375,8 +375,8 @@ def test_low_precision(decoder: str, cell: str) -> None:
     assert (logits.double() - exact).abs().mean() < 0.1 * exact.abs().mean()
     logits.float().square().sum().backward()
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in low.parameters())
-    memory, state = low.encode(*batch[:2])
-    assert low.step(batch[2][:, 0], state, memory)[0].isfinite().all()
+    encoded, state = low.encode(*batch[:2])
+    assert low.step(batch[2][:, 0], state, encoded)[0].isfinite().all()
 
 
 @pytest.mark.parametrize("cell", ["srn", "gru"])  # the CPU has no LSTM kernel under autocast
@@ -387,9 +387,9 @@ def test_mixed_precision(decoder: str, cell: str) -> None:
     exact = model(source, lengths, target_in)
     with torch.autocast("cpu", torch.bfloat16):
         logits = model(source, lengths, target_in)
-        memory, state = model.encode(source, lengths)
+        encoded, state = model.encode(source, lengths)
         for t, tokens in enumerate(target_in.unbind(1)):
-            step_logits, state, _ = model.step(tokens, state, memory)
+            step_logits, state, _ = model.step(tokens, state, encoded)
             torch.testing.assert_close(step_logits, logits[:, t], rtol=0.1, atol=0.3)
     assert (logits.float() - exact).abs().mean() < 0.1 * exact.abs().mean()
 

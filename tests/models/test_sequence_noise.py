@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rnnexp.models.dropout import SequenceDropout, WordDropout
-from rnnexp.vocabulary import SPECIAL_TOKENS, UNK
+from rnnexp.text.vocabulary import SPECIAL_TOKENS, UNK
 
 
 @pytest.mark.parametrize("time_tied", [False, True])

@@ -3,14 +3,14 @@
 import re
 import tomllib
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).parents[2]
+from support import ROOT
+
 LOCK = (ROOT / "requirements.lock").read_text()
 BLOCKS = [block.split("\\\n") for block in re.split(r"\n(?=\S)", LOCK.strip())]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())

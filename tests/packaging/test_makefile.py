@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from support import ROOT
+
 MAKEFILE = (ROOT / "Makefile").read_text()
 
 # A project as small as can be, with a build backend of its own: installing it needs no network.

@@ -3,13 +3,12 @@
 import re
 import subprocess
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-from rnnexp.launch.configuration import config_root
+from rnnexp.cli.conf_dir import config_root
+from support import ROOT
 
-ROOT = Path(__file__).parents[2]
 CONFIGS = sorted(path for path in config_root().rglob("*.yaml"))
 SWEEPS = sorted(path for path in (ROOT / "sweeps").rglob("*.yaml"))
 

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rnnexp.files import read_json
-from rnnexp.launch.configuration import config_root
-
-ROOT = Path(__file__).parents[2]
+from rnnexp.cli.conf_dir import config_root
+from rnnexp.core.atomic_files import read_json
+from support import ROOT
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from rnnexp.launch.configuration import config_root
+from rnnexp.cli.conf_dir import config_root
 from rnnexp.tracking.short_keys import short_keys
 
 
@@ -49,7 +49,7 @@ def test_they_are_the_values_of_the_config(config: Any) -> None:
         (["data=mnist_permuted"], "MNIST-pixels-random92916"),
         (["data.name=FashionMNIST"], "FashionMNIST-rows"),
         (["task=translation"], "Phrasebook-en-fr"),
-        (["task=translation", "data=multi30k", "data.target=fr"], "Multi30k-en-fr"),
+        (["task=translation", "data=multi30k", "data.target_lang=fr"], "Multi30k-en-fr"),
     ],
     indirect=["config"],
 )

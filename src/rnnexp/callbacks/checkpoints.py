@@ -10,9 +10,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from rnnexp.arguments import require_positive
-from rnnexp.callbacks.monitor import is_measured
-from rnnexp.files import write_bytes
+from rnnexp.callbacks.early_stopping import is_measured
+from rnnexp.core.atomic_files import write_bytes
+from rnnexp.core.validation import require_positive
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -83,7 +83,7 @@ class LastCheckpoint(ModelCheckpoint):
 
 
 class KeptCheckpoints(ModelCheckpoint):
-    """`epoch-007.ckpt`: the weights of the last or best epochs, whose mean `test=average` tests.
+    """`epoch-007.ckpt`: the weights of the last or best epochs, whose mean `test_weights=average` tests.
 
     Args:
         dirpath: the directory of checkpoints.

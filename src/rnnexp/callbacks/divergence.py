@@ -6,7 +6,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from rnnexp.errors import DivergedError
+from rnnexp.core.errors import DivergedError
 
 
 class StopOnDivergence(Callback):

@@ -5,9 +5,27 @@ import logging
 import lightning.pytorch.callbacks as lightning_callbacks
 from lightning.pytorch import LightningModule, Trainer
 
-from rnnexp.callbacks.monitor import is_measured
+from rnnexp.core.errors import UserError
+from rnnexp.core.validation import did_you_mean
 
 log = logging.getLogger(__name__)
+
+
+def is_measured(trainer: Trainer, monitor: str) -> bool:
+    """Whether the metric has a value yet; none has before the first validation, and a run may end without one.
+
+    Raises:
+        UserError: for a metric that a validation does not give.
+    """
+    metrics = trainer.callback_metrics
+    if monitor in metrics:
+        return True
+    if any(name.startswith("val/") for name in metrics):
+        raise UserError(
+            f"callbacks: monitor={monitor!r} is not measured; choose one of {', '.join(sorted(metrics))}"
+            f"{did_you_mean(monitor, metrics)}"
+        )
+    return False
 
 
 class EarlyStopping(lightning_callbacks.EarlyStopping):

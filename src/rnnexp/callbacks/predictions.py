@@ -8,10 +8,10 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from rnnexp.files import write_bytes
+from rnnexp.core.atomic_files import write_bytes
 
 
-class TestPredictions(Callback):
+class PredictionWriter(Callback):
     """Gathers what `test_step` returns and saves it: `labels`, `predicted`, `confidence` [samples], in the set's order.
 
     Args:

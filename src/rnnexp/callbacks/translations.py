@@ -9,15 +9,15 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from rnnexp.files import write_text
+from rnnexp.core.atomic_files import write_text
 
 
-class TestTranslations(Callback):
+class TranslationWriter(Callback):
     """Saves every translation of the test, a JSON object per line in the corpus' order.
 
     Args:
         path: the file to write: `index`, `source`, `reference`, `translation`, the fields of
-            `rnnexp.tasks.translated.Translation`, and what the corpus says of the pair.
+            `rnnexp.tasks.translation.scoring.Translation`, and what the corpus says of the pair.
     """
 
     # Not a test class, whatever pytest makes of its name.
@@ -46,7 +46,7 @@ class TestTranslations(Callback):
         write_text(self.path, "".join(f"{line}\n" for line in lines))
 
 
-class SampleTranslations(Callback):
+class SampleWriter(Callback):
     """How the translations of a few validation sentences change from epoch to epoch: a CSV file, and W&B's table.
 
     Args:

@@ -8,7 +8,7 @@ from torch import Tensor
 from rnnexp.decoding.ensemble import Ensemble
 from rnnexp.decoding.hypotheses import Hypotheses, Limits, require_search, score
 from rnnexp.models import Seq2Seq
-from rnnexp.vocabulary import BOS, EOS, PAD
+from rnnexp.text.vocabulary import BOS, EOS, PAD
 
 
 @torch.no_grad()

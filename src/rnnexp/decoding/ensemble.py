@@ -34,7 +34,7 @@ class Ensemble:
             raise ValueError(f"models of one ensemble need one target vocabulary, not {sizes} tokens")
         self.models, self.width = models, width
         encoded = [model.encode(source, source_lengths) for model in models]
-        self.memories = [memory for memory, _ in encoded]
+        self.memories = [encoded for encoded, _ in encoded]
         self.states = [tuple(tensor.repeat_interleave(width, dim=0) for tensor in state) for _, state in encoded]
 
     def next_log_probs(self, tokens: Tensor) -> Tensor:
@@ -55,4 +55,4 @@ class Ensemble:
         rows = (sentences.unsqueeze(1) * self.width + parents).flatten()
         self.states = [tuple(tensor.index_select(0, rows) for tensor in state) for state in self.states]
         if len(sentences) < len(self.memories[0].mask):
-            self.memories = [memory.select(sentences) for memory in self.memories]
+            self.memories = [encoded.select(sentences) for encoded in self.memories]

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rnnexp.arguments import require_positive
-from rnnexp.vocabulary import BOS, EOS, PAD, UNK
+from rnnexp.core.validation import require_positive
+from rnnexp.text.vocabulary import BOS, EOS, PAD, UNK
 
 
 class Hypotheses(NamedTuple):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from rnnexp.arguments import choose, require_fraction, require_positive
+from rnnexp.core.validation import lookup, require_fraction, require_positive
 from rnnexp.recurrent import RecurrentStack, State
 from rnnexp.recurrent.lengths import inside_mask
 
@@ -80,7 +80,7 @@ class SequenceClassifier(nn.Module):
         super().__init__()
         require_positive(input_size=input_size, num_classes=num_classes)
         require_fraction(dropout=dropout)
-        self.pool = choose("pooling", pooling, POOLINGS)
+        self.pool = lookup("pooling", pooling, POOLINGS)
         self.stack = make_stack(input_size=input_size)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(self.stack.output_size, num_classes)

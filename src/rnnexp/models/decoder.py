@@ -11,13 +11,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rnnexp.arguments import choose, require_positive
+from rnnexp.core.validation import lookup, require_positive
 from rnnexp.models.attention import ATTENTIONS
 from rnnexp.models.dropout import SequenceDropout, WordDropout
 from rnnexp.recurrent import RecurrentStack, State
 
 
-class Memory(NamedTuple):
+class EncoderOutput(NamedTuple):
     """The source as a decoder sees it, computed once per sentence."""
 
     annotations: Tensor
@@ -27,9 +27,9 @@ class Memory(NamedTuple):
     mask: Tensor
     """Which positions belong to the source, bool [batch, source_time]"""
 
-    def select(self, sentences: Tensor) -> "Memory":
-        """The memory of some of the sentences, int64 [fewer]."""
-        return Memory(*(tensor.index_select(0, sentences) for tensor in self))
+    def select(self, sentences: Tensor) -> "EncoderOutput":
+        """The encoded of some of the sentences, int64 [fewer]."""
+        return EncoderOutput(*(tensor.index_select(0, sentences) for tensor in self))
 
 
 class Decoder(nn.Module, ABC):
@@ -75,7 +75,7 @@ class Decoder(nn.Module, ABC):
     ) -> None:
         super().__init__()
         require_positive(annotation_size=annotation_size, num_layers=num_layers)
-        make_attention = choose("attention", attention, ATTENTIONS)
+        make_attention = lookup("attention", attention, ATTENTIONS)
         vocab_size, embedding_size = embedding.num_embeddings, embedding.embedding_dim
         fed_below, fed_above = self.fed_sizes(embedding_size, annotation_size)
 
@@ -109,14 +109,14 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def forward(
-        self, target_in: Tensor, state: State, memory: Memory, given: Tensor | None = None
+        self, target_in: Tensor, state: State, encoded: EncoderOutput, given: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Sweep a target.
 
         Args:
             target_in: BOS and the tokens after it, int64 [batch, target_time].
             state: before the first step.
-            memory: of the same sentences.
+            encoded: of the same sentences.
             given: which tokens are taken from target_in, bool [batch, target_time], the first in any case; the others
                 are the likeliest after those before, through which no gradient passes. None takes all.
 
@@ -129,22 +129,22 @@ class Decoder(nn.Module, ABC):
         """
 
     @abstractmethod
-    def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
+    def step(self, tokens: Tensor, state: State, encoded: EncoderOutput) -> tuple[Tensor, State, Tensor]:
         """Take one step.
 
         Args:
-            tokens: the last tokens, int64 [rows]: of each sentence in memory as many rows, one below the other.
+            tokens: the last tokens, int64 [rows]: of each sentence in encoded as many rows, one below the other.
             state: as the step before returned it, [rows, ...] each.
-            memory: of the sentences.
+            encoded: of the sentences.
 
         Returns:
             logits [rows, vocab] of the next token, the next state, and attention weights [rows, source_time].
         """
 
-    def attend(self, h: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Contexts and weights [rows, time, ...] for h [rows, time, hidden]; rows of one sentence share its memory."""
-        queries = h.reshape(len(memory.mask), -1, self.hidden_size)
-        contexts, weights = self.attention(queries, memory.keys, memory.annotations, memory.mask)
+    def attend(self, h: Tensor, encoded: EncoderOutput) -> tuple[Tensor, Tensor]:
+        """Contexts and weights [rows, time, ...] for h [rows, time, hidden]; rows of one sentence share its encoded."""
+        queries = h.reshape(len(encoded.mask), -1, self.hidden_size)
+        contexts, weights = self.attention(queries, encoded.keys, encoded.annotations, encoded.mask)
         return contexts.view(*h.shape[:2], -1), weights.view(*h.shape[:2], -1)
 
     def run_layer(

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rnnexp.arguments import require_fraction
-from rnnexp.vocabulary import SPECIAL_TOKENS, UNK
+from rnnexp.core.validation import require_fraction
+from rnnexp.text.vocabulary import SPECIAL_TOKENS, UNK
 
 
 class SequenceDropout(nn.Module):

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from rnnexp.models.decoder import Decoder, Memory
+from rnnexp.models.decoder import Decoder, EncoderOutput
 from rnnexp.recurrent import State
 
 
@@ -18,22 +18,22 @@ class FusedDecoder(Decoder):
         return 0, annotation_size
 
     def forward(
-        self, target_in: Tensor, state: State, memory: Memory, given: Tensor | None = None
+        self, target_in: Tensor, state: State, encoded: EncoderOutput, given: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         if given is not None:
             raise ValueError("the fused decoder learns with teacher forcing 1 alone: use decoder=stepwise for less")
-        logits, _, weights = self._run(self.word_dropout(target_in), state, memory)
+        logits, _, weights = self._run(self.word_dropout(target_in), state, encoded)
         return logits, weights
 
-    def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
-        logits, state, weights = self._run(tokens.unsqueeze(1), state, memory)
+    def step(self, tokens: Tensor, state: State, encoded: EncoderOutput) -> tuple[Tensor, State, Tensor]:
+        logits, state, weights = self._run(tokens.unsqueeze(1), state, encoded)
         return logits.squeeze(1), state, weights.squeeze(1)
 
-    def _run(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
+    def _run(self, tokens: Tensor, state: State, encoded: EncoderOutput) -> tuple[Tensor, State, Tensor]:
         """Tokens [rows, time] -> logits [rows, time, vocab], state after them, weights [rows, time, source_time]."""
         embedded = self.embedding_dropout(self.embedding(tokens))
         h, after = self.run_layer(0, embedded, state)
-        contexts, weights = self.attend(h, memory)
+        contexts, weights = self.attend(h, encoded)
         for index in range(1, self.num_layers):
             h, layer_state = self.run_layer(index, h, state, contexts)
             after += layer_state

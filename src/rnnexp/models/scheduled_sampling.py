@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from rnnexp.arguments import choose
+from rnnexp.core.validation import lookup
 
 
 def by_sentence(target_in: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ def draw_given(target_in: Tensor, teacher_forcing: float, sampling: str) -> Tens
     Raises:
         ValueError: for a probability outside [0, 1] and an unknown sampling.
     """
-    draw = choose("sampling", sampling, SAMPLINGS)
+    draw = lookup("sampling", sampling, SAMPLINGS)
     if not 0 <= teacher_forcing <= 1:
         raise ValueError(f"teacher_forcing must lie in [0, 1], not {teacher_forcing!r}")
     if teacher_forcing == 1:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from rnnexp.arguments import choose, require_positive
+from rnnexp.core.validation import lookup, require_positive, validate_choice
 from rnnexp.models.bridge import BRIDGES
-from rnnexp.models.decoder import Decoder, Memory
+from rnnexp.models.decoder import Decoder, EncoderOutput
 from rnnexp.models.encoder import Encoder
 from rnnexp.models.fused_decoder import FusedDecoder
 from rnnexp.models.scheduled_sampling import SAMPLINGS, draw_given
@@ -72,9 +72,9 @@ class Seq2Seq(nn.Module):
         require_positive(
             source_vocab_size=source_vocab_size, target_vocab_size=target_vocab_size, embedding_size=embedding_size
         )
-        make_decoder, make_bridge = choose("decoder", decoder, DECODERS), choose("bridge", bridge, BRIDGES)
-        choose("tied_embeddings", tied_embeddings, TYINGS)
-        choose("sampling", sampling, SAMPLINGS)
+        make_decoder, make_bridge = lookup("decoder", decoder, DECODERS), lookup("bridge", bridge, BRIDGES)
+        validate_choice("tied_embeddings", tied_embeddings, TYINGS)
+        validate_choice("sampling", sampling, SAMPLINGS)
         if tied_embeddings == "all" and source_vocab_size != target_vocab_size:
             raise ValueError(
                 f"tied_embeddings=all needs one vocabulary for both sides, not {source_vocab_size} and "
@@ -111,7 +111,7 @@ class Seq2Seq(nn.Module):
             if isinstance(module, nn.Embedding):
                 nn.init.normal_(module.weight, std=module.embedding_dim**-0.5)
 
-    def encode(self, source: Tensor, source_lengths: Tensor) -> tuple[Memory, State]:
+    def encode(self, source: Tensor, source_lengths: Tensor) -> tuple[EncoderOutput, State]:
         """Read the source.
 
         Args:
@@ -123,8 +123,8 @@ class Seq2Seq(nn.Module):
         """
         annotations, final = self.encoder(source, source_lengths)
         mask = inside_mask(source_lengths, annotations).squeeze(2)
-        memory = Memory(annotations, self.decoder.attention.project(annotations), mask)
-        return memory, self.decoder.begin(self.bridge(annotations, mask, final))
+        encoded = EncoderOutput(annotations, self.decoder.attention.project(annotations), mask)
+        return encoded, self.decoder.begin(self.bridge(annotations, mask, final))
 
     def forward(
         self, source: Tensor, source_lengths: Tensor, target_in: Tensor, teacher_forcing: float = 1.0
@@ -143,10 +143,10 @@ class Seq2Seq(nn.Module):
         Raises:
             ValueError: for teacher forcing outside [0, 1], or below 1 with the fused decoder.
         """
-        memory, state = self.encode(source, source_lengths)
+        encoded, state = self.encode(source, source_lengths)
         given = draw_given(target_in, teacher_forcing, self.sampling)
         logits: Tensor
-        logits, _ = self.decoder(target_in, state, memory, given)
+        logits, _ = self.decoder(target_in, state, encoded, given)
         return logits
 
     def align(self, source: Tensor, source_lengths: Tensor, target_in: Tensor) -> Tensor:
@@ -154,21 +154,21 @@ class Seq2Seq(nn.Module):
 
         Those of a translation that was searched for are had by handing it back here. Arguments as of `forward`.
         """
-        memory, state = self.encode(source, source_lengths)
+        encoded, state = self.encode(source, source_lengths)
         weights: Tensor
-        _, weights = self.decoder(target_in, state, memory)
+        _, weights = self.decoder(target_in, state, encoded)
         return weights
 
-    def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
+    def step(self, tokens: Tensor, state: State, encoded: EncoderOutput) -> tuple[Tensor, State, Tensor]:
         """Take one step of the decoder.
 
         Args:
-            tokens: the last tokens, BOS at first, int64 [rows]: of each sentence in memory as many rows, one below the
+            tokens: the last tokens, BOS at first, int64 [rows]: of each sentence in encoded as many rows, one below the
                 other.
             state: as the step before returned it, [rows, ...] each.
-            memory: of the sentences, from `encode`.
+            encoded: of the sentences, from `encode`.
 
         Returns:
             logits [rows, vocab] of the next token, the next state, and attention weights [rows, source_time].
         """
-        return self.decoder.step(tokens, state, memory)
+        return self.decoder.step(tokens, state, encoded)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from rnnexp.models.decoder import Decoder, Memory
+from rnnexp.models.decoder import Decoder, EncoderOutput
 from rnnexp.models.dropout import SequenceDropout
 from rnnexp.recurrent import State
 
@@ -28,7 +28,7 @@ class StepwiseDecoder(Decoder):
         return *state, h.new_zeros(len(h), self.embedding.embedding_dim)
 
     def forward(
-        self, target_in: Tensor, state: State, memory: Memory, given: Tensor | None = None
+        self, target_in: Tensor, state: State, encoded: EncoderOutput, given: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         embedded = self.embedding(self.word_dropout(target_in))
         embedding_masks = self._masks(self.embedding_dropout, embedded, embedded.shape[2])
@@ -42,7 +42,7 @@ class StepwiseDecoder(Decoder):
                 own = self.embedding(logits[-1].argmax(dim=2))
                 y = torch.where(given[:, t, None, None], y, own)
             y = self.embedding_dropout(y, embedding_masks[t])
-            readout, state, looked = self._advance(y, state, memory, [masks[t] for masks in layer_masks])
+            readout, state, looked = self._advance(y, state, encoded, [masks[t] for masks in layer_masks])
             read.append(self.output_dropout(readout, output_masks[t]))
             weights.append(looked)
             if given is not None:
@@ -51,9 +51,9 @@ class StepwiseDecoder(Decoder):
         whole: Tensor = self.output(torch.cat(read, dim=1)) if given is None else torch.cat(logits, dim=1)
         return whole, torch.cat(weights, dim=1)
 
-    def step(self, tokens: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
+    def step(self, tokens: Tensor, state: State, encoded: EncoderOutput) -> tuple[Tensor, State, Tensor]:
         y = self.embedding_dropout(self.embedding(tokens.unsqueeze(1)))
-        readout, state, weights = self._advance(y, state, memory, [None] * (self.num_layers - 1))
+        readout, state, weights = self._advance(y, state, encoded, [None] * (self.num_layers - 1))
         logits: Tensor = self.output(self.output_dropout(readout))
         return logits.squeeze(1), state, weights.squeeze(1)
 
@@ -63,12 +63,12 @@ class StepwiseDecoder(Decoder):
         mask = dropout.mask(embedded, time, features)
         return [None] * time if mask is None else torch.split(mask, 1, dim=1)
 
-    def _advance(self, y: Tensor, state: State, memory: Memory, masks: Masks) -> tuple[Tensor, State, Tensor]:
+    def _advance(self, y: Tensor, state: State, encoded: EncoderOutput, masks: Masks) -> tuple[Tensor, State, Tensor]:
         """Embeddings [rows, 1, embedding] -> readout [rows, 1, embedding], state, weights [rows, 1, source_time]."""
         h, after = self.run_layer(0, y, state, fed=state[-1].unsqueeze(1))
         for index, mask in enumerate(masks, start=1):
             h, layer_state = self.run_layer(index, h, state, mask=mask)
             after += layer_state
-        contexts, weights = self.attend(h, memory)
+        contexts, weights = self.attend(h, encoded)
         readout = self.read_out(h, y, contexts)
         return readout, (*after, readout.squeeze(1)), weights

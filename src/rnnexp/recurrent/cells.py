@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from rnnexp.arguments import choose
+from rnnexp.core.validation import validate_choice
 
 State = tuple[Tensor, ...]
 """What is carried from step to step. The first tensor is h."""
@@ -83,7 +83,7 @@ class Cell:
         cell = self
         for option, value in options.items():
             default, *_ = OPTIONS[option]
-            choose(option, value, dict.fromkeys(OPTIONS[option]))
+            validate_choice(option, value, OPTIONS[option])
             if value != default:
                 if option not in self.variants:
                     raise ValueError(f"cell {name!r} has no option {option}: leave it at {default!r}, not {value!r}")

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rnnexp.arguments import choose, require_fraction, require_positive
+from rnnexp.core.validation import lookup, require_fraction, require_positive, validate_choice
 from rnnexp.recurrent.cells import CELLS, Cell, State
 from rnnexp.recurrent.directions import join_directions, split_directions
-from rnnexp.recurrent.fused import flatten_weights, run_kernel
 from rnnexp.recurrent.initialization import INITIALIZATIONS, set_gate_bias
+from rnnexp.recurrent.kernels import flatten_weights, run_kernel
 from rnnexp.recurrent.lengths import check_lengths, inside_mask
 from rnnexp.recurrent.scan import scan_layer
 
@@ -83,9 +83,9 @@ class RecurrentStack(nn.Module):
         super().__init__()
         require_positive(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         require_fraction(dropout=dropout)
-        choose("backend", backend, BACKENDS)
-        choose("initialization", initialization, INITIALIZATIONS)
-        row = cell if isinstance(cell, Cell) else choose("cell", cell, CELLS)
+        validate_choice("backend", backend, BACKENDS)
+        validate_choice("initialization", initialization, INITIALIZATIONS)
+        row = cell if isinstance(cell, Cell) else lookup("cell", cell, CELLS)
         name = row.step.__name__ if isinstance(cell, Cell) else cell
         self.cell = row.variant(name, reset=reset, nonlinearity=nonlinearity)
         self.kernel = self.cell.fused if backend == "fused" else None

@@ -5,7 +5,7 @@ import math
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from rnnexp.arguments import require_fraction
+from rnnexp.core.validation import require_fraction
 
 
 def constant(optimizer: Optimizer, total_steps: int) -> LRScheduler:  # noqa: ARG001 (every schedule is told)

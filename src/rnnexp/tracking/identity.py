@@ -8,9 +8,9 @@ from typing import Any
 
 RUN_ONLY = (
     *("callbacks", "ckpt_path", "logger", "name", "paths", "tags"),
-    *("sweep_dir", "dry_run", "force", "report", "optimized_metric", "trial"),
+    *("sweep_dir", "dry_run", "allow_code_change", "report", "optimized_metric", "trial_number"),
     # Where the data come from does not change them; which data they are does.
-    *("data.root", "data.sources", "data.mirrors", "data.device", "data.cache", "data.eval_batch_size"),
+    *("data.root", "data.download_from", "data.mirrors", "data.device", "data.cache", "data.eval_batch_size"),
     *("trainer.default_root_dir", "trainer.profiler", "trainer.log_every_n_steps", "trainer.enable_model_summary"),
 )
 """Config keys that say where a run is recorded or where it started from, not what it computes.
@@ -34,12 +34,14 @@ def identity_of(config: Mapping[str, Any], *without: str) -> dict[str, Any]:
     identity = copy.deepcopy(dict(config))
     callbacks = config.get("callbacks") or {}
     identity["early_stopping"] = callbacks.get("early_stopping")
-    shaping = ("best_checkpoint", "kept_checkpoints") if config.get("test") == "average" else ("best_checkpoint",)
+    shaping = (
+        ("best_checkpoint", "kept_checkpoints") if config.get("test_weights") == "average" else ("best_checkpoint",)
+    )
     for name in shaping:
         if chosen := callbacks.get(name):
             identity[name] = {key: value for key, value in chosen.items() if key != "dirpath"}
     # What is solved for a budget is another way to write the budget.
-    solved = ("model.hidden_size",) if config.get("match") else ()
+    solved = ("model.hidden_size",) if config.get("size_budget") else ()
     for key in (*RUN_ONLY, *solved, *without):
         group, _, name = key.rpartition(".")
         node = identity.get(group) if group else identity

@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from rnnexp.arguments import near_miss
-from rnnexp.errors import DivergedError, InterruptedRunError, PrunedError, UnsupportedError, UserError
-from rnnexp.files import read_json, write_json, write_text
+from rnnexp.core.atomic_files import read_json, write_json, write_text
+from rnnexp.core.errors import DivergedError, InterruptedRunError, PrunedError, UnsupportedError, UserError
+from rnnexp.core.validation import did_you_mean
 from rnnexp.tracking.identity import config_hash
 
 STATUSES = ("queued", "running", "done", "failed", "unsupported", "diverged", "pruned", "interrupted")
@@ -39,7 +39,7 @@ class RunDirectory:
         self.last_checkpoint = self.checkpoints / "last.ckpt"
         self.average_checkpoint = self.checkpoints / "average.ckpt"
         self.translations_file = path / "test_translations.jsonl"
-        self.memory_file = path / "memory_probe.csv"
+        self.gradient_flow_file = path / "gradient_flow.csv"
         self.slurm_file = path / "slurm.json"
 
     @classmethod
@@ -88,7 +88,7 @@ class RunDirectory:
         """
         if not path.is_dir():
             siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise UserError(f"{path} is not a directory{near_miss(path.name, siblings)}")
+            raise UserError(f"{path} is not a directory{did_you_mean(path.name, siblings)}")
         run = cls(path)
         if not run.config_file.is_file():
             raise UserError(f"{path} is not a run directory: it has no {run.config_file.name}")

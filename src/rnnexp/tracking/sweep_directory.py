@@ -7,8 +7,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from rnnexp.errors import UserError
-from rnnexp.files import read_json, write_json
+from rnnexp.core.atomic_files import read_json, write_json
+from rnnexp.core.errors import UserError
 from rnnexp.tracking.run_directory import SCHEMA_VERSION, RunDirectory
 
 FINAL = ("done", "diverged", "pruned")
@@ -79,7 +79,7 @@ class SweepDirectory:
                 self.close()
                 raise UserError(
                     f"{file.parent} ran on other code ({_name(before)}) than this ({_name(code)}): its numbers and new "
-                    "ones would not compare; take a new sweep_dir=, or force=true to go on all the same"
+                    "ones would not compare; take a new sweep_dir=, or allow_code_change=true to go on all the same"
                 )
 
     def write_record(self, name: str, command: str, code: Mapping[str, Any], job_names: Sequence[str]) -> None:

@@ -1,0 +1,1 @@
+"""Hydra plugins of rnnexp. Hydra finds plugins only in this namespace."""

@@ -1,0 +1,116 @@
+"""What a recurrence remembers, epoch by epoch: the gradient through time, closed gates, spectral radii."""
+
+import copy
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from rnnexp.core.atomic_files import write_text
+from rnnexp.core.validation import require_positive
+from rnnexp.recurrent.gradient_flow import (
+    first_over_last,
+    gradient_norms,
+    mean_over_running,
+    saturation,
+    spectral_radii,
+)
+from rnnexp.recurrent.unrolled import unrolled
+
+Row = tuple[int, str, int | str, float]
+"""layer, quantity, index, value"""
+
+
+class GradientFlow(Callback):
+    """Measures a copy of the model after each validation, always on the same few validation sequences.
+
+    The copy runs its equations step by step in float32 and without dropout: weights, their gradients, random numbers
+    and the precision of training are left alone. Several validations within an epoch leave the last one's rows.
+
+    Logs `gradient_flow/gradient_ratio`, the mean norm of dL/dh of the first layer at the first step over that at each
+    sequence's last step; `gradient_flow/saturation`, the mean over gates, layers and directions; and
+    `gradient_flow/spectral_radius`, the largest of all blocks. A cell that names no gates has no saturation.
+
+    Args:
+        path: the file to write, a row per number: `epoch` from 1, `layer` from 0, `quantity`, `index`, `value`.
+            `gradient_norm`: ||dL/dh_t|| of the forward direction, the mean over sequences that still run; t from 1.
+            `saturation` and `spectral_radius`: by block, `f` or `f_reverse`. See `rnnexp.recurrent.gradient_flow`.
+        num_sequences: how many, spread evenly over the split.
+    """
+
+    COLUMNS = ("epoch", "layer", "quantity", "index", "value")
+
+    def __init__(self, path: str, num_sequences: int) -> None:
+        require_positive(num_sequences=num_sequences)
+        self.path = Path(path)
+        self.num_sequences = num_sequences
+        self._epochs: dict[int, str] = {}
+        """Epoch -> its rows as they stand in the file: a resumed run goes on with them."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": dict(self._epochs)}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        self._epochs = dict(state_dict["epochs"])
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        # Validation runs in inference mode, whose tensors no gradient passes.
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            data: Any = trainer.datamodule  # type: ignore[attr-defined]
+            batch = data.transfer_batch_to_device(self._sequences(data), pl_module.device, 0)
+            rows, summary = measure(pl_module, batch)
+        epoch = trainer.current_epoch + 1
+        self._epochs[epoch] = _as_csv((epoch, *row) for row in rows)
+        write_text(self.path, _as_csv([self.COLUMNS]) + "".join(self._epochs.values()))
+        for name, value in summary.items():
+            pl_module.log(f"gradient_flow/{name}", value, rank_zero_only=True)
+
+    def _sequences(self, data: Any) -> Any:  # noqa: ANN401 (a data module, and a batch of its type)
+        loader = data.val_dataloader()
+        samples = torch.cat(list(loader.batches()))
+        number = min(self.num_sequences, len(samples))
+        # Not the first: sentences are sorted by length.
+        return loader.gather(samples[torch.arange(number, device=samples.device) * len(samples) // number])
+
+
+def measure(task: Any, batch: Any) -> tuple[list[Row], dict[str, float]]:  # noqa: ANN401 (tasks import callbacks)
+    """All numbers, and those that sum them up by name, of a task and a batch of its type on its device."""
+    model, stack = copy.deepcopy((task.model, task.stack))
+    model.eval().float()
+    with unrolled(stack) as steps:
+        norms = gradient_norms(task.loss(task.logits(model, batch), batch), steps)
+    ratio = first_over_last(norms[0], steps.inside).item()
+    rows: list[Row] = []
+    for layer, means in enumerate(mean_over_running(norms, steps.inside).tolist()):
+        rows += [(layer, "gradient_norm", t, mean) for t, mean in enumerate(means, start=1)]
+        for reverse in (False, True)[: stack.directions]:
+            suffix = "_reverse" * reverse
+            shares, radii = saturation(steps, layer, reverse), spectral_radii(stack, layer, reverse)
+            rows += [(layer, "saturation", f"{block}{suffix}", share) for block, share in shares.items()]
+            rows += [(layer, "spectral_radius", f"{block}{suffix}", radius) for block, radius in radii.items()]
+    return rows, {"gradient_ratio": ratio, **_summed_up(rows)}
+
+
+def _summed_up(rows: Sequence[Row]) -> dict[str, float]:
+    values = defaultdict(list)
+    for _layer, quantity, _index, value in rows:
+        values[quantity].append(value)
+    # torch's maximum is NaN as soon as one value is.
+    summary = {"spectral_radius": torch.tensor(values["spectral_radius"]).max().item()}
+    if values["saturation"]:
+        summary["saturation"] = fmean(values["saturation"])
+    return summary
+
+
+def _as_csv(rows: Iterable[tuple[Any, ...]]) -> str:
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\n").writerows(rows)
+    return table.getvalue()

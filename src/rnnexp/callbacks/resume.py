@@ -1,0 +1,116 @@
+"""Callbacks that make a run resumable: the random state in its checkpoints, and a checkpoint when a signal ends it."""
+
+import logging
+import signal
+from types import FrameType
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from rnnexp.core.errors import InterruptedRunError
+from rnnexp.core.validation import quote_override
+
+log = logging.getLogger(__name__)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class SaveOnSignal(Checkpoint):
+    """The first signal asks training to save and stop at the next batch boundary; a second Ctrl-C stops at once.
+
+    A handler that saved by itself would run in the middle of an optimiser step. It is a `Checkpoint` so that Lightning
+    asks it last at the end of an epoch, when the metrics are logged and the best checkpoint is chosen.
+
+    Args:
+        checkpoint: the file to save, `last.ckpt` of the run.
+
+    Raises:
+        InterruptedRunError: out of `Trainer.fit`, after saving.
+    """
+
+    def __init__(self, checkpoint: str) -> None:
+        self.checkpoint = checkpoint
+        self._received: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        for number in SIGNALS:
+            self._previous[number] = signal.signal(number, self._receive)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        # Not at teardown: by then Lightning has given its own handler back, and this would put it in place again.
+        self._give_back()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002
+        # Lightning does not tear callbacks down after an error, and Ctrl-C would be swallowed from then on.
+        self._give_back()
+
+    def _give_back(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()
+
+    def _receive(self, number: int, _: FrameType | None) -> None:
+        if self._received is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._received = number
+        log.warning(
+            "%s received: saving at the next batch boundary (Ctrl-C again to stop at once)", signal.Signals(number).name
+        )
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,  # noqa: ARG002
+        outputs: Any,  # noqa: ANN401, ARG002
+        batch: Any,  # noqa: ANN401, ARG002
+        batch_idx: int,
+    ) -> None:
+        num_batches = batch_idx + 1
+        # Lightning restores neither a validation that was due after the batch nor gradients that were being gathered.
+        ends_epoch = num_batches >= trainer.num_training_batches
+        validates = trainer.val_check_batch is not None and num_batches % trainer.val_check_batch == 0
+        accumulates = num_batches % trainer.accumulate_grad_batches != 0
+        if not (ends_epoch or validates or accumulates):
+            self._stop_if_asked(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        self._stop_if_asked(trainer)
+
+    def _stop_if_asked(self, trainer: Trainer) -> None:
+        number = self._received
+        if trainer.world_size > 1:
+            # The signal reaches each rank at its own time; all must save at the same batch.
+            received = torch.tensor(number or 0, device=trainer.strategy.root_device)
+            number = int(trainer.strategy.reduce(received, reduce_op="max")) or None
+        if number is None:
+            return
+        trainer.save_checkpoint(self.checkpoint)
+        raise InterruptedRunError(
+            f"interrupted by {signal.Signals(number).name} in epoch {trainer.current_epoch + 1} after "
+            f"{trainer.global_step} steps; continue with {quote_override('ckpt_path', self.checkpoint)}",
+            number,
+        )
+
+
+class RandomState(Callback):
+    """Saves torch's random state of the CPU and of every CUDA device as tensors, and restores it as training starts."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._loaded = state_dict
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        # Not earlier: making the optimiser and the loaders may draw random numbers too.
+        loaded, self._loaded = self._loaded, None
+        if loaded is None:
+            return
+        torch.set_rng_state(loaded["cpu"].cpu())
+        if len(loaded["cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all([state.cpu() for state in loaded["cuda"]])

@@ -1,0 +1,1 @@
+"""The command line: Hydra's entry point, the location of conf/ and one-line error messages."""

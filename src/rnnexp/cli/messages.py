@@ -1,0 +1,207 @@
+"""From an exception to the one line that tells a person what, where and what to do; or to nothing, if it is a bug."""
+
+import errno
+import re
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+    ValidationError,
+)
+
+from rnnexp.cli.conf_dir import config_root
+from rnnexp.core.errors import UserError
+from rnnexp.core.validation import did_you_mean
+
+# What others of a group build on; nobody chooses it by itself.
+SHARED_OPTION = "base"
+# A place that cannot be written is the user's to change; any other OSError may well be a bug.
+BAD_PLACES = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ENAMETOOLONG,
+    }
+)
+
+
+class Explanation(NamedTuple):
+    line: str
+    exit_code: int = UserError.exit_code
+
+
+def explain_running(error: Exception, outputs: str) -> Explanation | None:
+    """What went wrong while a program ran with its config; None for a bug.
+
+    Args:
+        error: as it was caught.
+        outputs: where the program writes, for errors of the operating system that do not say.
+    """
+    match error:
+        case UserError():
+            return Explanation(_one_line(str(error)), error.exit_code)
+        case InstantiationException():
+            return _explain_constructor(error)
+        case MissingMandatoryValue():
+            return Explanation(f"{error.full_key} has no value: give it one, {error.full_key}=...")
+        case InterpolationResolutionError() | ValidationError():
+            return Explanation(f"{error.full_key}: {_first_line(error)}")
+        case ConfigAttributeError() | ConfigKeyError() if _is_deleted(str(error.full_key)):
+            return Explanation(f"{error.full_key} was taken out with ~{error.full_key}, and is needed: leave it in")
+        case OSError() if error.errno in BAD_PLACES:
+            return Explanation(f"{error.filename or outputs}: {error.strerror}")
+        case _ if _is_out_of_memory(error):
+            return Explanation(f"out of memory ({_first_line(error)}): try a smaller data.batch_size or model")
+    return None
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # PyTorch's exceptions, by name: this file is read by programs that do not wait for torch.
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )
+
+
+def explain_composing(error: Exception) -> Explanation | None:
+    """What is wrong with a command line, where Hydra could not make a config of it; None for a bug."""
+    cause = error.__cause__
+    match error:
+        case UserError():
+            return Explanation(_one_line(str(error)), error.exit_code)
+        case OverrideParseException():
+            return Explanation(_explain_syntax(error))
+        case MissingConfigException():
+            return Explanation(_explain_missing_file(error))
+        case ConfigCompositionException() if isinstance(cause, ConfigAttributeError | ConfigKeyError):
+            return Explanation(_explain_key(cause))
+        case ConfigCompositionException() if isinstance(cause, OmegaConfBaseException):
+            return Explanation(f"{cause.full_key}: {_first_line(cause)}")
+        case ConfigCompositionException() if match := re.match(r"Ambiguous value for argument '(.*)'", str(error)):
+            return Explanation(f"{match[1]} names several values: add -m to run each, or write [...] if it is one list")
+        case ValueError() if str(error).startswith("Config group override"):
+            return Explanation(_explain_group_value(str(error)))
+        case HydraException() | OmegaConfBaseException() | ValueError():
+            return Explanation(_one_line(str(error)))
+        case OSError() if error.errno in BAD_PLACES:
+            return Explanation(f"{error.filename}: {error.strerror}")
+    return None
+
+
+def _explain_constructor(error: InstantiationException) -> Explanation | None:
+    cause = error.__cause__
+    if not isinstance(cause, UserError | ValueError | TypeError | ImportError):
+        return None
+    key = re.search(r"^full_key: (.+)$", str(error), re.MULTILINE)
+    # Of a class that is not there Hydra's own line says more than its cause.
+    located = re.match(r"Error locating target '.*?'", str(error))
+    line = located[0] if located else _one_line(str(cause))
+    exit_code = cause.exit_code if isinstance(cause, UserError) else UserError.exit_code
+    return Explanation(f"{key[1]}: {line}" if key else line, exit_code)
+
+
+def _explain_syntax(error: OverrideParseException) -> str:
+    if "=" not in error.override:
+        return f"override {error.override!r} has no value: write key=value"
+    reason = next(line for line in error.message.splitlines() if not line.startswith("Error parsing override"))
+    # Of a character that no value may have unquoted, the parser only repeats the whole override.
+    where = "" if error.override in reason else f" ({reason.split(' expecting ')[0]})"
+    return (
+        f"cannot read override {error.override!r}{where}: write key=value, "
+        "and quote a value that has special characters, \"key='a=b'\""
+    )
+
+
+def _explain_missing_file(error: MissingConfigException) -> str:
+    if error.missing_cfg_file is None:
+        return _one_line(str(error))
+    group, _, option = error.missing_cfg_file.rpartition("/")
+    if error.options is not None:
+        return _unknown_option(group, option, list(error.options))
+    programs = sorted(file.stem for file in config_root().glob("*.yaml"))
+    return f"no config {error.missing_cfg_file!r}{did_you_mean(error.missing_cfg_file, programs)}"
+
+
+def _explain_group_value(message: str) -> str:
+    """Hydra does not say which override gave a group a number or null, so it is looked for."""
+    groups = _groups()
+    for argument in sys.argv[1:]:
+        group, _, value = argument.partition("=")
+        options = [file.stem for file in groups[group].glob("*.yaml")] if group in groups else []
+        if options and value not in options:
+            return _unknown_option(group, value, options)
+    return _one_line(message)
+
+
+def _unknown_option(group: str, option: str, options: list[str]) -> str:
+    choices = sorted(choice for choice in options if choice != SHARED_OPTION)
+    return f"unknown {group} {option!r}: choose one of {', '.join(choices)}{did_you_mean(option, choices)}"
+
+
+def _explain_key(error: ConfigAttributeError | ConfigKeyError) -> str:
+    key, parent = str(error.key), error.parent_node
+    if _is_deleted(key):
+        return f"{key} was taken out with ~{key}, and is needed: leave it in"
+    if not isinstance(parent, DictConfig):
+        return f"unknown key {error.full_key!r}"
+    root = OmegaConf.to_container(cast("DictConfig", parent._get_root()), resolve=False)
+    assert isinstance(root, dict)
+    siblings = [str(sibling) for sibling in parent if sibling not in ("hydra", "_target_", "_partial_")]
+    where, _, _ = str(error.full_key).rpartition(".")
+    if not where:
+        # A group whose choice is null has no key in the config, yet its name may be what was meant.
+        siblings += [group for group in _groups() if group not in siblings]
+    elsewhere = [path for path in _paths(root) if path.rpartition(".")[2] == key]
+    hint = did_you_mean(key, siblings)
+    if not hint and elsewhere:
+        hint = f"; did you mean {' or '.join(map(repr, elsewhere))}?"
+    if not hint:
+        hint = f": choose one of {', '.join(siblings)}" if siblings else ", which has no keys"
+    return f"unknown key {key!r}{f' in {where}' if where else ''}{hint}"
+
+
+def _is_deleted(key: str) -> bool:
+    return any(argument.partition("=")[0] == f"~{key}" for argument in sys.argv[1:])
+
+
+def _paths(node: dict[Any, Any], prefix: str = "") -> list[str]:
+    """Every key of a config but Hydra's own, with dots."""
+    paths = []
+    for key, child in node.items():
+        if key != "hydra":
+            paths.append(f"{prefix}{key}")
+            paths += _paths(child, f"{prefix}{key}.") if isinstance(child, dict) else []
+    return paths
+
+
+def _groups() -> dict[str, Path]:
+    return {directory.name: directory for directory in config_root().iterdir() if directory.is_dir()}
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _one_line(message: str) -> str:
+    return " ".join(line.strip() for line in message.splitlines() if line.strip())

@@ -1,0 +1,54 @@
+"""Arguments checked where they are used: what is wrong, what is allowed, and the nearest thing that is."""
+
+import difflib
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """`"; did you mean 'gru'?"` if a choice resembles the word, else an empty string."""
+    matches = difflib.get_close_matches(str(word), list(choices), n=1, cutoff=0.6)
+    return f"; did you mean {matches[0]!r}?" if matches else ""
+
+
+def quote_override(key: str, value: object) -> str:
+    """`key=value` as a shell and Hydra read it: quoted where a path holds what one of them takes for something else."""
+    if re.fullmatch(r"[\w./+@%:-]*", str(value), re.ASCII):
+        return f"{key}={value}"
+    quoted = str(value).replace("'", "\\'")
+    return shlex.quote(f"{key}='{quoted}'")
+
+
+def validate_choice(what: str, value: str, choices: Iterable[str]) -> None:
+    """Raises ValueError for a value outside the choices, with the value, the choices and the nearest of them."""
+    listed = [str(choice) for choice in choices]
+    if value not in listed:
+        raise ValueError(f"unknown {what} {value!r}: choose one of {', '.join(listed)}{did_you_mean(value, listed)}")
+
+
+def lookup(what: str, name: str, table: Mapping[str, T]) -> T:
+    """Return the entry of a table.
+
+    Raises:
+        ValueError: for a name that the table lacks, see `validate_choice`.
+    """
+    validate_choice(what, name, table)
+    return table[name]
+
+
+def require_positive(**sizes: int) -> None:
+    """Raises ValueError naming the first argument that is not a whole number of at least 1."""
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, not {size!r}")
+
+
+def require_fraction(**fractions: float) -> None:
+    """Raises ValueError naming the first argument that lies outside [0, 1)."""
+    for name, fraction in fractions.items():
+        if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 <= fraction < 1:
+            raise ValueError(f"{name} must lie in [0, 1), not {fraction!r}")

@@ -1,0 +1,1 @@
+"""The program that makes W&B workspaces and reports."""

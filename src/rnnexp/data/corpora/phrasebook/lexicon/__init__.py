@@ -1,0 +1,1 @@
+"""Words of the phrasebook and their forms."""

@@ -1,0 +1,35 @@
+"""A directory in which one process at a time works."""
+
+import logging
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from rnnexp.core.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+def lock_directory(directory: Path, activity: str, key: str = "data.root") -> AbstractContextManager[object]:
+    """Makes a directory and holds it for this process alone, as a context manager; waits for whoever holds it.
+
+    Args:
+        activity: what is done in it, for those who wait: `fetching MNIST`.
+        key: of the config, that names another place.
+
+    Raises:
+        UserError: if the directory cannot be made or written in.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(directory / ".lock")
+        try:
+            return lock.acquire(timeout=0)
+        except Timeout:
+            log.info("another process is %s; waiting for it", activity)
+            return lock.acquire()
+    except OSError as error:
+        raise UserError(
+            f"{directory}: cannot be written in ({error.strerror or error}): name another place with {key}="
+        ) from error

@@ -1,0 +1,1 @@
+"""MNIST and other images in IDX format, read as sequences."""

@@ -1,0 +1,107 @@
+"""The four files of an MNIST-like dataset: their names, where they may lie, what they must hold."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rnnexp.core.errors import UserError
+from rnnexp.data.images.idx import BadFileError, Bytes, parse_idx, read_content
+
+TRAIN_IMAGES = "train-images-idx3-ubyte"
+TRAIN_LABELS = "train-labels-idx1-ubyte"
+TEST_IMAGES = "t10k-images-idx3-ubyte"
+TEST_LABELS = "t10k-labels-idx1-ubyte"
+NUM_DIMENSIONS = {TRAIN_IMAGES: 3, TRAIN_LABELS: 1, TEST_IMAGES: 3, TEST_LABELS: 1}
+
+OFFICIAL_SHA256: Mapping[str, Mapping[str, str]] = {
+    "MNIST": {
+        TRAIN_IMAGES: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        TRAIN_LABELS: "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        TEST_IMAGES: "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        TEST_LABELS: "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    }
+}
+"""SHA-256 of the uncompressed files, for each dataset whose every byte is known."""
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """One of the two published halves of a dataset."""
+
+    images: Bytes
+    """uint8 [samples, height, width]"""
+    labels: Bytes
+    """uint8 [samples]"""
+    sha256: Mapping[str, str]
+    """The digest of each of the two uncompressed files, by file name."""
+
+
+def raw_directory(root: Path, name: str) -> Path:
+    """Where fetched files are put: torchvision's layout, so that its datasets find them too."""
+    return root / name / "raw"
+
+
+def candidate_directories(root: Path, name: str) -> list[Path]:
+    """Where the four files are looked for, in order."""
+    return [raw_directory(root, name), root / name, root]
+
+
+def find_files(root: Path, name: str) -> dict[str, Path] | None:
+    """The four files, raw or `.gz`, in the first directory that has them all; None if none has."""
+    for directory in candidate_directories(root, name):
+        found = {file: path for file in NUM_DIMENSIONS if (path := find_file(directory, file))}
+        if len(found) == len(NUM_DIMENSIONS):
+            return found
+    return None
+
+
+def find_file(directory: Path, file: str) -> Path | None:
+    """That file in that directory, raw before `.gz`."""
+    candidates = (directory / file, directory / f"{file}.gz")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def check_content(name: str, file: str, content: Bytes, where: str) -> str:
+    """The SHA-256 of the content of one of the four files, after checking that it is what it should be.
+
+    Raises:
+        BadFileError: naming `where`, if it is not a sound IDX file, or not the official one where that is known.
+    """
+    parse_idx(content, where, NUM_DIMENSIONS[file])
+    digest = hashlib.sha256(content.data).hexdigest()
+    official = OFFICIAL_SHA256.get(name, {}).get(file, digest)
+    if digest != official:
+        raise BadFileError(f"{where}: not the official {name} file (SHA-256 {digest[:12]}..., not {official[:12]}...)")
+    return digest
+
+
+def read_labelled_images(files: Mapping[str, Path], name: str, images_file: str, labels_file: str) -> LabelledImages:
+    """Reads and checks the images and labels of one half.
+
+    Raises:
+        UserError: if a file is truncated, corrupt, not the official one, or the two do not belong together.
+    """
+    images, images_sha256 = read_array(files[images_file], name, images_file)
+    labels, labels_sha256 = read_array(files[labels_file], name, labels_file)
+    if len(images) != len(labels):
+        raise UserError(
+            f"{files[images_file]} holds {len(images):,} images, but {files[labels_file]} {len(labels):,} labels: "
+            "replace the two by a pair that belongs together"
+        )
+    return LabelledImages(images, labels, {images_file: images_sha256, labels_file: labels_sha256})
+
+
+def read_array(path: Path, name: str, file: str) -> tuple[Bytes, str]:
+    """Reads and checks one of the four files: its array and the SHA-256 of its uncompressed content.
+
+    Raises:
+        UserError: if it is truncated, corrupt or not the official one. It stays where it is.
+    """
+    try:
+        content = read_content(path)
+        sha256 = check_content(name, file, content, str(path))
+        return parse_idx(content, str(path), NUM_DIMENSIONS[file]), sha256
+    except BadFileError as error:
+        own = "; for a dataset of your own choose another data.name" if name in OFFICIAL_SHA256 else ""
+        raise UserError(f"{error}: replace it, or delete it to have it fetched again{own}") from error

@@ -1,0 +1,285 @@
+"""MNIST, and any other dataset of images in its IDX format, read as sequences."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from rnnexp.core.errors import UserError
+from rnnexp.core.validation import require_positive, validate_choice
+from rnnexp.data.base import DataModule
+from rnnexp.data.batches import LabelledSequences
+from rnnexp.data.images.fetch import SOURCES, fetch_files
+from rnnexp.data.images.files import (
+    TEST_IMAGES,
+    TEST_LABELS,
+    TRAIN_IMAGES,
+    TRAIN_LABELS,
+    LabelledImages,
+    read_labelled_images,
+)
+from rnnexp.data.images.loader import EpochOrder, TensorLoader
+from rnnexp.data.images.splits import SPLITS, brightness, split_images
+from rnnexp.data.images.views import VIEWS, as_sequences, make_permutation
+
+NORMALIZATIONS = {"standard": "zero mean and unit variance", "unit": "from 0 to 1"}
+DEVICES = {"auto": "wherever training runs", "cpu": "main memory", "cuda": "the GPU"}
+
+
+class MNISTDataModule(DataModule):
+    """Training, validation and test images of an MNIST-like dataset as `LabelledSequences`.
+
+    The published test images are the test set. Validation images are taken from the published training images, and
+    nothing else of validation or test is ever seen in training.
+
+    Args:
+        root: the directory under which files are looked for and put, see `fetch_files`.
+        name: of the dataset: MNIST, or that of the directory under root. MNIST's files must be the official ones.
+        view: an image of [height, width] as `rows`, [time=height, features=width], or `pixels`, [height * width, 1].
+        permutation: a fixed other order of the pixels, see `make_permutation`; None leaves them as they are.
+        normalize: `standard` subtracts the mean of all pixels of the training split and divides by their standard
+            deviation, `unit` divides bytes by 255.
+        batch_size, eval_batch_size: samples per batch and rank in training, and in validation and test.
+        drop_last: leave out the last training batch of an epoch where it is smaller than the others.
+        val_size: number of validation images; 0 trains on all and validates on none.
+        split: `last` takes the last `val_size` published training images for validation, `seeded` a choice of them.
+        split_seed: of that choice.
+        seed: of the order of training samples.
+        device: where the images are kept: `auto` is the GPU if training runs on one and its memory has room.
+        download_from: where to fetch files that are missing, see `fetch_files`.
+        mirrors: addresses to fetch from in place of the public ones.
+        timeout_seconds: how long a mirror may take to connect or be silent.
+
+    Raises:
+        ValueError: for a choice outside its list, or a size that is not positive.
+    """
+
+    batch_type: ClassVar = LabelledSequences
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        name: str,
+        view: str,
+        permutation: str | None,
+        normalize: str,
+        batch_size: int,
+        eval_batch_size: int,
+        drop_last: bool,
+        val_size: int,
+        split: str,
+        split_seed: int,
+        seed: int,
+        device: str,
+        download_from: Sequence[str],
+        mirrors: Sequence[str] | None,
+        timeout_seconds: float = 8.0,
+    ) -> None:
+        super().__init__()
+        validate_choice("view", view, VIEWS)
+        validate_choice("split", split, SPLITS)
+        validate_choice("normalize", normalize, NORMALIZATIONS)
+        validate_choice("device", device, DEVICES)
+        for source in download_from:
+            validate_choice("source", source, SOURCES)
+        if permutation is not None:
+            make_permutation(permutation, num_pixels=1)
+        require_positive(batch_size=batch_size, eval_batch_size=eval_batch_size)
+        if isinstance(val_size, bool) or not isinstance(val_size, int) or val_size < 0:
+            raise ValueError(f"val_size must be a whole number of at least 0, not {val_size!r}")
+        self.root = Path(root).expanduser()
+        self.dataset_name = name
+        self.view = view
+        self.permutation = permutation
+        self.normalize = normalize
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.drop_last = drop_last
+        self.val_size = val_size
+        self.split = split
+        self.split_seed = split_seed
+        self.seed = seed
+        self.device = device
+        self.download_from = tuple(download_from)
+        self.mirrors = mirrors
+        self.timeout_seconds = timeout_seconds
+        self._adopted: dict[str, Any] | None = None
+        self._is_set_up = False
+
+    def use_preprocessing_of(self, checkpoint: Mapping[str, Any]) -> None:
+        """Prepares inputs, and counts classes, as those were that a checkpoint's weights were trained on.
+
+        To be said before `setup`, which raises UserError for classes that the weights do not know.
+        """
+        self._adopted = {**checkpoint[type(self).__qualname__], "num_classes": checkpoint["rnnexp"]["num_classes"]}
+
+    def prepare_data(self) -> None:
+        """Fetches the files if they are not there.
+
+        Raises:
+            UserError: if they cannot be had, with what to do.
+        """
+        self._files = fetch_files(self.root, self.dataset_name, self.download_from, self.mirrors, self.timeout_seconds)
+
+    def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (both halves are read at once: they are small)
+        """Reads the files, once, and puts the images on the device. A trainer is not needed.
+
+        Raises:
+            UserError: if a file is truncated, corrupt or not what it should be, or the sizes do not fit.
+        """
+        if not self._is_set_up:
+            self.prepare_data()
+            self._read()
+            self._is_set_up = True
+        self._place(self._choose_device())
+
+    @property
+    def seq_len(self) -> int:
+        """Steps per sequence."""
+        return self._train_sequences.shape[1]
+
+    @property
+    def input_size(self) -> int:
+        """Features per step."""
+        return self._train_sequences.shape[2]
+
+    @property
+    def description(self) -> dict[str, str | int | float | None]:
+        """What was trained and tested on, for the record of a run: flat, and of primitives."""
+        return {
+            "name": self.dataset_name,
+            "view": self.view,
+            "permutation": self.permutation,
+            "seq_len": self.seq_len,
+            "input_size": self.input_size,
+            "num_classes": self.num_classes,
+            "normalize": self.normalize,
+            "mean": self.mean,
+            "std": self.std,
+            "split": self.split,
+            "split_seed": self.split_seed if self.split == "seeded" else None,
+            "num_train": len(self._train_members),
+            "num_val": len(self._val_members),
+            "num_test": len(self._test_sequences),
+        } | {f"sha256/{file}": sha256 for file, sha256 in self._sha256.items()}
+
+    @property
+    def summary(self) -> str:
+        """What a person reads of the data at the start, in one line."""
+        return (
+            f"{self.dataset_name} as {self.view}, {self.seq_len} steps of {self.input_size}: "
+            f"{len(self._train_members):,} training, {len(self._val_members):,} validation, "
+            f"{len(self._test_sequences):,} test"
+        )
+
+    def state_dict(self) -> dict[str, float]:
+        """How inputs are normalised: it travels in checkpoints, since weights are of use with these inputs alone."""
+        return {"mean": self.mean, "std": self.std}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """Inputs are normalised as those were that the weights were trained on."""
+        self.mean, self.std = state_dict["mean"], state_dict["std"]
+
+    def train_dataloader(self) -> TensorLoader:
+        """Batches of the training split, in another order each epoch; ranks have equally many.
+
+        Raises:
+            UserError: if a batch is larger than what there is for a rank.
+        """
+        rank, world_size = self.rank_and_world_size()
+        overfit = getattr(self.trainer, "overfit_batches", 0) > 0  # on the same batches every epoch
+        order = EpochOrder(
+            self._train_members,
+            shuffle=not overfit,
+            seed=self.seed,
+            rank=rank,
+            world_size=world_size,
+            even=True,
+        )
+        if self.batch_size > len(order):
+            raise UserError(
+                f"data.batch_size={self.batch_size} is larger than the {len(order)} training images that there are "
+                f"for each of {world_size} process(es): choose data.batch_size={len(order)} or less"
+            )
+        return self._loader(self._train_sequences, self._train_labels, order, self.batch_size, self.drop_last)
+
+    def val_dataloader(self) -> TensorLoader | list[TensorLoader]:
+        """Batches of the validation split, every sample once over all ranks; an empty list where there is none."""
+        if self.val_size == 0:
+            return []
+        return self._eval_loader(self._train_sequences, self._train_labels, self._val_members)
+
+    def test_dataloader(self) -> TensorLoader:
+        """Batches of the published test images, every sample once over all ranks."""
+        return self._eval_loader(self._test_sequences, self._test_labels, torch.arange(len(self._test_sequences)))
+
+    def predict_dataloader(self) -> TensorLoader:
+        """Those of the test."""
+        return self.test_dataloader()
+
+    def _read(self) -> None:
+        train = read_labelled_images(self._files, self.dataset_name, TRAIN_IMAGES, TRAIN_LABELS)
+        test = read_labelled_images(self._files, self.dataset_name, TEST_IMAGES, TEST_LABELS)
+        if train.images.shape[1:] != test.images.shape[1:]:
+            raise UserError(
+                f"{self._files[TRAIN_IMAGES]} has images of {train.images.shape[1:]}, but {self._files[TEST_IMAGES]} "
+                f"of {test.images.shape[1:]}: replace them by files that belong together"
+            )
+        self.test_images = test.images  # as published, to be shown to people
+        self._sha256 = {**train.sha256, **test.sha256}
+        self._train_members, self._val_members = split_images(
+            len(train.images), self.val_size, self.split, self.split_seed
+        )
+        if self.normalize == "standard":
+            self.mean, self.std = brightness(torch.from_numpy(train.images).index_select(0, self._train_members))
+        else:
+            self.mean, self.std = 0.0, 1.0
+        self._train_sequences, self._train_labels = self._as_sequences(train)
+        self._test_sequences, self._test_labels = self._as_sequences(test)
+        self.num_classes = int(max(train.labels.max(), test.labels.max())) + 1
+        if self._adopted is not None:
+            if self.num_classes > self._adopted["num_classes"]:
+                raise UserError(
+                    f"the weights know {self._adopted['num_classes']} classes, and {self.dataset_name} has "
+                    f"{self.num_classes}"
+                )
+            self.num_classes = self._adopted["num_classes"]
+            self.load_state_dict(self._adopted)
+
+    def _as_sequences(self, half: LabelledImages) -> tuple[Tensor, Tensor]:
+        sequences = as_sequences(torch.from_numpy(half.images), self.view, self.permutation)
+        return sequences, torch.from_numpy(half.labels).long()
+
+    def _choose_device(self) -> torch.device:
+        training_device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
+        if self.device == "cpu" or (self.device == "auto" and training_device.type != "cuda"):
+            return torch.device("cpu")
+        if not torch.cuda.is_available():
+            raise UserError("data.device=cuda, but PyTorch sees no CUDA device here: use data.device=auto or cpu")
+        cuda = training_device if training_device.type == "cuda" else torch.device("cuda", torch.cuda.current_device())
+        if self.device == "auto" and self._train_sequences.device != cuda:
+            num_bytes = self._train_sequences.nbytes + self._test_sequences.nbytes
+            free_bytes, _ = torch.cuda.mem_get_info(cuda)
+            if num_bytes > free_bytes // 4:  # most of the room belongs to training
+                return torch.device("cpu")
+        return cuda
+
+    def _place(self, device: torch.device) -> None:
+        self._train_sequences, self._train_labels = self._train_sequences.to(device), self._train_labels.to(device)
+        self._test_sequences, self._test_labels = self._test_sequences.to(device), self._test_labels.to(device)
+
+    def _eval_loader(self, sequences: Tensor, labels: Tensor, members: Tensor) -> TensorLoader:
+        rank, world_size = self.rank_and_world_size()
+        order = EpochOrder(members, shuffle=False, rank=rank, world_size=world_size)
+        return self._loader(sequences, labels, order, self.eval_batch_size, drop_last=False)
+
+    def _loader(
+        self, sequences: Tensor, labels: Tensor, order: EpochOrder, batch_size: int, drop_last: bool
+    ) -> TensorLoader:
+        scale, shift = 1 / (255 * self.std), -self.mean / self.std
+        return TensorLoader(
+            sequences, labels, order, batch_size=batch_size, scale=scale, shift=shift, drop_last=drop_last
+        )

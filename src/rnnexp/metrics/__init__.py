@@ -1,0 +1,1 @@
+"""Scores: accuracy of classes, BLEU and chrF of translations."""

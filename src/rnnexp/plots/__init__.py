@@ -1,0 +1,1 @@
+"""Matplotlib figures of one run, in one style."""

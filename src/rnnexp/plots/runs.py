@@ -1,0 +1,164 @@
+"""Pictures of one run, drawn from what its directory holds."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from rnnexp.tracking.metrics_file import logged_values
+
+INK, ACCENT, SECOND = "#222222", "#2166ac", "#b2182b"
+MOST_DECADES = 12
+"""Of a logarithmic colour scale; what lies deeper has vanished."""
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Of that many inches, without pyplot: nothing global, nothing that needs a display, nothing to close."""
+    return Figure(figsize=(width, height), layout="constrained", dpi=120)
+
+
+def learning_curves(metrics_file: Path, loss: str, val_loss: str, score: str, title: str) -> Figure:
+    """Training and validation loss, and the training and validation score, over steps."""
+    figure = new_figure(9, 3.6)
+    left, right = figure.subplots(1, 2)
+    for axes, names in ((left, (loss, val_loss)), (right, (f"train/{score}", f"val/{score}"))):
+        for name, color in zip(names, (ACCENT, SECOND), strict=True):
+            if logged := logged_values(metrics_file, name):
+                # Many points make a line; a point per epoch is marked, or a run of one epoch would show nothing.
+                marker = "o" if len(logged) < 40 else None
+                steps, values = [each.step for each in logged], [each.value for each in logged]
+                axes.plot(steps, values, color=color, linewidth=1.4, marker=marker, markersize=4, label=name)
+        axes.set_xlabel("optimiser steps")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(frameon=False)
+    left.set_yscale("log")
+    left.set_ylabel("loss, nats")
+    right.set_ylabel("accuracy" if score == "acc" else score)
+    figure.suptitle(title, color=INK)
+    return figure
+
+
+def confusion_matrix(labels: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int, title: str) -> Figure:
+    """Counts of true class (rows) against predicted class (columns); colour shows the mistakes alone."""
+    matrix = np.zeros((num_classes, num_classes), dtype=np.int64)
+    np.add.at(matrix, (labels, predicted), 1)
+    mistakes = matrix.astype(float)
+    # Beside ten thousand right answers no mistake would be seen.
+    np.fill_diagonal(mistakes, np.nan)
+    side = 1.6 + 0.46 * num_classes
+    figure = new_figure(side, side)
+    axes = figure.subplots()
+    axes.imshow(mistakes, cmap="Reds", vmin=0)
+    half = np.nanmax(mistakes, initial=1) / 2
+    for true in range(num_classes):
+        for guess in range(num_classes):
+            if count := int(matrix[true, guess]):
+                dark = true != guess and count > half
+                weight = "bold" if true == guess else "normal"
+                text_color = "white" if dark else INK
+                axes.text(
+                    guess, true, str(count), ha="center", va="center", fontsize=8, weight=weight, color=text_color
+                )
+    axes.set_xticks(range(num_classes))
+    axes.set_yticks(range(num_classes))
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    axes.set_title(f"{title}\n{int(np.nansum(mistakes))} mistakes in {len(labels):,}", fontsize=10, color=INK)
+    return figure
+
+
+def confident_mistakes(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    confidence: NDArray[np.float32],
+    title: str,
+    most: int = 30,
+) -> Figure:
+    """The wrong answers that were given with the greatest confidence, as images.
+
+    Args:
+        images: [samples, height, width], of the same samples as the rest.
+        most: how many to show.
+    """
+    wrong = np.flatnonzero(labels != predicted)
+    shown: Sequence[int] = wrong[np.argsort(-confidence[wrong], kind="stable")][:most].tolist()
+    columns = 10
+    rows = max(1, -(-len(shown) // columns))
+    figure = new_figure(columns * 1.0, rows * 1.25 + 0.5)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for axes, index in zip(grid.flat, shown, strict=False):
+        axes.imshow(images[index], cmap="gray_r", vmin=0, vmax=255)
+        axes.set_title(
+            f"{labels[index]} as {predicted[index]}, {100 * confidence[index]:.0f} %", fontsize=7, color=SECOND, pad=2
+        )
+    figure.suptitle(f"{title}: most confident mistakes (true class as predicted, confidence)", fontsize=9, color=INK)
+    return figure
+
+
+def read_gradient_norms(gradient_flow_file: Path) -> tuple[list[int], NDArray[np.float64]]:
+    """||dL/dh_t|| of gradient_flow.csv: the epochs, and the norms [layers, epochs, time]."""
+    norms: dict[tuple[int, int, int], float] = {}
+    with gradient_flow_file.open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["quantity"] == "gradient_norm":
+                norms[int(row["layer"]), int(row["epoch"]), int(row["index"])] = float(row["value"])
+    layers, epochs, steps = (sorted(set(axis)) for axis in zip(*norms, strict=True))
+    table = [[[norms.get((layer, epoch, t), np.nan) for t in steps] for epoch in epochs] for layer in layers]
+    return epochs, np.array(table)
+
+
+def gradient_through_time(gradient_flow_file: Path, title: str) -> Figure:
+    """How large the gradient is at each step of the sequence (across) in each epoch (down), one map per layer.
+
+    The layer next to the output is on top. A gradient that vanishes on its way back darkens from right to left.
+    """
+    epochs, norms = read_gradient_norms(gradient_flow_file)
+    num_layers, num_epochs, time = norms.shape
+    visible = norms[np.isfinite(norms) & (norms > 0)]
+    largest = visible.max() if visible.size else 1.0
+    # At least one decade, or a scale of one value would have no width.
+    smallest = max(visible.min(initial=largest / 10), largest * 10.0**-MOST_DECADES)
+    height = 1.0 + num_layers * (0.6 + min(2.4, 0.16 * num_epochs))
+    figure = new_figure(9, height)
+    grid = figure.subplots(num_layers, 1, sharex=True, squeeze=False)[::-1, 0]
+    for layer, axes in enumerate(grid):
+        image = axes.imshow(
+            np.maximum(norms[layer], smallest),
+            norm=LogNorm(smallest, largest),
+            cmap="magma",
+            aspect="auto",
+            interpolation="nearest",
+            extent=(0.5, time + 0.5, num_epochs + 0.5, 0.5),
+        )
+        axes.set_facecolor("lightgrey")
+        axes.set_ylabel("epoch")
+        axes.set_title(f"layer {layer}" if num_layers > 1 else "", fontsize=9, color=INK, loc="left")
+        places = [
+            int(tick) for tick in MaxNLocator(6, integer=True).tick_values(1, num_epochs) if 1 <= tick <= num_epochs
+        ]
+        axes.set_yticks(places, [str(epochs[place - 1]) for place in places])
+        axes.spines[:].set_visible(False)
+    grid[0].set_xlabel("step t of the sequence")
+    grid[0].xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+    faded = bool((norms < smallest).any())
+    bar = figure.colorbar(image, ax=list(grid), extend="min" if faded else "neither", pad=0.02, aspect=6 * height)
+    bar.set_label("‖∂L/∂h‖")
+    bar.outline.set_visible(False)
+    figure.suptitle(f"{title}: gradient through time", fontsize=10, color=INK)
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """As PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, format="png")

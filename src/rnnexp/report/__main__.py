@@ -1,0 +1,44 @@
+"""Finished runs turned into an answer: python -m rnnexp.report outputs/sweeps/cells"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from rnnexp.core.errors import UserError
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m rnnexp.report",
+        description="Compares the runs below some directories: report.html, report.md, results.csv and figures.",
+    )
+    parser.add_argument("directories", metavar="dir", nargs="+", type=Path, help="a sweep, a run, or what holds them")
+    parser.add_argument("--output", type=Path, help="where to write; by default report/ in the first directory")
+    return parser
+
+
+def report(arguments: Sequence[str] | None = None) -> int:
+    """Writes the report, and tells the answer in a line per dataset. Returns the exit code."""
+    options = make_parser().parse_args(arguments)
+    # Imported here, so that --help does not wait for matplotlib.
+    from rnnexp.report.write import write_report
+
+    output = options.output or options.directories[0] / "report"
+    try:
+        for line in write_report(options.directories, output):
+            print(line)
+    except UserError as error:
+        print(f"rnnexp: {error}", file=sys.stderr)
+        return error.exit_code
+    print(f"written to {output / 'report.html'}")
+    return 0
+
+
+def main() -> NoReturn:
+    sys.exit(report())
+
+
+if __name__ == "__main__":
+    main()

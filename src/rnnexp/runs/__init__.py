@@ -1,0 +1,1 @@
+"""One run: its directory, the objects built from its config, and its stages."""

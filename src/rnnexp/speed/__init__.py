@@ -1,1 +1,0 @@
-"""How fast training runs and how soon it begins, every contender in turns within one run."""

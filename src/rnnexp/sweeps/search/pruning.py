@@ -1,0 +1,83 @@
+"""A trial of a search ends early if others do better."""
+
+from typing import Any, Literal
+
+import optuna
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from rnnexp.callbacks.early_stopping import is_measured
+from rnnexp.core.errors import PrunedError, UserError
+from rnnexp.sweeps.search.storage import open_storage, require_direction, storage_errors
+
+
+class Pruning(Callback):
+    """Reports the monitored metric to the study after each validation, and ends the run if the pruner says so.
+
+    Args:
+        monitor: name of the metric, `val/acc`.
+        mode: whether more of it is better, `max`, or less, `min`; pruners take it as the study's direction says.
+        trial_number: the number that the study gave the run; None for a run outside a search, which is refused.
+        storage: see rnnexp.sweeps.search.storage.open_storage.
+        study_name: of the study in that storage.
+        pruner: decides, from what other trials have reported after as many validations.
+
+    Raises:
+        PrunedError: out of `Trainer.fit`.
+        UserError: if the run is not a trial under way, or better means something else to the study.
+        ValueError: for another mode.
+    """
+
+    def __init__(
+        self,
+        monitor: str,
+        mode: Literal["max", "min"],
+        trial_number: int | None,
+        storage: str | None,
+        study_name: str,
+        pruner: Any,  # noqa: ANN401
+    ) -> None:
+        self.monitor, self.storage = monitor, storage
+        self.num_reports = 0
+        if trial_number is None or storage is None:
+            raise UserError("callbacks: pruning ends trials of a search: add -m hydra/sweeper=optuna, or leave it out")
+        try:
+            with storage_errors(storage):
+                study = optuna.load_study(study_name=study_name, storage=open_storage(storage), pruner=pruner)
+        except KeyError:
+            raise UserError(f"callbacks: {storage} holds no study {study_name!r}, of which this is a trial") from None
+        found = [frozen for frozen in study.get_trials(deepcopy=False) if frozen.number == trial_number]
+        if not found:
+            raise UserError(
+                f"callbacks: the study {study_name!r} has no trial {trial_number}: a search sets trial_number= itself"
+            )
+        if found[0].state.is_finished():
+            raise UserError(
+                f"callbacks: trial {trial_number} of the study {study_name!r} has ended: "
+                "callbacks.pruning=null trains on"
+            )
+        require_direction(study.direction.name.lower(), monitor, mode)
+        self.trial = optuna.Trial(study, found[0]._trial_id)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        if trainer.sanity_checking or not is_measured(trainer, self.monitor):
+            return
+        value = float(trainer.callback_metrics[self.monitor])
+        is_pruned = False
+        # Of several processes the first one alone speaks to the study.
+        if trainer.is_global_zero:
+            assert self.storage is not None
+            with storage_errors(self.storage):
+                self.trial.report(value, self.num_reports)
+                is_pruned = self.trial.should_prune()
+        self.num_reports += 1
+        if trainer.strategy.broadcast(is_pruned):
+            raise PrunedError(
+                f"pruned after epoch {trainer.current_epoch + 1}: {self.monitor} {value:.4g} does not keep up with "
+                "other trials"
+            )
+
+    def state_dict(self) -> dict[str, int]:
+        return {"num_reports": self.num_reports}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        self.num_reports = state_dict["num_reports"]

@@ -1,0 +1,147 @@
+"""One class per sequence."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from rnnexp.callbacks.training_metrics import is_last_step, is_logged_step
+from rnnexp.core.validation import require_fraction
+from rnnexp.data.batches import LabelledSequences
+from rnnexp.metrics.classification import ClassificationCounts
+from rnnexp.models.classifier import SequenceClassifier
+from rnnexp.recurrent import RecurrentStack
+from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task
+
+Split = Literal["train", "val", "test"]
+
+
+class ClassificationTask(Task):
+    """Cross-entropy and accuracy of a recurrent classifier.
+
+    Args:
+        make_stack: `input_size=` -> RecurrentStack.
+        make_optimizer, make_scheduler: see Task.
+        input_size: features per time step.
+        num_classes: classes of the data.
+        pooling: how outputs over time become one vector, see SequenceClassifier.
+        dropout: share of that vector dropped before the head.
+        label_smoothing: share of the target spread over all classes (Szegedy et al., 2016, section 7). It shapes the
+            training loss only.
+
+    Logs `train/loss` at steps; `train/acc`, `val/loss`, `val/acc` per epoch; `test/loss`, `test/acc` and
+    `test/acc_class/<class>` once.
+    """
+
+    batch_type: ClassVar = LabelledSequences
+    model: SequenceClassifier
+
+    def __init__(
+        self,
+        make_stack: Callable[..., RecurrentStack],
+        make_optimizer: MakeOptimizer,
+        make_scheduler: MakeScheduler,
+        input_size: int,
+        num_classes: int,
+        pooling: str,
+        dropout: float,
+        label_smoothing: float,
+    ) -> None:
+        super().__init__(make_optimizer, make_scheduler)
+        require_fraction(label_smoothing=label_smoothing)
+        self.label_smoothing, self.pooling, self.num_classes = label_smoothing, pooling, num_classes
+        self.model = SequenceClassifier(make_stack, input_size, num_classes, pooling=pooling, dropout=dropout)
+        counts = ClassificationCounts(num_classes)
+        self.counts = torch.nn.ModuleDict({f"{split}_counts": counts.clone() for split in ("train", "val", "test")})
+        # A run that is continued in the middle of an epoch still reports the accuracy of all of it.
+        self.counts_of("train").persistent(mode=True)
+
+    @staticmethod
+    def arguments_from(data: Any) -> dict[str, Any]:  # noqa: ANN401
+        return {"input_size": data.input_size, "num_classes": data.num_classes}
+
+    @property
+    def stack(self) -> RecurrentStack:
+        return self.model.stack
+
+    @property
+    def state_size(self) -> int:
+        return self.stack.state_size
+
+    @property
+    def identity(self) -> dict[str, str | int | float | bool | None]:
+        return {
+            **self.stack_identity,
+            "input_size": self.stack.input_size,
+            "pooling": self.pooling,
+            "num_classes": self.num_classes,
+        }
+
+    def counts_of(self, split: Split) -> ClassificationCounts:
+        counts = self.counts[f"{split}_counts"]
+        assert isinstance(counts, ClassificationCounts)
+        return counts
+
+    @staticmethod
+    def tiny_batch(batch: LabelledSequences) -> LabelledSequences:
+        return LabelledSequences(batch.inputs[:2, :2], batch.labels[:2])
+
+    @staticmethod
+    def logits(model: nn.Module, batch: LabelledSequences) -> Tensor:
+        """[batch, classes]"""
+        logits: Tensor = model(batch.inputs)
+        return logits
+
+    @staticmethod
+    def loss(logits: Tensor, batch: LabelledSequences, label_smoothing: float = 0.0) -> Tensor:
+        # In float32: the softmax of half-precision logits costs accuracy and saves nothing.
+        return cross_entropy(logits.float(), batch.labels, label_smoothing=label_smoothing)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """inputs [batch, time, features] -> logits [batch, classes]"""
+        logits: Tensor = self.model(inputs)
+        return logits
+
+    def shared_step(self, batch: LabelledSequences, split: Split) -> tuple[Tensor, Tensor]:
+        """Mean loss, scalar, and logits [batch, classes]; the split's counts are updated."""
+        logits = self.logits(self.model, batch)
+        loss = self.loss(logits, batch, self.label_smoothing if split == "train" else 0.0)
+        self.counts_of(split).update(logits.detach().argmax(dim=1), batch.labels)
+        return loss, logits
+
+    def training_step(self, batch: LabelledSequences, batch_idx: int) -> Tensor:  # noqa: ARG002
+        loss, _logits = self.shared_step(batch, "train")
+        if is_logged_step(self.trainer) or is_last_step(self.trainer):
+            self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=len(batch.labels))
+        return loss
+
+    def validation_step(self, batch: LabelledSequences, batch_idx: int) -> None:  # noqa: ARG002
+        loss, _logits = self.shared_step(batch, "val")
+        self.log("val/loss", loss, on_epoch=True, batch_size=len(batch.labels), sync_dist=True)
+
+    def test_step(self, batch: LabelledSequences, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
+        """Returns `labels`, `predicted` and the `confidence` in what was predicted [batch]."""
+        loss, logits = self.shared_step(batch, "test")
+        self.log("test/loss", loss, on_epoch=True, batch_size=len(batch.labels), sync_dist=True)
+        confidence, predicted = logits.float().softmax(dim=1).max(dim=1)
+        return {"labels": batch.labels, "predicted": predicted, "confidence": confidence}
+
+    def on_train_epoch_end(self) -> None:
+        self._log_accuracy("train")
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_accuracy("val")
+
+    def on_test_epoch_end(self) -> None:
+        per_class = self.counts_of("test").accuracy_per_class()
+        self.log_dict({f"test/acc_class/{index}": value for index, value in enumerate(per_class)}, sync_dist=True)
+        self.num_test_samples = self.counts_of("test").num_samples()
+        self._log_accuracy("test")
+
+    def _log_accuracy(self, split: Split) -> None:
+        counts = self.counts_of(split)
+        # Counts are summed over ranks already, so the mean over ranks is the value itself.
+        self.log(f"{split}/acc", counts.accuracy(), prog_bar=True, sync_dist=True)
+        counts.reset()

@@ -1,0 +1,58 @@
+"""Can this cell run on this device at this precision? Found out in milliseconds, before training."""
+
+import copy
+import warnings
+from typing import Any, NamedTuple
+
+import torch
+from lightning.pytorch import Trainer
+
+from rnnexp.core.errors import UnsupportedError
+from rnnexp.recurrent import RecurrentStack
+from rnnexp.tasks.base import Task
+
+
+class Precision(NamedTuple):
+    """What was asked for, and what the recurrence really computes in."""
+
+    requested: str
+    effective: str
+
+
+def probe_precision(trainer: Trainer, task: Task, batch: Any, requested: str) -> Precision:  # noqa: ANN401
+    """Runs one tiny forward and backward pass of the task's model as the trainer would run it.
+
+    Autocast does not reach every kernel: then a mixed precision is requested and 32-true is effective.
+
+    Args:
+        batch: of the task's type, on the trainer's device; see `Task.tiny_batch`.
+        requested: the precision that the trainer was asked for.
+
+    Raises:
+        UnsupportedError: with the reason, when the combination fails or Lightning has replaced the precision.
+    """
+    plugin = trainer.precision_plugin
+    device = trainer.strategy.root_device
+    what = f"cell {task.stack.cell_name!r} (backend {task.stack.backend}) on {device.type} at precision {requested}"
+    if plugin.precision != requested:
+        raise UnsupportedError(f"{what} is unsupported: Lightning would run {plugin.precision} in its place")
+    model = plugin.convert_module(copy.deepcopy(task.model)).to(device).train()
+    observed: list[torch.dtype] = []
+    stack = next(module for module in model.modules() if isinstance(module, RecurrentStack))
+    stack.register_forward_hook(lambda _module, _inputs, result: observed.append(result[0].dtype))
+    tiny = plugin.convert_input(batch)
+    # What a kernel says of its own shortcomings belongs to the training run, not to this trial.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with plugin.forward_context():
+                loss = task.logits(model, tiny).float().sum()
+            loss.backward()  # type: ignore[no-untyped-call]
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise UnsupportedError(f"{what} is unsupported here: {reason}") from error
+    bits = {torch.float64: "64", torch.float32: "32", torch.bfloat16: "bf16", torch.float16: "16"}[observed[0]]
+    effective = requested if requested.startswith(f"{bits}-") else f"{bits}-true"
+    return Precision(requested, effective)

@@ -1,0 +1,81 @@
+"""The pictures of a translation run."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from rnnexp.metrics.translation import agreement, exact_matches, length_bucket, share_by
+from rnnexp.models.attention import FixedContext
+from rnnexp.plots.translation import accuracy_by_distance, accuracy_grid, attention_map, scores_by_length
+from rnnexp.tasks.base import Task
+from rnnexp.tasks.translation.task import TranslationTask
+from rnnexp.tasks.translation.translator import Translator
+from rnnexp.tracking.run_directory import RunDirectory
+
+NUM_ATTENTION_MAPS = 4
+
+
+def draw_attention(task: Task, datamodule: Any) -> dict[str, Figure]:  # noqa: ANN401
+    """Where the decoder looks while it translates a few sentences of the test, the same ones in every run."""
+    assert isinstance(task, TranslationTask)
+    if isinstance(task.model.decoder.attention, FixedContext):
+        return {}
+    sources = datamodule.sources("test")
+    number = min(NUM_ATTENTION_MAPS, len(sources))
+    chosen = [sources[place * len(sources) // number] for place in range(number)]
+    task.model.eval()
+    translator = Translator([task.model], task.tokenizers, task.beam_size, 1, task.length_penalty, task.limits)
+    figures = {}
+    for number, (sentence, translated) in enumerate(
+        zip(chosen, translator.translate(chosen, align=True), strict=True), start=1
+    ):
+        best = translated.candidates[0]
+        if translated.weights is not None:
+            figures[f"attention_{number}"] = attention_map(translated.tokens, best.tokens, translated.weights, sentence)
+    return figures
+
+
+def draw_scores(run: RunDirectory) -> dict[str, Figure]:
+    """What of the test is right, by length of the source, and where the corpus says so by what is measured."""
+    rows = read_translations(run)
+    if not rows:
+        return {}
+    title = run.path.name
+    right = exact_matches([row["translation"] for row in rows], [row["reference"] for row in rows])
+    lengths = [length_bucket(row["num_source_tokens"]) for row in rows]
+    figures = {"exact_match_by_length": scores_by_length(share_by(lengths, right), f"{title}: exact match")}
+    if "phenomenon" in rows[0]:
+        cells = agreement_by_cell(rows)
+        figures["agreement"] = accuracy_grid(cells, f"{title}: the word that agrees is right")
+        figures["agreement_by_distance"] = accuracy_by_distance(
+            {title: over_phenomena(cells)}, "the word that agrees is right"
+        )
+    return figures
+
+
+def read_translations(run: RunDirectory) -> list[dict[str, Any]]:
+    """The rows of test_translations.jsonl; empty if there is none."""
+    if not run.translations_file.exists():
+        return []
+    # Others of Unicode's line separators stand within sentences.
+    text = run.translations_file.read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.removesuffix("\n").split("\n") if line]
+
+
+def agreement_by_cell(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, int], tuple[float, int]]:
+    """(phenomenon, distance) -> how often the word that agrees is right, and of how many pairs."""
+    right = agreement(*([row[key] for row in rows] for key in ("translation", "reference", "place")))
+    return share_by([(row["phenomenon"], row["distance"]) for row in rows], right)
+
+
+def over_phenomena(cells: dict[tuple[str, int], tuple[float, int]]) -> dict[int, tuple[float, int]]:
+    """Distance -> the same of all phenomena together, each pair counted once."""
+    right: dict[int, float] = defaultdict(float)
+    count: dict[int, int] = defaultdict(int)
+    for (_phenomenon, distance), (share, number) in cells.items():
+        right[distance] += share * number
+        count[distance] += number
+    return {distance: (right[distance] / count[distance], count[distance]) for distance in sorted(count)}

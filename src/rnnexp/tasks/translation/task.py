@@ -1,0 +1,287 @@
+"""One sentence in another language per sentence."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torchmetrics import MeanMetric
+
+from rnnexp.callbacks.training_metrics import is_last_step, is_logged_step
+from rnnexp.core.validation import require_fraction, require_positive
+from rnnexp.data.batches import TranslationBatch
+from rnnexp.data.text.encoding import TokenizerPair
+from rnnexp.data.text.loader import TranslationLoader
+from rnnexp.decoding import Hypotheses, Limits, beam_search, greedy_search, require_search
+from rnnexp.metrics.translation import corpus_scores, literature_scores, literature_signature, signatures
+from rnnexp.models import Seq2Seq
+from rnnexp.recurrent import RecurrentStack
+from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task
+from rnnexp.tasks.translation.scoring import (
+    TranslatedSplit,
+    Translation,
+    scores_by_length,
+    scores_by_phenomenon,
+    spread_evenly,
+)
+from rnnexp.text.vocabulary import PAD
+
+Split = Literal["val", "test"]
+
+
+class TranslationTask(Task):
+    """Cross-entropy per target token, and the scores of what is translated, of an attentional encoder-decoder.
+
+    Args:
+        make_stack: `input_size=` -> RecurrentStack, the encoder's; the decoder's layers are of its cell and width.
+        make_optimizer, make_scheduler: see Task.
+        tokenizers: of both sides; they travel in every checkpoint.
+        embedding_size, decoder_layers, decoder, attention, bridge, tied_embeddings, embedding_dropout,
+            annotation_dropout, output_dropout, word_dropout, sampling: see Seq2Seq.
+        teacher_forcing: probability that a decoder is given the reference's token in training.
+        label_smoothing: share of the target spread over the vocabulary (Szegedy et al., 2016, section 7). It shapes the
+            training loss only.
+        beam_size, length_penalty: of the search in the test; validation is searched greedily.
+        max_ratio, max_extra: a translation's most tokens for its source's, see `rnnexp.decoding.Limits`.
+        val_sentences: how many validation sentences are translated each epoch, spread evenly over the split; all count
+            in the loss.
+        literature: score the test a second time, as the Multi30k literature does.
+
+    Logs `train/loss` at steps, `train/padding_share` per epoch, `val/loss`, `val/ppl`, `val/bleu`, `val/chrf` and
+    `val/exact_match` per epoch, and the same of the test once; of the test by length of the source in tokens
+    `test/loss_length/<bucket>` and `test/exact_match_length/<bucket>`; and where a corpus says of its pairs what they
+    measure, `test/exact_match_phenomenon/<name>`, `test/acc_phenomenon/<name>` and `test/acc_distance/<words>`, of
+    which the latter two ask only for the word that agrees.
+    """
+
+    batch_type: ClassVar = TranslationBatch
+    model: Seq2Seq
+
+    def __init__(
+        self,
+        make_stack: Callable[..., RecurrentStack],
+        make_optimizer: MakeOptimizer,
+        make_scheduler: MakeScheduler,
+        tokenizers: TokenizerPair,
+        embedding_size: int,
+        decoder_layers: int | None,
+        decoder: str,
+        attention: str,
+        bridge: str,
+        tied_embeddings: str,
+        embedding_dropout: float,
+        annotation_dropout: float,
+        output_dropout: float,
+        word_dropout: float,
+        sampling: str,
+        teacher_forcing: float,
+        label_smoothing: float,
+        beam_size: int,
+        length_penalty: float,
+        max_ratio: float,
+        max_extra: int,
+        val_sentences: int,
+        literature: bool,
+    ) -> None:
+        super().__init__(make_optimizer, make_scheduler)
+        require_fraction(label_smoothing=label_smoothing)
+        require_positive(val_sentences=val_sentences)
+        require_search(beam_size, n_best=1, length_penalty=length_penalty)
+        if not 0 <= teacher_forcing <= 1:
+            raise ValueError(f"teacher_forcing must lie in [0, 1], not {teacher_forcing!r}")
+        if teacher_forcing < 1 and decoder == "fused":
+            raise ValueError(
+                f"teacher_forcing={teacher_forcing} needs a decoder that goes step by step: use task.decoder=stepwise"
+            )
+        if tied_embeddings == "all" and tokenizers.source.digest != tokenizers.target.digest:
+            raise ValueError("tied_embeddings=all needs one vocabulary for both sides: use data.joint=true, or output")
+        self.model = Seq2Seq(
+            make_stack,
+            len(tokenizers.source),
+            len(tokenizers.target),
+            embedding_size,
+            decoder_layers=decoder_layers,
+            decoder=decoder,
+            attention=attention,
+            bridge=bridge,
+            tied_embeddings=tied_embeddings,
+            embedding_dropout=embedding_dropout,
+            annotation_dropout=annotation_dropout,
+            output_dropout=output_dropout,
+            word_dropout=word_dropout,
+            sampling=sampling,
+        )
+        self.tokenizers = tokenizers
+        self.teacher_forcing, self.label_smoothing = teacher_forcing, label_smoothing
+        self.beam_size, self.length_penalty = beam_size, length_penalty
+        self.limits = Limits(max_ratio=max_ratio, max_extra=max_extra)
+        self.val_sentences, self.literature = val_sentences, literature
+        self._choices: dict[str, str | int] = {
+            "decoder": decoder,
+            "attention": attention,
+            "bridge": bridge,
+            "tied_embeddings": tied_embeddings,
+            "embedding_size": embedding_size,
+        }
+        # Mean over tokens, whatever batches they came in.
+        self.losses = nn.ModuleDict({f"{split}_loss": MeanMetric() for split in ("val", "test")})
+        self._gathered = {"val": TranslatedSplit(), "test": TranslatedSplit()}
+        self.translations: dict[str, Sequence[Translation]] = {}
+        """Of each split as it was last translated, by rising number of the pair."""
+
+    @staticmethod
+    def arguments_from(data: Any) -> dict[str, Any]:  # noqa: ANN401
+        return {"tokenizers": data.tokenizers}
+
+    @property
+    def stack(self) -> RecurrentStack:
+        return self.model.encoder.stack
+
+    @property
+    def state_size(self) -> int:
+        """Of the encoder and the decoder; what attention reads grows with the sentence and is not counted."""
+        decoder = self.model.decoder
+        return self.stack.state_size + decoder.num_layers * decoder.num_states * decoder.hidden_size
+
+    @property
+    def identity(self) -> dict[str, str | int | float | bool | None]:
+        source, target = self.tokenizers
+        return {
+            **self.stack_identity,
+            "decoder_layers": self.model.decoder.num_layers,
+            **self._choices,
+            "source_vocab_size": len(source),
+            "target_vocab_size": len(target),
+            "source_tokenizer": source.digest[:12],
+            "target_tokenizer": target.digest[:12],
+        }
+
+    @property
+    def signatures(self) -> dict[str, str]:
+        """How each score was computed, in sacrebleu's words."""
+        literature = {"literature/bleu": literature_signature()} if self.literature else {}
+        return signatures() | literature
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["tokenizers"] = self.tokenizers.to_plain()
+
+    def loss_of(self, split: Split) -> MeanMetric:
+        metric = self.losses[f"{split}_loss"]
+        assert isinstance(metric, MeanMetric)
+        return metric
+
+    @staticmethod
+    def tiny_batch(batch: TranslationBatch) -> TranslationBatch:
+        source_lengths, target_lengths = batch.source_lengths[:2].clamp(max=3), batch.target_lengths[:2].clamp(max=3)
+        return TranslationBatch(
+            batch.source[:2, : int(source_lengths.max())],
+            source_lengths,
+            batch.target[:2, : int(target_lengths.max())],
+            target_lengths,
+            batch.indices[:2],
+        )
+
+    @staticmethod
+    def logits(model: nn.Module, batch: TranslationBatch, teacher_forcing: float = 1.0) -> Tensor:
+        """[batch, target_time - 1, vocab], of the token after each but the last."""
+        logits: Tensor = model(batch.source, batch.source_lengths, batch.target[:, :-1], teacher_forcing)
+        return logits
+
+    @staticmethod
+    def loss(logits: Tensor, batch: TranslationBatch, label_smoothing: float = 0.0) -> Tensor:
+        # In float32: the softmax of half-precision logits costs accuracy and saves nothing.
+        logits, target = logits.flatten(0, 1).float(), batch.target[:, 1:].flatten()
+        return cross_entropy(logits, target, ignore_index=PAD, label_smoothing=label_smoothing)
+
+    def training_step(self, batch: TranslationBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
+        loss = self.loss(self.logits(self.model, batch, self.teacher_forcing), batch, self.label_smoothing)
+        if is_logged_step(self.trainer) or is_last_step(self.trainer):
+            self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=len(batch.source))
+        return loss
+
+    def on_train_epoch_start(self) -> None:
+        # The same on every rank, and known before the epoch.
+        loader = self.trainer.train_dataloader
+        if isinstance(loader, TranslationLoader):
+            self.log("train/padding_share", loader.padding_share())
+
+    def validation_step(self, batch: TranslationBatch, batch_idx: int) -> None:  # noqa: ARG002
+        losses = self.sentence_losses(batch)
+        chosen = spread_evenly(batch.indices, len(self._data.references("val")), self.val_sentences)
+        translated: list[Translation] = []
+        if chosen.any():
+            rows = chosen.nonzero().squeeze(1)
+            translated = self._translated(batch, losses, rows, self._search(batch, rows, greedy=True))
+        self._count_loss("val", batch, losses)
+        self._gathered["val"].extend(translated)
+
+    def test_step(self, batch: TranslationBatch, batch_idx: int) -> None:  # noqa: ARG002
+        losses = self.sentence_losses(batch)
+        rows = torch.arange(len(batch.source))
+        self._count_loss("test", batch, losses)
+        self._gathered["test"].extend(self._translated(batch, losses, rows, self._search(batch, rows, greedy=False)))
+
+    def sentence_losses(self, batch: TranslationBatch) -> Tensor:
+        """What each reference costs, in nats summed over its tokens and EOS, [batch]."""
+        logits = self.logits(self.model, batch)
+        losses = cross_entropy(logits.transpose(1, 2).float(), batch.target[:, 1:], ignore_index=PAD, reduction="none")
+        return losses.sum(dim=1)
+
+    def _search(self, batch: TranslationBatch, rows: Tensor, greedy: bool) -> Hypotheses:
+        lengths = batch.source_lengths[rows]
+        source = batch.source[rows.to(batch.source.device), : int(lengths.max())]
+        if greedy:
+            return greedy_search([self.model], source, lengths, self.length_penalty, self.limits)
+        return beam_search([self.model], source, lengths, self.beam_size, 1, self.length_penalty, self.limits)
+
+    def _translated(
+        self, batch: TranslationBatch, losses: Tensor, rows: Tensor, found: Hypotheses
+    ) -> list[Translation]:
+        columns = (
+            batch.indices[rows].tolist(),
+            map(self.tokenizers.target.decode, found.tokens[:, 0].tolist()),
+            found.scores[:, 0].tolist(),
+            losses[rows.to(losses.device)].tolist(),
+            (batch.source_lengths[rows] - 1).tolist(),
+            (batch.target_lengths[rows] - 1).tolist(),
+        )
+        return [Translation(*row) for row in zip(*columns, strict=True)]
+
+    def _count_loss(self, split: Split, batch: TranslationBatch, losses: Tensor) -> None:
+        num_tokens = int((batch.target_lengths - 1).sum())
+        self.loss_of(split).update(losses.double().sum() / num_tokens, num_tokens)
+
+    def on_validation_epoch_end(self) -> None:
+        self._finish("val")
+
+    def on_test_epoch_end(self) -> None:
+        translations, references = self._finish("test")
+        self.num_test_samples = len(translations)
+        if self.literature:
+            scores = literature_scores([each.text for each in translations], references, self._data.corpus.target_lang)
+            self.log_dict({f"test/literature/{name}": value for name, value in scores.items()})
+        scores = scores_by_length(translations, references)
+        tags = self._data.tags("test")
+        if "phenomenon" in tags:
+            scores |= scores_by_phenomenon(translations, references, tags)
+        self.log_dict({f"test/{name}": value for name, value in scores.items()})
+
+    @property
+    def _data(self) -> Any:  # noqa: ANN401 (TranslationDataModule, of which the trainer does not know)
+        return self.trainer.datamodule  # type: ignore[attr-defined]
+
+    def _finish(self, split: Split) -> tuple[Sequence[Translation], list[str]]:
+        """Logs the scores of a split. Returns its translations, those of all ranks, and their references."""
+        metric = self.loss_of(split)
+        loss = metric.compute().double()
+        metric.reset()
+        self.log_dict({f"{split}/loss": loss, f"{split}/ppl": loss.exp()}, sync_dist=True)
+        self.translations[split] = translations = self._gathered[split].finish()
+        all_references = self._data.references(split)
+        references = [all_references[each.pair] for each in translations]
+        if translations:
+            for name, value in corpus_scores([each.text for each in translations], references).items():
+                self.log(f"{split}/{name}", value, prog_bar=name == "bleu", sync_dist=True)
+        return translations, references

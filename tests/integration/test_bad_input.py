@@ -1,0 +1,178 @@
+"""What a person can get wrong, each with the one line and the exit code that it gets."""
+
+import gzip
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from support.programs import Run, on_small_disk
+
+BAD_VALUES = {
+    # sizes
+    "model.hidden_size=0": r"model: hidden_size must be a whole number of at least 1, not 0",
+    "model.hidden_size=-3": r"model: hidden_size must be a whole number of at least 1, not -3",
+    "model.hidden_size=1.5": r"model: hidden_size must be .*, not 1\.5",
+    "model.num_layers=0": r"model: num_layers must be a whole number of at least 1, not 0",
+    "model.num_layers=-1": r"model: num_layers must be a whole number of at least 1, not -1",
+    "data.batch_size=0": r"data: batch_size must be a whole number of at least 1, not 0",
+    "data.batch_size=-1": r"data: batch_size must be .*, not -1",
+    "data.eval_batch_size=0": r"data: eval_batch_size must be .*, not 0",
+    "data.val_size=-1": r"data: val_size must be .*, not -1",
+    "data.val_size=600": r"data.val_size=600 leaves none of the 600 training images: choose a smaller one",
+    "data.batch_size=501": r"data.batch_size=501 is larger than the 500 training images .*: choose data.batch_size=500",
+    "trainer.accumulate_grad_batches=0": r"trainer.accumulate_grad_batches must be a whole number of at least 1, not 0",
+    "trainer.log_every_n_steps=0": r"trainer.log_every_n_steps must be a whole number of at least 1, not 0",
+    "num_threads=0": r"num_threads must be a whole number of at least 1, not 0",
+    # shares
+    "model.dropout=1.0": r"model: dropout must lie in \[0, 1\), not 1\.0",
+    "model.dropout=-0.1": r"model: dropout must lie in \[0, 1\), not -0\.1",
+    "task.dropout=1.0": r"task: dropout must lie in \[0, 1\), not 1\.0",
+    "task.label_smoothing=2": r"task: label_smoothing must lie in \[0, 1\), not 2",
+    "scheduler.warmup=1.5": r"scheduler: warmup must lie in \[0, 1\), not 1\.5",
+    # choices
+    "model.cell=gruu": r"model: unknown cell 'gruu': choose one of srn, lstm, gru; did you mean 'gru'\?",
+    "model.backend=fussed": r"model: unknown backend 'fussed': .*; did you mean 'fused'\?",
+    "model.reset=befor": r"model: unknown reset 'befor': .*; did you mean 'before'\?",
+    "task.pooling=lasst_state": r"task: unknown pooling 'lasst_state': .*; did you mean 'last_state'\?",
+    "data.view=row": r"data: unknown view 'row': choose one of rows, pixels; did you mean 'rows'\?",
+    "data.normalize=unti": r"data: unknown normalize 'unti': .*; did you mean 'unit'\?",
+    "test_weights=bets": r"unknown weights to test 'bets': .*; did you mean 'best'\?",
+    "callbacks.best_checkpoint.mode=maxx": r"callbacks: `mode` can be .*max",
+    "callbacks.early_stopping.monitor=val/ac": r"monitor='val/ac' is not measured; .*did you mean 'val/acc'\?",
+    "callbacks.best_checkpoint.monitor=val/ac": r"monitor='val/ac' is not measured; .*did you mean 'val/acc'\?",
+    # of another kind
+    "seed=abc": r"seed must be a whole number, not 'abc'",
+    "seed=1.5": r"seed must be a whole number, not 1\.5",
+    "tf32=maybe": r"tf32 must be true or false, not 'maybe'",
+    "tags=abc": r"tags must be a list, not 'abc': write tags=\[abc\]",
+    "optimizer.lr=-1": r"optimizer\.lr must be a number of at least 0, not -1",
+    "optimizer.lr=high": r"optimizer\.lr must be a number of at least 0, not 'high'",
+    "trainer.max_epochs=many": r"trainer\.max_epochs must be a whole number, not 'many'",
+    "model.bidirectional=maybe": r"model\.bidirectional must be true or false, not 'maybe'",
+    "seed=-1": r"seed must be at least 0",
+    "optimizer.lr=nan": r"optimizer\.lr must be a number of at least 0, not nan",
+    # together impossible
+    "model.reset=before": r"model: cell 'gru' has no fused kernel .*: use backend=reference",
+    "trainer.max_epochs=-1": r"trainer: schedules need an end: give trainer.max_epochs= or trainer.max_steps=",
+    # limits
+    "trainer.limit_train_batches=-1": r"trainer: .*-1 for limit_train_batches",
+    "trainer.limit_train_batches=1.5": r"trainer: .*1\.5 for limit_train_batches",
+    "trainer.limit_train_batches=0.01": r"trainer: .*0\.01 \* 10 < 1.*at least `limit_train_batches=0\.1`",
+    "trainer.limit_val_batches=0.5": r"trainer: .*0\.5 \* 1 < 1.*`limit_val_batches=1\.0`",
+    "trainer.limit_test_batches=0.5": r"trainer: .*0\.5 \* 1 < 1.*`limit_test_batches=1\.0`",
+    "trainer.val_check_interval=11": r"trainer: `val_check_interval` \(11\) must be less than or equal .*\(10\)",
+    "+callbacks.mine={{_target_:mine.Mine}}": r"callbacks: Error loading 'mine.Mine': .*No module named 'mine'",
+    "+trainer.foo=1": r"trainer: .*unexpected keyword argument 'foo'",
+    "trainer.strategy=ddpp": r"trainer: You selected an invalid strategy name: `strategy='ddpp'`",
+    # data that are not there
+    "data.root={tmp_path}/nowhere": r"no source has the dataset 'Tiny'.*/nowhere/Tiny/raw.*data\.root=",
+    "data.name=Tinny": r"no source has the dataset 'Tinny'.*data\.root=",
+}
+
+
+@pytest.mark.parametrize("override", BAD_VALUES)
+def test_a_bad_value_gets_one_line(run: Run, tmp_path: Path, override: str) -> None:
+    outcome = run(override.format(tmp_path=tmp_path), "callbacks.predictions=null")
+    assert outcome.exit_code == 2, outcome.stderr
+    assert re.search(BAD_VALUES[override], outcome.line), outcome.line
+    assert outcome.status == "failed"
+    assert " ".join(outcome.result["reason"].split()) in outcome.line
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model=grru", "unknown model 'grru': choose one of birnn, gru, lstm, srn; did you mean 'gru'?"),
+        ("modle=gru", "unknown key 'modle'; did you mean 'model'?"),
+        ("model.hiden_size=3", "unknown key 'hiden_size' in model; did you mean 'hidden_size'?"),
+        ("logger=wandbb", "did you mean 'wandb'?"),
+        ("model=[gru,lstm]", "model=[...] is a list, and a run has one model: name one, or several with -m"),
+        ("hydra.run.dir=mine", "hydra.run.dir= has no effect here: name the place with paths.output_dir="),
+        ("hydra.sweep.dir=mine", "hydra.sweep.dir= has no effect here: name the place with sweep_dir="),
+        ("~model", "model was taken out with ~model, and is needed: leave it in"),
+    ],
+)
+def test_a_misspelt_word_makes_no_run(run: Run, override: str, message: str) -> None:
+    outcome = run(override)
+    assert outcome.exit_code == 2
+    assert message in outcome.line
+    assert outcome.directories == []
+
+
+def test_a_key_that_was_taken_out(run: Run) -> None:
+    line = run("~optimizer.lr").line
+    assert line == "rnnexp: optimizer.lr was taken out with ~optimizer.lr, and is needed: leave it in"
+
+
+@pytest.mark.skipif(torch.cuda.device_count() > 0, reason="there is a GPU")
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["trainer=default", "trainer.devices=2"], "trainer.devices=2, but there is 1 CPU here: use trainer.devices=1"),
+        (["trainer=gpu"], "trainer.accelerator=gpu, but PyTorch sees no GPU here: use trainer=cpu"),
+        (["trainer=ddp"], "trainer.accelerator=gpu, but PyTorch sees no GPU here"),
+        (["data.device=cuda"], "data.device=cuda, but PyTorch sees no CUDA device here: use data.device=auto or cpu"),
+        (["trainer.accelerator=cpuu"], "invalid accelerator name: `accelerator='cpuu'`"),
+    ],
+)
+def test_a_device_that_is_not_there(run: Run, overrides: list[str], message: str) -> None:
+    outcome = run(*overrides)
+    assert outcome.exit_code == 2
+    assert message in outcome.line
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def add_a_byte(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"x")
+
+
+def replace_by_a_page(path: Path) -> None:
+    path.write_text("<html>404 Not Found</html>")
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def cut_an_archive_short(path: Path) -> None:
+    path.with_suffix(".gz").write_bytes(gzip.compress(path.read_bytes())[:-20])
+    path.unlink()
+
+
+@pytest.mark.parametrize("damage", [cut_short, add_a_byte, replace_by_a_page, empty, cut_an_archive_short])
+@pytest.mark.parametrize("file", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
+def test_a_damaged_data_file_is_named(run: Run, tiny_root: Path, tmp_path: Path, file: str, damage: object) -> None:
+    shutil.copytree(tiny_root / "Tiny", tmp_path / "data" / "Tiny")
+    assert callable(damage)
+    damage(tmp_path / "data" / "Tiny" / "raw" / file)
+    outcome = run(f"data.root={tmp_path}/data")
+    assert outcome.exit_code == 2
+    assert f"{tmp_path}/data/Tiny/raw/{file}" in outcome.line
+    assert outcome.status == "failed"
+
+
+def test_a_place_that_cannot_be_written(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    outcome = run(f"paths.output_dir={tmp_path}/file/run")
+    assert outcome.exit_code == 2
+    assert outcome.line == f"rnnexp: cannot make the run directory {tmp_path}/file/run: {tmp_path}/file is a file"
+
+
+@pytest.mark.parametrize("kilobytes", [pytest.param(16, marks=pytest.mark.slow), 60])
+def test_a_full_disk(tiny: list[str], tmp_path: Path, kilobytes: int) -> None:
+    """A real one: 16 kB are full before training, 60 kB at the first checkpoint."""
+    place = tmp_path / "small"
+    train = [sys.executable, "-m", "rnnexp.train", *tiny, "model.hidden_size=64", f"paths.output_dir={place}/run"]
+    script = f'"$@"; code=$?; find {place}/run -name "*.ckpt*" >&2; exit $code'
+    done = on_small_disk(place, kilobytes, script, *train)
+    assert done.returncode == 2, done.stderr
+    # One line, and no checkpoint, whole or half.
+    assert done.stderr == f"rnnexp: {place}/run: No space left on device\n"
+    assert ("epoch 1/1 ended" in done.stdout) == (kilobytes == 60)

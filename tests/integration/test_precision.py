@@ -1,0 +1,62 @@
+"""A precision runs as it was asked for, or the run ends at once and says why; it is never changed silently."""
+
+import pytest
+
+from support.probing_callbacks import RecordDtypes
+from support.programs import Run
+
+BARE = [
+    *("test_weights=none", "logger=none", "callbacks.predictions=null"),
+    "+callbacks.probe._target_=support.probing_callbacks.RecordDtypes",
+]
+NAMES = {"64": "float64", "32": "float32", "bf16": "bfloat16", "16": "float16"}
+
+
+@pytest.mark.parametrize(
+    ("model", "backend"), [("srn", "fused"), ("lstm", "fused"), ("gru", "fused"), ("lstm", "reference")]
+)
+@pytest.mark.parametrize("precision", ["32-true", "64-true", "bf16-true", "16-true", "bf16-mixed", "16-mixed"])
+def test_what_is_recorded_is_what_ran(run: Run, model: str, backend: str, precision: str) -> None:
+    RecordDtypes.seen = {}
+    outcome = run(*BARE, f"model={model}", f"model.backend={backend}", f"trainer.precision={precision}")
+    if outcome.exit_code == 3:
+        assert outcome.status == "unsupported"
+        assert f"cell {model!r} (backend {backend}) on cpu at precision {precision} is unsupported" in outcome.line
+        assert RecordDtypes.seen == {}, "training had begun"
+        # Only where a kernel or Lightning refuses: full precision must work anywhere.
+        assert precision not in ("32-true", "64-true")
+        return
+    # Half precision may overflow; what it ran in is still to be seen.
+    assert outcome.exit_code == 0 or (outcome.exit_code == 4 and precision == "16-true"), outcome.stderr
+    bits, kind = precision.split("-")
+    held = "float32" if kind == "mixed" else NAMES[bits]
+    assert RecordDtypes.seen["parameters"] == held
+    if kind == "true":
+        assert RecordDtypes.seen["outputs"] == held
+    if outcome.exit_code == 0:
+        recorded = outcome.result["precision"]
+        assert recorded["requested"] == precision
+        # Autocast does not reach every kernel: then the effective precision is another, and the record says so.
+        assert NAMES[recorded["effective"].split("-")[0]] == RecordDtypes.seen["outputs"]
+        assert recorded["effective"] in outcome.stdout
+        if recorded["effective"] != precision:
+            assert f"asked for {precision}" in outcome.stdout
+
+
+def test_fp16_autocast_on_a_cpu_is_unsupported(run: Run) -> None:
+    outcome = run(*BARE, "trainer.precision=16-mixed")
+    assert outcome.exit_code == 3
+    assert outcome.line == (
+        "rnnexp: cell 'gru' (backend fused) on cpu at precision 16-mixed is unsupported: "
+        "Lightning would run bf16-mixed in its place"
+    )
+    assert outcome.result["reason"] in outcome.line
+
+
+@pytest.mark.parametrize("precision", ["32-ture", "fp16", "32", "bf16"])
+def test_a_misspelt_precision_is_named_with_the_list(run: Run, precision: str) -> None:
+    outcome = run(f"trainer.precision={precision}")
+    assert outcome.exit_code == 2
+    assert f"trainer: unknown precision '{precision}': choose one of 32-true, 16-mixed" in outcome.line
+    if precision == "32-ture":
+        assert outcome.line.endswith("did you mean '32-true'?")

@@ -1,0 +1,122 @@
+"""One model, several processes: one record, every sample once."""
+
+import csv
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from rnnexp.core.atomic_files import read_json
+from support.programs import NUM_TEST, run_directories
+
+pytestmark = pytest.mark.slow
+
+TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+
+
+def command(tiny: list[str], place: Path, *overrides: str) -> list[str]:
+    return [sys.executable, "-m", "rnnexp.train", *tiny, *TWO, f"paths.outputs_dir={place}/outputs", *overrides]
+
+
+def test_two_processes_make_one_run(tiny: list[str], tmp_path: Path) -> None:
+    learning = ["trainer.max_epochs=3", "model.hidden_size=32", "optimizer.lr=0.02", "data.batch_size=25"]
+    done = subprocess.run(command(tiny, tmp_path, *learning), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    (directory,) = run_directories(tmp_path)
+    result = read_json(directory / "result.json")
+    assert result["status"] == "done"
+    assert result["device"]["num_devices"] == 2
+    assert result["num_test_samples"] == NUM_TEST
+    assert result["num_steps"] == 30, "two batches of 25 make a step"
+    assert result["metrics"]["test/acc"] > 0.9
+    assert done.stdout.count("run directory: ") == 1
+    predictions = torch.load(directory / "test_predictions.pt", weights_only=True)
+    assert len(predictions["labels"]) == NUM_TEST
+
+
+def test_two_processes_translate_every_sentence_once(
+    translate_tiny: Callable[[str], list[str]], tmp_path: Path
+) -> None:
+    """Scores of validation are those of all its sentences, of which each process has translated a part."""
+    small = [
+        "task=translation",
+        *translate_tiny("PhrasebookDataModule"),
+        "trainer.max_epochs=2",
+        "data.eval_batch_size=7",
+        # All of them, so that one which is missing or there twice would show.
+        "callbacks.samples.num_sentences=1000",
+    ]
+    done = subprocess.run(command(small, tmp_path), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (directory,) = run_directories(tmp_path)
+    result = read_json(directory / "result.json")
+    assert result["num_test_samples"] == result["data"]["num_test"]
+    with (directory / "samples.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for epoch in ("1", "2"):
+        sources = [row["source"] for row in rows if row["epoch"] == epoch]
+        assert len(sources) == len(set(sources)) == result["data"]["num_val"]
+
+
+def test_bad_input_is_one_line_of_one_process(tiny: list[str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        command(tiny, tmp_path, "model.hidden_size=0"), capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "hidden_size must be a whole number of at least 1" in line
+    (directory,) = run_directories(tmp_path)
+    assert read_json(directory / "status.json")["status"] == "failed"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_before_its_processes_begin_is_interrupted(
+    tiny: list[str], tmp_path: Path, number: signal.Signals
+) -> None:
+    process = subprocess.Popen(command(tiny, tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    # It is opened as the second of them is started, and all of them import for seconds.
+    while not list(tmp_path.rglob("rank-1.log")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.5)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, stderr
+    (directory,) = run_directories(tmp_path)
+    status = read_json(directory / "status.json")
+    assert (status["status"], status["reason"]) == ("interrupted", f"interrupted by {number.name} outside training")
+
+
+def test_an_interrupted_run_continues_bit_for_bit(tiny: list[str], tmp_path: Path) -> None:
+    endless = ["trainer.max_epochs=100000", "callbacks.early_stopping=null", "scheduler=constant"]
+    process = subprocess.Popen(
+        command(tiny, tmp_path / "first", *endless), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.rglob("last.ckpt")) and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 143, stderr
+    (first,) = run_directories(tmp_path / "first")
+    assert read_json(first / "status.json")["status"] == "interrupted"
+    saved = torch.load(first / "checkpoints/last.ckpt", weights_only=True)
+    steps = saved["global_step"] + 7
+    whole = [f"trainer.max_steps={steps}", *endless]
+    weights = []
+    for name, given in {"resumed": [f"ckpt_path={first}/checkpoints/last.ckpt"], "whole": []}.items():
+        done = subprocess.run(
+            command(tiny, tmp_path / name, *whole, *given), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        (directory,) = run_directories(tmp_path / name)
+        assert read_json(directory / "result.json")["num_steps"] == steps
+        weights.append(torch.load(directory / "checkpoints/last.ckpt", weights_only=True)["state_dict"])
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0] if name.startswith("model."))

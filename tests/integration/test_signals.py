@@ -1,0 +1,73 @@
+"""Ctrl-C and SIGTERM from outside and at any time: what is saved, recorded, said and returned."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from rnnexp.core.atomic_files import read_json
+from support.programs import Run, run_directories
+
+SEND = "+callbacks.probe={_target_:support.probing_callbacks.SendSignal,step:%d,number:%d,times:%d}"
+
+
+def start(tiny: list[str], outputs: Path, *overrides: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "rnnexp.train", *tiny, f"paths.outputs_dir={outputs}", *overrides]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_checkpoint(process: subprocess.Popen[str], outputs: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not list(outputs.rglob("last.ckpt")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "no checkpoint within a minute"
+        time.sleep(0.05)
+
+
+def test_a_process_that_is_told_to_stop_saves_and_says_how_to_go_on(tiny: list[str], tmp_path: Path) -> None:
+    endless = ["trainer.max_epochs=100000", "callbacks.early_stopping=null"]
+    started = {number: start(tiny, tmp_path / number.name, *endless) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, process in started.items():
+        outputs = tmp_path / number.name
+        wait_for_checkpoint(process, outputs)
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=60)
+        assert process.returncode == 128 + number, stderr
+        (directory,) = run_directories(outputs)
+        last = directory / "checkpoints" / "last.ckpt"
+        assert torch.load(last, weights_only=True)["global_step"] > 0
+        status = read_json(directory / "status.json")
+        assert status["status"] == read_json(directory / "result.json")["status"] == "interrupted"
+        assert f"{number.name} received: saving at the next batch boundary" in stdout
+        (line,) = stderr.splitlines()
+        assert line.startswith(f"rnnexp: interrupted by {number.name} in epoch ")
+        assert line.endswith(f"continue with ckpt_path={last}")
+        assert status["reason"] in line
+
+
+def test_a_second_ctrl_c_stops_at_once(run: Run) -> None:
+    outcome = run(SEND % (13, signal.SIGINT, 2), "trainer.max_epochs=2")
+    assert outcome.exit_code == 130
+    assert outcome.status == "interrupted"
+    assert outcome.line == "rnnexp: interrupted"
+    last = outcome.directory / "checkpoints" / "last.ckpt"
+    assert torch.load(last, weights_only=True)["global_step"] == 10, "that of the end of the first epoch"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_without_the_callback_nothing_is_saved_but_the_status_is_true(run: Run, number: signal.Signals) -> None:
+    outcome = run(SEND % (3, number, 1), "callbacks.interruption=null")
+    assert outcome.exit_code == 128 + number
+    assert outcome.status == "interrupted"
+    assert not list(outcome.directory.rglob("last.ckpt"))
+
+
+@pytest.mark.parametrize("overrides", [["optimizer.lr=1e30", "scheduler=constant"], []], ids=["error", "done"])
+def test_handlers_are_given_back(run: Run, overrides: list[str]) -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    run(*overrides)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

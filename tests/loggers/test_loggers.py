@@ -1,0 +1,48 @@
+"""What each option of the group logger leaves in the run directory."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from rnnexp.loggers.csv import CSVLogger
+from support.programs import Run
+
+
+def test_csv_has_a_row_per_logged_step(run: Run) -> None:
+    outcome = run("logger=csv", "trainer.log_every_n_steps=3", "test_weights=none")
+    with (outcome.directory / "metrics.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["train/loss"]]
+    assert [int(row["step"]) for row in rows] == [2, 5, 8]
+    assert all(float(row["train/lr"]) > 0 for row in rows)
+
+
+def test_what_was_logged_before_is_in_the_file_from_the_beginning(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("epoch,step,train/loss\n0,4,2.5\n0,9,1.5\n")
+    logger = CSVLogger(str(tmp_path), flush_every_n_steps=10)
+    logger.continue_from(step=9)
+    assert logger.experiment.metrics == []
+    assert (tmp_path / "metrics.csv").read_text().splitlines() == ["epoch,step,train/loss", "0,4,2.5"]
+
+
+def test_none_leaves_the_result_alone(run: Run) -> None:
+    outcome = run("logger=none")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert not (outcome.directory / "metrics.csv").exists()
+    assert "test/acc" in outcome.result["metrics"]
+    figures = {path.name for path in (outcome.directory / "figures").iterdir()}
+    assert figures == {"confusion_matrix.png", "confident_mistakes.png"}
+
+
+def test_tensorboard_writes_events_and_csv(run: Run) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    outcome = run("logger=tensorboard")
+    assert outcome.exit_code == 0, outcome.stderr
+    events = EventAccumulator(str(outcome.directory / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("train/loss")] == list(range(10))
+    (accuracy,) = events.Scalars("test/acc")
+    assert accuracy.value == pytest.approx(outcome.result["metrics"]["test/acc"])
+    assert (outcome.directory / "metrics.csv").is_file()

@@ -1,0 +1,216 @@
+"""W&B mirrors the run directory; its absence costs seconds at most, and never a run."""
+
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import wandb
+import yaml
+
+from rnnexp.core.atomic_files import read_json
+from rnnexp.loggers.wandb_connection import choose_mode
+from rnnexp.tracking.short_keys import short_keys
+from support.programs import Run, run_directories
+from support.wandb_account import without_account
+from support.wandb_file import WandbRun, read_run
+
+
+@dataclass
+class Recorded:
+    """One job: its run directory, and what W&B knows of it."""
+
+    directory: Path
+    mirror: WandbRun
+
+
+@pytest.fixture(scope="module")
+def done(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """Two jobs of a sweep, the default logger, no account: one learns, one diverges."""
+    place = tmp_path_factory.mktemp("wandb")
+    command = [sys.executable, "-m", "rnnexp.train", "-m", *tiny, "report=false", f"sweep_dir={place}/depth"]
+    jobs = ["optimizer.lr=0.02,1e30", "scheduler=constant", "trainer.max_epochs=2", "logger=wandb", "tags=[a,b]"]
+    return subprocess.run(
+        [*command, *jobs], capture_output=True, text=True, check=False, cwd=place, env=without_account(place / "home")
+    )
+
+
+@pytest.fixture(scope="module")
+def jobs(done: subprocess.CompletedProcess[str]) -> tuple[Recorded, Recorded]:
+    """The one that is done, and the one that diverged."""
+    assert done.returncode == 0, done.stderr
+    sweep = next(argument for argument in done.args if argument.startswith("sweep_dir=")).partition("=")[2]
+    found = {read_json(path / "status.json")["status"]: path for path in run_directories(Path(sweep))}
+    assert set(found) == {"done", "diverged"}
+    learned, diverged = (Recorded(found[status], read_run(found[status])) for status in ("done", "diverged"))
+    return learned, diverged
+
+
+def test_the_mirror_holds_the_resolved_config_once_and_its_short_keys(jobs: tuple[Recorded, Recorded]) -> None:
+    for job in jobs:
+        config = yaml.safe_load((job.directory / "config.yaml").read_text())
+        # What was 8 units wide on 28 pixels: three gates, and a head for ten classes.
+        short = short_keys(config, num_parameters=3 * (8 * 28 + 8 * 8 + 8 + 8) + 10 * 8 + 10)
+        assert {key: value for key, value in job.mirror.config.items() if key != "_wandb"} == config | short
+        assert job.mirror.num_runs == 1
+    assert jobs[0].mirror.config["optimizer"]["lr"] == 0.02
+
+
+def test_the_mirror_has_stable_names(jobs: tuple[Recorded, Recorded]) -> None:
+    for job in jobs:
+        mirror = job.mirror
+        assert (mirror.project, mirror.group, mirror.name) == ("rnnexp", "depth", "mnist_gru_s1")
+        assert mirror.tags == ["a", "b"]
+
+
+def test_the_mirror_holds_the_history(jobs: tuple[Recorded, Recorded]) -> None:
+    mirror = jobs[0].mirror
+    losses = {row["trainer/global_step"]: row["train/loss"] for row in mirror.history if "train/loss" in row}
+    assert sorted(losses) == list(range(20))
+    assert losses[19] < losses[0]
+    accuracies = [row["val/acc"] for row in mirror.history if "val/acc" in row]
+    assert len(accuracies) == 2
+    assert accuracies[-1] == pytest.approx(read_json(jobs[0].directory / "result.json")["metrics"]["val/acc"])
+
+
+def test_the_mirror_holds_the_summary(jobs: tuple[Recorded, Recorded]) -> None:
+    result, summary = read_json(jobs[0].directory / "result.json"), jobs[0].mirror.summary
+    for key in ("model", "precision", "peak_memory_bytes"):
+        assert summary[key] == result[key], key
+    for name in ("test/acc", "test/loss"):
+        values = [row[name] for row in jobs[0].mirror.history if name in row]
+        assert values == [pytest.approx(result["metrics"][name])]
+
+
+def test_the_mirror_shows_the_pictures(jobs: tuple[Recorded, Recorded]) -> None:
+    shown = {name for row in jobs[0].mirror.history for name in row if name.startswith("figures/")}
+    assert shown == {"figures/learning_curves", "figures/confusion_matrix", "figures/confident_mistakes"}
+
+
+def test_exit_codes_are_true(jobs: tuple[Recorded, Recorded]) -> None:
+    learned, diverged = jobs
+    assert learned.mirror.exit_codes == [0]
+    assert diverged.mirror.exit_codes == [4]
+
+
+def test_it_says_why_it_is_offline_and_how_to_upload(
+    done: subprocess.CompletedProcess[str], jobs: tuple[Recorded, Recorded]
+) -> None:
+    for job in jobs:
+        said = (job.directory / "train.log").read_text()
+        assert said.count("W&B: offline, because no W&B account is set up here") == 1
+        commands = [line.partition("upload this run with")[2] for line in said.splitlines() if "upload this" in line]
+        assert len(commands) == 1
+        *program, directory = shlex.split(commands[0])
+        assert program == ["wandb", "sync"]
+        assert list(Path(directory).glob("run-*.wandb"))
+    assert done.stderr == ""
+
+
+def test_a_server_that_does_not_answer_costs_seconds(tmp_path: Path) -> None:
+    """With an account, behind a broken network: offline by itself."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]  # closed again, so that nobody answers there
+    environment = without_account(tmp_path / "home")
+    environment |= {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": f"http://127.0.0.1:{port}"}
+    code = (
+        "import time; from rnnexp.loggers.wandb_connection import choose_mode; import wandb\n"
+        "start = time.monotonic(); print(*choose_mode('auto', 5.0), sep='|'); print(time.monotonic() - start)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment, cwd=tmp_path
+    )
+    decision, seconds = done.stdout.splitlines()[-2:]
+    assert decision.startswith("offline|127.0.0.1 cannot be reached (")
+    assert float(seconds) < 10
+
+
+@pytest.mark.slow
+def test_a_run_behind_a_broken_network_is_as_good_as_any(tiny: list[str], tmp_path: Path) -> None:
+    """The server accepts connections and then says nothing: the worst of all."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        environment = without_account(tmp_path / "home")
+        environment |= {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": f"http://127.0.0.1:{server.getsockname()[1]}"}
+        command = [sys.executable, "-m", "rnnexp.train", *tiny, f"paths.outputs_dir={tmp_path}/outputs"]
+        start = time.monotonic()
+        done = subprocess.run(
+            [*command, "logger=wandb"], capture_output=True, text=True, check=False, env=environment, cwd=tmp_path
+        )
+        seconds = time.monotonic() - start
+    assert done.returncode == 0, done.stderr
+    assert "W&B: offline, because" in done.stdout
+    assert "upload this run with" in done.stdout
+    (directory,) = run_directories(tmp_path / "outputs")
+    assert read_json(directory / "status.json")["status"] == "done"
+    assert "test/acc" in read_json(directory / "result.json")["metrics"]
+    assert seconds < 60
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("mode", ["online", "offline", "disabled"])
+def test_an_explicit_mode_is_obeyed(mode: str) -> None:
+    assert choose_mode(mode, 5.0) == (mode, "")
+
+
+def test_the_environment_variable_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert choose_mode("auto", 5.0) == ("disabled", "WANDB_MODE=disabled")
+
+
+def test_an_unknown_mode_is_refused(run: Run) -> None:
+    outcome = run("logger=wandb", "logger.wandb.mode=offlin")
+    assert outcome.exit_code == 2
+    assert "logger: unknown W&B mode 'offlin'" in outcome.line
+    assert outcome.line.endswith("did you mean 'offline'?")
+
+
+def test_nothing_is_left_in_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_SERVICE", "")  # of W&B's own process, which serves every run of this one
+    monkeypatch.delenv("WANDB_SERVICE")
+    before = dict(os.environ)
+    outcome = run("logger=wandb", "logger.wandb.mode=offline", "test_weights=none")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert wandb.run is None
+    assert {name for name, value in os.environ.items() if before.get(name) != value} <= {"WANDB_SERVICE"}
+    assert len(list(outcome.directory.rglob("run-*.wandb"))) == 1
+
+
+def test_disabled_writes_nothing(run: Run) -> None:
+    outcome = run("logger=wandb", "logger.wandb.mode=disabled", "test_weights=none")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert not (outcome.directory / "wandb").exists()
+    assert (outcome.directory / "metrics.csv").is_file()
+
+
+def test_translations_and_heat_maps_are_mirrored(translate_tiny: Callable[[str], list[str]], tmp_path: Path) -> None:
+    small = [*translate_tiny("PhrasebookDataModule"), "trainer.max_epochs=2", "logger=wandb"]
+    command = [
+        sys.executable,
+        "-m",
+        "rnnexp.train",
+        "task=translation",
+        *small,
+        f"paths.outputs_dir={tmp_path}/outputs",
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=tmp_path, env=without_account(tmp_path / "home")
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    (directory,) = run_directories(tmp_path / "outputs")
+    mirror = read_run(directory)
+    logged = {name for row in mirror.history for name in row}
+    assert {"figures/attention_1", "figures/learning_curves", "val/samples", "val/bleu", "test/bleu"} <= {
+        name.split(".")[0] for name in logged
+    }
+    tables = sorted(directory.rglob("*.table.json"), key=lambda path: path.stat().st_size)
+    assert len(tables) == 2, "one after each epoch"
+    last = read_json(tables[-1])
+    assert last["columns"] == ["epoch", "source", "reference", "translation"]
+    assert [row[0] for row in last["data"]] == [1] * 8 + [2] * 8

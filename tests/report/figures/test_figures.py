@@ -1,0 +1,326 @@
+"""The figures of a report show what the files hold, and nothing that is written covers anything else."""
+
+import gzip
+import io
+import shutil
+from collections.abc import Callable
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+from rnnexp.report.figures.agreement import agreement_figure, distance_curve
+from rnnexp.report.figures.curves import curve_of, epoch_values, learning_curves
+from rnnexp.report.figures.disagreements import IMAGES, digits_figure, disagreements, images_of, pairs_to_show
+from rnnexp.report.figures.effects import interactions, main_effects, margins
+from rnnexp.report.figures.gradient_flow import FLOOR, gradients_figure, relative_norms
+from rnnexp.report.figures.style import encoded, wrapped
+from rnnexp.report.figures.tradeoffs import Point, pareto_front, points_of, tradeoffs
+from rnnexp.report.records.groups import ComparisonGroup
+from rnnexp.report.records.measures import FIT_TIME, PARAMETERS
+from rnnexp.report.records.runs import Run, find_runs
+from rnnexp.tracking.metrics_file import newest_metric
+
+Made = Callable[..., Run]
+Grouped = Callable[..., ComparisonGroup]
+
+
+def drawn_texts(figure: Figure) -> list[tuple[str, Bbox]]:
+    """What is written, and where; labels of ticks beyond their axes are there, but not drawn."""
+    drawn: dict[int, tuple[str, Bbox]] = {}
+    draw = Text.draw
+
+    def noted(text: Text, renderer: Any, *arguments: Any, **options: Any) -> None:
+        if text.get_visible():
+            drawn[id(text)] = (text.get_text(), text.get_window_extent(renderer))
+        draw(text, renderer, *arguments, **options)
+
+    with io.BytesIO() as file, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Text, "draw", noted)
+        figure.savefig(file, format="png")
+    return [(said, box) for said, box in drawn.values() if said.strip()]
+
+
+def assert_readable(figure: Figure) -> None:
+    """Every text lies inside the figure, and no two cover each other."""
+    boxes = drawn_texts(figure)
+    assert len(boxes) > 3
+    page = figure.bbox
+    for said, box in boxes:
+        inside = box.x0 > -1 and box.y0 > -1 and box.x1 < page.x1 + 1 and box.y1 < page.y1 + 1
+        assert inside, f"{said!r} at {box} leaves {page}"
+    for (one, a), (other, b) in combinations(boxes, 2):
+        across, up = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
+        assert across < 1 or up < 1, f"{one!r} covers {other!r}"
+
+
+def grid(made: Made, seeds: int = 2) -> list[Run]:
+    """cell x layers x hidden, with costs: an additive effect of each axis."""
+    runs = []
+    for place, cell in enumerate(("srn", "gru", "lstm")):
+        for layers in (1, 2):
+            for hidden in (8, 1024):
+                for seed in range(seeds):
+                    costs = {
+                        "model": {
+                            "cell": cell,
+                            "num_parameters": 1000 * layers * hidden * (place + 1),
+                            "state_size": 1,
+                        },
+                        "timing": {"fit_seconds": 10.0 * layers + place + seed},
+                        "peak_memory_bytes": 2**20 * (900 + place),
+                    }
+                    acc = 0.5 + 0.1 * place + 0.05 * layers + 0.01 * (hidden > 8) + 0.001 * seed
+                    settings = {"model__num_layers": layers, "model__hidden_size": hidden}
+                    runs.append(made(cell, seed, acc=acc, result=costs, **settings))
+    return runs
+
+
+def test_the_last_value_of_an_epoch_counts_and_a_half_line_does_not(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.csv"
+    file.write_text(
+        "epoch,step,val/acc,x\n0,5,0.1,\n0,9,0.2,\n0,9,,3\n1,15,0.3,\n1,19,nan,\n2,29,0.4,\n3,39,0.\n4\n5,9,zero\n6,,0.5\n"
+    )
+    assert epoch_values(file, "val/acc") == {1: 0.2, 3: 0.4, 4: 0.0}
+    assert newest_metric(file) == ("val/acc", 0.0)
+    assert epoch_values(file, "val/nothing") == {}
+    assert epoch_values(tmp_path / "nothing", "val/acc") == {}
+
+
+def test_a_curve_is_what_the_runs_logged(digits: Path, group_of: Grouped) -> None:
+    group = group_of(find_runs([digits]))
+    for each in group.settings:
+        curve = curve_of(each, group.main)
+        assert list(curve) == [1, 2]
+        last = [100 * run.result["metrics"]["val/acc"] for run in each.runs]
+        assert curve[2] == pytest.approx(last)
+    figure = learning_curves(group)
+    assert figure is not None
+    assert_readable(figure)
+    (axes,) = figure.axes
+    best = axes.lines[-1]
+    assert best.get_ydata() == pytest.approx([np.mean(v) for v in curve_of(group.settings[0], group.main).values()])
+    curves = [curve_of(each, group.main) for each in group.settings]
+    with_spread = [curve for curve in curves if any(len(set(values)) > 1 for values in curve.values())]
+    assert with_spread
+    assert len(axes.collections) == len(with_spread), "a band where seeds differ"
+
+
+def test_a_run_that_is_under_way_has_a_curve(sweep: Path, changed: Callable[..., None], group_of: Grouped) -> None:
+    for job in (sweep / "jobs").iterdir():
+        changed(job / "status.json", lambda status: status.update(status="running"))
+        (job / "result.json").unlink()
+    group = group_of(find_runs([sweep]))
+    assert group.measured == []
+    figure = learning_curves(group)
+    assert figure is not None
+    assert len(figure.axes[0].lines) == 2
+
+
+def test_without_metrics_there_are_no_curves(made: Made, group_of: Grouped) -> None:
+    assert learning_curves(group_of([made()])) is None
+
+
+def test_the_pareto_front_by_hand(made: Made, group_of: Grouped) -> None:
+    (setting,) = group_of([made()]).settings
+    numbers = {
+        "dear": (9, 90),
+        "cheap": (1, 50),
+        "beaten": (5, 40),
+        "middle": (4, 70),
+        "same cost": (4, 60),
+        "same score": (6, 70),
+    }
+    points = {name: Point(setting, cost, score, score, score) for name, (cost, score) in numbers.items()}
+    front = pareto_front(list(points.values()), higher_is_better=True)
+    assert front == [points["cheap"], points["middle"], points["dear"]]
+    assert pareto_front(list(points.values()), higher_is_better=False) == [points["cheap"], points["beaten"]]
+
+
+def test_tradeoffs_of_many_configurations(made: Made, group_of: Grouped) -> None:
+    group = group_of(grid(made))
+    points = points_of(group, PARAMETERS)
+    assert len(points) == 12
+    assert max(points, key=lambda point: point.cost).cost == 3 * 2 * 1024 * 1000
+    assert points_of(group, FIT_TIME)[0].cost == pytest.approx(22.5), "the mean over seeds"
+    figure = tradeoffs(group)
+    assert figure is not None
+    assert [axes.get_xlabel() for axes in figure.axes] == ["parameters", "fit time, s", "peak memory, MiB"]
+    assert_readable(figure)
+
+
+def test_a_single_point_is_no_tradeoff(made: Made, group_of: Grouped) -> None:
+    assert tradeoffs(group_of([made()])) is None
+
+
+def test_effects_of_a_whole_grid(made: Made, group_of: Grouped) -> None:
+    group = group_of(grid(made))
+    axes = {axis.name: axis for axis in group.axes}
+    cells = margins(group, [axes["cell"]])
+    assert cells is not None
+    assert len(cells.settings) == 4
+    # 0.5 + 0.1 place + 0.05 * 1.5 layers + 0.005 + 0.001 seed
+    assert cells.means(("gru",)) == pytest.approx([68.0, 68.1])
+    crossed = margins(group, [axes["num_layers"], axes["hidden_size"]])
+    assert crossed is not None
+    assert crossed.points == [("1", "8"), ("1", "1024"), ("2", "8"), ("2", "1024")]
+    assert crossed.means(("2", "1024")) == pytest.approx([71.0, 71.1])
+    for draw in (main_effects, interactions):
+        figure = draw(group)
+        assert figure is not None
+        assert len(figure.axes) == 3
+        assert_readable(figure)
+
+
+def test_effects_compare_like_with_like(made: Made, group_of: Grouped) -> None:
+    """Where a value is missing, the whole setting of the other axes is left out."""
+    runs = [run for run in grid(made) if not (run.facts["cell"] == "lstm" and run.facts["num_layers"] == 2)]
+    group = group_of(runs)
+    cell, layers, _ = group.axes
+    cells = margins(group, [cell])
+    assert cells is not None
+    assert len(cells.settings) == 2, "those of one layer"
+    assert cells.means(("lstm",)) == pytest.approx([75.5, 75.6])
+    depths = margins(group, [layers])
+    assert depths is not None
+    assert len(depths.settings) == 4, "those of srn and gru"
+
+
+def test_effects_without_a_common_seed_are_means_alone(made: Made, group_of: Grouped) -> None:
+    group = group_of([made("srn", 1, acc=0.5), made("gru", 2, acc=0.7), made("gru", 3, acc=0.8)])
+    its = margins(group, group.axes)
+    assert its is not None
+    assert (its.means(("srn",)), its.means(("gru",))) == (pytest.approx([50.0]), pytest.approx([75.0]))
+
+
+def test_axes_that_cannot_be_crossed_are_not(made: Made, group_of: Grouped) -> None:
+    one = group_of([made("srn"), made("gru")])
+    assert interactions(one) is None
+    assert main_effects(group_of([made()])) is None
+    corner = group_of([made("srn"), made("gru"), made("srn", model__num_layers=2)])
+    assert interactions(corner) is None, "no two values of one were measured at two of the other"
+
+
+def test_agreement_across_distances(phrases: Path, group_of: Grouped) -> None:
+    group = group_of(find_runs([phrases]))
+    assert list(group.best_of_each_cell()) == [each.label for each in group.measured]
+    setting = group.measured[0]
+    curve = distance_curve(setting)
+    runs = list(setting.counted.values())
+    for distance, (share, number) in curve.items():
+        shares = [run.result["metrics"][f"test/acc_distance/{distance:02d}"] for run in runs]
+        assert share == pytest.approx(np.mean(shares))
+        assert number > 0
+    assert sum(number for _, number in curve.values()) == runs[0].number("num_test_samples")
+    figure = agreement_figure(group)
+    assert figure is not None
+    assert_readable(figure)
+
+
+def test_distances_need_no_translations(phrases: Path, tmp_path: Path, group_of: Grouped) -> None:
+    copy = Path(shutil.copytree(phrases / "jobs" / "gru_1", tmp_path / "gru_1"))
+    (copy / "test_translations.jsonl").unlink()
+    (setting,) = group_of(find_runs([copy])).measured
+    assert {number for _, number in distance_curve(setting).values()} == {0}
+
+
+def test_images_have_no_distances(digits: Path, group_of: Grouped) -> None:
+    assert agreement_figure(group_of(find_runs([digits]))) is None
+
+
+def probed(run: Run, norms: dict[int, list[float]]) -> Run:
+    """The run, with what its memory probe would have written of one layer: by epoch the norm at each step."""
+    run.path.mkdir()
+    rows = [
+        f"{epoch},0,gradient_norm,{t},{norm}" for epoch, its in norms.items() for t, norm in enumerate(its, start=1)
+    ]
+    run.files.gradient_flow_file.write_text("\n".join(["epoch,layer,quantity,index,value", *rows]))
+    return run
+
+
+def test_gradients_over_that_at_the_end(made: Made, group_of: Grouped) -> None:
+    runs = [
+        probed(made("gru", acc=0.9), {1: [0.02, 0.2, 2.0], 2: [0.1, 1.0, 10.0], 3: [3.0, 3.0, 3.0]}),
+        probed(made("gru", seed=2, acc=0.9), {1: [0.08, 0.8, 2.0], 3: [1.0, 1.0, 2.0]}),
+        probed(made("srn", acc=0.2), {1: [0.0, 1e-5, 1.0]}),
+        made("lstm", acc=0.8),
+    ]
+    group = group_of(runs)
+    gru, lstm, srn = group.measured
+    curves = relative_norms(gru)
+    assert list(curves) == ["after the first epoch", "after the last epoch"]
+    # Of two seeds the geometric mean: sqrt(0.01 * 0.04), sqrt(0.1 * 0.4).
+    assert curves["after the first epoch"] == pytest.approx([0.02, 0.2, 1.0])
+    assert curves["after the last epoch"] == pytest.approx([0.5**0.5, 0.5**0.5, 1.0])
+    assert relative_norms(srn)["after the first epoch"] == pytest.approx([FLOOR, 1e-5, 1.0])
+    assert relative_norms(lstm) == {}, "a run without the probe"
+    figure = gradients_figure(group)
+    assert figure is not None
+    assert_readable(figure)
+
+
+def test_a_damaged_memory_file_is_passed_over(made: Made, group_of: Grouped) -> None:
+    run = probed(made(), {1: [1.0, 2.0]})
+    assert gradients_figure(group_of([run])) is not None
+    rows = "epoch,layer,quantity,index,value\n1,0,gradient_norm,1"
+    for content in ("", "epoch,layer\n1,0\n", f"{rows},much", rows):
+        run.files.gradient_flow_file.write_text(content)
+        assert gradients_figure(group_of([run])) is None
+
+
+def test_samples_on_which_two_differ(digits: Path, group_of: Grouped) -> None:
+    group = group_of(find_runs([digits]))
+    found = disagreements(group)
+    assert found, "the two cells have learned to different degrees"
+    for each in found:
+        ours, theirs = each.answers
+        wrong = set(np.flatnonzero(ours.right & ~theirs.right).tolist())
+        assert each.samples
+        assert set(each.samples) <= wrong
+        assert each.total <= len(wrong)
+        assert len(each.samples) <= 10
+    images = images_of(found[0].right.counted["1"])
+    assert images is not None
+    assert images.shape == (200, 28, 28)
+    figure = digits_figure(found, images)
+    assert_readable(figure)
+    shown = [image for part in figure.subfigs for axes in part.axes for image in axes.images]
+    assert np.array_equal(shown[0].get_array(), images[found[0].samples[0]])
+
+
+def test_images_are_known_by_their_digest(sweep: Path, tiny_root: Path, tmp_path: Path) -> None:
+    run = next(iter(find_runs([sweep])))
+    assert run.config is not None
+    run.config["data"]["root"] = str(tmp_path)
+    assert images_of(run) is None
+    content = (tiny_root / "Tiny" / "raw" / IMAGES).read_bytes()
+    (tmp_path / "Tiny").mkdir()
+    (tmp_path / "Tiny" / IMAGES).write_bytes(content[:-1] + b"\0")
+    assert images_of(run) is None, "another file of that name"
+    (tmp_path / f"{IMAGES}.gz").write_bytes(gzip.compress(content))
+    assert images_of(run) is not None
+
+
+def test_of_one_cell_the_two_best_are_shown(made: Made, group_of: Grouped) -> None:
+    group = group_of([made(acc=acc, model__num_layers=n) for n, acc in ((1, 0.5), (2, 0.7), (3, 0.6))])
+    assert [(a.label, b.label) for a, b in pairs_to_show(group)] == [("gru, 2 layers", "gru, 3 layers")]
+    assert pairs_to_show(group_of([made()])) == []
+    assert disagreements(group_of([made(status="failed")])) == []
+
+
+def test_a_figure_is_the_same_in_every_byte(made: Made, group_of: Grouped) -> None:
+    group = group_of(grid(made))
+    for format_, start in (("svg", b"<?xml"), ("png", b"\x89PNG")):
+        one, other = (encoded(figure, format_) for figure in (tradeoffs(group), tradeoffs(group)) if figure)
+        assert one.startswith(start)
+        assert one == other
+
+
+def test_names_are_wrapped_and_never_empty() -> None:
+    assert wrapped("lstm, bidirectional, 2 layers", 20) == "lstm, bidirectional,\n2 layers"
+    assert wrapped("", 20) == " "

@@ -1,0 +1,164 @@
+"""Runs are grouped by all but their seed, and what differs among the groups has a short name."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rnnexp.report.records.axes import labels_of, show_value, varying_axes
+from rnnexp.report.records.groups import ComparisonGroup, make_groups
+from rnnexp.report.records.measures import LOSS, PARAMETERS
+from rnnexp.report.records.runs import Run, find_runs
+from rnnexp.tracking.identity import RUN_ONLY, SEEDS, config_hash, identity_of
+
+Made = Callable[..., Run]
+Grouped = Callable[..., ComparisonGroup]
+
+
+def test_real_runs_are_grouped(digits: Path, group_of: Grouped) -> None:
+    group = group_of(find_runs([digits]))
+    assert group.title == "Tiny-rows"
+    assert [axis.key for axis in group.axes] == ["model.cell"]
+    assert sorted(each.label for each in group.settings) == ["gru", "srn"]
+    for each in group.settings:
+        assert list(each.counted) == ["1", "2"]
+        run = each.counted["2"]
+        assert each.scores[1] == pytest.approx(100 * run.result["metrics"]["test/acc"])
+        assert each.mean_cost(PARAMETERS) == run.result["model"]["num_parameters"]
+    assert group.settings[0].scores >= group.settings[1].scores
+
+
+def test_images_and_sentences_are_two_contests(digits: Path, phrases: Path) -> None:
+    groups, lost = make_groups(find_runs([digits, phrases]))
+    assert [group.title for group in groups] == ["Phrasebook-en-fr", "Tiny-rows"]
+    assert [group.main.name for group in groups] == ["test/bleu", "test/acc"]
+    assert not lost
+
+
+def test_the_identity_is_what_the_hash_is_of(made: Made) -> None:
+    config = dict(made(data__seed=1, paths={"output_dir": "here"}).config or {})
+    identity = identity_of(config)
+    assert "paths" in RUN_ONLY
+    assert "paths" not in identity
+    assert identity["seed"] == identity["data"]["seed"] == 1
+    without = identity_of(config, *SEEDS)
+    assert "seed" not in without
+    assert "seed" not in without["data"]
+    other = dict(made(seed=2, data__seed=2, paths={"output_dir": "there"}).config or {})
+    assert identity_of(other, *SEEDS) == without
+    assert config_hash(other) != config_hash(config)
+    assert config["data"]["seed"] == 1, "the config itself must stay as it is"
+
+
+def test_other_data_is_another_contest(made: Made) -> None:
+    runs = [made(), made(data__view="pixels"), made(data__name="Other"), made(data__batch_size=7)]
+    groups, _ = make_groups(runs)
+    assert [group.title for group in groups] == ["MNIST-pixels", "MNIST-rows", "Other-rows"]
+    assert [len(group.settings) for group in groups] == [1, 2, 1]
+
+
+def test_contests_of_one_name_say_what_tells_them_apart(made: Made) -> None:
+    groups, _ = make_groups([made(data__num_pairs=600), made(data__num_pairs=24000)])
+    assert [group.title for group in groups] == ["MNIST-rows, num_pairs 24000", "MNIST-rows, num_pairs 600"]
+
+
+def test_a_run_without_a_config_has_no_place() -> None:
+    lost = Run(Path("somewhere"), "unreadable", "no config")
+    assert make_groups([lost]) == ([], [lost])
+
+
+def test_the_best_is_first_and_what_has_no_number_last(made: Made, group_of: Grouped) -> None:
+    runs = [made("srn", acc=0.5), made("lstm", status="failed"), made("gru", acc=0.9)]
+    group = group_of(runs)
+    assert [each.label for each in group.settings] == ["gru", "srn", "lstm"]
+    assert [each.label for each in group.measured] == ["gru", "srn"]
+    assert group.settings[2].states() == "1 failed"
+
+
+def test_of_an_unknown_task_the_loss_is_compared_and_less_is_better(made: Made, group_of: Grouped) -> None:
+    task = {"_target_": "elsewhere.TaggingTask"}
+    runs = [made(cell, task=task, metrics={"test/loss": loss}) for cell, loss in (("srn", 2.0), ("gru", 1.0))]
+    group = group_of(runs)
+    assert group.main == LOSS
+    assert [each.label for each in group.settings] == ["gru", "srn"]
+
+
+def test_of_a_seed_that_ran_twice_the_newest_counts(made: Made, group_of: Grouped) -> None:
+    old, new = made(acc=0.1, since="2026-01-01"), made(acc=0.2, since="2026-01-02")
+    (setting,) = group_of([new, old]).settings
+    assert setting.scores == pytest.approx([20.0])
+    assert len(setting.runs) == 2
+
+
+def test_a_run_without_the_metric_does_not_count(made: Made, group_of: Grouped) -> None:
+    (setting,) = group_of([made(seed=1, acc=None), made(seed=2, metrics={"test/acc": None})]).settings
+    assert setting.counted == {}
+
+
+def test_seeds_are_ordered_as_numbers(made: Made, group_of: Grouped) -> None:
+    (setting,) = group_of([made(seed=seed) for seed in (10, 9, 100)]).settings
+    assert list(setting.counted) == ["9", "10", "100"]
+
+
+def test_what_changes_with_an_axis_is_no_axis(made: Made, group_of: Grouped) -> None:
+    runs = [made("srn", model__hidden_size=30), made("gru", model__hidden_size=20), made("srn", model__hidden_size=30)]
+    group = group_of(runs)
+    assert [axis.name for axis in group.axes] == ["cell"]
+    assert group.together == ["hidden_size (gru 20, srn 30) with cell"]
+
+
+def test_axes_stand_in_the_order_in_which_one_asks(made: Made, group_of: Grouped) -> None:
+    runs = [
+        made(cell, optimizer__lr=lr, model__num_layers=n) for cell in ("srn", "gru") for lr in (1, 2) for n in (1, 2)
+    ]
+    assert [axis.name for axis in group_of(runs).axes] == ["cell", "num_layers", "lr"]
+
+
+def test_axes_with_one_name_have_their_whole_key() -> None:
+    flat = [{"model.dropout": a, "task.dropout": b} for a in (0.0, 0.5) for b in (0.0, 0.1)]
+    assert [axis.name for axis in varying_axes(flat)] == ["model.dropout", "task.dropout"]
+    # Alone, but not what a reader takes it for.
+    assert [axis.name for axis in varying_axes(flat[:2])] == ["task.dropout"]
+    assert [axis.name for axis in varying_axes(flat[::2])] == ["dropout"]
+
+
+def test_a_key_that_only_some_have_is_an_axis() -> None:
+    with_decay, without = {"optimizer.weight_decay": None}, {"optimizer._target_": "SGD"}
+    axes = varying_axes([with_decay, without])
+    assert [(axis.name, axis.companions) for axis in axes] == [("weight_decay", ("optimizer._target_",))]
+    assert (axes[0].show(with_decay), axes[0].show(without)) == ("none", "–")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "shown"),
+    [
+        ("a.b", True, "yes"),
+        ("a.b", None, "none"),
+        ("a.b", 0.0030, "0.003"),
+        ("a.b", [0.9, 0.999], "[0.9, 0.999]"),
+        ("optimizer._target_", "torch.optim.Adam", "Adam"),
+    ],
+)
+def test_values_as_they_are_shown(key: str, value: object, shown: str) -> None:
+    assert show_value(key, value) == shown
+
+
+def test_labels_tell_configurations_apart_in_few_words() -> None:
+    settings = [
+        {"cell": cell, "bidirectional": both, "num_layers": layers, "hidden_size": "8", "precision": precision}
+        for cell, both, layers, precision in [
+            ("srn", "yes", "2", "32-true"),
+            ("srn", "no", "1", "32-true"),
+            ("gru", "no", "1", "bf16-mixed"),
+        ]
+    ]
+    assert labels_of(settings) == [
+        "srn, bidirectional, 2 layers, hidden 8",
+        "srn, 1 layer, hidden 8",
+        "gru, 1 layer, hidden 8, precision bf16-mixed",
+    ]
+
+
+def test_a_label_names_the_cell_that_all_have(made: Made, group_of: Grouped) -> None:
+    runs = [made(optimizer__lr=lr, seed=seed) for lr in (0.1, 0.1, 0.2) for seed in (1, 2)]
+    assert {each.label for each in group_of(runs).settings} == {"gru", "gru, lr 0.2"}

@@ -1,0 +1,138 @@
+"""What a report says is the same in Markdown and on the page, and neither can be broken by what runs are called."""
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from rnnexp.report.render.document import Document, Paragraph, Picture, Section, Table
+from rnnexp.report.render.html import as_webpage
+from rnnexp.report.render.markdown import as_markdown, escape
+
+SVG = b'<?xml version="1.0"?>\n<svg xmlns:xlink="x" width="72pt" height="36pt" viewBox="0 0 72 36"></svg>'
+NASTY = '<script>alert("a & b")</script> | `code` *bold* _it_ [link](x) \\ ~~'
+DOCUMENT = Document(
+    "A title",
+    "a note",
+    [
+        Section("Answer", [Paragraph(NASTY)]),
+        Section(
+            "Data & more",
+            [],
+            [
+                Section(
+                    "Results",
+                    [
+                        Table(["name", "n"], [[NASTY, "1"], ["b", "2"]], frozenset({"n"}), ["best", ""]),
+                        Picture("figures/a.png", SVG, "What is seen"),
+                    ],
+                )
+            ],
+        ),
+    ],
+)
+
+
+class Page(HTMLParser):
+    """Tags that are opened and closed, what they say, and where they lead."""
+
+    VOID = frozenset({"meta", "img", "br"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] != ["style"]:
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.seen if name == tag]
+
+
+def test_the_page_is_sound_and_needs_nothing_else() -> None:
+    html = as_webpage(DOCUMENT)
+    page = Page(html)
+    assert page.open == []
+    assert html.startswith("<!DOCTYPE html>")
+    assert page.all("script") == page.all("link") == []
+    assert NASTY in page.text
+    (image,) = page.all("img")
+    kind, _, content = str(image["src"]).partition(",")
+    assert kind == "data:image/svg+xml;base64"
+    assert base64.b64decode(content) == SVG
+    # Points are of 72 to the inch, the page's pixels of 96.
+    assert (image["width"], image["height"], image["alt"]) == ("96", "48", "What is seen")
+    assert not re.findall(r"https?:|url\(|@import", html)
+
+
+def test_links_within_the_page_lead_somewhere() -> None:
+    page = Page(as_webpage(DOCUMENT))
+    anchors = {str(section["id"]) for section in page.all("section") if "id" in section}
+    assert [str(link["href"]).removeprefix("#") in anchors for link in page.all("a")] == [True, True]
+
+
+def test_the_page_is_for_light_and_dark_and_for_any_width() -> None:
+    html = as_webpage(DOCUMENT)
+    assert "color-scheme: light dark" in html
+    assert "@media (prefers-color-scheme: dark)" in html
+    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in Page(html).all("meta")
+    # Every table scrolls in a box of its own, which a keyboard can reach.
+    assert re.findall(r'<div class="scroll" tabindex="0">(.)', html) == ["<"] * html.count("<table>")
+
+
+def test_rows_and_numbers_are_marked() -> None:
+    page = Page(as_webpage(DOCUMENT))
+    assert [row.get("class") for row in page.all("tr")] == [None, "best", None]
+    assert [cell.get("class") for cell in page.all("td")] == ["long", "number short", "short", "number short"]
+
+
+def test_a_picture_without_a_size() -> None:
+    broken = Document("", "", [Section("", [Picture("a.png", b"<svg></svg>", "")])])
+    with pytest.raises(ValueError, match="does not say its size"):
+        as_webpage(broken)
+
+
+def test_markdown() -> None:
+    text = as_markdown(DOCUMENT)
+    assert text.startswith("# A title\n\na note\n\n## Answer\n\n\\<script>")
+    assert "## Data & more\n\n### Results\n\n| name | n |\n| --- | ---: |\n" in text
+    assert text.endswith("| b | 2 |\n\n![What is seen](figures/a.png)\n\nWhat is seen\n")
+
+
+def cells(line: str) -> list[str]:
+    return re.split(r"(?<!\\)\|", line)[1:-1]
+
+
+def test_markdown_tables_keep_their_columns() -> None:
+    rows = [line for line in as_markdown(DOCUMENT).splitlines() if line.startswith("|")]
+    assert [len(cells(row)) for row in rows] == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("a\n b\t c", "a b c"),
+        ("# no heading", "\\# no heading"),
+        ("- no list", "\\- no list"),
+        ("1. no list", "1\\. no list"),
+        ("-1.5 and 2.5", "-1.5 and 2.5"),
+        ("num_layers", "num\\_layers"),
+        ("< 0.001", "\\< 0.001"),
+    ],
+)
+def test_markdown_says_what_stands_there(text: str, escaped: str) -> None:
+    assert escape(text) == escaped

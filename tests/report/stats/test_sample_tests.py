@@ -1,0 +1,220 @@
+"""What networks answer to the same samples: read, compared, and combined over seeds."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.significance import PairedTest
+
+from rnnexp.core.errors import UserError
+from rnnexp.report.records.answers import read_predictions, read_translations
+from rnnexp.report.records.groups import ComparisonGroup
+from rnnexp.report.records.runs import Run, find_runs, read_run
+from rnnexp.report.stats.ranking import BEST, EVEN, UNSURE, UNTESTED, WORSE, compare_with_best
+from rnnexp.report.stats.sample_tests import bootstrap_with_best, mcnemar_with_best, num_resamples
+from rnnexp.report.stats.tests import mcnemar
+
+Made = Callable[..., Run]
+Grouped = Callable[..., ComparisonGroup]
+LABELS = torch.arange(100) % 10
+
+
+def answered(run: Run, wrong: Sequence[int], labels: torch.Tensor = LABELS) -> Run:
+    """Writes the predictions of a made-up run: right but for some samples."""
+    run.path.mkdir(exist_ok=True)
+    predicted = labels.clone()
+    predicted[list(wrong)] = (predicted[list(wrong)] + 1) % 10
+    torch.save({"labels": labels, "predicted": predicted, "confidence": torch.ones(100)}, run.files.predictions_file)
+    return run
+
+
+def test_the_predictions_of_a_real_run(digits: Path) -> None:
+    run = read_run(digits / "jobs" / "gru_1")
+    predictions = read_predictions(run)
+    assert predictions.right.mean() == pytest.approx(run.metric("test/acc"), abs=1e-6)
+    assert predictions.same_test(read_predictions(read_run(digits / "jobs" / "srn_2")))
+    assert not predictions.same_test("something else")
+
+
+def test_the_translations_of_a_real_run(phrases: Path) -> None:
+    run = read_run(phrases / "jobs" / "gru_1")
+    translations = read_translations(run)
+    assert translations.right.mean() == pytest.approx(run.metric("test/exact_match"), abs=1e-6)
+    assert len(translations.distances) == len(translations.sources) == run.number("num_test_samples")
+    score = BLEU(force=True).corpus_score(list(translations.translations), [list(translations.references)]).score
+    assert score == pytest.approx(run.metric("test/bleu"), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("file", "read", "content", "message"),
+    [
+        ("test_predictions.pt", read_predictions, None, "test_predictions.pt is missing"),
+        ("test_predictions.pt", read_predictions, b"PK\x03\x04", "test_predictions.pt cannot be read"),
+        ("test_translations.jsonl", read_translations, None, "test_translations.jsonl is missing"),
+        ("test_translations.jsonl", read_translations, b"", "test_translations.jsonl is empty"),
+        ("test_translations.jsonl", read_translations, b'{"source": "a"}\n', "cannot be read (KeyError)"),
+        ("test_translations.jsonl", read_translations, b'{"source": "a', "cannot be read (JSONDecodeError)"),
+    ],
+)
+def test_answers_that_cannot_be_read(
+    made: Made, file: str, read: Callable[[Run], object], content: bytes | None, message: str
+) -> None:
+    run = made()
+    run.path.mkdir()
+    if content is not None:
+        (run.path / file).write_bytes(content)
+    with pytest.raises(UserError, match=re.escape(message)):
+        read(run)
+
+
+def test_predictions_are_never_unpickled(made: Made, tmp_path: Path) -> None:
+    run = made()
+    run.path.mkdir()
+    torch.save({"labels": tmp_path}, run.files.predictions_file)
+    with pytest.raises(UserError, match=r"cannot be read \(UnpicklingError\)"):
+        read_predictions(run)
+
+
+def pair(made: Made, group_of: Grouped, wrong: dict[int, tuple[Sequence[int], Sequence[int]]]) -> ComparisonGroup:
+    """gru against srn; by seed, which samples each has wrong."""
+    runs = []
+    for seed, (of_gru, of_srn) in wrong.items():
+        runs.append(answered(made("gru", seed, acc=1 - len(of_gru) / 100), of_gru))
+        runs.append(answered(made("srn", seed, acc=1 - len(of_srn) / 100), of_srn))
+    return group_of(runs)
+
+
+def test_mcnemar_over_seeds_is_the_weakest_seed(made: Made, group_of: Grouped) -> None:
+    best, other = pair(made, group_of, {1: (range(2), range(2, 20)), 2: (range(1), range(1, 12))}).measured
+    (test,) = mcnemar_with_best(best, [other])
+    right = np.ones(100, dtype=bool)
+    weakest = mcnemar(np.where(np.arange(100) < 1, False, right), np.where(np.arange(100) < 12, False, right))
+    only_best, only_other, _ = weakest
+    assert (only_best, only_other) == (11, 0)
+    # 11 : 1 in the weaker seed; 18 : 2 in the other.
+    assert test.p == pytest.approx(2 * (1 + 12) / 2**12)
+    assert (test.num_seeds, test.detail, test.difference) == (2, "14.5 : 1.5", 13.0)
+
+
+def test_mcnemar_of_seeds_that_disagree(made: Made, group_of: Grouped) -> None:
+    best, other = pair(made, group_of, {1: ((), range(30)), 2: (range(20), ())}).measured
+    assert mcnemar_with_best(best, [other])[0].p == 1.0
+
+
+def test_mcnemar_without_enough_disagreements(made: Made, group_of: Grouped) -> None:
+    best, other = pair(made, group_of, {1: ((), range(5)), 2: ((), range(30))}).measured
+    (test,) = mcnemar_with_best(best, [other])
+    assert (test.p, test.reason) == (None, "too few disagreements (5): no p could fall below 0.05")
+
+
+def test_six_disagreements_can_be_enough(made: Made, group_of: Grouped) -> None:
+    best, other = pair(made, group_of, {1: ((), range(6))}).measured
+    assert mcnemar_with_best(best, [other])[0].p == pytest.approx(2 / 2**6)
+
+
+def test_other_samples_are_not_compared(made: Made, group_of: Grouped) -> None:
+    group = group_of([answered(made("gru", acc=0.9), ()), answered(made("srn"), (), LABELS.flip(0))])
+    best, other = group.measured
+    assert mcnemar_with_best(best, [other])[0].reason == "not tested on the same samples"
+
+
+def test_without_a_shared_seed_nothing_is_compared(made: Made, group_of: Grouped) -> None:
+    best, other = group_of([made("gru", 1, acc=0.9), made("srn", 2)]).measured
+    assert mcnemar_with_best(best, [other])[0].reason == "no shared seed"
+    assert bootstrap_with_best(best, [other])[0].reason == "no shared seed"
+
+
+@pytest.mark.parametrize("lacking", ["gru", "srn"])
+def test_what_one_run_lacks_is_told(made: Made, group_of: Grouped, lacking: str) -> None:
+    group = pair(made, group_of, {1: ((), range(9))})
+    best, other = group.measured
+    (best if lacking == "gru" else other).runs[0].files.predictions_file.unlink()
+    assert mcnemar_with_best(best, [other])[0].reason.endswith("test_predictions.pt is missing")
+
+
+def test_the_bootstrap_is_sacrebleus(phrases: Path, group_of: Grouped) -> None:
+    best, other = group_of(find_runs([phrases])).measured
+    (test,) = bootstrap_with_best(best, [other])
+    p_values, differences = [], []
+    for seed in ("1", "2"):
+        ours, theirs = read_translations(best.counted[seed]), read_translations(other.counted[seed])
+        systems = [("best", ours.translations), ("other", theirs.translations)]
+        _, scores = PairedTest(systems, {"BLEU": BLEU(force=True)}, [ours.references], "bs", 1000)()
+        baseline, result = scores["BLEU"]
+        p_values.append(result.p_value)
+        differences.append(baseline.score - result.score)
+    assert test.difference == pytest.approx(np.mean(differences))
+    agree = differences[0] * differences[1] > 0
+    assert test.p == pytest.approx(max(p_values) if agree else 1.0)
+
+
+def test_a_better_translator_is_found_by_the_bootstrap(phrases: Path, tmp_path: Path, group_of: Grouped) -> None:
+    copy = Path(shutil.copytree(phrases, tmp_path / "copy"))
+    for seed in (1, 2):
+        file = copy / "jobs" / f"gru_{seed}" / "test_translations.jsonl"
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        file.write_text("".join(json.dumps(row | {"translation": row["reference"]}) + "\n" for row in rows))
+        result = copy / "jobs" / f"gru_{seed}" / "result.json"
+        content = json.loads(result.read_text())
+        content["metrics"]["test/bleu"] = 100.0
+        result.write_text(json.dumps(content))
+    best, other = group_of(find_runs([copy])).measured
+    assert best.label == "gru"
+    (test,) = bootstrap_with_best(best, [other])
+    assert test.p == pytest.approx(1 / 1001)
+
+
+def test_there_are_resamples_enough_for_many_tests() -> None:
+    assert num_resamples(3) == 1000
+    for number in (60, 200):
+        assert number / (num_resamples(number) + 1) < 0.05
+
+
+def test_verdicts(made: Made, group_of: Grouped) -> None:
+    seeds = (1, 2, 3)
+    runs = []
+    for seed, jitter in zip(seeds, (0.0, 0.011, 0.004), strict=True):
+        runs += [
+            answered(made("best", seed, acc=0.95 + jitter / 2), ()),
+            # Far behind, by nearly the same with every seed.
+            answered(made("far", seed, acc=0.60 + jitter), range(40)),
+            # Behind with every seed, but by how much is anybody's guess.
+            answered(made("wild", seed, acc=0.90 - 20 * jitter), range(30)),
+            # As good, give or take.
+            answered(made("near", seed, acc=0.95 + 0.9 * jitter - 0.003), range(seed)),
+        ]
+    runs += [answered(made("lone", 1, acc=0.93), range(3))]
+    comparisons = compare_with_best(group_of(runs))
+    verdicts = {each.setting.label: each.verdict for each in comparisons}
+    assert verdicts == {"best": BEST, "near": EVEN, "lone": UNTESTED, "wild": UNSURE, "far": WORSE}
+    assert comparisons[0].seeds is None
+    far = next(each for each in comparisons if each.setting.label == "far")
+    assert far.seeds is not None
+    assert far.seeds.p is not None
+    # Three of the four have a test over seeds.
+    assert far.seeds_p == pytest.approx(3 * far.seeds.p)
+
+
+def test_where_less_is_better_the_lead_is_positive_too(made: Made, group_of: Grouped) -> None:
+    task = {"_target_": "elsewhere.TaggingTask"}
+    losses = {"gru": (1.0, 1.1, 1.05), "srn": (2.0, 2.15, 2.06)}
+    runs = [
+        made(cell, seed, task=task, metrics={"test/loss": loss})
+        for cell, values in losses.items()
+        for seed, loss in enumerate(values)
+    ]
+    best, other = compare_with_best(group_of(runs))
+    assert (best.setting.label, other.verdict) == ("gru", WORSE)
+    assert other.seeds is not None
+    assert other.seeds.difference == pytest.approx(1.02)
+    assert other.samples is None
+
+
+def test_nothing_measured_is_nothing_compared(made: Made, group_of: Grouped) -> None:
+    assert compare_with_best(group_of([made(status="failed")])) == []

@@ -1,0 +1,242 @@
+"""The whole program, on the directories of real runs."""
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rnnexp.report.__main__ import make_parser, report
+from rnnexp.report.records.groups import ComparisonGroup
+from rnnexp.report.records.runs import Run, find_runs
+from rnnexp.report.stats.ranking import compare_with_best
+from rnnexp.report.tables import comparisons_table, results_table, unfinished_table
+
+Made = Callable[..., Run]
+Grouped = Callable[..., ComparisonGroup]
+
+
+def column(table_rows: list[list[str]], columns: list[str], name: str) -> list[str]:
+    return [row[columns.index(name)] for row in table_rows]
+
+
+def test_a_report_of_images_and_sentences(
+    digits: Path, phrases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "report"
+    assert report([str(digits), str(phrases), "--output", str(output)]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    lines = captured.out.splitlines()
+    assert lines[0].startswith("Phrasebook-en-fr: best is ")
+    assert lines[1].startswith("Tiny-rows: best is ")
+    assert lines[2] == f"written to {output / 'report.html'}"
+
+    markdown, html = (output / "report.md").read_text(), (output / "report.html").read_text()
+    for heading in ("Answer", "Results", "Against the best", "Figures", "Where they differ", "How to read this"):
+        assert re.search(rf"^##+ {heading}$", markdown, flags=re.MULTILINE), heading
+        assert re.search(rf"<h\d>{heading}</h\d>", html), heading
+    assert "tok:13a" in markdown, "BLEU comes with its signature"
+    pictures = re.findall(r"!\[.*?\]\((.*?)\)", markdown)
+    names = {re.sub(r"\d-(tiny-rows|phrasebook-en-fr)-", "", Path(picture).stem) for picture in pictures}
+    assert {"learning_curves", "tradeoffs", "main_effects", "agreement", "disagreements_1"} == names
+    for picture in pictures:
+        assert (output / picture).read_bytes().startswith(b"\x89PNG")
+        assert (output / picture).with_suffix(".svg").read_bytes().startswith(b"<?xml")
+    assert html.count("<img ") == len(pictures)
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
+    assert sorted(path.name for path in output.iterdir()) == ["figures", "report.html", "report.md", "results.csv"]
+
+
+def test_results_csv_has_a_row_for_every_run(sweep: Path, changed: Callable[..., None], tmp_path: Path) -> None:
+    changed(sweep / "jobs" / "gru_1" / "status.json", lambda status: status.update(status="failed", reason="a, b"))
+    (sweep / "jobs" / "srn_2" / "config.yaml").write_text("")
+    assert report([str(sweep), "--output", str(tmp_path)]) == 0
+    with (tmp_path / "results.csv").open(newline="") as file:
+        rows = {Path(row["path"]).name: row for row in csv.DictReader(file)}
+    assert {name: (row["status"], row["counts"]) for name, row in rows.items()} == {
+        "gru_1": ("failed", "0"),
+        "gru_2": ("done", "1"),
+        "srn_1": ("done", "1"),
+        "srn_2": ("unreadable", "0"),
+    }
+    result = json.loads((sweep / "jobs" / "gru_2" / "result.json").read_text())
+    row = rows["gru_2"]
+    assert float(row["test/acc"]) == result["metrics"]["test/acc"]
+    assert float(row["timing.fit_seconds"]) == result["timing"]["fit_seconds"]
+    assert int(row["num_parameters"]) == result["model"]["num_parameters"]
+    assert (row["axis.cell"], row["seed"], row["config_hash"]) == ("gru", "2", result["config_hash"])
+    assert rows["gru_1"]["reason"] == "a, b"
+    assert rows["gru_1"]["test/acc"] == rows["srn_2"]["seed"] == ""
+
+
+def test_runs_that_went_wrong_are_shown_with_their_reasons(
+    sweep: Path, changed: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = sweep / "jobs"
+    changed(jobs / "gru_1" / "status.json", lambda status: status.update(status="diverged", reason="NaN in step 3"))
+    changed(jobs / "gru_2" / "status.json", lambda status: status.update(status="running"))
+    changed(jobs / "srn_1" / "result.json", lambda result: result.update(schema_version=99))
+    (jobs / "srn_2" / "result.json").write_text('{"schema_version": 1,')
+    changed(sweep / "sweep.json", lambda record: record["jobs"].append("lstm_7"))
+    assert report([str(sweep)]) == 0
+    assert capsys.readouterr().out.startswith("Tiny-rows: no run has come to a result yet.")
+    markdown = (sweep / "report" / "report.md").read_text()
+    for said in (
+        "5 runs: 2 unreadable, 1 diverged, 1 running, 1 missing",
+        "| diverged | NaN in step 3 |",
+        "| running | – | 20",
+        "has schema version 99; this rnnexp reads up to 1",
+        "was it cut short?",
+        "| jobs/lstm\\_7 | missing | it has not begun |",
+    ):
+        assert said in markdown, said
+
+
+def test_a_report_stands_in_the_way_of_none(sweep: Path) -> None:
+    assert report([str(sweep)]) == 0
+    first = (sweep / "report" / "results.csv").read_text()
+    assert report([str(sweep)]) == 0
+    assert (sweep / "report" / "results.csv").read_text() == first
+
+
+def errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    assert report(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert line.startswith("rnnexp: ")
+    return line
+
+
+def test_an_empty_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "holds no runs" in errors([str(tmp_path)], capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_misspelt_directory(digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert errors([str(digits / "jbos")], capsys).endswith("is not a directory; did you mean 'jobs'?")
+
+
+def test_an_output_that_is_a_file(digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "taken").write_text("")
+    line = errors([str(digits), "--output", str(tmp_path / "taken")], capsys)
+    assert line.endswith("taken: File exists; name another --output")
+
+
+def test_the_command_line() -> None:
+    options = make_parser().parse_args(["a", "b"])
+    assert ([str(path) for path in options.directories], options.output) == (["a", "b"], None)
+    with pytest.raises(SystemExit) as ended:
+        make_parser().parse_args([])
+    assert ended.value.code == 2
+
+
+def loaded_by(code: str) -> set[str]:
+    code = f"import sys; {code}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_it_is_cheap_to_import_and_needs_only_files(phrases: Path, tmp_path: Path) -> None:
+    loaded = loaded_by("import rnnexp.report.__main__")
+    assert "rnnexp" in loaded
+    assert not loaded & {"torch", "matplotlib", "numpy", "scipy", "hydra", "yaml"}
+    loaded = loaded_by(
+        f"from rnnexp.report.__main__ import report; report([{str(phrases)!r}, '--output', {str(tmp_path)!r}])"
+    )
+    assert "matplotlib" in loaded
+    assert not loaded & {"torch", "lightning", "hydra", "omegaconf", "wandb", "torchmetrics"}
+    assert (tmp_path / "report.html").exists()
+
+
+def test_the_program_ends_with_its_exit_code(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rnnexp.report", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == f"rnnexp: {tmp_path} holds no runs: a run directory has a config.yaml and a status.json\n"
+
+
+def test_digits_without_their_images_are_told_by_number(sweep: Path) -> None:
+    for job in (sweep / "jobs").iterdir():
+        config = yaml.safe_load((job / "config.yaml").read_text())
+        config["data"]["root"] = "/nowhere"
+        (job / "config.yaml").write_text(yaml.safe_dump(config))
+    assert report([str(sweep)]) == 0
+    markdown = (sweep / "report" / "report.md").read_text()
+    assert "The images are not where the run's config says" in markdown
+    assert "| right | wrong | sample | label | wrong answer |" in markdown
+
+
+def test_the_table_of_results(digits: Path, group_of: Grouped) -> None:
+    group = group_of(find_runs([digits]))
+    table = results_table(group, compare_with_best(group))
+    rows, columns = [list(row) for row in table.rows], list(table.columns)
+    assert column(rows, columns, "n") == ["2", "2"]
+    assert column(rows, columns, "against the best")[0] == "best"
+    assert column(rows, columns, "effective precision") == ["32-true", "32-true"]
+    assert column(rows, columns, "runs") == ["2 done", "2 done"]
+    assert column(rows, columns, "notes") == ["–", "–"]
+    best = group.settings[0]
+    mean = sum(best.scores) / 2
+    assert column(rows, columns, "accuracy, %")[0].startswith(f"{mean:.2f} ± ")
+    assert set(columns) >= {
+        "cell",
+        "loss, nats",
+        "parameters",
+        "state size",
+        "fit time, s",
+        "samples/s",
+        "peak memory, MiB",
+    }
+    assert "tokens/s" not in columns
+
+
+def test_what_a_row_must_be_read_with(sweep: Path, changed: Callable[..., None], group_of: Grouped) -> None:
+    def otherwise(result: dict[str, object]) -> None:
+        result["device"] = {"name": "another machine", "num_devices": 2}
+        result["precision"] = {"requested": "16-mixed", "effective": "32-true"}
+        result["resumed_from"] = "last.ckpt"
+        result["num_test_samples"] = 20
+
+    job = sweep / "jobs" / "gru_1"
+    changed(job / "result.json", otherwise)
+    (job / "environment.json").write_text('{"git": {"commit": "feedfacefeedface", "dirty": false}}')
+    shutil.copytree(sweep / "jobs" / "gru_2", sweep / "jobs" / "again")
+    group = group_of(find_runs([sweep]))
+    table = results_table(group, compare_with_best(group))
+    rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    assert rows["srn"]["notes"] == "–"
+    assert rows["gru"]["notes"] == (
+        "other device (2 × another machine); other code (feedfaceface); "
+        "resumed: times are of the last part; tested on a part of the test set; seed 2 ran 2 times, the newest counts"
+    ).replace("feedfaceface", "feedfacefe")
+    assert "32-true (asked: 16-mixed)" in rows["gru"]["effective precision"]
+    assert "2 × another machine" in rows["gru"]["device"]
+
+
+def test_the_table_of_comparisons_says_why_there_is_no_test(made: Made, group_of: Grouped) -> None:
+    group = group_of([made("gru", 1, acc=0.9), made("srn", 1, acc=0.8), made("lstm", 2, acc=0.7)])
+    table = comparisons_table(group, compare_with_best(group))
+    by_name = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    assert by_name["srn"]["p over seeds"] == "too few shared seeds (1; at least 2)"
+    assert by_name["lstm"]["p over samples (McNemar)"] == "no shared seed"
+    assert by_name["srn"]["against the best"] == "not tested"
+
+
+def test_seeds_that_only_others_ran_are_missing(made: Made, group_of: Grouped, tmp_path: Path) -> None:
+    group = group_of([made("gru", 1), made("gru", 2), made("srn", 1), made("lstm", 1, acc=None)])
+    table = unfinished_table(group, tmp_path)
+    assert table is not None
+    assert [list(row[:4]) for row in table.rows] == [
+        ["srn", "2", "missing", "others have run this seed"],
+        ["lstm", "1", "done", "its result has no test/acc"],
+        ["lstm", "2", "missing", "others have run this seed"],
+    ]
+    assert unfinished_table(group_of([made()]), tmp_path) is None

@@ -1,0 +1,102 @@
+"""A config that was frozen into a run directory comes back as it was, and Hydra adds nothing."""
+
+import itertools
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from rnnexp.runs.create import resolved
+from rnnexp.runs.frozen import escape_interpolations, frozen_command
+
+PROGRAM = """
+import json, logging
+from omegaconf import OmegaConf
+from rnnexp.cli.main import run_program
+
+def probe(config):
+    print(json.dumps({"config": OmegaConf.to_container(config, resolve=True), "handlers": len(logging.root.handlers)}))
+
+def main():
+    run_program("train", probe)
+
+if __name__ == "__main__":
+    main()
+"""
+
+AWKWARD: dict[str, Any] = {
+    "name": "a name with spaces, 'quotes' and \"more\"",
+    "price": "$5 and $HOME",
+    "reference": "${not.one}",
+    "resolver": "${oc.env:HOME}",
+    "escaped": "\\${x} \\\\${y} C:\\dir",
+    "nested": [{"a": None, "b": [True, 1.5, "1.5", "null", ""]}, "é=ü,{x: 1}"],
+    "learning_rate": 1e-05,
+    "hydra_like": {"run": {"dir": "."}},
+}
+
+
+def frozen(run_dir: Path, values: dict[str, Any]) -> Path:
+    run_dir.mkdir(parents=True)
+    (run_dir / "config.yaml").write_text(
+        yaml.safe_dump(escape_interpolations(values), sort_keys=False, allow_unicode=True)
+    )
+    return run_dir
+
+
+def run_again(run_dir: Path, tmp_path: Path) -> dict[str, Any]:
+    """What a program sees that is started by the frozen command in another, empty directory."""
+    modules, elsewhere = tmp_path / "modules", tmp_path / "elsewhere"
+    modules.mkdir()
+    elsewhere.mkdir()
+    (modules / "probe.py").write_text(PROGRAM)
+    before = sorted(run_dir.iterdir())
+    ended = subprocess.run(
+        frozen_command(run_dir, module="probe"),
+        cwd=elsewhere,
+        env=os.environ | {"PYTHONPATH": str(modules), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == ""
+    assert list(elsewhere.iterdir()) == []
+    assert sorted(run_dir.iterdir()) == before
+    seen: dict[str, Any] = json.loads(ended.stdout)
+    return seen
+
+
+def test_awkward_values_in_an_awkward_place(tmp_path: Path) -> None:
+    run_dir = frozen(tmp_path / "runs" / "seed=1,tags=['a b'] é", AWKWARD)
+    assert run_again(run_dir, tmp_path) == {"config": AWKWARD, "handlers": 0}
+
+
+def test_a_real_config(launch: Any, tmp_path: Path) -> None:
+    values: dict[str, Any] = {}
+
+    def keep(config: DictConfig) -> None:
+        values.update(resolved(config))
+
+    launch(keep, "model=birnn", "tags=['costs $5',b]", "paths.outputs_dir='/a b/${seed}'")
+    assert values["paths"]["outputs_dir"] == "/a b/1"
+    assert values["tags"] == ["costs $5", "b"]
+    assert run_again(frozen(tmp_path / "run", values), tmp_path)["config"] == values
+
+
+def test_a_relative_run_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frozen(tmp_path / "outputs" / "run", {"seed": 3})
+    monkeypatch.chdir(tmp_path)
+    assert run_again(Path("outputs/run"), tmp_path)["config"] == {"seed": 3}
+
+
+def test_every_short_text_is_read_back() -> None:
+    texts = ["".join(letters) for letters in itertools.product(("\\", "${", "}", "x"), repeat=4)]
+    assert len(texts) == 256
+    config = OmegaConf.create({"texts": escape_interpolations(texts)})
+    assert OmegaConf.to_container(config, resolve=True) == {"texts": texts}

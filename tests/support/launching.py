@@ -1,0 +1,42 @@
+"""A program that is launched as the real ones are, in this process."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from omegaconf import DictConfig
+
+from rnnexp.cli.main import run_program
+
+
+class Ended(NamedTuple):
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def line(self) -> str:
+        """The only line on stderr."""
+        assert self.stderr.count("\n") == 1, self.stderr
+        return self.stderr.rstrip("\n")
+
+
+Launch = Callable[..., Ended]
+
+
+@pytest.fixture
+def launch(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Launch:
+    """Runs a program with train.yaml and some overrides, in an empty directory."""
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def call(program: Callable[[DictConfig], int | None], *arguments: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["program.py", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            run_program("train", program)
+        assert isinstance(ended.value.code, int)
+        return Ended(ended.value.code, *capfd.readouterr())
+
+    return call

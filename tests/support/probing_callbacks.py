@@ -1,0 +1,87 @@
+"""Callbacks that tests put into a run, by their path: `+callbacks.probe._target_=support.probing_callbacks.X`."""
+
+import os
+import resource
+import signal
+import time
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+
+class SendSignal(Callback):
+    """Sends this process a signal as the batch of a step begins, or as its validation does."""
+
+    def __init__(self, step: int, number: int, in_validation: bool = False, times: int = 1) -> None:
+        self.step, self.number, self.in_validation, self.times = step, number, in_validation, times
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+        if not self.in_validation and trainer.global_step == self.step:
+            self._send()
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        if self.in_validation and trainer.global_step == self.step:
+            self._send()
+
+    def _send(self) -> None:
+        for _ in range(self.times):
+            os.kill(os.getpid(), self.number)
+
+
+class RecordDtypes(Callback):
+    """Notes, as files in a directory, which types a forward pass computes in."""
+
+    seen: dict[str, str]
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        stack, seen = pl_module.stack, {}
+        RecordDtypes.seen = seen
+
+        def note(module: Any, inputs: Any, result: Any) -> None:  # noqa: ARG001
+            seen["outputs"] = str(result[0].dtype).removeprefix("torch.")
+
+        stack.register_forward_hook(note)
+        seen["parameters"] = str(next(stack.parameters()).dtype).removeprefix("torch.")
+
+
+class Bug(Callback):
+    """Fails as only a mistake in the code fails."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        raise ZeroDivisionError
+
+
+class Fault(Callback):
+    """Lets the jobs of chosen seeds go wrong in the third step, each in its own way."""
+
+    def __init__(self, seed: int, faults: dict[int, str]) -> None:
+        self.fault = faults.get(seed)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+        if self.fault is None or trainer.global_step != 2:
+            return
+        match self.fault:
+            case "raise":
+                raise ZeroDivisionError("division by a seed")
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "memory":
+                limit = 8 * 2**30
+                resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+                pl_module.hoard = torch.empty(limit)
+            case "hang":
+                while True:
+                    time.sleep(1)
+            case "diverge":
+                for parameter in pl_module.parameters():
+                    parameter.data.fill_(float("nan"))
+            case other:
+                raise ValueError(other)
+
+
+class StopAfterEpoch(Callback):
+    """Ends a run as if it were done, an epoch after it began or was continued."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        trainer.should_stop = True

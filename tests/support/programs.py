@@ -1,0 +1,119 @@
+"""A dataset that is learned in a second, and a way to run the programs on it within this process."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import pytest
+
+from rnnexp.core.atomic_files import read_json
+from rnnexp.data.images.files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+from rnnexp.data.images.idx import encode_idx
+
+NUM_TRAIN, NUM_VAL, NUM_TEST, NUM_CLASSES, SIDE = 500, 100, 200, 10, 28
+
+
+def write_dataset(directory: Path, seed: int) -> None:
+    """600 and 200 images of ten classes: two bright columns each, among dim noise; one image in 20 shows another's."""
+    generator = np.random.default_rng(seed)
+    directory.mkdir(parents=True)
+    for images_file, labels_file, count in (
+        (TRAIN_IMAGES, TRAIN_LABELS, NUM_TRAIN + NUM_VAL),
+        (TEST_IMAGES, TEST_LABELS, NUM_TEST),
+    ):
+        labels = (np.arange(count) % NUM_CLASSES).astype(np.uint8)
+        images = generator.integers(0, 80, (count, SIDE, SIDE), dtype=np.uint8)
+        shown = labels.copy()
+        shown[7::20] = (shown[7::20] + 1) % NUM_CLASSES
+        for image, column in zip(images, 2 * shown, strict=True):
+            image[:, column : column + 2] = 250
+        (directory / images_file).write_bytes(encode_idx(images))
+        (directory / labels_file).write_bytes(encode_idx(labels))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one call of a program."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    directories: list[Path]
+    """The run directories that it made."""
+
+    @property
+    def directory(self) -> Path:
+        assert len(self.directories) == 1, self.stdout + self.stderr
+        return self.directories[0]
+
+    @property
+    def status(self) -> str:
+        return str(read_json(self.directory / "status.json")["status"])
+
+    @property
+    def result(self) -> dict[str, Any]:
+        return read_json(self.directory / "result.json")
+
+    @property
+    def line(self) -> str:
+        """The one line of an error; fails if there is a traceback or any other line."""
+        lines = self.stderr.splitlines()
+        assert len(lines) == 1, self.stderr
+        assert lines[0].startswith("rnnexp: ")
+        return lines[0]
+
+
+Run = Callable[..., Outcome]
+
+
+def on_small_disk(place: Path, kilobytes: int, script: str, *command: str) -> subprocess.CompletedProcess[str]:
+    """Runs a shell script, to which `"$@"` is the command, where `place` is a disk of that size of its own.
+
+    The disk is gone with the last process that sees it: what a test asks of its content, the script must print.
+    """
+    place.mkdir()
+    mount = f"mount -t tmpfs -o size={kilobytes}k tmpfs {place}"
+    within = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
+    if not shutil.which("unshare") or subprocess.run([*within, mount], capture_output=True, check=False).returncode:
+        pytest.skip("a full disk needs a small one: this system lets this user mount none (unshare --mount)")
+    whole = [*within, f"{mount} && {script}", "sh", *command]
+    return subprocess.run(whole, capture_output=True, text=True, check=False)
+
+
+def run_directories(below: Path) -> list[Path]:
+    return sorted(path.parent for path in below.rglob("config.yaml"))
+
+
+def call(program: Callable[[], NoReturn], place: Path, arguments: Sequence[str]) -> Outcome:
+    """Calls a program as a command line would, in this process; the run directories that it makes lie below place."""
+    before = run_directories(place)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    stdout, stderr = StringIO(), StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout), redirect_stderr(stderr):
+        patch.setattr(sys, "argv", ["rnnexp", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            program()
+    assert {number: signal.getsignal(number) for number in handlers} == handlers, "a signal handler was left behind"
+    assert isinstance(ended.value.code, int)
+    made = [path for path in run_directories(place) if path not in before]
+    return Outcome(ended.value.code, stdout.getvalue(), stderr.getvalue(), made)
+
+
+def write_pairs(path: Path, first: int, count: int) -> Path:
+    """Sentence pairs with a tab between them, as tatoeba and `data=parallel` read them: counting, in two languages."""
+    digits = [("one", "un"), ("two", "deux"), ("three", "trois"), ("four", "quatre"), ("five", "cinq")]
+    lines = []
+    for number in range(first, first + count):
+        chosen = [digits[number // 5**place % 5] for place in range(4)]
+        english, french = (" ".join(word[side] for word in chosen) for side in (0, 1))
+        lines.append(f"He is at {english}.\tIl est à {french}.\n")
+    path.write_text("".join(lines), encoding="utf-8")
+    return path

@@ -1,0 +1,53 @@
+"""Sweeps as processes of their own: starting one, waiting for it, and looking at what it left."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rnnexp.core.atomic_files import read_json
+from support import TESTS
+
+FAULT = "+callbacks.fault={_target_:support.probing_callbacks.Fault,seed:${seed},faults:{%s}}"
+SEARCH = ["hydra/sweeper=optuna", "optimized_metric=val/acc_best", "hydra.sweeper.direction=maximize"]
+BARE = ["test_weights=none", "logger=csv", "callbacks.predictions=null"]
+
+
+def statuses(sweep: Path) -> dict[int, str]:
+    """The status of every job, by its seed; fails if two jobs have one."""
+    found = [(read_json(path), path) for path in sweep.glob("jobs/*/status.json")]
+    assert found
+    by_seed = {
+        int(path.parent.name.partition("seed-")[2].partition("_")[0]): record["status"] for record, path in found
+    }
+    assert len(by_seed) == len(found)
+    return by_seed
+
+
+def processes_of(place: Path) -> list[int]:
+    """Those whose output goes below a directory, and those that were started with its name."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            if str(place) in (entry / "cmdline").read_text() or str(place) in str((entry / "fd" / "1").readlink()):
+                found.append(int(entry.name))
+    return found
+
+
+def start(tiny: list[str], *overrides: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    command = [sys.executable, "-m", "rnnexp.train", *tiny, "report=false", *overrides, "-m"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)

@@ -1,0 +1,248 @@
+"""A sweep's jobs as processes: what goes wrong in one costs that one, and what was done is not done again."""
+
+import re
+import shlex
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+
+from rnnexp.core.atomic_files import read_json, write_json
+from support.programs import Run, on_small_disk
+from support.sweeps import BARE, FAULT, processes_of, start, statuses, wait_for
+
+
+def test_what_goes_wrong_costs_one_job_and_is_run_again(run: Run, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    asked = ["seed=1,2,3,4", f"sweep_dir={sweep}", *BARE]
+    first = run(*asked, FAULT % "2:raise,3:kill,4:diverge", "-m")
+    assert first.exit_code == 1
+    assert first.line.startswith("rnnexp: 2 failed of 4 jobs, see output.log in ")
+    assert statuses(sweep) == {1: "done", 2: "failed", 3: "failed", 4: "diverged"}
+    assert "killed with SIGKILL, by somebody or because the machine ran out of memory" in first.stdout
+    assert "| rnnexp: a bug, ZeroDivisionError: division by a seed" in first.stdout
+    results = {path: path.stat().st_mtime_ns for path in sweep.glob("jobs/*seed-1*/result.json")}
+    assert len(results) == 1
+
+    again = run(*asked, FAULT % "9:raise", "-m")
+    # The faults belong to the callbacks, which the identity of an experiment does not know.
+    assert again.exit_code == 0, again.stderr
+    assert "4 jobs, 2 to run" in again.stdout
+    assert statuses(sweep) == {1: "done", 2: "done", 3: "done", 4: "diverged"}
+    assert {path: path.stat().st_mtime_ns for path in results} == results
+
+    grown = run(*asked[1:], "seed=1,2,3,4,5", "-m")
+    assert "5 jobs, 1 to run" in grown.stdout
+    assert statuses(sweep)[5] == "done"
+    assert len(read_json(sweep / "sweep.json")["jobs"]) == 5
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_in_the_middle(tiny: list[str], tmp_path: Path) -> None:
+    """A real one: there is room for one job and the beginning of the next. With more room the same command goes on."""
+    place = tmp_path / "small"
+    asked = [*tiny, "seed=1,2,3", "hydra.launcher.jobs=1", f"sweep_dir={place}/sweep", "report=false", "-m"]
+    script = f"""head -c 1700000 /dev/zero > {place}/filler
+        "$@"; echo "== $?"; rm {place}/filler; "$@"; echo "== $?"; cat {place}/sweep/jobs/*/status.json"""
+    done = on_small_disk(place, 2000, script, sys.executable, "-m", "rnnexp.train", *asked)
+    first, second, rest = done.stdout.split("== ")
+    assert "done   seed=1" in first
+    assert "No space left on device" in first
+    assert second.startswith("1\n"), done.stdout
+    assert done.stderr.startswith("rnnexp: 2 failed of 3 jobs, see output.log in ")
+    assert done.stderr.count("\n") == 1, "and nothing else is said"
+    assert "3 jobs, 2 to run" in second
+    assert rest.startswith("0\n"), done.stdout
+    assert rest.count('"status": "done"') == 3
+
+
+def test_ends_with_a_report(run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    sweep = tmp_path / "sweep"
+    asked = ["seed=1,2", "logger=csv", f"sweep_dir={sweep}", "report=true"]
+    assert run(*asked, FAULT % "2:raise", "-m").exit_code == 1, "a report does not hide that a job failed"
+    assert f"written to {sweep}/report/report.html" in capfd.readouterr().out
+    assert "| failed | division by a seed |" in (sweep / "report" / "report.md").read_text()
+    assert run(*asked, "-m").exit_code == 0
+    assert "2 runs: 2 done" in (sweep / "report" / "report.md").read_text()
+
+
+def test_other_code_is_noticed(run: Run, tmp_path: Path) -> None:
+    asked = [f"sweep_dir={tmp_path}/sweep", *BARE, "trainer.max_steps=1"]
+    assert run("seed=1", *asked, "-m").exit_code == 0
+    (status,) = (tmp_path / "sweep").glob("jobs/*/status.json")
+    write_json(status, read_json(status) | {"code": {"commit": "0" * 40, "dirty": False}})
+    for seed in (1, 2):
+        refused = run(f"seed={seed}", *asked, "-m")
+        assert refused.exit_code == 2
+        assert refused.directories == [], "and none of it has run"
+    assert " ran on other code (0000000000) than this (" in refused.line
+    assert refused.line.endswith("take a new sweep_dir=, or allow_code_change=true to go on all the same")
+    assert "0 to run" in run("seed=1", *asked, "allow_code_change=true", "-m").stdout
+
+
+def test_what_cannot_be_a_sweep_is_refused_before_any_job(run: Run, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "letter.txt").write_text("Dear reader")
+    outcome = run("seed=1,2", f"sweep_dir={foreign}", "-m")
+    assert outcome.line == f"rnnexp: {foreign} holds files, but is no sweep directory: name another with sweep_dir="
+    assert [entry.name for entry in foreign.iterdir()] == ["letter.txt"]
+
+    (foreign / "letter.txt").unlink()
+    write_json(foreign / "sweep.json", {"name": "cells_mnist"})
+    outcome = run("seed=1,2", f"sweep_dir={foreign}", "-m")
+    assert outcome.line.endswith(" holds the sweep 'cells_mnist', not 'train': name another with sweep_dir=")
+
+    for wrong, said in (
+        ("hydra.launcher.on_error=contine", "unknown hydra.launcher.on_error 'contine': choose one of continue, stop"),
+        ("hydra.launcher.jobs=0", "hydra.launcher.jobs must be a whole number of at least 1, not 0"),
+        ("hydra.launcher.jobs=null", "hydra.launcher.jobs must be a whole number of at least 1, not None"),
+        ("hydra.launcher.job_timeout=-1", "hydra.launcher.job_timeout must be a number of seconds, not -1"),
+        ("model.hiden_size=1,2", "unknown key 'hiden_size' in model; did you mean 'hidden_size'?"),
+        ("model=gru,lstn", "unknown model 'lstn': choose one of birnn, gru, lstm, srn; did you mean 'lstm'?"),
+    ):
+        outcome = run(wrong, f"sweep_dir={tmp_path}/new", "-m")
+        assert outcome.exit_code == 2
+        assert said in outcome.line
+        assert not list((tmp_path / "new").rglob("status.json"))
+    outcome = run("dry_run=true")
+    assert outcome.line == "rnnexp: dry_run=True is for sweeps: add -m, or leave it out"
+
+
+def test_a_place_that_no_sweep_can_have(run: Run) -> None:
+    for given, shown in (("null", "None"), ("[a]", "['a']"), ("''", "''")):
+        line = run("seed=1,2", f"sweep_dir={given}", "-m").line
+        assert line == f"rnnexp: sweep_dir must be the path of a directory, not {shown}"
+    assert "model=[...] is a list, and a run has one model" in run("model=[gru,lstm]", "seed=1,2", "-m").line
+
+
+def test_what_is_printed_can_be_pasted(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also from a directory that Hydra would not read unquoted, and one in the home directory."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    asked = ["seed=1", *BARE]
+    refused = run(*asked, FAULT % "1:raise", "sweep_dir='~/two words = one'", "-m")
+    assert (tmp_path / "two words = one" / "sweep.json").exists()
+    assert not Path("~").exists()
+    (pasted,) = re.findall(r"the same command with (.*) runs these again", refused.line)
+    assert "1 to run" in run(*asked, *shlex.split(pasted), "-m").stdout
+    (job,) = run(*asked, "sweep_dir=~/plain", "-m").directories
+    assert run(f"ckpt_path={job}/checkpoints/last.ckpt", *asked).exit_code == 0
+
+
+def test_a_status_that_cannot_be_read_is_told_before_any_job(run: Run, tmp_path: Path) -> None:
+    asked = [f"sweep_dir={tmp_path}/sweep", *BARE, "trainer.max_steps=1", "-m"]
+    (job,) = run("seed=1", *asked).directories
+    (job / "status.json").write_text("{")
+    refused = run("seed=1,2", *asked)
+    assert refused.exit_code == 2
+    assert refused.line.endswith(f"was it cut short?; remove {job} to run that job again")
+    assert refused.directories == []
+
+
+def test_points_that_are_one_experiment_run_once(run: Run, tmp_path: Path) -> None:
+    outcome = run("model=birnn,srn", "model.bidirectional=true", f"sweep_dir={tmp_path}/sweep", *BARE, "-m")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert len(outcome.directories) == 1
+
+
+def test_a_dry_run_tells_and_leaves_nothing(run: Run, tmp_path: Path) -> None:
+    outcome = run(
+        "model=gru,srn", "trainer.precision=32-true,16-mixed", f"sweep_dir={tmp_path}/sweep", "dry_run=true", "-m"
+    )
+    assert outcome.exit_code == 0, outcome.stderr
+    assert outcome.stdout.count("to run") == 2, outcome.stdout
+    assert outcome.stdout.count("at precision 16-mixed is unsupported: ") == 2, outcome.stdout
+    assert "4 jobs, about " in outcome.stdout
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_stop_means_stop(run: Run, tmp_path: Path) -> None:
+    outcome = run(
+        *("seed=1,2,3", f"sweep_dir={tmp_path}/sweep", FAULT % "1:raise,2:raise,3:raise", *BARE),
+        *("hydra.launcher.on_error=stop", "hydra.launcher.jobs=1", "-m"),
+    )
+    assert outcome.exit_code == 1
+    assert Counter(statuses(tmp_path / "sweep").values()) == {"failed": 1, "queued": 2}
+
+
+def test_ctrl_c_stops_the_jobs_which_go_on_where_they_were(tiny: list[str], run: Run, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    asked = [f"sweep_dir={sweep}", "seed=1,2", "trainer.max_epochs=2000", "callbacks.early_stopping=null", *BARE]
+    parent = start(tiny, *asked)
+    wait_for(lambda: len(list(sweep.glob("jobs/*/checkpoints/last.ckpt"))) == 2)
+    second = start(tiny, *asked)
+    assert f"{sweep} is in use: another process runs this sweep" in second.communicate(timeout=60)[1]
+    assert second.returncode == 2
+    parent.send_signal(signal.SIGINT)
+    stdout, stderr = parent.communicate(timeout=60)
+    assert parent.returncode == 130, stderr
+    assert f"continue with the same command and sweep_dir={sweep}" in stdout
+    assert statuses(sweep) == {1: "interrupted", 2: "interrupted"}
+    assert not processes_of(sweep)
+
+    before = {path.parent.parent: torch.load(path, weights_only=True) for path in sweep.rglob("last.ckpt")}
+    outcome = run(*asked, "hydra.launcher.jobs=2", f"+callbacks.stop={STOP}", "-m")
+    assert "continued" in outcome.stdout
+    for directory, checkpoint in before.items():
+        steps = [line.split(",")[1] for line in (directory / "metrics.csv").read_text().splitlines()[1:]]
+        assert steps.count("0") == 1
+        assert sorted(map(int, steps)) == list(map(int, steps)), "rows of before and after, none twice"
+        assert max(map(int, steps)) >= checkpoint["global_step"], "steps are counted from 0"
+
+
+STOP = "{_target_:support.probing_callbacks.StopAfterEpoch}"
+
+
+def test_no_process_outlives_its_parent(tiny: list[str], tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    asked = [f"sweep_dir={sweep}", "seed=1,2", "trainer.max_epochs=100000", "callbacks.early_stopping=null", *BARE]
+    parent = start(tiny, *asked)
+    wait_for(lambda: len(list(sweep.glob("jobs/*/checkpoints/last.ckpt"))) == 2)
+    assert len(processes_of(sweep)) >= 3
+    parent.kill()
+    parent.communicate()
+    wait_for(lambda: not processes_of(sweep), 40)
+    assert statuses(sweep) == {1: "interrupted", 2: "interrupted"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_twelve_jobs_with_every_fault_and_a_killed_parent(tiny: list[str], tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    faults = FAULT % "2:raise,4:kill,6:memory,8:hang,10:diverge"
+    seeds = "seed=" + ",".join(map(str, range(1, 13)))
+    asked = [f"sweep_dir={sweep}", seeds, faults, *BARE, "hydra.launcher.job_timeout=45", "trainer.max_epochs=2"]
+    parent = start(tiny, *asked)
+    wait_for(lambda: Counter(read_json(path)["status"] for path in sweep.glob("jobs/*/status.json"))["done"] >= 3)
+    parent.kill()
+    parent.communicate()
+    wait_for(lambda: not processes_of(sweep), 60)
+    done = {path: path.read_bytes() for path in sweep.glob("jobs/*/result.json") if read_json(path)["status"] == "done"}
+    assert len(done) >= 3
+    parent = start(tiny, *asked)
+    stdout, stderr = parent.communicate(timeout=500)
+    assert parent.returncode == 1, stdout + stderr
+    failed = dict.fromkeys((2, 4, 6, 8), "failed") | {10: "diverged"}
+    assert statuses(sweep) == {seed: failed.get(seed, "done") for seed in range(1, 13)}, stdout
+    assert {path: path.read_bytes() for path in done} == done, "no finished result is touched"
+    reasons = {path.parent.name: read_json(path)["reason"] for path in sweep.glob("jobs/*/status.json")}
+    assert any("job_timeout=45" in reason for reason in reasons.values())
+    assert any("allocate memory" in reason for reason in reasons.values())
+    assert not processes_of(sweep)
+
+
+@pytest.mark.slow
+def test_a_sweep_of_jobs_with_two_processes_each(run: Run, tmp_path: Path) -> None:
+    outcome = run(
+        *("seed=1,2", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", f"sweep_dir={tmp_path}/sweep"),
+        *("logger=csv", "-m"),
+    )
+    assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
+    assert len(outcome.directories) == 2
+    for directory in outcome.directories:
+        result = read_json(directory / "result.json")
+        assert result["num_test_samples"] == 200
+        assert result["device"]["num_devices"] == 2

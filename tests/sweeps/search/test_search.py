@@ -1,0 +1,406 @@
+"""A search over real runs: what a study asks is run, and what became of it is told."""
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+from optuna.trial import TrialState
+
+from hydra_plugins.rnnexp.sweeper import SAMPLERS
+from rnnexp.core.atomic_files import read_json
+from rnnexp.core.errors import UserError
+from rnnexp.sweeps.search.pruning import Pruning
+from rnnexp.sweeps.search.search import SearchSettings, open_study, run_trials
+from rnnexp.sweeps.search.space import corners, distributions, num_points, split
+from rnnexp.sweeps.search.storage import open_storage
+from rnnexp.sweeps.sweep import Outcome
+from support.programs import Run, run_directories
+from support.sweeps import BARE, FAULT, SEARCH, start, wait_for
+
+GRID = [*SEARCH, "hydra/sweeper/sampler=grid"]
+BAD_OR_GOOD = "optimizer.lr=0.00001,0.03"
+PRUNE_BAD = ["hydra/sweeper/pruner=threshold", "hydra.sweeper.pruner.lower=0.5"]
+
+
+def load(storage: Path) -> optuna.Study:
+    """The study that a search keeps in a file, or in the directory of its sweep."""
+    place = storage / "study" / "journal.log" if storage.is_dir() else storage
+    return optuna.load_study(study_name="train", storage=open_storage(str(place)))
+
+
+def states(storage: Path) -> Counter[str]:
+    return Counter(trial.state.name for trial in load(storage).trials)
+
+
+def test_finds_the_best_and_stops_at_the_end_of_a_grid(run: Run, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    asked = [*GRID, f"sweep_dir={sweep}", BAD_OR_GOOD, *BARE, "-m"]
+    outcome = run(*asked)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert load(sweep).best_value > 0.5
+    best = next(path for path in outcome.directories if "optimizer.lr-0.03" in path.name)
+    assert f"best of 2 trials: val/acc_best {load(sweep).best_value:.6g} with optimizer.lr=0.03 in {best}" in (
+        outcome.stdout.splitlines()
+    )
+    written = yaml.safe_load((sweep / "optimization_results.yaml").read_text())
+    assert written["name"] == "optuna"
+    assert written["best_params"] == {"optimizer.lr": 0.03}
+    assert written["best_value"] == read_json(best / "result.json")["metrics"]["val/acc_best"]
+    numbers = {yaml.safe_load((path / "config.yaml").read_text())["trial_number"] for path in outcome.directories}
+    assert numbers == {0, 1}
+    assert all(re.match(r"trial_number-[01]_optimizer\.lr-", path.name) for path in outcome.directories)
+
+    again = run(*asked)
+    assert again.exit_code == 0
+    assert [line.partition(":")[0] for line in again.stdout.splitlines()] == ["best of 2 trials"], (
+        "nothing else is said"
+    )
+    by_chance = [*SEARCH, "hydra/sweeper/sampler=random", "hydra.sweeper.n_trials=3", *asked[len(GRID) :]]
+    assert "1 job, 0 to run" in run(*by_chance).stdout, "the same experiment as another trial is not run again"
+    assert states(sweep) == {"COMPLETE": 3}
+
+
+def test_what_fails_does_not_end_the_search(run: Run, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    asked = [*GRID, f"sweep_dir={sweep}", "seed=1,2,3", *BARE]
+    outcome = run(*asked, FAULT % "1:raise,2:diverge", "-m")
+    assert outcome.exit_code == 1
+    assert outcome.line == f"rnnexp: 1 failed of 3 trials, see output.log in {sweep}/jobs"
+    assert "best of 3 trials" in outcome.stdout
+    trials = {trial.user_attrs["status"]: trial.state for trial in load(sweep).trials}
+    assert trials == {"done": TrialState.COMPLETE, "failed": TrialState.FAIL, "diverged": TrialState.PRUNED}
+    assert run(*asked, "-m").exit_code == 0, "what failed has ended"
+    assert len(load(sweep).trials) == 3, "three points in batches of two"
+
+
+def test_who_stops_at_a_failure_goes_on_with_the_rest(run: Run, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    asked = [*GRID, f"sweep_dir={sweep}", "seed=1,2", *BARE, "hydra.launcher.jobs=1"]
+    outcome = run(*asked, FAULT % "1:raise,2:raise", "hydra.launcher.on_error=stop", "-m")
+    assert outcome.exit_code == 1
+    assert outcome.line == (
+        f"rnnexp: 1 failed and 1 waiting of 2 trials, see output.log in {sweep}/jobs; the same command with "
+        f"sweep_dir={sweep} goes on"
+    )
+    assert states(sweep) == {"FAIL": 1, "RUNNING": 1}
+    assert run(*asked, "-m").exit_code == 0
+    assert states(sweep)["COMPLETE"] >= 1
+    assert not states(sweep)["RUNNING"]
+
+
+def test_pruning_ends_what_does_not_keep_up(run: Run, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    asked = [f"sweep_dir={sweep}", BAD_OR_GOOD, *BARE, "callbacks=pruning", *PRUNE_BAD, "trainer.max_epochs=2", "-m"]
+    outcome = run(*GRID, *asked)
+    assert outcome.exit_code == 0, outcome.stderr
+    status = {
+        path.name.partition("lr-")[2].split("_")[0]: read_json(path / "status.json") for path in outcome.directories
+    }
+    assert {lr: record["status"] for lr, record in status.items()} == {"1e-05": "pruned", "0.03": "done"}
+    assert re.fullmatch(
+        r"pruned after epoch 1: val/acc 0\.\d+ does not keep up with other trials", status["1e-05"]["reason"]
+    )
+    assert states(sweep) == {"COMPLETE": 1, "PRUNED": 1}
+    assert {len(trial.intermediate_values) for trial in load(sweep).trials} == {1, 2}
+    more = run(*SEARCH, "hydra/sweeper/sampler=random", "hydra.sweeper.n_trials=4", *asked)
+    assert " to run" in more.stdout
+    assert not re.search(r"[1-9] to run", more.stdout), "pruned is final"
+
+
+def test_pruning_is_for_searches(run: Run) -> None:
+    line = "rnnexp: callbacks: pruning ends trials of a search: add -m hydra/sweeper=optuna, or leave it out"
+    assert run("callbacks=pruning").line == line
+
+
+def test_what_fails_each_time_ends_the_search(run: Run, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    asked = [*GRID, f"sweep_dir={sweep}", "seed=1,2,3,4,5,6", *BARE]
+    outcome = run(*asked, "+callbacks.mine={_target_:mine.Mine}", "-m")
+    assert outcome.exit_code == 1
+    assert outcome.line == f"rnnexp: 4 failed of 4 trials, see output.log in {sweep}/jobs"
+    again = run(*asked, "hydra.sweeper.n_trials=4", "-m")
+    assert again.exit_code == 2
+    assert again.line.startswith("rnnexp: all that hydra.sweeper.n_trials=4 asks for has failed: mend what output.log ")
+
+
+def test_pruning_by_what_is_better_elsewhere_makes_no_trial(run: Run, tmp_path: Path) -> None:
+    asked = [f"sweep_dir={tmp_path}/sweep", BAD_OR_GOOD, "callbacks=pruning", "optimized_metric=val/loss", "-m"]
+    outcome = run("hydra/sweeper=optuna", "hydra.sweeper.direction=minimize", *asked)
+    assert outcome.exit_code == 2
+    assert outcome.line.startswith(
+        "rnnexp: callbacks: the study is to minimize, but of val/acc, which would be reported"
+    )
+    assert not (tmp_path / "sweep" / "study").exists()
+
+
+def test_two_at_once_make_the_tables_of_one_database(tmp_path: Path) -> None:
+    place = f"sqlite:///{tmp_path}/studies.db"
+    code = f"from rnnexp.sweeps.search.storage import open_storage; open_storage({place!r}).get_all_studies()"
+    makers = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [(maker.communicate()[1], maker.returncode) for maker in makers] == [("", 0)] * 4
+
+
+def test_a_metric_that_nothing_measures(run: Run, tmp_path: Path) -> None:
+    asked = [*GRID, f"sweep_dir={tmp_path}/sweep", BAD_OR_GOOD, *BARE, "hydra.sweeper.n_trials=2"]
+    outcome = run(*asked, "optimized_metric=val/acc_bst", "-m")
+    assert outcome.exit_code == 2
+    assert "optimized_metric=val/acc_bst is not measured: " in outcome.line
+    assert outcome.line.endswith("val/acc, val/acc_best, val/loss; did you mean 'val/acc_best'?")
+    mended = run(*asked, "-m")
+    assert mended.exit_code == 0
+    assert "2 jobs, 0 to run" in mended.stdout
+    assert states(tmp_path / "sweep") == {"COMPLETE": 2}
+
+
+def test_a_dry_run_lists_the_first_trials_and_makes_no_study(run: Run, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    outcome = run(*SEARCH, f"sweep_dir={sweep}", "optimizer.lr=interval(0.1,0.2)", "dry_run=true", "-m")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert len(re.findall(r"^trial_number=[01] optimizer\.lr=0\.1\d+ .*to run", outcome.stdout, re.MULTILINE)) == 2
+    assert not sweep.exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["optimized_metric=null"], "a search needs optimized_metric=, a metric of result.json: val/acc_best, or "),
+        (["hydra.sweeper.direction=null"], "unknown hydra.sweeper.direction 'None': choose one of maximize, minimize"),
+        (["hydra.sweeper.direction=maximise"], "; did you mean 'maximize'?"),
+        (["hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials must be a whole number of at least 1, not 0"),
+        (["hydra.sweeper.n_jobs=0"], "hydra.sweeper.n_jobs must be a whole number of at least 1, not 0"),
+        (["hydra.sweeper.sampler.seed=one"], "hydra.sweeper.sampler.seed must be a whole number or null, not 'one'"),
+        (["hydra.sweeper.storage=null"], "hydra.sweeper.storage must be the name of a file or the URL of a database"),
+        (["hydra.sweeper.storage=5"], "hydra.sweeper.storage must be the name of a file or the URL of a database, n"),
+        (["hydra.sweeper.storage=mysqli://host/db"], "hydra.sweeper.storage cannot be used: Can't load plugin: "),
+        (
+            ["hydra.sweeper.study_name=null"],
+            "hydra.sweeper.study_name must be the name of a study in the storage, not N",
+        ),
+        (["hydra/launcher=basic"], "hydra/launcher=basic does not tell a search what its jobs measured"),
+        (["optimizer.lr=0.1"], "the search space is empty: give a key some values, "),
+        (["model=glob(*)"], "model=glob(*): a search takes choice(), range() and interval(), and no glob: list the"),
+        (["optimizer.lr=tag(lgo,interval(1,2))"], ": a search knows the tag log alone, not lgo"),
+        (["optimizer.lr=tag(log,interval(0,1))"], "optimizer.lr=tag(log,interval(0,1)): "),
+        (["model=tag(log,choice(gru,lstm))"], "the tag log is for ranges and intervals"),
+        (["seed=range(3,3)"], "seed=range(3,3): the range is empty"),
+        (["hydra/sweeper/sampler=tpo"], "did you mean 'tpe'?"),
+        (["hydra/sweeper/sampler=grid"], "sampler=grid: optimizer.lr may be any number between two: give it a range()"),
+        (["model=gru,lsmt"], "unknown model 'lsmt': choose one of birnn, gru, lstm, srn; did you mean 'lstm'?"),
+        (["model.hiden_size=1,2"], "unknown key 'hiden_size' in model; did you mean 'hidden_size'?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_a_search_is_one_line(run: Run, tmp_path: Path, wrong: list[str], said: str) -> None:
+    axis = [] if "optimizer.lr" in wrong[0] else ["optimizer.lr=interval(0.1,1)"]
+    outcome = run(*SEARCH, f"sweep_dir={tmp_path}/sweep", *axis, *wrong, "-m")
+    assert outcome.exit_code == 2
+    assert said in outcome.line
+    assert outcome.directories == []
+    assert not list(tmp_path.glob("sweep/study/journal.log")), "no trial that would count"
+
+
+def test_without_optuna_the_extra_is_named(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    outcome = run(*SEARCH, f"sweep_dir={tmp_path}/sweep", BAD_OR_GOOD, "-m")
+    assert outcome.line == 'rnnexp: a search needs Optuna, which is not installed: pip install "rnnexp[optuna]"'
+
+
+def test_hydra_starts_without_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "rnnexp.train", *SEARCH, "--cfg", "hydra"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    modules = set(re.findall(r"\| +([\w.]+)$", done.stderr, re.MULTILINE))
+    assert "hydra_plugins.rnnexp.sweeper.OptunaSweeper" in done.stdout
+    assert not {module.partition(".")[0] for module in modules} & {"torch", "optuna", "sqlalchemy", "numpy"}
+
+
+def settings(storage: Path, **changed: Any) -> SearchSettings:
+    sampler, pruner = {"_target_": "optuna.samplers.TPESampler", "seed": 1}, {"_target_": "optuna.pruners.NopPruner"}
+    given = {"direction": "maximize", "storage": str(storage), "study_name": "train", "n_trials": 20, "n_jobs": 2}
+    configs = {"sampler": OmegaConf.create(sampler), "pruner": OmegaConf.create(pruner)}
+    return SearchSettings(**{**configs, **given, **changed})
+
+
+def space(*overrides: str) -> dict[str, Any]:
+    return distributions(split(OverridesParser.create().parse_overrides(list(overrides)))[0])
+
+
+def test_a_seed_makes_a_search_repeatable_and_a_continued_one_go_on(tmp_path: Path) -> None:
+    axes = space("optimizer.lr=tag(log,interval(1e-4,1e-1))", "model=gru,lstm")
+
+    def ask(name: str, **changed: Any) -> list[dict[str, Any]]:
+        study = open_study(settings(tmp_path / name, **changed), "val/acc_best", axes)
+        return [study.ask(axes).params for _ in range(3)]
+
+    first = ask("a")
+    assert ask("b") == first
+    assert ask("c", sampler=OmegaConf.create({"_target_": "optuna.samplers.TPESampler", "seed": 2})) != first
+    assert not [params for params in ask("a") if params in first]
+
+
+def test_a_study_of_something_else_is_refused(tmp_path: Path) -> None:
+    axes = space("optimizer.lr=interval(0,1)", "model=gru,lstm")
+    study = open_study(settings(tmp_path / "study"), "val/acc_best", axes)
+    study.tell(study.ask(axes), 0.5)
+    for changed, metric, there in (
+        ({"direction": "minimize"}, "val/acc_best", axes),
+        ({}, "val/loss", axes),
+        ({}, "val/acc_best", space("model=gru,srn")),
+    ):
+        with pytest.raises(UserError, match=r"the study 'train' .* name another with hydra\.sweeper\.study_name="):
+            open_study(settings(tmp_path / "study", **changed), metric, there)
+    open_study(settings(tmp_path / "study"), "val/acc_best", space("optimizer.lr=interval(0,2)"))
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLERS))
+def test_every_sampler_goes_on_from_what_it_was_told(name: str, tmp_path: Path) -> None:
+    axes = space("optimizer.lr=range(0.01,0.1,0.01)", "model.hidden_size=range(1,9)")
+    sampler = OmegaConf.create({"_target_": f"optuna.samplers.{SAMPLERS[name]}", "seed": 1})
+    study = open_study(settings(tmp_path / "study", sampler=sampler), "val/acc_best", axes)
+    for _ in range(12):
+        trial = study.ask(axes)
+        study.tell(trial, trial.params["optimizer.lr"])
+    assert len({tuple(trial.params.values()) for trial in study.trials}) > 6
+
+
+def test_a_job_that_could_not_say_that_it_failed_is_told_as_failed(tmp_path: Path) -> None:
+    axes = space("model=gru,lstm")
+    study = open_study(settings(tmp_path / "study", n_trials=2), "val/acc_best", axes)
+
+    def launch(trials: Sequence[optuna.Trial]) -> list[Outcome]:
+        return [Outcome(working_dir=str(tmp_path), run_status="failed") for _ in trials]
+
+    assert run_trials(study, settings(tmp_path / "study", n_trials=2), axes, "me", launch) == {"failed": 2}
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL] * 2
+
+
+def pruning(storage: Path, **changed: Any) -> Pruning:
+    given = {"monitor": "val/acc", "mode": "max", "trial_number": 0, "storage": str(storage), "study_name": "train"}
+    return Pruning(**{**given, "pruner": None, **changed})
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"trial_number": 1}, r"the study 'train' has no trial 1: a search sets trial_number= itself"),
+        ({"trial_number": -1}, r"the study 'train' has no trial -1"),
+        ({"study_name": "other"}, r"study holds no study 'other', of which this is a trial"),
+        (
+            {"monitor": "val/loss", "mode": "min"},
+            r"the study is to maximize, but of val/loss, which would be reported to its pruner, min is the better: set "
+            r"callbacks\.pruning\.monitor= and callbacks\.pruning\.mode=",
+        ),
+    ],
+    ids=str,
+)
+def test_pruning_of_something_else_is_refused(tmp_path: Path, changed: dict[str, Any], said: str) -> None:
+    axes = space("optimizer.lr=interval(0,1)")
+    open_study(settings(tmp_path / "study"), "val/acc_best", axes).ask(axes)
+    assert pruning(tmp_path / "study").trial.number == 0
+    with pytest.raises(ValueError, match=r"unknown callbacks\.pruning\.mode 'm': choose one of max, min"):
+        pruning(tmp_path / "study", mode="m")
+    with pytest.raises(UserError, match=said):
+        pruning(tmp_path / "study", **changed)
+
+
+def test_a_damaged_study_is_one_line(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.log"
+    for content in ('not json\n{"op_code": 0}\n', '{"worker_id": "somebody"}\n'):
+        journal.write_text(content)
+        with pytest.raises(UserError, match=r"log is no journal of Optuna's, or a damaged one \(.*: name another"):
+            open_storage(str(journal))
+    with pytest.raises(UserError, match=r"below cannot be opened: Not a directory; name another"):
+        open_storage(str(journal / "further" / "below"))
+
+
+def test_hydras_grammar_becomes_a_space() -> None:
+    parsed = OverridesParser.create().parse_overrides(
+        [
+            *("a=choice(x,'y z',3)", "b=x,null", "c=range(1,8,2)", "d=range(0.1,0.35,0.1)", "e=int(interval(1,8))"),
+            *("f=interval(1,8)", "g=tag(log,interval(1e-4,1e-1))", "h=range(5,0,-1)", "+i=[1,2],[3]"),
+            *("seed=1,2", "seed=3", "~logger", "data.download_from=[]", "k='v=w'"),
+        ]
+    )
+    axes, fixed = split(parsed)
+    assert fixed == ["seed=3", "~logger", "data.download_from=[]", "k='v=w'"]
+    number, whole, choice = (
+        optuna.distributions.FloatDistribution,
+        optuna.distributions.IntDistribution,
+        optuna.distributions.CategoricalDistribution,
+    )
+    assert distributions(axes) == {
+        "a": choice(["x", "y\\ z", "3"]),
+        "b": choice(["x", "null"]),
+        "c": whole(1, 7, step=2),
+        "d": number(0.1, 0.3, step=0.1),
+        "e": whole(1, 8),
+        "f": number(1, 8),
+        "g": number(1e-4, 1e-1, log=True),
+        "h": whole(1, 5),
+        "+i": choice(["[1,2]", "[3]"]),
+    }
+
+
+def test_corners_hold_every_choice_and_a_grid_is_counted() -> None:
+    axes = space("model=gru,lstm,srn", "seed=1,2", "optimizer.lr=range(0.1,0.35,0.1)", "model.num_layers=range(1,8,2)")
+    assert corners(axes) == [
+        {"model": model, "seed": seed, "optimizer.lr": 0.1, "model.num_layers": 1}
+        for model, seed in (("gru", "1"), ("lstm", "2"), ("srn", "1"))
+    ]
+    assert num_points(axes) == 3 * 2 * 3 * 4
+
+
+@pytest.mark.slow
+def test_what_a_killed_search_left_behind_goes_on(tiny: list[str], run: Run, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    asked = [*GRID, f"sweep_dir={sweep}", "seed=1,2", *BARE, "hydra.sweeper.n_trials=2"]
+    long = ["trainer.max_epochs=2000", "callbacks.early_stopping=null"]
+    parent = start(tiny, *asked, *long)
+    wait_for(lambda: len(list(sweep.glob("jobs/*/checkpoints/last.ckpt"))) == 2)
+    parent.kill()
+    parent.communicate()
+    wait_for(lambda: [read_json(path)["status"] for path in sweep.glob("jobs/*/status.json")] == ["interrupted"] * 2)
+    assert states(sweep) == {"RUNNING": 2}
+    stop = "+callbacks.stop={_target_:support.probing_callbacks.StopAfterEpoch}"
+    outcome = run(*asked, *long, stop, "-m")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert outcome.stdout.count(", continued") == 2
+    assert states(sweep) == {"COMPLETE": 2}
+
+
+@pytest.mark.slow
+def test_two_processes_search_one_study(tiny: list[str], tmp_path: Path) -> None:
+    shared = tmp_path / "shared.log"
+    asked = [*SEARCH, f"hydra.sweeper.storage={shared}", "hydra.sweeper.n_trials=6", "hydra.sweeper.n_jobs=1", *BARE]
+    places = [tmp_path / "a", tmp_path / "b"]
+    axis = "optimizer.lr=tag(log,interval(1e-3,1e-1))"
+    searches = [start(tiny, *asked, axis, f"sweep_dir={place}") for place in places]
+    for process in searches:
+        stdout, stderr = process.communicate(timeout=240)
+        assert process.returncode == 0, stdout + stderr
+    runs = [run_directories(place) for place in places]
+    assert all(runs), "both took part"
+    # Who asks at the same moment as another does not see the other's trial.
+    assert 6 <= len(load(shared).trials) == sum(map(len, runs)) <= 7
+    assert states(shared)["COMPLETE"] == len(load(shared).trials)
+
+
+@pytest.mark.slow
+def test_several_processes_of_one_trial_are_pruned_together(run: Run, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    outcome = run(
+        *(*GRID, f"sweep_dir={sweep}", "optimizer.lr=1e-5,1e-6", *BARE, "callbacks=pruning", *PRUNE_BAD),
+        *("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=25", "-m"),
+    )
+    assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
+    assert states(sweep) == {"PRUNED": 2}
+    assert [read_json(path / "status.json")["status"] for path in outcome.directories] == ["pruned"] * 2
+    assert "none of 2 trials has a result" in outcome.stdout

@@ -1,0 +1,83 @@
+"""Which devices there are, and who holds them."""
+
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from rnnexp.runs.distributed import num_ranks
+from rnnexp.sweeps.devices import Devices, ResourceRequest, need_of, parse_gpu_list, visible_gpus
+
+LISTING = """\
+GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-aaaa)
+GPU 1: NVIDIA H100 80GB HBM3 (UUID: GPU-bbbb)
+  MIG 3g.40gb     Device  0: (UUID: MIG-cccc)
+  MIG 3g.40gb     Device  1: (UUID: MIG-dddd)
+"""
+
+
+def test_a_gpu_cut_into_instances_is_its_instances() -> None:
+    assert parse_gpu_list(LISTING) == ["GPU-aaaa", "MIG-cccc", "MIG-dddd"]
+
+
+@pytest.mark.parametrize(
+    ("named", "seen"),
+    [("2,3", ["2", "3"]), ("GPU-aaaa, MIG-cccc", ["GPU-aaaa", "MIG-cccc"]), ("", []), ("0,-1,1", ["0"])],
+)
+def test_what_is_visible_already_is_respected(named: str, seen: list[str]) -> None:
+    assert visible_gpus({"CUDA_VISIBLE_DEVICES": named}) == seen
+
+
+def config(**trainer: Any) -> dict[str, Any]:
+    return {"num_threads": 2, "trainer": {"accelerator": "auto", "devices": 1, **trainer}}
+
+
+def test_a_job_needs_gpus_where_there_are_any() -> None:
+    assert need_of(config(), num_gpus=4) == ResourceRequest(gpus=1)
+    assert need_of(config(devices=[2, 3]), num_gpus=4) == ResourceRequest(gpus=2)
+    assert need_of(config(devices=-1), num_gpus=4) == ResourceRequest(gpus=4)
+    assert need_of(config(), num_gpus=0) == ResourceRequest(cores=2)
+    assert need_of(config(accelerator="cpu", devices=3), num_gpus=4) == ResourceRequest(cores=6)
+
+
+@pytest.mark.parametrize("devices", [-1, "auto"])
+@pytest.mark.parametrize(
+    ("accelerator", "there_are", "ranks"), [("auto", 4, 4), ("gpu", 4, 4), ("auto", 0, 1), ("cpu", 4, 1)]
+)
+def test_all_devices_are_all_gpus_if_there_are_any(
+    monkeypatch: pytest.MonkeyPatch, devices: Any, accelerator: str, there_are: int, ranks: int
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: there_are)
+    assert num_ranks(OmegaConf.create({"devices": devices, "accelerator": accelerator})) == ranks
+
+
+def test_small_jobs_share_a_gpu_and_take_the_least_busy() -> None:
+    devices = Devices(["a", "b"], jobs_per_device=2, cores=1)
+    allocations = [devices.allocation(ResourceRequest(gpus=1)) for _ in range(4)]
+    assert [allocation and allocation.gpus for allocation in allocations] == [("a",), ("b",), ("a",), ("b",)]
+    assert devices.allocation(ResourceRequest(gpus=1)) is None
+    assert allocations[1] is not None
+    devices.release(allocations[1])
+    again = devices.allocation(ResourceRequest(gpus=1))
+    assert again is not None
+    assert again.environment == {"CUDA_VISIBLE_DEVICES": "b"}
+
+
+def test_a_job_of_two_gpus_gets_two_different_ones() -> None:
+    devices = Devices(["a", "b"], jobs_per_device=2, cores=1)
+    allocation = devices.allocation(ResourceRequest(gpus=2))
+    assert allocation is not None
+    assert set(allocation.gpus) == {"a", "b"}
+
+
+def test_cores_are_divided_and_a_job_on_them_sees_no_gpu() -> None:
+    devices = Devices(["a"], jobs_per_device=1, cores=4)
+    first, second = devices.allocation(ResourceRequest(cores=3)), devices.allocation(ResourceRequest(cores=2))
+    assert first is not None
+    assert first.environment == {"CUDA_VISIBLE_DEVICES": ""}
+    assert second is None
+    devices.release(first)
+    whole = devices.allocation(ResourceRequest(cores=64))
+    assert whole is not None
+    assert whole.cores == 4

@@ -1,0 +1,109 @@
+"""Loss and metrics of the task against what they are by definition."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from rnnexp.data.batches import LabelledSequences
+from rnnexp.metrics.classification import ClassificationCounts
+from rnnexp.recurrent import RecurrentStack
+from rnnexp.tasks.classification.task import ClassificationTask
+from rnnexp.tasks.schedules import constant
+
+BATCH, TIME, FEATURES, CLASSES = 6, 5, 3, 4
+
+
+def make_task(**changes: object) -> ClassificationTask:
+    torch.manual_seed(0)
+    arguments = {
+        "make_stack": partial(RecurrentStack, "gru", hidden_size=7),
+        "make_optimizer": partial(torch.optim.SGD, lr=0.1),
+        "make_scheduler": constant,
+        "input_size": FEATURES,
+        "num_classes": CLASSES,
+        "pooling": "last_state",
+        "dropout": 0.0,
+        "label_smoothing": 0.0,
+    }
+    return ClassificationTask(**(arguments | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def batch() -> LabelledSequences:
+    torch.manual_seed(1)
+    return LabelledSequences(torch.randn(BATCH, TIME, FEATURES), torch.tensor([0, 1, 2, 3, 0, 1]))
+
+
+def test_loss_is_the_mean_cross_entropy(batch: LabelledSequences) -> None:
+    task = make_task()
+    loss, logits = task.shared_step(batch, "train")
+    assert logits.shape == (BATCH, CLASSES)
+    by_hand = -logits.log_softmax(dim=1)[torch.arange(BATCH), batch.labels].mean()
+    torch.testing.assert_close(loss, by_hand)
+
+
+def test_smoothing_shapes_the_training_loss_alone(batch: LabelledSequences) -> None:
+    task = make_task(label_smoothing=0.2)
+    loss, logits = task.shared_step(batch, "train")
+    plain = cross_entropy(logits, batch.labels)
+    target = torch.full((BATCH, CLASSES), 0.2 / CLASSES)
+    target[torch.arange(BATCH), batch.labels] += 0.8
+    torch.testing.assert_close(loss, -(target * logits.log_softmax(dim=1)).sum(dim=1).mean())
+    for split in ("val", "test"):
+        torch.testing.assert_close(task.shared_step(batch, split)[0], plain)
+
+
+def test_counts_are_kept_apart(batch: LabelledSequences) -> None:
+    task = make_task()
+    _, logits = task.shared_step(batch, "val")
+    predicted = logits.argmax(dim=1)
+    assert task.counts_of("val").num_samples() == BATCH
+    assert float(task.counts_of("val").accuracy()) == pytest.approx(float((predicted == batch.labels).float().mean()))
+    assert all(int(task.counts_of(split).confmat.sum()) == 0 for split in ("train", "test"))  # type: ignore[operator]
+
+
+def test_the_test_step_tells_what_was_predicted_and_how_surely(batch: LabelledSequences) -> None:
+    task = make_task()
+    task.log = lambda *_, **__: None  # type: ignore[method-assign]
+    told = task.test_step(batch, 0)
+    probabilities = task(batch.inputs).softmax(dim=1)
+    assert told["labels"].tolist() == batch.labels.tolist()
+    assert told["predicted"].tolist() == probabilities.argmax(dim=1).tolist()
+    torch.testing.assert_close(told["confidence"], probabilities.max(dim=1).values)
+
+
+def test_identity_names_what_a_checkpoint_must_agree_with() -> None:
+    task = make_task(make_stack=partial(RecurrentStack, "lstm", hidden_size=7, num_layers=2, bidirectional=True))
+    assert task.identity == {
+        "cell": "lstm",
+        "num_layers": 2,
+        "bidirectional": True,
+        "hidden_size": 7,
+        "reset": None,
+        "nonlinearity": None,
+        "residual": False,
+        "input_size": FEATURES,
+        "pooling": "last_state",
+        "num_classes": CLASSES,
+    }
+    assert task.recipe == {"optimizer": "SGD", "scheduler": "constant"}
+
+
+def test_metrics_of_known_counts() -> None:
+    counts = ClassificationCounts(3)
+    counts.update(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 1, 1]))
+    assert float(counts.accuracy()) == pytest.approx(3 / 4)
+    per_class = counts.accuracy_per_class()
+    assert per_class[:2].tolist() == pytest.approx([1, 2 / 3])
+    assert torch.isnan(per_class[2]), "no sample of this class"
+    assert counts.compute().tolist() == [[1, 0, 0], [1, 2, 0], [0, 0, 0]]
+    assert counts.num_samples() == 4
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0])
+def test_shares_are_checked(share: float) -> None:
+    for name in ("dropout", "label_smoothing"):
+        with pytest.raises(ValueError, match=rf"{name} must lie in \[0, 1\)"):
+            make_task(**{name: share})

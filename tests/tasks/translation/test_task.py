@@ -1,0 +1,237 @@
+"""Loss, translations and scores of the task against what they are by definition, in Lightning's hands."""
+
+import itertools
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from torch.nn.functional import cross_entropy
+
+from rnnexp.data.corpora.modules import ParallelDataModule, PhrasebookDataModule
+from rnnexp.data.text.translation import TranslationDataModule
+from rnnexp.decoding import beam_search, greedy_search
+from rnnexp.metrics.translation import corpus_scores
+from rnnexp.recurrent import RecurrentStack
+from rnnexp.tasks.schedules import constant
+from rnnexp.tasks.translation.task import TranslationTask
+from rnnexp.text.vocabulary import PAD
+from support.programs import write_pairs
+
+# Lightning 2.6 asks torch.utils._pytree in a way that torch deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.` is deprecated:FutureWarning")
+
+BATCHING: dict[str, Any] = {
+    "unit": "word",
+    "vocab_size": 270,
+    "min_frequency": 1,
+    "joint": False,
+    "max_length": 100,
+    "batch_size": 8,
+    "batch_unit": "sentences",
+    "eval_batch_size": 7,
+    "window": 3,
+    "seed": 0,
+    "cache": None,
+}
+OPTIONS: dict[str, Any] = {
+    "embedding_size": 6,
+    "decoder_layers": None,
+    "decoder": "fused",
+    "attention": "general",
+    "bridge": "final",
+    "tied_embeddings": "output",
+    "embedding_dropout": 0.0,
+    "annotation_dropout": 0.0,
+    "output_dropout": 0.0,
+    "word_dropout": 0.0,
+    "sampling": "token",
+    "teacher_forcing": 1.0,
+    "label_smoothing": 0.0,
+    "beam_size": 3,
+    "length_penalty": 1.0,
+    "max_ratio": 1.0,
+    "max_extra": 3,
+    "val_sentences": 1000,
+    "literature": False,
+}
+
+
+def make_task(data: TranslationDataModule, **changes: Any) -> TranslationTask:
+    torch.manual_seed(0)
+    return TranslationTask(
+        make_stack=partial(RecurrentStack, "gru", hidden_size=5),
+        make_optimizer=partial(torch.optim.SGD, lr=0.1),
+        make_scheduler=constant,
+        **TranslationTask.arguments_from(data),
+        **(OPTIONS | changes),
+    ).eval()
+
+
+def make_trainer() -> Trainer:
+    return Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False, barebones=False
+    )
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> ParallelDataModule:
+    train, held_out = write_pairs(tmp_path / "train.tsv", 0, 60), write_pairs(tmp_path / "test.tsv", 60, 23)
+    made = ParallelDataModule(
+        source_lang="en", target_lang="fr", train=str(train), val=str(held_out), test=str(held_out), **BATCHING
+    )
+    made.setup()
+    return made
+
+
+def all_pairs(data: TranslationDataModule) -> Any:
+    """The test split as one batch."""
+    loader = data.test_dataloader()
+    return loader.gather(torch.arange(len(data.references("test"))))
+
+
+def validated(task: TranslationTask, data: TranslationDataModule) -> dict[str, float]:
+    (metrics,) = make_trainer().validate(task, data, verbose=False)
+    return dict(metrics)
+
+
+def scored(task: TranslationTask, data: TranslationDataModule) -> dict[str, float]:
+    (metrics,) = make_trainer().test(task, data, verbose=False)
+    return dict(metrics)
+
+
+def test_loss_is_the_mean_over_all_tokens_whatever_the_batches(data: ParallelDataModule) -> None:
+    task = make_task(data)
+    batch = all_pairs(data)
+    logits = task.logits(task.model, batch)
+    log_probs = logits.log_softmax(dim=2).gather(2, batch.target[:, 1:].unsqueeze(2)).squeeze(2)
+    by_hand = -log_probs[batch.target[:, 1:] != PAD].mean().item()
+    metrics = validated(task, data)
+    assert metrics["val/loss"] == pytest.approx(by_hand, rel=1e-5)
+    assert metrics["val/ppl"] == pytest.approx(2.718281828**by_hand, rel=1e-4)
+
+
+def test_smoothing_shapes_the_training_loss_alone(data: ParallelDataModule) -> None:
+    plain, smooth = make_task(data), make_task(data, label_smoothing=0.3)
+    assert validated(plain, data)["val/loss"] == validated(smooth, data)["val/loss"]
+    batch = next(iter(data.train_dataloader()))
+    losses = {}
+    for name, task in (("plain", plain), ("smooth", smooth)):
+        task.trainer = type("Steps", (), {"log_every_n_steps": 10**9, "global_step": 0, "is_last_batch": False})()  # type: ignore[assignment]
+        task.trainer.max_steps = -1  # type: ignore[misc]
+        losses[name] = task.training_step(batch, 0)
+    logits = plain.logits(plain.model, batch).flatten(0, 1)
+    target = batch.target[:, 1:].flatten()
+    torch.testing.assert_close(losses["plain"], cross_entropy(logits[target != PAD], target[target != PAD]))
+    expected = cross_entropy(logits[target != PAD], target[target != PAD], label_smoothing=0.3)
+    torch.testing.assert_close(losses["smooth"], expected)
+
+
+def test_validation_translates_greedily_and_the_test_with_the_beam(data: ParallelDataModule) -> None:
+    task = make_task(data)
+    batch = all_pairs(data)
+    searches = {
+        "val": greedy_search([task.model], batch.source, batch.source_lengths, 1.0, task.limits),
+        "test": beam_search([task.model], batch.source, batch.source_lengths, 3, 1, 1.0, task.limits),
+    }
+    for split, found in searches.items():
+        metrics = validated(task, data) if split == "val" else scored(task, data)
+        texts = [data.tokenizers.target.decode(tokens) for tokens in found.tokens[:, 0].tolist()]
+        assert [each.text for each in task.translations[split]] == texts
+        assert [each.pair for each in task.translations[split]] == list(range(len(texts)))
+        for name, value in corpus_scores(texts, data.references(split)).items():
+            assert metrics[f"{split}/{name}"] == pytest.approx(value, rel=1e-5)
+    assert task.num_test_samples == len(data.references("test"))
+
+
+def test_validation_translates_some_sentences_spread_evenly_and_weighs_all(data: ParallelDataModule) -> None:
+    task = make_task(data, val_sentences=5)
+    assert validated(task, data)["val/loss"] == validated(make_task(data), data)["val/loss"]
+    pairs = [each.pair for each in task.translations["val"]]
+    assert len(pairs) == 5
+    gaps = [after - before for before, after in itertools.pairwise(pairs)]
+    assert set(gaps) <= {4, 5}, "of 23 sentences"
+
+
+def test_scores_by_length_add_up(data: ParallelDataModule) -> None:
+    task = make_task(data)
+    metrics = scored(task, data)
+    # All sentences of these data have seven words and a mark.
+    assert {name.rpartition("/")[2] for name in metrics if "_length/" in name} == {"06-10"}
+    assert metrics["test/loss_length/06-10"] == pytest.approx(metrics["test/loss"], rel=1e-5)
+    assert metrics["test/exact_match_length/06-10"] == metrics["test/exact_match"]
+
+
+def test_the_literature_is_a_track_of_its_own(data: ParallelDataModule) -> None:
+    without, with_it = make_task(data), make_task(data, literature=True)
+    assert not {name for name in scored(without, data) if "literature" in name}
+    assert "test/literature/bleu" in scored(with_it, data)
+    assert set(with_it.signatures) - set(without.signatures) == {"literature/bleu"}
+    assert "tok:13a" in with_it.signatures["bleu"]
+    assert "tok:none" in with_it.signatures["literature/bleu"]
+
+
+@pytest.mark.parametrize(("source", "target"), [("en", "fr"), ("fr", "en")])
+def test_phenomena_are_scored_by_the_word_that_agrees(source: str, target: str) -> None:
+    data = PhrasebookDataModule(
+        source_lang=source,
+        target_lang=target,
+        num_pairs=400,
+        generator_seed=0,
+        held_out="sentence",
+        val_share=0.1,
+        test_share=0.2,
+        **BATCHING,
+    )
+    data.setup()
+    task = make_task(data)
+    references, tags = data.references("test"), data.tags("test")
+    # Every reference, but for the agreeing word of the sentences on number.
+    spoilt = []
+    for reference, phenomenon, place in zip(references, tags["phenomenon"], tags["place"], strict=True):
+        words = reference.split()
+        if phenomenon == "number":
+            words[int(place)] = "faux"
+        spoilt.append(" ".join(words))
+    task._translated = lambda batch, losses, rows, found: [  # type: ignore[method-assign, assignment]
+        each._replace(text=spoilt[each.pair]) for each in TranslationTask._translated(task, batch, losses, rows, found)
+    ]
+    metrics = scored(task, data)
+    for name in set(tags["phenomenon"]):
+        assert metrics[f"test/acc_phenomenon/{name}"] == (0 if name == "number" else 1)
+        assert metrics[f"test/exact_match_phenomenon/{name}"] == (0 if name == "number" else 1)
+    wrong = {distance for distance, name in zip(tags["distance"], tags["phenomenon"], strict=True) if name == "number"}
+    for distance in set(tags["distance"]):
+        assert (metrics[f"test/acc_distance/{distance:02d}"] < 1) == (distance in wrong)
+
+
+def test_a_checkpoint_carries_the_tokenizers_as_plain_data(data: ParallelDataModule) -> None:
+    task = make_task(data)
+    checkpoint: dict[str, Any] = {}
+    task.on_save_checkpoint(checkpoint)
+    other = ParallelDataModule(source_lang="en", target_lang="fr", train="a", val="b", test="c", **BATCHING)
+    other.use_preprocessing_of(checkpoint)
+    assert other._given_tokenizers is not None
+    assert [each.digest for each in other._given_tokenizers] == [each.digest for each in data.tokenizers]
+    assert checkpoint["rnnexp"]["source_tokenizer"] == data.tokenizers.source.digest[:12]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"teacher_forcing": 1.5}, r"teacher_forcing must lie in \[0, 1\], not 1.5"),
+        ({"teacher_forcing": 0.5}, "teacher_forcing=0.5 needs a decoder that goes step by step: use task.decoder=step"),
+        ({"beam_size": 0}, "beam_size must be a whole number of at least 1, not 0"),
+        ({"val_sentences": 0}, "val_sentences must be a whole number of at least 1, not 0"),
+        ({"length_penalty": -1.0}, "length_penalty must be a number of at least 0, not -1.0"),
+        ({"max_ratio": -1.0}, "max_ratio must not be negative, not -1.0"),
+        ({"label_smoothing": 1.0}, r"label_smoothing must lie in \[0, 1\), not 1.0"),
+        ({"attention": "aditive"}, "unknown attention 'aditive': .*; did you mean 'additive'?"),
+        ({"tied_embeddings": "all"}, "tied_embeddings=all needs one vocabulary for both sides: use data.joint=true"),
+    ],
+)
+def test_bad_values_are_told(data: ParallelDataModule, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_task(data, **changes)
