@@ -37,3 +37,12 @@ class SweepFailedError(UserError):
     """Some job of a sweep did not come to an end of its own; the others did."""
 
     exit_code = 1
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or the name of its class if it has none.
+
+    The second line is added where the first ends in a colon, as where Hydra says what it could not import and why.
+    """
+    first, *rest = (str(error).strip() or type(error).__name__).splitlines()
+    return f"{first} {rest[0].strip()}" if first.endswith(":") and rest else first

@@ -1,0 +1,38 @@
+"""Signal handlers and masks that are put back when a block ends."""
+
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+Handler = Callable[[int, FrameType | None], object]
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""Signals that ask a program to save and end."""
+
+
+@contextmanager
+def handling(signals: Iterable[int], handler: Handler) -> Iterator[None]:
+    """Handle signals with `handler` within the block, and restore the earlier handlers after it.
+
+    Only the main thread may enter it.
+    """
+    previous = {number: signal.signal(number, handler) for number in signals}
+    try:
+        yield
+    finally:
+        for number, earlier in previous.items():
+            signal.signal(number, earlier)
+
+
+@contextmanager
+def blocked(signals: Iterable[int]) -> Iterator[None]:
+    """Block signals in this thread within the block; those that arrive are delivered after it.
+
+    Processes that are started within the block inherit the mask.
+    """
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, set(signals))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)

@@ -1,0 +1,51 @@
+"""The states of a run."""
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """The state of a run or of a job of a sweep, as status.json and reports name it."""
+
+    NEW = "new"
+    """A job without a run directory."""
+    WAITING = "waiting"
+    """A job that will run and has not been handed to a backend, or was never started because its sweep stopped."""
+    QUEUED = "queued"
+    """Its config is frozen; it has not begun."""
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    UNSUPPORTED = "unsupported"
+    """This cell, device and precision cannot run together."""
+    DIVERGED = "diverged"
+    """The loss or a gradient became NaN or infinite."""
+    PRUNED = "pruned"
+    """A search ended it early."""
+    INTERRUPTED = "interrupted"
+    """A signal ended it; it can be continued."""
+    UNREADABLE = "unreadable"
+    """Its files are damaged."""
+    MISSING = "missing"
+    """Its sweep names it, and its directory is not there."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it would come out the same if the job ran again."""
+        return self in (Status.DONE, Status.DIVERGED, Status.PRUNED)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a process may be working on it or will be."""
+        return self in (Status.QUEUED, Status.RUNNING)
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether it ended without a result that counts."""
+        return self in (
+            Status.FAILED,
+            Status.UNSUPPORTED,
+            Status.DIVERGED,
+            Status.PRUNED,
+            Status.INTERRUPTED,
+            Status.UNREADABLE,
+        )
