@@ -112,7 +112,7 @@ def made(tmp_path: Path) -> Made:
             status,
             since=since,
             config=config,
-            facts=short_keys(config, 100),
+            facts=short_keys(config, "classification", ("view", "permutation"), 100),
             result=content if status == "done" else {},
         )
 

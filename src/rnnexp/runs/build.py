@@ -16,25 +16,19 @@ from lightning.pytorch.plugins.environments import ClusterEnvironment, Lightning
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from rnnexp.callbacks.checkpoints import LastCheckpoint, WholeCheckpoints
-from rnnexp.callbacks.predictions import PredictionWriter
-from rnnexp.callbacks.translations import SampleWriter, TranslationWriter
 from rnnexp.compat.lightning import without_fp16_warning
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.validation import validate_choice
 from rnnexp.data.base import DataModule
-from rnnexp.data.batches import LabelledSequences, TranslationBatch
-from rnnexp.loggers.wandb import WandbLogger
+from rnnexp.loggers.base import run_loggers
 from rnnexp.runs.distributed import cluster_environment
 from rnnexp.runs.settings import RunSettings
 from rnnexp.runs.size_budget import SizeBudget, solve_size_budget
 from rnnexp.tasks.base import Task
+from rnnexp.tasks.callbacks import TaskCallback
+from rnnexp.tasks.registry import kind_of_class
 from rnnexp.tracking.config_file import escape_interpolations
 
-KINDS = {LabelledSequences: "labelled sequences", TranslationBatch: "sentence pairs"}
-DATA = {
-    LabelledSequences: "data=mnist, mnist_pixels or mnist_permuted",
-    TranslationBatch: "data=phrasebook, multi30k, tatoeba or parallel",
-}
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "bf16-true", "16-true", "64-true")
 
 
@@ -71,9 +65,7 @@ def build_experiment(settings: RunSettings) -> Experiment:
     """
     apply_process_settings(settings.num_threads, settings.tf32)
     datamodule = make_datamodule(settings.config)
-    size_budget = solve_size_budget(
-        settings.config, datamodule.description, lambda config: make_task(config, datamodule)
-    )
+    size_budget = solve_size_budget(settings.config, datamodule.data_info, lambda config: make_task(config, datamodule))
     if size_budget is not None:
         settings = settings.with_hidden_size(size_budget.hidden_size)
     task = make_task(settings.config, datamodule)
@@ -99,9 +91,8 @@ def finished_loggers(loggers: list[Logger]) -> Iterator[None]:
         exit_code = 128 + signal.SIGINT
         raise
     finally:
-        for logger in loggers:
-            if isinstance(logger, WandbLogger):
-                logger.finish(exit_code)
+        for logger in run_loggers(loggers):
+            logger.finish(exit_code)
 
 
 @contextmanager
@@ -140,18 +131,28 @@ def make_datamodule(config: Mapping[str, Any], checkpoint: Mapping[str, Any] | N
     """
     with config_errors("data"):
         datamodule: DataModule = _instantiate(config["data"])
-    task_type = task_class(config)
-    needed, made = task_type.batch_type, datamodule.batch_type
-    if made is not needed:
-        raise UserError(
-            f"data: task {task_type.__name__} needs {KINDS[needed]}, and "
-            f"{type(datamodule).__name__} gives {KINDS[made]}: choose {DATA[needed]}"
-        )
+    _require_fitting_data(datamodule, task_class(config))
     if checkpoint is not None:
         datamodule.use_preprocessing_of(checkpoint)
     with config_errors("data"):
         datamodule.setup()
     return datamodule
+
+
+def _require_fitting_data(datamodule: DataModule, task: type[Task]) -> None:
+    produced, consumed = datamodule.batch_type, task.batch_type
+    if produced is not consumed:
+        options = kind_of_class(task).data_options
+        raise UserError(
+            f"data: {task.__name__} consumes {consumed.__name__}, and {type(datamodule).__name__} produces "
+            f"{produced.__name__}: choose {f'data={_one_of(options)}' if options else 'other data'}"
+        )
+
+
+def _one_of(choices: Sequence[str]) -> str:
+    """Return `a, b or c`."""
+    *first, last = choices
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def task_class(config: Mapping[str, Any]) -> type[Task]:
@@ -247,13 +248,12 @@ def make_callbacks(config: Mapping[str, Any], task: Task) -> list[Callback]:
 
 
 def _require_fitting_callbacks(callbacks: Sequence[Callback], task: Task) -> None:
-    is_translation = task.batch_type is TranslationBatch
-    incompatible = PredictionWriter if is_translation else (TranslationWriter, SampleWriter)
     for callback in callbacks:
-        if isinstance(callback, incompatible):
+        if isinstance(callback, TaskCallback) and not callback.fits(task):
+            options = task.kind.callbacks_options
             raise UserError(
-                f"callbacks: {type(callback).__name__} does not fit {type(task).__name__}: choose callbacks="
-                f"{'translation or averaging' if is_translation else 'default'}"
+                f"callbacks: {type(callback).__name__} does not fit {type(task).__name__}: "
+                + (f"choose callbacks={_one_of(options)}" if options else "set its key in callbacks to null")
             )
 
 

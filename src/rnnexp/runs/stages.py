@@ -13,22 +13,22 @@ import torch
 from lightning.pytorch import Callback
 
 from rnnexp.callbacks.checkpoints import BestCheckpoint
-from rnnexp.callbacks.predictions import PredictionWriter
 from rnnexp.callbacks.training_metrics import Throughput
-from rnnexp.callbacks.translations import TranslationWriter
 from rnnexp.compat.lightning import lightning_errors, set_progress
 from rnnexp.core.atomic_files import write_json
-from rnnexp.core.errors import InterruptedRunError, UserError, first_line
-from rnnexp.loggers.csv import CSVLogger
+from rnnexp.core.errors import InterruptedRunError, UserError
+from rnnexp.loggers.base import run_loggers
 from rnnexp.runs.build import Experiment, make_trainer
 from rnnexp.runs.checkpoints import average_kept, read_checkpoint, require_same_experiment
 from rnnexp.runs.settings import RunSettings
+from rnnexp.tasks.callbacks import ResultWriter
 from rnnexp.tasks.precision_check import Precision, probe_precision
+from rnnexp.tasks.registry import as_record
 from rnnexp.tracking.environment import describe_environment, processor_name
 from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.run_log import show
-from rnnexp.tracking.short_keys import short_keys, task_name
+from rnnexp.tracking.short_keys import short_keys
 from rnnexp.tracking.stopwatch import seconds_since_process_start
 from rnnexp.tracking.summary import result_table, start_panel
 
@@ -55,10 +55,12 @@ def log_start(experiment: Experiment, precision: Precision) -> None:
         # With the size that was found, so that the directory by itself says which network it holds.
         run.write_config(settings.config, run.read_overrides())
     write_json(run.environment_file, describe_environment(device))
+    kind = experiment.task.kind
+    keys = short_keys(settings.config, kind.name, kind.dataset_keys, experiment.task.num_parameters)
     for logger in experiment.loggers:
         logger.log_hyperparams(dict(settings.config))
-        if hasattr(logger, "log_short_keys"):
-            logger.log_short_keys(short_keys(settings.config, experiment.task.num_parameters))
+    for run_logger in run_loggers(experiment.loggers):
+        run_logger.log_short_keys(keys)
     same = precision.effective == precision.requested
     num_threads = torch.get_num_threads()
     show(
@@ -91,9 +93,8 @@ def fit(experiment: Experiment) -> None:
         if "optimizer_states" not in checkpoint:
             raise UserError(f"ckpt_path: {path} holds weights alone: continue from last.ckpt or best.ckpt")
         if path == experiment.settings.directory.last_checkpoint:
-            for logger in experiment.loggers:
-                if isinstance(logger, CSVLogger):
-                    logger.continue_from(checkpoint["global_step"])
+            for logger in run_loggers(experiment.loggers):
+                logger.continue_from(checkpoint["global_step"])
     experiment.fit_times["start"] = seconds_since_process_start()
     with lightning_errors():
         experiment.trainer.fit(experiment.task, datamodule=experiment.datamodule, ckpt_path=path, weights_only=True)
@@ -119,16 +120,16 @@ def test(experiment: Experiment) -> None:
     if weights := _weights_to_test(settings):
         experiment.task.load_state_dict(read_checkpoint(weights)["state_dict"])
     single = {**settings.config["trainer"], "devices": 1, "num_nodes": 1, "strategy": "auto"}
-    writers: list[Callback] = [c for c in experiment.callbacks if isinstance(c, PredictionWriter | TranslationWriter)]
+    writers: list[Callback] = [c for c in experiment.callbacks if isinstance(c, ResultWriter)]
     trainer = make_trainer(single, writers, experiment.loggers)
     # Without it loggers would record the test at step 0.
     set_progress(trainer, experiment.trainer.current_epoch, experiment.trainer.global_step)
     with _interrupt_in_test(settings.directory), lightning_errors():
         trainer.test(experiment.task, datamodule=experiment.datamodule, verbose=False)
     experiment.metrics.update(plain_metrics(trainer.callback_metrics))
-    num_test = experiment.datamodule.description["num_test"]
+    num_test = experiment.datamodule.data_info["num_test"]
     is_whole = trainer.num_test_batches == [len(experiment.datamodule.test_dataloader())]
-    if is_whole and experiment.task.num_test_samples != num_test:
+    if is_whole and experiment.task.num_test_samples not in (None, num_test):
         raise UserError(f"{experiment.task.num_test_samples} test samples were counted, but there are {num_test}")
 
 
@@ -161,8 +162,9 @@ def write_record(experiment: Experiment, precision: Precision) -> None:
     times = experiment.fit_times
     result = {
         "name": settings.name,
-        "task": task_name(settings.config),
-        "data": experiment.datamodule.description,
+        "task": experiment.task.kind.name,
+        "task_kind": as_record(experiment.task.kind),
+        "data": experiment.datamodule.data_info,
         "config_hash": config_hash(settings.config),
         "overrides": settings.directory.read_overrides(),
         "resumed_from": settings.config["ckpt_path"],
@@ -179,10 +181,10 @@ def write_record(experiment: Experiment, precision: Precision) -> None:
         },
         "device": describe_device(experiment),
         "metrics": experiment.metrics,
-        "signatures": experiment.task.signatures,
+        "signatures": experiment.task.metric_signatures,
         "num_epochs": experiment.trainer.current_epoch,
         "num_steps": experiment.trainer.global_step,
-        "num_test_samples": getattr(experiment.task, "num_test_samples", None),
+        "num_test_samples": experiment.task.num_test_samples,
         "timing": {
             "setup_seconds": times["start"],
             "first_step_seconds": throughput and throughput.first_step_seconds,
@@ -194,9 +196,8 @@ def write_record(experiment: Experiment, precision: Precision) -> None:
         "peak_memory_bytes": peak_memory_bytes(experiment),
     }
     settings.directory.write_result(result)
-    for logger in experiment.loggers:
-        if hasattr(logger, "summarise"):
-            logger.summarise({key: result[key] for key in ("model", "precision", "timing", "peak_memory_bytes")})
+    for logger in run_loggers(experiment.loggers):
+        logger.summarize({key: result[key] for key in ("model", "precision", "timing", "peak_memory_bytes")})
     show(result_table(result))
     log.info("run directory: %s", settings.directory.path)
 
@@ -206,20 +207,13 @@ def save_figures(experiment: Experiment) -> None:
 
     A figure that fails is left out with a warning: the run is trained and recorded by now.
     """
-    run = experiment.settings.directory
-    try:
-        # matplotlib takes long to import and is not needed before training.
-        from rnnexp.runs.figures import draw_figures
+    # matplotlib takes long to import and is not needed before training.
+    from rnnexp.runs.figures import draw_figures, left_out_on_error
 
-        for name, path in draw_figures(run, experiment.task, experiment.datamodule).items():
-            for logger in experiment.loggers:
-                if hasattr(logger, "log_image"):
-                    logger.log_image(f"figures/{name}", [str(path)])
-    except InterruptedRunError:
-        raise
-    except Exception as error:
-        log.warning("figures are left out, because %s: see %s", first_line(error), run.log_file)
-        log.debug("the error of the figures", exc_info=True)
+    for name, path in draw_figures(experiment.settings.directory, experiment.task, experiment.datamodule).items():
+        with left_out_on_error(f"figure {name} in a logger"):
+            for logger in run_loggers(experiment.loggers):
+                logger.log_figure(f"figures/{name}", path)
 
 
 def plain_metrics(metrics: Any) -> dict[str, float]:  # noqa: ANN401 (Lightning's mapping of names to tensors)
@@ -235,7 +229,7 @@ def find_callback(experiment: Experiment, kind: type[C]) -> C | None:
 def describe_model(experiment: Experiment) -> dict[str, Any]:
     """Return what result.json records of the model."""
     return {
-        **experiment.task.identity,
+        **experiment.task.model_info,
         "backend": experiment.task.stack.backend,
         "num_parameters": experiment.task.num_parameters,
         "state_size": experiment.task.state_size,
