@@ -89,7 +89,7 @@ def test_a_job_that_fails_costs_one_and_is_run_again(run: Run, tmp_path: Path) -
     assert first.exit_code == 1
     assert statuses(sweep) == {1: "done", 2: "failed", 3: "failed"}
     assert "killed with SIGKILL, by somebody or because the machine ran out of memory" in first.stdout
-    assert "| rnnexp: a bug, ZeroDivisionError: division by a seed" in first.stdout
+    assert "| rnnexp: internal error, please report it: ZeroDivisionError: division by a seed" in first.stdout
     again = run(*asked, "-m")
     assert again.exit_code == 0, again.stderr
     assert "3 jobs, 2 to run" in again.stdout
