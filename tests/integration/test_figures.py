@@ -1,6 +1,5 @@
 """A figure that fails costs a run nothing but the figure."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
