@@ -22,7 +22,7 @@ from rnnexp.data.images.files import (
 )
 from rnnexp.data.images.loader import EpochOrder, TensorLoader
 from rnnexp.data.images.splits import SPLITS, brightness, split_images
-from rnnexp.data.images.views import VIEWS, as_sequences, make_permutation
+from rnnexp.data.images.views import VIEWS, as_sequences, make_permutation, sequences_digest
 
 NORMALIZATIONS = {"standard": "zero mean and unit variance", "unit": "from 0 to 1"}
 DEVICES = {"auto": "wherever training runs", "cpu": "main memory", "cuda": "the GPU"}
@@ -164,6 +164,7 @@ class MNISTDataModule(DataModule):
             "num_train": len(self._train_members),
             "num_val": len(self._val_members),
             "num_test": len(self._test_sequences),
+            "test_digest": self._test_digest,
         } | {f"sha256/{file}": sha256 for file, sha256 in self._sha256.items()}
 
     @property
@@ -239,6 +240,7 @@ class MNISTDataModule(DataModule):
             self.mean, self.std = 0.0, 1.0
         self._train_sequences, self._train_labels = self._as_sequences(train)
         self._test_sequences, self._test_labels = self._as_sequences(test)
+        self._test_digest = sequences_digest(self._test_sequences, self._test_labels)
         self.num_classes = int(max(train.labels.max(), test.labels.max())) + 1
         if self._adopted is not None:
             if self.num_classes > self._adopted["num_classes"]:

@@ -1,5 +1,6 @@
 """An image read as a sequence: row by row, pixel by pixel, or pixel by pixel in a fixed other order."""
 
+import hashlib
 from collections.abc import Callable
 
 import numpy as np
@@ -77,3 +78,16 @@ def as_sequences(images: Tensor, view: str, permutation: str | None) -> Tensor:
         order = make_permutation(permutation, height * width)
         pixels = pixels.gather(1, order.expand_as(pixels))  # five times as fast as index_select along this axis
     return pixels.reshape(num_samples, time, features)
+
+
+def sequences_digest(sequences: Tensor, labels: Tensor) -> str:
+    """Return the SHA-256 over labelled sequences, in order, as hexadecimal digits.
+
+    Args:
+        sequences: uint8 [samples, time, features]. The same bytes in another shape give another digest.
+        labels: int64 [samples].
+    """
+    digest = hashlib.sha256(str(tuple(sequences.shape)).encode())
+    digest.update(sequences.cpu().contiguous().numpy().tobytes())
+    digest.update(labels.cpu().numpy().tobytes())
+    return digest.hexdigest()

@@ -36,6 +36,14 @@ class ParallelText:
         """Sentence pairs."""
         return len(self.sources)
 
+    def digest(self) -> str:
+        """Return the SHA-256 over every sentence of both sides, in order, as hexadecimal digits."""
+        digest = hashlib.sha256()
+        for sentences in (self.sources, self.targets):
+            digest.update(f"{len(sentences)}\n".encode())
+            digest.update("\n".join(sentences).encode())
+        return digest.hexdigest()
+
 
 @dataclass(frozen=True)
 class CorpusContent:

@@ -146,6 +146,7 @@ class TranslationDataModule(DataModule):
             "num_test": len(self._texts["test"]),
             **{f"num_{split}_too_long": count for split, count in self._num_too_long.items()},
             "digest": self._digest,
+            "test_digest": self._texts["test"].digest(),
         }
         return description | self._details
 
