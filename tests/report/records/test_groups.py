@@ -62,6 +62,40 @@ def test_contests_of_one_name_say_what_tells_them_apart(made: Made) -> None:
     assert [group.title for group in groups] == ["MNIST-rows, num_pairs 24000", "MNIST-rows, num_pairs 600"]
 
 
+def test_a_data_key_that_is_not_known_may_choose_the_test_set(made: Made) -> None:
+    groups, _ = make_groups([made(cell, data__fold=fold) for cell in ("gru", "srn") for fold in (1, 2)])
+    assert [group.title for group in groups] == ["MNIST-rows, fold 1", "MNIST-rows, fold 2"]
+    assert [len(group.settings) for group in groups] == [2, 2]
+
+
+def test_recorded_digests_decide_what_is_the_same_test_set(made: Made) -> None:
+    """Whatever the config says: other keys may choose the same test set, and the same keys another one."""
+
+    def run(cell: str, digest: str, **settings: object) -> Run:
+        data = {"name": "MNIST", "view": "rows", "num_test": 100, "test_digest": digest}
+        return made(cell, result={"data": data}, **settings)
+
+    same = make_groups([run("gru", "a", data__fold=1), run("srn", "a", data__fold=2)])[0]
+    assert [len(group.settings) for group in same] == [2]
+    other = make_groups([run("gru", "a"), run("srn", "b")])[0]
+    assert [len(group.settings) for group in other] == [1, 1]
+    assert len({group.title for group in other}) == 2
+
+
+def test_a_run_that_recorded_no_data_is_beside_those_of_its_config(made: Made) -> None:
+    data = {"name": "MNIST", "view": "rows", "num_test": 100, "test_digest": "a"}
+    runs = [
+        made("gru", result={"data": data}, data__fold=1),
+        made("srn", status="failed", data__fold=1, data__batch_size=7),
+        made("lstm", status="failed", data__fold=2),
+    ]
+    groups, _ = make_groups(runs)
+    assert sorted(sorted(each.runs[0].facts["cell"] for each in group.settings) for group in groups) == [
+        ["gru", "srn"],
+        ["lstm"],
+    ]
+
+
 def test_a_run_without_a_config_has_no_place() -> None:
     lost = Run(Path("somewhere"), "unreadable", "no config")
     assert make_groups([lost]) == ([], [lost])

@@ -73,6 +73,18 @@ def test_answers_that_cannot_be_read(
         read(run)
 
 
+def test_line_separators_of_unicode_belong_to_sentences(made: Made) -> None:
+    sentences = ["one\u2028line", "one\u2029paragraph", "next\x85line", "form\x0cfeed", "plain"]
+    run = made()
+    run.path.mkdir()
+    rows = [{"source": each, "reference": each, "translation": each.upper()} for each in sentences]
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+    run.files.translations_file.write_text("".join(lines), encoding="utf-8")
+    translations = read_translations(run)
+    assert translations.sources == translations.references == sentences
+    assert translations.translations == [each.upper() for each in sentences]
+
+
 def test_predictions_are_never_unpickled(made: Made, tmp_path: Path) -> None:
     run = made()
     run.path.mkdir()
