@@ -17,19 +17,20 @@ MOST_DECADES = 12
 """How many decades a logarithmic color scale has at most; smaller gradients have the darkest color."""
 
 
-def learning_curves(metrics_file: Path, loss: str, val_loss: str, score: str, title: str) -> Figure:
-    """Plot training and validation loss, and the training and validation score, over optimizer steps.
+def learning_curves(metrics_file: Path, val_metric: str, label: str, title: str) -> Figure:
+    """Plot training and validation loss over optimizer steps, and beside them another metric.
 
     Args:
         metrics_file: metrics.csv of the run.
-        loss: the metric of the training loss.
-        val_loss: the metric of the validation loss.
-        score: the metric of the score, without its split: `acc`.
+        val_metric: the metric on the validation split; for `val/loss` the loss alone is plotted.
+        label: the name of the metric in the figure.
         title: the title of the figure.
     """
-    figure = new_figure(9, 3.6)
-    left, right = figure.subplots(1, 2)
-    for axes, names in ((left, (loss, val_loss)), (right, (f"train/{score}", f"val/{score}"))):
+    pairs = {"val/loss": "loss, nats", val_metric: label}
+    figure = new_figure(4.5 * len(pairs), 3.6)
+    left, *_ = all_axes = figure.subplots(1, len(pairs), squeeze=False)[0]
+    for axes, name_of_both in zip(all_axes, pairs, strict=True):
+        names = (name_of_both.replace("val/", "train/", 1), name_of_both)
         for name, color in zip(names, (ACCENT, SECOND), strict=True):
             if logged := logged_values(metrics_file, name):
                 # A line of one point shows nothing without a marker, and many markers hide the line.
@@ -40,9 +41,8 @@ def learning_curves(metrics_file: Path, loss: str, val_loss: str, score: str, ti
         style_axes(axes)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False)
+        axes.set_ylabel(pairs[name_of_both])
     left.set_yscale("log")
-    left.set_ylabel("loss, nats")
-    right.set_ylabel("accuracy" if score == "acc" else score)
     figure.suptitle(title, color=INK)
     return figure
 

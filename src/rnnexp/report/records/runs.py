@@ -9,6 +9,7 @@ from typing import Any
 from rnnexp.core.atomic_files import read_json
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import did_you_mean
+from rnnexp.tasks.registry import kind_of_run
 from rnnexp.tracking.run_directory import SCHEMA_VERSION, RunDirectory
 from rnnexp.tracking.short_keys import ShortKeys, short_keys
 from rnnexp.tracking.status import Status
@@ -126,7 +127,7 @@ def read_run(path: Path) -> Run:
     files = RunDirectory(path)
     try:
         config = files.read_config()
-        facts = _facts(config, files.config_file)
+        facts = _facts(config, files.config_file, {})
     except (UserError, OSError) as error:
         return Run(path, Status.UNREADABLE, str(error))
     try:
@@ -147,7 +148,7 @@ def read_run(path: Path) -> Run:
         reason,
         since=str(record.get(f"{status}_since", "")),
         config=config,
-        facts=facts | {"num_parameters": _at(result, "model.num_parameters")},
+        facts=_facts(config, files.config_file, result),
         config_hash=str(record.get("config_hash", "")),
         result=result,
         code=_code(files.environment_file),
@@ -161,9 +162,10 @@ def _status(record: Mapping[str, Any], file: Path) -> Status:
         raise UserError(f"{file} has no known status: {record.get('status')!r}") from None
 
 
-def _facts(config: Mapping[str, Any], file: Path) -> ShortKeys:
+def _facts(config: Mapping[str, Any], file: Path, result: Mapping[str, Any]) -> ShortKeys:
     try:
-        return short_keys(config, None)
+        kind = kind_of_run(config["task"]["_target_"], result.get("task_kind"))
+        return short_keys(config, kind.name, kind.dataset_keys, _at(result, "model.num_parameters"))
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file} is not the config of a run ({type(error).__name__}: {error})") from None
 
