@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from rnnexp.report.records.axes import labels_of, show_value, varying_axes
+from rnnexp.report.records.costs import PARAMETERS
 from rnnexp.report.records.groups import ComparisonGroup, make_groups
-from rnnexp.report.records.measures import LOSS, PARAMETERS
 from rnnexp.report.records.runs import Run, find_runs
+from rnnexp.tasks.registry import LOSS
 from rnnexp.tracking.identity import RUN_ONLY, SEEDS, config_hash, identity_of
+from rnnexp.tracking.status import Status
 
 Made = Callable[..., Run]
 Grouped = Callable[..., ComparisonGroup]
@@ -28,11 +30,11 @@ def test_real_runs_are_grouped(digits: Path, group_of: Grouped) -> None:
     assert group.settings[0].scores >= group.settings[1].scores
 
 
-def test_images_and_sentences_are_two_contests(digits: Path, phrases: Path) -> None:
-    groups, lost = make_groups(find_runs([digits, phrases]))
+def test_images_and_sentences_are_two_groups(digits: Path, phrases: Path) -> None:
+    groups, ungrouped = make_groups(find_runs([digits, phrases]))
     assert [group.title for group in groups] == ["Phrasebook-en-fr", "Tiny-rows"]
     assert [group.main.name for group in groups] == ["test/bleu", "test/acc"]
-    assert not lost
+    assert not ungrouped
 
 
 def test_the_identity_is_what_the_hash_is_of(made: Made) -> None:
@@ -50,14 +52,14 @@ def test_the_identity_is_what_the_hash_is_of(made: Made) -> None:
     assert config["data"]["seed"] == 1, "the config itself must stay as it is"
 
 
-def test_other_data_is_another_contest(made: Made) -> None:
+def test_other_data_is_another_group(made: Made) -> None:
     runs = [made(), made(data__view="pixels"), made(data__name="Other"), made(data__batch_size=7)]
     groups, _ = make_groups(runs)
     assert [group.title for group in groups] == ["MNIST-pixels", "MNIST-rows", "Other-rows"]
     assert [len(group.settings) for group in groups] == [1, 2, 1]
 
 
-def test_contests_of_one_name_say_what_tells_them_apart(made: Made) -> None:
+def test_groups_of_one_name_say_what_tells_them_apart(made: Made) -> None:
     groups, _ = make_groups([made(data__num_pairs=600), made(data__num_pairs=24000)])
     assert [group.title for group in groups] == ["MNIST-rows, num_pairs 24000", "MNIST-rows, num_pairs 600"]
 
@@ -97,8 +99,8 @@ def test_a_run_that_recorded_no_data_is_beside_those_of_its_config(made: Made) -
 
 
 def test_a_run_without_a_config_has_no_place() -> None:
-    lost = Run(Path("somewhere"), "unreadable", "no config")
-    assert make_groups([lost]) == ([], [lost])
+    run = Run(Path("somewhere"), Status.UNREADABLE, "no config")
+    assert make_groups([run]) == ([], [run])
 
 
 def test_the_best_is_first_and_what_has_no_number_last(made: Made, group_of: Grouped) -> None:
@@ -106,7 +108,7 @@ def test_the_best_is_first_and_what_has_no_number_last(made: Made, group_of: Gro
     group = group_of(runs)
     assert [each.label for each in group.settings] == ["gru", "srn", "lstm"]
     assert [each.label for each in group.measured] == ["gru", "srn"]
-    assert group.settings[2].states() == "1 failed"
+    assert group.settings[2].statuses() == "1 failed"
 
 
 def test_of_an_unknown_task_the_loss_is_compared_and_less_is_better(made: Made, group_of: Grouped) -> None:
@@ -177,7 +179,7 @@ def test_values_as_they_are_shown(key: str, value: object, shown: str) -> None:
     assert show_value(key, value) == shown
 
 
-def test_labels_tell_configurations_apart_in_few_words() -> None:
+def test_labels_tell_settings_apart_in_few_words() -> None:
     settings = [
         {"cell": cell, "bidirectional": both, "num_layers": layers, "hidden_size": "8", "precision": precision}
         for cell, both, layers, precision in [
