@@ -17,7 +17,7 @@ from rnnexp.core.atomic_files import write_bytes
 from rnnexp.plots.attention import NO_GLYPH
 
 INK, ACCENT, SECOND = "#222222", "#2166ac", "#b2182b"
-LIGHT, GREY = "#92c5de", "#b8b8b8"
+LIGHT, GRAY = "#92c5de", "#b8b8b8"
 # Petroff (2021), arXiv:2107.02270: ten colors that color-blind readers can tell apart. Ten and thirteen have no common
 # divisor, so that 130 lines differ in color or marker.
 COLORS = (

@@ -47,7 +47,7 @@ FIGURES: Sequence[tuple[str, Callable[[ComparisonGroup], Figure | None], str]] =
         "main_effects",
         main_effects,
         "The effect of each axis: the mean over those settings of all other axes in which each of its values was "
-        "measured, with the 95 % interval over seeds. Grey: these settings one by one.",
+        "measured, with the 95 % interval over seeds. Gray: these settings one by one.",
     ),
     (
         "interactions",

@@ -136,16 +136,17 @@ def comparisons_table(group: ComparisonGroup, comparisons: Sequence[Comparison])
     sample_test = sample_test_name(comparisons)
     has_details = any(each.samples and each.samples.detail for each in comparisons)
     lead = f"lead of the best, {_unit_of_differences(group.main)}"
-    columns = ["setting", "shared seeds", lead, "95 % interval of the lead", "p over seeds", "adjusted"]
+    columns = ["setting", "against the best", "shared seeds", lead, "95 % interval", "p over seeds", "adjusted"]
     if has_details:
         columns.append("alone right (best : this), mean over seeds")
     if sample_test:
-        columns += [f"p over samples ({sample_test})", "adjusted", "against the best"]
+        columns += [f"p over samples ({sample_test})", "adjusted"]
     rows, kinds = [], []
     for each in comparisons[1:]:
         seeds, samples = each.seeds or PairedTestResult(None), each.samples or PairedTestResult(None)
         row = [
             each.setting.label,
+            each.verdict,
             str(seeds.num_seeds),
             NOTHING if seeds.difference is None else group.main.show(seeds.difference),
             _interval_of_lead(group.main, seeds),
@@ -154,10 +155,10 @@ def comparisons_table(group: ComparisonGroup, comparisons: Sequence[Comparison])
         if has_details:
             row.append(samples.detail or NOTHING)
         if sample_test:
-            row += [*_p_cells(samples, each.samples_p), each.verdict]
+            row += _p_cells(samples, each.samples_p)
         rows.append(row)
         kinds.append(KINDS.get(each.verdict, ""))
-    return Table(columns, rows, frozenset(columns[1:4]), kinds)
+    return Table(columns, rows, frozenset(columns[2:5]), kinds)
 
 
 def _interval_of_lead(measure: Measure, seeds: PairedTestResult) -> str:

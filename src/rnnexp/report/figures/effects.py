@@ -9,7 +9,7 @@ from statistics import fmean
 from matplotlib.axes import Axes as Panel
 from matplotlib.figure import Figure
 
-from rnnexp.plots.style import ACCENT, GREY, drawable, line_style, new_figure, style_axes, wrapped
+from rnnexp.plots.style import ACCENT, GRAY, drawable, line_style, new_figure, style_axes, wrapped
 from rnnexp.report.records.axes import Axis
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 from rnnexp.report.stats.significance import summarize
@@ -81,7 +81,7 @@ def _is_number(value: str) -> bool:
 def main_effects(group: ComparisonGroup) -> Figure | None:
     """Plot for every axis the mean at each of its values, with its interval over seeds.
 
-    The settings of the other axes are shown one by one in grey. Values that are numbers are joined by lines, categories
+    The settings of the other axes are shown one by one in gray. Values that are numbers are joined by lines, categories
     are not. None if no axis has two values to compare.
     """
     found = [(axis, effect) for axis in group.axes if (effect := margins(group, [axis]))][:MOST_PANELS]
@@ -98,9 +98,9 @@ def main_effects(group: ComparisonGroup) -> Figure | None:
 
 def _plot_main_effect(panel: Panel, effect: Margins, joined: bool) -> None:
     places = range(len(effect.points))
-    grey = {"linewidth": 0.8} if joined else {"linestyle": "none", "marker": ".", "markersize": 5}
+    gray = {"linewidth": 0.8} if joined else {"linestyle": "none", "marker": ".", "markersize": 5}
     for setting in effect.settings if len(effect.settings) > 1 else ():
-        panel.plot(places, [fmean(setting[point].scores) for point in effect.points], color=GREY, **grey)
+        panel.plot(places, [fmean(setting[point].scores) for point in effect.points], color=GRAY, **gray)
     summaries = [summarize(effect.means(point)) for point in effect.points]
     panel.errorbar(
         places,

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from rnnexp.plots.style import GREY, legend_beside, legend_inches, line_style, new_figure, style_axes
+from rnnexp.plots.style import GRAY, legend_beside, legend_inches, line_style, new_figure, style_axes
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 from rnnexp.tasks.registry import Measure
 from rnnexp.tracking.metrics_file import logged_values
@@ -38,7 +38,7 @@ def curve_of(setting: Setting, measure: Measure) -> Curve:
 def learning_curves(group: ComparisonGroup) -> Figure | None:
     """Plot the mean over seeds, with a band of one standard deviation to both sides; None if nothing was logged.
 
-    The best settings are named; the others are grey.
+    The best settings are named; the others are gray.
     """
     curves = [(each, curve) for each in group.settings if (curve := curve_of(each, group.main))]
     if not curves:
@@ -52,7 +52,7 @@ def learning_curves(group: ComparisonGroup) -> Figure | None:
     # The best setting is plotted last, above the others.
     for place, (_, curve) in reversed(list(enumerate(curves))):
         is_named = place < MOST_NAMED
-        color = line_style(place)["color"] if is_named else GREY
+        color = line_style(place)["color"] if is_named else GRAY
         means = [fmean(values) for values in curve.values()]
         few = len(curve) < 25
         (line,) = axes.plot(

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from rnnexp.plots.style import GREY, legend_beside, legend_inches, line_style, new_figure, style_axes
+from rnnexp.plots.style import GRAY, legend_beside, legend_inches, line_style, new_figure, style_axes
 from rnnexp.report.records.costs import FIT_TIME, MEMORY, PARAMETERS, Cost
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 from rnnexp.report.stats.significance import summarize
@@ -66,7 +66,7 @@ def pareto_front(points: Sequence[CostPoint], higher_is_better: bool) -> list[Co
 def tradeoffs(group: ComparisonGroup) -> Figure | None:
     """Plot the score against each cost, with the Pareto front; None if there are fewer than two settings.
 
-    If there are more than MOST_NAMED settings, those on a front are named, and the others are grey.
+    If there are more than MOST_NAMED settings, those on a front are named, and the others are gray.
     """
     panels = [(cost, points) for cost in COSTS if len(points := points_of(group, cost)) > 1]
     if not panels:
@@ -101,8 +101,8 @@ def _plot_front(axes: Axes, front: Sequence[CostPoint]) -> Line2D:
 
 
 def _plot_point(axes: Axes, point: CostPoint, place: int | None) -> ErrorbarContainer:
-    """Plot one point: with its interval and a color of its own if it has a place among the named, else grey."""
-    style = {"color": GREY, "marker": "."} if place is None else line_style(place)
+    """Plot one point: with its interval and a color of its own if it has a place among the named, else gray."""
+    style = {"color": GRAY, "marker": "."} if place is None else line_style(place)
     return axes.errorbar(
         point.cost,
         point.score,
