@@ -1,4 +1,4 @@
-"""Ours stands beside a published number only where data, split and scoring agree."""
+"""Our numbers are shown beside published ones only where data, split and scoring agree."""
 
 from collections.abc import Callable
 from typing import Any
@@ -37,7 +37,7 @@ def test_the_same_network_on_the_same_data_compares(made: Made, group_of: Groupe
     assert rows["97.21"].reason == ""
     assert rows["97.21"].ours is not None
     assert rows["97.21"].ours.label == "lstm"
-    # There is no bidirectional one to stand beside this.
+    # No bidirectional network was trained.
     assert (rows["97.57"].reason, rows["97.57"].ours) == ("", None)
 
 

@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from rnnexp.data.images.files import TEST_IMAGES
-from rnnexp.plots.style import encode_figure
+from rnnexp.plots.style import GRAY, encode_figure
 from rnnexp.report.figures.agreement import agreement_figure, distance_curve
 from rnnexp.report.figures.disagreements import find_disagreements, images_figure, pairs_to_show
 from rnnexp.report.figures.effects import interactions, main_effects, margins
@@ -177,6 +177,29 @@ def test_effects_of_a_whole_grid(made: Made, group_of: Grouped) -> None:
         assert figure is not None
         assert len(figure.axes) == 3
         assert_readable(figure)
+
+
+def test_numbers_are_joined_by_lines_and_categories_are_not(made: Made, group_of: Grouped) -> None:
+    group = group_of(grid(made))
+    figure = main_effects(group)
+    assert figure is not None
+    joined = {
+        panel.get_xlabel(): {
+            line.get_linestyle() for line in panel.lines if len(line.get_xdata()) > 1 and line.get_color() != GRAY
+        }
+        for panel in figure.axes
+    }
+    assert joined["cell"] == {"None"}
+    assert "-" in joined["num_layers"]
+    figure = interactions(group)
+    assert figure is not None
+    # Numbers are across, where one axis has numbers: here always.
+    assert {panel.get_xlabel() for panel in figure.axes} == {"num_layers", "hidden_size"}
+    crossed = interactions(
+        group_of([made(cell, acc=0.5, model__reset=each) for cell in ("gru", "srn") for each in "ab"])
+    )
+    assert crossed is not None
+    assert {line.get_linestyle() for line in crossed.axes[0].lines} == {"None"}
 
 
 def test_effects_compare_like_with_like(made: Made, group_of: Grouped) -> None:

@@ -1,15 +1,19 @@
 """Runs are grouped by all but their seed, and what differs among the groups has a short name."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from rnnexp.report.figures.disagreements import find_disagreements
 from rnnexp.report.records.axes import labels_of, show_value, varying_axes
 from rnnexp.report.records.costs import PARAMETERS
 from rnnexp.report.records.groups import ComparisonGroup, make_groups
 from rnnexp.report.records.runs import Run, find_runs
-from rnnexp.tasks.registry import LOSS
+from rnnexp.report.records.testsets import assign_test_sets, relevant_keys
+from rnnexp.report.stats.ranking import compare_with_best
+from rnnexp.tasks.registry import LOSS, Measure, TaskKind, as_record
 from rnnexp.tracking.identity import RUN_ONLY, SEEDS, config_hash, identity_of
 from rnnexp.tracking.status import Status
 
@@ -198,3 +202,58 @@ def test_labels_tell_settings_apart_in_few_words() -> None:
 def test_a_label_names_the_cell_that_all_have(made: Made, group_of: Grouped) -> None:
     runs = [made(optimizer__lr=lr, seed=seed) for lr in (0.1, 0.1, 0.2) for seed in (1, 2)]
     assert {each.label for each in group_of(runs).settings} == {"gru", "gru, lr 0.2"}
+
+
+SEQUENCES = TaskKind(
+    "regression",
+    "my_tasks.RegressionTask",
+    measures=(Measure("test/mse", "squared error", digits=4, higher_is_better=False), Measure("test/mae", "error")),
+    throughput="tokens",
+)
+
+
+def test_a_task_from_outside_is_compared_by_the_measures_it_recorded(made: Made) -> None:
+    task = {"_target_": SEQUENCES.target}
+    record = {"task_kind": as_record(SEQUENCES)}
+    runs = [made(cell, task=task, result=record, metrics={"test/mse": mse}) for cell, mse in (("srn", 2), ("gru", 1))]
+    runs.append(made("lstm", task=task, status="failed"))
+    groups, _ = make_groups(runs)
+    assert [group.kind.name for group in groups] == ["regression"], "a failed run belongs to the others of its task"
+    assert groups[0].main == SEQUENCES.main
+    assert [each.label for each in groups[0].settings] == ["gru", "srn", "lstm"]
+    assert "tokens/s" in [cost.label for cost in groups[0].costs]
+
+
+def test_nothing_that_a_run_directory_names_is_imported(made: Made, group_of: Grouped, tmp_path: Path) -> None:
+    """Neither the class of the task nor functions that a changed record names."""
+    (tmp_path / "hostile.py").write_text("raise RuntimeError('imported')\n")
+    record = as_record(SEQUENCES) | {"target": "hostile.Task", "answers": "hostile:read", "sample_test": "hostile:test"}
+    runs = [
+        made(cell, task={"_target_": "hostile.Task"}, result={"task_kind": record}, metrics={"test/mse": 1.0})
+        for cell in ("gru", "srn")
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(tmp_path))
+        group = group_of(runs)
+        assert (group.kind.answers, group.kind.sample_test) == (None, None)
+        assert [each.samples for each in compare_with_best(group)] == [None, None]
+        assert find_disagreements(group) == []
+    assert "hostile" not in sys.modules
+
+
+def test_what_a_batch_looks_like_does_not_change_the_test_set(made: Made) -> None:
+    runs = [made(), made("srn", data__batch_size=7, data__root="elsewhere", data__mirrors=[])]
+    assert len(set(assign_test_sets(runs))) == 1
+    assert relevant_keys(runs[1]) == {
+        "_target_": "rnnexp.data.images.mnist.MNISTDataModule",
+        "name": "MNIST",
+        "view": "rows",
+    }
+
+
+def test_groups_that_differ_in_their_digest_alone_have_titles_of_their_own(made: Made) -> None:
+    def run(cell: str, digest: str) -> Run:
+        return made(cell, result={"data": {"name": "MNIST", "view": "rows", "test_digest": digest}})
+
+    groups, _ = make_groups([run("gru", "a" * 64), run("srn", "b" * 64)])
+    assert [group.title for group in groups] == ["MNIST-rows, test set aaaaaaaa", "MNIST-rows, test set bbbbbbbb"]

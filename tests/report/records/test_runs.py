@@ -131,8 +131,8 @@ def test_jobs_that_have_not_begun_or_lost_their_config(sweep: Path, changed: Cal
     (sweep / "jobs" / "gru_1" / "config.yaml").unlink()
     (sweep / "jobs" / "gru_2" / "status.json").unlink()
     runs = by_name(find_runs([sweep]))
-    told = {name: (run.status, run.reason) for name, run in runs.items() if run.config is None}
-    assert told == {
+    found = {name: (run.status, run.reason) for name, run in runs.items() if run.config is None}
+    assert found == {
         "lstm_1": (Status.MISSING, "it has not begun"),
         "gru_1": (Status.UNREADABLE, "it has no config.yaml"),
         "gru_2": (Status.MISSING, "it has no status.json"),

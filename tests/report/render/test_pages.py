@@ -3,6 +3,7 @@
 import base64
 import re
 from html.parser import HTMLParser
+from importlib.resources import files
 
 import pytest
 
@@ -136,3 +137,15 @@ def test_markdown_tables_keep_their_columns() -> None:
 )
 def test_markdown_says_what_stands_there(text: str, escaped: str) -> None:
     assert escape(text) == escaped
+
+
+def test_the_template_and_the_style_are_part_of_the_package() -> None:
+    for name in ("report.html.j2", "style.css"):
+        assert files("rnnexp.report.render").joinpath(name).is_file()
+
+
+def test_figures_are_never_wider_than_the_page() -> None:
+    html = to_html(DOCUMENT)
+    assert re.search(r"\.card img \{[^}]*max-width: 100%", html)
+    (image,) = Page(html).all("img")
+    assert "style" not in image
