@@ -35,7 +35,7 @@ def learning_curves(metrics_file: Path, val_metric: str, label: str, title: str)
             if logged := logged_values(metrics_file, name):
                 # A line of one point shows nothing without a marker, and many markers hide the line.
                 marker = "o" if len(logged) < 40 else None
-                steps, values = [each.step for each in logged], [each.value for each in logged]
+                steps, values = [value.step for value in logged], [value.value for value in logged]
                 axes.plot(steps, values, color=color, linewidth=1.4, marker=marker, markersize=4, label=name)
         axes.set_xlabel("optimizer steps")
         style_axes(axes)

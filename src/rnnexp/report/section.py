@@ -83,7 +83,7 @@ def answer(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> str:
     score = f"{group.main.label} {mean_and_deviation(best, group.main)}{unit}"
     parts = [f"{group.title}: best is {best.label} ({score}{spread})."]
     by_verdict = {
-        verdict: [each.setting.label for each in comparisons if each.verdict == verdict]
+        verdict: [comparison.setting.label for comparison in comparisons if comparison.verdict == verdict]
         for verdict in (EVEN, WORSE, UNSURE, UNTESTED)
     }
     if by_verdict[EVEN]:
@@ -96,7 +96,9 @@ def answer(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> str:
             f"{_others(by_verdict[UNSURE])} worse with each shared seed, and the seeds are too few to be sure."
         )
     if by_verdict[UNTESTED]:
-        reasons = Counter(each.seeds.reason for each in comparisons if each.verdict == UNTESTED and each.seeds)
+        reasons = Counter(
+            comparison.seeds.reason for comparison in comparisons if comparison.verdict == UNTESTED and comparison.seeds
+        )
         why = "; ".join(f"{number}, {reason}" for reason, number in reasons.items())
         parts.append(f"Not tested: {why}.")
     return " ".join(parts)
@@ -182,7 +184,7 @@ def _facts(group: ComparisonGroup) -> Iterator[Paragraph]:
 def _examples(group: ComparisonGroup, figures: FigureWriter) -> Iterator[Block]:
     """Yield samples on which settings differ: as images where the runs recorded images, else as a table."""
     for number, pair in enumerate(find_disagreements(group), start=1):
-        counts = ", ".join(f"{each.right.label} alone is right on {each.total:,} samples" for each in pair)
+        counts = ", ".join(f"{found.right.label} alone is right on {found.total:,} samples" for found in pair)
         caption = f"With seed {pair[0].seed} {counts}. Shown are the clearest over the seeds that both have."
         run = pair[0].right.counted[pair[0].seed]
         images = images_of(run) if run.text(DIGEST) else None
@@ -197,10 +199,10 @@ def _examples(group: ComparisonGroup, figures: FigureWriter) -> Iterator[Block]:
 
 def _table_of_examples(pair: Sequence[Disagreement]) -> Table:
     rows = []
-    for each in pair:
-        right, wrong = each.answers
-        for sample in each.samples:
+    for found in pair:
+        right, wrong = found.answers
+        for sample in found.samples:
             described = right.describe(sample)
-            rows.append([each.right.label, each.wrong.label, str(sample), *described.values(), wrong.show(sample)])
+            rows.append([found.right.label, found.wrong.label, str(sample), *described.values(), wrong.show(sample)])
     columns = ["right", "wrong", "sample", *pair[0].answers[0].describe(pair[0].samples[0]), "wrong answer"]
     return Table(columns, rows, frozenset({"sample"}))

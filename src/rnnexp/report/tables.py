@@ -134,7 +134,7 @@ class MajorityFacts:
 def comparisons_table(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> Table:
     """Return a row for every measured setting but the best: the tests against it, over seeds and over samples."""
     sample_test = sample_test_name(comparisons)
-    has_details = any(each.samples and each.samples.detail for each in comparisons)
+    has_details = any(comparison.samples and comparison.samples.detail for comparison in comparisons)
     lead = f"lead of the best, {_unit_of_differences(group.main)}"
     columns = ["setting", "against the best", "shared seeds", lead, "95 % interval", "p over seeds", "adjusted"]
     if has_details:
@@ -142,22 +142,22 @@ def comparisons_table(group: ComparisonGroup, comparisons: Sequence[Comparison])
     if sample_test:
         columns += [f"p over samples ({sample_test})", "adjusted"]
     rows, kinds = [], []
-    for each in comparisons[1:]:
-        seeds, samples = each.seeds or PairedTestResult(None), each.samples or PairedTestResult(None)
+    for comparison in comparisons[1:]:
+        seeds, samples = comparison.seeds or PairedTestResult(None), comparison.samples or PairedTestResult(None)
         row = [
-            each.setting.label,
-            each.verdict,
+            comparison.setting.label,
+            comparison.verdict,
             str(seeds.num_seeds),
             NOTHING if seeds.difference is None else group.main.show(seeds.difference),
             _interval_of_lead(group.main, seeds),
-            *_p_cells(seeds, each.seeds_p),
+            *_p_cells(seeds, comparison.seeds_p),
         ]
         if has_details:
             row.append(samples.detail or NOTHING)
         if sample_test:
-            row += _p_cells(samples, each.samples_p)
+            row += _p_cells(samples, comparison.samples_p)
         rows.append(row)
-        kinds.append(KINDS.get(each.verdict, ""))
+        kinds.append(KINDS.get(comparison.verdict, ""))
     return Table(columns, rows, frozenset(columns[2:5]), kinds)
 
 
@@ -218,7 +218,7 @@ def relative_to(root: Path, path: Path) -> str:
 def published_table(group: ComparisonGroup) -> Table | None:
     """Return published numbers on the same dataset: those beside ours first, then those that do not compare."""
     found = compare_with_published(group)
-    comparable = [_comparable_row(group, each) for each in found if not each.reason]
+    comparable = [_comparable_row(group, comparison) for comparison in found if not comparison.reason]
     # A row with a number of ours first.
     comparable.sort(key=lambda row: row[2] == NOTHING)
     rows = [*comparable, *_rows_of_others(found)]
@@ -229,7 +229,7 @@ def published_table(group: ComparisonGroup) -> Table | None:
 
 def _comparable_row(group: ComparisonGroup, comparison: PublishedComparison) -> list[str]:
     published, ours, verdict = comparison.published, NOTHING, "comparable, but no such network was trained here"
-    measure = next((each for each in group.kind.measures if each.name == published.metric), None)
+    measure = next((candidate for candidate in group.kind.measures if candidate.name == published.metric), None)
     if comparison.ours is not None and measure is not None:
         ours = f"{mean_and_deviation(comparison.ours, measure)} ({comparison.ours.label})"
         verdict = "comparable: same data, split and scoring"
@@ -239,13 +239,13 @@ def _comparable_row(group: ComparisonGroup, comparison: PublishedComparison) -> 
 def _rows_of_others(found: Sequence[PublishedComparison]) -> list[list[str]]:
     """Return the numbers that do not compare; those of one source and one reason share a row."""
     shared: dict[tuple[str, ...], list[PublishedComparison]] = {}
-    for each in found:
-        if each.reason:
-            shared.setdefault((f"not comparable: {each.reason}", *_origin(each)), []).append(each)
+    for comparison in found:
+        if comparison.reason:
+            shared.setdefault((f"not comparable: {comparison.reason}", *_origin(comparison)), []).append(comparison)
     rows = []
     for (verdict, *origin), members in shared.items():
-        systems = "; ".join(each.published.system for each in members)
-        scores = "; ".join(each.published.score for each in members)
+        systems = "; ".join(comparison.published.system for comparison in members)
+        scores = "; ".join(comparison.published.score for comparison in members)
         rows.append([systems, scores, NOTHING, verdict, *origin])
     return rows
 

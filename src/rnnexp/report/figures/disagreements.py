@@ -55,7 +55,7 @@ def find_disagreements(group: ComparisonGroup) -> list[list[Disagreement]]:
     if group.kind.answers is None:
         return []
     pairs = [
-        [each for each in (_disagreement(group.kind, a, b), _disagreement(group.kind, b, a)) if each is not None]
+        [found for found in (_disagreement(group.kind, a, b), _disagreement(group.kind, b, a)) if found is not None]
         for a, b in pairs_to_show(group)
     ]
     return [pair for pair in pairs if pair]
@@ -100,16 +100,16 @@ def images_figure(pair: Sequence[Disagreement], images: NDArray[np.uint8]) -> Fi
     """
     figure = new_figure(0.92 * MOST_EXAMPLES, 1.45 * len(pair))
     rows = figure.subfigures(len(pair), 1, squeeze=False)[:, 0]
-    for row, each in zip(rows, pair, strict=True):
-        title = f"right: {each.right.label} – wrong: {each.wrong.label}"
+    for row, disagreement in zip(rows, pair, strict=True):
+        title = f"right: {disagreement.right.label} – wrong: {disagreement.wrong.label}"
         row.suptitle(wrapped(title, 100), fontsize=9, color=INK, x=0.01, ha="left", parse_math=False)
         grid = row.subplots(1, MOST_EXAMPLES, squeeze=False)[0]
         for axes in grid:
             axes.set_xticks([])
             axes.set_yticks([])
             axes.spines[:].set_visible(False)
-        for axes, sample in zip(grid, each.samples, strict=False):
-            right, wrong = each.answers
+        for axes, sample in zip(grid, disagreement.samples, strict=False):
+            right, wrong = disagreement.answers
             axes.imshow(images[sample], cmap="gray_r", vmin=0, vmax=255)
             answers = f"{right.show(sample)}, not {wrong.show(sample)}"
             axes.set_xlabel(answers, fontsize=8, color=SECOND, labelpad=3)

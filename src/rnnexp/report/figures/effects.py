@@ -39,7 +39,9 @@ class Margins:
 
     def means(self, point: AxisValues) -> list[float]:
         """Return the scaled mean over the settings, for each seed that all of them have at all points."""
-        seeds = set.intersection(*(set(each.counted) for setting in self.settings for each in setting.values()))
+        seeds = set.intersection(
+            *(set(setting.counted) for at_points in self.settings for setting in at_points.values())
+        )
         scores = [setting[point].by_seed(setting[point].main) for setting in self.settings]
         if not seeds:
             # Without a common seed the means can be compared, but their spread over seeds cannot.

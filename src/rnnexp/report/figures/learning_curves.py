@@ -22,7 +22,7 @@ Curve = dict[int, list[float]]
 
 def epoch_values(metrics_file: Path, name: str) -> dict[int, float]:
     """Return the last value of a metric in each epoch, counted from 1; epochs where it is not finite are left out."""
-    last = {each.epoch: each.value for each in logged_values(metrics_file, name)}
+    last = {logged.epoch: logged.value for logged in logged_values(metrics_file, name)}
     return {epoch: value for epoch, value in last.items() if math.isfinite(value)}
 
 
@@ -40,7 +40,7 @@ def learning_curves(group: ComparisonGroup) -> Figure | None:
 
     The best settings are named; the others are gray.
     """
-    curves = [(each, curve) for each in group.settings if (curve := curve_of(each, group.main))]
+    curves = [(setting, curve) for setting in group.settings if (curve := curve_of(setting, group.main))]
     if not curves:
         return None
     named: Sequence[str] = [setting.label for setting, _ in curves[:MOST_NAMED]]

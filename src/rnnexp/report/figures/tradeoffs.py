@@ -57,7 +57,7 @@ def pareto_front(points: Sequence[CostPoint], higher_is_better: bool) -> list[Co
     """Return the points that no other point beats in score at the same or a lower cost, by increasing cost."""
     sign = 1 if higher_is_better else -1
     front: list[CostPoint] = []
-    for point in sorted(points, key=lambda each: (each.cost, -sign * each.score)):
+    for point in sorted(points, key=lambda point: (point.cost, -sign * point.score)):
         if not front or sign * point.score > sign * front[-1].score:
             front.append(point)
     return front
@@ -72,9 +72,9 @@ def tradeoffs(group: ComparisonGroup) -> Figure | None:
     if not panels:
         return None
     fronts = [pareto_front(points, group.main.higher_is_better) for _, points in panels]
-    on_front = [each for each in group.measured if any(p.setting is each for front in fronts for p in front)]
+    on_front = [setting for setting in group.measured if any(p.setting is setting for front in fronts for p in front)]
     named = (on_front if len(group.measured) > MOST_NAMED else group.measured)[:MOST_NAMED]
-    names = [each.label for each in named]
+    names = [setting.label for setting in named]
     wide, high = legend_inches([*names, "Pareto front"])
     figure = new_figure(0.6 + 3.1 * len(panels) + wide, max(3.6, high + 0.4))
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]

@@ -73,7 +73,7 @@ def companions_of(axis: Axis, identities: Sequence[Flat]) -> str:
     """Return what changes with an axis, `hidden_size (gru 186, lstm 160) with cell`; empty if nothing does."""
     parts = []
     for key in axis.companions:
-        values = dict(sorted((axis.show(each), Axis(key, "").show(each)) for each in identities))
+        values = dict(sorted((axis.show(identity), Axis(key, "").show(identity)) for identity in identities))
         parts.append(f"{_short(key, [key])} ({', '.join(f'{value} {other}' for value, other in values.items())})")
     return f"{', '.join(parts)} with {axis.name}" if parts else ""
 
@@ -105,8 +105,8 @@ def labels_of(settings: Sequence[Mapping[str, str]]) -> list[str]:
     Args:
         settings: for each setting the name and the shown value of every axis.
     """
-    most_common = {name: Counter(each[name] for each in settings).most_common(1)[0][0] for name in settings[0]}
-    return [_label(each, most_common) for each in settings]
+    most_common = {name: Counter(setting[name] for setting in settings).most_common(1)[0][0] for name in settings[0]}
+    return [_label(setting, most_common) for setting in settings]
 
 
 def _label(setting: Mapping[str, str], most_common: Mapping[str, str]) -> str:

@@ -34,7 +34,7 @@ class Comparison:
 
 def sample_test_name(comparisons: Sequence[Comparison]) -> str:
     """Return the name of the test over samples; empty if the task has none."""
-    return next((each.samples.method for each in comparisons if each.samples), "")
+    return next((comparison.samples.method for comparison in comparisons if comparison.samples), "")
 
 
 def compare_with_best(group: ComparisonGroup) -> list[Comparison]:

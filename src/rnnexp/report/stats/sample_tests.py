@@ -83,7 +83,7 @@ def bootstrap_with_best(best: Setting, others: Sequence[Setting]) -> list[Paired
     for of_best, answers in _pairs(best, others, results, read_translations):
         systems = [
             ("best", of_best.translations),
-            *((str(n), each.translations) for n, (_, each) in enumerate(answers)),
+            *((str(n), theirs.translations) for n, (_, theirs) in enumerate(answers)),
         ]
         # An untrained network may end its sentences in " .", which sacrebleu takes for tokenized text unless forced.
         metrics = {"BLEU": BLEU(force=True)}

@@ -120,7 +120,7 @@ def combine(p_values: Sequence[float], differences: Sequence[float]) -> float:
     """
     if not p_values:
         raise ValueError("no p-values to combine")
-    agree = all(each > 0 for each in differences) or all(each < 0 for each in differences)
+    agree = all(difference > 0 for difference in differences) or all(difference < 0 for difference in differences)
     return max(p_values) if agree else 1.0
 
 
