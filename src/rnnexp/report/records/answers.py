@@ -5,9 +5,8 @@ single samples use this interface and do not know the task.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,14 +146,12 @@ def read_translations(run: Run) -> Translations:
         UserError: if the file is missing or cannot be read.
     """
     file = run.files.translations_file
-    if not file.is_file():
-        raise UserError(f"{file} is missing")
+    rows = translations_file.read_translations(file)
     try:
-        rows: list[Mapping[str, Any]] = list(translations_file.read_translations(file))
         sources, references, translations = (
             [row[key] for row in rows] for key in ("source", "reference", "translation")
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except KeyError as error:
         raise UserError(f"{file} cannot be read ({type(error).__name__}); was it cut short?") from None
     if not rows:
         raise UserError(f"{file} is empty")
