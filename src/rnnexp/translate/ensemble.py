@@ -72,7 +72,9 @@ def load_team(config: DictConfig) -> Team:
                 )
     for member in members:
         if config.attention and isinstance(member.task.model.decoder.attention, FixedContext):
-            raise UserError(f"attention: {member.run.path} has none to show: it was trained with task.attention=none")
+            raise UserError(
+                f"attention: {member.run.path} has none to show: it was trained with task.network.attention=none"
+            )
     apply_process_settings(first.config)
     task = first.task
     translator = Translator(
