@@ -11,7 +11,7 @@ Handler = Callable[[int, FrameType | None], object] | int | None
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """Signals that ask a program to save and end."""
 GRACE_SECONDS = 20.0
-"""How long a process that was asked to stop may take to save what it has."""
+"""The time that a process has to save after it was asked to end, before it is killed."""
 
 
 @contextmanager

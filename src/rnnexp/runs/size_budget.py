@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from rnnexp.core.errors import UserError
@@ -48,11 +47,12 @@ def parse_budget(text: str) -> tuple[str, int]:
 
 
 def solve_size_budget(
-    config: DictConfig, description: Mapping[str, Any], make_task: Callable[[DictConfig], Task]
+    config: Mapping[str, Any], description: Mapping[str, Any], make_task: Callable[[Mapping[str, Any]], Task]
 ) -> SizeBudget | None:
-    """Solves `model.hidden_size` for the budget that `config.size_budget` names, and sets it; None if it names none.
+    """Solve `model.hidden_size` for the budget that `size_budget` of a config names. Return None if it names none.
 
     Args:
+        config: the resolved config of a run, as plain values.
         description: of the data.
         make_task: the task of a config.
 
@@ -61,21 +61,19 @@ def solve_size_budget(
     """
     if config.get("size_budget") is None:
         return None
-    quantity, budget = parse_budget(config.size_budget)
+    quantity, budget = parse_budget(config["size_budget"])
 
     def cost(hidden_size: int) -> int:
-        sized = OmegaConf.merge(config, {"model": {"hidden_size": hidden_size}})
-        assert isinstance(sized, DictConfig)
+        sized = {**config, "model": {**config["model"], "hidden_size": hidden_size}}
         return MEASURES[quantity](make_task(sized), description)
 
     hidden_size = _nearest(cost, budget)
     result = cost(hidden_size)
     if abs(result - budget) > TOLERANCE * budget:
         raise UserError(
-            f"size_budget={config.size_budget}: no hidden size of {config.model.cell} comes within {TOLERANCE:.0%}; "
-            f"the nearest is {hidden_size}, with {result:,} {quantity}"
+            f"size_budget={config['size_budget']}: no hidden size of {config['model']['cell']} comes within "
+            f"{TOLERANCE:.0%}; the nearest is {hidden_size}, with {result:,} {quantity}"
         )
-    config.model.hidden_size = hidden_size
     return SizeBudget(quantity, budget, result, hidden_size)
 
 
@@ -100,7 +98,7 @@ def flops_of_sequence(task: Task, description: Mapping[str, Any]) -> int:
         UserError: for a task whose sequences differ in length.
     """
     if "seq_len" not in description:
-        raise UserError("size_budget=flops: counts sequences of one length; for translation use params:")
+        raise UserError("size_budget=flops: counts sequences of one length, which these data do not have: use params:")
     head = sum(module.weight.numel() for module in task.modules() if isinstance(module, nn.Linear))
     return 2 * (int(description["seq_len"]) * task.stack.multiply_adds_per_step + head)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnnexp.core.errors import UserError
-from rnnexp.runs.frozen import escape_interpolations
 from rnnexp.sweeps.devices import ResourceRequest
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.status import Status
@@ -42,10 +41,10 @@ class Job:
     def cost(self) -> float:
         """A guess of how long the job takes, without a unit. It orders jobs, and it weighs them for the time left."""
         model, trainer = self.config["model"], self.config["trainer"]
-        layers = model["num_layers"] * (2 if model["bidirectional"] else 1)
-        share = trainer["limit_train_batches"]
-        epochs = max(trainer["max_epochs"] or 1, 1) * (share if isinstance(share, float) else 1.0)
-        return float(epochs * layers * (model["hidden_size"] ** 2 + OVERHEAD_SIZE**2))
+        layers = model.get("num_layers", 1) * (2 if model.get("bidirectional") else 1)
+        share = trainer.get("limit_train_batches")
+        epochs = max(trainer.get("max_epochs") or 1, 1) * (share if isinstance(share, float) else 1.0)
+        return float(epochs * layers * (model.get("hidden_size", 0) ** 2 + OVERHEAD_SIZE**2))
 
 
 def load_statuses(jobs: Sequence[Job]) -> None:
@@ -58,8 +57,8 @@ def load_statuses(jobs: Sequence[Job]) -> None:
         if not job.run.status_file.exists():
             continue
         try:
-            status = Status(job.run.status)
-        except (UserError, ValueError) as error:
+            status = job.run.status
+        except UserError as error:
             raise UserError(f"{error}; remove {job.run.path} to run that job again") from None
         # This process holds the lock of the sweep, so the process that ran the job is gone. Only SLURM may still run
         # it; its backend looks that up.
@@ -84,7 +83,7 @@ def prepare(job: Job, code: Mapping[str, Any]) -> None:
     job.status = Status.WAITING
     if job.resumes:
         # The config may name another logger than before.
-        job.run.write_config(escape_interpolations(job.config), job.overrides)
+        job.run.write_config(job.config, job.overrides)
         job.run.set_status(Status.QUEUED, "to be continued")
         return
     if job.run.path.exists():
@@ -96,7 +95,7 @@ def prepare(job: Job, code: Mapping[str, Any]) -> None:
             else:
                 entry.unlink()
     job.run.path.mkdir(parents=True, exist_ok=True)
-    job.run.freeze(escape_interpolations(job.config), job.overrides, code)
+    job.run.freeze(job.config, job.overrides, code)
 
 
 def finalize(job: Job, reason: str, status: Status = Status.FAILED, stop_reason: str = "") -> str:
@@ -112,12 +111,11 @@ def finalize(job: Job, reason: str, status: Status = Status.FAILED, stop_reason:
         The reason for the status.
     """
     try:
-        record = job.run.read_status()
-        job.status, recorded_reason = Status(record["status"]), str(record["reason"])
+        job.status, recorded_reason = job.run.status, str(job.run.read_status()["reason"])
         if job.status.is_live or (stop_reason and job.status is Status.INTERRUPTED):
             job.status, recorded_reason = status, stop_reason or reason
             job.run.end(job.status, recorded_reason)
-    except (OSError, UserError, ValueError) as error:
+    except (OSError, UserError) as error:
         # The disk may be full. The sweep goes on: other jobs may have somewhere to write.
         job.status, recorded_reason = Status.FAILED, f"{reason}, and its status could not be recorded ({error})"
     return recorded_reason

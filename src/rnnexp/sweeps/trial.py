@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from omegaconf import OmegaConf
 
-from rnnexp.runs.build import assemble
-from rnnexp.runs.stages import fit, probe
+from rnnexp.runs.build import build_experiment
+from rnnexp.runs.settings import RunSettings
+from rnnexp.runs.stages import check_precision, fit
+from rnnexp.tracking.run_directory import RunDirectory
 
 NUM_WARMUP, NUM_TIMED = 5, 30
 MAX_SECONDS = 10.0
@@ -87,10 +89,12 @@ def training_seconds(config: Mapping[str, Any]) -> float:
         "min_steps": None,
     }
     clock = {"_target_": f"{TrialClock.__module__}.{TrialClock.__qualname__}"}
-    small = OmegaConf.create({**config, "logger": {}, "callbacks": {"clock": clock}, "trainer": trainer})
-    experiment = assemble(small)
-    probe(small, experiment)
-    fit(small, experiment)
+    small = {**config, "logger": {}, "callbacks": {"clock": clock}, "test_weights": "none", "trainer": trainer}
+    # A trial writes no files; the directory need not exist.
+    run = RunDirectory(Path(config["paths"]["output_dir"]))
+    experiment = build_experiment(RunSettings.from_config(small, run))
+    check_precision(experiment)
+    fit(experiment)
     found = next(callback for callback in experiment.callbacks if isinstance(callback, TrialClock))
     return found.training_seconds
 

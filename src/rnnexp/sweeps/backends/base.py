@@ -265,6 +265,6 @@ class Backend(ABC, Generic[S]):
 def status_of(job: Job) -> Status:
     """Return the status in the job's directory, `queued` if it cannot be read."""
     try:
-        return Status(job.run.status)
-    except (OSError, UserError, ValueError):
+        return job.run.status
+    except (OSError, UserError):
         return Status.QUEUED

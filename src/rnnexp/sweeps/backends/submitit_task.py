@@ -61,25 +61,21 @@ class SubmititTask:
         except (UncompletedJobError, subprocess.SubprocessError, OSError) as error:
             # submitit's signal handler raises these here, after `checkpoint`, if the job is not put back into the
             # queue: it was too often, or `scontrol requeue` fails.
-            if self._status is Status.QUEUED:
+            if self.command.run.status is Status.QUEUED:
                 self.command.run.end(Status.INTERRUPTED, str(error))
             raise
         return int(self._process.returncode)
 
     @property
-    def _status(self) -> Status:
-        return Status(self.command.run.status)
-
-    @property
     def _waits_for_scheduler(self) -> bool:
         """Whether a job that was asked to stop may still be put back into the queue or be killed."""
-        return self.watchdog is None and self._stop_requested_at is not None and self._status in UNFINISHED
+        return self.watchdog is None and self._stop_requested_at is not None and self.command.run.status in UNFINISHED
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission | None:
         """Return what runs when the job's turn comes again, if anything. submitit calls it when the job must stop."""
         if self._process is not None:
             stop_process(self._process, self.grace_seconds)
-            if self._status not in UNFINISHED:
+            if self.command.run.status not in UNFINISHED:
                 return None
         self.command.run.set_status(Status.QUEUED, "stopped by the scheduler, to be continued")
         return submitit.helpers.DelayedSubmission(SubmititTask(self.command, self.grace_seconds, self.watchdog))

@@ -6,5 +6,6 @@ import os
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import rnnexp.cli.main
+import rnnexp.compat.torchmetrics  # before all that imports Lightning
 import rnnexp.runs.figures
 import rnnexp.runs.stages  # noqa: F401
