@@ -144,7 +144,7 @@ def test_a_recipe_takes_two_steps(
     recipe = [f"{group}={option}", "data.batch_size=25", "trainer.max_epochs=2", "trainer.max_steps=2"]
     # Two epochs, since some recipes have but one batch in an epoch.
     is_translation = get_object(config.task._target_) is TranslationTask
-    outcome = run(*recipe, data=translate_tiny(config.data._target_)) if is_translation else run(*recipe)
+    outcome = run(*recipe, data=translate_tiny(config.data.corpus._target_)) if is_translation else run(*recipe)
     assert outcome.exit_code == 0, outcome.stderr
     assert outcome.status == "done"
     assert outcome.result["num_steps"] == 2

@@ -52,7 +52,7 @@ def _value(config: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401
 
 def _dataset(data: Mapping[str, Any]) -> str:
     """`MNIST-pixels-random92916`, `Multi30k-en-de`: without spaces, so that it can be typed as a value."""
-    name = data.get("name") or _class_name(data).removesuffix("DataModule")
+    name = data.get("name") or _class_name(data.get("corpus") or data).removesuffix("DataModule")
     details = (data.get(key) for key in ("view", "permutation", "source_lang", "target_lang"))
     return "-".join(str(part) for part in (name, *details) if part)
 

@@ -168,7 +168,7 @@ def test_files_named_mnist_must_be_the_official_ones(root: Path, make_data: Make
 
 
 def test_missing_files_without_sources(tmp_path: Path, make_data: MakeData) -> None:
-    with pytest.raises(UserError, match="no source has the dataset 'Tiny'") as caught:
+    with pytest.raises(UserError, match="of the dataset 'Tiny'") as caught:
         make_data(root=str(tmp_path / "nowhere")).setup()
     for file in (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS):
         assert file in str(caught.value)

@@ -5,6 +5,6 @@ nouns of another gender and number between. `generate` makes the corpus, `split`
 measured. French is written with the apostrophe ' and a plain space before the question mark.
 """
 
-from rnnexp.data.corpora.phrasebook.corpus import PHENOMENA, Phenomenon, PhrasebookPair, generate, split
+from rnnexp.data.corpora.phrasebook.generation import PHENOMENA, Phenomenon, PhrasebookPair, generate, split
 
 __all__ = ["PHENOMENA", "Phenomenon", "PhrasebookPair", "generate", "split"]
