@@ -121,9 +121,9 @@ class TranslationDataModule(DataModule):
         self._is_set_up = True
 
     @property
-    def description(self) -> dict[str, Primitive]:
+    def data_info(self) -> dict[str, Primitive]:
         """What is trained and tested on, for the record of a run: a flat mapping to primitives."""
-        description: dict[str, Primitive] = {
+        info: dict[str, Primitive] = {
             "name": self.corpus.name,
             "source_lang": self.corpus.source_lang,
             "target_lang": self.corpus.target_lang,
@@ -139,7 +139,7 @@ class TranslationDataModule(DataModule):
             "digest": self._digest,
             "test_digest": self._test_digest,
         }
-        return description | self._details
+        return info | self._details
 
     @property
     def summary(self) -> str:
