@@ -46,7 +46,7 @@ def test_each_default_has_one_home(option: str) -> None:
 
 
 def test_base_has_no_corpus() -> None:
-    assert OmegaConf.missing_keys(composed("base")) == {"corpus"}
+    assert OmegaConf.missing_keys(composed("base")) == {"data.corpus"}
     with pytest.raises(MissingMandatoryValue):
         instantiate(composed("base"))
 

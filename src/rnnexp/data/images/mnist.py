@@ -152,7 +152,7 @@ class MNISTDataModule(DataModule):
 
     @property
     def data_info(self) -> dict[str, str | int | float | None]:
-        """What is trained and tested on, for the record of a run: a flat mapping to primitives."""
+        """The data of training and test, for the record of a run: a flat mapping to primitives."""
         return {
             "name": self.dataset_name,
             "view": self.view,

@@ -12,7 +12,7 @@ SPLITS: dict[str, Callable[[int, int], Tensor]] = {
     "last": lambda num_images, _seed: torch.arange(num_images),
     "seeded": lambda num_images, seed: torch.randperm(num_images, generator=torch.Generator().manual_seed(seed)),
 }
-"""How images are ordered before the last of them become the validation split."""
+"""Orders of the images, of which the last become the validation split."""
 
 
 def split_images(num_images: int, val_size: int, split: str, seed: int) -> tuple[Tensor, Tensor]:

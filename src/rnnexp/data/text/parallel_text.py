@@ -25,7 +25,7 @@ class ParallelText:
     sources: Sequence[str]
     targets: Sequence[str]
     tags: Mapping[str, Sequence[str | int]] = field(default_factory=dict)
-    """More values of each pair, by name: `phenomenon`, `distance`."""
+    """more values of each pair, by name: `phenomenon`, `distance`"""
 
     def __post_init__(self) -> None:
         sizes = {"sources": len(self.sources), "targets": len(self.targets)}
@@ -43,9 +43,9 @@ class CorpusContent:
     """All sentence pairs of a corpus."""
 
     splits: Mapping[str, ParallelText]
-    """The text of each of SPLITS."""
+    """the text of each of SPLITS"""
     details: Mapping[str, Primitive]
-    """What else identifies the corpus, for the record of a run."""
+    """more that identifies the corpus, for the record of a run"""
 
     def digest(self, *splits: str) -> str:
         """Return the SHA-256 over every sentence of the splits, by default of all, in order."""

@@ -78,7 +78,7 @@ class TranslationDataModule(DataModule):
         self.window = window
         self.seed = seed
         self.cache = None if cache is None else Path(cache).expanduser()
-        self._given_tokenizers: TokenizerPair | None = None
+        self._checkpoint_tokenizers: TokenizerPair | None = None
         self._is_set_up = False
 
     def use_preprocessing_of(self, checkpoint: Mapping[str, Any]) -> None:
@@ -89,7 +89,7 @@ class TranslationDataModule(DataModule):
         """
         if "tokenizers" not in checkpoint:
             raise UserError("these weights do not translate: they have no tokenizers")
-        self._given_tokenizers = TokenizerPair.from_plain(checkpoint["tokenizers"])
+        self._checkpoint_tokenizers = TokenizerPair.from_plain(checkpoint["tokenizers"])
 
     def prepare_data(self) -> None:
         """Fetch the files if they are not there.
@@ -111,7 +111,7 @@ class TranslationDataModule(DataModule):
         for split in SPLITS:
             if not len(content.splits[split]):
                 raise UserError(f"the {split} split of the corpus {self.corpus.name!r} is empty: it needs one pair")
-        encoded = load_or_encode(content, self.units, self.cache, self._given_tokenizers)
+        encoded = load_or_encode(content, self.units, self.cache, self._checkpoint_tokenizers)
         self.tokenizers = encoded.tokenizers
         self._texts: Mapping[str, ParallelText] = content.splits
         self._pairs: Mapping[str, EncodedPairs] = encoded.splits
@@ -122,7 +122,7 @@ class TranslationDataModule(DataModule):
 
     @property
     def data_info(self) -> dict[str, Primitive]:
-        """What is trained and tested on, for the record of a run: a flat mapping to primitives."""
+        """The data of training and test, for the record of a run: a flat mapping to primitives."""
         info: dict[str, Primitive] = {
             "name": self.corpus.name,
             "source_lang": self.corpus.source_lang,

@@ -1,4 +1,4 @@
-"""The corpus: as many pairs as asked for, spread evenly over what is measured and over how far, and how it is split."""
+"""Generation of the corpus, with as many pairs for each phenomenon and distance, and its division into splits."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -16,7 +16,7 @@ from rnnexp.data.corpora.phrasebook.word_order import adjective, contraction, el
 
 
 class Phenomenon(NamedTuple):
-    """What a sentence measures, and over which distances."""
+    """A grammatical relation that sentences measure, and the distances over which they do."""
 
     make: Callable[[Draw, int], Sentence]
     distances: range
@@ -38,13 +38,13 @@ PHENOMENA = {
 }
 CELLS = tuple((name, distance) for name, phenomenon in PHENOMENA.items() for distance in phenomenon.distances)
 MAX_MISSES = 1000
-"""In a row: then a cell is taken to have no more sentences."""
+"""The number of misses in a row after which a cell counts as exhausted."""
 
 
 class PhrasebookPair(NamedTuple):
     """An English sentence, its French translation, and what can be measured on it.
 
-    Words are what `split()` gives. `source[controller]` decides which form `target[agreeing]` has, the translation of
+    Words are those of `str.split`. `source[controller]` decides which form `target[agreeing]` has, the translation of
     `source[measured]` or a part of it.
     """
 
@@ -53,25 +53,25 @@ class PhrasebookPair(NamedTuple):
     phenomenon: str
     """one of PHENOMENA"""
     distance: int
-    """how many English words stand between `controller` and `measured`"""
+    """the number of English words between `controller` and `measured`"""
     controller: int
-    """which word of the source"""
+    """the index of a word of the source"""
     measured: int
-    """which word of the source"""
+    """the index of a word of the source"""
     agreeing: int
-    """which word of the target"""
+    """the index of a word of the target"""
     attractor: bool
-    """whether the last noun between them would ask for another form"""
+    """whether the last noun between them would require another form"""
 
 
 def generate(seed: int = 0, num_pairs: int = 24_000) -> list[PhrasebookPair]:
-    """Sentence pairs with different sources, the same for the same arguments on every platform.
+    """Return sentence pairs with different sources, the same for the same arguments on every platform.
 
-    Each (phenomenon, distance) has as many as each other, but for one; they take turns in the list, so that any part
-    of it is as even as the whole.
+    The numbers of pairs of each (phenomenon, distance) differ by one at most; they take turns in the list, so that any
+    part of it is as balanced as the whole.
 
     Raises:
-        ValueError: if `num_pairs` is not positive, or more than the grammar can say.
+        ValueError: if `num_pairs` is not positive, or more than the grammar can make.
     """
     require_positive(num_pairs=num_pairs)
     seen: set[str] = set()
@@ -87,7 +87,7 @@ def generate(seed: int = 0, num_pairs: int = 24_000) -> list[PhrasebookPair]:
                 misses += 1
                 if misses == MAX_MISSES:
                     raise ValueError(
-                        f"num_pairs={num_pairs} is more than the phrasebook can say: {phenomenon} at distance "
+                        f"num_pairs={num_pairs} is more than the phrasebook can make: {phenomenon} at distance "
                         f"{distance} has {len(column)} sentences, not {num_wanted}; choose a smaller num_pairs"
                     )
             else:
@@ -99,7 +99,7 @@ def generate(seed: int = 0, num_pairs: int = 24_000) -> list[PhrasebookPair]:
 
 
 def finished(sentence: Sentence, phenomenon: str, distance: int) -> PhrasebookPair:
-    """A sentence as it is written, its marks turned into positions."""
+    """Return a sentence as it is written, with its marks turned into positions."""
     english, french = sentence.english.split(), surface(sentence.french).split()
     controller, measured = place_of(CONTROLLER, english), place_of(MEASURED, english)
     agreeing = place_of(MEASURED, french)
@@ -117,23 +117,23 @@ def finished(sentence: Sentence, phenomenon: str, distance: int) -> PhrasebookPa
 
 
 def place_of(mark: str, words: list[str]) -> int:
-    """Which of the words has it."""
+    """Return the index of the word that has a mark."""
     return next(place for place, word in enumerate(words) if mark in word)
 
 
 def written(words: list[str]) -> str:
-    """The words without marks, the first with a capital."""
+    """Return the words without marks, the first with a capital."""
     text = " ".join(words).replace(CONTROLLER, "").replace(MEASURED, "")
     return text[0].upper() + text[1:]
 
 
 def by_sentence(pair: PhrasebookPair) -> str:
-    """The English sentence, normalised: its words in lower case."""
+    """Return the words of the English sentence in lower case."""
     return " ".join(pair.source.lower().rstrip(".?").split())
 
 
 def by_combination(pair: PhrasebookPair) -> str:
-    """The two English words whose relation is measured, and the phenomenon in which it is."""
+    """Return the phenomenon and the two English words whose relation is measured."""
     words = by_sentence(pair).replace(",", "").split()
     return f"{pair.phenomenon}: {words[pair.controller]} {words[pair.measured]}"
 
@@ -144,13 +144,13 @@ HELD_OUT: dict[str, Callable[[PhrasebookPair], str]] = {"sentence": by_sentence,
 def split(
     pairs: Iterable[PhrasebookPair], held_out: str = "sentence", val_share: float = 0.1, test_share: float = 0.1
 ) -> dict[str, list[PhrasebookPair]]:
-    """Divides pairs into `train`, `val` and `test`, each by a hash of its own and whatever the other pairs are.
+    """Divide pairs into `train`, `val` and `test` by a hash of each pair, independently of the other pairs.
 
     Args:
         held_out: what no two splits share: a `sentence`, or a `combination` of controller and measured word within a
-            phenomenon (key ... green, boys ... slept), so that val and test ask for agreement between words which were
-            never seen to agree.
-        val_share, test_share: of the hashes, and so about that of the pairs.
+            phenomenon (key ... green, boys ... slept), so that val and test need agreement between words that never
+            agree in training.
+        val_share, test_share: the shares of the hashes, and so approximately of the pairs.
 
     Raises:
         ValueError: for another `held_out`, or shares that leave nothing for training.
