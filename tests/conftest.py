@@ -59,10 +59,10 @@ def translate_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], 
     parallel = ["data=parallel", f"data.train={train}", f"data.val={held_out}", f"data.test={held_out}"]
     files = {
         # The published files are known by their checksums, so that others stand in their place.
-        "Multi30kDataModule": [*parallel, "data.vocab_size=290"],
-        "TatoebaDataModule": [f"data.path={train}", "data.val_share=0.2", "data.test_share=0.2"],
-        "ParallelDataModule": [*parallel, "data.vocab_size=290"],
-        "PhrasebookDataModule": ["data.num_pairs=600"],
+        "Multi30k": [*parallel, "data.vocab_size=290"],
+        "Tatoeba": [f"data.path={train}", "data.val_share=0.2", "data.test_share=0.2"],
+        "ParallelFiles": [*parallel, "data.vocab_size=290"],
+        "Phrasebook": ["data.num_pairs=600"],
     }
     return lambda target: [*small, *files[target.rpartition(".")[2]]]
 

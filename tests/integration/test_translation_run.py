@@ -31,7 +31,7 @@ FILES = {
 @pytest.fixture(scope="session")
 def phrases(translate_tiny: Callable[[str], list[str]]) -> list[str]:
     """Overrides of a small run on the phrasebook."""
-    return ["task=translation", *translate_tiny("PhrasebookDataModule"), "trainer.max_epochs=1"]
+    return ["task=translation", *translate_tiny("Phrasebook"), "trainer.max_epochs=1"]
 
 
 @pytest.fixture(scope="session")

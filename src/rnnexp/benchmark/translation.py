@@ -48,7 +48,7 @@ class Orientation(NamedTuple):
 JOEYNMT = {"tokens": Orientation(1210, 3.0), "sentences": Orientation(56, 3.0)}
 """Target tokens of training, and sentences translated with a beam of 5, of JoeyNMT in this setting, on a CPU:"""
 JOEYNMT_SETTING = {
-    "data._target_": "rnnexp.data.corpora.modules.Multi30kDataModule",
+    "data.corpus._target_": "rnnexp.data.corpora.multi30k.Multi30k",
     "data.source_lang": "de",
     "data.target_lang": "en",
     "data.unit": "word",

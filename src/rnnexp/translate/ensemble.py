@@ -8,13 +8,13 @@ import torch
 from omegaconf import DictConfig, ListConfig
 
 from rnnexp.core.errors import UserError
-from rnnexp.data.text.encoding import TokenizerPair
 from rnnexp.decoding import Limits
 from rnnexp.models.attention import FixedContext
 from rnnexp.runs.build import apply_process_settings, config_errors, make_task_of
 from rnnexp.runs.checkpoints import choose_weights, load_weights, read_checkpoint
 from rnnexp.tasks.translation.task import TranslationTask
 from rnnexp.tasks.translation.translator import Translator
+from rnnexp.text.tokenizer_pair import TokenizerPair
 from rnnexp.tracking.run_directory import RunDirectory
 
 

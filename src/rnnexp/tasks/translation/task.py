@@ -10,7 +10,6 @@ from torchmetrics import MeanMetric
 
 from rnnexp.core.validation import require_fraction, require_positive
 from rnnexp.data.batches import TranslationBatch
-from rnnexp.data.text.encoding import TokenizerPair
 from rnnexp.data.text.loader import TranslationLoader
 from rnnexp.decoding import Hypotheses, Limits, beam_search, greedy_search, require_search
 from rnnexp.metrics.translation import corpus_scores, literature_scores, literature_signature, signatures
@@ -24,6 +23,7 @@ from rnnexp.tasks.translation.scoring import (
     scores_by_phenomenon,
     spread_evenly,
 )
+from rnnexp.text.tokenizer_pair import TokenizerPair
 from rnnexp.text.vocabulary import PAD
 
 Split = Literal["val", "test"]
