@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.environments import ClusterEnvironment, LightningEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from rnnexp.callbacks.checkpoints import LastCheckpoint, WholeCheckpoints
 from rnnexp.callbacks.predictions import PredictionWriter
@@ -90,7 +90,7 @@ def assemble(config: DictConfig) -> Experiment:
     require_sound_settings(config)
     apply_process_settings(config)
     datamodule = make_datamodule(config)
-    size_budget = solve_size_budget(config, datamodule.description, lambda sized: make_task(sized, datamodule))
+    size_budget = _apply_size_budget(config, datamodule)
     task = make_task(config, datamodule)
     callbacks = make_callbacks(config.callbacks)
     require_fitting_callbacks(callbacks, task)
@@ -98,6 +98,21 @@ def assemble(config: DictConfig) -> Experiment:
     # Ranks start from the same weights, but must not drop the same units.
     torch.manual_seed(config.seed + trainer.global_rank)
     return Experiment(datamodule, task, trainer, size_budget)
+
+
+def _apply_size_budget(config: DictConfig, datamodule: DataModule) -> SizeBudget | None:
+    """Set `model.hidden_size` to the size that `size_budget` asks for; without a budget do nothing."""
+    if config.size_budget is None:
+        return None
+
+    def make_task_of_size(hidden_size: int) -> Task:
+        sized = OmegaConf.merge(config, {"model": {"hidden_size": hidden_size}})
+        assert isinstance(sized, DictConfig)
+        return make_task(sized, datamodule)
+
+    size_budget = solve_size_budget(str(config.size_budget), make_task_of_size, datamodule.description)
+    config.model.hidden_size = size_budget.hidden_size
+    return size_budget
 
 
 @contextmanager
