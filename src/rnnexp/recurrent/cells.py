@@ -268,15 +268,16 @@ def _find_cell(name: str) -> Cell | CellFactory:
     found = getattr(module, attribute, None)
     if not isinstance(found, Cell) and not inspect.isfunction(found):
         own = [key for key, value in vars(module).items() if _is_cell_of(module, value)]
-        what = "has none of that name" if found is None else f"{attribute} is no Cell"
-        listed = f": choose one of {', '.join(own)}{did_you_mean(attribute, own)}" if own else ""
-        raise ValueError(f"unknown cell {name!r}, {module_name} {what}{listed}")
+        choices = f"choose one of {', '.join(own)}{did_you_mean(attribute, own)}" if own else "define one, x = Cell(...)"
+        raise ValueError(f"unknown cell {name!r}, not among the cells of {module_name}: {choices}")
     return found
 
 
 def _is_cell_of(module: ModuleType, value: object) -> bool:
-    """Whether a value of a module may be named as a cell: a Cell, or a function that the module defines."""
-    return isinstance(value, Cell) or (inspect.isfunction(value) and value.__module__ == module.__name__)
+    """Whether a value of a module may be named as a cell: a Cell, or a function of the module that returns one."""
+    if not inspect.isfunction(value) or value.__module__ != module.__name__:
+        return isinstance(value, Cell)
+    return get_type_hints(value).get("return") is Cell
 
 
 def _import_module(cell: str, name: str) -> ModuleType:

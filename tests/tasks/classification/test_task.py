@@ -81,6 +81,7 @@ def test_identity_names_what_a_checkpoint_must_agree_with() -> None:
         "num_layers": 2,
         "bidirectional": True,
         "hidden_size": 7,
+        "forget_bias": 1.0,
         "residual": False,
         "input_size": FEATURES,
         "pooling": "last_state",
