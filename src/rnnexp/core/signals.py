@@ -9,6 +9,8 @@ Handler = Callable[[int, FrameType | None], object]
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """Signals that ask a program to save and end."""
+GRACE_SECONDS = 20.0
+"""The time that a process has to save after it was asked to end, before it is killed."""
 
 
 @contextmanager

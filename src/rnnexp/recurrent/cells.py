@@ -268,7 +268,7 @@ def _find_cell(name: str) -> Cell | CellFactory:
     found = getattr(module, attribute, None)
     if not isinstance(found, Cell) and not inspect.isfunction(found):
         own = [key for key, value in vars(module).items() if _is_cell_of(module, value)]
-        choices = f"choose one of {', '.join(own)}{did_you_mean(attribute, own)}" if own else "define one, x = Cell(...)"
+        choices = f"choose one of {', '.join(own)}{did_you_mean(attribute, own)}" if own else "it has none"
         raise ValueError(f"unknown cell {name!r}, not among the cells of {module_name}: {choices}")
     return found
 

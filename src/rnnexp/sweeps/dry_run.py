@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -64,11 +65,11 @@ def dry_run_report(jobs: Sequence[Job], devices: Devices) -> None:
 
 def _try(config: dict[str, Any], answer: Connection) -> None:
     """Trains some steps and sends (seconds of the whole training or None, what stands in the way or nothing)."""
-    from omegaconf import OmegaConf
-
     from rnnexp.callbacks.training_metrics import Throughput
-    from rnnexp.runs.build import assemble
-    from rnnexp.runs.stages import fit, probe
+    from rnnexp.runs.build import build_experiment
+    from rnnexp.runs.settings import RunSettings
+    from rnnexp.runs.stages import check_precision, fit
+    from rnnexp.tracking.run_directory import RunDirectory
 
     exit_with_parent()
     with open(os.devnull, "w") as nowhere:  # noqa: PTH123 (not a file)
@@ -82,13 +83,14 @@ def _try(config: dict[str, Any], answer: Connection) -> None:
         "log_every_n_steps": 5,
     }
     callbacks = {"throughput": {"_target_": "rnnexp.callbacks.training_metrics.Throughput"}}
-    small = OmegaConf.create({**config, "logger": {}, "callbacks": callbacks, "trainer": {**config["trainer"], **few}})
+    small = {**config, "logger": {}, "callbacks": callbacks, "trainer": {**config["trainer"], **few}}
     try:
-        experiment = assemble(small)
-        probe(small, experiment)
-        fit(small, experiment)
+        run = RunDirectory(Path(config["paths"]["output_dir"]))
+        experiment = build_experiment(RunSettings.from_config(small, run))
+        check_precision(experiment)
+        fit(experiment)
         throughput = next(callback for callback in experiment.callbacks if isinstance(callback, Throughput))
-        samples = int(str(experiment.datamodule.description["num_train"])) * float(config["trainer"]["max_epochs"] or 1)
+        samples = int(str(experiment.datamodule.data_info["num_train"])) * float(config["trainer"]["max_epochs"] or 1)
         rate = throughput.samples_per_second
         answer.send((samples / rate if rate else None, ""))
     except UserError as error:

@@ -14,11 +14,11 @@ from omegaconf import DictConfig, open_dict
 from rnnexp.cli.main import require_one_of_each
 from rnnexp.core.errors import UserError
 from rnnexp.runs.create import resolved
-from rnnexp.runs.frozen import escape_interpolations
 from rnnexp.sweeps.devices import ResourceRequest, need_of
 from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.run_directory import RunDirectory
-from rnnexp.tracking.sweep_directory import FINAL, SweepDirectory
+from rnnexp.tracking.status import Status
+from rnnexp.tracking.sweep_directory import SweepDirectory
 
 # The number of a cell's blocks again, since rnnexp.recurrent would make the pool wait for torch; it only orders jobs.
 GATES = {"srn": 1, "gru": 3, "lstm": 4}
@@ -47,7 +47,7 @@ class Job:
     @property
     def is_final(self) -> bool:
         """Whether running it again would come out the same."""
-        return self.status in FINAL
+        return Status(self.status).is_final
 
     @property
     def label(self) -> str:
@@ -169,8 +169,8 @@ def prepare(job: Job, code: Mapping[str, Any]) -> None:
     job.status = "waiting"
     if job.resumes:
         # The same experiment, but perhaps with another logger.
-        job.run.write_config(escape_interpolations(job.config), job.typed)
-        job.run.set_status("queued", "to be continued")
+        job.run.write_config(job.config, job.typed)
+        job.run.set_status(Status.QUEUED, "to be continued")
         return
     if job.run.path.exists():
         for entry in job.run.path.iterdir():
@@ -181,7 +181,7 @@ def prepare(job: Job, code: Mapping[str, Any]) -> None:
             else:
                 entry.unlink()
     job.run.path.mkdir(parents=True, exist_ok=True)
-    job.run.freeze(escape_interpolations(job.config), job.typed, code)
+    job.run.freeze(job.config, job.typed, code)
 
 
 def finalize(job: Job, ended: str, verdict: str = "failed", why: str = "") -> str:
@@ -201,7 +201,7 @@ def finalize(job: Job, ended: str, verdict: str = "failed", why: str = "") -> st
         died_silently = job.status in ("queued", "running")
         if died_silently or (why and job.status == "interrupted"):
             job.status, reason = verdict, why or ended
-            job.run.end(job.status, reason)
+            job.run.end(Status(job.status), reason)
     except (OSError, UserError) as error:
         # A full disk, say: the other jobs may still have somewhere to write.
         job.status, reason = "failed", f"{ended}, and its status could not be recorded ({error})"

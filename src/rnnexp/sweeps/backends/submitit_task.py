@@ -17,6 +17,7 @@ from rnnexp.core.errors import UserError
 from rnnexp.sweeps.jobs import exit_reason
 from rnnexp.sweeps.process.command import SECONDS_BETWEEN_LOOKS, JobCommand, end
 from rnnexp.sweeps.process.watchdog import GRACE_SECONDS
+from rnnexp.tracking.status import Status
 
 UNFINISHED = ("queued", "running", "interrupted")
 
@@ -59,7 +60,7 @@ class SubmittedJob:
             # Raised here by submitit's handler of signals, after `checkpoint`: the job does not go on by itself. It has
             # done so too often, or `scontrol requeue` fails.
             if self.command.run.status == "queued":
-                self.command.run.end("interrupted", str(error))
+                self.command.run.end(Status.INTERRUPTED, str(error))
             raise
         return int(self._process.returncode)
 
@@ -70,7 +71,7 @@ class SubmittedJob:
             end(self._process, self.grace_seconds)
             if run.status not in UNFINISHED:
                 return None
-        run.set_status("queued", "stopped by the scheduler, to be continued")
+        run.set_status(Status.QUEUED, "stopped by the scheduler, to be continued")
         return submitit.helpers.DelayedSubmission(SubmittedJob(self.command, self.grace_seconds, self.watchdog))
 
     def _ask_to_stop(self, number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:  # noqa: ARG002

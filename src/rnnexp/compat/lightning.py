@@ -1,0 +1,120 @@
+"""Private names and texts of Lightning (2.6) that rnnexp uses."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loops.loop import _Loop
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from rnnexp.core.errors import UserError
+
+FP16_WARNING = "AMP with fp16 is not supported on CPU"
+EMPTY_LOADER_WARNING = "Total length of `list` across ranks is zero"
+VAL_CHECK_INTERVAL_ERROR = "`val_check_interval`"
+
+
+@contextmanager
+def without_fp16_warning() -> Iterator[None]:
+    """Hide the warning that Lightning replaces fp16 on a CPU: the precision check raises an error for it.
+
+    The warning has no category of its own, so its text tells it apart.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=f".*{FP16_WARNING}")
+        yield
+
+
+@contextmanager
+def lightning_errors() -> Iterator[None]:
+    """Turn the ways in which Lightning ends a run into those of rnnexp: bad settings, and Ctrl-C.
+
+    Lightning raises MisconfigurationException, its public class, for all bad settings but one: a `val_check_interval`
+    beyond the number of batches is a ValueError, which only its text tells apart. After Ctrl-C it raises SystemExit(1),
+    which only its context tells apart.
+    """
+    try:
+        with warnings.catch_warnings():
+            # The validation loader is empty where data.val_size=0 was the intention.
+            warnings.filterwarnings("ignore", message=EMPTY_LOADER_WARNING)
+            yield
+    except MisconfigurationException as error:
+        raise UserError(f"trainer: {str(error).strip()}") from None
+    except ValueError as error:
+        if VAL_CHECK_INTERVAL_ERROR not in str(error):
+            raise
+        raise UserError(f"trainer: {str(error).strip()}") from None
+    except SystemExit as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        raise KeyboardInterrupt from None
+
+
+def set_progress(trainer: Trainer, epoch: int, step: int) -> None:
+    """Let loggers record what a new trainer tests at this epoch and step.
+
+    `Trainer.current_epoch` and `global_step` are read-only. A metric named `step` would set the step of a log entry,
+    but stays among the metrics of the test.
+    """
+    trainer.fit_loop.epoch_progress.current.completed = epoch
+    trainer.fit_loop.epoch_loop._batches_that_stepped = step
+
+
+def restore_position_in_epoch(trainer: Trainer) -> None:
+    """Continue the current epoch at the batch where the loaded checkpoint was saved; call it as training starts.
+
+    The public way is to leave it to `Trainer.fit(ckpt_path=...)`. It fails twice. A schedule that asks for
+    `estimated_stepping_batches` makes Lightning set up the loader before the loader's state is loaded, so that the
+    epoch starts from its first batch. And with `max_steps` Lightning takes a checkpoint of a completed epoch for one
+    within the epoch, and skips the next epoch.
+    """
+    loop = trainer.fit_loop
+    loop._load_combined_loader_states()
+    if loop.restarting and loop.epoch_loop.batch_progress.is_last_batch:
+        _Loop.restarting.fset(loop, False)  # type: ignore[attr-defined]
+        loop.reset()
+
+
+class ConditionalEarlyStopping(EarlyStopping):
+    """Early stopping that checks only when `is_due` says so.
+
+    The public way is `on_train_epoch_end` and `on_validation_end`. But which of them checks is known only within
+    Lightning, and the other one comes when the metric may have no value.
+    """
+
+    def is_due(self, trainer: Trainer) -> bool:  # noqa: ARG002
+        """Return whether the metric can be checked."""
+        return True
+
+    def _run_early_stopping_check(self, trainer: Trainer) -> None:
+        if self.is_due(trainer):
+            super()._run_early_stopping_check(trainer)
+
+
+def wandb_arguments(logger: WandbLogger) -> dict[str, Any]:
+    """Return the arguments that the logger passes to `wandb.init`, to be changed before its first use.
+
+    The public way is the constructor. But it passes `anonymous` always, of which W&B warns, and it cannot take another
+    `mode` after W&B has refused the first.
+    """
+    return logger._wandb_init
+
+
+def started_wandb_run(logger: WandbLogger) -> Any:  # noqa: ANN401 (wandb.Run, or its stand-in when disabled)
+    """Return the logger's W&B run; None if it has none yet.
+
+    The public way is `logger.experiment`, which starts a run if there is none.
+    """
+    return logger._experiment
+
+
+def forget_wandb_run(logger: WandbLogger) -> None:
+    """Detach the logger from its W&B run, which has been finished.
+
+    There is no public way: `WandbLogger.finalize` does not finish the run.
+    """
+    logger._experiment = None
