@@ -13,7 +13,7 @@ import torch
 from rnnexp.plots.runs import read_gradient_norms
 from support.programs import Outcome, Run
 
-MODULES = ("rnnexp.callbacks.gradient_flow", "rnnexp.recurrent.gradient_flow", "rnnexp.recurrent.unrolled")
+MODULES = ("rnnexp.callbacks.gradient_flow", "rnnexp.recurrent.gradient_flow")
 UNDRAWN = ["test_weights=none", "callbacks.predictions=null"]
 # Random numbers between the layers, before the head and in the order of training images.
 DROPOUT = ["model=lstm", "model.num_layers=2", "model.bidirectional=true", "model.dropout=0.3", "task.dropout=0.2"]

@@ -9,7 +9,6 @@ from omegaconf import DictConfig, ListConfig
 
 from rnnexp.core.errors import UserError
 from rnnexp.decoding import Limits
-from rnnexp.models.attention import FixedContext
 from rnnexp.runs.build import apply_process_settings, config_errors, make_task_of
 from rnnexp.runs.checkpoints import choose_weights, load_weights, read_checkpoint
 from rnnexp.tasks.translation.task import TranslationTask
@@ -72,7 +71,7 @@ def load_team(config: DictConfig) -> Team:
                     "data.min_frequency and data.joint"
                 )
     for member in members:
-        if config.attention and isinstance(member.task.model.decoder.attention, FixedContext):
+        if config.attention and not member.task.model.decoder.attention.has_weights:
             raise UserError(
                 f"attention: {member.run.path} has none to show: it was trained with task.network.attention=none"
             )
