@@ -113,6 +113,7 @@ CLASSIFICATION = TaskKind(
     callbacks_options=("default", "gradient_flow"),
     dataset_keys=("view", "permutation"),
     measures=(Measure("test/acc", "accuracy", "%", 100, highest=100), Measure(LOSS.name, "loss", "nats", 1, 4, False)),
+    figures="rnnexp.tasks.classification.figures:draw_predictions",
     answers="rnnexp.report.records.answers:read_predictions",
     sample_test="rnnexp.report.stats.sample_tests:mcnemar_with_best",
 )
@@ -130,6 +131,7 @@ TRANSLATION = TaskKind(
         Measure(LOSS.name, "loss", "nats per token", 1, 4, False),
     ),
     throughput="tokens",
+    figures="rnnexp.tasks.translation.figures:draw_translations",
     answers="rnnexp.report.records.answers:read_translations",
     sample_test="rnnexp.report.stats.sample_tests:bootstrap_with_best",
 )
