@@ -2,14 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from rnnexp.data.images.views import (
-    PERMUTATIONS,
-    VIEWS,
-    as_sequences,
-    bit_reversal_permutation,
-    make_permutation,
-    sequences_digest,
-)
+from rnnexp.data.images.views import PERMUTATIONS, VIEWS, as_sequences, bit_reversal_permutation, make_permutation
 
 
 def test_rows_and_pixels_keep_the_order_of_the_pixels() -> None:
@@ -71,14 +64,3 @@ def test_unknown_permutation(name: str, message: str) -> None:
 def test_unknown_view() -> None:
     with pytest.raises(ValueError, match=r"unknown view 'row': choose one of rows, pixels; did you mean 'rows'"):
         as_sequences(torch.zeros(1, 2, 2, dtype=torch.uint8), "row", None)
-
-
-def test_the_digest_is_of_samples_order_view_and_labels() -> None:
-    images = torch.arange(2 * 4 * 4, dtype=torch.uint8).reshape(2, 4, 4)
-    labels = torch.tensor([0, 1])
-    views = [("rows", None), ("pixels", None), ("pixels", "bitreversal")]
-    digests = [sequences_digest(as_sequences(images, *view), labels) for view in views]
-    digests.append(sequences_digest(as_sequences(images, "rows", None), labels.flip(0)))
-    digests.append(sequences_digest(as_sequences(images.flip(0), "rows", None), labels))
-    assert len(set(digests)) == 5
-    assert sequences_digest(as_sequences(images.clone(), "rows", None), labels) == digests[0]

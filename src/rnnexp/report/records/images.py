@@ -2,16 +2,19 @@
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rnnexp.core.errors import UserError
-from rnnexp.data.images.files import TEST_IMAGES, candidate_directories, find_file, read_array
-from rnnexp.data.images.idx import Bytes
+from rnnexp.data.files.find_or_fetch import find_file
+from rnnexp.data.images.files import TEST_IMAGES, candidate_directories, read_array
 from rnnexp.report.records.runs import Run
 
 DIGEST = f"data.sha256/{TEST_IMAGES}"
 """The path of the images' digest in result.json."""
 
 
-def images_of(run: Run) -> Bytes | None:
+def images_of(run: Run) -> NDArray[np.uint8] | None:
     """Return the test images of a run, uint8 [samples, height, width]; None if they cannot be found.
 
     They are looked for below the data root of the run's config, and recognized by their SHA-256.

@@ -14,7 +14,7 @@ IRRELEVANT_KEYS = frozenset(
         *("root", "cache", "device", "download_from", "mirrors", "timeout_seconds"),
         # how batches are made
         *("seed", "batch_size", "batch_unit", "eval_batch_size", "drop_last", "window"),
-        # what is made of the training and validation splits
+        # the training and validation splits
         *("train", "val", "val_size", "split_seed", "normalize"),
         # how sentences become tokens
         *("unit", "vocab_size", "min_frequency", "joint", "max_length"),
@@ -26,23 +26,21 @@ IRRELEVANT_KEYS = frozenset(
 def assign_test_sets(runs: Sequence[Run]) -> list[str]:
     """Return a key per run: runs with equal keys were tested, or were to be tested, on the same data.
 
-    The recorded digest of the test set decides. A run without one, because it failed before it recorded anything, gets
-    the digest that other runs of the same relevant `data` keys have recorded; if there are none, these keys decide.
+    The name of the data, which says how a network reads them, and the recorded digest of the test set decide. A run
+    without a digest, because it failed before it recorded anything, gets the one that other runs with the same relevant
+    keys of `data` have recorded; if there are none, these keys decide.
 
     Args:
         runs: runs with a config.
     """
-    recorded: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for run in runs:
-        if digest := digest_of(run):
-            recorded[_to_text(relevant_keys(run))][digest] += 1
-    keys = []
-    for run in runs:
-        of_config = _to_text(relevant_keys(run))
-        known = recorded[of_config].most_common(1)
-        digest = digest_of(run) or (known[0][0] if known else "")
-        keys.append(f"digest {digest}" if digest else f"config {of_config}")
-    return keys
+    by_config = [_to_text(relevant_keys(run)) for run in runs]
+    recorded = [f"{run.facts['dataset']} {digest}" if (digest := digest_of(run)) else "" for run in runs]
+    known: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for of_config, key in zip(by_config, recorded, strict=True):
+        if key:
+            known[of_config][key] += 1
+    most_common = {of_config: counts.most_common(1)[0][0] for of_config, counts in known.items()}
+    return [key or most_common.get(of_config, of_config) for of_config, key in zip(by_config, recorded, strict=True)]
 
 
 def digest_of(run: Run) -> str:
