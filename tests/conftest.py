@@ -48,7 +48,13 @@ def translate_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], 
     """Overrides that make an experiment on a corpus a small one on generated sentences in that corpus' format."""
     root = tmp_path_factory.mktemp("pairs")
     train, held_out = write_pairs(root / "train.tsv", 0, 100), write_pairs(root / "held_out.tsv", 100, 30)
-    small = ["trainer=cpu", "trainer.log_every_n_steps=1", "model.hidden_size=8", "task.embedding_size=8", "logger=csv"]
+    small = [
+        "trainer=cpu",
+        "trainer.log_every_n_steps=1",
+        "model.hidden_size=8",
+        "task.network.embedding_size=8",
+        "logger=csv",
+    ]
     small += [f"data.cache={root}/encoded", "data.min_frequency=1"]
     parallel = ["data=parallel", f"data.train={train}", f"data.val={held_out}", f"data.test={held_out}"]
     files = {

@@ -32,6 +32,7 @@ RECIPES = [(group, option) for group, option in OPTIONS if group in ("experiment
 # What the program supplies when it makes the object that a group describes.
 SUPPLIED = {
     "task": {"make_stack", "make_optimizer", "make_scheduler"},
+    "task.network": {"make_stack", "source_vocab_size", "target_vocab_size"},
     "model": {"input_size"},
     "optimizer": {"params"},
     "scheduler": {"optimizer", "total_steps"},

@@ -1,6 +1,7 @@
 """Loss, translations and scores of the task against what they are by definition, in Lightning's hands."""
 
 import itertools
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from rnnexp.data.corpora.phrasebook.corpus import Phrasebook
 from rnnexp.data.text.translation import TranslationDataModule
 from rnnexp.decoding import beam_search, greedy_search
 from rnnexp.metrics.translation import corpus_scores
+from rnnexp.models import Seq2Seq
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.schedules import constant
 from rnnexp.tasks.translation.task import TranslationTask
@@ -37,18 +39,8 @@ BATCHING: dict[str, Any] = {
     "seed": 0,
     "cache": None,
 }
+NETWORK: dict[str, Any] = {"embedding_size": 6, "attention": "general"}
 OPTIONS: dict[str, Any] = {
-    "embedding_size": 6,
-    "decoder_layers": None,
-    "decoder": "fused",
-    "attention": "general",
-    "bridge": "final",
-    "tied_embeddings": "output",
-    "embedding_dropout": 0.0,
-    "annotation_dropout": 0.0,
-    "output_dropout": 0.0,
-    "word_dropout": 0.0,
-    "sampling": "token",
     "teacher_forcing": 1.0,
     "label_smoothing": 0.0,
     "beam_size": 3,
@@ -60,12 +52,13 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def make_task(data: TranslationDataModule, **changes: Any) -> TranslationTask:
+def make_task(data: TranslationDataModule, network: Mapping[str, Any] | None = None, **changes: Any) -> TranslationTask:
     torch.manual_seed(0)
     return TranslationTask(
         make_stack=partial(RecurrentStack, "gru", hidden_size=5),
         make_optimizer=partial(torch.optim.SGD, lr=0.1),
         make_scheduler=constant,
+        network=partial(Seq2Seq, **(NETWORK | dict(network or {}))),
         **TranslationTask.arguments_from(data),
         **(OPTIONS | changes),
     ).eval()
@@ -232,14 +225,17 @@ def test_a_checkpoint_carries_the_tokenizers_as_plain_data(data: TranslationData
     ("changes", "message"),
     [
         ({"teacher_forcing": 1.5}, r"teacher_forcing must lie in \[0, 1\], not 1.5"),
-        ({"teacher_forcing": 0.5}, "teacher_forcing=0.5 needs a decoder that goes step by step: use task.decoder=step"),
+        (
+            {"teacher_forcing": 0.5},
+            "teacher_forcing=0.5 needs a decoder that goes step by step: use task.network.decoder=",
+        ),
         ({"beam_size": 0}, "beam_size must be a whole number of at least 1, not 0"),
         ({"val_sentences": 0}, "val_sentences must be a whole number of at least 1, not 0"),
         ({"length_penalty": -1.0}, "length_penalty must be a number of at least 0, not -1.0"),
         ({"max_ratio": -1.0}, "max_ratio must not be negative, not -1.0"),
         ({"label_smoothing": 1.0}, r"label_smoothing must lie in \[0, 1\), not 1.0"),
-        ({"attention": "aditive"}, "unknown attention 'aditive': .*; did you mean 'additive'?"),
-        ({"tied_embeddings": "all"}, "tied_embeddings=all needs one vocabulary for both sides: use data.joint=true"),
+        ({"network": {"attention": "aditive"}}, "unknown attention 'aditive': .*; did you mean 'additive'?"),
+        ({"network": {"tied_embeddings": "all"}}, "tied_embeddings=all needs one vocabulary for both sides"),
     ],
 )
 def test_bad_values_are_told(data: TranslationDataModule, changes: dict[str, Any], message: str) -> None:
