@@ -89,7 +89,7 @@ def test_the_last_value_of_an_epoch_counts_and_a_half_line_does_not(tmp_path: Pa
         "epoch,step,val/acc,x\n0,5,0.1,\n0,9,0.2,\n0,9,,3\n1,15,0.3,\n1,19,nan,\n2,29,0.4,\n3,39,0.\n4\n5,9,zero\n6,,0.5\n"
     )
     assert epoch_values(file, "val/acc") == {1: 0.2, 3: 0.4, 4: 0.0}
-    assert newest_metric(file) == ("val/acc", 0.0)
+    assert newest_metric(file, ("val/acc", "val/loss")) == ("val/acc", 0.0)
     assert epoch_values(file, "val/nothing") == {}
     assert epoch_values(tmp_path / "nothing", "val/acc") == {}
 
