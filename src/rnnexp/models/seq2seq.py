@@ -45,6 +45,9 @@ class Seq2Seq(nn.Module):
     recurrent weights. Embeddings are normal with standard deviation 1/sqrt(embedding_size), which gives logits of order
     one where they are tied; the other weights are Glorot uniform (Glorot & Bengio, 2010), their biases zero.
 
+    Attributes:
+        choices: those of the arguments that decide which weights there are and what they mean.
+
     Raises:
         ValueError: for a size below 1, a probability outside [0, 1), an unknown choice, vocabularies of different sizes
             that should be tied, and the errors of the parts.
@@ -85,6 +88,13 @@ class Seq2Seq(nn.Module):
         if tied_embeddings == "all":
             target_embedding = source_embedding
         self.sampling = sampling
+        self.choices: dict[str, str | int] = {
+            "decoder": decoder,
+            "attention": attention,
+            "bridge": bridge,
+            "tied_embeddings": tied_embeddings,
+            "embedding_size": embedding_size,
+        }
         self.encoder = Encoder(make_stack, source_embedding, embedding_dropout, annotation_dropout, word_dropout)
         stack = self.encoder.stack
         self.decoder = make_decoder(
