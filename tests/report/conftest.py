@@ -11,7 +11,9 @@ from rnnexp import train
 from rnnexp.core.atomic_files import read_json, write_json
 from rnnexp.report.records.groups import ComparisonGroup, make_groups
 from rnnexp.report.records.runs import Run
+from rnnexp.tasks.registry import kind_of_target
 from rnnexp.tracking.short_keys import short_keys
+from rnnexp.tracking.status import Status
 from support.programs import Outcome, call
 
 Made = Callable[..., Run]
@@ -42,7 +44,7 @@ def phrases(translate_tiny: Callable[[str], list[str]], tmp_path_factory: pytest
     """A sweep of two cells and two seeds on the phrasebook. Not to be changed."""
     small = [
         "task=translation",
-        *translate_tiny("rnnexp.data.corpora.modules.PhrasebookDataModule"),
+        *translate_tiny("rnnexp.data.corpora.phrasebook.corpus.Phrasebook"),
         "model.num_layers=1",
     ]
     small += ["trainer.max_epochs=1", "task.beam_size=1"]
@@ -107,12 +109,13 @@ def made(tmp_path: Path) -> Made:
             "num_test_samples": 100,
             **(result or {}),
         }
+        kind = kind_of_target(config["task"]["_target_"])
         return Run(
             tmp_path / f"{cell}_{seed}_{len(str(settings))}",
-            status,
+            Status(status),
             since=since,
             config=config,
-            facts=short_keys(config, "classification", ("view", "permutation"), 100),
+            facts=short_keys(config, kind.name, kind.dataset_keys, 100),
             result=content if status == "done" else {},
         )
 
@@ -120,9 +123,9 @@ def made(tmp_path: Path) -> Made:
 
 
 def one_group(runs: Sequence[Run]) -> ComparisonGroup:
-    groups, lost = make_groups(runs)
+    groups, ungrouped = make_groups(runs)
     assert len(groups) == 1
-    assert not lost
+    assert not ungrouped
     return groups[0]
 
 

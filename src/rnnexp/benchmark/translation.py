@@ -48,7 +48,7 @@ class Orientation(NamedTuple):
 JOEYNMT = {"tokens": Orientation(1210, 3.0), "sentences": Orientation(56, 3.0)}
 """Target tokens of training, and sentences translated with a beam of 5, of JoeyNMT in this setting, on a CPU:"""
 JOEYNMT_SETTING = {
-    "data._target_": "rnnexp.data.corpora.modules.Multi30kDataModule",
+    "data.corpus._target_": "rnnexp.data.corpora.multi30k.Multi30k",
     "data.source_lang": "de",
     "data.target_lang": "en",
     "data.unit": "word",
@@ -58,7 +58,7 @@ JOEYNMT_SETTING = {
     "model.num_layers": 1,
     "model.bidirectional": True,
     "model.hidden_size": 256,
-    "task.decoder": "fused",
+    "task.network.decoder": "fused",
     "num_threads": 2,
 }
 
@@ -156,7 +156,7 @@ def measure_translation(config: DictConfig) -> dict[str, Any]:
         config = with_values(config, values | {"paths": {"output_dir": directory}})
         experiment = experiment_of(config)
         device = experiment.trainer.strategy.root_device
-        own = config.task.decoder if config.task.teacher_forcing == 1 else None
+        own = config.task.network.decoder if config.task.teacher_forcing == 1 else None
         models = {
             decoder: _model(experiment.task) if decoder == own else _model_with(config, experiment, decoder)
             for decoder in DECODERS
@@ -174,7 +174,7 @@ def measure_translation(config: DictConfig) -> dict[str, Any]:
             of_each_round = [per_second] * len(ours[what])
             ratios[f"{what}/s, ours / JoeyNMT"] = compare(ours[what], of_each_round) | {"target": target}
     return {
-        "decoder": config.task.decoder,
+        "decoder": config.task.network.decoder,
         "teacher_forcing": config.task.teacher_forcing,
         "training": training,
         "decoding": decoding,
@@ -190,7 +190,7 @@ def _model(task: Any) -> Seq2Seq:  # noqa: ANN401 (TranslationTask, whose model 
 
 def _model_with(config: DictConfig, experiment: Experiment, decoder: str) -> Seq2Seq:
     """That of the config, with this decoder."""
-    config = with_values(config, {"task": {"decoder": decoder, "teacher_forcing": 1.0}})
+    config = with_values(config, {"task": {"network": {"decoder": decoder}, "teacher_forcing": 1.0}})
     return _model(make_task(resolved(config), experiment.datamodule))
 
 

@@ -58,6 +58,9 @@ def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -
             # A signal to one job of a multirun means all of them, and Hydra holds back any ordinary exception.
             sys.exit(exit_codes[-1])
 
+    if not {"", str(Path.cwd())} & set(sys.path):
+        # `python -m` puts it there, a console script does not: a cell of the user's own is imported from it.
+        sys.path.insert(0, str(Path.cwd()))
     try:
         if "--version" in sys.argv[1:]:
             print(f"rnnexp {__version__}")

@@ -65,8 +65,13 @@ def build_experiment(settings: RunSettings) -> Experiment:
     """
     apply_process_settings(settings.num_threads, settings.tf32)
     datamodule = make_datamodule(settings.config)
-    size_budget = solve_size_budget(settings.config, datamodule.data_info, lambda config: make_task(config, datamodule))
-    if size_budget is not None:
+    size_budget = None
+    if settings.size_budget is not None:
+        size_budget = solve_size_budget(
+            str(settings.size_budget),
+            lambda hidden_size: make_task(settings.with_hidden_size(hidden_size).config, datamodule),
+            datamodule.data_info,
+        )
         settings = settings.with_hidden_size(size_budget.hidden_size)
     task = make_task(settings.config, datamodule)
     callbacks = make_callbacks(settings.config["callbacks"], task)

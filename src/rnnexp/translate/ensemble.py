@@ -8,13 +8,12 @@ import torch
 from omegaconf import DictConfig, ListConfig
 
 from rnnexp.core.errors import UserError
-from rnnexp.data.text.encoding import TokenizerPair
 from rnnexp.decoding import Limits
-from rnnexp.models.attention import FixedContext
 from rnnexp.runs.build import apply_process_settings, config_errors, make_task_of
 from rnnexp.runs.checkpoints import choose_weights, load_weights, read_checkpoint
 from rnnexp.tasks.translation.task import TranslationTask
 from rnnexp.tasks.translation.translator import Translator
+from rnnexp.text.tokenizer_pair import TokenizerPair
 from rnnexp.tracking.run_directory import RunDirectory
 
 
@@ -72,8 +71,10 @@ def load_team(config: DictConfig) -> Team:
                     "data.min_frequency and data.joint"
                 )
     for member in members:
-        if config.attention and isinstance(member.task.model.decoder.attention, FixedContext):
-            raise UserError(f"attention: {member.run.path} has none to show: it was trained with task.attention=none")
+        if config.attention and not member.task.model.decoder.attention.has_weights:
+            raise UserError(
+                f"attention: {member.run.path} has none to show: it was trained with task.network.attention=none"
+            )
     apply_process_settings(first.config["num_threads"], first.config["tf32"])
     task = first.task
     translator = Translator(

@@ -7,7 +7,6 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from rnnexp.metrics.translation import agreement, exact_matches, length_bucket, share_by
-from rnnexp.models.attention import FixedContext
 from rnnexp.plots.translation import accuracy_by_distance, accuracy_grid, attention_map, scores_by_length
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.translation.task import TranslationTask
@@ -26,7 +25,7 @@ def draw_translations(run: RunDirectory, task: Task, datamodule: Any) -> dict[st
 def draw_attention(task: Task, datamodule: Any) -> dict[str, Figure]:  # noqa: ANN401
     """Where the decoder looks while it translates a few sentences of the test, the same ones in every run."""
     assert isinstance(task, TranslationTask)
-    if isinstance(task.model.decoder.attention, FixedContext):
+    if not task.model.decoder.attention.has_weights:
         return {}
     sources = datamodule.sources("test")
     number = min(NUM_ATTENTION_MAPS, len(sources))
