@@ -1,12 +1,17 @@
 """The registry of tasks: one row per task, of strings and small values, importable without torch.
 
-Programs ask the registry instead of knowing tasks. What a row leaves out falls back: no figures, the loss as measure.
-Names of functions are written as `module:function` and imported when they are called.
+Programs ask the registry instead of knowing tasks. A task of the user's own module adds its row with `register`, which
+runs wherever that module is imported: in every process that trains or evaluates. The report imports nothing that a run
+directory names, so it takes the row from result.json, where `as_record` has put it. A class without a row gets one with
+defaults: no figures, the loss as measure.
+
+Functions are written as `module:function`; `load_function` imports them when they are called. Only rows of this file
+name functions of the package, and only `register` adds others: a row out of a record has none.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from importlib import import_module
 from typing import Any
 
@@ -22,7 +27,7 @@ class Measure:
         scale: the shown value over the metric's.
         digits: digits after the decimal point.
         higher_is_better: the direction of better.
-        highest: the upper bound of shown values; the lower bound is 0.
+        highest: the upper bound of shown values, None if there is none; the lower bound is 0.
     """
 
     name: str
@@ -31,7 +36,7 @@ class Measure:
     scale: float = 1.0
     digits: int = 2
     higher_is_better: bool = True
-    highest: float = math.inf
+    highest: float | None = None
 
     @property
     def title(self) -> str:
@@ -49,7 +54,8 @@ class Measure:
 
     def interval(self, middle: float, half_width: float) -> tuple[float, float]:
         """Return the ends of an interval, clipped to possible values; all are scaled."""
-        return max(0.0, middle - half_width), min(self.highest, middle + half_width)
+        highest = math.inf if self.highest is None else self.highest
+        return max(0.0, middle - half_width), min(highest, middle + half_width)
 
 
 LOSS = Measure("test/loss", "loss", digits=4, higher_is_better=False)
@@ -59,43 +65,147 @@ LOSS = Measure("test/loss", "loss", digits=4, higher_is_better=False)
 class TaskKind:
     """A row of the registry.
 
+    Which epoch of a run is best is not here but in the config (`monitor` and `monitor_mode`), where it can be changed.
+
     Args:
         name: how records and reports call the task: `classification`.
-        target: the class of the task, as `_target_` names it.
-        batch: what its batches hold, in plural: `labelled sequences`.
-        data_options: options of the config group `data` that supply such batches.
-        callbacks_option: the option of the config group `callbacks` that fits.
-        monitor: the metric that decides which epoch is best.
-        mode: `max` or `min`, the direction of better of the monitor.
-        measures: what is compared, the main measure first.
-        curve: the metric that learning curves show beside the loss, without its split: `acc`.
-        figures: `module:function` that makes the figures of a run, `(run, task, datamodule) -> {name: Figure}`.
-        answers: `module:function` that reads what was predicted for each test sample.
-        sample_test: `module:function` that compares two runs sample by sample.
-        benchmark: `module:function` that measures the speed of its training.
-        throughput: what `timing` of result.json counts per second: `samples` or `tokens`.
-        export_inputs: names of the tensors that an exported model takes.
+        target: the class of the task, `module.Class` as `_target_` names it. Its subclasses share the row, unless they
+            have one of their own.
+        data_options: options of the config group `data` whose batches fit, for the message about those that do not.
+        callbacks_options: options of the config group `callbacks` that fit, likewise.
+        dataset_keys: keys of the config group `data` that tell data sets apart, besides `name`. Their values are part
+            of a data set's short name.
+        measures: what is compared, the main measure first. The main measure is logged on the validation split, too.
+        throughput: what the speed of training is counted in, `samples` or `tokens`. See `Task.num_tokens`.
+        figures: `module:function` that makes the figures of a run besides its learning curves:
+            `(run: RunDirectory, task, datamodule) -> dict[name, Figure]`.
+        answers: `module:function` that reads what a run answered to each test sample, for the report:
+            `(run: rnnexp.report.records.runs.Run) -> answers`.
+        sample_test: `module:object` that tests the best setting of a group against others, sample by sample, for the
+            report.
+        examples: `module:function` that shows samples on which two settings differ, for the report.
+        benchmark: `module:object` that measures the speed of the task's training, for the benchmark.
     """
 
     name: str
     target: str
-    batch: str = "batches"
     data_options: tuple[str, ...] = ()
-    callbacks_option: str = "default"
-    monitor: str = "val/loss"
-    mode: str = "min"
+    callbacks_options: tuple[str, ...] = ()
+    dataset_keys: tuple[str, ...] = ()
     measures: tuple[Measure, ...] = (LOSS,)
-    curve: str | None = None
+    throughput: str = "samples"
     figures: str | None = None
     answers: str | None = None
     sample_test: str | None = None
+    examples: str | None = None
     benchmark: str | None = None
-    throughput: str = "samples"
-    export_inputs: tuple[str, ...] = ()
+
+    @property
+    def main(self) -> Measure:
+        """The measure by which settings are ordered."""
+        return self.measures[0]
+
+
+CLASSIFICATION = TaskKind(
+    name="classification",
+    target="rnnexp.tasks.classification.task.ClassificationTask",
+    data_options=("mnist", "mnist_pixels", "mnist_permuted"),
+    callbacks_options=("default", "gradient_flow"),
+    dataset_keys=("view", "permutation"),
+    measures=(Measure("test/acc", "accuracy", "%", 100, highest=100), Measure(LOSS.name, "loss", "nats", 1, 4, False)),
+    answers="rnnexp.report.records.answers:read_predictions",
+    sample_test="rnnexp.report.stats.sample_tests:mcnemar_with_best",
+)
+TRANSLATION = TaskKind(
+    name="translation",
+    target="rnnexp.tasks.translation.task.TranslationTask",
+    data_options=("phrasebook", "multi30k", "tatoeba", "parallel"),
+    callbacks_options=("translation", "averaging"),
+    dataset_keys=("source_lang", "target_lang"),
+    measures=(
+        Measure("test/bleu", "BLEU", highest=100),
+        Measure("test/literature/bleu", "BLEU as in the literature", highest=100),
+        Measure("test/chrf", "chrF", highest=100),
+        Measure("test/exact_match", "exact match", "%", 100, highest=100),
+        Measure(LOSS.name, "loss", "nats per token", 1, 4, False),
+    ),
+    throughput="tokens",
+    answers="rnnexp.report.records.answers:read_translations",
+    sample_test="rnnexp.report.stats.sample_tests:bootstrap_with_best",
+)
+_ROWS = {kind.target: kind for kind in (CLASSIFICATION, TRANSLATION)}
+"""Target -> row."""
+
+
+def register(kind: TaskKind) -> TaskKind:
+    """Add a row, and return it. Call it where the class of the task is defined.
+
+    Raises:
+        ValueError: for a name or a target that another row has.
+    """
+    for row in _ROWS.values():
+        # Importing a module twice is no conflict.
+        if row != kind and (row.name == kind.name or row.target == kind.target):
+            raise ValueError(f"task {kind.name!r} ({kind.target}) is registered already: {row.name!r} ({row.target})")
+    _ROWS[kind.target] = kind
+    return kind
+
+
+def kind_of_target(target: str) -> TaskKind:
+    """Return the row of a class by its name, without importing it; defaults for a class without a row.
+
+    Args:
+        target: `_target_` of the config group `task`.
+    """
+    name = target.rpartition(".")[2].removesuffix("Task").lower()
+    return _ROWS.get(target) or TaskKind(name, target)
+
+
+def kind_of_class(task: type) -> TaskKind:
+    """Return the row of a class, or of the nearest of its bases that has one; defaults for a class without a row."""
+    targets = [f"{each.__module__}.{each.__qualname__}" for each in task.__mro__]
+    return next((_ROWS[target] for target in targets if target in _ROWS), kind_of_target(targets[0]))
+
+
+def kind_of_run(target: str, record: object) -> TaskKind:
+    """Return the row of a run from what its files say, without importing anything that they name.
+
+    Args:
+        target: `task._target_` of its config.
+        record: `task_kind` of its result.json, see `as_record`; None if it has no result.
+    """
+    if not isinstance(record, Mapping):
+        return kind_of_target(target)
+    built_in = _ROWS.get(str(record.get("target")))
+    return built_in or _from_record(record) or kind_of_target(target)
+
+
+def as_record(kind: TaskKind) -> dict[str, Any]:
+    """Return the part of a row that result.json keeps: plain values, without the names of functions."""
+    plain = {name: getattr(kind, name) for name in ("name", "target", "dataset_keys", "throughput")}
+    return plain | {"measures": [dict(vars(measure)) for measure in kind.measures]}
+
+
+def _from_record(record: Mapping[str, Any]) -> TaskKind | None:
+    """Return the row that `as_record` has recorded; None for a record that is damaged."""
+    names = {field.name for field in fields(Measure)}
+    try:
+        measures = tuple(
+            Measure(**{key: value for key, value in measure.items() if key in names}) for measure in record["measures"]
+        )
+        return TaskKind(
+            name=str(record["name"]),
+            target=str(record["target"]),
+            dataset_keys=tuple(map(str, record["dataset_keys"])),
+            measures=measures or (LOSS,),
+            throughput=str(record["throughput"]),
+        )
+    except (KeyError, TypeError, AttributeError):
+        return None
 
 
 def load_function(name: str) -> Callable[..., Any]:
-    """Import the function that a row names as `module:function`."""
+    """Import the function, or callable object, that a row names as `module:function`."""
     module, _, function = name.partition(":")
     loaded: Callable[..., Any] = getattr(import_module(module), function)
     return loaded
