@@ -1,272 +1,190 @@
-"""The speed of translation: training against bare loops and the notebook, both decoders, and the machine's limit."""
+"""The speed of translation: training, decoding with both decoders, and the limit of the machine."""
 
-import copy
-import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from hydra.utils import get_class, instantiate
-from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
+from rich.console import RenderableType
+from rich.table import Table
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.nn.utils import clip_grad_norm_
 
 from rnnexp.benchmark.decoding import Decoding
-from rnnexp.benchmark.measurement import Block, compare, now, quiet, take_turns
-from rnnexp.benchmark.multiply_adds import Work, multiply_adds, training_gflop
-from rnnexp.benchmark.notebook_loop import WARMUP_PAIRS, NotebookLoop, Pair
-from rnnexp.benchmark.training import BARE, COMPARABLE, OURS, run_ours, with_values
+from rnnexp.benchmark.measurement import RNNEXP, TimedSteps, compare, silenced_lightning, take_turns
+from rnnexp.benchmark.multiply_adds import MatrixProduct, Work, multiply_adds, training_gflop
+from rnnexp.benchmark.plain_loop import PlainLoop
+from rnnexp.benchmark.report import format_ratio
+from rnnexp.benchmark.tutorial_loop import WARMUP_PAIRS, Pair, TutorialLoop
+from rnnexp.benchmark.workbench import TaskBenchmark, Workbench
 from rnnexp.core.errors import UserError
-from rnnexp.core.validation import require_positive
 from rnnexp.data.batches import TranslationBatch
 from rnnexp.data.text.loader import TranslationLoader
 from rnnexp.models import Seq2Seq
-from rnnexp.runs.build import Experiment, assemble, config_errors, make_task
+from rnnexp.runs.build import Experiment
 from rnnexp.text.vocabulary import PAD
 
 DECODERS = ("fused", "stepwise")
-NOTEBOOK, SGEMM = "notebook", "sgemm"
-NOTEBOOK_TARGET = 25.0
-"""Our pairs per second over the notebook's, at least."""
-BEAM, GREEDY = "beam 5", "greedy"
-BEAM_SIZE = 5
-FUSED_BEAM = f"fused, {BEAM}"
-PRODUCTS = 20
-"""How often the matrices are multiplied that find the limit."""
+PLAIN, TUTORIAL, SGEMM = "plain loop", "tutorial loop", "sgemm"
+SEARCHES = {"beam 5": 5, "greedy": None}
+SUPPORTED = {"trainer.precision": "32-true", "trainer.devices": 1, "trainer.accumulate_grad_batches": 1}
+"""Keys that the plain loop does not vary."""
+
+Speeds = dict[str, list[float]]
+"""Candidate -> amount per second in each round."""
 
 
-class Orientation(NamedTuple):
-    """A published speed, and how many times as fast to be."""
+class TranslationBenchmark(TaskBenchmark):
+    """Measures target tokens, pairs and operations per second of training, and sentences per second of decoding."""
 
-    per_second: float
-    target: float
+    def __init__(self, bench: Workbench) -> None:
+        super().__init__(bench)
+        bench.require_values(SUPPORTED)
+
+    def measure(self, show: Callable[[RenderableType], None]) -> dict[str, Any]:
+        """Measure training, then decoding, and show a table of speeds and one of ratios."""
+        with silenced_lightning(), TemporaryDirectory() as directory:
+            experiment = self.bench.build(Path(directory))
+            models = Models.build(self.bench, experiment)
+            training = measure_training(self.bench, experiment, models)
+            decoding = measure_decoding(self.bench, experiment, models)
+        speed = {
+            "decoder": self.bench.value("task.decoder"),
+            "teacher_forcing": self.bench.value("task.teacher_forcing"),
+            "ratios": training.pop("ratios") | decoding.pop("ratios"),
+            "training": training,
+            "decoding": decoding,
+        }
+        for table in speed_tables(speed):
+            show(table)
+        return speed
 
 
-JOEYNMT = {"tokens": Orientation(1210, 3.0), "sentences": Orientation(56, 3.0)}
-"""Target tokens of training, and sentences translated with a beam of 5, of JoeyNMT in this setting, on a CPU:"""
-JOEYNMT_SETTING = {
-    "data._target_": "rnnexp.data.corpora.modules.Multi30kDataModule",
-    "data.source_lang": "de",
-    "data.target_lang": "en",
-    "data.unit": "word",
-    "data.batch_size": 64,
-    "data.batch_unit": "sentences",
-    "model.cell": "gru",
-    "model.num_layers": 1,
-    "model.bidirectional": True,
-    "model.hidden_size": 256,
-    "task.decoder": "fused",
-    "num_threads": 2,
-}
-
-
-class BareLoop:
-    """A training loop as short as one can be, on batches that lie ready on the device: see the one of classification.
+@dataclass(frozen=True)
+class Models:
+    """The networks that are measured.
 
     Args:
-        model: of which a copy is trained in each round.
-        batches: those of our path, in its order.
-        teacher_forcing: of the training.
+        own: the network of the config, in training with its teacher forcing.
+        by_decoder: decoder -> the same network with that decoder, in training always with teacher forcing.
+        names: decoder -> the name of the candidate. The plain loop on `own` is the candidate of its decoder, too, where
+            the config trains with teacher forcing only.
     """
 
-    def __init__(
-        self,
-        config: DictConfig,
-        model: Seq2Seq,
-        batches: Sequence[TranslationBatch],
-        device: torch.device,
-        teacher_forcing: float,
-    ) -> None:
-        self.config, self.model, self.batches, self.device = config, model, batches, device
-        self.teacher_forcing = teacher_forcing
+    own: Seq2Seq
+    by_decoder: Mapping[str, Seq2Seq]
+    names: Mapping[str, str]
 
-    def __call__(self) -> Block:
-        config = self.config
-        model = copy.deepcopy(self.model).to(self.device).train()
-        optimizer = instantiate(config.optimizer)(model.parameters())
-        scheduler = instantiate(config.scheduler)(optimizer, total_steps=config.trainer.max_steps)
-        torch.manual_seed(config.seed)  # as assemble does: to drop the same units, and draw the same tokens
-        start = 0.0
-        for step, batch in enumerate(self.batches):
-            if step == config.warmup_steps:
-                start = now(self.device)
-            logits = model(batch.source, batch.source_lengths, batch.target[:, :-1], self.teacher_forcing)
-            loss = cross_entropy(
-                logits.flatten(0, 1),
-                batch.target[:, 1:].flatten(),
-                ignore_index=PAD,
-                label_smoothing=config.task.label_smoothing,
-            )
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            if config.trainer.gradient_clip_val is not None:
-                clip_grad_norm_(model.parameters(), config.trainer.gradient_clip_val)
-            optimizer.step()
-            scheduler.step()
-        return Block(now(self.device) - start, loss.item())
+    @classmethod
+    def build(cls, bench: Workbench, experiment: Experiment) -> "Models":
+        """Build the networks for the data of an experiment."""
+        own = _network(experiment.task)
+        own_decoder = bench.value("task.decoder") if bench.value("task.teacher_forcing") == 1 else None
+        by_decoder, names = {}, {}
+        for decoder in DECODERS:
+            values = {"task": {"decoder": decoder, "teacher_forcing": 1.0}}
+            is_own = decoder == own_decoder
+            by_decoder[decoder] = own if is_own else _network(bench.build_task(experiment, values))
+            names[decoder] = PLAIN if is_own else f"{PLAIN}, {decoder}"
+        return cls(own, by_decoder, names)
+
+    @property
+    def by_candidate(self) -> dict[str, Seq2Seq]:
+        """Name of a plain loop -> the network that it trains."""
+        return {PLAIN: self.own} | {self.names[decoder]: model for decoder, model in self.by_decoder.items()}
 
 
-class Sgemm:
-    """The product of two float32 matrices, as the output layer takes it; what the machine can do at best."""
-
-    def __init__(self, rows: int, inner: int, columns: int, device: torch.device) -> None:
-        self.size, self.device = (rows, inner, columns), device
-        self.left, self.right = torch.randn(rows, inner, device=device), torch.randn(inner, columns, device=device)
-        self.gflop = 2 * rows * inner * columns * PRODUCTS / 1e9
-
-    def __call__(self) -> Block:
-        product = torch.mm(self.left, self.right)
-        start = now(self.device)
-        for _ in range(PRODUCTS):
-            torch.mm(self.left, self.right, out=product)
-        return Block(now(self.device) - start, float("nan"))
-
-
-def is_translation(config: DictConfig) -> bool:
-    """Whether the config describes sentences to translate."""
-    with config_errors("task"):
-        return get_class(config.task._target_).batch_type is TranslationBatch  # type: ignore[attr-defined]
-
-
-def require_translation(config: DictConfig) -> None:
-    """Raises UserError for values that not every contender can take, and sizes that are not positive."""
-    sizes = ("steps", "warmup_steps", "repetitions", "pairs", "decode_sentences")
-    with config_errors("benchmark"):
-        require_positive(**{key: config[key] for key in sizes})
-    for key, value in COMPARABLE.items():
-        if key.startswith("trainer.") and OmegaConf.select(config, key) != value:
-            raise UserError(
-                f"{key}={OmegaConf.select(config, key)}: the bare loop knows {key}={value} only; "
-                "measure with that, or train to see the tokens per second"
-            )
-
-
-def measure_translation(config: DictConfig) -> dict[str, Any]:
-    """Speeds of each contender in each round, and ratios within rounds; see `rnnexp.benchmark.tables` for the tables.
-
-    Raises:
-        UserError: if an epoch has fewer steps than are to be timed, or the training fewer pairs than the notebook asks.
-    """
-    # One more step than is timed: the clock stops as it begins.
-    values = {"ckpt_path": None, "trainer": {"max_steps": config.warmup_steps + config.steps + 1}}
-    with quiet(), TemporaryDirectory() as directory:
-        config = with_values(config, values | {"paths": {"output_dir": directory}})
-        experiment = assemble(config)
-        device = experiment.trainer.strategy.root_device
-        own = config.task.decoder if config.task.teacher_forcing == 1 else None
-        models = {
-            decoder: _model(experiment.task) if decoder == own else _model_with(config, experiment, decoder)
-            for decoder in DECODERS
-        }
-        training = _measure_steps(config, experiment, models, own, device)
-        decoding = _measure_decoding(config, experiment, models, device)
-    ratios = training.pop("ratios") | decoding.pop("ratios")
-    follows = device.type == "cpu" and all(OmegaConf.select(config, key) == at for key, at in JOEYNMT_SETTING.items())
-    if follows:
-        ours = {
-            "tokens": training["tokens_per_second"][OURS],
-            "sentences": decoding["sentences_per_second"][FUSED_BEAM],
-        }
-        for what, (per_second, target) in JOEYNMT.items():
-            of_each_round = [per_second] * len(ours[what])
-            ratios[f"{what}/s, ours / JoeyNMT"] = compare(ours[what], of_each_round) | {"target": target}
-    return {
-        "decoder": config.task.decoder,
-        "teacher_forcing": config.task.teacher_forcing,
-        "training": training,
-        "decoding": decoding,
-        "ratios": ratios,
-        "orientation": {what: number.per_second for what, number in JOEYNMT.items()} if follows else None,
-    }
-
-
-def _model(task: Any) -> Seq2Seq:  # noqa: ANN401 (TranslationTask, whose model is any module to mypy)
+def _network(task: Any) -> Seq2Seq:  # noqa: ANN401 (TranslationTask, whose model is any module to mypy)
     assert isinstance(task.model, Seq2Seq)
     return task.model
 
 
-def _model_with(config: DictConfig, experiment: Experiment, decoder: str) -> Seq2Seq:
-    """That of the config, with this decoder."""
-    config = with_values(config, {"task": {"decoder": decoder, "teacher_forcing": 1.0}})
-    return _model(make_task(config, experiment.datamodule))
+def translation_loss(
+    model: nn.Module, batch: TranslationBatch, *, teacher_forcing: float, label_smoothing: float
+) -> Tensor:
+    """Return the mean cross-entropy per target token, a scalar."""
+    logits = model(batch.source, batch.source_lengths, batch.target[:, :-1], teacher_forcing)
+    target = batch.target[:, 1:].flatten()
+    return cross_entropy(logits.flatten(0, 1), target, ignore_index=PAD, label_smoothing=label_smoothing)
 
 
-def _measure_steps(
-    config: DictConfig, experiment: Experiment, models: Mapping[str, Seq2Seq], own: str | None, device: torch.device
-) -> dict[str, Any]:
-    """Training. `own` is the decoder of the config, if it is taught throughout: then the bare loop measures it."""
+def measure_training(bench: Workbench, experiment: Experiment, models: Models) -> dict[str, Any]:
+    """Return the speeds of each candidate in each round, and ratios within rounds.
+
+    Raises:
+        UserError: if an epoch has fewer steps than are timed, or the timed steps have fewer pairs than `pairs`.
+    """
+    device, steps = experiment.trainer.strategy.root_device, bench.steps
     loader: TranslationLoader = experiment.datamodule.train_dataloader()
-    steps = config.warmup_steps + config.steps
-    if config.trainer.max_steps > len(loader):
-        raise UserError(
-            f"warmup_steps={config.warmup_steps} and steps={config.steps} need {config.trainer.max_steps} batches, but "
-            f"an epoch has {len(loader)} of data.batch_size={config.data.batch_size}: choose fewer steps"
+    bench.require_batches(len(loader))
+    indices = list(loader.batches()[: steps.total])
+    batches = _on_device(experiment, loader, indices)
+    timed = batches[steps.warmup :]
+    work = Work.of(*timed)
+    output = models.own.decoder.output
+    product = MatrixProduct(max(1, work.target // steps.timed), output.in_features, output.out_features, device)
+    pairs = _spread_pairs(loader, torch.cat(indices[steps.warmup :]), bench.options.pairs, device)
+
+    candidates: dict[str, Callable[[], TimedSteps]] = {RNNEXP: bench.time_rnnexp}
+    for name, model in models.by_candidate.items():
+        loss = partial(
+            translation_loss,
+            teacher_forcing=bench.value("task.teacher_forcing") if name == PLAIN else 1.0,
+            label_smoothing=bench.value("task.label_smoothing"),
         )
-    indices = list(loader.batches()[:steps])
-    batches = _ready(experiment, loader, indices, device)
-    timed = batches[config.warmup_steps :]
-    num_tokens, num_pairs = sum(Work.of(batch).target for batch in timed), sum(len(batch.source) for batch in timed)
+        candidates[name] = PlainLoop(model, batches, loss, bench.recipe(), device)
+    source_vocab_size = models.own.encoder.embedding.num_embeddings
+    candidates[TUTORIAL] = TutorialLoop(pairs, source_vocab_size, output.out_features, device, bench.value("seed"))
+    candidates[SGEMM] = product
+    rounds = take_turns(candidates, bench.options.repetitions)
 
-    names = {decoder: BARE if decoder == own else f"{BARE}, {decoder}" for decoder in DECODERS}
-    trained = {BARE: _model(experiment.task)} | {names[decoder]: models[decoder] for decoder in DECODERS}
-    pairs = _spread_pairs(loader, torch.cat(indices[config.warmup_steps :]), config.pairs, device)
-    output = trained[BARE].decoder.output
-    sgemm = Sgemm(max(1, num_tokens // config.steps), output.in_features, output.out_features, device)
-    contenders: dict[str, Callable[[], Block]] = {OURS: functools.partial(run_ours, config)}
-    for name, model in trained.items():
-        forcing = config.task.teacher_forcing if name == BARE else 1.0
-        contenders[name] = BareLoop(config, model, batches, device, forcing)
-    contenders[NOTEBOOK] = NotebookLoop(
-        pairs, trained[BARE].encoder.embedding.num_embeddings, output.out_features, device, config.seed
+    def per_second(amounts: Mapping[str, float]) -> Speeds:
+        return {name: [amount / each.seconds for each in rounds[name]] for name, amount in amounts.items()}
+
+    trained = {RNNEXP: models.own, **models.by_candidate}
+    tokens = per_second(dict.fromkeys(trained, work.target))
+    pair_speeds = per_second({RNNEXP: work.sentences, TUTORIAL: bench.options.pairs})
+    gflops = per_second(
+        {name: training_gflop(model, timed) for name, model in trained.items()} | {SGEMM: product.gflop}
     )
-    contenders[SGEMM] = sgemm
-    blocks = take_turns(contenders, config.repetitions)
-
-    def per_second(amount: float, name: str) -> list[float]:
-        return [amount / block.seconds for block in blocks[name]]
-
-    gflops = {name: training_gflop(model, timed) for name, model in {OURS: trained[BARE], **trained}.items()}
-    tokens = {name: per_second(num_tokens, name) for name in gflops}
-    achieved = {name: per_second(gflop, name) for name, gflop in gflops.items()} | {
-        SGEMM: per_second(sgemm.gflop, SGEMM)
-    }
-    pairs_per_second = {OURS: per_second(num_pairs, OURS), NOTEBOOK: per_second(config.pairs, NOTEBOOK)}
-    fused, stepwise = (tokens[names[decoder]] for decoder in DECODERS)
-    notebook = compare(pairs_per_second[OURS], pairs_per_second[NOTEBOOK]) | {"target": NOTEBOOK_TARGET}
+    fused, stepwise = (tokens[models.names[decoder]] for decoder in DECODERS)
     return {
-        "num_target_tokens": num_tokens,
-        "num_pairs": num_pairs,
+        "num_target_tokens": work.target,
+        "num_pairs": work.sentences,
         "tokens_per_second": tokens,
-        "pairs_per_second": pairs_per_second,
-        "gflop_per_second": achieved,
-        "sgemm_size": list(sgemm.size),
-        "multiply_adds_forward": multiply_adds(trained[BARE], _total(timed)),
-        "final_loss": {name: rounds[-1].final_loss for name, rounds in blocks.items() if name != SGEMM},
+        "pairs_per_second": pair_speeds,
+        "gflop_per_second": gflops,
+        "sgemm_size": list(product.size),
+        "multiply_adds_forward": multiply_adds(models.own, work),
+        "final_loss": {name: each[-1].final_loss for name, each in rounds.items() if name != SGEMM},
         "ratios": {
-            f"tokens/s, {OURS} / {BARE}": compare(tokens[OURS], tokens[BARE]),
+            f"tokens/s, {RNNEXP} / {PLAIN}": compare(tokens[RNNEXP], tokens[PLAIN]),
             "tokens/s, fused / stepwise": compare(fused, stepwise),
-            f"pairs/s, {OURS} / {NOTEBOOK}": notebook,
-            **{f"GFLOP/s, {name} / {SGEMM}": compare(achieved[name], achieved[SGEMM]) for name in gflops},
+            f"pairs/s, {RNNEXP} / {TUTORIAL}": compare(pair_speeds[RNNEXP], pair_speeds[TUTORIAL]),
+            **{f"GFLOP/s, {name} / {SGEMM}": compare(gflops[name], gflops[SGEMM]) for name in trained},
         },
     }
 
 
-def _ready(
-    experiment: Experiment, loader: TranslationLoader, indices: Iterable[Tensor], device: torch.device
-) -> list[TranslationBatch]:
-    """The batches of those pairs, on the device."""
-    move = experiment.datamodule.transfer_batch_to_device
-    return [move(loader.gather(each), device, 0) for each in indices]
-
-
-def _total(batches: Iterable[TranslationBatch]) -> Work:
-    return Work(*map(sum, zip(*map(Work.of, batches), strict=True)))
+def _on_device(experiment: Experiment, loader: TranslationLoader, indices: Iterable[Tensor]) -> list[TranslationBatch]:
+    """Return the batches of these pairs on the device of the trainer."""
+    device = experiment.trainer.strategy.root_device
+    return [experiment.datamodule.transfer_batch_to_device(loader.gather(each), device, 0) for each in indices]
 
 
 def _spread_pairs(loader: TranslationLoader, indices: Tensor, num_pairs: int, device: torch.device) -> list[Pair]:
-    """So many pairs, and a few to warm up with, from all over the batches, of which each is of one length."""
+    """Return a few pairs to warm up with, then `num_pairs` spread over the batches, each of which holds one length.
+
+    Args:
+        loader: holds the pairs.
+        indices: int64 [pairs], batch after batch.
+        num_pairs: how many to train on.
+        device: of the tokens.
+    """
     if num_pairs > len(indices):
         raise UserError(f"pairs={num_pairs}, but the timed steps have {len(indices)} pairs: choose fewer")
     chosen = indices[torch.linspace(0, len(indices) - 1, num_pairs).long()]
@@ -278,31 +196,53 @@ def _spread_pairs(loader: TranslationLoader, indices: Tensor, num_pairs: int, de
     ]
 
 
-def _measure_decoding(
-    config: DictConfig, experiment: Experiment, models: Mapping[str, Seq2Seq], device: torch.device
-) -> dict[str, Any]:
-    """Searches of untrained networks, each translation as long as its reference."""
+def measure_decoding(bench: Workbench, experiment: Experiment, models: Models) -> dict[str, Any]:
+    """Return the speeds of searches by untrained networks, where each translation is as long as its reference."""
+    device = experiment.trainer.strategy.root_device
     loader: TranslationLoader = experiment.datamodule.test_dataloader()
-    lengths = loader.pairs.source.lengths[: config.decode_sentences]
+    lengths = loader.pairs.source.lengths[: bench.options.decode_sentences]
     by_length = lengths.argsort(descending=True, stable=True)
-    batches = _ready(experiment, loader, torch.split(by_length, config.data.eval_batch_size), device)
-    contenders = {
+    batches = _on_device(experiment, loader, torch.split(by_length, bench.value("data.eval_batch_size")))
+    candidates = {
         f"{decoder}, {search}": Decoding(model, batches, device, beam_size)
-        for decoder, model in models.items()
-        for search, beam_size in {BEAM: BEAM_SIZE, GREEDY: None}.items()
+        for decoder, model in models.by_decoder.items()
+        for search, beam_size in SEARCHES.items()
     }
-    blocks = take_turns(contenders, config.repetitions)
-    speeds = {name: [len(lengths) / block.seconds for block in rounds] for name, rounds in blocks.items()}
+    rounds = take_turns(candidates, bench.options.repetitions)
+    speeds = {name: [len(lengths) / each.seconds for each in timed] for name, timed in rounds.items()}
     fused, stepwise = DECODERS
     return {
         "num_sentences": len(lengths),
-        "num_target_tokens": sum(Work.of(batch).target for batch in batches),
-        "length": "untrained, each translation exactly as long as its reference",
+        "num_target_tokens": Work.of(*batches).target,
         "sentences_per_second": speeds,
         "ratios": {
             f"sentences/s, fused / stepwise, {search}": compare(
                 speeds[f"{fused}, {search}"], speeds[f"{stepwise}, {search}"]
             )
-            for search in (BEAM, GREEDY)
+            for search in SEARCHES
         },
     }
+
+
+def speed_tables(speed: Mapping[str, Any]) -> list[Table]:
+    """Return a table of speeds and a table of ratios."""
+    training, decoding = speed["training"], speed["decoding"]
+    measured: dict[str, Speeds] = {
+        "target tokens/s": training["tokens_per_second"],
+        "pairs/s": training["pairs_per_second"],
+        "GFLOP/s": training["gflop_per_second"],
+        "sentences/s": decoding["sentences_per_second"],
+    }
+    caption = "sentences/s: decoding with untrained networks, each translation exactly as long as its reference"
+    speeds = Table("measured", "candidate", caption=caption)
+    for column in ("median", "lowest-highest"):
+        speeds.add_column(column, justify="right")
+    for what, candidates in measured.items():
+        for row, (name, rounds) in enumerate(candidates.items()):
+            spread = f"{min(rounds):,.1f}-{max(rounds):,.1f}"
+            speeds.add_row(what if row == 0 else "", name, f"{median(rounds):,.1f}", spread)
+    ratios = Table("ratio")
+    ratios.add_column("median (lowest-highest)", justify="right")
+    for name, ratio in speed["ratios"].items():
+        ratios.add_row(name, format_ratio(ratio))
+    return [speeds, ratios]
