@@ -212,7 +212,7 @@ def test_a_checkpoint_with_other_tokenizers_is_refused(run: Run, phrases: list[s
         (["data.test_share=0"], "the test split of the corpus 'phrasebook' is empty: it needs one pair"),
         (
             ["data=mnist"],
-            "data: task TranslationTask needs sentence pairs, and MNISTDataModule gives labelled sequences",
+            "data: TranslationTask consumes TranslationBatch, and MNISTDataModule produces Labelled",
         ),
         (["task.teacher_forcing=0.5"], "task: teacher_forcing=0.5 needs a decoder that goes step by step"),
         (["task.tied_embeddings=all"], "task: tied_embeddings=all needs one vocabulary for both sides"),
@@ -237,7 +237,7 @@ def test_bad_input_gets_one_line(run: Run, phrases: list[str], overrides: list[s
 def test_classification_refuses_sentence_pairs(run: Run) -> None:
     outcome = run("data=phrasebook", data=["trainer=cpu"])
     assert outcome.exit_code == 2
-    assert "data: task ClassificationTask needs labelled sequences, and PhrasebookDataModule gives" in outcome.line
+    assert "data: ClassificationTask consumes LabelledSequences, and PhrasebookDataModule produces" in outcome.line
 
 
 def test_long_sentences_are_counted_and_left_out_of_training_alone(run: Run, phrases: list[str]) -> None:

@@ -56,7 +56,9 @@ def test_the_mirror_holds_the_resolved_config_once_and_its_short_keys(jobs: tupl
     for job in jobs:
         config = yaml.safe_load((job.directory / "config.yaml").read_text())
         # What was 8 units wide on 28 pixels: three gates, and a head for ten classes.
-        short = short_keys(config, num_parameters=3 * (8 * 28 + 8 * 8 + 8 + 8) + 10 * 8 + 10)
+        short = short_keys(
+            config, "classification", ("view", "permutation"), 3 * (8 * 28 + 8 * 8 + 8 + 8) + 10 * 8 + 10
+        )
         assert {key: value for key, value in job.mirror.config.items() if key != "_wandb"} == config | short
         assert job.mirror.num_runs == 1
     assert jobs[0].mirror.config["optimizer"]["lr"] == 0.02

@@ -11,6 +11,7 @@ from rnnexp import train
 from rnnexp.core.atomic_files import read_json, write_json
 from rnnexp.report.records.groups import ComparisonGroup, make_groups
 from rnnexp.report.records.runs import Run
+from rnnexp.tasks.registry import kind_of_target
 from rnnexp.tracking.short_keys import short_keys
 from support.programs import Outcome, call
 
@@ -107,12 +108,13 @@ def made(tmp_path: Path) -> Made:
             "num_test_samples": 100,
             **(result or {}),
         }
+        kind = kind_of_target(config["task"]["_target_"])
         return Run(
             tmp_path / f"{cell}_{seed}_{len(str(settings))}",
             status,
             since=since,
             config=config,
-            facts=short_keys(config, 100),
+            facts=short_keys(config, kind.name, kind.dataset_keys, 100),
             result=content if status == "done" else {},
         )
 

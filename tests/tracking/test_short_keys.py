@@ -9,7 +9,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from rnnexp.cli.conf_dir import config_root
-from rnnexp.tracking.short_keys import short_keys
+from rnnexp.tasks.registry import kind_of_target
+from rnnexp.tracking.short_keys import ShortKeys, short_keys
 
 
 @pytest.fixture
@@ -23,11 +24,16 @@ def config(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     return plain
 
 
+def keys_of(config: Any, num_parameters: int | None = None) -> ShortKeys:
+    kind = kind_of_target(config["task"]["_target_"])
+    return short_keys(config, kind.name, kind.dataset_keys, num_parameters)
+
+
 @pytest.mark.parametrize(
     "config", [["model=birnn", "model.num_layers=3", "trainer.precision=bf16-mixed"]], indirect=True
 )
 def test_they_are_the_values_of_the_config(config: Any) -> None:
-    assert short_keys(config, num_parameters=1234) == {
+    assert keys_of(config, num_parameters=1234) == {
         "task_name": "classification",
         "dataset": "MNIST-rows",
         "cell": "srn",
@@ -54,7 +60,7 @@ def test_they_are_the_values_of_the_config(config: Any) -> None:
     indirect=["config"],
 )
 def test_a_dataset_is_named_with_what_makes_it_another(config: Any, dataset: str) -> None:
-    assert short_keys(config, None)["dataset"] == dataset
+    assert keys_of(config)["dataset"] == dataset
 
 
 @pytest.mark.parametrize(
@@ -67,15 +73,15 @@ def test_a_dataset_is_named_with_what_makes_it_another(config: Any, dataset: str
     indirect=["config"],
 )
 def test_a_budget_is_what_ends_training(config: Any, budget: str) -> None:
-    assert short_keys(config, None)["budget"] == budget
+    assert keys_of(config)["budget"] == budget
 
 
 @pytest.mark.parametrize("config", [[], ["task=translation"]], indirect=True)
 def test_no_name_is_one_of_the_config(config: Any) -> None:
-    assert not set(short_keys(config, None)) & set(config)
+    assert not set(keys_of(config)) & set(config)
     assert "seed" in config
 
 
 @pytest.mark.parametrize("config", [["~optimizer.lr"]], indirect=True)
 def test_what_a_config_lacks_is_null(config: Any) -> None:
-    assert short_keys(config, None)["lr"] is None
+    assert keys_of(config)["lr"] is None

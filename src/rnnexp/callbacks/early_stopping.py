@@ -2,9 +2,9 @@
 
 import logging
 
-import lightning.pytorch.callbacks as lightning_callbacks
 from lightning.pytorch import LightningModule, Trainer
 
+from rnnexp.compat.lightning import ConditionalEarlyStopping
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import did_you_mean
 
@@ -28,7 +28,7 @@ def is_measured(trainer: Trainer, monitor: str) -> bool:
     return False
 
 
-class EarlyStopping(lightning_callbacks.EarlyStopping):
+class EarlyStopping(ConditionalEarlyStopping):
     """Stops after so many validations without a better value of the monitored metric, and says so.
 
     Args:
@@ -40,9 +40,8 @@ class EarlyStopping(lightning_callbacks.EarlyStopping):
     def __init__(self, monitor: str, mode: str, patience: int) -> None:
         super().__init__(monitor=monitor, mode=mode, patience=patience)
 
-    def _run_early_stopping_check(self, trainer: Trainer) -> None:
-        if is_measured(trainer, self.monitor):
-            super()._run_early_stopping_check(trainer)
+    def is_due(self, trainer: Trainer) -> bool:
+        return is_measured(trainer, self.monitor)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         if self.stopping_reason_message:

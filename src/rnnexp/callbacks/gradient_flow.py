@@ -22,6 +22,7 @@ from rnnexp.recurrent.gradient_flow import (
     spectral_radii,
 )
 from rnnexp.recurrent.unrolled import unrolled
+from rnnexp.tasks.base import Task
 
 Row = tuple[int, str, int | str, float]
 """layer, quantity, index, value"""
@@ -64,6 +65,7 @@ class GradientFlow(Callback):
             return
         # Validation runs in inference mode, whose tensors no gradient passes.
         with torch.inference_mode(mode=False), torch.enable_grad():
+            assert isinstance(pl_module, Task)
             data: Any = trainer.datamodule  # type: ignore[attr-defined]
             batch = data.transfer_batch_to_device(self._sequences(data), pl_module.device, 0)
             rows, summary = measure(pl_module, batch)
@@ -81,8 +83,8 @@ class GradientFlow(Callback):
         return loader.gather(samples[torch.arange(number, device=samples.device) * len(samples) // number])
 
 
-def measure(task: Any, batch: Any) -> tuple[list[Row], dict[str, float]]:  # noqa: ANN401 (tasks import callbacks)
-    """All numbers, and those that sum them up by name, of a task and a batch of its type on its device."""
+def measure(task: Task, batch: Any) -> tuple[list[Row], dict[str, float]]:  # noqa: ANN401 (a batch of its type)
+    """Return all rows for a batch on the task's device, and the values that are logged, by name."""
     model, stack = copy.deepcopy((task.model, task.stack))
     model.eval().float()
     with unrolled(stack) as steps:

@@ -1,29 +1,31 @@
-"""What was predicted for every test sample, kept so that runs can be compared sample by sample."""
+"""The callback that saves what was predicted for every test sample, so that runs can be compared sample by sample."""
 
 import io
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from rnnexp.core.atomic_files import write_bytes
+from rnnexp.tasks.base import Task
+from rnnexp.tasks.callbacks import ResultWriter
 
 
-class PredictionWriter(Callback):
-    """Gathers what `test_step` returns and saves it: `labels`, `predicted`, `confidence` [samples], in the set's order.
+class PredictionWriter(ResultWriter):
+    """A callback that gathers the tensors that `test_step` returns and saves them, in the order of the test set.
 
     Args:
-        path: the file to write, with `torch.save`.
+        path: the file to write, with `torch.save`: a dict of the tensors [samples] that `Task.test_outputs` names.
     """
-
-    # Not a test class, whatever pytest makes of its name.
-    __test__ = False
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)
         self._batches: list[dict[str, Tensor]] = []
+
+    def fits(self, task: Task) -> bool:
+        return bool(task.test_outputs)
 
     def on_test_batch_end(
         self,

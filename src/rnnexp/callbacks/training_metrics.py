@@ -7,20 +7,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.optim import Optimizer
 
-from rnnexp.data.batches import TranslationBatch
+from rnnexp.tasks.base import Task, is_logged_step
 from rnnexp.tracking.stopwatch import seconds_since_process_start
-
-
-# Lightning takes a value at any step and drops it at all others, which costs 0.3 ms of a CPU each.
-def is_logged_step(trainer: Trainer) -> bool:
-    """Whether loggers get what is logged in the step under way, before its optimiser has stepped."""
-    every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-    return (trainer.global_step + 1) % every == 0
-
-
-def is_last_step(trainer: Trainer) -> bool:
-    """Whether the step under way ends an epoch or training, whose last values stay to be seen."""
-    return bool(trainer.is_last_batch) or trainer.global_step + 1 == trainer.max_steps
 
 
 class LearningRate(Callback):
@@ -50,12 +38,13 @@ class GradientNorm(Callback):
 
 
 class Throughput(Callback):
-    """Logs `train/samples_per_second`, and of sentence pairs `train/tokens_per_second`, those of the target.
+    """A callback that logs `train/samples_per_second`, and `train/tokens_per_second` if the task counts tokens.
 
-    Counted is training alone, without validation, checkpoints and the first step.
+    It measures training alone, without validation, checkpoints and the first step. The first step of a run builds what
+    later steps reuse; its end is `first_step_seconds`, since the process began. Time is read at the end of an epoch,
+    when its metrics have waited for the device.
 
-    The first step of a run builds what later steps use again, so its end is kept apart: `first_step_seconds` since the
-    process began. Time is read at the end of an epoch, when its metrics have waited for the device.
+    Lightning's ThroughputMonitor needs a logger, and counts batches of a fixed size over a window of steps.
     """
 
     def __init__(self) -> None:
@@ -75,7 +64,7 @@ class Throughput(Callback):
     def on_train_batch_end(
         self,
         trainer: Trainer,
-        pl_module: LightningModule,  # noqa: ARG002
+        pl_module: LightningModule,
         outputs: Any,  # noqa: ANN401
         batch: Any,  # noqa: ANN401
         batch_idx: int,
@@ -85,10 +74,9 @@ class Throughput(Callback):
             self.first_step_seconds = seconds_since_process_start()
             self._epoch_start = time.perf_counter()
             return
-        self._epoch_samples += len(batch[0]) * trainer.world_size
-        if isinstance(batch, TranslationBatch):
-            # BOS is given, not predicted. Lengths lie on the CPU, so that nothing waits for the device here.
-            self._epoch_tokens += int((batch.target_lengths - 1).sum()) * trainer.world_size
+        assert isinstance(pl_module, Task)
+        self._epoch_samples += pl_module.num_samples(batch) * trainer.world_size
+        self._epoch_tokens += (pl_module.num_tokens(batch) or 0) * trainer.world_size
         if batch_idx + 1 == trainer.num_training_batches:
             outputs["loss"].item()
             self._end_epoch(time.perf_counter() - self._epoch_start)

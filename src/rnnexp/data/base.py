@@ -1,4 +1,4 @@
-"""What every data module tells those who launch, test and record an experiment."""
+"""The base class of data modules."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -13,24 +13,25 @@ class DataModule(LightningDataModule, ABC):
     """Three splits as batches of one type.
 
     Attributes:
-        batch_type: of rnnexp.data.batches; a task that eats it can be trained on these data.
+        batch_type: the type of batches that it produces; tasks that consume this type can be trained on these data, see
+            `rnnexp.tasks.base.Task`.
     """
 
     batch_type: ClassVar[type]
 
     @property
     @abstractmethod
-    def description(self) -> dict[str, Primitive]:
-        """What is trained and tested on, for the record of a run: flat, of primitives, `num_test` among them."""
+    def data_info(self) -> dict[str, Primitive]:
+        """What the data are, for the record of a run: flat, with at least `name`, `num_train` and `num_test`."""
 
     @property
     @abstractmethod
     def summary(self) -> str:
-        """What a person reads of the data at the start, in one line."""
+        """A line about the data, shown at the start."""
 
     @abstractmethod
     def use_preprocessing_of(self, checkpoint: Mapping[str, Any]) -> None:
-        """Prepares inputs as those were that a checkpoint's weights were trained on; to be said before `setup`.
+        """Prepare inputs as they were for a checkpoint's weights. Call it before `setup`.
 
         Raises:
             UserError: for the weights of another task.
@@ -38,8 +39,8 @@ class DataModule(LightningDataModule, ABC):
 
     @abstractmethod
     def setup(self, stage: str | None = None) -> None:
-        """Reads everything, once; without a trainer, too."""
+        """Read all splits, once. It must work without a trainer."""
 
     def rank_and_world_size(self) -> tuple[int, int]:
-        """This process among those that train together; (0, 1) without a trainer."""
+        """Return this process' rank and the number of processes that train together; (0, 1) without a trainer."""
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)

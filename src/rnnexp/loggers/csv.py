@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch.loggers as lightning_loggers
-from lightning.fabric.loggers.csv_logs import _ExperimentWriter
 from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+
+from rnnexp.loggers.base import RunLogger
 
 
-class CSVLogger(lightning_loggers.CSVLogger):
-    """`metrics.csv` in the run directory itself: a row per logged step, a column per metric.
+class CSVLogger(RunLogger, lightning_loggers.CSVLogger):
+    """A logger that writes `metrics.csv` in the run directory: a row per logged step, a column per metric.
 
     Args:
         save_dir: the run directory.
-        flush_every_n_steps: steps between two writes, so that a report can follow a run.
+        flush_every_n_steps: steps between two writes of the file.
     """
 
     def __init__(self, save_dir: str, flush_every_n_steps: int) -> None:
@@ -23,28 +25,28 @@ class CSVLogger(lightning_loggers.CSVLogger):
         self._earlier: list[dict[str, Any]] = []
 
     def continue_from(self, step: int) -> None:
-        """Keeps what stands in the file for the steps before that one, as written by the run's earlier part."""
-        path = Path(self.log_dir) / _ExperimentWriter.NAME_METRICS_FILE
+        """Keep the rows of the file before that step, which an earlier part of the run has written."""
+        path = Path(self.log_dir) / ExperimentWriter.NAME_METRICS_FILE
         if path.exists():
-            with path.open(newline="") as file:
+            with path.open(newline="", encoding="utf-8") as file:
                 rows = [
                     row for row in csv.DictReader(file) if row.get("step", "").isdigit() and int(row["step"]) < step
                 ]
             self._earlier = [{name: value for name, value in row.items() if value} for row in rows]
 
     def log_hyperparams(self, params: Any = None) -> None:  # noqa: ANN401
-        """config.yaml beside it is that record."""
+        """Do nothing: config.yaml in the same directory is that record."""
 
     @property
     @rank_zero_experiment
-    def experiment(self) -> _ExperimentWriter:
-        # Lightning warns of every directory that holds files; this one holds the run's own.
+    def experiment(self) -> Any:  # noqa: ANN401 (ExperimentWriter, or a stand-in on other ranks)
+        # Lightning warns of a directory that holds files; this one holds the run's own.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            writer: _ExperimentWriter = super().experiment
+            writer = super().experiment
         if self._earlier:
             writer.metrics[:0] = self._earlier
             self._earlier = []
-            # At once: the file is gone by now, and with it the run's past if it were killed before its next rows.
+            # At once: Lightning has deleted the file, and a kill before the next rows would lose the earlier part.
             writer.save()
         return writer

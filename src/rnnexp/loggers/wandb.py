@@ -2,6 +2,7 @@
 
 import logging
 import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +10,23 @@ import lightning.pytorch.loggers as lightning_loggers
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from rnnexp.core.errors import UserError
+from rnnexp.compat.lightning import forget_wandb_run, started_wandb_run, wandb_arguments
+from rnnexp.core.errors import UserError, first_line
+from rnnexp.loggers.base import RunLogger
 from rnnexp.tracking.short_keys import ShortKeys
 
 log = logging.getLogger(__name__)
 
 
-class WandbLogger(lightning_loggers.WandbLogger):
-    """One W&B run per job, offline by itself where W&B cannot be reached.
+class WandbLogger(RunLogger, lightning_loggers.WandbLogger):
+    """A logger with one W&B run per job, which goes offline by itself where W&B cannot be reached.
 
     Args:
         save_dir: the run directory.
         project, group, name, tags: as W&B shows them.
         mode: auto, online, offline or disabled.
         timeout_seconds: how long W&B may take to answer before the run goes offline.
-        log_model: upload checkpoints; only what is online can.
+        log_model: upload checkpoints; an offline run uploads none.
     """
 
     def __init__(
@@ -56,8 +59,7 @@ class WandbLogger(lightning_loggers.WandbLogger):
             resume=None,
             settings=wandb.Settings(console="off", silent=True, init_timeout=max(1.0, timeout_seconds)),
         )
-        # Lightning always passes it on, and W&B warns of it.
-        self._wandb_init.pop("anonymous", None)
+        wandb_arguments(self).pop("anonymous", None)
 
     @property
     @rank_zero_experiment
@@ -68,9 +70,9 @@ class WandbLogger(lightning_loggers.WandbLogger):
             return super().experiment
         except wandb.errors.Error as error:
             if self.mode != "online":
-                raise UserError(f"logger.wandb: {str(error).splitlines()[0]}") from None
-            log.warning("W&B: offline, because it refused this run (%s)", str(error).splitlines()[0])
-            self.mode = self._wandb_init["mode"] = "offline"
+                raise UserError(f"logger.wandb: {first_line(error)}") from None
+            log.warning("W&B: offline, because it refused this run (%s)", first_line(error))
+            self.mode = wandb_arguments(self)["mode"] = "offline"
             return super().experiment
         except ValueError as error:
             # W&B checks its settings, tags among them, with a library of its own.
@@ -78,20 +80,29 @@ class WandbLogger(lightning_loggers.WandbLogger):
 
     @rank_zero_only
     def log_short_keys(self, keys: ShortKeys) -> None:
-        """Puts the keys by which runs are compared at the top of the config, where tables and charts find them."""
+        """Put the keys at the top of W&B's config, where its tables and charts look for them."""
         self.experiment.config.update(keys, allow_val_change=True)
 
+    def log_figure(self, name: str, path: Path) -> None:
+        """Log the file as an image."""
+        self.log_image(name, [str(path)])
+
+    def log_rows(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Log a W&B table."""
+        self.log_table(name, columns=list(columns), data=[list(row) for row in rows])
+
     @rank_zero_only
-    def summarise(self, values: dict[str, Any]) -> None:
-        """Puts what is known at the end beside the last value of every metric."""
+    def summarize(self, values: Mapping[str, Any]) -> None:
+        """Put the values into W&B's summary, beside the last value of every metric."""
         self.experiment.summary.update(values)
 
     def finish(self, exit_code: int) -> None:
-        """Ends the W&B run with what became of it, and says how to upload it if it is not online."""
-        if self._experiment is None or self.mode == "disabled":
+        """End the W&B run, and log how to upload it if it is offline."""
+        run = started_wandb_run(self)
+        if run is None or self.mode == "disabled":
             return
-        directory = Path(self._experiment.settings.sync_dir)
-        self._experiment.finish(exit_code=exit_code)
-        self._experiment = None
+        directory = Path(run.settings.sync_dir)
+        run.finish(exit_code=exit_code)
+        forget_wandb_run(self)
         if self.mode == "offline":
             log.info("W&B: upload this run with  %s", shlex.join(["wandb", "sync", str(directory)]))

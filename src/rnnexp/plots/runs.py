@@ -22,11 +22,20 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained", dpi=120)
 
 
-def learning_curves(metrics_file: Path, loss: str, val_loss: str, score: str, title: str) -> Figure:
-    """Training and validation loss, and the training and validation score, over steps."""
-    figure = new_figure(9, 3.6)
-    left, right = figure.subplots(1, 2)
-    for axes, names in ((left, (loss, val_loss)), (right, (f"train/{score}", f"val/{score}"))):
+def learning_curves(metrics_file: Path, val_metric: str, label: str, title: str) -> Figure:
+    """Draw training and validation loss over steps, and beside them another metric.
+
+    Args:
+        metrics_file: metrics.csv of a run.
+        val_metric: name of the metric on the validation split; `val/loss` draws the loss alone.
+        label: what the metric is called.
+        title: of the figure.
+    """
+    pairs = {"val/loss": "loss, nats", val_metric: label}
+    figure = new_figure(4.5 * len(pairs), 3.6)
+    left, *_ = all_axes = figure.subplots(1, len(pairs), squeeze=False)[0]
+    for axes, name_of_both in zip(all_axes, pairs, strict=True):
+        names = (name_of_both.replace("val/", "train/", 1), name_of_both)
         for name, color in zip(names, (ACCENT, SECOND), strict=True):
             if logged := logged_values(metrics_file, name):
                 # Many points make a line; a point per epoch is marked, or a run of one epoch would show nothing.
@@ -38,9 +47,8 @@ def learning_curves(metrics_file: Path, loss: str, val_loss: str, score: str, ti
         axes.grid(alpha=0.25)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False)
+        axes.set_ylabel(pairs[name_of_both])
     left.set_yscale("log")
-    left.set_ylabel("loss, nats")
-    right.set_ylabel("accuracy" if score == "acc" else score)
     figure.suptitle(title, color=INK)
     return figure
 

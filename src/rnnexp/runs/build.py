@@ -18,23 +18,17 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
 from rnnexp.callbacks.checkpoints import LastCheckpoint, WholeCheckpoints
-from rnnexp.callbacks.predictions import PredictionWriter
-from rnnexp.callbacks.translations import SampleWriter, TranslationWriter
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import validate_choice
 from rnnexp.data.base import DataModule
-from rnnexp.data.batches import LabelledSequences, TranslationBatch
-from rnnexp.loggers.wandb import WandbLogger
+from rnnexp.loggers.base import run_loggers
 from rnnexp.runs.distributed import cluster_environment
 from rnnexp.runs.size_budget import SizeBudget, solve_size_budget
 from rnnexp.runs.validate import require_sound_settings
 from rnnexp.tasks.base import Task
+from rnnexp.tasks.callbacks import TaskCallback
+from rnnexp.tasks.registry import kind_of_class
 
-KINDS = {LabelledSequences: "labelled sequences", TranslationBatch: "sentence pairs"}
-DATA = {
-    LabelledSequences: "data=mnist, mnist_pixels or mnist_permuted",
-    TranslationBatch: "data=phrasebook, multi30k, tatoeba or parallel",
-}
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "bf16-true", "16-true", "64-true")
 
 
@@ -90,7 +84,7 @@ def assemble(config: DictConfig) -> Experiment:
     require_sound_settings(config)
     apply_process_settings(config)
     datamodule = make_datamodule(config)
-    size_budget = solve_size_budget(config, datamodule.description, lambda sized: make_task(sized, datamodule))
+    size_budget = solve_size_budget(config, datamodule.data_info, lambda sized: make_task(sized, datamodule))
     task = make_task(config, datamodule)
     callbacks = make_callbacks(config.callbacks)
     require_fitting_callbacks(callbacks, task)
@@ -114,9 +108,8 @@ def finished_loggers(loggers: list[Logger]) -> Iterator[None]:
         exit_code = 128 + signal.SIGINT
         raise
     finally:
-        for logger in loggers:
-            if isinstance(logger, WandbLogger):
-                logger.finish(exit_code)
+        for logger in run_loggers(loggers):
+            logger.finish(exit_code)
 
 
 def apply_process_settings(config: DictConfig) -> None:
@@ -136,17 +129,29 @@ def make_datamodule(config: DictConfig, checkpoint: Mapping[str, Any] | None = N
     """
     with config_errors("data"):
         datamodule: DataModule = instantiate(config.data)
-    wanted, given = task_class(config).batch_type, datamodule.batch_type
-    if given is not wanted:
-        raise UserError(
-            f"data: task {config.task._target_.rpartition('.')[2]} needs {KINDS[wanted]}, and "
-            f"{type(datamodule).__name__} gives {KINDS[given]}: choose {DATA[wanted]}"
-        )
+    require_fitting_data(datamodule, task_class(config))
     if checkpoint is not None:
         datamodule.use_preprocessing_of(checkpoint)
     with config_errors("data"):
         datamodule.setup()
     return datamodule
+
+
+def require_fitting_data(datamodule: DataModule, task: type[Task]) -> None:
+    """Raise UserError if the data module produces other batches than the task consumes."""
+    produced, consumed = datamodule.batch_type, task.batch_type
+    if produced is not consumed:
+        options = kind_of_class(task).data_options
+        raise UserError(
+            f"data: {task.__name__} consumes {consumed.__name__}, and {type(datamodule).__name__} produces "
+            f"{produced.__name__}: choose {f'data={one_of(options)}' if options else 'other data'}"
+        )
+
+
+def one_of(choices: Sequence[str]) -> str:
+    """Return `a, b or c`."""
+    *first, last = choices
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def task_class(config: DictConfig) -> type[Task]:
@@ -228,14 +233,13 @@ def make_callbacks(config: Mapping[str, Any]) -> list[Callback]:
 
 
 def require_fitting_callbacks(callbacks: Sequence[Callback], task: Task) -> None:
-    """Raises UserError for one that looks for what another task makes."""
-    is_translation = task.batch_type is TranslationBatch
-    strangers = PredictionWriter if is_translation else (TranslationWriter, SampleWriter)
+    """Raise UserError for a callback that reads what this task does not offer."""
     for callback in callbacks:
-        if isinstance(callback, strangers):
+        if isinstance(callback, TaskCallback) and not callback.fits(task):
+            options = task.kind.callbacks_options
             raise UserError(
-                f"callbacks: {type(callback).__name__} does not fit {type(task).__name__}: choose callbacks="
-                f"{'translation or averaging' if is_translation else 'default'}"
+                f"callbacks: {type(callback).__name__} does not fit {type(task).__name__}: "
+                + (f"choose callbacks={one_of(options)}" if options else "set its key in callbacks to null")
             )
 
 

@@ -93,7 +93,7 @@ def load_weights(task: Task, checkpoint: Mapping[str, Any], complaint: str) -> N
 
 def require_same_experiment(checkpoint: Mapping[str, Any], task: Task, path: Path) -> None:
     """Raises UserError naming every way in which what the checkpoint trained differs from what is at hand."""
-    saved, here = checkpoint["rnnexp"], task.identity | task.recipe
+    saved, here = checkpoint["rnnexp"], task.model_info | task.training_info
     different = [f"{key}={saved.get(key)}, here {value}" for key, value in here.items() if saved.get(key) != value]
     if different:
         raise UserError(f"checkpoint {path} is of another experiment: {'; '.join(different)}")

@@ -78,8 +78,8 @@ def score(run: RunDirectory, experiment: Experiment, weights: Path, config: Dict
         "weights": str(weights.relative_to(run.path)),
         "evaluated": now.isoformat(timespec="seconds"),
         "changed": {f"{group}.{key}": value for group in ("data", "task") for key, value in _changes(config, group)},
-        "data": experiment.datamodule.description,
-        "signatures": experiment.task.signatures,
+        "data": experiment.datamodule.data_info,
+        "signatures": experiment.task.metric_signatures,
         "metrics": plain_metrics(experiment.trainer.callback_metrics),
         "num_test_samples": experiment.task.num_test_samples,
     }

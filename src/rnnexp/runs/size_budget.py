@@ -100,7 +100,7 @@ def flops_of_sequence(task: Task, description: Mapping[str, Any]) -> int:
         UserError: for a task whose sequences differ in length.
     """
     if "seq_len" not in description:
-        raise UserError("size_budget=flops: counts sequences of one length; for translation use params:")
+        raise UserError("size_budget=flops: counts sequences of one length, which these data do not have: use params:")
     head = sum(module.weight.numel() for module in task.modules() if isinstance(module, nn.Linear))
     return 2 * (int(description["seq_len"]) * task.stack.multiply_adds_per_step + head)
 

@@ -16,22 +16,22 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from rnnexp.callbacks.checkpoints import BestCheckpoint
-from rnnexp.callbacks.predictions import PredictionWriter
 from rnnexp.callbacks.training_metrics import Throughput
-from rnnexp.callbacks.translations import TranslationWriter
 from rnnexp.core.atomic_files import write_json
 from rnnexp.core.errors import InterruptedRunError, UserError
-from rnnexp.loggers.csv import CSVLogger
+from rnnexp.loggers.base import run_loggers
 from rnnexp.runs.build import Experiment, make_trainer
 from rnnexp.runs.checkpoints import average_kept, read_checkpoint, require_same_experiment
 from rnnexp.runs.create import resolved
 from rnnexp.runs.frozen import escape_interpolations
+from rnnexp.tasks.callbacks import ResultWriter
 from rnnexp.tasks.precision_check import Precision, probe_precision
+from rnnexp.tasks.registry import as_record
 from rnnexp.tracking.environment import describe_environment
 from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.run_log import show
-from rnnexp.tracking.short_keys import short_keys, task_name
+from rnnexp.tracking.short_keys import short_keys
 from rnnexp.tracking.stopwatch import seconds_since_process_start
 from rnnexp.tracking.summary import result_table, start_panel
 
@@ -58,10 +58,12 @@ def log_start(config: DictConfig, run: RunDirectory, experiment: Experiment, pre
         run.write_config(escape_interpolations(resolved(config)), run.read_overrides())
     write_json(run.environment_file, describe_environment(device))
     plain = resolved(config)
+    kind = experiment.task.kind
+    keys = short_keys(plain, kind.name, kind.dataset_keys, experiment.task.num_parameters)
     for logger in experiment.loggers:
         logger.log_hyperparams(plain)
-        if hasattr(logger, "log_short_keys"):
-            logger.log_short_keys(short_keys(plain, experiment.task.num_parameters))
+    for run_logger in run_loggers(experiment.loggers):
+        run_logger.log_short_keys(keys)
     same = precision.effective == precision.requested
     show(
         start_panel(
@@ -93,9 +95,8 @@ def fit(config: DictConfig, experiment: Experiment) -> None:
         if "optimizer_states" not in checkpoint:
             raise UserError(f"ckpt_path: {path} holds weights alone: continue from last.ckpt or best.ckpt")
         if path == RunDirectory(Path(config.paths.output_dir)).last_checkpoint:
-            for logger in experiment.loggers:
-                if isinstance(logger, CSVLogger):
-                    logger.continue_from(checkpoint["global_step"])
+            for logger in run_loggers(experiment.loggers):
+                logger.continue_from(checkpoint["global_step"])
     experiment.fit_times["start"] = seconds_since_process_start()
     with _lightning_understood():
         experiment.trainer.fit(experiment.task, datamodule=experiment.datamodule, ckpt_path=path, weights_only=True)
@@ -154,19 +155,17 @@ def test(config: DictConfig, run: RunDirectory, experiment: Experiment) -> None:
         experiment.task.load_state_dict(read_checkpoint(weights)["state_dict"])
     single = OmegaConf.merge(config, {"trainer": {"devices": 1, "num_nodes": 1, "strategy": "auto"}})
     assert isinstance(single, DictConfig)
-    predictions: list[Callback] = [
-        c for c in experiment.callbacks if isinstance(c, PredictionWriter | TranslationWriter)
-    ]
-    trainer = make_trainer(single, predictions, experiment.loggers)
+    writers: list[Callback] = [callback for callback in experiment.callbacks if isinstance(callback, ResultWriter)]
+    trainer = make_trainer(single, writers, experiment.loggers)
     # Loggers put the test where training ended, not at step 0 of a trainer that never trained.
     trainer.fit_loop.epoch_progress.current.completed = experiment.trainer.current_epoch
     trainer.fit_loop.epoch_loop._batches_that_stepped = experiment.trainer.global_step
     with _test_interrupted(run), _lightning_understood():
         trainer.test(experiment.task, datamodule=experiment.datamodule, verbose=False)
     experiment.metrics.update(plain_metrics(trainer.callback_metrics))
-    there_are = experiment.datamodule.description["num_test"]
+    there_are = experiment.datamodule.data_info["num_test"]
     is_whole = trainer.num_test_batches == [len(experiment.datamodule.test_dataloader())]
-    if is_whole and experiment.task.num_test_samples != there_are:
+    if is_whole and experiment.task.num_test_samples not in (None, there_are):
         raise UserError(f"{experiment.task.num_test_samples} test samples were counted, but there are {there_are}")
 
 
@@ -186,8 +185,9 @@ def write_record(config: DictConfig, run: RunDirectory, experiment: Experiment, 
     plain = resolved(config)
     result = {
         "name": config.name,
-        "task": task_name(plain),
-        "data": experiment.datamodule.description,
+        "task": experiment.task.kind.name,
+        "task_kind": as_record(experiment.task.kind),
+        "data": experiment.datamodule.data_info,
         "config_hash": config_hash(plain),
         "overrides": run.read_overrides(),
         "resumed_from": config.ckpt_path,
@@ -204,10 +204,10 @@ def write_record(config: DictConfig, run: RunDirectory, experiment: Experiment, 
         },
         "device": describe_device(experiment),
         "metrics": experiment.metrics,
-        "signatures": experiment.task.signatures,
+        "signatures": experiment.task.metric_signatures,
         "num_epochs": experiment.trainer.current_epoch,
         "num_steps": experiment.trainer.global_step,
-        "num_test_samples": getattr(experiment.task, "num_test_samples", None),
+        "num_test_samples": experiment.task.num_test_samples,
         "timing": {
             "setup_seconds": times["start"],
             "first_step_seconds": throughput and throughput.first_step_seconds,
@@ -219,9 +219,8 @@ def write_record(config: DictConfig, run: RunDirectory, experiment: Experiment, 
         "peak_memory_bytes": peak_memory_bytes(experiment),
     }
     run.write_result(result)
-    for logger in experiment.loggers:
-        if hasattr(logger, "summarise"):
-            logger.summarise({key: result[key] for key in ("model", "precision", "timing", "peak_memory_bytes")})
+    for logger in run_loggers(experiment.loggers):
+        logger.summarize({key: result[key] for key in ("model", "precision", "timing", "peak_memory_bytes")})
     show(result_table(result))
     log.info("run directory: %s", run.path)
 
@@ -232,9 +231,8 @@ def save_figures(run: RunDirectory, experiment: Experiment) -> None:
     from rnnexp.runs.figures import draw_figures
 
     for name, path in draw_figures(run, experiment.task, experiment.datamodule).items():
-        for logger in experiment.loggers:
-            if hasattr(logger, "log_image"):
-                logger.log_image(f"figures/{name}", [str(path)])
+        for logger in run_loggers(experiment.loggers):
+            logger.log_figure(f"figures/{name}", path)
 
 
 def plain_metrics(metrics: Any) -> dict[str, float]:  # noqa: ANN401 (Lightning's mapping of names to tensors)
@@ -248,7 +246,7 @@ def find_callback(experiment: Experiment, kind: type[C]) -> C | None:
 def describe_model(experiment: Experiment) -> dict[str, Any]:
     """What result.json says of the model."""
     return {
-        **experiment.task.identity,
+        **experiment.task.model_info,
         "backend": experiment.task.stack.backend,
         "num_parameters": experiment.task.num_parameters,
         "state_size": experiment.task.state_size,

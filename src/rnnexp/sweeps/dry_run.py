@@ -88,7 +88,7 @@ def _try(config: dict[str, Any], answer: Connection) -> None:
         probe(small, experiment)
         fit(small, experiment)
         throughput = next(callback for callback in experiment.callbacks if isinstance(callback, Throughput))
-        samples = int(str(experiment.datamodule.description["num_train"])) * float(config["trainer"]["max_epochs"] or 1)
+        samples = int(str(experiment.datamodule.data_info["num_train"])) * float(config["trainer"]["max_epochs"] or 1)
         rate = throughput.samples_per_second
         answer.send((samples / rate if rate else None, ""))
     except UserError as error:

@@ -1,64 +1,91 @@
-"""What every task shares: what it is asked about its model and its data, and how it is optimised."""
+"""The base class of tasks: a loss and metrics over a model, and how the model is optimized."""
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
-from lightning.pytorch import LightningModule
-from lightning.pytorch.loops.loop import _Loop
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from rnnexp.compat.lightning import restore_position_in_epoch
 from rnnexp.core.errors import UserError
 from rnnexp.recurrent import RecurrentStack
+from rnnexp.tasks.registry import TaskKind, kind_of_class
 
 MakeOptimizer = Callable[[Iterator[Parameter]], Optimizer]
 MakeScheduler = Callable[..., LRScheduler]
+Info = dict[str, str | int | float | bool | None]
+"""A flat part of a run's record."""
+
+
+# Lightning takes a value at any step and drops it at all others, which costs 0.3 ms of a CPU each.
+def is_logged_step(trainer: Trainer) -> bool:
+    """Return whether loggers get what is logged in the current step, before its optimizer has stepped."""
+    every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    return (trainer.global_step + 1) % every == 0
+
+
+def is_last_step(trainer: Trainer) -> bool:
+    """Return whether the current step ends an epoch or training; its values remain in `callback_metrics`."""
+    return bool(trainer.is_last_batch) or trainer.global_step + 1 == trainer.max_steps
 
 
 class Task(LightningModule, ABC):
-    """A loss and metrics over a model, trained by an optimiser and a schedule that are handed in as factories.
+    """A loss and metrics over a model, trained by an optimizer and a schedule that are passed as factories.
+
+    A subclass logs `train/loss` with `log_train_loss`, `val/<metric>` once per validation and `test/<metric>` once. Its
+    row in `rnnexp.tasks.registry` names the metrics that are compared.
 
     Args:
-        make_optimizer: parameters -> optimiser.
-        make_scheduler: (optimizer, total_steps=) -> schedule, stepped after every optimiser step.
+        make_optimizer: parameters -> optimizer.
+        make_scheduler: (optimizer, total_steps=) -> schedule, stepped after every optimizer step.
 
     Attributes:
+        batch_type: the type of batches that the task consumes; a data module produces one, see
+            `rnnexp.data.base.DataModule`.
+        test_outputs: names of the tensors [samples] that `test_step` returns in a dict, in the order of the test set;
+            empty if it returns none. `PredictionWriter` saves them.
         model: the network.
-        batch_type: of rnnexp.data.batches, what it eats.
-        num_test_samples: counted in the test.
+        num_test_samples: the number of samples that the test has scored; None before it, and if a task does not count.
     """
 
     batch_type: ClassVar[type]
+    test_outputs: ClassVar[tuple[str, ...]] = ()
     model: nn.Module
-    num_test_samples: int
+    num_test_samples: int | None = None
 
     def __init__(self, make_optimizer: MakeOptimizer, make_scheduler: MakeScheduler) -> None:
         super().__init__()
         self._make_optimizer = make_optimizer
         self._make_scheduler = make_scheduler
 
+    @property
+    def kind(self) -> TaskKind:
+        """The row of the registry."""
+        return kind_of_class(type(self))
+
     @staticmethod
     @abstractmethod
-    def arguments_from(data: Any) -> dict[str, Any]:  # noqa: ANN401 (what a data module of its batch type knows)
-        """Those of the constructor that the data decide."""
+    def arguments_from(data: Any) -> dict[str, Any]:  # noqa: ANN401 (a data module of its batch type)
+        """Return the arguments of the constructor that the data decide."""
 
     @property
     @abstractmethod
     def stack(self) -> RecurrentStack:
-        """The recurrence that `model` in the config describes."""
+        """The recurrence that the config group `model` describes."""
 
     @property
     @abstractmethod
-    def identity(self) -> dict[str, str | int | float | bool | None]:
-        """What the model is, in the words of its arguments."""
+    def model_info(self) -> Info:
+        """The model's choices and sizes, for the record of a run; a checkpoint fits only a run that has the same."""
 
     @property
-    def stack_identity(self) -> dict[str, str | int | float | bool | None]:
-        """That part of `identity` which is the recurrence's."""
+    def stack_info(self) -> Info:
+        """The part of `model_info` that describes the recurrence."""
         stack = self.stack
         return {
             "cell": stack.cell_name,
@@ -71,17 +98,29 @@ class Task(LightningModule, ABC):
         }
 
     @property
+    def training_info(self) -> Info:
+        """The names of the optimizer and of the schedule."""
+        factories = {"optimizer": self._make_optimizer, "scheduler": self._make_scheduler}
+        return {key: str(getattr(make, "func", make).__name__) for key, make in factories.items()}
+
+    @property
+    def metric_signatures(self) -> dict[str, str]:
+        """How metrics were computed that others compute differently, by the metric's name without `test/`."""
+        return {}
+
+    @property
     @abstractmethod
     def state_size(self) -> int:
-        """Numbers that a sequence carries from one step to the next."""
+        """The number of values that a sequence carries from one step to the next."""
 
     @property
     def num_parameters(self) -> int:
+        """The number of trained values."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     @property
     def summary(self) -> str:
-        """What a person reads of the model at the start, in one line."""
+        """A line about the model, shown at the start."""
         stack = self.stack
         both = ", both directions" if stack.bidirectional else ""
         return (
@@ -92,48 +131,59 @@ class Task(LightningModule, ABC):
     @staticmethod
     @abstractmethod
     def tiny_batch(batch: Any) -> Any:  # noqa: ANN401 (a batch of its type)
-        """A very small batch out of a batch, to find out whether the model runs."""
+        """Return a very small part of a batch, on which a program tries whether the model runs."""
+
+    @staticmethod
+    def num_samples(batch: Any) -> int:  # noqa: ANN401 (a batch of its type)
+        """Return the number of samples in a batch: by default the length of its first tensor."""
+        return len(batch[0])
+
+    @staticmethod
+    def num_tokens(batch: Any) -> int | None:  # noqa: ANN401, ARG004 (a batch of its type)
+        """Return the number of predicted tokens in a batch; None if the task does not count tokens.
+
+        It is called at every step, so it must not wait for the device.
+        """
+        return None
 
     @staticmethod
     @abstractmethod
     def logits(model: nn.Module, batch: Any) -> Tensor:  # noqa: ANN401 (a batch of its type)
-        """What such a model says of a batch on its device, [..., classes]."""
+        """Return the model's output for a batch on its device, [..., classes] or whatever `loss` takes."""
 
     @staticmethod
     @abstractmethod
     def loss(logits: Tensor, batch: Any, label_smoothing: float = 0.0) -> Tensor:  # noqa: ANN401 (a batch of its type)
-        """What is minimised, of the logits that `logits` gives: a scalar, the mean over what the task counts, in nats.
+        """Return what is minimized, a scalar: the mean over what the task counts.
 
-        Validation smooths no labels.
+        Args:
+            logits: the output of `logits`.
+            batch: the batch it was computed from.
+            label_smoothing: the share of the target spread over all classes; validation uses 0.
         """
 
-    @property
-    def signatures(self) -> dict[str, str]:
-        """How scores that others compute otherwise were computed, by the name of the metric behind `test/`."""
-        return {}
-
-    @property
-    def recipe(self) -> dict[str, str]:
-        """How it is trained: the names of the optimiser and of the schedule."""
-        factories = {"optimizer": self._make_optimizer, "scheduler": self._make_scheduler}
-        return {key: str(getattr(make, "func", make).__name__) for key, make in factories.items()}
+    def log_train_loss(self, loss: Tensor, batch_size: int) -> None:
+        """Log `train/loss` where loggers or the end of an epoch take it."""
+        if is_logged_step(self.trainer) or is_last_step(self.trainer):
+            self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=batch_size)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """What must agree for training to continue travels inside."""
-        checkpoint["rnnexp"] = self.identity | self.recipe
+        """Add what must agree for training to continue."""
+        checkpoint["rnnexp"] = self.model_info | self.training_info
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Raises UserError where a schedule that ends at a fixed step would end elsewhere than in this run."""
+        """Raise UserError if a schedule with a fixed end was planned over another number of steps than this run has."""
         num_steps = max(2, self._total_steps())
         for schedule in checkpoint["lr_schedulers"]:
             if schedule.get("total_steps", num_steps) != num_steps:
                 raise UserError(
                     f"ckpt_path: the learning rate of the run to continue is planned over {schedule['total_steps']} "
                     f"steps, this run has {num_steps}: take its trainer.max_epochs= and data.batch_size=, "
-                    "or begin anew; only scheduler=constant and cosine can be prolonged"
+                    "or start a new run; only scheduler=constant and cosine can be prolonged"
                 )
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 (Lightning's union of a dozen types)
+        """Make the optimizer, and the schedule over all steps of training."""
         optimizer = self._make_optimizer(self.parameters())
         scheduler = self._make_scheduler(optimizer, total_steps=self._total_steps())
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
@@ -145,11 +195,5 @@ class Task(LightningModule, ABC):
         return int(num_steps)
 
     def on_train_start(self) -> None:
-        loop = self.trainer.fit_loop
-        # To count the steps Lightning has set the loader up before it knew at which batch a checkpoint left it, and
-        # would begin the epoch anew.
-        loop._load_combined_loader_states()
-        # With max_steps it takes every checkpoint for one within an epoch, and would skip the epoch after a whole one.
-        if loop.restarting and loop.epoch_loop.batch_progress.is_last_batch:
-            _Loop.restarting.fset(loop, False)  # type: ignore[attr-defined]
-            loop.reset()
+        """Continue a resumed epoch at the batch where its checkpoint was saved."""
+        restore_position_in_epoch(self.trainer)

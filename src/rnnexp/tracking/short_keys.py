@@ -1,6 +1,6 @@
-"""The few words that tell runs apart, flat: what a table has as columns, and a chart as axes."""
+"""Short keys: a few flat values that tell runs apart, as columns of a table and axes of a chart."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 ShortKeys = dict[str, str | int | float | bool | None]
@@ -18,27 +18,26 @@ VERBATIM = {
 """Short keys and the config keys whose values they are; null in a config that has no such key."""
 
 
-def short_keys(config: Mapping[str, Any], num_parameters: int | None) -> ShortKeys:
-    """Of a resolved config, under names that it does not use itself: `dataset` for `data`, `task_name` for `task`.
+def short_keys(
+    config: Mapping[str, Any], task_name: str, dataset_keys: Iterable[str], num_parameters: int | None
+) -> ShortKeys:
+    """Return the short keys of a resolved config.
 
-    `seed` needs no other name: it lies at the top already.
+    None of their names is a key of the config: `dataset` stands for `data`, `task_name` for `task`. `seed` is
+    a flat key of the config already.
 
     Args:
-        config: as frozen in a run directory.
-        num_parameters: of the network that the config describes, which only building it tells.
+        config: the config as frozen in a run directory.
+        task_name, dataset_keys: of the task's row, see `rnnexp.tasks.registry.TaskKind`.
+        num_parameters: of the network; None where it was not built.
     """
     return {
-        "task_name": task_name(config),
-        "dataset": _dataset(config["data"]),
+        "task_name": task_name,
+        "dataset": _dataset(config["data"], dataset_keys),
         **{short: _value(config, path) for short, path in VERBATIM.items()},
         "budget": _budget(config["trainer"]),
         "num_parameters": num_parameters,
     }
-
-
-def task_name(config: Mapping[str, Any]) -> str:
-    """`classification` or `translation`, of a resolved config."""
-    return _class_name(config["task"]).removesuffix("Task").lower()
 
 
 def _value(config: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401
@@ -50,19 +49,14 @@ def _value(config: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401
     return node
 
 
-def _dataset(data: Mapping[str, Any]) -> str:
-    """`MNIST-pixels-random92916`, `Multi30k-en-de`: without spaces, so that it can be typed as a value."""
-    name = data.get("name") or _class_name(data).removesuffix("DataModule")
-    details = (data.get(key) for key in ("view", "permutation", "source_lang", "target_lang"))
-    return "-".join(str(part) for part in (name, *details) if part)
+def _dataset(data: Mapping[str, Any], keys: Iterable[str]) -> str:
+    """Return `MNIST-pixels-random92916` or `Multi30k-en-de`: without spaces, as a value on the command line."""
+    name = data.get("name") or str(data["_target_"]).rpartition(".")[2].removesuffix("DataModule")
+    return "-".join(str(part) for part in (name, *map(data.get, keys)) if part)
 
 
 def _budget(trainer: Mapping[str, Any]) -> str:
-    """When training ends, at what comes first."""
+    """Return what ends training: `6 epochs`, `100 steps or 6 epochs`, whichever comes first."""
     limits = {"steps": trainer["max_steps"], "epochs": trainer["max_epochs"]}
     # None and -1 are no limit.
     return " or ".join(f"{limit} {unit}" for unit, limit in limits.items() if (limit or -1) > 0) or "unlimited"
-
-
-def _class_name(node: Mapping[str, Any]) -> str:
-    return str(node["_target_"]).rpartition(".")[2]

@@ -51,9 +51,9 @@ def test_without_validation_all_published_training_images_are_for_training(make_
     whole.setup()
     split.setup()
     assert whole.val_dataloader() == []
-    assert whole.description["num_val"] == 0
-    assert whole.description["num_train"] == split.description["num_train"] + 12
-    assert sum(len(batch.labels) for batch in whole.train_dataloader()) == whole.description["num_train"]
+    assert whole.data_info["num_val"] == 0
+    assert whole.data_info["num_train"] == split.data_info["num_train"] + 12
+    assert sum(len(batch.labels) for batch in whole.train_dataloader()) == whole.data_info["num_train"]
 
 
 def test_labels_belong_to_their_images(make_data: MakeData, numbers: Callable[..., list[int]]) -> None:
@@ -92,14 +92,14 @@ def test_standard_normalisation_is_that_of_the_training_split(make_data: MakeDat
     pixels = next(iter(unit.test_dataloader())).inputs
     assert pixels.min() >= 0
     assert pixels.max() <= 1
-    expected = (pixels - data.description["mean"]) / data.description["std"]
+    expected = (pixels - data.data_info["mean"]) / data.data_info["std"]
     torch.testing.assert_close(next(iter(data.test_dataloader())).inputs, expected)
 
 
 def test_description_is_flat_and_of_primitives(make_data: MakeData, contents: dict[str, bytes]) -> None:
     data = make_data(view="pixels", permutation="bitreversal", split="seeded", split_seed=4)
     data.setup()
-    description = data.description
+    description = data.data_info
     assert json.loads(json.dumps(description)) == description
     expected = {"name": "Tiny", "permutation": "bitreversal", "split": "seeded", "split_seed": 4, "std": 1.0}
     assert description.items() >= expected.items()
@@ -123,7 +123,7 @@ def test_files_are_found_wherever_they_may_lie(
     before = sorted((tmp_path / "elsewhere").rglob("*"))
     data = make_data(root=str(tmp_path / "elsewhere"))
     data.setup()
-    assert data.description["num_test"] == NUM_TEST
+    assert data.data_info["num_test"] == NUM_TEST
     assert sorted((tmp_path / "elsewhere").rglob("*")) == before  # a root that is read-only is good enough
 
 
@@ -242,8 +242,8 @@ def test_config_makes_the_data_module(root: Path, config: str) -> None:
     data = instantiate(cfg.data, val_size=12, batch_size=8)
     data.setup()
     assert data.seed == 7
-    assert data.description["view"] == {"mnist": "rows"}.get(config, "pixels")
-    assert data.description["permutation"] == {"mnist_permuted": "random92916"}.get(config)
+    assert data.data_info["view"] == {"mnist": "rows"}.get(config, "pixels")
+    assert data.data_info["permutation"] == {"mnist_permuted": "random92916"}.get(config)
     assert next(iter(data.train_dataloader())).inputs.shape == (8, data.seq_len, data.input_size)
 
 

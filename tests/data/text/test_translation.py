@@ -106,7 +106,7 @@ def test_a_batch_is_a_copy(data: ParallelDataModule) -> None:
 def test_description_is_flat_and_true(make_data: MakeData, unit: str, joint: bool) -> None:
     data = make_data(unit=unit, joint=joint)
     data.setup()
-    description = data.description
+    description = data.data_info
     assert all(value is None or isinstance(value, str | int | float) for value in description.values())
     assert (
         description
@@ -145,8 +145,8 @@ def test_long_sentences_are_counted_and_only_left_out_of_training(
     }
     counts = {split: len(indices) for split, indices in is_long.items()}
     assert all(counts.values())
-    assert {split: data.description[f"num_{split}_too_long"] for split in SIZES} == counts
-    assert data.description["num_train"] == 61 - counts["train"]
+    assert {split: data.data_info[f"num_{split}_too_long"] for split in SIZES} == counts
+    assert data.data_info["num_train"] == 61 - counts["train"]
     seen = [index for batch in data.train_dataloader() for index in batch.indices.tolist()]
     assert sorted(seen) == sorted(set(range(61)) - set(is_long["train"]))
     assert sum(len(batch.indices) for batch in data.val_dataloader()) == 9
@@ -195,7 +195,7 @@ def test_tags_and_details_of_a_corpus_are_handed_on() -> None:
     data.setup()
     assert data.tags("val") == {"phenomenon": ["number", "tense"], "distance": [0, 3]}
     assert data.tags("test") == {}
-    assert data.description["grammar"] == 1
+    assert data.data_info["grammar"] == 1
     with pytest.raises(ValueError, match="unknown split 'valid': choose one of train, val, test; did you mean 'val'"):
         data.tags("valid")
 

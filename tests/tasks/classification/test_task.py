@@ -74,9 +74,9 @@ def test_the_test_step_tells_what_was_predicted_and_how_surely(batch: LabelledSe
     torch.testing.assert_close(told["confidence"], probabilities.max(dim=1).values)
 
 
-def test_identity_names_what_a_checkpoint_must_agree_with() -> None:
+def test_model_info_names_what_a_checkpoint_must_agree_with() -> None:
     task = make_task(make_stack=partial(RecurrentStack, "lstm", hidden_size=7, num_layers=2, bidirectional=True))
-    assert task.identity == {
+    assert task.model_info == {
         "cell": "lstm",
         "num_layers": 2,
         "bidirectional": True,
@@ -88,7 +88,7 @@ def test_identity_names_what_a_checkpoint_must_agree_with() -> None:
         "pooling": "last_state",
         "num_classes": CLASSES,
     }
-    assert task.recipe == {"optimizer": "SGD", "scheduler": "constant"}
+    assert task.training_info == {"optimizer": "SGD", "scheduler": "constant"}
 
 
 def test_metrics_of_known_counts() -> None:

@@ -168,9 +168,9 @@ def test_the_literature_is_a_track_of_its_own(data: ParallelDataModule) -> None:
     without, with_it = make_task(data), make_task(data, literature=True)
     assert not {name for name in scored(without, data) if "literature" in name}
     assert "test/literature/bleu" in scored(with_it, data)
-    assert set(with_it.signatures) - set(without.signatures) == {"literature/bleu"}
-    assert "tok:13a" in with_it.signatures["bleu"]
-    assert "tok:none" in with_it.signatures["literature/bleu"]
+    assert set(with_it.metric_signatures) - set(without.metric_signatures) == {"literature/bleu"}
+    assert "tok:13a" in with_it.metric_signatures["bleu"]
+    assert "tok:none" in with_it.metric_signatures["literature/bleu"]
 
 
 @pytest.mark.parametrize(("source", "target"), [("en", "fr"), ("fr", "en")])

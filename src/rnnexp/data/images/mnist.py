@@ -147,7 +147,7 @@ class MNISTDataModule(DataModule):
         return self._train_sequences.shape[2]
 
     @property
-    def description(self) -> dict[str, str | int | float | None]:
+    def data_info(self) -> dict[str, str | int | float | None]:
         """What was trained and tested on, for the record of a run: flat, and of primitives."""
         return {
             "name": self.dataset_name,

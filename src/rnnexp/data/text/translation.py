@@ -130,9 +130,9 @@ class TranslationDataModule(DataModule):
         self._is_set_up = True
 
     @property
-    def description(self) -> dict[str, Primitive]:
+    def data_info(self) -> dict[str, Primitive]:
         """What was trained and tested on, for the record of a run: flat, and of primitives."""
-        description: dict[str, Primitive] = {
+        info: dict[str, Primitive] = {
             "name": self.corpus.name,
             "source_lang": self.corpus.source_lang,
             "target_lang": self.corpus.target_lang,
@@ -147,7 +147,7 @@ class TranslationDataModule(DataModule):
             **{f"num_{split}_too_long": count for split, count in self._num_too_long.items()},
             "digest": self._digest,
         }
-        return description | self._details
+        return info | self._details
 
     @property
     def summary(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from rnnexp.core.atomic_files import read_json
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import did_you_mean
+from rnnexp.tasks.registry import kind_of_target
 from rnnexp.tracking.run_directory import SCHEMA_VERSION, RunDirectory
 from rnnexp.tracking.short_keys import ShortKeys, short_keys
 
@@ -146,7 +147,8 @@ def read_run(path: Path) -> Run:
 
 def _facts(config: Mapping[str, Any], file: Path) -> ShortKeys:
     try:
-        return short_keys(config, None)
+        kind = kind_of_target(config["task"]["_target_"])
+        return short_keys(config, kind.name, kind.dataset_keys, None)
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file} is not the config of a run ({type(error).__name__}: {error})") from None
 

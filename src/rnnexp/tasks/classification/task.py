@@ -7,13 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from rnnexp.callbacks.training_metrics import is_last_step, is_logged_step
 from rnnexp.core.validation import require_fraction
 from rnnexp.data.batches import LabelledSequences
 from rnnexp.metrics.classification import ClassificationCounts
 from rnnexp.models.classifier import SequenceClassifier
 from rnnexp.recurrent import RecurrentStack
-from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task
+from rnnexp.tasks.base import Info, MakeOptimizer, MakeScheduler, Task
 
 Split = Literal["train", "val", "test"]
 
@@ -36,6 +35,7 @@ class ClassificationTask(Task):
     """
 
     batch_type: ClassVar = LabelledSequences
+    test_outputs: ClassVar = ("labels", "predicted", "confidence")
     model: SequenceClassifier
 
     def __init__(
@@ -71,9 +71,9 @@ class ClassificationTask(Task):
         return self.stack.state_size
 
     @property
-    def identity(self) -> dict[str, str | int | float | bool | None]:
+    def model_info(self) -> Info:
         return {
-            **self.stack_identity,
+            **self.stack_info,
             "input_size": self.stack.input_size,
             "pooling": self.pooling,
             "num_classes": self.num_classes,
@@ -113,8 +113,7 @@ class ClassificationTask(Task):
 
     def training_step(self, batch: LabelledSequences, batch_idx: int) -> Tensor:  # noqa: ARG002
         loss, _logits = self.shared_step(batch, "train")
-        if is_logged_step(self.trainer) or is_last_step(self.trainer):
-            self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=len(batch.labels))
+        self.log_train_loss(loss, len(batch.labels))
         return loss
 
     def validation_step(self, batch: LabelledSequences, batch_idx: int) -> None:  # noqa: ARG002

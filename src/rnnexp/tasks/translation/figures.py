@@ -18,6 +18,11 @@ from rnnexp.tracking.run_directory import RunDirectory
 NUM_ATTENTION_MAPS = 4
 
 
+def draw_translations(run: RunDirectory, task: Task, datamodule: Any) -> dict[str, Figure]:  # noqa: ANN401
+    """Return the figures of test scores and of attention."""
+    return draw_scores(run) | draw_attention(task, datamodule)
+
+
 def draw_attention(task: Task, datamodule: Any) -> dict[str, Figure]:  # noqa: ANN401
     """Where the decoder looks while it translates a few sentences of the test, the same ones in every run."""
     assert isinstance(task, TranslationTask)

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchmetrics import MeanMetric
 
-from rnnexp.callbacks.training_metrics import is_last_step, is_logged_step
 from rnnexp.core.validation import require_fraction, require_positive
 from rnnexp.data.batches import TranslationBatch
 from rnnexp.data.text.encoding import TokenizerPair
@@ -17,7 +16,7 @@ from rnnexp.decoding import Hypotheses, Limits, beam_search, greedy_search, requ
 from rnnexp.metrics.translation import corpus_scores, literature_scores, literature_signature, signatures
 from rnnexp.models import Seq2Seq
 from rnnexp.recurrent import RecurrentStack
-from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task
+from rnnexp.tasks.base import Info, MakeOptimizer, MakeScheduler, Task
 from rnnexp.tasks.translation.scoring import (
     TranslatedSplit,
     Translation,
@@ -145,10 +144,10 @@ class TranslationTask(Task):
         return self.stack.state_size + decoder.num_layers * decoder.num_states * decoder.hidden_size
 
     @property
-    def identity(self) -> dict[str, str | int | float | bool | None]:
+    def model_info(self) -> Info:
         source, target = self.tokenizers
         return {
-            **self.stack_identity,
+            **self.stack_info,
             "decoder_layers": self.model.decoder.num_layers,
             **self._choices,
             "source_vocab_size": len(source),
@@ -158,7 +157,7 @@ class TranslationTask(Task):
         }
 
     @property
-    def signatures(self) -> dict[str, str]:
+    def metric_signatures(self) -> dict[str, str]:
         """How each score was computed, in sacrebleu's words."""
         literature = {"literature/bleu": literature_signature()} if self.literature else {}
         return signatures() | literature
@@ -184,6 +183,11 @@ class TranslationTask(Task):
         )
 
     @staticmethod
+    def num_tokens(batch: TranslationBatch) -> int:
+        # BOS is given, not predicted. Lengths are on the CPU.
+        return int((batch.target_lengths - 1).sum())
+
+    @staticmethod
     def logits(model: nn.Module, batch: TranslationBatch, teacher_forcing: float = 1.0) -> Tensor:
         """[batch, target_time - 1, vocab], of the token after each but the last."""
         logits: Tensor = model(batch.source, batch.source_lengths, batch.target[:, :-1], teacher_forcing)
@@ -197,8 +201,7 @@ class TranslationTask(Task):
 
     def training_step(self, batch: TranslationBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
         loss = self.loss(self.logits(self.model, batch, self.teacher_forcing), batch, self.label_smoothing)
-        if is_logged_step(self.trainer) or is_last_step(self.trainer):
-            self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=len(batch.source))
+        self.log_train_loss(loss, len(batch.source))
         return loss
 
     def on_train_epoch_start(self) -> None:

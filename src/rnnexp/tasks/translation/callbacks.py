@@ -1,4 +1,4 @@
-"""What was translated, kept so that people can read it and runs can be compared sentence by sentence."""
+"""Callbacks that save translations, for people to read and for runs to be compared sentence by sentence."""
 
 import csv
 import io
@@ -7,24 +7,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 
 from rnnexp.core.atomic_files import write_text
+from rnnexp.loggers.base import run_loggers
+from rnnexp.tasks.base import Task
+from rnnexp.tasks.callbacks import ResultWriter, TaskCallback
+from rnnexp.tasks.translation.task import TranslationTask
 
 
-class TranslationWriter(Callback):
-    """Saves every translation of the test, a JSON object per line in the corpus' order.
+class TranslationWriter(ResultWriter):
+    """A callback that saves every translation of the test, a JSON object per line in the order of the corpus.
 
     Args:
         path: the file to write: `index`, `source`, `reference`, `translation`, the fields of
-            `rnnexp.tasks.translation.scoring.Translation`, and what the corpus says of the pair.
+            `rnnexp.tasks.translation.scoring.Translation`, and the pair's tags in the corpus.
     """
-
-    # Not a test class, whatever pytest makes of its name.
-    __test__ = False
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)
+
+    def fits(self, task: Task) -> bool:
+        return isinstance(task, TranslationTask)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
@@ -46,8 +50,8 @@ class TranslationWriter(Callback):
         write_text(self.path, "".join(f"{line}\n" for line in lines))
 
 
-class SampleWriter(Callback):
-    """How the translations of a few validation sentences change from epoch to epoch: a CSV file, and W&B's table.
+class SampleWriter(TaskCallback):
+    """A callback that saves the translations of a few validation sentences after each epoch: a CSV file, a W&B table.
 
     Args:
         path: the file to write: `epoch`, `source`, `reference`, `translation`.
@@ -60,6 +64,9 @@ class SampleWriter(Callback):
         self.path = Path(path)
         self.num_sentences = num_sentences
         self._rows: list[list[str | int]] = []
+
+    def fits(self, task: Task) -> bool:
+        return isinstance(task, TranslationTask)
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self._rows}
@@ -86,6 +93,5 @@ class SampleWriter(Callback):
         table = io.StringIO()
         csv.writer(table).writerows([self.COLUMNS, *self._rows])
         write_text(self.path, table.getvalue())
-        for logger in trainer.loggers:
-            if hasattr(logger, "log_text"):
-                logger.log_text("val/samples", columns=list(self.COLUMNS), data=self._rows)
+        for logger in run_loggers(trainer.loggers):
+            logger.log_rows("val/samples", self.COLUMNS, self._rows)
