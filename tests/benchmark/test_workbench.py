@@ -10,7 +10,8 @@ from support.benchmarks import Measure
 def test_a_task_without_a_benchmark_is_one_line(measure: Measure) -> None:
     outcome = measure("task._target_=lightning.pytorch.LightningModule")
     assert outcome.exit_code == 2
-    assert "task 'lightningmodule' has no benchmark: choose a task that has one: classification, translation" in outcome.line
+    message = "task 'lightningmodule' has no benchmark: choose a task that has one: classification, translation"
+    assert message in outcome.line
 
 
 @pytest.mark.parametrize("kind", registered_kinds(), ids=lambda kind: kind.name)
