@@ -116,7 +116,7 @@ CLASSIFICATION = TaskKind(
     figures="rnnexp.tasks.classification.figures:draw_predictions",
     answers="rnnexp.report.records.answers:read_predictions",
     sample_test="rnnexp.report.stats.sample_tests:mcnemar_with_best",
-    benchmark="rnnexp.benchmark.classification:ClassificationBenchmark",
+    benchmark="rnnexp.benchmark.classification.benchmark:ClassificationBenchmark",
 )
 TRANSLATION = TaskKind(
     name="translation",
@@ -135,7 +135,7 @@ TRANSLATION = TaskKind(
     figures="rnnexp.tasks.translation.figures:draw_translations",
     answers="rnnexp.report.records.answers:read_translations",
     sample_test="rnnexp.report.stats.sample_tests:bootstrap_with_best",
-    benchmark="rnnexp.benchmark.translation:TranslationBenchmark",
+    benchmark="rnnexp.benchmark.translation.benchmark:TranslationBenchmark",
 )
 _ROWS = {kind.target: kind for kind in (CLASSIFICATION, TRANSLATION)}
 """Target -> row."""

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
-from rnnexp.benchmark.multiply_adds import Work, multiply_adds
+from rnnexp.benchmark.translation.multiply_adds import Work, multiply_adds
 from rnnexp.data.batches import TranslationBatch
 from rnnexp.models import Seq2Seq
 from rnnexp.recurrent import RecurrentStack

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rnnexp.benchmark.tutorial_loop import TutorialModel
+from rnnexp.benchmark.translation.tutorial_loop import TutorialModel
 from rnnexp.text.vocabulary import BOS, EOS
 
 PAIRS = [([5, 6, EOS], [7, 8, EOS]), ([6, 5, EOS], [8, 7, 9, EOS]), ([4, EOS], [9, EOS])]

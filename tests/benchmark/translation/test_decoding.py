@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from rnnexp.benchmark.decoding import Decoding
+from rnnexp.benchmark.translation.decoding import Decoding
 from rnnexp.data.batches import TranslationBatch
 from rnnexp.models import Seq2Seq
 from rnnexp.recurrent import RecurrentStack

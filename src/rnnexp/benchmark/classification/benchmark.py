@@ -115,7 +115,7 @@ def measure_cell(bench: Workbench, cell: str) -> dict[str, Any]:
         UserError: if an epoch has fewer steps than are timed.
     """
     # torchvision takes seconds to import.
-    from rnnexp.benchmark.torchvision_pipeline import ImageFiles, TorchvisionPipeline
+    from rnnexp.benchmark.classification.torchvision_pipeline import ImageFiles, TorchvisionPipeline
 
     with silenced_lightning(), TemporaryDirectory() as directory:
         experiment = bench.build(Path(directory) / "built")

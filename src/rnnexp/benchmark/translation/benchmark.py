@@ -14,12 +14,12 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from rnnexp.benchmark.decoding import Decoding
 from rnnexp.benchmark.measurement import RNNEXP, TimedSteps, compare, silenced_lightning, take_turns
-from rnnexp.benchmark.multiply_adds import MatrixProduct, Work, multiply_adds, training_gflop
 from rnnexp.benchmark.plain_loop import PlainLoop
 from rnnexp.benchmark.report import format_ratio
-from rnnexp.benchmark.tutorial_loop import WARMUP_PAIRS, Pair, TutorialLoop
+from rnnexp.benchmark.translation.decoding import Decoding
+from rnnexp.benchmark.translation.multiply_adds import MatrixProduct, Work, multiply_adds, training_gflop
+from rnnexp.benchmark.translation.tutorial_loop import WARMUP_PAIRS, Pair, TutorialLoop
 from rnnexp.benchmark.workbench import TaskBenchmark, Workbench
 from rnnexp.core.errors import UserError
 from rnnexp.data.batches import TranslationBatch
