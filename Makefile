@@ -1,34 +1,36 @@
 # Two commands on a fresh machine: make train, make test.
 
-# The interpreter to make .venv with; empty takes the first that fits of CANDIDATES. If it is of another version than
-# .venv, as in make PYTHON=python3.12 setup, .venv is made anew.
+# The interpreter that makes .venv; empty takes the first supported one of CANDIDATES. If its version differs from that
+# of .venv, as in make PYTHON=python3.12 setup, .venv is made again.
 PYTHON ?=
-# Passed on to the program: make train ARGS="model=lstm model.num_layers=3", make test ARGS="-k gru".
+# Arguments of the program: make train ARGS="model=lstm model.num_layers=3", make test ARGS="-k gru".
 ARGS ?=
-# The sweep of make sweep, a file of sweeps/.
+# The sweep that make sweep runs: the name of a file in sweeps/.
 NAME ?=
-# The sweep of make wandb-agent, as wandb sweep prints it: entity/project/id.
+# The W&B sweep that make wandb-agent works on, as wandb sweep prints it: entity/project/id.
 SWEEP ?=
 
 SHELL := bash
+# The installer; empty installs with pip, from the same lock file: make UV= setup.
+UV ?= $(shell command -v uv)
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 PIP := $(IN_VENV) -m pip install --disable-pip-version-check
 COMPLETE := $(VENV)/set-up-complete
-# Stands while packages are installed: found at the start, the last set-up was cut off and its packages may be half there.
+# Exists while packages are installed. If it exists at the start, the last set-up was interrupted, and .venv is made again.
 BEGUN := $(VENV)/set-up-begun
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
-# Each worker imports torch anew: more than four gain nothing.
+# Each worker imports torch: more than four gain nothing.
 IN_PARALLEL := -n auto --maxprocesses 4 --dist worksteal
-# One entry of CUDA_VISIBLE_DEVICES for each GPU that there is to use.
+# One entry of CUDA_VISIBLE_DEVICES for each usable GPU.
 GPUS := from rnnexp.sweeps.devices import visible_gpus; print(*visible_gpus())
 VERSION := import sys; print("%d.%d" % sys.version_info[:2])
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
-# Of pip's many lines those that tell how far it is: big files, builds, and the minutes of unpacking at the end.
+# Keeps the lines of pip that show progress: large files, builds, and the minutes of unpacking at the end.
 PROGRESS := sed -unE -e 's/^ *((Downloading|Using cached) [^ ]+) (\([0-9.]+ [MG]B\)).*/  \1 \3/p' \
 	-e 's/^ *(Building wheels? for [^:]+):.*/  \1/p' -e 's/^(Installing collected packages).*/  \1/p'
 
-.PHONY: help setup train sweep test check wandb-agent lock
+.PHONY: help setup train sweep test lint check schema wandb-agent lock
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -38,20 +40,24 @@ setup: $(COMPLETE) ## .venv with the packages of requirements.lock
 train: $(COMPLETE) ## train one network; ARGS="model=lstm model.num_layers=3" overrides its config
 	@$(IN_VENV) -m rnnexp.train $(ARGS)
 
-sweep: $(COMPLETE) ## a question of sweeps/; NAME=cells_mnist, and ARGS="size=small" for a laptop
+sweep: $(COMPLETE) ## run a sweep of sweeps/; NAME=cells_mnist, and ARGS="size=small" for a laptop
 	@if [ -z "$(NAME)" ]; then echo "which sweep? make sweep NAME=cells_mnist; there are:" $(notdir $(basename $(wildcard sweeps/*.yaml))) >&2; exit 2; fi
 	@$(IN_VENV) -m rnnexp.train --config-dir sweeps --config-name $(NAME) $(ARGS)
 
 test: $(COMPLETE) ## the unit tests; ARGS="-m slow" runs the slow ones
 	@$(IN_VENV) -m pytest $(IN_PARALLEL) $(ARGS)
 
-check: $(COMPLETE) ## lint, format, types and tests
+lint: $(COMPLETE) ## lint, format and types
 	$(IN_VENV) -m ruff check .
 	$(IN_VENV) -m ruff format --check .
 	$(IN_VENV) -m mypy
-	$(IN_VENV) -m pytest $(IN_PARALLEL) $(ARGS)
 
-# Ctrl-C asks the agents to end, they ask their runs, and a run saves a checkpoint first. Without a GPU one agent sees none.
+check: lint test ## lint and test
+
+schema: $(COMPLETE) ## write conf/schema.json, from which editors complete config keys
+	@$(IN_VENV) -m rnnexp.cli.schema
+
+# Ctrl-C ends the agents, they end their runs, and a run saves a checkpoint first. Without a GPU one agent is started.
 wandb-agent: $(COMPLETE) ## jobs of a W&B sweep, an agent per GPU; SWEEP=entity/project/id
 	@if [ -z "$(SWEEP)" ]; then echo "which sweep? make wandb-agent SWEEP=entity/project/id" >&2; exit 2; fi; \
 	gpus=$$($(IN_VENV) -c '$(GPUS)') || exit; \
@@ -62,8 +68,8 @@ wandb-agent: $(COMPLETE) ## jobs of a W&B sweep, an agent per GPU; SWEEP=entity/
 	done; \
 	wait
 
-lock: ## requirements.lock anew from pyproject.toml; ARGS=--upgrade takes newer versions
-	@set -euo pipefail; uv=$$(command -v uv || true); \
+lock: ## requirements.lock from pyproject.toml; ARGS=--upgrade takes newer versions
+	@set -euo pipefail; uv="$(UV)"; \
 	if [ -z "$$uv" ]; then \
 		temporary=$$(mktemp -d); trap 'rm -rf "$$temporary"' EXIT; \
 		$(firstword $(CANDIDATES)) -m venv "$$temporary"; \
@@ -97,7 +103,13 @@ $(COMPLETE): requirements.lock pyproject.toml
 	fi
 	@rm -f $@ && touch $(BEGUN)
 	@echo "Installing the packages of requirements.lock (several GB and minutes the first time)"
+ifeq ($(UV),)
 	@set -o pipefail; PYTHONUNBUFFERED=1 $(PIP) --require-hashes -r requirements.lock | $(PROGRESS)
 	@rm $(BEGUN)
 	@$(PIP) --quiet --no-deps --no-build-isolation -e .
+else
+	@"$(UV)" pip install --python $(IN_VENV) --require-hashes -r requirements.lock
+	@rm $(BEGUN)
+	@"$(UV)" pip install --python $(IN_VENV) --quiet --no-deps --no-build-isolation -e .
+endif
 	@touch $@

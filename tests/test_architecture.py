@@ -1,6 +1,7 @@
-"""Imports only go down. The dictionary below is the diagram of docs/architecture.md."""
+"""Imports only go down. docs/architecture.md shows the dictionary below as a table."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import rnnexp
+from support import ROOT
 
 PACKAGE = Path(rnnexp.__file__).parent
 PLUGINS = PACKAGE.parent / "hydra_plugins"
@@ -114,6 +116,14 @@ def test_every_package_has_a_layer_and_every_layer_its_packages() -> None:
     assert set(LAYERS) - packages == set(), "LAYERS names a package that does not exist"
 
 
+def test_the_documentation_shows_these_layers() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d) \| ([^|]+) \|", page, re.MULTILINE)
+    assert [int(layer) for layer, _ in rows] == sorted(set(LAYERS.values()), reverse=True)
+    shown = {package: int(layer) for layer, packages in rows for package in re.findall(r"`(\w+)`", packages)}
+    assert shown == LAYERS
+
+
 def test_imports_only_go_down(file: Path) -> None:
     here = package_of(module_name(file))
     for other in imported_packages(file):
@@ -178,6 +188,30 @@ def folders() -> dict[str, int]:
     """Return the number of modules of each folder, `__init__` aside."""
     found = {path.parent for path in FILES}
     return {module_name(folder): sum(path.name != "__init__.py" for path in folder.glob("*.py")) for folder in found}
+
+
+SHORT_MODULES = {
+    "rnnexp.cli.conf_dir": "read by tests and programs that need no other part of the command line",
+    "rnnexp.data.batches": "the batch types, which tasks import without a data module",
+    "rnnexp.data.corpora.phrasebook.draw": "random choices that every part of the grammar shares",
+    "rnnexp.metrics.classification": "the counterpart of metrics.translation",
+    "rnnexp.recurrent.directions": "the layouts of a state tensor, for kernels, stack and models",
+    "rnnexp.recurrent.lengths": "masks of padded batches, also for models",
+    "rnnexp.text.vocabulary": "ids of the special tokens, for models that import no tokenizer",
+    "rnnexp.tracking.stopwatch": "the time since the process started",
+}
+"""Modules under 30 lines, with the reason why each is a module of its own."""
+
+
+def test_a_short_module_has_a_reason() -> None:
+    short = {
+        module_name(path)
+        for path in FILES
+        if path.name != "__init__.py"
+        and module_name(path).removeprefix("rnnexp.") not in PROGRAMS
+        and len(path.read_text(encoding="utf-8").splitlines()) < 30
+    }
+    assert short == set(SHORT_MODULES)
 
 
 def test_no_folder_is_crowded() -> None:

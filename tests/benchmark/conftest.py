@@ -25,7 +25,7 @@ def measure_translation(tmp_path: Path) -> Measure:
         "data.num_pairs=600",
         "data.batch_size=25",
         "data.cache=null",
-        "task.embedding_size=8",
+        "task.network.embedding_size=8",
         "trainer=cpu",
         "model.hidden_size=8",
         "pairs=3",

@@ -1,4 +1,4 @@
-"""make: its list of targets, and a set-up that is done once, again when it must be, and after it was cut off."""
+"""make: its list of targets, and a set-up with pip or uv that is done once, and again where it must be."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ import pytest
 
 from support import ROOT
 
-MAKEFILE = (ROOT / "Makefile").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 # A project as small as can be, with a build backend of its own: installing it needs no network.
 BACKEND = """
@@ -40,9 +40,11 @@ backend-path = ["."]
 
 
 def make(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs make without a network: pip finds packages in `directory` alone."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "PIP_", "PYTHON"))}
+    """Run make without a network: pip and uv find packages in `directory` alone."""
+    settings = ("MAKE", "PIP_", "PYTHON", "UV_")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(settings)}
     environment |= {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(directory)}
+    environment |= {"UV_NO_CONFIG": "1", "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(directory)}
     return subprocess.run(
         ["make", *arguments], cwd=directory, env=environment, capture_output=True, text=True, check=False
     )
@@ -57,12 +59,30 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(params=["pip", "uv"])
+def installer(request: pytest.FixtureRequest) -> str:
+    """The argument of make that chooses pip or uv."""
+    if request.param == "pip":
+        return "UV="
+    uv = shutil.which("uv")
+    if uv is None:
+        pytest.skip("uv is not on the path")
+    return f"UV={uv}"
+
+
 def test_help_lists_every_target() -> None:
     targets = re.findall(r"^([a-z][\w-]*):(?!=)", MAKEFILE, re.MULTILINE)
-    assert {"help", "setup", "train", "test", "check", "wandb-agent", "lock"} <= set(targets)
+    assert {"help", "setup", "train", "test", "lint", "check", "schema", "wandb-agent", "lock"} <= set(targets)
     helped = make(ROOT, "help")
     assert re.findall(r"^make (\S+) +\S", helped.stdout, re.MULTILINE) == targets
     assert make(ROOT).stdout == helped.stdout
+
+
+@pytest.mark.parametrize(("uv", "installing"), [("", "-m pip install"), ("/bin/uv", '"/bin/uv" pip install')])
+def test_set_up_installs_from_the_hashed_lock(project: Path, uv: str, installing: str) -> None:
+    commands = make(project, "-n", f"UV={uv}", "setup").stdout
+    assert re.search(rf"{re.escape(installing)}.* --require-hashes -r requirements.lock", commands)
+    assert (".venv/bin/python -m pip" in commands) == (not uv)
 
 
 def test_an_interpreter_that_does_not_fit_gets_one_line(project: Path) -> None:
@@ -135,43 +155,46 @@ def test_an_agent_without_a_sweep_gets_one_line(agents: Path) -> None:
 
 
 @pytest.mark.slow
-def test_set_up_is_done_once_and_when_it_must_be(project: Path) -> None:
-    first = make(project, "train", "ARGS=model=lstm model.num_layers=3")
+def test_set_up_is_done_once_and_when_it_must_be(project: Path, installer: str) -> None:
+    first = make(project, installer, "train", "ARGS=model=lstm model.num_layers=3")
     assert first.returncode == 0, first.stderr
     assert "Making .venv" in first.stdout
     assert first.stdout.splitlines()[-1] == "trained ['model=lstm', 'model.num_layers=3']"
-    assert make(project, "train").stdout == "trained []\n"
+    assert make(project, installer, "train").stdout == "trained []\n"
 
     later = (project / ".venv" / "set-up-complete").stat().st_mtime + 1
     os.utime(project / "requirements.lock", (later, later))
-    again = make(project, "train").stdout
+    again = make(project, installer, "train").stdout
     assert "Installing" in again
     assert "Making .venv" not in again
 
     (project / ".venv" / "set-up-complete").unlink()
     (project / ".venv" / "set-up-begun").touch()
     (project / ".venv" / "half-installed").touch()
-    assert "Making .venv" in make(project, "train").stdout
+    assert "Making .venv" in make(project, installer, "train").stdout
     assert not (project / ".venv" / "half-installed").exists()
 
 
 @pytest.mark.slow
-def test_a_package_without_its_hash_is_refused(project: Path) -> None:
+def test_a_package_without_its_hash_is_refused(project: Path, installer: str) -> None:
     wheel = project / "needed-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("needed-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: needed\nVersion: 1.0\n")
         archive.writestr("needed-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr("needed-1.0.dist-info/RECORD", "")
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    refusals = {"": "Hashes are required", f" --hash=sha256:{'0' * 64}": "DO NOT MATCH THE HASHES"}
+    by_pip = installer == "UV="
+    missing = "Hashes are required" if by_pip else "must have a hash"
+    other = "DO NOT MATCH THE HASHES" if by_pip else "Hash mismatch"
+    refusals = {"": missing, f" --hash=sha256:{'0' * 64}": other}
     for option, message in refusals.items():
         (project / "requirements.lock").write_text(f"needed==1.0{option}\n")
-        refused = make(project, "train")
+        refused = make(project, installer, "train")
         assert refused.returncode != 0
         assert message in refused.stderr
         assert "trained" not in refused.stdout
 
     (project / "requirements.lock").write_text(f"needed==1.0 --hash=sha256:{digest}\n")
-    accepted = make(project, "train")
+    accepted = make(project, installer, "train")
     assert accepted.returncode == 0, accepted.stderr
     assert accepted.stdout.endswith("trained []\n")

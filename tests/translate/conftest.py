@@ -18,7 +18,7 @@ from support.translating import Translate
 def translator(translate_tiny: Callable[[str], list[str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that has hardly learned to translate, and is not to be changed."""
     place = tmp_path_factory.mktemp("translator")
-    small = ["task=translation", *translate_tiny("PhrasebookDataModule"), "data.cache=null", "model.hidden_size=16"]
+    small = ["task=translation", *translate_tiny("Phrasebook"), "data.cache=null", "model.hidden_size=16"]
     outcome = call(train.main, place, [*small, "trainer.max_epochs=1", f"paths.outputs_dir={place}/outputs"])
     assert outcome.exit_code == 0, outcome.stderr
     return outcome.directory

@@ -20,15 +20,17 @@ from rnnexp.core.errors import UserError
 from rnnexp.runs.build import (
     Experiment,
     apply_process_settings,
-    assemble,
+    build_experiment,
     config_errors,
     make_task,
     task_class,
 )
 from rnnexp.runs.create import resolved
+from rnnexp.runs.settings import RunSettings
 from rnnexp.runs.stages import fit
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.registry import TaskKind, kind_of_class, load_function, registered_kinds
+from rnnexp.tracking.run_directory import RunDirectory
 
 Values = Mapping[str, Any]
 """Values of a config, nested as in YAML."""
@@ -102,11 +104,12 @@ class Workbench:
         Args:
             directory: the run directory.
         """
-        return assemble(self.with_values({"paths": {"output_dir": str(directory)}}).config)
+        plain = resolved(self.with_values({"paths": {"output_dir": str(directory)}}).config)
+        return build_experiment(RunSettings.from_config(plain, RunDirectory(directory)))
 
     def build_task(self, experiment: Experiment, values: Values) -> Task:
         """Build a task for the data of an experiment, with other values in the config."""
-        return make_task(self.with_values(values).config, experiment.datamodule)
+        return make_task(resolved(self.with_values(values).config), experiment.datamodule)
 
     def recipe(self) -> Recipe:
         """Return how the experiment's model is optimized."""
@@ -121,11 +124,10 @@ class Workbench:
     def time_rnnexp(self) -> TimedSteps:
         """Build and fit the experiment as train does, in a run directory that is removed afterwards."""
         with TemporaryDirectory() as directory:
-            bench = self.with_values({"paths": {"output_dir": directory}})
-            experiment = assemble(bench.config)
+            experiment = self.build(Path(directory))
             clock = StepClock(self.steps)
             experiment.callbacks.append(clock)
-            fit(bench.config, experiment)
+            fit(experiment)
         return clock.timed_steps
 
 
@@ -159,9 +161,9 @@ def make_workbench(config: DictConfig) -> Workbench:
     """
     with config_errors("benchmark"):
         options = Options(**{key: value for key, value in resolved(config).items() if key in KEYS})
-    apply_process_settings(config)
+    apply_process_settings(config.num_threads, config.tf32)
     overrides = [str(override) for override in HydraConfig.get().overrides.task]
-    bench = Workbench(config, options, overrides, kind_of_class(task_class(config)))
+    bench = Workbench(config, options, overrides, kind_of_class(task_class(resolved(config))))
     return bench.with_values({"ckpt_path": None, "trainer": {"max_steps": bench.steps.scheduled}})
 
 

@@ -3,18 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
 
 from rnnexp.core.errors import UserError
-from rnnexp.data.text.encoding import TokenizerPair
 from rnnexp.decoding import Limits
-from rnnexp.models.attention import FixedContext
 from rnnexp.runs.build import apply_process_settings, config_errors, make_task_of
 from rnnexp.runs.checkpoints import choose_weights, load_weights, read_checkpoint
 from rnnexp.tasks.translation.task import TranslationTask
 from rnnexp.tasks.translation.translator import Translator
+from rnnexp.text.tokenizer_pair import TokenizerPair
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.translate.options import Options
 
@@ -25,18 +24,18 @@ class EnsembleMember:
 
     Args:
         run: its directory.
-        config: its config.yaml.
+        config: its config.
         task: the model, the tokenizers and the settings of the search.
     """
 
     run: RunDirectory
-    config: DictConfig
+    config: dict[str, Any]
     task: TranslationTask
 
     @property
     def max_length(self) -> int | None:
         """Tokens of the longest training sentence; None if the config does not say."""
-        length: int | None = OmegaConf.select(self.config, "data.max_length")
+        length: int | None = self.config["data"].get("max_length")
         return length
 
 
@@ -60,8 +59,8 @@ class RunEnsemble:
     @property
     def languages(self) -> str:
         """The languages as the first run's config names them: `en to fr`."""
-        config = self.members[0].config
-        source, target = (OmegaConf.select(config, f"data.{side}_lang", default=side) for side in ("source", "target"))
+        data = self.members[0].config["data"]
+        source, target = (data.get(f"{side}_lang", side) for side in ("source", "target"))
         return f"{source} to {target}"
 
 
@@ -76,9 +75,11 @@ def load_ensemble(options: Options) -> RunEnsemble:
     members = [load_member(path, options.weights) for path in options.runs]
     require_one_vocabulary(members)
     for member in members:
-        if options.attention and isinstance(member.task.model.decoder.attention, FixedContext):
-            raise UserError(f"attention: {member.run.path} has none to show: it was trained with task.attention=none")
-    apply_process_settings(members[0].config)
+        if options.attention and not member.task.model.decoder.attention.has_weights:
+            raise UserError(
+                f"attention: {member.run.path} has none to show: it was trained with task.network.attention=none"
+            )
+    apply_process_settings(members[0].config["num_threads"], members[0].config["tf32"])
     task = members[0].task
     translator = Translator(
         [member.task.model.to(device).eval() for member in members],
@@ -127,14 +128,13 @@ def load_member(path: Path, weights: str | None) -> EnsembleMember:
         UserError: see `load_ensemble`.
     """
     run = RunDirectory.of_finished_run(path)
-    config = OmegaConf.create(run.read_config())
-    assert isinstance(config, DictConfig)
+    config = run.read_config()
     with config_errors("weights"):
-        checkpoint_file = choose_weights(run, weights, str(config.test_weights))
+        checkpoint_file = choose_weights(run, weights, str(config["test_weights"]))
     checkpoint = read_checkpoint(checkpoint_file)
     if "tokenizers" not in checkpoint:
         raise UserError(
-            f"{path} does not translate: its task is {config.task._target_.rpartition('.')[2]}; "
+            f"{path} does not translate: its task is {config['task']['_target_'].rpartition('.')[2]}; "
             "name a run of task=translation"
         )
     try:

@@ -15,7 +15,7 @@ from support.benchmarks import Measure, read_report
 
 
 def test_everything_is_measured_in_every_round_and_told(measure_translation: Measure, tmp_path: Path) -> None:
-    outcome = measure_translation("task.embedding_dropout=0.3", "task.label_smoothing=0.1")
+    outcome = measure_translation("task.network.embedding_dropout=0.3", "task.label_smoothing=0.1")
     assert outcome.exit_code == 0, outcome.stderr
     assert outcome.directories == []
     report = read_report(tmp_path / "outputs")
@@ -62,7 +62,7 @@ def test_everything_is_measured_in_every_round_and_told(measure_translation: Mea
 
 
 def test_a_decoder_that_is_not_taught_is_compared_where_both_are(measure_translation: Measure, tmp_path: Path) -> None:
-    outcome = measure_translation("task.decoder=stepwise", "task.teacher_forcing=0.5", "repetitions=1")
+    outcome = measure_translation("task.network.decoder=stepwise", "task.teacher_forcing=0.5", "repetitions=1")
     assert outcome.exit_code == 0, outcome.stderr
     training = read_report(tmp_path / "outputs")["speed"]["training"]
     trained = ["rnnexp", "plain loop", "plain loop, fused", "plain loop, stepwise"]
@@ -113,7 +113,7 @@ def test_both_decoders_process_the_same_tokens(
             "trainer.precision=bf16-mixed",
             "trainer.precision=bf16-mixed: the plain loop supports trainer.precision=32-true",
         ),
-        ("task.attention=genral", "task: unknown attention 'genral': choose one of"),
+        ("task.network.attention=genral", "task: unknown attention 'genral': choose one of"),
     ],
 )
 def test_what_cannot_be_measured_is_told_in_one_line(measure_translation: Measure, override: str, message: str) -> None:

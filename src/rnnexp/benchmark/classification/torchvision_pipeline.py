@@ -17,7 +17,8 @@ from torchvision.datasets import MNIST  # type: ignore[import-untyped]
 from rnnexp.benchmark.measurement import StepClock, TimedSteps
 from rnnexp.benchmark.plain_loop import Recipe
 from rnnexp.core.errors import UserError
-from rnnexp.data.images.files import TRAIN_IMAGES, find_files
+from rnnexp.data.files.find_or_fetch import find_files
+from rnnexp.data.images.files import FILES, TRAIN_IMAGES, candidate_directories
 
 Batch = tuple[Tensor, Tensor]
 """Images [batch, 1, time, features] and labels [batch]."""
@@ -43,7 +44,7 @@ class ImageFiles:
         Raises:
             UserError: if the files are compressed.
         """
-        files = find_files(self.root, self.name)
+        files = find_files(candidate_directories(self.root, self.name), FILES)
         assert files is not None, "the data module has read them"
         if files[TRAIN_IMAGES].suffix == ".gz":
             raise UserError(f"{files[TRAIN_IMAGES]}: torchvision reads unpacked files only: gunzip it and the others")

@@ -53,7 +53,7 @@ class TranslationBenchmark(TaskBenchmark):
             training = measure_training(self.bench, experiment, models)
             decoding = measure_decoding(self.bench, experiment, models)
         speed = {
-            "decoder": self.bench.value("task.decoder"),
+            "decoder": self.bench.value("task.network.decoder"),
             "teacher_forcing": self.bench.value("task.teacher_forcing"),
             "ratios": training.pop("ratios") | decoding.pop("ratios"),
             "training": training,
@@ -83,10 +83,10 @@ class Models:
     def build(cls, bench: Workbench, experiment: Experiment) -> "Models":
         """Build the networks for the data of an experiment."""
         own = _network(experiment.task)
-        own_decoder = bench.value("task.decoder") if bench.value("task.teacher_forcing") == 1 else None
+        own_decoder = bench.value("task.network.decoder") if bench.value("task.teacher_forcing") == 1 else None
         by_decoder, names = {}, {}
         for decoder in DECODERS:
-            values = {"task": {"decoder": decoder, "teacher_forcing": 1.0}}
+            values = {"task": {"network": {"decoder": decoder}, "teacher_forcing": 1.0}}
             is_own = decoder == own_decoder
             by_decoder[decoder] = own if is_own else _network(bench.build_task(experiment, values))
             names[decoder] = PLAIN if is_own else f"{PLAIN}, {decoder}"
