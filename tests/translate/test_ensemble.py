@@ -52,11 +52,13 @@ def test_runs_of_different_vocabularies_cannot_translate_together(
 def test_needs_the_run_directory_alone(
     say: Translate, copied: Callable[[str], Path], translator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has been moved, where it stood is nothing, and neither its data nor its loggers can be made."""
+    """The run was moved, and its data, loggers, optimizer and schedule cannot be made."""
     run = copied("moved")
     (run / "config.yaml").write_text((run / "config.yaml").read_text().replace(str(translator), "/nowhere"))
     change_config(run, lambda config: config["data"].update(_target_="nowhere.Nothing", root="/nowhere"))
     change_config(run, lambda config: config.update(logger={"csv": {"_target_": "nowhere.Nothing"}}))
+    for group in ("optimizer", "scheduler"):
+        change_config(run, lambda config, group=group: config.update({group: {"_target_": "nowhere.Nothing"}}))
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")

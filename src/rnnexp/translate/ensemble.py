@@ -141,7 +141,7 @@ def load_member(path: Path, weights: str | None) -> EnsembleMember:
         tokenizers = TokenizerPair.from_plain(checkpoint["tokenizers"])
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"checkpoint {checkpoint_file} holds no valid vocabulary ({error}): use another") from None
-    task = make_task_of(config, {"tokenizers": tokenizers})
+    task = make_task_of(config, {"tokenizers": tokenizers}, trains=False)
     assert isinstance(task, TranslationTask), "no other task saves tokenizers"
     load_weights(task, checkpoint, f"{checkpoint_file} does not fit {run.config_file}")
     if not all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values()):
