@@ -152,7 +152,7 @@ class AttentionMaps:
             translated: with `weights`.
         """
         # matplotlib takes a second to import.
-        from rnnexp.plots.runs import save_figure
+        from rnnexp.plots.style import save_figure
         from rnnexp.plots.translation import attention_map
 
         best = translated.candidates[0]
