@@ -192,6 +192,7 @@ def folders() -> dict[str, int]:
 
 SHORT_MODULES = {
     "rnnexp.cli.conf_dir": "read by tests and programs that need no other part of the command line",
+    "rnnexp.compat.wandb_workspaces": "private names of one library",
     "rnnexp.data.batches": "the batch types, which tasks import without a data module",
     "rnnexp.data.corpora.phrasebook.draw": "random choices that every part of the grammar shares",
     "rnnexp.metrics.classification": "the counterpart of metrics.translation",
