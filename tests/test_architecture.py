@@ -198,7 +198,7 @@ SHORT_MODULES = {
     "rnnexp.metrics.classification": "the counterpart of metrics.translation",
     "rnnexp.recurrent.directions": "the layouts of a state tensor, for kernels, stack and models",
     "rnnexp.recurrent.lengths": "masks of padded batches, also for models",
-    "rnnexp.sweeps.process.preload": "imported by the fork server alone, since it sets a variable for the whole process",
+    "rnnexp.sweeps.process.preload": "imported by the fork server alone: it sets a variable for the whole process",
     "rnnexp.text.vocabulary": "ids of the special tokens, for models that import no tokenizer",
     "rnnexp.tracking.stopwatch": "the time since the process started",
 }
