@@ -13,10 +13,11 @@ import pytest
 import yaml
 
 from rnnexp.report.__main__ import make_parser, report
+from rnnexp.report.records.costs import PARAMETERS
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run, find_runs
 from rnnexp.report.stats.ranking import compare_with_best
-from rnnexp.report.tables import comparisons_table, results_table, unfinished_table
+from rnnexp.report.tables import comparisons_table, costs_table, results_table, unfinished_table
 
 Made = Callable[..., Run]
 Grouped = Callable[..., ComparisonGroup]
@@ -39,17 +40,25 @@ def test_a_report_of_images_and_sentences(
     assert lines[2] == f"written to {output / 'report.html'}"
 
     markdown, html = (output / "report.md").read_text(), (output / "report.html").read_text()
-    for heading in ("Answer", "Results", "Against the best", "Figures", "Where they differ", "How to read this"):
+    for heading in (
+        "Answer",
+        "Results",
+        "Against the best",
+        "Costs",
+        "Figures",
+        "Where they differ",
+        "How to read this",
+    ):
         assert re.search(rf"^##+ {heading}$", markdown, flags=re.MULTILINE), heading
         assert re.search(rf"<h\d>{heading}</h\d>", html), heading
     assert "tok:13a" in markdown, "BLEU comes with its signature"
-    pictures = re.findall(r"!\[.*?\]\((.*?)\)", markdown)
-    names = {re.sub(r"\d-(tiny-rows|phrasebook-en-fr)-", "", Path(picture).stem) for picture in pictures}
+    figures = re.findall(r"!\[.*?\]\((.*?)\)", markdown)
+    names = {re.sub(r"\d-(tiny-rows|phrasebook-en-fr)-", "", Path(figure).stem) for figure in figures}
     assert {"learning_curves", "tradeoffs", "main_effects", "agreement", "disagreements_1"} == names
-    for picture in pictures:
-        assert (output / picture).read_bytes().startswith(b"\x89PNG")
-        assert (output / picture).with_suffix(".svg").read_bytes().startswith(b"<?xml")
-    assert html.count("<img ") == len(pictures)
+    for figure in figures:
+        assert (output / figure).read_bytes().startswith(b"\x89PNG")
+        assert (output / figure).with_suffix(".svg").read_bytes().startswith(b"<?xml")
+    assert html.count("<img ") == len(figures)
     assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
     assert sorted(path.name for path in output.iterdir()) == ["figures", "report.html", "report.md", "results.csv"]
 
@@ -180,15 +189,22 @@ def test_the_table_of_results(digits: Path, group_of: Grouped) -> None:
     rows, columns = [list(row) for row in table.rows], list(table.columns)
     assert column(rows, columns, "n") == ["2", "2"]
     assert column(rows, columns, "against the best")[0] == "best"
-    assert column(rows, columns, "effective precision") == ["32-true", "32-true"]
     assert column(rows, columns, "runs") == ["2 done", "2 done"]
     assert column(rows, columns, "notes") == ["–", "–"]
     best = group.settings[0]
     mean = sum(best.scores) / 2
     assert column(rows, columns, "accuracy, %")[0].startswith(f"{mean:.2f} ± ")
+    assert set(columns) >= {"cell", "loss, nats"}
+
+
+def test_the_table_of_costs(digits: Path, group_of: Grouped) -> None:
+    group = group_of(find_runs([digits]))
+    table = costs_table(group)
+    rows, columns = [list(row) for row in table.rows], list(table.columns)
+    assert column(rows, columns, "cell") == [setting.label for setting in group.measured]
+    assert column(rows, columns, "effective precision") == ["32-true", "32-true"]
+    assert column(rows, columns, "parameters")[0] == f"{group.measured[0].mean_cost(PARAMETERS):,.0f}"
     assert set(columns) >= {
-        "cell",
-        "loss, nats",
         "parameters",
         "state size",
         "fit time, s",
@@ -215,9 +231,12 @@ def test_what_a_row_must_be_read_with(sweep: Path, changed: Callable[..., None],
     assert rows["srn"]["notes"] == "–"
     assert rows["gru"]["notes"] == (
         "other device (2 × another machine); other code (feedfaceface); "
-        "resumed: times are of the last part; tested on a part of the test set; seed 2 ran 2 times, the newest counts"
+        "resumed: times are those of the last part; tested on a part of the test set; "
+        "seed 2 ran 2 times, the newest counts"
     ).replace("feedfaceface", "feedfacefe")
-    assert "32-true (asked: 16-mixed)" in rows["gru"]["effective precision"]
+    table = costs_table(group)
+    rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    assert "32-true (requested: 16-mixed)" in rows["gru"]["effective precision"]
     assert "2 × another machine" in rows["gru"]["device"]
 
 

@@ -148,7 +148,7 @@ class AttentionMaps:
     def show(self, number: int, sentence: str, translated: TranslatedSentence) -> None:
         """Prints and draws the map of the best translation; of a sentence without words there is none."""
         # They take a while to import.
-        from rnnexp.plots.runs import save_figure
+        from rnnexp.plots.style import save_figure
         from rnnexp.plots.translation import attention_map
 
         best = translated.candidates[0]

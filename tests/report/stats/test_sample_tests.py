@@ -13,12 +13,12 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.significance import PairedTest
 
 from rnnexp.core.errors import UserError
-from rnnexp.report.records.answers import read_predictions, read_translations
+from rnnexp.report.records.answers import Translations, read_predictions, read_translations
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run, find_runs, read_run
 from rnnexp.report.stats.ranking import BEST, EVEN, UNSURE, UNTESTED, WORSE, compare_with_best
 from rnnexp.report.stats.sample_tests import bootstrap_with_best, mcnemar_with_best, num_resamples
-from rnnexp.report.stats.tests import mcnemar
+from rnnexp.report.stats.significance import mcnemar
 
 Made = Callable[..., Run]
 Grouped = Callable[..., ComparisonGroup]
@@ -38,8 +38,8 @@ def test_the_predictions_of_a_real_run(digits: Path) -> None:
     run = read_run(digits / "jobs" / "gru_1")
     predictions = read_predictions(run)
     assert predictions.right.mean() == pytest.approx(run.metric("test/acc"), abs=1e-6)
-    assert predictions.same_test(read_predictions(read_run(digits / "jobs" / "srn_2")))
-    assert not predictions.same_test("something else")
+    assert predictions.same_samples(read_predictions(read_run(digits / "jobs" / "srn_2")))
+    assert not predictions.same_samples(Translations([], [], []))
 
 
 def test_the_translations_of_a_real_run(phrases: Path) -> None:
@@ -71,6 +71,18 @@ def test_answers_that_cannot_be_read(
         (run.path / file).write_bytes(content)
     with pytest.raises(UserError, match=re.escape(message)):
         read(run)
+
+
+def test_line_separators_of_unicode_belong_to_sentences(made: Made) -> None:
+    sentences = ["one\u2028line", "one\u2029paragraph", "next\x85line", "form\x0cfeed", "plain"]
+    run = made()
+    run.path.mkdir()
+    rows = [{"source": each, "reference": each, "translation": each.upper()} for each in sentences]
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+    run.files.translations_file.write_text("".join(lines), encoding="utf-8")
+    translations = read_translations(run)
+    assert translations.sources == translations.references == sentences
+    assert translations.translations == [each.upper() for each in sentences]
 
 
 def test_predictions_are_never_unpickled(made: Made, tmp_path: Path) -> None:

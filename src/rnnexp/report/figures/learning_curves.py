@@ -1,4 +1,4 @@
-"""How validation went, epoch by epoch, over the seeds of each setting."""
+"""The figure of learning curves: the validation of each epoch, over the seeds of each setting."""
 
 import math
 from collections import defaultdict
@@ -10,10 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from rnnexp.plots.runs import new_figure
-from rnnexp.report.figures.style import GREY, legend_beside, legend_inches, looks, tidy
+from rnnexp.plots.style import GRAY, legend_beside, legend_inches, line_style, new_figure, style_axes
 from rnnexp.report.records.groups import ComparisonGroup, Setting
-from rnnexp.report.records.measures import Measure
+from rnnexp.tasks.registry import Measure
 from rnnexp.tracking.metrics_file import logged_values
 
 MOST_NAMED = 6
@@ -22,13 +21,13 @@ Curve = dict[int, list[float]]
 
 
 def epoch_values(metrics_file: Path, name: str) -> dict[int, float]:
-    """The last value of a metric in each epoch, counted from 1; without the epochs in which it is not finite."""
-    last = {each.epoch: each.value for each in logged_values(metrics_file, name)}
+    """Return the last value of a metric in each epoch, counted from 1; epochs where it is not finite are left out."""
+    last = {logged.epoch: logged.value for logged in logged_values(metrics_file, name)}
     return {epoch: value for epoch, value in last.items() if math.isfinite(value)}
 
 
 def curve_of(setting: Setting, measure: Measure) -> Curve:
-    """By epoch the validation metric of every run that got there, as it is shown; also of runs that are under way."""
+    """Return the scaled validation metric of every run by epoch; unfinished runs are included."""
     curve: defaultdict[int, list[float]] = defaultdict(list)
     for run in setting.runs:
         for epoch, value in epoch_values(run.files.metrics_file, measure.validation).items():
@@ -37,11 +36,11 @@ def curve_of(setting: Setting, measure: Measure) -> Curve:
 
 
 def learning_curves(group: ComparisonGroup) -> Figure | None:
-    """The mean over seeds, and as a band one standard deviation to both sides; None if nothing was logged.
+    """Plot the mean over seeds, with a band of one standard deviation to both sides; None if nothing was logged.
 
-    The best are named; the others are grey.
+    The best settings are named; the others are gray.
     """
-    curves = [(each, curve) for each in group.settings if (curve := curve_of(each, group.main))]
+    curves = [(setting, curve) for setting in group.settings if (curve := curve_of(setting, group.main))]
     if not curves:
         return None
     named: Sequence[str] = [setting.label for setting, _ in curves[:MOST_NAMED]]
@@ -50,17 +49,17 @@ def learning_curves(group: ComparisonGroup) -> Figure | None:
     figure = new_figure(6.4 + wide, max(3.8, high + 0.4))
     axes = figure.subplots()
     handles: list[Line2D] = []
-    # The best last, so that it lies on top.
+    # The best setting is plotted last, above the others.
     for place, (_, curve) in reversed(list(enumerate(curves))):
         is_named = place < MOST_NAMED
-        color = looks(place)["color"] if is_named else GREY
+        color = line_style(place)["color"] if is_named else GRAY
         means = [fmean(values) for values in curve.values()]
         few = len(curve) < 25
         (line,) = axes.plot(
             list(curve),
             means,
             color=color,
-            marker=looks(place)["marker"] if is_named and few else None,
+            marker=line_style(place)["marker"] if is_named and few else None,
             markersize=5,
             markeredgecolor="white",
             markeredgewidth=0.4,
@@ -75,6 +74,6 @@ def learning_curves(group: ComparisonGroup) -> Figure | None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch")
     axes.set_ylabel(f"validation {group.main.title}")
-    tidy(axes)
+    style_axes(axes)
     legend_beside(figure, handles, names)
     return figure

@@ -1,4 +1,4 @@
-"""results.csv: a row for every run that was found, whatever became of it."""
+"""Render results.csv: a row for every run that was found, whatever became of it."""
 
 import csv
 import io
@@ -12,11 +12,16 @@ FROM_RESULT = (
     *("device.num_devices", "num_epochs", "num_steps", "num_test_samples", "timing.fit_seconds"),
     *("timing.total_seconds", "timing.samples_per_second", "timing.tokens_per_second", "peak_memory_bytes"),
 )
-"""Fields of result.json that are columns, under the same names."""
+"""Fields of result.json that are columns of the same name."""
 
 
-def results_csv(groups: Sequence[ComparisonGroup], lost: Sequence[Run]) -> str:
-    """The content of the file. What a run has not is empty; `counts` is 1 for the runs behind the tables."""
+def results_csv(groups: Sequence[ComparisonGroup], ungrouped: Sequence[Run]) -> str:
+    """Return the content of the file. Missing values are empty; `counts` is 1 for the runs behind the tables.
+
+    Args:
+        groups: the groups of runs.
+        ungrouped: runs that belong to no group.
+    """
     rows: list[dict[str, object]] = []
     for group in groups:
         for setting in group.settings:
@@ -24,9 +29,9 @@ def results_csv(groups: Sequence[ComparisonGroup], lost: Sequence[Run]) -> str:
             for run in setting.runs:
                 settings = {f"axis.{name}": value for name, value in setting.axis_values.items()}
                 rows.append(_row(run, group.title, setting.label, id(run) in counted) | settings)
-    rows += [_row(run, "", "", False) for run in lost]
+    rows += [_row(run, "", "", False) for run in ungrouped]
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    # Metrics last, by name; everything else in the order in which it is told.
+    # Metrics are last and ordered by name; other columns keep the order of `_row`.
     columns.sort(key=lambda column: (column.startswith(("test/", "val/")), column if "/" in column else ""))
     file = io.StringIO()
     writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rnnexp.report.stats.tests import combine, holm, mcnemar, paired_t, show_p, summarize
+from rnnexp.report.stats.significance import combine, holm, mcnemar, paired_t, show_p, summarize
 
 
 def test_a_summary_has_the_interval_of_student() -> None:
