@@ -192,12 +192,14 @@ def folders() -> dict[str, int]:
 
 SHORT_MODULES = {
     "rnnexp.cli.conf_dir": "read by tests and programs that need no other part of the command line",
-    "rnnexp.compat.wandb_workspaces": "private names of one library",
+    "rnnexp.compat.optuna": "private names of a library have a module of their own",
+    "rnnexp.compat.wandb_workspaces": "private names of a library have a module of their own",
     "rnnexp.data.batches": "the batch types, which tasks import without a data module",
     "rnnexp.data.corpora.phrasebook.draw": "random choices that every part of the grammar shares",
     "rnnexp.metrics.classification": "the counterpart of metrics.translation",
     "rnnexp.recurrent.directions": "the layouts of a state tensor, for kernels, stack and models",
     "rnnexp.recurrent.lengths": "masks of padded batches, also for models",
+    "rnnexp.sweeps.process.preload": "imported by the fork server alone: it sets a variable for the whole process",
     "rnnexp.text.vocabulary": "ids of the special tokens, for models that import no tokenizer",
     "rnnexp.tracking.stopwatch": "the time since the process started",
 }
