@@ -301,7 +301,7 @@ def test_bad_options(make_model: MakeModel, make_source: MakeSource, options: di
 
 
 def test_models_that_cannot_search(make_model: MakeModel, make_source: MakeSource) -> None:
-    with pytest.raises(ValueError, match=r"^there is no model to search with$"):
+    with pytest.raises(ValueError, match=r"^an ensemble needs at least one model$"):
         greedy_search([], *make_source())
     with pytest.raises(ValueError, match=r"^models of one ensemble need one target vocabulary, not \[6, 7\] tokens$"):
         greedy_search([make_model(6), make_model(7)], *make_source())

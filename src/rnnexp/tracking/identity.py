@@ -9,6 +9,8 @@ from typing import Any
 RUN_ONLY = (
     *("callbacks", "ckpt_path", "logger", "name", "paths", "tags"),
     *("sweep_dir", "dry_run", "allow_code_change", "report", "optimized_metric", "trial_number"),
+    # The callbacks that use them count.
+    *("monitor", "monitor_mode"),
     # Where the data come from does not change them; which data they are does.
     *("data.root", "data.download_from", "data.mirrors", "data.device", "data.cache", "data.eval_batch_size"),
     *("trainer.default_root_dir", "trainer.profiler", "trainer.log_every_n_steps", "trainer.enable_model_summary"),

@@ -90,7 +90,7 @@ def test_the_last_value_of_an_epoch_counts_and_a_half_line_does_not(tmp_path: Pa
         encoding="utf-8",
     )
     assert epoch_values(file, "val/acc") == {1: 0.2, 3: 0.4, 4: 0.0}
-    assert newest_metric(file) == ("val/acc", 0.0)
+    assert newest_metric(file, ("val/acc", "val/loss")) == ("val/acc", 0.0)
     assert epoch_values(file, "val/nothing") == {}
     assert epoch_values(tmp_path / "nothing", "val/acc") == {}
 
