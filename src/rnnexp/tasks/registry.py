@@ -80,10 +80,9 @@ class TaskKind:
         figures: `module:function` that makes the figures of a run besides its learning curves:
             `(run: RunDirectory, task, datamodule) -> dict[name, Figure]`.
         answers: `module:function` that reads what a run answered to each test sample, for the report:
-            `(run: rnnexp.report.records.runs.Run) -> answers`.
-        sample_test: `module:object` that tests the best setting of a group against others, sample by sample, for the
-            report.
-        examples: `module:function` that shows samples on which two settings differ, for the report.
+            `(run: rnnexp.report.records.runs.Run) -> rnnexp.report.records.answers.Answers`.
+        sample_test: `module:function` that tests the best setting of a group against others, sample by sample, for the
+            report: `(best, others) -> list[PairedTestResult]`, see `rnnexp.report.stats.sample_tests`.
         benchmark: `module:class` of a `rnnexp.benchmark.workbench.TaskBenchmark`, which measures the speed of training.
     """
 
@@ -97,7 +96,6 @@ class TaskKind:
     figures: str | None = None
     answers: str | None = None
     sample_test: str | None = None
-    examples: str | None = None
     benchmark: str | None = None
 
     @property
