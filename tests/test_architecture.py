@@ -197,6 +197,9 @@ SHORT_MODULES = {
     "rnnexp.metrics.classification": "the counterpart of metrics.translation",
     "rnnexp.recurrent.directions": "the layouts of a state tensor, for kernels, stack and models",
     "rnnexp.recurrent.lengths": "masks of padded batches, also for models",
+    "rnnexp.runs.figures": "the figures of a run; each task has its own beside it",
+    "rnnexp.tasks.callbacks": "base classes that callbacks/ and tasks of their own share",
+    "rnnexp.tasks.classification.figures": "found by the registry without importing matplotlib elsewhere",
     "rnnexp.text.vocabulary": "ids of the special tokens, for models that import no tokenizer",
     "rnnexp.tracking.stopwatch": "the time since the process started",
 }
