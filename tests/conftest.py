@@ -48,15 +48,21 @@ def translate_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], 
     """Overrides that make an experiment on a corpus a small one on generated sentences in that corpus' format."""
     root = tmp_path_factory.mktemp("pairs")
     train, held_out = write_pairs(root / "train.tsv", 0, 100), write_pairs(root / "held_out.tsv", 100, 30)
-    small = ["trainer=cpu", "trainer.log_every_n_steps=1", "model.hidden_size=8", "task.embedding_size=8", "logger=csv"]
+    small = [
+        "trainer=cpu",
+        "trainer.log_every_n_steps=1",
+        "model.hidden_size=8",
+        "task.network.embedding_size=8",
+        "logger=csv",
+    ]
     small += [f"data.cache={root}/encoded", "data.min_frequency=1"]
     parallel = ["data=parallel", f"data.train={train}", f"data.val={held_out}", f"data.test={held_out}"]
     files = {
         # The published files are known by their checksums, so that others stand in their place.
-        "Multi30kDataModule": [*parallel, "data.vocab_size=290"],
-        "TatoebaDataModule": [f"data.path={train}", "data.val_share=0.2", "data.test_share=0.2"],
-        "ParallelDataModule": [*parallel, "data.vocab_size=290"],
-        "PhrasebookDataModule": ["data.num_pairs=600"],
+        "Multi30k": [*parallel, "data.vocab_size=290"],
+        "Tatoeba": [f"data.path={train}", "data.val_share=0.2", "data.test_share=0.2"],
+        "ParallelFiles": [*parallel, "data.vocab_size=290"],
+        "Phrasebook": ["data.num_pairs=600"],
     }
     return lambda target: [*small, *files[target.rpartition(".")[2]]]
 

@@ -32,6 +32,7 @@ RECIPES = [(group, option) for group, option in OPTIONS if group in ("experiment
 # What the program supplies when it makes the object that a group describes.
 SUPPLIED = {
     "task": {"make_stack", "make_optimizer", "make_scheduler"},
+    "task.network": {"make_stack", "source_vocab_size", "target_vocab_size"},
     "model": {"input_size"},
     "optimizer": {"params"},
     "scheduler": {"optimizer", "total_steps"},
@@ -72,6 +73,12 @@ def targets(node: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from targets(child, f"{where}.{key}" if where else str(key))
 
 
+def corpus_options(data: dict[str, Any]) -> dict[str, Any]:
+    """The keys of `data` that the data module hands to its corpus."""
+    own = inspect.signature(get_object(data["_target_"])).parameters
+    return {key: value for key, value in data.items() if key not in own and key != "_target_"}
+
+
 def test_there_is_something_to_test() -> None:
     assert PROGRAMS == ["benchmark", "dashboard", "evaluate", "train", "translate"]
     assert {"model", "data", "task", "optimizer", "scheduler", "trainer", "logger", "callbacks", "paths"} <= set(GROUPS)
@@ -97,6 +104,7 @@ def test_an_option_resolves_and_fits_its_constructors(composed: Any, group: str,
         constructor = get_object(node["_target_"])
         arguments = {key: value for key, value in node.items() if not key.startswith("_")}
         arguments |= dict.fromkeys(SUPPLIED.get(where, ()))
+        arguments |= corpus_options(config["data"]) if where == "data.corpus" else {}
         arguments |= dict.fromkeys(FROM_DATA[constructor] if where == "task" else ())
         # Raises for a key that the constructor does not take, and for an argument that nothing supplies.
         inspect.signature(constructor).bind(**arguments)
@@ -144,7 +152,7 @@ def test_a_recipe_takes_two_steps(
     recipe = [f"{group}={option}", "data.batch_size=25", "trainer.max_epochs=2", "trainer.max_steps=2"]
     # Two epochs, since some recipes have but one batch in an epoch.
     is_translation = get_object(config.task._target_) is TranslationTask
-    outcome = run(*recipe, data=translate_tiny(config.data._target_)) if is_translation else run(*recipe)
+    outcome = run(*recipe, data=translate_tiny(config.data.corpus._target_)) if is_translation else run(*recipe)
     assert outcome.exit_code == 0, outcome.stderr
     assert outcome.status == "done"
     assert outcome.result["num_steps"] == 2

@@ -8,20 +8,28 @@ from rnnexp.cli.main import run_program
 
 
 def evaluate(config: DictConfig) -> int:
-    """Tests the run's weights, shows a table, and writes `evaluations/<timestamp>.json` into its directory."""
+    """Test the weights of a run, show a table, and write `evaluations/<timestamp>.json` into its directory."""
+    # Imported here, so that --help and --cfg job, which end earlier, do not wait for torch.
+    import rnnexp.compat.torchmetrics  # noqa: F401 (before all that imports Lightning)
+    from rnnexp.runs.create import resolved
     from rnnexp.runs.evaluation import load_finished, score
     from rnnexp.tracking.run_directory import RunDirectory
     from rnnexp.tracking.run_log import logged_to, show
     from rnnexp.tracking.summary import evaluation_table
 
-    run = RunDirectory.of_finished_run(Path(str(config.run)).expanduser())
-    with logged_to(run.path / "evaluate.log"):
-        experiment, weights = load_finished(run, config)
-        show(evaluation_table(score(run, experiment, weights, config)))
+    values = resolved(config)
+    changes = {
+        group: {key: value for key, value in values[group].items() if value is not None} for group in ("data", "task")
+    }
+    run = RunDirectory.of_finished_run(Path(str(values["run"])).expanduser())
+    with logged_to(run.evaluate_log_file):
+        experiment, weights = load_finished(run, values["weights"], changes)
+        show(evaluation_table(score(experiment, weights, changes)))
     return 0
 
 
 def main() -> None:
+    """Run the program with the arguments of the command line."""
     run_program("evaluate", evaluate)
 
 

@@ -1,4 +1,4 @@
-"""One experiment from the command line: python -m rnnexp.train model=gru"""
+"""Train one network and record the run: python -m rnnexp.train model=gru"""
 
 from omegaconf import DictConfig
 
@@ -6,39 +6,42 @@ from rnnexp.cli.main import run_program
 
 
 def train(config: DictConfig) -> int:
-    """Runs one experiment in a run directory of its own. Returns the exit code."""
-    # Imported here, so that --help and --cfg job, which never come this far, do not wait for torch.
+    """Train and test a network in a run directory of its own. Return the exit code."""
+    # Imported here, so that --help and --cfg job, which end earlier, do not wait for torch.
     from rnnexp.runs.create import open_run, require_one_job
-    from rnnexp.runs.distributed import is_rank, num_ranks, require_devices, supervise_ranks
+    from rnnexp.runs.distributed import is_rank, num_ranks_to_start, recorded_by_rank_zero, supervise_ranks
     from rnnexp.sweeps.process.watchdog import exit_with_parent
 
     if is_rank():
         exit_with_parent()
     require_one_job(config)
-    require_devices(config.trainer)
-    if num_ranks(config.trainer) > 1 and not is_rank():
-        return supervise_ranks(open_run(config), num_ranks(config.trainer))
+    if number := num_ranks_to_start(config.trainer):
+        run, _ = open_run(config)
+        return supervise_ranks(run, number)
 
-    from rnnexp.runs.build import assemble, finished_loggers
-    from rnnexp.runs.distributed import recorded_by_rank_zero
-    from rnnexp.runs.stages import fit, log_start, probe, save_figures, test, write_record
+    import rnnexp.compat.torchmetrics  # noqa: F401 (before all that imports Lightning)
+    from rnnexp.runs.build import build_experiment, finished_loggers
+    from rnnexp.runs.settings import RunSettings
+    from rnnexp.runs.stages import check_precision, fit, log_start, save_figures, test, write_record
 
-    # After the imports, which take seconds: a directory that stands is one whose run is recorded.
-    run = open_run(config)
+    # After the imports, which take seconds: from here on the directory records what becomes of the run.
+    run, plain_config = open_run(config)
     with recorded_by_rank_zero(run):
-        experiment = assemble(config)
+        settings = RunSettings.from_config(plain_config, run)
+        experiment = build_experiment(settings)  # data, task, callbacks, loggers and trainer
         with finished_loggers(experiment.loggers):
-            precision = probe(config, experiment)
-            log_start(config, run, experiment, precision)
-            fit(config, experiment)
+            precision = check_precision(experiment)
+            log_start(experiment, precision)
+            fit(experiment)
             if experiment.trainer.is_global_zero:
-                test(config, run, experiment)
-                write_record(config, run, experiment, precision)
-                save_figures(run, experiment)
+                test(experiment)
+                write_record(experiment, precision)
+                save_figures(experiment)
     return 0
 
 
 def main() -> None:
+    """Run the program with the arguments of the command line."""
     run_program("train", train)
 
 

@@ -32,7 +32,7 @@ SMALL = [
     "data.num_pairs=600",
     "data.batch_size=25",
     "data.cache=null",
-    "task.embedding_size=8",
+    "task.network.embedding_size=8",
     "trainer=cpu",
     "model.hidden_size=8",
     "steps=4",
@@ -56,7 +56,7 @@ def written(tmp_path: Path) -> dict[str, Any]:
 
 
 def test_everything_is_measured_in_every_round_and_told(measure: Measure, tmp_path: Path) -> None:
-    outcome = measure("task.embedding_dropout=0.3", "task.label_smoothing=0.1")
+    outcome = measure("task.network.embedding_dropout=0.3", "task.label_smoothing=0.1")
     assert outcome.exit_code == 0, outcome.stderr
     assert outcome.directories == []
     report = written(tmp_path)
@@ -106,7 +106,7 @@ def test_everything_is_measured_in_every_round_and_told(measure: Measure, tmp_pa
 
 
 def test_a_decoder_that_is_not_taught_is_compared_where_both_are(measure: Measure, tmp_path: Path) -> None:
-    outcome = measure("task.decoder=stepwise", "task.teacher_forcing=0.5", "repetitions=1")
+    outcome = measure("task.network.decoder=stepwise", "task.teacher_forcing=0.5", "repetitions=1")
     assert outcome.exit_code == 0, outcome.stderr
     training = written(tmp_path)["translation"]["training"]
     trained = ["ours", "bare loop", "bare loop, fused", "bare loop, stepwise"]
@@ -154,7 +154,7 @@ def test_both_decoders_process_the_same_tokens(
         ("steps=19", "need 21 batches, but an epoch has 19 of data.batch_size=25: choose fewer steps"),
         ("pairs=101", "pairs=101, but the timed steps have 96 pairs: choose fewer"),
         ("trainer.precision=bf16-mixed", "trainer.precision=bf16-mixed: the bare loop knows trainer.precision=32-true"),
-        ("task.attention=genral", "task: unknown attention 'genral': choose one of"),
+        ("task.network.attention=genral", "task: unknown attention 'genral': choose one of"),
     ],
 )
 def test_what_cannot_be_measured_is_told_in_one_line(measure: Measure, override: str, message: str) -> None:

@@ -13,7 +13,7 @@ import torch
 from rnnexp.plots.runs import read_gradient_norms
 from support.programs import Outcome, Run
 
-MODULES = ("rnnexp.callbacks.gradient_flow", "rnnexp.recurrent.gradient_flow", "rnnexp.recurrent.unrolled")
+MODULES = ("rnnexp.callbacks.gradient_flow", "rnnexp.recurrent.gradient_flow")
 UNDRAWN = ["test_weights=none", "callbacks.predictions=null"]
 # Random numbers between the layers, before the head and in the order of training images.
 DROPOUT = ["model=lstm", "model.num_layers=2", "model.bidirectional=true", "model.dropout=0.3", "task.dropout=0.2"]
@@ -191,9 +191,9 @@ def test_a_number_of_sequences_below_one_is_refused(run: Run) -> None:
 
 @pytest.mark.parametrize("attention", ["additive", "none"])
 def test_the_encoder_of_a_translation(run: Run, translate_tiny: Callable[[str], list[str]], attention: str) -> None:
-    small = ["task=translation", *translate_tiny("PhrasebookDataModule"), "trainer.max_epochs=2"]
+    small = ["task=translation", *translate_tiny("Phrasebook"), "trainer.max_epochs=2"]
     options = ["callbacks=[gradient_flow,translation]", "model.bidirectional=true", "model.num_layers=2"]
-    outcome = run(*options, f"task.attention={attention}", "model.dropout=0.1", data=small)
+    outcome = run(*options, f"task.network.attention={attention}", "model.dropout=0.1", data=small)
     assert outcome.exit_code == 0, outcome.stderr
     table = read(outcome)
     epochs, norms = read_gradient_norms(outcome.directory / "gradient_flow.csv")

@@ -63,7 +63,7 @@ def logged(
     place = tmp_path_factory.mktemp("logged")
     small = {
         "acc": tiny,
-        "bleu": ["task=translation", *translate_tiny("PhrasebookDataModule"), "trainer.max_epochs=1"],
+        "bleu": ["task=translation", *translate_tiny("Phrasebook"), "trainer.max_epochs=1"],
     }[request.param]
     command = [sys.executable, "-m", "rnnexp.train", *small, f"paths.outputs_dir={place}", "logger=wandb"]
     subprocess.run(command, cwd=place, env=without_account(place / "home"), capture_output=True, check=True)

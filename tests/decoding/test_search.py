@@ -163,7 +163,7 @@ def test_no_hypothesis_is_cut_short_of_a_search_to_the_end(
 def test_the_search_stops_once_nothing_can_change(make_model: MakeModel, make_source: MakeSource) -> None:
     model = make_model(vocab_size=10, cell="lstm")
     rows: list[int] = []  # computed in each step
-    model.decoder.deep.register_forward_hook(lambda _, __, output: rows.append(len(output)))
+    model.decoder.deep_output.register_forward_hook(lambda _, __, output: rows.append(len(output)))
     source, lengths = make_source()
     limits = Limits(max_ratio=0, max_extra=40)
     found = beam_search([model], source, lengths, 4, n_best=2, length_penalty=0.0, limits=limits)

@@ -69,8 +69,8 @@ BAD_VALUES = {
     "+trainer.foo=1": r"trainer: .*unexpected keyword argument 'foo'",
     "trainer.strategy=ddpp": r"trainer: You selected an invalid strategy name: `strategy='ddpp'`",
     # data that are not there
-    "data.root={tmp_path}/nowhere": r"no source has the dataset 'Tiny'.*/nowhere/Tiny/raw.*data\.root=",
-    "data.name=Tinny": r"no source has the dataset 'Tinny'.*data\.root=",
+    "data.root={tmp_path}/nowhere": r"of the dataset 'Tiny'.*/nowhere/Tiny/raw.*data\.root=",
+    "data.name=Tinny": r"of the dataset 'Tinny'.*data\.root=",
 }
 
 

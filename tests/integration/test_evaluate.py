@@ -102,7 +102,7 @@ def test_a_dataset_of_another_shape_is_refused(score: Run, moved: Path, tmp_path
             ["run={run}", "weights=bets"],
             "unknown weights 'bets': choose one of best, last, average; did you mean 'best'?",
         ),
-        (["run={run}", "data.root={run}/nowhere"], "no source has the dataset 'Tiny'"),
+        (["run={run}", "data.root={run}/nowhere"], "of the dataset 'Tiny'"),
         ([], "run has no value: give it one, run=..."),
     ],
 )

@@ -46,7 +46,7 @@ def test_two_processes_translate_every_sentence_once(
     """Scores of validation are those of all its sentences, of which each process has translated a part."""
     small = [
         "task=translation",
-        *translate_tiny("PhrasebookDataModule"),
+        *translate_tiny("Phrasebook"),
         "trainer.max_epochs=2",
         "data.eval_batch_size=7",
         # All of them, so that one which is missing or there twice would show.

@@ -31,7 +31,7 @@ FILES = {
 @pytest.fixture(scope="session")
 def phrases(translate_tiny: Callable[[str], list[str]]) -> list[str]:
     """Overrides of a small run on the phrasebook."""
-    return ["task=translation", *translate_tiny("PhrasebookDataModule"), "trainer.max_epochs=1"]
+    return ["task=translation", *translate_tiny("Phrasebook"), "trainer.max_epochs=1"]
 
 
 @pytest.fixture(scope="session")
@@ -152,8 +152,13 @@ def test_a_key_that_the_data_do_not_have_is_told(copied: Path, score: Run) -> No
 
 @pytest.mark.parametrize("decoder", ["fused", "stepwise"])
 def test_a_run_that_is_continued_ends_with_the_same_weights(run: Run, phrases: list[str], decoder: str) -> None:
-    options = [f"task.decoder={decoder}", "task.embedding_dropout=0.3", "task.output_dropout=0.3", "test_weights=none"]
-    options += ["task.word_dropout=0.1", "callbacks=averaging", "callbacks.kept_checkpoints.keep=2"]
+    options = [
+        f"task.network.decoder={decoder}",
+        "task.network.embedding_dropout=0.3",
+        "task.network.output_dropout=0.3",
+        "test_weights=none",
+    ]
+    options += ["task.network.word_dropout=0.1", "callbacks=averaging", "callbacks.kept_checkpoints.keep=2"]
     options += ["callbacks.kept_checkpoints.monitor=val/loss", "callbacks.kept_checkpoints.mode=min"]
     options += ["scheduler=constant"]
     options += ["task.teacher_forcing=0.5"] if decoder == "stepwise" else []
@@ -174,7 +179,7 @@ def test_a_run_that_is_continued_ends_with_the_same_weights(run: Run, phrases: l
 @pytest.mark.parametrize("cell", ["srn", "lstm"])
 @pytest.mark.parametrize("attention", ["additive", "none"])
 def test_any_cell_deep_in_both_directions(run: Run, phrases: list[str], cell: str, attention: str) -> None:
-    options = [f"model={cell}", "model.num_layers=2", "model.bidirectional=true", f"task.attention={attention}"]
+    options = [f"model={cell}", "model.num_layers=2", "model.bidirectional=true", f"task.network.attention={attention}"]
     outcome = run(*options, "trainer.max_steps=2", data=phrases)
     assert outcome.exit_code == 0, outcome.stderr
     assert outcome.result["model"]["decoder_layers"] == 2
@@ -215,8 +220,8 @@ def test_a_checkpoint_with_other_tokenizers_is_refused(run: Run, phrases: list[s
             "data: TranslationTask consumes TranslationBatch, and MNISTDataModule produces Labelled",
         ),
         (["task.teacher_forcing=0.5"], "task: teacher_forcing=0.5 needs a decoder that goes step by step"),
-        (["task.tied_embeddings=all"], "task: tied_embeddings=all needs one vocabulary for both sides"),
-        (["task.decoder=fusedd"], "task: unknown decoder 'fusedd': choose one of fused, stepwise"),
+        (["task.network.tied_embeddings=all"], "task: tied_embeddings=all needs one vocabulary for both sides"),
+        (["task.network.decoder=fusedd"], "task: unknown decoder 'fusedd': choose one of fused, stepwise"),
         (["test_weights=average"], "test_weights=average has no epochs to average: set callbacks.kept_checkpoints"),
         (
             ["callbacks=default"],

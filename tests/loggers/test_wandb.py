@@ -191,7 +191,7 @@ def test_disabled_writes_nothing(run: Run) -> None:
 
 
 def test_translations_and_heat_maps_are_mirrored(translate_tiny: Callable[[str], list[str]], tmp_path: Path) -> None:
-    small = [*translate_tiny("PhrasebookDataModule"), "trainer.max_epochs=2", "logger=wandb"]
+    small = [*translate_tiny("Phrasebook"), "trainer.max_epochs=2", "logger=wandb"]
     command = [
         sys.executable,
         "-m",

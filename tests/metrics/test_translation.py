@@ -184,7 +184,7 @@ def test_escaping_would_not_change_a_score() -> None:
 
 def test_literature_signature_names_what_was_done_to_the_text() -> None:
     parts = literature_signature().split("|")
-    assert parts[0] == "lower-cased+moses-normalised+moses-tokenised"
+    assert parts[0] == "lower-cased+moses-normalized+moses-tokenized"
     assert f"sacremoses:{version('sacremoses')}" in parts
     assert {"nrefs:1", "tok:none", f"version:{version('sacrebleu')}"} <= set(parts)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rnnexp.models import Seq2Seq
 from rnnexp.models.attention import ATTENTIONS
 from rnnexp.models.bridge import BRIDGES
-from rnnexp.models.scheduled_sampling import SAMPLINGS, draw_given
+from rnnexp.models.scheduled_sampling import SAMPLINGS, draw_teacher_mask
 from rnnexp.models.seq2seq import DECODERS, TYINGS
 from rnnexp.recurrent import CELLS, Cell, RecurrentStack, State
 from rnnexp.text.vocabulary import BOS, PAD
@@ -178,7 +178,7 @@ def test_a_cell_without_a_kernel(decoder: str) -> None:
         encoded = 0.5 * encoded + 0.5 * torch.tanh(x + recur(h))
         return torch.sin(encoded), encoded
 
-    model = model_of(Cell(leaky, gates=1, states=2), stack={"backend": "reference"}, decoder=decoder)
+    model = model_of(Cell(leaky, gates=1, states=2), decoder=decoder)
     source, lengths, target_in = sentences()
     encoded, state = model.encode(source, lengths)
     logits, _, _ = model.step(target_in[:, 0], state, encoded)
@@ -228,7 +228,7 @@ def test_how_the_parts_are_wired(decoder: str, residual: bool) -> None:
         for index in (1, 2):
             h = layer(index, h) + (h if residual else 0)
         contexts = look(h)
-    expected = parts.output(torch.tanh(parts.deep(torch.cat([h, y, contexts], dim=2))))
+    expected = parts.output(torch.tanh(parts.deep_output(torch.cat([h, y, contexts], dim=2))))
     torch.testing.assert_close(model(source, lengths, target_in), expected)
 
 
@@ -353,9 +353,9 @@ def test_a_token_of_its_own_replaces_only_what_is_not_given() -> None:
 def test_tokens_are_drawn_by_sentence_or_one_by_one() -> None:
     torch.manual_seed(0)
     target_in = torch.zeros(2000, 6, dtype=torch.int64)
-    assert draw_given(target_in, 1.0, "token") is None
+    assert draw_teacher_mask(target_in, 1.0, "token") is None
     for sampling, together in (("sentence", True), ("token", False)):
-        given = draw_given(target_in, 0.3, sampling)
+        given = draw_teacher_mask(target_in, 0.3, sampling)
         assert given is not None
         assert given[:, 0].all()
         rest = given[:, 1:]

@@ -60,7 +60,7 @@ def lstm() -> list[tuple[float, ...]]:
 
 
 def gru_before() -> list[tuple[float, ...]]:
-    """The source document: the reset gate scales h, z replaces it."""
+    """Cho et al. (2014): the reset gate scales h. Chung et al. (2014): z replaces h."""
     h = H0
     for x in (X1, X2):
         r = [sigmoid(preactivation(GATE_1, x, h, k)) for k in (0, 1)]
@@ -86,20 +86,20 @@ def gru_after() -> list[tuple[float, ...]]:
 
 CASES: list[tuple[dict[str, Any], int, list[tuple[float, ...]]]] = [
     ({"cell": "srn"}, 1, srn(math.tanh)),
-    ({"cell": "srn", "nonlinearity": "relu"}, 1, srn(relu)),
+    ({"cell": "srn", "cell_options": {"nonlinearity": "relu"}}, 1, srn(relu)),
     ({"cell": "lstm"}, 4, lstm()),
-    ({"cell": "gru", "reset": "before"}, 3, gru_before()),
-    ({"cell": "gru", "reset": "after"}, 3, gru_after()),
+    ({"cell": "gru", "cell_options": {"reset": "before"}}, 3, gru_before()),
+    ({"cell": "gru", "cell_options": {"reset": "after"}}, 3, gru_after()),
 ]
 
 
 @pytest.mark.parametrize(
     ("settings", "num_gates", "expected", "backend"),
     [
-        pytest.param(settings, num_gates, expected, backend, id=f"{' '.join(settings.values())} {backend}")
+        pytest.param(settings, num_gates, expected, backend, id=f"{settings} {backend}")
         for settings, num_gates, expected in CASES
         for backend in ("fused", "reference")
-        if (backend, settings.get("reset")) != ("fused", "before")  # which no kernel computes
+        if (backend, settings.get("cell_options")) != ("fused", {"reset": "before"})  # which no kernel computes
     ],
 )
 def test_two_steps(settings: dict[str, Any], num_gates: int, expected: list[tuple[float, ...]], backend: str) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from rnnexp.recurrent import CELLS, RecurrentStack
+from rnnexp.recurrent.cells import make_cell, option_values
 
 BATCH, TIME, FEATURES, HIDDEN = 5, 7, 3, 4
 LENGTHS = torch.tensor([7, 1, 4, 6, 2])
@@ -16,12 +17,11 @@ LENGTHS = torch.tensor([7, 1, 4, 6, 2])
 
 def cells_with_kernels() -> Iterator[dict[str, Any]]:
     for name, cell in CELLS.items():
-        if cell.fused is not None:
-            yield {"cell": name}
-        for option, values in cell.variants.items():
-            for value, variant in values.items():
-                if variant.fused is not None:
-                    yield {"cell": name, option: value}
+        choices = option_values(cell)
+        for values in itertools.product(*choices.values()):
+            options = dict(zip(choices, values, strict=True))
+            if make_cell(name, options).cell.fused is not None:
+                yield {"cell": name, "cell_options": options}
 
 
 FUSED = list(cells_with_kernels())
@@ -38,7 +38,9 @@ OPTIONS: list[dict[str, Any]] = [
 
 def test_the_kernels_were_found() -> None:
     assert {case["cell"] for case in FUSED} == {"srn", "lstm", "gru"}
-    assert {"cell": "srn", "nonlinearity": "relu"} in FUSED
+    assert {"cell": "srn", "cell_options": {"nonlinearity": "relu"}} in FUSED
+    assert {"cell": "gru", "cell_options": {"reset": "before"}} not in FUSED
+    assert len(FUSED) == 4
 
 
 def name(value: Any) -> str:
@@ -63,7 +65,7 @@ def test_fused_equals_reference(
     runs = []
     torch.manual_seed(0)
     fused = RecurrentStack(input_size=FEATURES, hidden_size=HIDDEN, **settings).double()
-    for parameter in fused.parameters():  # no value that an initialisation leaves at zero or one
+    for parameter in fused.parameters():  # no value that an initialization leaves at zero or one
         torch.nn.init.normal_(parameter, std=0.5)
     reference = RecurrentStack(input_size=FEATURES, hidden_size=HIDDEN, backend="reference", **settings).double()
     reference.load_state_dict(fused.state_dict())

@@ -8,33 +8,37 @@ import torch
 from torch import Tensor, nn
 
 from rnnexp.recurrent import CELLS, Cell, RecurrentStack
-from rnnexp.recurrent.cells import srn_tanh
+from rnnexp.recurrent.cells import make_cell, option_values, srn_tanh
 from rnnexp.recurrent.gradient_flow import (
     SATURATED,
     first_over_last,
     gradient_norms,
     mean_over_running,
+    recorded,
     saturation,
     spectral_radii,
 )
-from rnnexp.recurrent.unrolled import unrolled
 
 BATCH, TIME, FEATURES, HIDDEN = 4, 6, 3, 5
 LENGTHS = torch.tensor([6, 1, 4, 2])
 KERNELS: list[dict[str, Any]] = [
     {"cell": "srn"},
-    {"cell": "srn", "nonlinearity": "relu"},
+    {"cell": "srn", "cell_options": {"nonlinearity": "relu"}},
     {"cell": "lstm"},
     {"cell": "gru"},
 ]
-EVERY = [*KERNELS, {"cell": "gru", "reset": "before", "backend": "reference"}]
+EVERY = [*KERNELS, {"cell": "gru", "cell_options": {"reset": "before"}}]
 
 
 def rows() -> Iterator[Cell]:
-    for cell in CELLS.values():
-        yield cell
-        for values in cell.variants.values():
-            yield from values.values()
+    for name, cell in CELLS.items():
+        yield make_cell(name).cell
+        for option, values in option_values(cell).items():
+            yield from (make_cell(name, {option: value}).cell for value in values[1:])
+
+
+def case_name(case: dict[str, Any]) -> str:
+    return "-".join([case["cell"], *case.get("cell_options", {}).values()])
 
 
 class GRUBefore(nn.GRUCell):
@@ -56,8 +60,8 @@ def single_step(stack: RecurrentStack, layer: int, suffix: str) -> nn.RNNCellBas
         ("gru", "before"): GRUBefore,
     }
     size = stack.output_size if layer else FEATURES
-    make = kinds.get((stack.cell_name, stack.reset), nn.RNNCell)
-    options = {"nonlinearity": stack.nonlinearity} if stack.nonlinearity else {}
+    make = kinds.get((stack.cell_name, stack.cell_options.get("reset")), nn.RNNCell)
+    options = {key: value for key, value in stack.cell_options.items() if key == "nonlinearity"}
     module = make(size, HIDDEN, **options).double()
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     module.load_state_dict({name: getattr(stack, f"{name}_l{layer}{suffix}").detach() for name in names})
@@ -98,22 +102,22 @@ def random_stack(**settings: Any) -> RecurrentStack:
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "padded"])
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["forwards", "both"])
 @pytest.mark.parametrize("num_layers", [1, 2])
-@pytest.mark.parametrize("cell", EVERY, ids=lambda cell: "-".join(cell.values()))
+@pytest.mark.parametrize("cell", EVERY, ids=case_name)
 def test_the_gradient_is_that_of_torchs_single_steps(
     cell: dict[str, Any], num_layers: int, bidirectional: bool, lengths: Tensor | None
 ) -> None:
     stack = random_stack(**cell, num_layers=num_layers, bidirectional=bidirectional)
     x = torch.randn(BATCH, TIME, FEATURES, dtype=torch.double)
     into_outputs = torch.randn(BATCH, TIME, stack.output_size, dtype=torch.double)
-    with unrolled(stack) as steps:
+    with recorded(stack) as steps:
         outputs, _ = stack(x, lengths)
-    norms = gradient_norms((outputs * into_outputs).sum(), steps)
+    norms = gradient_norms((outputs * into_outputs).sum(), stack, steps)
     torch.testing.assert_close(outputs, stack(x, lengths)[0])
 
     expected = torch.zeros(num_layers, TIME, BATCH, dtype=torch.double)
     for row, length in enumerate([TIME] * BATCH if lengths is None else lengths.tolist()):
         expected[:, :length, row] = norms_by_hand(stack, x[row, :length], into_outputs[row, :length])
-    assert (norms > 0).sum() == num_layers * steps.inside.sum()
+    assert (norms > 0).sum() == num_layers * steps.mask.sum()
     torch.testing.assert_close(norms, expected)
 
 
@@ -122,7 +126,7 @@ def test_the_gradient_of_the_fused_kernels_bias_is_made_of_them() -> None:
     stack = random_stack(cell="srn", num_layers=2)
     x = torch.randn(BATCH, TIME, FEATURES, dtype=torch.double)
     stack(x)[0].square().sum().backward()
-    with unrolled(stack) as steps:
+    with recorded(stack) as steps:
         loss = stack(x)[0].square().sum()
     for layer in range(2):
         h = [step.h for step in steps.scan(layer)]
@@ -136,20 +140,20 @@ def test_the_gradient_of_the_fused_kernels_bias_is_made_of_them() -> None:
 def test_layers_that_are_normalised_and_added_to() -> None:
     stack = random_stack(cell="gru", num_layers=3, layer_norm=True, residual=True, learned_initial_state=True)
     x = torch.randn(BATCH, TIME, FEATURES, dtype=torch.double)
-    with unrolled(stack) as steps:
+    with recorded(stack) as steps:
         outputs, (h,) = stack(x, lengths=LENGTHS)
     torch.testing.assert_close(outputs, stack(x, LENGTHS)[0])
     torch.testing.assert_close(torch.stack([step.h for step in steps.scan(2)])[LENGTHS - 1, range(BATCH)], h[2])
-    assert gradient_norms(outputs.sum(), steps).shape == (3, TIME, BATCH)
+    assert gradient_norms(outputs.sum(), stack, steps).shape == (3, TIME, BATCH)
 
 
 def test_nothing_is_left_behind() -> None:
     stack = random_stack(cell="gru")
     before, x = dict(vars(stack)), torch.randn(BATCH, TIME, FEATURES, dtype=torch.double)
     random_state = torch.get_rng_state()
-    with unrolled(stack) as steps:
-        gradient_norms(stack(x)[0].sum(), steps)
-    with pytest.raises(ValueError, match="x must be"), unrolled(stack):
+    with recorded(stack) as steps:
+        gradient_norms(stack(x)[0].sum(), stack, steps)
+    with pytest.raises(ValueError, match="x must be"), recorded(stack):
         stack(x[:, :, :1])
     assert vars(stack) == before
     assert not stack._forward_pre_hooks
@@ -160,39 +164,39 @@ def test_nothing_is_left_behind() -> None:
 
 def test_what_does_not_reach_the_loss_has_no_gradient() -> None:
     stack = random_stack(cell="lstm")
-    with unrolled(stack) as steps:
+    with recorded(stack) as steps:
         outputs, _ = stack(torch.randn(BATCH, TIME, FEATURES, dtype=torch.double))
-    norms = gradient_norms(outputs[:, 2].sum(), steps)
+    norms = gradient_norms(outputs[:, 2].sum(), stack, steps)
     assert (norms[0, :3] > 0).all()
     assert (norms[0, 3:] == 0).all()
 
 
 def test_of_several_passes_the_last_is_kept() -> None:
     stack = random_stack(cell="srn")
-    with unrolled(stack) as steps:
+    with recorded(stack) as steps:
         stack(torch.randn(2, 9, FEATURES, dtype=torch.double))
         outputs, _ = stack(torch.randn(BATCH, TIME, FEATURES, dtype=torch.double))
-    assert gradient_norms(outputs.sum(), steps).shape == (1, TIME, BATCH)
+    assert gradient_norms(outputs.sum(), stack, steps).shape == (1, TIME, BATCH)
 
 
 def test_a_linear_memory_decays_as_its_eigenvalue_says() -> None:
     """h = relu(u h) of one positive unit: dh_T/dh_t = u^(T - t)."""
-    stack = RecurrentStack("srn", 1, 1, nonlinearity="relu").double()
+    stack = RecurrentStack("srn", 1, 1, cell_options={"nonlinearity": "relu"}).double()
     with torch.no_grad():
         for weight, value in zip(stack.parameters(), (1.0, 0.5, 1.0, 0.0), strict=True):
             weight.fill_(value)
-    with unrolled(stack) as steps:
+    with recorded(stack) as steps:
         outputs, _ = stack(torch.ones(2, TIME, 1, dtype=torch.double))
-    norms = gradient_norms(outputs[:, -1].sum(), steps)
+    norms = gradient_norms(outputs[:, -1].sum(), stack, steps)
     torch.testing.assert_close(norms[0, :, 0], 0.5 ** torch.arange(TIME - 1, -1, -1, dtype=torch.double))
-    assert first_over_last(norms[0], steps.inside).item() == pytest.approx(0.5 ** (TIME - 1))
+    assert first_over_last(norms[0], steps.mask).item() == pytest.approx(0.5 ** (TIME - 1))
 
 
 def test_a_norm_that_would_underflow_when_squared_is_told() -> None:
     stack = RecurrentStack("srn", 1, 1)
-    with unrolled(stack) as steps:
+    with recorded(stack) as steps:
         outputs, _ = stack(torch.ones(1, 1, 1))
-    assert gradient_norms(outputs.sum() * 1e-30, steps).item() == pytest.approx(1e-30)
+    assert gradient_norms(outputs.sum() * 1e-30, stack, steps).item() == pytest.approx(1e-30)
 
 
 def test_means_are_over_sequences_that_still_run() -> None:
@@ -203,7 +207,7 @@ def test_means_are_over_sequences_that_still_run() -> None:
 
 
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["forwards", "both"])
-@pytest.mark.parametrize("cell", EVERY, ids=lambda cell: "-".join(cell.values()))
+@pytest.mark.parametrize("cell", EVERY, ids=case_name)
 def test_spectral_radii_of_diagonal_and_rotating_blocks(cell: dict[str, Any], bidirectional: bool) -> None:
     stack = RecurrentStack(**cell, input_size=2, hidden_size=2, num_layers=2, bidirectional=bidirectional)
     expected = [0.5 * (1 + k) for k in range(stack.cell.gates)]
@@ -243,11 +247,11 @@ def with_biases(cell: dict[str, Any], *biases: float) -> RecurrentStack:
     ("cell", "biases", "expected"),
     [
         ({"cell": "srn"}, (9.0, -9.0, 1.0, 0.0), {"h": 0.5}),
-        ({"cell": "srn", "nonlinearity": "relu"}, (9.0, -9.0, 1.0, 2.0), {"h": 0.25}),
+        ({"cell": "srn", "cell_options": {"nonlinearity": "relu"}}, (9.0, -9.0, 1.0, 2.0), {"h": 0.25}),
         # sigmoid(2.94) = 0.950: blocks have 1, 2, 3 and 4 times the biases.
         ({"cell": "lstm"}, (3.0, -1.5, 0.8, 0.0), {"i": 0.25, "f": 0.5, "o": 0.75}),
         ({"cell": "gru"}, (3.0, -1.5, 0.8, 0.0), {"r": 0.25, "z": 0.5}),
-        ({"cell": "gru", "reset": "before", "backend": "reference"}, (3.0, -1.5, 0.8, 0.0), {"r": 0.25, "z": 0.5}),
+        ({"cell": "gru", "cell_options": {"reset": "before"}}, (3.0, -1.5, 0.8, 0.0), {"r": 0.25, "z": 0.5}),
     ],
     ids=str,
 )
@@ -255,22 +259,22 @@ def test_saturation_of_blocks_that_are_their_biases(
     cell: dict[str, Any], biases: tuple[float, ...], expected: dict[str, float]
 ) -> None:
     stack = with_biases(cell, *biases)
-    with unrolled(stack) as steps:
+    with recorded(stack) as steps:
         stack(torch.randn(2, 3, 1))
-    assert saturation(steps, 0) == expected
+    assert saturation(stack, steps, 0) == expected
 
 
 def test_saturation_sees_the_recurrence_and_not_the_padding() -> None:
     """One unit that adds itself up, h = relu(h + x): zero until the one comes, and from then on not."""
-    stack = RecurrentStack("srn", 1, 1, nonlinearity="relu", bidirectional=True)
+    stack = RecurrentStack("srn", 1, 1, cell_options={"nonlinearity": "relu"}, bidirectional=True)
     with torch.no_grad():
         for name, parameter in stack.named_parameters():
             parameter.fill_(1.0 if name.startswith("weight") else 0.0)
     x = torch.tensor([[0.0, 0.0, 1.0, 0.0], [0.0, 1.0, 9.0, 9.0]]).unsqueeze(2)
-    with unrolled(stack) as steps:
+    with recorded(stack) as steps:
         stack(x, torch.tensor([4, 2]))
-    assert saturation(steps, 0)["h"] == pytest.approx(3 / 6)
-    assert saturation(steps, 0, reverse=True)["h"] == pytest.approx(1 / 6)
+    assert saturation(stack, steps, 0)["h"] == pytest.approx(3 / 6)
+    assert saturation(stack, steps, 0, reverse=True)["h"] == pytest.approx(1 / 6)
 
 
 def test_the_table_names_every_block() -> None:
@@ -279,14 +283,12 @@ def test_the_table_names_every_block() -> None:
         assert len(cell.blocks) == cell.gates
         assert set(cell.squashed) <= set(cell.blocks)
         assert set(cell.squashed.values()) <= set(SATURATED)
-        if cell.forget_gate is not None:
-            assert cell.blocks[cell.forget_gate] == "f"
 
 
 def test_a_cell_without_names_is_measured_as_well() -> None:
-    stack = RecurrentStack(Cell(srn_tanh, gates=1), FEATURES, HIDDEN, backend="reference")
-    with unrolled(stack) as steps:
+    stack = RecurrentStack(Cell(srn_tanh, gates=1), FEATURES, HIDDEN)
+    with recorded(stack) as steps:
         outputs, _ = stack(torch.randn(BATCH, TIME, FEATURES))
-    assert gradient_norms(outputs.sum(), steps).shape == (1, TIME, BATCH)
-    assert saturation(steps, 0) == {}
+    assert gradient_norms(outputs.sum(), stack, steps).shape == (1, TIME, BATCH)
+    assert saturation(stack, steps, 0) == {}
     assert spectral_radii(stack, 0) == pytest.approx({"0": 1.0})

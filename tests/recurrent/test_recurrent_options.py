@@ -1,4 +1,4 @@
-"""Initialisation, dropout, and what the stack refuses."""
+"""Initialization, dropout, and what the stack refuses."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from rnnexp.recurrent import CELLS, Cell, RecurrentStack
+from rnnexp.recurrent.cells import make_cell
 
 BACKENDS = ("fused", "reference")
 
@@ -21,10 +22,10 @@ def blocks(stack: RecurrentStack, kind: str) -> list[torch.Tensor]:
 def test_each_gate_starts_orthogonal(cell: str) -> None:
     stack = RecurrentStack(cell, 5, 6, num_layers=2, bidirectional=True)
     recurrent = blocks(stack, "weight_hh")
-    assert len(recurrent) == 4 * CELLS[cell].gates
+    assert len(recurrent) == 4 * make_cell(cell).cell.gates
     for block in recurrent:
         torch.testing.assert_close(block @ block.T, torch.eye(6), atol=1e-5, rtol=0)
-    bounds = [(6 / (6 + width)) ** 0.5 for width in (5, 12) for _ in range(2 * CELLS[cell].gates)]
+    bounds = [(6 / (6 + width)) ** 0.5 for width in (5, 12) for _ in range(2 * make_cell(cell).cell.gates)]
     for block, bound in zip(blocks(stack, "weight_ih"), bounds, strict=True):
         assert 0.5 * bound < block.abs().max() <= bound
 
@@ -34,16 +35,16 @@ def test_initialization_pytorch_draws_what_torch_draws(cell: str) -> None:
     torch.manual_seed(3)
     bare = {"srn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[cell](5, 6, 2, bidirectional=True)
     torch.manual_seed(3)
-    stack = RecurrentStack(cell, 5, 6, 2, bidirectional=True, initialization="pytorch", forget_bias=None)
+    options = {"forget_bias": None} if cell == "lstm" else {}
+    stack = RecurrentStack(cell, 5, 6, 2, bidirectional=True, initialization="pytorch", cell_options=options)
     torch.testing.assert_close(stack.state_dict(), bare.state_dict(), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("initialization", ["orthogonal", "pytorch"])
 @pytest.mark.parametrize("forget_bias", [1.0, -2.5])
 def test_the_forget_bias_is_applied_once(initialization: str, forget_bias: float) -> None:
-    stack = RecurrentStack(
-        "lstm", 5, 6, num_layers=2, bidirectional=True, initialization=initialization, forget_bias=forget_bias
-    )
+    how: dict[str, Any] = {"initialization": initialization, "cell_options": {"forget_bias": forget_bias}}
+    stack = RecurrentStack("lstm", 5, 6, num_layers=2, bidirectional=True, **how)
     sums = [a + b for a, b in zip(blocks(stack, "bias_ih"), blocks(stack, "bias_hh"), strict=True)]
     for i, f, c_tilde, o in zip(*[iter(sums)] * 4, strict=True):
         assert (f == forget_bias).all()
@@ -64,9 +65,9 @@ def test_reset_parameters_draws_anew() -> None:
         torch.testing.assert_close(after[name], before[name])
 
 
-def transparent(cell: str = "srn", **options: Any) -> RecurrentStack:
+def transparent(**options: Any) -> RecurrentStack:
     """Two layers, the second of which shows in its outputs which inputs were dropped."""
-    stack = RecurrentStack(cell, 8, 8, num_layers=2, nonlinearity="relu", dropout=0.5, **options)
+    stack = RecurrentStack("srn", 8, 8, 2, cell_options={"nonlinearity": "relu"}, dropout=0.5, **options)
     with torch.no_grad():
         for name, parameter in stack.named_parameters():
             parameter.copy_(torch.eye(8) if name.startswith("weight_ih") else torch.zeros_like(parameter))
@@ -148,15 +149,38 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"num_layers": 1.5}, "num_layers must be a whole number of at least 1, not 1.5"),
     ({"dropout": 1.0}, r"dropout must lie in \[0, 1\), not 1.0"),
     ({"dropout": -0.1}, r"dropout must lie in \[0, 1\), not -0.1"),
-    ({"backend": "fusd"}, r"unknown backend 'fusd': choose one of fused, reference; did you mean 'fused'\?"),
+    ({"backend": "fusd"}, r"unknown backend 'fusd': choose one of auto, fused, reference; did you mean 'fused'\?"),
     ({"initialization": "xavier"}, "unknown initialization 'xavier': choose one of orthogonal, pytorch"),
-    ({"reset": "befor"}, r"unknown reset 'befor': choose one of after, before; did you mean 'before'\?"),
-    ({"cell": "srn", "nonlinearity": "sigmoid"}, "unknown nonlinearity 'sigmoid': choose one of tanh, relu"),
-    ({"cell": "lstm", "reset": "before"}, "cell 'lstm' has no option reset: leave it at 'after', not 'before'"),
-    ({"nonlinearity": "relu"}, "cell 'gru' has no option nonlinearity: leave it at 'tanh', not 'relu'"),
-    ({"forget_bias": 2.0}, "cell 'gru' has no forget gate: leave forget_bias at 1.0, not 2.0"),
-    ({"reset": "before"}, "cell 'gru' has no fused kernel for gru_reset_before: use backend=reference"),
-    ({"cell": Cell(bare_step, gates=1)}, "cell 'bare_step' has no fused kernel for bare_step: use backend=reference"),
+    (
+        {"cell_options": {"reset": "befor"}},
+        r"unknown reset 'befor': choose one of after, before; did you mean 'before'\?",
+    ),
+    (
+        {"cell": "srn", "cell_options": {"nonlinearity": "sigmoid"}},
+        "unknown nonlinearity 'sigmoid': choose one of tanh, relu",
+    ),
+    (
+        {"cell": "lstm", "cell_options": {"reset": "before"}},
+        "cell 'lstm' has no option 'reset': choose one of forget_bias",
+    ),
+    (
+        {"cell": "lstm", "cell_options": {"forget_bais": 2}},
+        r"cell 'lstm' has no option 'forget_bais': choose one of forget_bias; did you mean 'forget_bias'\?",
+    ),
+    ({"cell": "lstm", "cell_options": {"forget_bias": "2"}}, r"forget_bias must be float \| None, not '2'"),
+    ({"cell": "lstm", "cell_options": {"forget_bias": True}}, r"forget_bias must be float \| None, not True"),
+    (
+        {"cell_options": {"reset": "before"}, "backend": "fused"},
+        "cell 'gru' reset=before has no fused kernel: use backend=auto or reference",
+    ),
+    (
+        {"cell": Cell(bare_step, gates=1), "backend": "fused"},
+        "cell 'bare_step' has no fused kernel: use backend=auto or reference",
+    ),
+    (
+        {"cell": Cell(bare_step, gates=1), "cell_options": {"a": 1}},
+        "cell 'bare_step' has no option 'a': it has no options",
+    ),
 ]
 
 

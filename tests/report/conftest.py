@@ -43,7 +43,7 @@ def phrases(translate_tiny: Callable[[str], list[str]], tmp_path_factory: pytest
     """A sweep of two cells and two seeds on the phrasebook. Not to be changed."""
     small = [
         "task=translation",
-        *translate_tiny("rnnexp.data.corpora.modules.PhrasebookDataModule"),
+        *translate_tiny("rnnexp.data.corpora.phrasebook.corpus.Phrasebook"),
         "model.num_layers=1",
     ]
     small += ["trainer.max_epochs=1", "task.beam_size=1"]

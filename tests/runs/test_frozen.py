@@ -12,7 +12,8 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from rnnexp.runs.create import resolved
-from rnnexp.runs.frozen import escape_interpolations, frozen_command
+from rnnexp.runs.frozen import frozen_command
+from rnnexp.tracking.config_file import escape_interpolations
 
 PROGRAM = """
 import json, logging

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from rnnexp.core.atomic_files import read_json
 from support import TESTS
 
@@ -44,6 +46,14 @@ def start(tiny: list[str], *overrides: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     command = [sys.executable, "-m", "rnnexp.train", *tiny, "report=false", *overrides, "-m"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def uninstall(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    """Let imports of a package fail, also those of our modules that have imported it before."""
+    for name in list(sys.modules):
+        if name.startswith(("rnnexp.sweeps.backends.", "rnnexp.sweeps.search.", "rnnexp.compat.")):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 90) -> None:

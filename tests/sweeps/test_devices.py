@@ -7,7 +7,7 @@ import torch
 from omegaconf import OmegaConf
 
 from rnnexp.runs.distributed import num_ranks
-from rnnexp.sweeps.devices import Devices, ResourceRequest, need_of, parse_gpu_list, visible_gpus
+from rnnexp.sweeps.devices import Devices, ResourceRequest, parse_gpu_list, requested_resources, visible_gpus
 
 LISTING = """\
 GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-aaaa)
@@ -34,11 +34,11 @@ def config(**trainer: Any) -> dict[str, Any]:
 
 
 def test_a_job_needs_gpus_where_there_are_any() -> None:
-    assert need_of(config(), num_gpus=4) == ResourceRequest(gpus=1)
-    assert need_of(config(devices=[2, 3]), num_gpus=4) == ResourceRequest(gpus=2)
-    assert need_of(config(devices=-1), num_gpus=4) == ResourceRequest(gpus=4)
-    assert need_of(config(), num_gpus=0) == ResourceRequest(cores=2)
-    assert need_of(config(accelerator="cpu", devices=3), num_gpus=4) == ResourceRequest(cores=6)
+    assert requested_resources(config(), num_gpus=4) == ResourceRequest(gpus=1)
+    assert requested_resources(config(devices=[2, 3]), num_gpus=4) == ResourceRequest(gpus=2)
+    assert requested_resources(config(devices=-1), num_gpus=4) == ResourceRequest(gpus=4)
+    assert requested_resources(config(), num_gpus=0) == ResourceRequest(cores=2)
+    assert requested_resources(config(accelerator="cpu", devices=3), num_gpus=4) == ResourceRequest(cores=6)
 
 
 @pytest.mark.parametrize("devices", [-1, "auto"])
@@ -54,30 +54,30 @@ def test_all_devices_are_all_gpus_if_there_are_any(
 
 def test_small_jobs_share_a_gpu_and_take_the_least_busy() -> None:
     devices = Devices(["a", "b"], jobs_per_device=2, cores=1)
-    allocations = [devices.allocation(ResourceRequest(gpus=1)) for _ in range(4)]
+    allocations = [devices.allocate(ResourceRequest(gpus=1)) for _ in range(4)]
     assert [allocation and allocation.gpus for allocation in allocations] == [("a",), ("b",), ("a",), ("b",)]
-    assert devices.allocation(ResourceRequest(gpus=1)) is None
+    assert devices.allocate(ResourceRequest(gpus=1)) is None
     assert allocations[1] is not None
     devices.release(allocations[1])
-    again = devices.allocation(ResourceRequest(gpus=1))
+    again = devices.allocate(ResourceRequest(gpus=1))
     assert again is not None
     assert again.environment == {"CUDA_VISIBLE_DEVICES": "b"}
 
 
 def test_a_job_of_two_gpus_gets_two_different_ones() -> None:
     devices = Devices(["a", "b"], jobs_per_device=2, cores=1)
-    allocation = devices.allocation(ResourceRequest(gpus=2))
+    allocation = devices.allocate(ResourceRequest(gpus=2))
     assert allocation is not None
     assert set(allocation.gpus) == {"a", "b"}
 
 
 def test_cores_are_divided_and_a_job_on_them_sees_no_gpu() -> None:
     devices = Devices(["a"], jobs_per_device=1, cores=4)
-    first, second = devices.allocation(ResourceRequest(cores=3)), devices.allocation(ResourceRequest(cores=2))
+    first, second = devices.allocate(ResourceRequest(cores=3)), devices.allocate(ResourceRequest(cores=2))
     assert first is not None
     assert first.environment == {"CUDA_VISIBLE_DEVICES": ""}
     assert second is None
     devices.release(first)
-    whole = devices.allocation(ResourceRequest(cores=64))
+    whole = devices.allocate(ResourceRequest(cores=64))
     assert whole is not None
     assert whole.cores == 4

@@ -1,4 +1,6 @@
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -128,3 +130,32 @@ def test_unknown_units_and_vocabularies_are_refused() -> None:
         Tokenizer.from_plain({"unit": "syllable", "vocabulary": []})
     with pytest.raises(ValueError, match="a vocabulary must begin with <pad>, <unk>, <bos>, <eos>"):
         Tokenizer.from_plain({"unit": "word", "vocabulary": ["a", "b"]})
+
+
+def test_importing_leaves_the_environment_unchanged() -> None:
+    code = """
+import os
+os.environ.pop("TOKENIZERS_PARALLELISM", None)  # a library may have set it in the parent
+before = dict(os.environ)
+import rnnexp.text.tokenizers
+assert os.environ == before, set(os.environ.items()) ^ set(before.items())
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_process_that_has_encoded_can_fork_in_silence() -> None:
+    """Older versions of the library warn on the terminal unless TOKENIZERS_PARALLELISM is set."""
+    code = """
+import os
+import subprocess
+from rnnexp.text.tokenizers import train_tokenizer
+os.environ.pop("TOKENIZERS_PARALLELISM", None)
+sentences = [f"the words of sentence {number}" for number in range(2000)]
+train_tokenizer("bpe", sentences, 300, 2).encode_batch(sentences)
+subprocess.run(["true"], check=True)
+if not os.fork():
+    os._exit(0)
+os.wait()
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("", "")

@@ -39,7 +39,7 @@ Translate = Callable[..., Outcome]
 def translator(translate_tiny: Callable[[str], list[str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that has hardly learned to translate, and is not to be changed."""
     place = tmp_path_factory.mktemp("translator")
-    small = ["task=translation", *translate_tiny("PhrasebookDataModule"), "data.cache=null", "model.hidden_size=16"]
+    small = ["task=translation", *translate_tiny("Phrasebook"), "data.cache=null", "model.hidden_size=16"]
     outcome = call(train.main, place, [*small, "trainer.max_epochs=1", f"paths.outputs_dir={place}/outputs"])
     assert outcome.exit_code == 0, outcome.stderr
     return outcome.directory
@@ -284,7 +284,7 @@ def test_attention_as_text_and_as_pictures(say: Translate, copied: Callable[[str
 
 def test_a_run_without_attention_has_none_to_show(say: Translate, copied: Callable[[str], Path]) -> None:
     run = copied("fixed")
-    change_config(run, lambda config: config["task"].update(attention="none"))
+    change_config(run, lambda config: config["task"]["network"].update(attention="none"))
 
     def forget(checkpoint: dict[str, Any]) -> None:
         state = checkpoint["state_dict"]
@@ -295,7 +295,7 @@ def test_a_run_without_attention_has_none_to_show(say: Translate, copied: Callab
     assert len(lines_of(say(f"run={run}", piped=piped(SENTENCES)))) == len(SENTENCES)
     outcome = say(f"run={run}", "attention=true")
     assert outcome.exit_code == 2
-    assert f"attention: {run} has none to show: it was trained with task.attention=none" in outcome.line
+    assert f"attention: {run} has none to show: it was trained with task.network.attention=none" in outcome.line
     assert not (run / "translations").exists()
 
 

@@ -1,106 +1,68 @@
-"""Hydra's launchers `pool`, `submitit_local`, `submitit_slurm` and `ray`: their configs and their classes.
+"""Hydra's launchers `pool`, `submitit_local`, `submitit_slurm` and `ray`: one class, and a config for each backend.
 
-Hydra imports this module for every program, so it imports nothing that is slow.
+Hydra imports this module in every program, so that it imports nothing slow.
 """
 
-import shutil
-from abc import abstractmethod
-from collections.abc import Sequence
+import pkgutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
-    from rnnexp.sweeps.backends.base import Engine
-    from rnnexp.sweeps.backends.pool import Pool
-    from rnnexp.sweeps.sweep import Outcome, Sweep
+    from rnnexp.sweeps.backends.base import Backend
+    from rnnexp.sweeps.jobs import Job
+    from rnnexp.sweeps.sweep import JobOutcome, Points, Sweep
+
+EXTRAS = {"submitit": "slurm", "ray": "ray", "optuna": "optuna"}
+"""The extra of rnnexp that installs a package."""
 
 
 @dataclass
 class LauncherConf:
-    """Settings of every rnnexp.sweeps.backends.base.Engine, and the one home of their defaults."""
+    """Settings of every `rnnexp.sweeps.backends.base.Backend`. Their defaults are here and nowhere else.
 
+    Args:
+        backend: `module:class` of the backend.
+        on_error: `continue` with the other jobs when one fails, or `stop`.
+        max_failures: the number of failed jobs at which the sweep stops; None never stops it.
+    """
+
+    backend: str
+    _target_: str = "hydra_plugins.rnnexp.launchers.SweepLauncher"
     on_error: str = "continue"
     max_failures: Any = None
 
 
 @dataclass
 class TimedLauncherConf(LauncherConf):
-    """Of those where nobody else limits the time of a job."""
+    """Settings of backends without a scheduler that limits the time of a job.
+
+    Args:
+        job_timeout: the seconds after which a job is stopped as hung; None lets it run.
+    """
 
     job_timeout: Any = None
 
 
-class SweepLauncher(Launcher):
-    """Hands the jobs that a sweeper asks for to one engine, which lasts as long as the sweep.
-
-    Args:
-        settings: the fields of the launcher's config.
-    """
-
-    def __init__(self, **settings: Any) -> None:  # noqa: ANN401
-        super().__init__()
-        self.settings: dict[str, Any] = {
-            name: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-            for name, value in settings.items()
-        }
-        self.sweep: Sweep | None = None
-
-    @abstractmethod
-    def make_engine(self) -> "Engine[Any]":
-        """Raises UserError if this machine lacks what the engine needs."""
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:  # noqa: ARG002
-        self.config, self.hydra_context = config, hydra_context
-        if not isinstance(config.sweep_dir, str) or not config.sweep_dir:
-            from rnnexp.core.errors import UserError
-
-            raise UserError(f"sweep_dir must be the path of a directory, not {config.sweep_dir!r}")
-
-    def check(self, job_overrides: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
-        """The configs of these jobs. Raises UserError if one cannot be composed, or can never run here."""
-        return self._sweep().check(job_overrides)
-
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence["Outcome"]:  # noqa: ARG002
-        return self._sweep().launch(job_overrides)
-
-    def _sweep(self) -> "Sweep":
-        from rnnexp.sweeps.sweep import Sweep
-
-        if self.sweep is None:
-            self.sweep = Sweep(self.config, self.hydra_context.config_loader, self.make_engine())
-        return self.sweep
-
-
 @dataclass
-class PoolLauncherConf(TimedLauncherConf):
-    """Settings of rnnexp.sweeps.backends.pool.Pool."""
+class PoolConf(TimedLauncherConf):
+    """Settings of `rnnexp.sweeps.backends.pool.PoolBackend`."""
 
-    _target_: str = "hydra_plugins.rnnexp.launchers.PoolLauncher"
+    backend: str = "rnnexp.sweeps.backends.pool:PoolBackend"
     jobs: Any = "auto"
     jobs_per_device: int = 1
 
 
-ConfigStore.instance().store(group="hydra/launcher", name="pool", node=PoolLauncherConf, provider="rnnexp")
-
-
-class PoolLauncher(SweepLauncher):
-    """See rnnexp.sweeps.backends.pool.Pool."""
-
-    def make_engine(self) -> "Pool":
-        from rnnexp.sweeps.backends.pool import Pool
-
-        return Pool(self.settings)
-
-
 @dataclass
 class SubmititConf(LauncherConf):
-    """What both have, under the names of submitit; None leaves the choice to SLURM, or to the job's own config."""
+    """Settings of both backends with submitit, under its names. None leaves it to SLURM or to the job's own config."""
 
     submitit_folder: str = "${sweep_dir}/submitit"
     name: str = "rnnexp"
@@ -114,22 +76,25 @@ class SubmititConf(LauncherConf):
 
 @dataclass
 class SubmititLocalConf(SubmititConf, TimedLauncherConf):
-    """Takes what it cannot use as well, so that a command for SLURM is tried by changing the launcher's name."""
+    """Settings of `rnnexp.sweeps.backends.submitit_local.SubmititLocalBackend`.
 
-    _target_: str = "hydra_plugins.rnnexp.launchers.SubmititLocalLauncher"
-    timeout_min: int = 10080  # a week: nobody else waits for this machine
+    It takes what it cannot use as well, so that a command for SLURM can be tried with another launcher's name.
+    """
+
+    backend: str = "rnnexp.sweeps.backends.submitit_local:SubmititLocalBackend"
+    timeout_min: int = 10080  # a week: no other user waits for this machine
     max_num_timeout: int = 5
     array_parallelism: int | None = None  # jobs at once; as many as there are devices for
 
 
 @dataclass
 class SubmititSlurmConf(SubmititConf):
-    """Adds what only SLURM has."""
+    """Settings of `rnnexp.sweeps.backends.slurm.SlurmBackend`."""
 
-    _target_: str = "hydra_plugins.rnnexp.launchers.SubmititSlurmLauncher"
+    backend: str = "rnnexp.sweeps.backends.slurm:SlurmBackend"
     timeout_min: int = 60
     max_num_timeout: int = 24  # how often a job that ran out of time goes back into the queue
-    signal_delay_s: int = 120  # before its end a job is told to save
+    signal_delay_s: int = 120  # the time before its end at which a job is asked to save
     mem_per_cpu: str | None = None
     mem_per_gpu: str | None = None
     partition: str | None = None
@@ -147,60 +112,101 @@ class SubmititSlurmConf(SubmititConf):
 
 @dataclass
 class RayConf(TimedLauncherConf):
-    """Of a local cluster `num_cpus` and `num_gpus` are those of the machine unless they are given."""
+    """Settings of `rnnexp.sweeps.backends.ray.RayBackend`."""
 
-    _target_: str = "hydra_plugins.rnnexp.launchers.RayLauncher"
-    address: str = "local"  # local starts a cluster on this machine; auto or host:port joins one that stands
-    num_cpus: int | None = None
+    backend: str = "rnnexp.sweeps.backends.ray:RayBackend"
+    address: str = "local"  # local starts a cluster on this machine; auto or host:port joins a running one
+    num_cpus: int | None = None  # of a local cluster; those of the machine
     num_gpus: int | None = None
     jobs_per_device: int = 1  # jobs that share a GPU
 
 
-for _name, _node in {"submitit_local": SubmititLocalConf, "submitit_slurm": SubmititSlurmConf, "ray": RayConf}.items():
+LAUNCHERS = {"pool": PoolConf, "submitit_local": SubmititLocalConf, "submitit_slurm": SubmititSlurmConf, "ray": RayConf}
+for _name, _node in LAUNCHERS.items():
     ConfigStore.instance().store(group="hydra/launcher", name=_name, node=_node, provider="rnnexp")
 
 
-class SubmititLocalLauncher(SweepLauncher):
-    """See rnnexp.sweeps.backends.submitit_local.LocalEngine."""
+class SweepLauncher(Launcher):
+    """Runs the jobs that a sweeper asks for with one backend, which lasts as long as the sweep.
 
-    def make_engine(self) -> "Engine[Any]":
-        _require("submitit", launcher="submitit_local", extra="slurm")
-        from rnnexp.sweeps.backends.submitit_local import LocalEngine
+    Args:
+        backend: `module:class` of the backend.
+        settings: the other fields of the launcher's config.
+    """
 
-        return LocalEngine(self.settings)
+    def __init__(self, backend: str, **settings: Any) -> None:  # noqa: ANN401
+        super().__init__()
+        self.backend = backend
+        self.settings: dict[str, Any] = {
+            name: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+            for name, value in settings.items()
+        }
+        self._sweep: Sweep | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:  # noqa: ARG002
+        from rnnexp.sweeps.compose import JobComposer, read_settings
+
+        self.name = config.hydra.runtime.choices["hydra/launcher"]
+        self.sweep_settings = read_settings(config)
+        self.composer = JobComposer(hydra_context.config_loader, config)
+
+    def check(self, points: "Points") -> "list[Job]":
+        """Return the jobs of these points. Raise UserError if one cannot be composed or can never run here."""
+        return self.sweep.check(points)
+
+    def run_batch(self, points: "Points") -> "list[JobOutcome]":
+        """Run the jobs of these points without a report, and return their outcomes, in order."""
+        return self.sweep.launch(points, report=False)
+
+    def launch(self, job_overrides: "Points", initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
+        """Run the jobs of these points, and return their results to a sweeper of Hydra.
+
+        Raises:
+            UserError: after all have ended, if one failed or did not measure the optimized metric.
+        """
+        outcomes = self.sweep.launch(job_overrides, report=self.sweep_settings.report)
+        # Hydra's own way to report a failure, an error in JobReturn, prints a line of its own beside ours.
+        for outcome in outcomes:
+            if outcome.error is not None:
+                raise outcome.error
+        returns = []
+        # A dry run has no outcomes.
+        for overrides, outcome in zip(job_overrides, outcomes, strict=False):
+            returned = JobReturn(overrides, working_dir=str(outcome.directory), status=JobStatus.COMPLETED)
+            returned.return_value = outcome.value
+            returns.append(returned)
+        return returns
+
+    @property
+    def sweep(self) -> "Sweep":
+        """The sweep, made when it is first asked for."""
+        if self._sweep is None:
+            from rnnexp.sweeps.sweep import Sweep
+
+            self._sweep = Sweep(self.sweep_settings, self.composer, self._make_backend())
+        return self._sweep
+
+    def _make_backend(self) -> "Backend[Any]":
+        """Raise UserError if the backend needs a package that is not installed."""
+        with missing_extra_errors(f"hydra/launcher={self.name}"):
+            backend_class = pkgutil.resolve_name(self.backend)
+        backend: Backend[Any] = backend_class(self.settings)
+        return backend
 
 
-class SubmititSlurmLauncher(SweepLauncher):
-    """See rnnexp.sweeps.backends.slurm.SlurmEngine."""
+@contextmanager
+def missing_extra_errors(what: str) -> Iterator[None]:
+    """Turn the failed import of a package of an extra into one line.
 
-    def make_engine(self) -> "Engine[Any]":
-        _require("submitit", launcher="submitit_slurm", extra="slurm")
-        if missing := [command for command in ("sbatch", "srun", "sacct", "scancel") if shutil.which(command) is None]:
-            raise _user_error(
-                f"hydra/launcher=submitit_slurm needs a machine of a SLURM cluster, and there is no {missing[0]} here; "
-                "hydra/launcher=submitit_local runs the same jobs on this machine"
-            )
-        from rnnexp.sweeps.backends.slurm import SlurmEngine
+    Args:
+        what: what needs the package.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        from rnnexp.core.errors import UserError
 
-        return SlurmEngine(self.settings)
-
-
-class RayLauncher(SweepLauncher):
-    """See rnnexp.sweeps.backends.ray.RayEngine."""
-
-    def make_engine(self) -> "Engine[Any]":
-        _require("ray", launcher="ray", extra="ray")
-        from rnnexp.sweeps.backends.ray import RayEngine
-
-        return RayEngine(self.settings)
-
-
-def _require(package: str, launcher: str, extra: str) -> None:
-    if find_spec(package) is None:
-        raise _user_error(f"hydra/launcher={launcher} needs {package}: pip install rnnexp[{extra}]")
-
-
-def _user_error(line: str) -> Exception:
-    from rnnexp.core.errors import UserError
-
-    return UserError(line)
+        if error.name not in EXTRAS:
+            raise
+        extra = EXTRAS[error.name]
+        raise UserError(f'{what} needs {error.name}, which is not installed: pip install "rnnexp[{extra}]"') from None

@@ -1,4 +1,7 @@
-"""`hydra/sweeper=optuna`: a study of Optuna says which jobs run."""
+"""Hydra's sweeper `optuna`: a study of Optuna chooses the jobs.
+
+Hydra imports this module in every program, so that it imports nothing slow.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,9 +11,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins.rnnexp.launchers import SweepLauncher
+from hydra_plugins.rnnexp.launchers import SweepLauncher, missing_extra_errors
 
 SAMPLERS = {
     "tpe": "TPESampler",
@@ -26,15 +29,15 @@ PRUNERS: dict[str, tuple[str, dict[str, Any]]] = {
     "threshold": ("ThresholdPruner", {"lower": None, "upper": None, "n_warmup_steps": 0}),
     "none": ("NopPruner", {}),
 }
-"""Class, and the arguments that people change; `+hydra.sweeper.pruner.name=` gives it another."""
+"""The class of each pruner and the arguments shown in the config; `+hydra.sweeper.pruner.name=` adds another."""
 
 
 @dataclass
 class OptunaSweeperConf:
-    """Arguments of rnnexp.sweeps.search.search.SearchSettings with `params`, and the one home of their defaults."""
+    """`params` and the arguments of `rnnexp.sweeps.search.study.SearchSettings`. Their defaults are here alone."""
 
     _target_: str = "hydra_plugins.rnnexp.sweeper.OptunaSweeper"
-    # The sampler and the pruner are made when the search begins: a dry run and an error need neither.
+    # The search instantiates the sampler and the pruner: the settings are checked before.
     _recursive_: bool = False
     defaults: list[Any] = field(default_factory=lambda: ["_self_", {"sampler": "tpe"}, {"pruner": "median"}])
     sampler: Any = None
@@ -59,16 +62,20 @@ for name, (pruner, arguments) in PRUNERS.items():
 
 
 class OptunaSweeper(Sweeper):
-    """Hands the search space to a search, and the search's jobs to the launcher.
+    """Passes the search space to a search, and the jobs of the search to the launcher.
 
     Args:
-        params: axes and fixed values, as on the command line, which goes before them.
-        settings: see rnnexp.sweeps.search.search.SearchSettings.
+        params: axes and fixed values by key, in the grammar of the command line, which overrides them.
+        settings: see `rnnexp.sweeps.search.study.SearchSettings`.
     """
 
     def __init__(self, params: dict[str, str], **settings: Any) -> None:  # noqa: ANN401
         super().__init__()
-        self.params, self.settings = params, settings
+        self.params = params
+        self.settings: dict[str, Any] = {
+            name: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+            for name, value in settings.items()
+        }
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.config, self.hydra_context = config, hydra_context
@@ -78,15 +85,17 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         from rnnexp.core.errors import UserError
-        from rnnexp.sweeps.search.search import SearchSettings, search
 
-        assert self.config is not None
         assert self.hydra_context is not None
         if not isinstance(self.launcher, SweepLauncher):
-            named = self.config.hydra.runtime.choices["hydra/launcher"]
-            raise UserError(
-                f"hydra/launcher={named} does not tell a search what its jobs measured: use hydra/launcher=pool"
-            )
+            assert self.config is not None
+            name = self.config.hydra.runtime.choices["hydra/launcher"]
+            raise UserError(f"hydra/launcher={name} does not return what its jobs measured: use hydra/launcher=pool")
+        with missing_extra_errors("a search"):
+            import optuna  # noqa: F401
+        from rnnexp.sweeps.search.search import Search
+        from rnnexp.sweeps.search.study import SearchSettings
+
         written = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
         overrides = OverridesParser.create(self.hydra_context.config_loader).parse_overrides(written)
-        search(self.config, SearchSettings(**self.settings), overrides, self.launcher)
+        Search(SearchSettings(**self.settings), self.launcher.sweep_settings, overrides, self.launcher).run()

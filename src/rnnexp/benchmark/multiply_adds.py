@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 
 from rnnexp.data.batches import TranslationBatch
 from rnnexp.models import Seq2Seq
-from rnnexp.models.attention import FixedContext
 from rnnexp.recurrent import RecurrentStack
 
 
@@ -46,7 +45,7 @@ def multiply_adds(model: Seq2Seq, work: Work) -> dict[str, int]:
     """Of the forward pass, by module; the formula stands at the top of this file."""
     decoder, attention = model.decoder, model.decoder.attention
     keys, queries = (getattr(attention, name, None) for name in ("key", "query"))
-    score = 0 if isinstance(attention, FixedContext) else decoder.hidden_size
+    score = decoder.hidden_size if attention.has_weights else 0
     return {
         "encoder": work.source * model.encoder.stack.multiply_adds_per_step,
         "bridge": work.sentences
@@ -55,7 +54,7 @@ def multiply_adds(model: Seq2Seq, work: Work) -> dict[str, int]:
         "attention": work.source * (0 if keys is None else keys.weight.numel())
         + work.target * (0 if queries is None else queries.weight.numel())
         + work.pairs * (score + attention.annotation_size),
-        "deep": work.target * decoder.deep.weight.numel(),
+        "deep": work.target * decoder.deep_output.weight.numel(),
         "output": work.target * decoder.output.weight.numel(),
     }
 

@@ -22,7 +22,7 @@ from rnnexp.tracking.environment import describe_environment, processor_name
 
 def describe_benchmark(config: DictConfig) -> dict[str, Any]:
     """What was measured and on what; the measurements are still to come."""
-    apply_process_settings(config)
+    apply_process_settings(config.num_threads, config.tf32)
     on_gpu = torch.cuda.is_available() and config.trainer.accelerator != "cpu"
     device = {
         "type": "cuda" if on_gpu else "cpu",

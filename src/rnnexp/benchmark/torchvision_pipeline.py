@@ -17,14 +17,15 @@ from torchvision.datasets import MNIST  # type: ignore[import-untyped]
 
 from rnnexp.benchmark.measurement import Block, StepClock
 from rnnexp.core.errors import UserError
-from rnnexp.data.images.files import TRAIN_IMAGES, find_files
+from rnnexp.data.files.find_or_fetch import find_files
+from rnnexp.data.images.files import FILES, TRAIN_IMAGES, candidate_directories
 
 
 class Images(MNIST):  # type: ignore[misc]
     """torchvision's dataset, of whichever files the data module reads."""
 
     def __init__(self, config: DictConfig, transform: transforms.Compose) -> None:
-        files = find_files(Path(config.data.root).expanduser(), config.data.name)
+        files = find_files(candidate_directories(Path(config.data.root).expanduser(), config.data.name), FILES)
         assert files is not None, "the data module has read them"
         if files[TRAIN_IMAGES].suffix == ".gz":
             raise UserError(f"{files[TRAIN_IMAGES]}: torchvision reads unpacked files only: gunzip it and the others")

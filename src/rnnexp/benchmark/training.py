@@ -17,9 +17,12 @@ from rnnexp.benchmark.measurement import Block, StepClock, compare, now, quiet, 
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import require_positive, validate_choice
 from rnnexp.models.classifier import SequenceClassifier
-from rnnexp.runs.build import assemble, config_errors
+from rnnexp.runs.build import Experiment, build_experiment, config_errors
+from rnnexp.runs.create import resolved
+from rnnexp.runs.settings import RunSettings
 from rnnexp.runs.stages import fit
 from rnnexp.tasks.classification.task import ClassificationTask
+from rnnexp.tracking.run_directory import RunDirectory
 
 MODULES: dict[str, Callable[..., nn.RNNBase]] = {"srn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 TARGETS = {"srn": 0.93, "lstm": 0.97, "gru": 0.97}
@@ -33,8 +36,8 @@ COMPARABLE = {
     "task.pooling": "last_state",
     "task.dropout": 0.0,
     "task.label_smoothing": 0.0,
-    "model.backend": "fused",
-    "model.nonlinearity": "tanh",
+    "model.backend": "auto",
+    "model.cell_options": {},
     "model.layer_norm": False,
     "model.residual": False,
     "model.learned_initial_state": False,
@@ -72,7 +75,7 @@ class BareLoop:
     """
 
     def __init__(self, config: DictConfig) -> None:
-        experiment = assemble(config)
+        experiment = experiment_of(config)
         self.config = config
         assert isinstance(experiment.task, ClassificationTask)
         self.model = experiment.task.model
@@ -107,10 +110,10 @@ def run_ours(config: DictConfig) -> Block:
     """The experiment as train assembles and fits it, in a run directory that is removed afterwards."""
     with TemporaryDirectory() as directory:
         config = with_values(config, {"paths": {"output_dir": directory}})
-        experiment = assemble(config)
+        experiment = experiment_of(config)
         clock = StepClock(config.warmup_steps, config.steps)
         experiment.callbacks.append(clock)
-        fit(config, experiment)
+        fit(experiment)
     return clock.block
 
 
@@ -171,6 +174,12 @@ def require_steps(config: DictConfig, num_samples: int) -> None:
             f"warmup_steps={config.warmup_steps} and steps={config.steps} need {config.trainer.max_steps} batches, but "
             f"an epoch has {there_are} of data.batch_size={config.data.batch_size}: choose fewer steps"
         )
+
+
+def experiment_of(config: DictConfig) -> Experiment:
+    """Build what train would build of the config."""
+    plain = resolved(config)
+    return build_experiment(RunSettings.from_config(plain, RunDirectory(Path(plain["paths"]["output_dir"]))))
 
 
 def with_values(config: DictConfig, values: dict[str, Any]) -> DictConfig:

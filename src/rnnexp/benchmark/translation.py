@@ -17,13 +17,14 @@ from rnnexp.benchmark.decoding import Decoding
 from rnnexp.benchmark.measurement import Block, compare, now, quiet, take_turns
 from rnnexp.benchmark.multiply_adds import Work, multiply_adds, training_gflop
 from rnnexp.benchmark.notebook_loop import WARMUP_PAIRS, NotebookLoop, Pair
-from rnnexp.benchmark.training import BARE, COMPARABLE, OURS, run_ours, with_values
+from rnnexp.benchmark.training import BARE, COMPARABLE, OURS, experiment_of, run_ours, with_values
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import require_positive
 from rnnexp.data.batches import TranslationBatch
 from rnnexp.data.text.loader import TranslationLoader
 from rnnexp.models import Seq2Seq
-from rnnexp.runs.build import Experiment, assemble, config_errors, make_task
+from rnnexp.runs.build import Experiment, config_errors, make_task
+from rnnexp.runs.create import resolved
 from rnnexp.text.vocabulary import PAD
 
 DECODERS = ("fused", "stepwise")
@@ -47,7 +48,7 @@ class Orientation(NamedTuple):
 JOEYNMT = {"tokens": Orientation(1210, 3.0), "sentences": Orientation(56, 3.0)}
 """Target tokens of training, and sentences translated with a beam of 5, of JoeyNMT in this setting, on a CPU:"""
 JOEYNMT_SETTING = {
-    "data._target_": "rnnexp.data.corpora.modules.Multi30kDataModule",
+    "data.corpus._target_": "rnnexp.data.corpora.multi30k.Multi30k",
     "data.source_lang": "de",
     "data.target_lang": "en",
     "data.unit": "word",
@@ -57,7 +58,7 @@ JOEYNMT_SETTING = {
     "model.num_layers": 1,
     "model.bidirectional": True,
     "model.hidden_size": 256,
-    "task.decoder": "fused",
+    "task.network.decoder": "fused",
     "num_threads": 2,
 }
 
@@ -153,9 +154,9 @@ def measure_translation(config: DictConfig) -> dict[str, Any]:
     values = {"ckpt_path": None, "trainer": {"max_steps": config.warmup_steps + config.steps + 1}}
     with quiet(), TemporaryDirectory() as directory:
         config = with_values(config, values | {"paths": {"output_dir": directory}})
-        experiment = assemble(config)
+        experiment = experiment_of(config)
         device = experiment.trainer.strategy.root_device
-        own = config.task.decoder if config.task.teacher_forcing == 1 else None
+        own = config.task.network.decoder if config.task.teacher_forcing == 1 else None
         models = {
             decoder: _model(experiment.task) if decoder == own else _model_with(config, experiment, decoder)
             for decoder in DECODERS
@@ -173,7 +174,7 @@ def measure_translation(config: DictConfig) -> dict[str, Any]:
             of_each_round = [per_second] * len(ours[what])
             ratios[f"{what}/s, ours / JoeyNMT"] = compare(ours[what], of_each_round) | {"target": target}
     return {
-        "decoder": config.task.decoder,
+        "decoder": config.task.network.decoder,
         "teacher_forcing": config.task.teacher_forcing,
         "training": training,
         "decoding": decoding,
@@ -189,8 +190,8 @@ def _model(task: Any) -> Seq2Seq:  # noqa: ANN401 (TranslationTask, whose model 
 
 def _model_with(config: DictConfig, experiment: Experiment, decoder: str) -> Seq2Seq:
     """That of the config, with this decoder."""
-    config = with_values(config, {"task": {"decoder": decoder, "teacher_forcing": 1.0}})
-    return _model(make_task(config, experiment.datamodule))
+    config = with_values(config, {"task": {"network": {"decoder": decoder}, "teacher_forcing": 1.0}})
+    return _model(make_task(resolved(config), experiment.datamodule))
 
 
 def _measure_steps(

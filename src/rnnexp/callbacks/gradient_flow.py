@@ -18,10 +18,10 @@ from rnnexp.recurrent.gradient_flow import (
     first_over_last,
     gradient_norms,
     mean_over_running,
+    recorded,
     saturation,
     spectral_radii,
 )
-from rnnexp.recurrent.unrolled import unrolled
 from rnnexp.tasks.base import Task
 
 Row = tuple[int, str, int | str, float]
@@ -87,15 +87,15 @@ def measure(task: Task, batch: Any) -> tuple[list[Row], dict[str, float]]:  # no
     """Return all rows for a batch on the task's device, and the values that are logged, by name."""
     model, stack = copy.deepcopy((task.model, task.stack))
     model.eval().float()
-    with unrolled(stack) as steps:
-        norms = gradient_norms(task.loss(task.logits(model, batch), batch), steps)
-    ratio = first_over_last(norms[0], steps.inside).item()
+    with recorded(stack) as steps:
+        norms = gradient_norms(task.loss(task.logits(model, batch), batch), stack, steps)
+    ratio = first_over_last(norms[0], steps.mask).item()
     rows: list[Row] = []
-    for layer, means in enumerate(mean_over_running(norms, steps.inside).tolist()):
+    for layer, means in enumerate(mean_over_running(norms, steps.mask).tolist()):
         rows += [(layer, "gradient_norm", t, mean) for t, mean in enumerate(means, start=1)]
         for reverse in (False, True)[: stack.directions]:
             suffix = "_reverse" * reverse
-            shares, radii = saturation(steps, layer, reverse), spectral_radii(stack, layer, reverse)
+            shares, radii = saturation(stack, steps, layer, reverse), spectral_radii(stack, layer, reverse)
             rows += [(layer, "saturation", f"{block}{suffix}", share) for block, share in shares.items()]
             rows += [(layer, "spectral_radius", f"{block}{suffix}", radius) for block, radius in radii.items()]
     return rows, {"gradient_ratio": ratio, **_summed_up(rows)}
@@ -105,8 +105,10 @@ def _summed_up(rows: Sequence[Row]) -> dict[str, float]:
     values = defaultdict(list)
     for _layer, quantity, _index, value in rows:
         values[quantity].append(value)
-    # torch's maximum is NaN as soon as one value is.
-    summary = {"spectral_radius": torch.tensor(values["spectral_radius"]).max().item()}
+    summary = {}
+    if values["spectral_radius"]:
+        # torch's maximum is NaN as soon as one value is.
+        summary["spectral_radius"] = torch.tensor(values["spectral_radius"]).max().item()
     if values["saturation"]:
         summary["saturation"] = fmean(values["saturation"])
     return summary

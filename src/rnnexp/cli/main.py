@@ -53,6 +53,9 @@ def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -
             # Whoever interrupts one job of a multirun means all of it, and Hydra holds back any ordinary exception.
             sys.exit(exit_codes[-1])
 
+    if not {"", str(Path.cwd())} & set(sys.path):
+        # `python -m` puts it there, a console script does not: a cell of the user's own is imported from it.
+        sys.path.insert(0, str(Path.cwd()))
     try:
         sys.argv[1:] = _understood(sys.argv[1:])
         with _full_error("1"):

@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-Handler = Callable[[int, FrameType | None], object]
+Handler = Callable[[int, FrameType | None], object] | int | None
+"""What `signal.signal` takes and `signal.getsignal` returns."""
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """Signals that ask a program to save and end."""
+GRACE_SECONDS = 20.0
+"""The time that a process has to save after it was asked to end, before it is killed."""
 
 
 @contextmanager
@@ -36,3 +39,17 @@ def blocked(signals: Iterable[int]) -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
+@contextmanager
+def deferred(signals: Iterable[int]) -> Iterator[None]:
+    """Let signals take effect after the block, on this process and on those that are started within it.
+
+    Only the main thread may enter it. Of several signals the first takes effect; none does if the block raises.
+    """
+    numbers, received = tuple(signals), list[int]()
+    # A mask belongs to one thread and a handler to the process: both are needed. Processes inherit the mask alone.
+    with handling(numbers, lambda number, _: received.append(number)), blocked(numbers):
+        yield
+    if received:
+        signal.raise_signal(received[0])

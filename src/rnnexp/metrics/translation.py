@@ -1,7 +1,8 @@
-"""How good translations are: corpus scores by sacrebleu, exact match, and whether a word that must agree does.
+"""Scores of translations: corpus scores by sacrebleu, exact match, and whether a word that must agree does.
 
-Two tracks that are never mixed. The first scores detokenised, cased text against the raw references. The second is the
-Multi30k literature's: both sides lower-cased, Moses-normalised and Moses-tokenised, and BLEU over those tokens.
+There are two kinds that cannot be compared. The first scores detokenized, cased text against the raw references. The
+second is that of the Multi30k literature: both sides are lower-cased, Moses-normalized and Moses-tokenized, and BLEU is
+computed over those tokens.
 """
 
 from collections import defaultdict
@@ -14,18 +15,18 @@ from sacrebleu.metrics.chrf import CHRF
 
 Group = TypeVar("Group", bound=Hashable)
 
-PREPROCESSING = "lower-cased+moses-normalised+moses-tokenised"
+PREPROCESSING = "lower-cased+moses-normalized+moses-tokenized"
 LENGTH_BUCKETS = ((1, 5), (6, 10), (11, 15), (16, 20), (21, 30), (31, 50))
 MOSES_LANGUAGES = frozenset({"cs", "de", "en", "fr"})
-"""Whose rules differ from English ones where Multi30k is concerned."""
+"""Languages of Multi30k with Moses rules of their own."""
 
 
 def corpus_scores(translations: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    """Scores of detokenised, cased text over the whole set.
+    """Return scores of detokenized, cased text over the whole set.
 
     Returns:
-        `bleu` (Papineni et al., 2002, P02-1040) and `chrf` (Popović, 2015, W15-3049), from 0 to 100 as sacrebleu's
-        defaults give them (Post, 2018, W18-6319); `exact_match`, the share from 0 to 1 of translations that are their
+        `bleu` (Papineni et al., 2002, P02-1040) and `chrf` (Popović, 2015, W15-3049), from 0 to 100, with the defaults
+        of sacrebleu (Post, 2018, W18-6319); `exact_match`, the share from 0 to 1 of translations that equal their
         references.
 
     Raises:
@@ -41,35 +42,35 @@ def corpus_scores(translations: Sequence[str], references: Sequence[str]) -> dic
 
 
 def signatures() -> dict[str, str]:
-    """How `corpus_scores` were computed, in sacrebleu's words, by the name of the score."""
+    """Return sacrebleu's signature of each score of `corpus_scores`."""
     metrics = {"bleu": _bleu(), "chrf": CHRF()}
     for metric in metrics.values():
-        metric.corpus_score(["a"], [["a"]])  # before, it does not know how many references there are
+        metric.corpus_score(["a"], [["a"]])  # the signature needs the number of references
     return {name: str(metric.get_signature()) for name, metric in metrics.items()}
 
 
 def _bleu() -> BLEU:
-    # Forced: what an untrained network writes may end in " .", and sacrebleu would print a warning in every epoch.
+    # force=True: an untrained network may end sentences in " .", and sacrebleu would warn in every epoch.
     return BLEU(force=True)
 
 
 def exact_matches(translations: Sequence[str], references: Sequence[str]) -> list[bool]:
-    """Which translations are their references, white space at the ends aside."""
+    """Return which translations equal their references, apart from white space at the ends."""
     return [ours.strip() == theirs.strip() for ours, theirs in zip(translations, references, strict=True)]
 
 
 def literature_form(sentences: Sequence[str], language: str) -> list[str]:
-    """Sentences as Multi30k's script has them: lower-cased, Moses-normalised, Moses-tokenised, in that order.
+    """Return sentences as Multi30k's script has them: lower-cased, Moses-normalized, Moses-tokenized, in that order.
 
     The script is multi30k/dataset's scripts/task1-tokenize.sh (4bf9b8d) with Moses 3a0631a: `lowercase.perl |
-    normalize-punctuation.perl -l LANG | tokenizer.perl -l LANG`, hyphens inside words kept. Lower-casing first matters:
-    a full stop before a lower-case word stays with its word. The script escapes `'` as `&apos;` and the like, which
+    normalize-punctuation.perl -l LANG | tokenizer.perl -l LANG`, hyphens inside words kept. The order matters: a full
+    stop before a lower-case word remains part of its word. The script escapes `'` as `&apos;` and the like, which
     changes no token's bounds; here nothing is escaped.
 
-    Both sides of a comparison pass through it, so that neither differs from the other by a habit of typing. A language
-    for which Moses has no rules of its own is tokenised by the English ones.
+    Translations and references are both converted, so that they do not differ in typography. A language without Moses
+    rules of its own is tokenized by the English ones.
     """
-    # Takes a second to import, and only the literature's track needs it.
+    # Its import takes a second, and only these scores need it.
     from sacremoses import MosesPunctNormalizer, MosesTokenizer
 
     known = language if language in MOSES_LANGUAGES else "en"
@@ -81,7 +82,7 @@ def literature_form(sentences: Sequence[str], language: str) -> list[str]:
 
 
 def literature_scores(translations: Sequence[str], references: Sequence[str], language: str) -> dict[str, float]:
-    """`bleu` over the tokens of `literature_form`, from 0 to 100, over the whole set.
+    """Return `bleu` over the tokens of `literature_form`, from 0 to 100, over the whole set.
 
     Raises:
         ValueError: for an empty set, or one whose sides differ in length.
@@ -92,28 +93,28 @@ def literature_scores(translations: Sequence[str], references: Sequence[str], la
 
 
 def literature_signature() -> str:
-    """How `literature_scores` were computed: what was done to the text, then sacrebleu's words."""
+    """Return the signature of `literature_scores`: the preprocessing of the text, then sacrebleu's signature."""
     metric = _literature_bleu()
     metric.corpus_score(["a"], [["a"]])
     return f"{PREPROCESSING}|sacremoses:{version('sacremoses')}|{metric.get_signature()}"
 
 
 def _literature_bleu() -> BLEU:
-    # Forced, or sacrebleu warns of what looks tokenised; it is.
+    # force=True: the text is tokenized, and sacrebleu would warn that it looks so.
     return BLEU(tokenize="none", force=True)
 
 
 def share_by(groups: Sequence[Group], right: Sequence[bool]) -> dict[Group, tuple[float, int]]:
-    """The share of what is right, from 0 to 1, and how many there are, by group in rising order."""
-    members: defaultdict[Group, list[bool]] = defaultdict(list)
+    """Return the share that is right, from 0 to 1, and the number of samples of each group, in ascending order."""
+    by_group: defaultdict[Group, list[bool]] = defaultdict(list)
     for group, is_right in zip(groups, right, strict=True):
-        members[group].append(is_right)
-    ordered = sorted(members.items(), key=lambda item: item[0])  # type: ignore[arg-type, return-value]
+        by_group[group].append(is_right)
+    ordered = sorted(by_group.items(), key=lambda item: item[0])  # type: ignore[arg-type, return-value]
     return {group: (sum(values) / len(values), len(values)) for group, values in ordered}
 
 
 def length_bucket(num_tokens: int) -> str:
-    """The name of the bucket that a length falls into; names sort as lengths do."""
+    """Return the name of the bucket of a length; names sort like lengths."""
     for shortest, longest in LENGTH_BUCKETS:
         if num_tokens <= longest:
             return f"{shortest:02d}-{longest:02d}"
@@ -121,9 +122,9 @@ def length_bucket(num_tokens: int) -> str:
 
 
 def agreement(translations: Sequence[str], references: Sequence[str], places: Sequence[int]) -> list[bool]:
-    """Whether word number `place`, as `str.split` counts, is in each translation what it is in its reference.
+    """Return for each translation whether its word at index `place` of `str.split` equals that of its reference.
 
-    Marks at the end of a word do not count; a translation that is too short is wrong.
+    Punctuation at the end of a word is ignored; a translation that is too short is wrong.
     """
     return [
         _word(ours, place) is not None and _word(ours, place) == _word(theirs, place)

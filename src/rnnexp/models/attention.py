@@ -1,22 +1,28 @@
-"""Where a decoder looks: one weight per source position for each of its steps, and the annotations so weighted.
+"""Attention: one weight per source position for each step of a decoder, and the weighted sum of the annotations.
 
-The modules keep nothing between calls. What depends on the source alone, its keys, is projected once per sentence; all
-steps of all queries are then answered in one batched product.
+The modules keep nothing between calls. The keys depend on the source alone and are projected once per sentence; all
+steps of all queries are then computed in one batched product.
 """
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 
 class Attention(nn.Module, ABC):
-    """What the kinds of attention share: the mask, the softmax and the weighted sum.
+    """A kind of attention. The mask, the softmax and the weighted sum are common to all kinds.
 
     Args:
         query_size: features of a query, the decoder's hidden size.
         annotation_size: features of an annotation, the encoder's output size.
+
+    Attributes:
+        has_weights: whether the weights depend on the queries, so that they can be shown as an alignment.
     """
+
+    has_weights: ClassVar[bool] = True
 
     def __init__(self, query_size: int, annotation_size: int) -> None:
         super().__init__()
@@ -35,7 +41,7 @@ class Attention(nn.Module, ABC):
 
         Args:
             queries: [batch, target_time, query_size].
-            keys: of these annotations, by `project`.
+            keys: [batch, source_time, key_size], the projected annotations.
             annotations: [batch, source_time, annotation_size].
             mask: which positions belong to the source, bool [batch, source_time], at least one in each row.
 
@@ -101,11 +107,13 @@ class DotAttention(Attention):
 
 
 class FixedContext(Attention):
-    """No attention: at every step the same context, the mean annotation, which weighs all positions equally.
+    """No attention: the context is the mean annotation at every step, with equal weights for all positions.
 
-    With it a network is the encoder-decoder that attention was invented against (Cho et al., 2014, arXiv:1406.1078,
-    whose context is the last state; the bridge hands that over).
+    The network is then the encoder-decoder without attention (Cho et al., 2014, arXiv:1406.1078, whose context is the
+    last state; here the bridge passes it on).
     """
+
+    has_weights: ClassVar[bool] = False
 
     def score(self, queries: Tensor, keys: Tensor) -> Tensor:
         return queries.new_zeros(len(queries), queries.shape[1], keys.shape[1])

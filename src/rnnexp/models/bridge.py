@@ -1,8 +1,8 @@
-"""What a decoder starts from: the encoder's final states, its mean annotation, or nothing.
+"""Bridges: the first state of a decoder from the encoder's final states, from its mean annotation, or zero.
 
-Encoder and decoder may differ in cell, depth, width and direction. A decoder's state tensors are numbered as its cell
-numbers them, h first: each kind has a projection of its own, and all layers of that kind are projected at once, so that
-every decoder layer sees every encoder layer.
+Encoder and decoder may differ in cell, depth, width and direction. The state tensors of a decoder are numbered as its
+cell numbers them, h first: each kind has a projection of its own, and all layers of that kind are projected at once, so
+that every decoder layer sees every encoder layer.
 """
 
 from abc import ABC, abstractmethod
@@ -15,12 +15,12 @@ from rnnexp.recurrent import RecurrentStack, State
 
 
 class Bridge(nn.Module, ABC):
-    """What the bridges share: a tanh projection for each kind of state, cut into the decoder's layers.
+    """A bridge: a tanh projection for each kind of state, split into the decoder's layers.
 
     Args:
-        encoder: the stack that is crossed from.
-        num_layers: of the decoder.
-        hidden_size: of the decoder.
+        encoder: the stack of the encoder.
+        num_layers: layers of the decoder.
+        hidden_size: features of the decoder's h.
         num_states: tensors that the decoder's cell carries.
     """
 
@@ -32,14 +32,14 @@ class Bridge(nn.Module, ABC):
 
     @abstractmethod
     def input_sizes(self, encoder: RecurrentStack) -> list[int]:
-        """Features from which each kind of state is projected."""
+        """Return the number of features from which each kind of state is projected."""
 
     @abstractmethod
     def inputs(self, annotations: Tensor, mask: Tensor, final: State) -> list[Tensor]:
-        """What each kind of state is projected from, [batch, features] each."""
+        """Return the tensors from which each kind of state is projected, [batch, features] each."""
 
     def forward(self, annotations: Tensor, mask: Tensor, final: State) -> State:
-        """Cross from encoder to decoder.
+        """Compute the first state of the decoder.
 
         Args:
             annotations: [batch, source_time, annotation_size], zero outside the mask.
@@ -47,7 +47,7 @@ class Bridge(nn.Module, ABC):
             final: the encoder's state, [layers, batch, directions * hidden] each.
 
         Returns:
-            The decoder's first state, [batch, hidden] each: all tensors of its lowest layer, then of the next.
+            the state, [batch, hidden] each: all tensors of the lowest layer, then of the next.
         """
         inputs = self.inputs(annotations, mask, final)
         kinds = [torch.tanh(project(x)) for project, x in zip(self.projections, inputs, strict=True)]
@@ -56,9 +56,9 @@ class Bridge(nn.Module, ABC):
 
 
 class FinalStates(Bridge):
-    """From the final states of every layer and direction: h from h, c from c.
+    """Project the final states of every layer and direction: h from h, c from c.
 
-    A cell that carries more than the encoder's takes its further tensors from the encoder's last kind.
+    Where the decoder's cell carries more tensors than the encoder's, the further ones are projected from the last.
     """
 
     def input_sizes(self, encoder: RecurrentStack) -> list[int]:
@@ -70,7 +70,7 @@ class FinalStates(Bridge):
 
 
 class MeanAnnotation(Bridge):
-    """From the mean annotation, as LIUM-CVC's and Nematus' networks start."""
+    """Project the mean annotation, as the networks of LIUM-CVC and Nematus do."""
 
     def input_sizes(self, encoder: RecurrentStack) -> list[int]:
         return [encoder.output_size] * self.num_states
@@ -81,7 +81,7 @@ class MeanAnnotation(Bridge):
 
 
 class Zero(Bridge):
-    """From zero: all that the decoder learns of the source, it learns by attention."""
+    """Start from zero: the decoder then sees the source through attention alone."""
 
     def input_sizes(self, encoder: RecurrentStack) -> list[int]:  # noqa: ARG002
         return []

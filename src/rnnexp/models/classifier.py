@@ -1,4 +1,4 @@
-"""One class per sequence: a recurrent stack, its outputs pooled over time, and a linear head."""
+"""A classifier of sequences: a recurrent stack, its outputs pooled over time, and a linear head."""
 
 from collections.abc import Callable
 
@@ -7,16 +7,16 @@ from torch import Tensor, nn
 
 from rnnexp.core.validation import lookup, require_fraction, require_positive
 from rnnexp.recurrent import RecurrentStack, State
-from rnnexp.recurrent.lengths import inside_mask
+from rnnexp.recurrent.layout import make_mask
 
 Pooling = Callable[[RecurrentStack, Tensor, State, Tensor | None], Tensor]
 """(stack, outputs [batch, time, features], state, lengths) -> [batch, features]"""
 
 
 def last_state(stack: RecurrentStack, outputs: Tensor, state: State, lengths: Tensor | None) -> Tensor:
-    """The top layer's final h of both directions: each has seen the whole sequence.
+    """Return the top layer's final h of both directions: each has seen the whole sequence.
 
-    Where the stack normalises its outputs or adds to them, the same steps of the outputs: h bypasses both.
+    Where the stack normalizes its outputs or adds to them, return the same steps of the outputs, because h has neither.
     """
     if not stack.alters_outputs:
         return state[0][-1]
@@ -26,7 +26,7 @@ def last_state(stack: RecurrentStack, outputs: Tensor, state: State, lengths: Te
 
 
 def last_output(_: RecurrentStack, outputs: Tensor, __: State, lengths: Tensor | None) -> Tensor:
-    """The outputs at each sequence's last step, of which a backward scan has seen only that step."""
+    """Return the outputs at each sequence's last step. A backward scan has seen only that step."""
     if lengths is None:
         return outputs[:, -1]
     rows = torch.arange(len(outputs), device=outputs.device)
@@ -34,16 +34,16 @@ def last_output(_: RecurrentStack, outputs: Tensor, __: State, lengths: Tensor |
 
 
 def mean(_: RecurrentStack, outputs: Tensor, __: State, lengths: Tensor | None) -> Tensor:
-    """The average over each sequence's steps; outputs past its end are zero."""
+    """Return the average over each sequence's steps; outputs past its end are zero."""
     if lengths is None:
         return outputs.mean(dim=1)
     return outputs.sum(dim=1) / lengths.to(outputs).unsqueeze(1)
 
 
 def maximum(_: RecurrentStack, outputs: Tensor, __: State, lengths: Tensor | None) -> Tensor:
-    """The largest value over each sequence's steps, feature by feature."""
+    """Return the largest value over each sequence's steps, feature by feature."""
     if lengths is not None:
-        outputs = outputs.masked_fill(~inside_mask(lengths, outputs), -torch.inf)
+        outputs = outputs.masked_fill(~make_mask(lengths, outputs), -torch.inf)
     return outputs.amax(dim=1)
 
 
@@ -66,7 +66,7 @@ class SequenceClassifier(nn.Module):
         dropout: probability of zeroing a pooled feature before the head.
 
     Raises:
-        ValueError: for a size below 1, dropout outside [0, 1), an unknown pooling, and whatever the stack refuses.
+        ValueError: for a size below 1, dropout outside [0, 1), an unknown pooling, and the errors of the stack.
     """
 
     def __init__(

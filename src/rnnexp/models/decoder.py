@@ -1,7 +1,7 @@
-"""What every decoder is made of: recurrent layers, attention, deep output. Subclasses wire them.
+"""The base of the decoders: recurrent layers, attention and deep output, which subclasses connect.
 
-A decoder sweeps a whole target that is given to it, or takes one step after another; both compute the same numbers.
-What it carries from step to step is a flat tuple of tensors with the batch first, so that a search can reorder them.
+A decoder runs over a whole target at once or takes one step after another; both compute the same numbers. Its state is
+a flat tuple of tensors with the batch first, so that a search can reorder them.
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ from rnnexp.recurrent import RecurrentStack, State
 
 
 class EncoderOutput(NamedTuple):
-    """The source as a decoder sees it, computed once per sentence."""
+    """The source as a decoder reads it, computed once per sentence."""
 
     annotations: Tensor
     """[batch, source_time, annotation_size]"""
@@ -28,7 +28,7 @@ class EncoderOutput(NamedTuple):
     """Which positions belong to the source, bool [batch, source_time]"""
 
     def select(self, sentences: Tensor) -> "EncoderOutput":
-        """The encoded of some of the sentences, int64 [fewer]."""
+        """Return the output for some of the sentences, int64 [fewer]."""
         return EncoderOutput(*(tensor.index_select(0, sentences) for tensor in self))
 
 
@@ -42,14 +42,14 @@ class Decoder(nn.Module, ABC):
         make_stack: called as `make_stack(input_size=..., num_layers=1, bidirectional=False,
             learned_initial_state=False)` for each layer: the context enters between them, and the bridge supplies the
             first state. The stack's `dropout`, `time_tied_dropout` and `residual` hold here as between its own layers.
-        embedding: of the target tokens.
+        embedding: the embedding of the target tokens.
         annotation_size: features of an annotation.
         num_layers: depth.
         attention: `additive`, `general`, `dot` or `none`.
         tied_output: the output layer's weight is the embedding's (Press & Wolf, 2017, arXiv:1608.05859).
         embedding_dropout: probability of zeroing a feature of an embedding.
         output_dropout: probability of zeroing a feature of what the output layer reads.
-        word_dropout: probability of replacing a word that is given by the unknown word.
+        word_dropout: probability of replacing a given word by the unknown word.
 
     Attributes:
         hidden_size: features of h.
@@ -58,7 +58,7 @@ class Decoder(nn.Module, ABC):
 
     Raises:
         ValueError: for a size below 1, a probability outside [0, 1), an unknown attention, sizes that dot attention
-            cannot take, and whatever the stack refuses.
+            cannot take, and the errors of the stack.
     """
 
     def __init__(
@@ -77,19 +77,19 @@ class Decoder(nn.Module, ABC):
         require_positive(annotation_size=annotation_size, num_layers=num_layers)
         make_attention = lookup("attention", attention, ATTENTIONS)
         vocab_size, embedding_size = embedding.num_embeddings, embedding.embedding_dim
-        fed_below, fed_above = self.fed_sizes(embedding_size, annotation_size)
+        extra_below, extra_above = self.extra_sizes(embedding_size, annotation_size)
 
         def make_layer(input_size: int) -> RecurrentStack:
             return make_stack(input_size=input_size, num_layers=1, bidirectional=False, learned_initial_state=False)
 
-        bottom = make_layer(embedding_size + fed_below)
-        above = (make_layer(bottom.hidden_size + fed_above) for _ in range(num_layers - 1))
+        bottom = make_layer(embedding_size + extra_below)
+        above = (make_layer(bottom.hidden_size + extra_above) for _ in range(num_layers - 1))
         self.hidden_size, self.num_layers, self.num_states = bottom.hidden_size, num_layers, bottom.num_states
         self.residual = bottom.residual
         self.embedding = embedding
         self.layers = nn.ModuleList([bottom, *above])
         self.attention = make_attention(self.hidden_size, annotation_size)
-        self.deep = nn.Linear(self.hidden_size + embedding_size + annotation_size, embedding_size)
+        self.deep_output = nn.Linear(self.hidden_size + embedding_size + annotation_size, embedding_size)
         self.output = nn.Linear(embedding_size, vocab_size)
         if tied_output:
             self.output.weight = embedding.weight
@@ -100,32 +100,32 @@ class Decoder(nn.Module, ABC):
         self.output_dropout = SequenceDropout(output_dropout, time_tied)
 
     @abstractmethod
-    def fed_sizes(self, embedding_size: int, annotation_size: int) -> tuple[int, int]:
-        """Features that the bottom layer, and that each layer above, reads beside what lies below it."""
+    def extra_sizes(self, embedding_size: int, annotation_size: int) -> tuple[int, int]:
+        """Return the number of features that the bottom layer, and each layer above, reads beside its usual input."""
 
-    def begin(self, state: State) -> State:
-        """The state before the first step, from the layers' own: [batch, hidden] each, the lowest layer's first."""
+    def initial_state(self, state: State) -> State:
+        """Return the state before the first step, from that of the layers [batch, hidden] each, the lowest first."""
         return state
 
     @abstractmethod
     def forward(
-        self, target_in: Tensor, state: State, encoded: EncoderOutput, given: Tensor | None = None
+        self, target_in: Tensor, state: State, encoded: EncoderOutput, teacher_mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Sweep a target.
+        """Run over a whole target.
 
         Args:
             target_in: BOS and the tokens after it, int64 [batch, target_time].
             state: before the first step.
             encoded: of the same sentences.
-            given: which tokens are taken from target_in, bool [batch, target_time], the first in any case; the others
-                are the likeliest after those before, through which no gradient passes. None takes all.
+            teacher_mask: which tokens are taken from target_in, bool [batch, target_time], the first in any case; the
+                others are the most likely after those before, through which no gradient passes. None takes all.
 
         Returns:
             logits [batch, target_time, vocab] of the token after each, and attention weights [batch, target_time,
             source_time].
 
         Raises:
-            ValueError: if not all are given to a decoder that needs them all at once.
+            ValueError: for a mask, from a decoder that needs all tokens at once.
         """
 
     @abstractmethod
@@ -133,7 +133,7 @@ class Decoder(nn.Module, ABC):
         """Take one step.
 
         Args:
-            tokens: the last tokens, int64 [rows]: of each sentence in encoded as many rows, one below the other.
+            tokens: the last tokens, int64 [rows]: equally many consecutive rows for each sentence in encoded.
             state: as the step before returned it, [rows, ...] each.
             encoded: of the sentences.
 
@@ -142,32 +142,39 @@ class Decoder(nn.Module, ABC):
         """
 
     def attend(self, h: Tensor, encoded: EncoderOutput) -> tuple[Tensor, Tensor]:
-        """Contexts and weights [rows, time, ...] for h [rows, time, hidden]; rows of one sentence share its encoded."""
+        """Return contexts and weights [rows, time, ...] for h [rows, time, hidden]; rows of one sentence share it."""
         queries = h.reshape(len(encoded.mask), -1, self.hidden_size)
         contexts, weights = self.attention(queries, encoded.keys, encoded.annotations, encoded.mask)
         return contexts.view(*h.shape[:2], -1), weights.view(*h.shape[:2], -1)
 
     def run_layer(
-        self, index: int, x: Tensor, state: State, fed: Tensor | None = None, mask: Tensor | None = None
+        self, index: int, x: Tensor, state: State, extra: Tensor | None = None, mask: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """One layer over x [rows, time, features], with what is fed beside it.
+        """Run one layer.
 
-        Its dropout's mask is drawn here if none is handed in. Returns outputs [rows, time, hidden] and the layer's
-        state, [rows, hidden] each.
+        Args:
+            index: the number of the layer.
+            x: the output of the layer below, or the embeddings [rows, time, features].
+            state: of all layers, [rows, ...] each.
+            extra: the features beside x [rows, time, extra], see `extra_sizes`.
+            mask: of the layer's dropout; None draws one.
+
+        Returns:
+            outputs [rows, time, hidden] and the layer's own state, [rows, hidden] each.
         """
         stack = self.layers[index]
         own = state[index * self.num_states : (index + 1) * self.num_states]
         below = x
         if index > 0:
             x = self.layer_dropout(x, mask)
-        if fed is not None:
-            x = torch.cat([x, fed], dim=2)
+        if extra is not None:
+            x = torch.cat([x, extra], dim=2)
         # Autocast may have computed the state in another type than the input.
         outputs, final = stack(x, None, tuple(tensor.to(x.dtype).unsqueeze(0) for tensor in own))
         if index > 0 and self.residual:
             outputs = below + outputs
         return outputs, tuple(tensor.squeeze(0) for tensor in final)
 
-    def read_out(self, h: Tensor, embedded: Tensor, contexts: Tensor) -> Tensor:
-        """What the output layer reads, [rows, time, embedding]."""
-        return torch.tanh(self.deep(torch.cat([h, embedded, contexts], dim=2)))
+    def pre_output(self, h: Tensor, embedded: Tensor, contexts: Tensor) -> Tensor:
+        """Return the input of the output layer, [rows, time, embedding]."""
+        return torch.tanh(self.deep_output(torch.cat([h, embedded, contexts], dim=2)))

@@ -1,4 +1,4 @@
-"""Noise on sequences: features dropped per step or once per sequence, and words dropped whole."""
+"""Dropout on sequences: of features per step or once per sequence, and of whole words."""
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,7 @@ class SequenceDropout(nn.Module):
         self.dropout, self.time_tied = dropout, time_tied
 
     def mask(self, x: Tensor, time: int, features: int) -> Tensor | None:
-        """The factors of a whole sweep [batch, time, features], for those who go through it step by step.
+        """Return the factors of a whole sequence [batch, time, features], for use step by step.
 
         None where nothing is dropped. Batch, type and device are those of x [batch, ...].
         """
@@ -35,7 +35,7 @@ class SequenceDropout(nn.Module):
         return functional.dropout(ones, self.dropout).expand(-1, time, -1)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """x [batch, time, features] -> the same, in training thinned by this mask, or by one of its own."""
+        """Return x [batch, time, features], in training times the mask, or times a mask that is drawn here."""
         if mask is None:
             mask = self.mask(x, *x.shape[1:])
         return x if mask is None else x * mask
@@ -48,8 +48,8 @@ class SequenceDropout(nn.Module):
 class WordDropout(nn.Module):
     """Replaces words by the unknown word (Bowman et al., 2016, arXiv:1511.06349, section 3.1).
 
-    Neither side can then lean on any single word, and the unknown word's own embedding is trained even where the
-    training text has none. Padding and the marks of begin and end stay.
+    This trains the embedding of the unknown word even where the training text has none. Padding and the marks of
+    begin and end are never replaced.
 
     Args:
         dropout: probability of replacing a word.
@@ -64,7 +64,7 @@ class WordDropout(nn.Module):
         self.dropout = dropout
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """int64 [batch, time] -> the same, in training with some words replaced."""
+        """Return tokens int64 [batch, time], in training with some words replaced."""
         if not self.training or self.dropout == 0:
             return tokens
         dropped = torch.rand(tokens.shape, device=tokens.device) < self.dropout

@@ -1,4 +1,4 @@
-"""A sentence read by a recurrent stack: one annotation per token, and what every layer knows at the end."""
+"""The encoder: a recurrent stack over a sentence that gives one annotation per token, and its final state."""
 
 from collections.abc import Callable
 
@@ -12,14 +12,14 @@ class Encoder(nn.Module):
     """Embedding, recurrent stack and the dropouts around them.
 
     Args:
-        make_stack: called as `make_stack(input_size=...)`. Its `time_tied_dropout` ties the dropouts here, too.
-        embedding: of the source tokens.
+        make_stack: called as `make_stack(input_size=...)`. Its `time_tied_dropout` holds for the dropouts here, too.
+        embedding: the embedding of the source tokens.
         embedding_dropout: probability of zeroing a feature of an embedding.
         annotation_dropout: probability of zeroing a feature of an annotation.
         word_dropout: probability of replacing a word by the unknown word.
 
     Raises:
-        ValueError: for a probability outside [0, 1), and whatever the stack refuses.
+        ValueError: for a probability outside [0, 1), and the errors of the stack.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Encoder(nn.Module):
         """Read a batch of sentences.
 
         Args:
-            source: int64 [batch, source_time]. What stands past a sentence's end does not matter.
+            source: int64 [batch, source_time]. Tokens past the end of a sentence have no effect.
             source_lengths: int64 [batch] on the CPU.
 
         Returns:

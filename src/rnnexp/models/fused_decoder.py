@@ -1,4 +1,4 @@
-"""A decoder whose every layer runs over the whole target at once."""
+"""A decoder whose layers run over the whole target at once."""
 
 from torch import Tensor
 
@@ -9,18 +9,19 @@ from rnnexp.recurrent import State
 class FusedDecoder(Decoder):
     """The bottom layer reads the target alone, attends, and its contexts feed the layers above at the same step.
 
-    The second version of GNMT (Wu et al., 2016, arXiv:1609.08144) as NVIDIA's PyTorch release has it: what the first
-    version hands to the upper layers a step late, and to the bottom layer, too. No layer waits for another's next step,
-    so that teacher forcing takes one call per layer and one product for all attention. Arguments: see Decoder.
+    This is the second version of GNMT (Wu et al., 2016, arXiv:1609.08144) as in NVIDIA's PyTorch release. In the first
+    version the contexts reach the upper layers one step later, and the bottom layer, too. Here no layer waits for the
+    next step of another, so that teacher forcing takes one call per layer and one product for all attention.
+    Arguments: see Decoder.
     """
 
-    def fed_sizes(self, embedding_size: int, annotation_size: int) -> tuple[int, int]:  # noqa: ARG002
+    def extra_sizes(self, embedding_size: int, annotation_size: int) -> tuple[int, int]:  # noqa: ARG002
         return 0, annotation_size
 
     def forward(
-        self, target_in: Tensor, state: State, encoded: EncoderOutput, given: Tensor | None = None
+        self, target_in: Tensor, state: State, encoded: EncoderOutput, teacher_mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        if given is not None:
+        if teacher_mask is not None:
             raise ValueError("the fused decoder learns with teacher forcing 1 alone: use decoder=stepwise for less")
         logits, _, weights = self._run(self.word_dropout(target_in), state, encoded)
         return logits, weights
@@ -37,5 +38,5 @@ class FusedDecoder(Decoder):
         for index in range(1, self.num_layers):
             h, layer_state = self.run_layer(index, h, state, contexts)
             after += layer_state
-        logits: Tensor = self.output(self.output_dropout(self.read_out(h, embedded, contexts)))
+        logits: Tensor = self.output(self.output_dropout(self.pre_output(h, embedded, contexts)))
         return logits, after, weights

@@ -1,4 +1,4 @@
-"""Which target tokens a decoder is given in training, and which it must live with its own of."""
+"""Scheduled sampling: which target tokens a decoder reads in training, and which of its own it reads instead."""
 
 from collections.abc import Callable
 
@@ -9,28 +9,28 @@ from rnnexp.core.validation import lookup
 
 
 def by_sentence(target_in: Tensor) -> Tensor:
-    """One draw for all tokens of a sentence, as PyTorch's translation tutorial draws one for each sentence it reads."""
+    """Draw once for all tokens of a sentence, as the translation tutorial of PyTorch does."""
     return torch.rand(len(target_in), 1, device=target_in.device).expand_as(target_in)
 
 
 def by_token(target_in: Tensor) -> Tensor:
-    """One draw for each token (Bengio et al., 2015, arXiv:1506.03099)."""
+    """Draw for each token (Bengio et al., 2015, arXiv:1506.03099)."""
     return torch.rand(target_in.shape, device=target_in.device)
 
 
 SAMPLINGS: dict[str, Callable[[Tensor], Tensor]] = {"sentence": by_sentence, "token": by_token}
 
 
-def draw_given(target_in: Tensor, teacher_forcing: float, sampling: str) -> Tensor | None:
-    """Draw which tokens are given.
+def draw_teacher_mask(target_in: Tensor, teacher_forcing: float, sampling: str) -> Tensor | None:
+    """Draw which tokens are taken from the target.
 
     Args:
         target_in: int64 [batch, target_time].
-        teacher_forcing: probability of giving a token. BOS, the first, is always given.
-        sampling: `sentence` gives all tokens of a sentence or none, `token` draws for each.
+        teacher_forcing: probability of taking a token. BOS, the first, is always taken.
+        sampling: `sentence` takes all tokens of a sentence or none, `token` draws for each.
 
     Returns:
-        bool [batch, target_time]; None if all are given.
+        bool [batch, target_time]; None if all are taken.
 
     Raises:
         ValueError: for a probability outside [0, 1] and an unknown sampling.
@@ -40,6 +40,6 @@ def draw_given(target_in: Tensor, teacher_forcing: float, sampling: str) -> Tens
         raise ValueError(f"teacher_forcing must lie in [0, 1], not {teacher_forcing!r}")
     if teacher_forcing == 1:
         return None
-    given = draw(target_in) < teacher_forcing
-    given[:, 0] = True
-    return given
+    teacher_mask = draw(target_in) < teacher_forcing
+    teacher_mask[:, 0] = True
+    return teacher_mask

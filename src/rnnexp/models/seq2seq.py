@@ -1,4 +1,4 @@
-"""Sequence to sequence: an encoder, a bridge and a decoder of recurrent stacks."""
+"""The sequence-to-sequence network: an encoder, a bridge and a decoder of recurrent stacks."""
 
 from collections.abc import Callable
 
@@ -9,10 +9,10 @@ from rnnexp.models.bridge import BRIDGES
 from rnnexp.models.decoder import Decoder, EncoderOutput
 from rnnexp.models.encoder import Encoder
 from rnnexp.models.fused_decoder import FusedDecoder
-from rnnexp.models.scheduled_sampling import SAMPLINGS, draw_given
+from rnnexp.models.scheduled_sampling import SAMPLINGS, draw_teacher_mask
 from rnnexp.models.stepwise_decoder import StepwiseDecoder
 from rnnexp.recurrent import RecurrentStack, State
-from rnnexp.recurrent.lengths import inside_mask
+from rnnexp.recurrent.layout import make_mask
 
 DECODERS: dict[str, type[Decoder]] = {"fused": FusedDecoder, "stepwise": StepwiseDecoder}
 TYINGS = {
@@ -29,25 +29,28 @@ class Seq2Seq(nn.Module):
         make_stack: called as `make_stack(input_size=...)` for the encoder; for the decoder's layers as Decoder says.
         source_vocab_size, target_vocab_size: tokens of either side, the special ones included.
         embedding_size: features of an embedding, on both sides, and of what the output layer reads.
-        make_decoder_stack: makes the decoder's layers in the place of make_stack.
+        make_decoder_stack: makes the decoder's layers; None for make_stack.
         decoder_layers: depth of the decoder; None for the encoder's.
         decoder: `fused` (no loop over time in training) or `stepwise` (input feeding, own tokens in training).
         attention: `additive`, `general`, `dot` or `none`.
         bridge: the decoder starts from the `final` states, the `mean` annotation, or `zero`.
-        tied_embeddings: `none`; `output`, target embedding = output layer; `all`, the source's, too, of one vocabulary.
+        tied_embeddings: `none`; `output`, target embedding = output layer; `all`, the source's, too (one vocabulary).
         embedding_dropout: probability of zeroing a feature of an embedding, on both sides.
         annotation_dropout: probability of zeroing a feature of an annotation.
         output_dropout: probability of zeroing a feature of what the output layer reads.
         word_dropout: probability of replacing an input word by the unknown word, on both sides.
-        sampling: where teacher forcing is below 1, own tokens are drawn by `sentence` or by `token`.
+        sampling: whether teacher forcing below 1 is drawn by `sentence` or by `token`.
 
-    The dropout between layers is the stack's; its `time_tied_dropout` ties all of them over time. Recurrent weights
-    start as the stack says; embeddings normal with deviation 1/sqrt(embedding_size), which gives logits of order one
-    where they are tied; the other weights as Glorot & Bengio (2010), their biases zero.
+    The dropout between layers is the stack's; its `time_tied_dropout` holds for all of them. The stack initializes
+    recurrent weights. Embeddings are normal with standard deviation 1/sqrt(embedding_size), which gives logits of order
+    one where they are tied; the other weights are Glorot uniform (Glorot & Bengio, 2010), their biases zero.
+
+    Attributes:
+        choices: those of the arguments that decide which weights there are and what they mean.
 
     Raises:
         ValueError: for a size below 1, a probability outside [0, 1), an unknown choice, vocabularies of different sizes
-            that should be tied, and whatever the parts refuse.
+            that should be tied, and the errors of the parts.
     """
 
     def __init__(
@@ -85,6 +88,13 @@ class Seq2Seq(nn.Module):
         if tied_embeddings == "all":
             target_embedding = source_embedding
         self.sampling = sampling
+        self.choices: dict[str, str | int] = {
+            "decoder": decoder,
+            "attention": attention,
+            "bridge": bridge,
+            "tied_embeddings": tied_embeddings,
+            "embedding_size": embedding_size,
+        }
         self.encoder = Encoder(make_stack, source_embedding, embedding_dropout, annotation_dropout, word_dropout)
         stack = self.encoder.stack
         self.decoder = make_decoder(
@@ -112,30 +122,30 @@ class Seq2Seq(nn.Module):
                 nn.init.normal_(module.weight, std=module.embedding_dim**-0.5)
 
     def encode(self, source: Tensor, source_lengths: Tensor) -> tuple[EncoderOutput, State]:
-        """Read the source.
+        """Encode the source.
 
         Args:
             source: int64 [batch, source_time].
             source_lengths: int64 [batch] on the CPU.
 
         Returns:
-            what the decoder looks at, and its state before the first step, [batch, ...] each.
+            the source as the decoder reads it, and its state before the first step, [batch, ...] each.
         """
         annotations, final = self.encoder(source, source_lengths)
-        mask = inside_mask(source_lengths, annotations).squeeze(2)
+        mask = make_mask(source_lengths, annotations).squeeze(2)
         encoded = EncoderOutput(annotations, self.decoder.attention.project(annotations), mask)
-        return encoded, self.decoder.begin(self.bridge(annotations, mask, final))
+        return encoded, self.decoder.initial_state(self.bridge(annotations, mask, final))
 
     def forward(
         self, source: Tensor, source_lengths: Tensor, target_in: Tensor, teacher_forcing: float = 1.0
     ) -> Tensor:
-        """Score targets.
+        """Compute the logits of targets.
 
         Args:
-            source: int64 [batch, source_time]. What stands past a sentence's end does not matter.
+            source: int64 [batch, source_time]. Tokens past the end of a sentence have no effect.
             source_lengths: int64 [batch] on the CPU.
             target_in: BOS and the tokens after it, without the last, int64 [batch, target_time].
-            teacher_forcing: probability that a token is taken from target_in; else it is the decoder's own.
+            teacher_forcing: probability that a token is taken from target_in; otherwise it is the decoder's own.
 
         Returns:
             logits [batch, target_time, vocab] of the token after each of target_in.
@@ -144,15 +154,15 @@ class Seq2Seq(nn.Module):
             ValueError: for teacher forcing outside [0, 1], or below 1 with the fused decoder.
         """
         encoded, state = self.encode(source, source_lengths)
-        given = draw_given(target_in, teacher_forcing, self.sampling)
+        teacher_mask = draw_teacher_mask(target_in, teacher_forcing, self.sampling)
         logits: Tensor
-        logits, _ = self.decoder(target_in, state, encoded, given)
+        logits, _ = self.decoder(target_in, state, encoded, teacher_mask)
         return logits
 
     def align(self, source: Tensor, source_lengths: Tensor, target_in: Tensor) -> Tensor:
-        """Where the decoder looks while it is given the targets: weights [batch, target_time, source_time].
+        """Return the attention weights over given targets, [batch, target_time, source_time].
 
-        Those of a translation that was searched for are had by handing it back here. Arguments as of `forward`.
+        For the weights of a translation that a search has found, pass it as target_in. Arguments: see `forward`.
         """
         encoded, state = self.encode(source, source_lengths)
         weights: Tensor
@@ -163,8 +173,8 @@ class Seq2Seq(nn.Module):
         """Take one step of the decoder.
 
         Args:
-            tokens: the last tokens, BOS at first, int64 [rows]: of each sentence in encoded as many rows, one below the
-                other.
+            tokens: the last tokens, BOS at first, int64 [rows]: equally many consecutive rows for each sentence in
+                encoded.
             state: as the step before returned it, [rows, ...] each.
             encoded: of the sentences, from `encode`.
 

@@ -1,29 +1,30 @@
-"""The recurrences under comparison: each is one step, written as its equations, and one row of `CELLS`.
+"""The cells: each is one step, written as its equations in the letters of its paper, and one row of `CELLS`.
 
-A step maps one time step's input and the previous state to the next state. Of the pre-activations W x + b + U h + d it
-is handed the input half, computed for all time steps at once, and the map of the recurrent half, which it applies
-itself: what U multiplies is the cell's own affair.
+A step maps the input and the state of one time step to the next state. The pre-activations are W x + b + U h + d. The
+step gets the input half as a value, computed for all time steps at once, and the recurrent half as a function, because
+what U multiplies differs from cell to cell.
 
-    x        W x_t + b, the gates' blocks side by side    [batch, gates * hidden]
+    x        W x_t + b, the blocks of the gates side by side    [batch, gates * hidden]
     recur    h -> U h + d, for all gates or gate by gate
-    state    a tuple whose first tensor is h              [batch, hidden] each
+    state    a tuple whose first tensor is h                    [batch, hidden] each
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from rnnexp.core.validation import validate_choice
+from rnnexp.core.validation import did_you_mean, lookup, validate_choice
 
 State = tuple[Tensor, ...]
-"""What is carried from step to step. The first tensor is h."""
-
-OPTIONS = {"reset": ("after", "before"), "nonlinearity": ("tanh", "relu")}
-"""Options that only some cells have, and their values; the first is the default."""
+"""The tensors that a cell carries from step to step. The first is h."""
 
 Squash = Callable[[Tensor], Tensor]
 """The nonlinearity of a gate or a state: torch.sigmoid, torch.tanh or torch.relu."""
@@ -31,64 +32,95 @@ Squash = Callable[[Tensor], Tensor]
 Kernel = Callable[..., tuple[Tensor, ...]]
 """A function of torch that runs a whole recurrent network over whole sequences, such as torch.gru."""
 
+WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+"""W, U, b and d, under the names that torch.nn's recurrent modules give them."""
+
 
 class Recurrence:
     """The recurrent product h -> U h + d: `recur(h)` for all gates at once, `recur.gates[k](h)` for one.
 
     Args:
-        weight: U [gates * hidden, hidden], the gates' blocks one below the other.
-        bias: d [gates * hidden].
+        weight: U [gates * hidden, hidden], the blocks of the gates one below the other.
+        bias: d [gates * hidden], or None.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         self.weight, self.bias = weight, bias
-        hidden_size = weight.shape[1]
-        blocks = zip(torch.split(weight, hidden_size), torch.split(bias, hidden_size), strict=True)
-        self.gates: list[Callable[[Tensor], Tensor]] = [partial(linear, weight=u, bias=d) for u, d in blocks]
+        blocks = torch.split(weight, weight.shape[1])
+        biases = [None] * len(blocks) if bias is None else torch.split(bias, weight.shape[1])
+        self.gates: list[Callable[[Tensor], Tensor]] = [
+            partial(linear, weight=u, bias=d) for u, d in zip(blocks, biases, strict=True)
+        ]
 
     def __call__(self, h: Tensor) -> Tensor:
-        """U h + d [batch, gates * hidden] of h [batch, hidden]."""
+        """Return U h + d [batch, gates * hidden] for h [batch, hidden]."""
         return linear(h, self.weight, self.bias)
 
 
-Step = Callable[[Tensor, State, Recurrence], State]
+CellFunction = Callable[..., State]
+"""`step(x, state, recur, **parameters) -> state`, see the top of this file.
+
+The parameters are those that the cell declares beside W, U, b and d, by name. A cell without U gets None as `recur`.
+"""
+
+
+class Parameter(NamedTuple):
+    """A weight that a cell has beside W, U, b and d, such as a peephole."""
+
+    shape: Callable[[int], tuple[int, ...]]
+    """hidden_size -> shape"""
+    initialize: Callable[[Tensor], object] = nn.init.zeros_
+    """Sets the first values, in place."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A recurrence, as a row of the table `CELLS`."""
+    """A recurrent cell: its step, and what a stack must know to give it weights.
 
-    step: Step
+    Args:
+        step: the equations, see `CellFunction`.
+        gates: blocks of `hidden_size` rows in each of W, U, b and d.
+        states: tensors carried from step to step.
+        weights: those of `WEIGHTS` that the equations use.
+        parameters: further weights by name, registered for each layer and direction as `<name>_l0`,
+            `<name>_l0_reverse` ...
+        initialize: called after the initialization of the stack with the weights of one layer and direction by name;
+            sets in place what the cell needs otherwise.
+        fused: the kernel of torch that computes the same from the same weights.
+        blocks: the names of the gates' blocks in the equations, in order; for measurements, like `squashed`.
+        squashed: block -> the function that is applied to its W x + b + U h + d, for the gates and an SRN's state.
+
+    Raises:
+        ValueError: for weights that the stack does not have, and names of parameters that it has already.
+    """
+
+    step: CellFunction
     gates: int
-    """Blocks of `hidden_size` rows in each weight and bias."""
     states: int = 1
-    """Tensors carried from step to step."""
-    forget_gate: int | None = None
-    """Which block opens to remember: its bias is the forget bias."""
+    weights: tuple[str, ...] = WEIGHTS
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    initialize: Callable[[Mapping[str, Tensor]], None] | None = None
     fused: Kernel | None = None
-    """The kernel that computes the same recurrence from the same weights; without one, the equations run in a loop."""
-    variants: Mapping[str, Mapping[str, "Cell"]] = field(default_factory=dict)
-    """Option (a key of `OPTIONS`) -> value other than its default -> the cell to use instead."""
     blocks: tuple[str, ...] = ()
-    """What the equations call each block, in order. For measurements alone, like `squashed`."""
     squashed: Mapping[str, Squash] = field(default_factory=dict)
-    """The gates among the blocks, and an SRN's state: block -> the function of its W x + b + U h + d that it is."""
 
-    def variant(self, name: str, **options: str) -> "Cell":
-        """The cell with these options set. The name is what errors call it.
+    def __post_init__(self) -> None:
+        for name in self.weights:
+            validate_choice("weight of a cell", name, WEIGHTS)
+        if "weight_ih" not in self.weights or ("bias_hh" in self.weights and "weight_hh" not in self.weights):
+            raise ValueError(f"a cell needs weight_ih, and weight_hh for bias_hh, not {', '.join(self.weights)} alone")
+        if taken := set(self.parameters) & {*WEIGHTS, "initial_state", "norms"}:
+            raise ValueError(f"a stack has {min(taken)} already: give that parameter of the cell another name")
+        if self.fused is not None and (self.parameters or self.weights != WEIGHTS):
+            raise ValueError("the kernels of torch compute cells that have W, U, b and d alone: leave out fused")
 
-        Raises:
-            ValueError: for an unknown value, and for one other than the default where the cell has no such option.
-        """
-        cell = self
-        for option, value in options.items():
-            default, *_ = OPTIONS[option]
-            validate_choice(option, value, OPTIONS[option])
-            if value != default:
-                if option not in self.variants:
-                    raise ValueError(f"cell {name!r} has no option {option}: leave it at {default!r}, not {value!r}")
-                cell = self.variants[option][value]
-        return cell
+    def weight_shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of all weights of one layer and direction by name, in the order of registration."""
+        rows = self.gates * hidden_size
+        shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, input_size), "weight_hh": (rows, hidden_size)}
+        shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+        own = {name: parameter.shape(hidden_size) for name, parameter in self.parameters.items()}
+        return {name: shape for name, shape in shapes.items() if name in self.weights} | own
 
 
 def srn_tanh(x: Tensor, state: State, recur: Recurrence) -> State:
@@ -133,7 +165,7 @@ def gru_reset_after(x: Tensor, state: State, recur: Recurrence) -> State:
 def gru_reset_before(x: Tensor, state: State, recur: Recurrence) -> State:
     """GRU of Cho et al. (2014, arXiv:1406.1078): r scales h, before the product. Blocks: r, z, h~.
 
-    Here z replaces h, as in Chung et al. (2014, arXiv:1412.3555); in the kernels' GRU it keeps h.
+    Here z replaces h, as in Chung et al. (2014, arXiv:1412.3555); in PyTorch's GRU it keeps h.
     """
     (h,) = state
     r_x, z_x, h_x = x.chunk(3, dim=-1)
@@ -145,38 +177,136 @@ def gru_reset_before(x: Tensor, state: State, recur: Recurrence) -> State:
     return (h,)
 
 
-R_AND_Z = {"r": torch.sigmoid, "z": torch.sigmoid}
+def make_srn(nonlinearity: Literal["tanh", "relu"] = "tanh") -> Cell:
+    """Simple recurrent network."""
+    if nonlinearity == "relu":
+        return Cell(srn_relu, gates=1, fused=torch.rnn_relu, blocks=("h",), squashed={"h": torch.relu})
+    return Cell(srn_tanh, gates=1, fused=torch.rnn_tanh, blocks=("h",), squashed={"h": torch.tanh})
 
-CELLS: dict[str, Cell] = {
-    "srn": Cell(
-        srn_tanh,
-        gates=1,
-        fused=torch.rnn_tanh,
-        blocks=("h",),
-        squashed={"h": torch.tanh},
-        variants={
-            "nonlinearity": {
-                "relu": Cell(srn_relu, gates=1, fused=torch.rnn_relu, blocks=("h",), squashed={"h": torch.relu})
-            }
-        },
-    ),
-    "lstm": Cell(
-        lstm,
-        gates=4,
-        states=2,
-        forget_gate=1,
-        fused=torch.lstm,
-        blocks=("i", "f", "C~", "o"),
-        squashed={"i": torch.sigmoid, "f": torch.sigmoid, "o": torch.sigmoid},
-    ),
-    "gru": Cell(
-        gru_reset_after,
-        gates=3,
-        fused=torch.gru,
-        blocks=("r", "z", "h~"),
-        squashed=R_AND_Z,
-        variants={
-            "reset": {"before": Cell(gru_reset_before, gates=3, blocks=("r", "z", "h~"), squashed=R_AND_Z)},
-        },
-    ),
-}
+
+def make_lstm(forget_bias: float | None = 1.0) -> Cell:
+    """LSTM. The two biases of its forget gate start with the sum `forget_bias`; None leaves them to the stack."""
+    gates = {"i": torch.sigmoid, "f": torch.sigmoid, "o": torch.sigmoid}
+    initialize = None if forget_bias is None else partial(set_gate_bias, gate=1, value=forget_bias)
+    blocks = ("i", "f", "C~", "o")
+    return Cell(lstm, gates=4, states=2, initialize=initialize, fused=torch.lstm, blocks=blocks, squashed=gates)
+
+
+def make_gru(reset: Literal["after", "before"] = "after") -> Cell:
+    """GRU. Its reset gate scales U h + d (`after`: PyTorch, cuDNN) or h (`before`: Cho et al., 2014; no kernel)."""
+    step, fused = (gru_reset_after, torch.gru) if reset == "after" else (gru_reset_before, None)
+    gates = {"r": torch.sigmoid, "z": torch.sigmoid}
+    return Cell(step, gates=3, fused=fused, blocks=("r", "z", "h~"), squashed=gates)
+
+
+def set_gate_bias(weights: Mapping[str, Tensor], gate: int, value: float) -> None:
+    """Set b + d of one gate to a value, in b alone: setting it in both would apply it twice."""
+    hidden_size = weights["weight_hh"].shape[1]
+    rows = slice(gate * hidden_size, (gate + 1) * hidden_size)
+    weights["bias_ih"][rows] = value
+    weights["bias_hh"][rows] = 0
+
+
+CellFactory = Callable[..., Cell]
+"""A function that makes a cell. Its keyword arguments are the options of the cell, its defaults theirs."""
+
+CELLS: dict[str, Cell | CellFactory] = {"srn": make_srn, "lstm": make_lstm, "gru": make_gru}
+
+
+class NamedCell(NamedTuple):
+    """A cell as it was chosen: by name, with options."""
+
+    name: str
+    cell: Cell
+    options: dict[str, Any]
+    """Every option that the cell has, with its value."""
+
+
+def make_cell(cell: str | Cell | CellFactory, options: Mapping[str, Any] | None = None) -> NamedCell:
+    """Make a cell.
+
+    Args:
+        cell: a name in `CELLS`; `module.name` of a module that Python can import; or a cell or its factory.
+        options: option -> value; the others have their defaults.
+
+    Raises:
+        ValueError: for a name, an option or a value that does not exist.
+    """
+    found = _find_cell(cell) if isinstance(cell, str) else cell
+    given = dict(options or {})
+    if isinstance(found, Cell):
+        name = cell if isinstance(cell, str) else str(getattr(found.step, "__name__", "cell"))
+        _validate_options(name, given, [])
+        return NamedCell(name, found, {})
+    name = cell if isinstance(cell, str) else str(getattr(found, "__name__", "cell"))
+    defaults = {key: argument.default for key, argument in inspect.signature(found).parameters.items()}
+    _validate_options(name, given, list(defaults))
+    if missing := [key for key, default in defaults.items() if default is inspect.Parameter.empty and key not in given]:
+        raise ValueError(
+            f"cell {name!r} is a function of {', '.join(missing)} without defaults: name a Cell, or a function of "
+            "options that returns one"
+        )
+    for key, value in given.items():
+        _validate_value(key, value, get_type_hints(found).get(key))
+    made = found(**given)
+    if not isinstance(made, Cell):
+        raise ValueError(f"cell {name!r} returns {type(made).__name__}: it must return a Cell")  # noqa: TRY004
+    return NamedCell(name, made, defaults | given)
+
+
+def option_values(cell: Cell | CellFactory) -> dict[str, tuple[str, ...]]:
+    """Return the options of a cell that have a list of values, with it."""
+    hints = {} if isinstance(cell, Cell) else get_type_hints(cell)
+    return {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
+
+
+def _find_cell(name: str) -> Cell | CellFactory:
+    module_name, _, attribute = name.rpartition(".")
+    if not module_name:
+        return lookup("cell", name, CELLS)
+    module = _import_module(name, module_name)
+    found = getattr(module, attribute, None)
+    if not isinstance(found, Cell) and not inspect.isfunction(found):
+        own = [key for key, value in vars(module).items() if _is_cell_of(module, value)]
+        choices = f"choose one of {', '.join(own)}{did_you_mean(attribute, own)}" if own else "it has none"
+        raise ValueError(f"unknown cell {name!r}, not among the cells of {module_name}: {choices}")
+    return found
+
+
+def _is_cell_of(module: ModuleType, value: object) -> bool:
+    """Whether a value of a module may be named as a cell: a Cell, or a function of the module that returns one."""
+    if not inspect.isfunction(value) or value.__module__ != module.__name__:
+        return isinstance(value, Cell)
+    return get_type_hints(value).get("return") is Cell
+
+
+def _import_module(cell: str, name: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
+            where = "in the working directory or installed"
+            raise ValueError(f"unknown cell {cell!r}: there is no module {error.name} {where}") from None
+        reason = (str(error).strip() or "no message").split("\n")[0]
+        raise ValueError(f"cell {cell!r}: importing {name} fails with {type(error).__name__}: {reason}") from error
+
+
+def _validate_options(cell: str, given: Mapping[str, Any], known: list[str]) -> None:
+    for option in given:
+        if option not in known:
+            choices = f"choose one of {', '.join(known)}{did_you_mean(option, known)}" if known else "it has no options"
+            raise ValueError(f"cell {cell!r} has no option {option!r}: {choices}")
+
+
+def _validate_value(option: str, value: Any, hint: Any) -> None:  # noqa: ANN401 (a value of YAML, and any annotation)
+    if get_origin(hint) is Literal:
+        validate_choice(option, value, get_args(hint))
+    elif isinstance(hint, type) or (hint is not None and get_args(hint)):
+        # A whole number is a number; true is neither.
+        number = float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        try:
+            fits = isinstance(value, hint) or isinstance(number, hint)
+        except TypeError:  # an annotation that isinstance does not know
+            return
+        if not fits or (isinstance(value, bool) and hint is not bool):
+            raise ValueError(f"{option} must be {getattr(hint, '__name__', hint)}, not {value!r}")

@@ -1,94 +1,114 @@
-"""Why a recurrent network remembers or forgets: gradients through time, closed gates, spectral radii.
+"""Gradients through time, saturated gates and spectral radii: why a recurrent network remembers or forgets.
 
 A loss reaches step t only through the product of the Jacobians of all later steps, which shrinks or grows
 exponentially with their number (Bengio, Simard & Frasconi, 1994; Pascanu, Mikolov & Bengio, 2013, arXiv:1211.5063). The
 gates of an LSTM were built against it (Hochreiter & Schmidhuber, 1997).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from rnnexp.recurrent.cells import Squash
+from rnnexp.recurrent.scan import StepRecorder
 from rnnexp.recurrent.stack import RecurrentStack
-from rnnexp.recurrent.unrolled import Unrolled
 
 SATURATED: Mapping[Squash, Callable[[Tensor], Tensor]] = {
     torch.sigmoid: lambda activation: (activation < 0.05) | (activation > 0.95),
     torch.tanh: lambda activation: activation.abs() > 0.95,
     torch.relu: lambda activation: activation == 0,
 }
-"""Where a squashing function is so flat that next to no gradient passes."""
+"""Where a function is so flat that almost no gradient passes."""
 
 
-def gradient_norms(loss: Tensor, unrolled: Unrolled) -> Tensor:
-    """||dL/dh_t|| of every sequence: the total derivative, through the outputs and all later steps and layers.
+@contextmanager
+def recorded(stack: RecurrentStack) -> Iterator[StepRecorder]:
+    """Record the steps of the stack in the block, where it computes its equations in a loop whatever its backend.
 
-    Touches no parameter's `.grad`.
+    The steps are those of the last forward pass.
+    """
+    stack.recorder = recorder = StepRecorder(stack.directions)
+    try:
+        yield recorder
+    finally:
+        stack.recorder = None
+
+
+def gradient_norms(loss: Tensor, stack: RecurrentStack, steps: StepRecorder) -> Tensor:
+    """Return ||dL/dh_t|| of every sequence: the total derivative, through the outputs and all later steps and layers.
+
+    Leaves every parameter's `.grad` as it is.
 
     Args:
-        loss: a scalar, computed from the pass that was unrolled.
+        loss: a scalar, computed from the pass that was recorded.
+        stack: the stack that ran.
+        steps: what was recorded.
 
     Returns:
-        float64 [layers, time, batch] of the forward direction; zero past a sequence's end, and where nothing of h
-        reaches the loss.
+        float64 [layers, time, batch] of the forward direction; zero past a sequence's end, and where h does not reach
+        the loss.
     """
-    num_layers, (time, batch) = unrolled.stack.num_layers, unrolled.inside.shape
-    h = [step.h for layer in range(num_layers) for step in unrolled.scan(layer)]
+    num_layers, (time, batch) = stack.num_layers, steps.mask.shape
+    h = [step.h for layer in range(num_layers) for step in steps.scan(layer)]
     gradients = torch.autograd.grad(loss, h, materialize_grads=True)
-    # The square of what has vanished would vanish in single precision long before it does.
+    # Squares underflow in single precision long before the values do.
     norms = torch.stack([torch.linalg.vector_norm(gradient.double(), dim=1) for gradient in gradients])
     return norms.view(num_layers, time, batch)
 
 
-def mean_over_running(values: Tensor, inside: Tensor) -> Tensor:
-    """[..., time, batch] -> [..., time]: at each step the mean over the sequences still inside, bool [time, batch]."""
-    return values.where(inside, 0).sum(dim=-1) / inside.sum(dim=-1)
+def mean_over_running(values: Tensor, mask: Tensor) -> Tensor:
+    """[..., time, batch] -> [..., time]: at each step the mean over the sequences that run, by mask [time, batch]."""
+    return values.where(mask, 0).sum(dim=-1) / mask.sum(dim=-1)
 
 
-def first_over_last(norms: Tensor, inside: Tensor) -> Tensor:
-    """How much of a gradient is left at the first step: its mean norm there over that at each sequence's last step.
+def first_over_last(norms: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean norm of the gradient at the first step over that at each sequence's last step.
 
     Args:
         norms: [time, batch].
-        inside: bool [time, batch].
+        mask: bool [time, batch].
 
     Returns:
-        a scalar: 1 keeps, 0 has vanished, much above 1 explodes.
+        a scalar: 1 keeps the gradient, 0 has lost it, much above 1 explodes.
     """
-    last = inside.sum(dim=0) - 1
+    last = mask.sum(dim=0) - 1
     return norms[0].mean() / norms.gather(0, last.unsqueeze(0)).mean()
 
 
-def saturation(unrolled: Unrolled, layer: int, reverse: bool = False) -> dict[str, float]:
-    """Share of activations, over units and steps within sequences, on the flat side of their squashing function.
+def saturation(stack: RecurrentStack, steps: StepRecorder, layer: int, reverse: bool = False) -> dict[str, float]:
+    """Return the share of activations, over units and steps of sequences, on the flat side of their function.
 
     Returns:
-        block (as the cell's equations call it) -> 0 to 1, of those that are one function of W x + b + U h + d: the
+        block (as the cell's equations name it) -> 0 to 1, for blocks that are a function of W x + b + U h + d: the
         sigmoid gates of an LSTM and a GRU, an SRN's h itself.
     """
-    cell, steps = unrolled.stack.cell, unrolled.scan(layer, reverse)
+    cell, recorded_steps = stack.cell, steps.scan(layer, reverse)
     with torch.no_grad():
-        previous_h = torch.stack([step.previous_h for step in steps])
-        blocks = torch.stack([step.from_input for step in steps]) + steps[0].recur(previous_h)
+        blocks = torch.stack([step.from_input for step in recorded_steps])
+        if (recur := recorded_steps[0].recur) is not None:
+            blocks = blocks + recur(torch.stack([step.previous_h for step in recorded_steps]))
         by_name = dict(zip(cell.blocks, blocks.chunk(cell.gates, dim=-1), strict=False))
         return {
-            name: SATURATED[squash](squash(by_name[name]))[unrolled.inside].double().mean().item()
+            name: SATURATED[squash](squash(by_name[name]))[steps.mask].double().mean().item()
             for name, squash in cell.squashed.items()
         }
 
 
 def spectral_radii(stack: RecurrentStack, layer: int, reverse: bool = False) -> dict[str, float]:
-    """The largest absolute eigenvalue of every block of U: block -> radius, NaN where U is not finite.
+    """Return the largest absolute eigenvalue of every block of U: block -> radius, NaN where U is not finite.
 
-    A block without a name is called by its number. Below 1 an SRN's gradient must vanish; above 1 it may explode.
+    A block without a name is called by its number; a cell without U has none. Below 1 the gradient of an SRN must
+    vanish; above 1 it may explode.
     """
-    weight: Tensor = getattr(stack, f"weight_hh_l{layer}" + "_reverse" * reverse)
+    weight: Tensor | None = getattr(stack, f"weight_hh_l{layer}" + "_reverse" * reverse, None)
+    if weight is None:
+        return {}
     blocks = weight.detach().cpu().chunk(stack.cell.gates)
     names = stack.cell.blocks or tuple(map(str, range(stack.cell.gates)))
     return {
-        # Of what is not finite there is no decomposition.
+        # The decomposition raises for values that are not finite.
         name: torch.linalg.eigvals(block).abs().max().item() if block.isfinite().all() else torch.nan
         for name, block in zip(names, blocks, strict=True)
     }

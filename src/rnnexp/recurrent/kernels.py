@@ -1,19 +1,11 @@
-"""torch's whole-sequence kernels (cuDNN, oneDNN, native loops), called on weights that somebody else owns."""
+"""The kernels of torch for whole sequences (cuDNN, oneDNN, native loops), called on the weights of a stack."""
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from rnnexp.recurrent.cells import Kernel, State
-
-CUDNN_MODES: dict[Kernel, str] = {
-    torch.rnn_tanh: "RNN_TANH",
-    torch.rnn_relu: "RNN_RELU",
-    torch.lstm: "LSTM",
-    torch.gru: "GRU",
-}
 
 
 def run_kernel(
@@ -26,12 +18,12 @@ def run_kernel(
     bidirectional: bool,
     dropout: float,
 ) -> tuple[Tensor, State]:
-    """All layers and directions in one call.
+    """Run all layers and directions in one call.
 
     Args:
         kernel: torch.rnn_tanh, torch.rnn_relu, torch.lstm or torch.gru.
         x: [batch, time, features].
-        lengths: int64 [batch] on the CPU; None if every sequence fills its row.
+        lengths: int64 [batch] on the CPU; None if every sequence has all steps.
         state: before the first step, [layers * directions, batch, hidden] each.
         weights: weight_ih, weight_hh, bias_ih, bias_hh of each layer and direction.
         num_layers: layers among the weights.
@@ -39,8 +31,8 @@ def run_kernel(
         dropout: probability between layers; pass 0 outside training.
 
     Returns:
-        outputs [batch, time, directions * hidden], zero past each sequence's end, and the final state, shaped as
-        the first.
+        outputs [batch, time, directions * hidden], zero past each sequence's end, and the final state, shaped
+        like the first.
     """
     options = (True, num_layers, dropout, dropout > 0, bidirectional)  # True: with biases
     if lengths is None:
@@ -56,16 +48,16 @@ def run_kernel(
 
 
 def flatten_weights(kernel: Kernel, weights: Sequence[Tensor], num_layers: int, bidirectional: bool) -> None:
-    """Lay the weights out in memory as the one block that cuDNN reads; otherwise it copies them at every call.
+    """Store the weights in the one block of memory that cuDNN reads; it copies weights that are apart at every call.
 
-    Changes where the weights are stored, not what they hold. Does nothing away from CUDA.
+    Their values stay the same. Does nothing for weights that are not on CUDA.
     """
-    if kernel not in CUDNN_MODES or not weights[0].is_cuda:
+    if not weights[0].is_cuda:
         return
     (_, input_size), (_, hidden_size) = weights[0].shape, weights[1].shape
-    module = nn.RNNBase(
-        CUDNN_MODES[kernel], input_size, hidden_size, num_layers, bidirectional=bidirectional, device="meta"
-    )
+    # torch.rnn_tanh is "RNN_TANH" to RNNBase.
+    mode = kernel.__name__.upper()
+    module = nn.RNNBase(mode, input_size, hidden_size, num_layers, bidirectional=bidirectional, device="meta")
     for (name, _), weight in zip(list(module.named_parameters()), weights, strict=True):
         setattr(module, name, weight)
     module.flatten_parameters()

@@ -1,28 +1,34 @@
-"""A cell run over time, as a plain loop: slow, readable, and what the fused kernels are tested against."""
+"""A cell run over time as a plain loop: slow, readable, and what the fused kernels are tested against."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from rnnexp.recurrent.cells import Cell, Recurrence, State, Step
+from rnnexp.recurrent.cells import Cell, CellFunction, Recurrence, State
+from rnnexp.recurrent.layout import make_mask
+
+Weights = Mapping[str, Tensor]
+"""The weights of one layer in one direction, by name without the layer: `weight_ih`."""
 
 
 def scan(
-    step: Step, x: Tensor, recur: Recurrence, state: State, inside: Tensor | None, reverse: bool
+    step: CellFunction, x: Tensor, recur: Recurrence | None, state: State, mask: Tensor | None, reverse: bool
 ) -> tuple[Tensor, State]:
-    """One direction of one layer.
+    """Run one direction of one layer.
 
-    Past its end a sequence emits zeros and holds its state. Backwards, the padding therefore comes first and changes
-    nothing: each sequence starts at its own last step.
+    Past its end a sequence emits zeros and keeps its state. In reverse the padding comes first and changes nothing:
+    each sequence starts at its own last step.
 
     Args:
-        step: the cell.
+        step: the equations of the cell.
         x: the input half of the pre-activations [time, batch, gates * hidden].
-        recur: the recurrent half.
+        recur: the recurrent half; None for a cell without U.
         state: before the first step, [batch, hidden] each.
-        inside: which steps belong to a sequence [time, batch, 1]; None if all do.
+        mask: which steps belong to a sequence [time, batch, 1]; None if all do.
         reverse: from the last step to the first.
 
     Returns:
@@ -32,40 +38,100 @@ def scan(
     inputs = x.unbind()  # one backward for all steps; x[t] would cost a gradient of the whole of x at each
     for t in reversed(range(len(x))) if reverse else range(len(x)):
         proposed = step(inputs[t], state, recur)
-        if inside is None:
+        if mask is None:
             state = proposed
             outputs[t] = state[0]
         else:
-            state = tuple(torch.where(inside[t], new, old) for new, old in zip(proposed, state, strict=True))
-            outputs[t] = state[0].masked_fill(~inside[t], 0)
+            state = tuple(torch.where(mask[t], new, old) for new, old in zip(proposed, state, strict=True))
+            outputs[t] = state[0].masked_fill(~mask[t], 0)
     return torch.stack(outputs, dim=1), state
 
 
-def scan_layer(
-    cell: Cell, x: Tensor, inside: Tensor | None, state: State, weights: Sequence[Tensor]
-) -> tuple[Tensor, State]:
-    """One layer in one or both directions.
+class RecordedStep(NamedTuple):
+    """One step of one direction of one layer. Past the end of a sequence its rows have no meaning."""
+
+    from_input: Tensor
+    """W x_t + b, the blocks side by side [batch, gates * hidden]"""
+    previous_h: Tensor
+    """[batch, hidden]"""
+    recur: Recurrence | None
+    """h -> U h + d; None for a cell without U"""
+    h: Tensor
+    """[batch, hidden], the tensor itself that the next step and the outputs are computed from"""
+
+
+class StepRecorder:
+    """The steps of the last forward pass of a stack. See `rnnexp.recurrent.gradient_flow.recorded`.
 
     Args:
-        cell: the recurrence.
+        directions: of the stack.
+
+    Attributes:
+        mask: which steps belong to a sequence, bool [time, batch].
+    """
+
+    def __init__(self, directions: int) -> None:
+        self.directions = directions
+        self.mask = torch.ones(0, 0, dtype=torch.bool)
+        self._steps: list[RecordedStep] = []
+
+    def start(self, x: Tensor, lengths: Tensor | None) -> None:
+        """Drop the steps of an earlier pass."""
+        self._steps.clear()
+        lengths = torch.full((len(x),), x.shape[1]) if lengths is None else lengths
+        self.mask = make_mask(lengths, x).squeeze(2).T
+
+    def recording(self, step: CellFunction) -> CellFunction:
+        """Return the step of a cell that is recorded whenever it is taken."""
+
+        def recorded(x: Tensor, state: State, recur: Recurrence | None, **parameters: Tensor) -> State:
+            proposed = step(x, state, recur, **parameters)
+            self._steps.append(RecordedStep(x, state[0], recur, proposed[0]))
+            return proposed
+
+        return recorded
+
+    def scan(self, layer: int, reverse: bool = False) -> list[RecordedStep]:
+        """Return the steps of one layer in one direction, in the order of time, whichever way they were taken."""
+        time = len(self.mask)
+        first = (layer * self.directions + reverse) * time
+        steps = self._steps[first : first + time]
+        return steps[::-1] if reverse else steps
+
+
+def scan_layer(
+    cell: Cell,
+    x: Tensor,
+    mask: Tensor | None,
+    state: State,
+    weights: Sequence[Weights],
+    recorder: StepRecorder | None = None,
+) -> tuple[Tensor, State]:
+    """Run one layer in one or both directions.
+
+    Args:
+        cell: the cell.
         x: [batch, time, features].
-        inside: which steps belong to a sequence [batch, time, 1]; None if all do.
+        mask: which steps belong to a sequence [batch, time, 1]; None if all do.
         state: before the first step, [directions, batch, hidden] each.
-        weights: weight_ih, weight_hh, bias_ih, bias_hh of each direction.
+        weights: of each direction.
+        recorder: records every step.
 
     Returns:
         outputs [batch, time, directions * hidden] and the final state, [directions, batch, hidden] each.
     """
-    if inside is not None:
-        x = x.masked_fill(~inside, 0)  # infinities in the padding would come back as NaN gradients
-        inside = inside.transpose(0, 1)
+    if mask is not None:
+        x = x.masked_fill(~mask, 0)  # infinities in the padding would come back as NaN gradients
+        mask = mask.transpose(0, 1)
     x = x.transpose(0, 1)
+    step = cell.step if recorder is None else recorder.recording(cell.step)
     outputs, finals = [], []
-    for direction in range(len(weights) // 4):
-        weight_ih, weight_hh, bias_ih, bias_hh = weights[4 * direction : 4 * direction + 4]
+    for direction, own in enumerate(weights):
         start = tuple(tensor[direction] for tensor in state)
-        from_input = linear(x, weight_ih, bias_ih)
-        y, final = scan(cell.step, from_input, Recurrence(weight_hh, bias_hh), start, inside, reverse=direction == 1)
+        from_input = linear(x, own["weight_ih"], own.get("bias_ih"))
+        recur = Recurrence(own["weight_hh"], own.get("bias_hh")) if "weight_hh" in own else None
+        with_parameters = partial(step, **{name: own[name] for name in cell.parameters}) if cell.parameters else step
+        y, final = scan(with_parameters, from_input, recur, start, mask, reverse=direction == 1)
         outputs.append(y)
         finals.append(final)
     return torch.cat(outputs, dim=-1), tuple(torch.stack(tensors) for tensors in zip(*finals, strict=True))

@@ -1,21 +1,21 @@
 """One recurrent stack for every cell, depth and direction."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rnnexp.core.validation import lookup, require_fraction, require_positive, validate_choice
-from rnnexp.recurrent.cells import CELLS, Cell, State
-from rnnexp.recurrent.directions import join_directions, split_directions
-from rnnexp.recurrent.initialization import INITIALIZATIONS, set_gate_bias
+from rnnexp.core.validation import require_fraction, require_positive, validate_choice
+from rnnexp.recurrent.cells import WEIGHTS, Cell, CellFactory, State, make_cell
+from rnnexp.recurrent.initialization import INITIALIZATIONS
 from rnnexp.recurrent.kernels import flatten_weights, run_kernel
-from rnnexp.recurrent.lengths import check_lengths, inside_mask
-from rnnexp.recurrent.scan import scan_layer
+from rnnexp.recurrent.layout import check_lengths, join_directions, make_mask, split_directions
+from rnnexp.recurrent.scan import StepRecorder, scan_layer
 
-BACKENDS = {"fused": "torch's kernels", "reference": "the cell's equations in a loop"}
+BACKENDS = ("auto", "fused", "reference")
 
 
 class RecurrentStack(nn.Module):
@@ -25,36 +25,46 @@ class RecurrentStack(nn.Module):
     whatever the backend and the options: the state dict of one backend loads into the other, and a plain stack's into
     torch.nn.GRU and its siblings.
 
+    Example:
+        >>> stack = RecurrentStack("lstm", input_size=3, hidden_size=4, num_layers=2, bidirectional=True)
+        >>> x, lengths = torch.randn(5, 7, 3), torch.tensor([7, 1, 4, 6, 2])
+        >>> outputs, (h, c) = stack(x, lengths)
+        >>> outputs.shape, h.shape
+        (torch.Size([5, 7, 8]), torch.Size([2, 5, 8]))
+
     Args:
-        cell: a name in `CELLS`, or a `Cell`.
+        cell: a name in `CELLS`, `module.name` of your own module, a `Cell`, or a function that makes one.
         input_size: features of x.
         hidden_size: features of h, per direction.
         num_layers: depth.
         bidirectional: a second scan per layer, from each sequence's last step to its first.
-        dropout: probability of zeroing an input of the second and later layers. A single layer has nothing to drop.
-        backend: `fused` for torch's kernels, `reference` for the cell's equations in a loop.
-        reset: of a GRU: `after` scales U h + d (PyTorch, cuDNN), `before` scales h (Cho et al., 2014; reference only).
-        nonlinearity: of an SRN: `tanh` or `relu`.
+        dropout: probability of zeroing an input of the second and later layers. One layer drops nothing.
+        backend: `fused` for the kernels of torch, `reference` for the equations of the cell in a loop, `auto` for
+            `fused` where the cell has a kernel.
+        cell_options: option -> value, for those options of the cell that are not to have their defaults: `reset` of a
+            GRU, `nonlinearity` of an SRN, `forget_bias` of an LSTM, see `rnnexp.recurrent.cells`.
         initialization: `orthogonal` (recurrent blocks orthogonal, input blocks Glorot uniform, biases 0) or `pytorch`.
-        forget_bias: what the two biases of an LSTM's forget gate add up to; None leaves them to the initialization.
         time_tied_dropout: one dropout mask per sequence, the same at every step (Gal & Ghahramani, 2016,
             arXiv:1512.05287).
         learned_initial_state: train the state before the first step, starting from zero.
-        layer_norm: normalise each layer's outputs over their features (Ba et al., 2016, arXiv:1607.06450). What the
-            cell carries from step to step, and so the state, is left as it is.
-        residual: from the second layer on, add to a layer's outputs what went into it; after the normalisation, and
-            before any dropout. The state is left as it is.
-        reproducible: drop outside the kernel, because cuDNN's own dropout does not repeat under one seed.
+        layer_norm: normalize each layer's outputs over their features (Ba et al., 2016, arXiv:1607.06450). The state
+            is not normalized.
+        residual: from the second layer on, add to a layer's outputs its inputs; after the normalization, and before
+            any dropout. Nothing is added to the state.
+        reproducible: drop outside the kernel, because the dropout of cuDNN does not repeat under one seed.
 
     Attributes:
-        cell_name: as in `CELLS`; for a `Cell`, the name of its step.
-        reset, nonlinearity: None for a cell without that option.
+        cell: the `Cell`.
+        cell_name: as it was named; for a `Cell`, the name of its step.
+        cell_options: all options of the cell with their values.
+        backend: `fused` or `reference`.
         directions: 1 or 2.
         output_size: directions * hidden_size.
-        alters_outputs: whether outputs are normalised or added to, so that they are more than each step's h.
+        alters_outputs: whether outputs are normalized or added to, so that they are more than each step's h.
         num_states: tensors in the state.
         state_size: numbers that a sequence carries from one step to the next, over all layers and directions.
         multiply_adds_per_step: of the products of one step of one sequence, over all layers and directions.
+        recorder: while it is set, the equations run in a loop and every step is recorded.
 
     Raises:
         ValueError: for sizes below 1, dropout outside [0, 1), an unknown choice, an option that the cell does not have,
@@ -63,17 +73,15 @@ class RecurrentStack(nn.Module):
 
     def __init__(
         self,
-        cell: str | Cell,
+        cell: str | Cell | CellFactory,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
-        backend: str = "fused",
-        reset: str = "after",
-        nonlinearity: str = "tanh",
+        backend: str = "auto",
+        cell_options: Mapping[str, Any] | None = None,
         initialization: str = "orthogonal",
-        forget_bias: float | None = 1.0,
         time_tied_dropout: bool = False,
         learned_initial_state: bool = False,
         layer_norm: bool = False,
@@ -85,36 +93,31 @@ class RecurrentStack(nn.Module):
         require_fraction(dropout=dropout)
         validate_choice("backend", backend, BACKENDS)
         validate_choice("initialization", initialization, INITIALIZATIONS)
-        row = cell if isinstance(cell, Cell) else lookup("cell", cell, CELLS)
-        name = row.step.__name__ if isinstance(cell, Cell) else cell
-        self.cell = row.variant(name, reset=reset, nonlinearity=nonlinearity)
-        self.kernel = self.cell.fused if backend == "fused" else None
-        if row.forget_gate is None and forget_bias not in (None, 1.0):
-            raise ValueError(f"cell {name!r} has no forget gate: leave forget_bias at 1.0, not {forget_bias!r}")
-        if backend == "fused" and self.kernel is None:
-            raise ValueError(f"cell {name!r} has no fused kernel for {self.cell.step.__name__}: use backend=reference")
+        self.cell_name, self.cell, self.cell_options = make_cell(cell, cell_options)
+        if backend == "fused" and self.cell.fused is None:
+            chosen = "".join(f" {option}={value}" for option, value in self.cell_options.items())
+            raise ValueError(f"cell {self.cell_name!r}{chosen} has no fused kernel: use backend=auto or reference")
+        self.kernel = None if backend == "reference" else self.cell.fused
+        self.backend = "reference" if self.kernel is None else "fused"
 
-        self.cell_name = name
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bidirectional, self.directions = bidirectional, 2 if bidirectional else 1
-        self.backend, self.reset = backend, reset if "reset" in row.variants else None
-        self.nonlinearity = nonlinearity if "nonlinearity" in row.variants else None
         self.dropout, self.time_tied_dropout, self.residual = dropout, time_tied_dropout, residual
-        self.initialization, self.forget_bias = initialization, forget_bias
+        self.reproducible, self.initialization = reproducible, initialization
         self.output_size = self.directions * hidden_size
         self.alters_outputs = layer_norm or (residual and num_layers > 1)
         self.num_states = self.cell.states
         self.state_size = num_layers * self.output_size * self.num_states
-        inputs = [input_size, *[self.output_size] * (num_layers - 1)]
-        self.multiply_adds_per_step = sum(self.output_size * self.cell.gates * (size + hidden_size) for size in inputs)
-        # One kernel for the whole stack overlaps its layers; anything it cannot do between them takes one per layer.
-        between = self.alters_outputs or (dropout > 0 and (time_tied_dropout or reproducible))
-        self.layers_per_run = 1 if between or self.kernel is None else num_layers
+        self.recorder: StepRecorder | None = None
 
-        self.weight_names: list[str] = []
+        self.multiply_adds_per_step = 0
         for layer in range(num_layers):
-            for direction in ("", "_reverse")[: self.directions]:
-                self._register_weights(f"l{layer}{direction}", self.output_size if layer else input_size)
+            for direction in range(self.directions):
+                shapes = self.cell.weight_shapes(self.output_size if layer else input_size, hidden_size)
+                for name, shape in shapes.items():
+                    self.register_parameter(_weight_name(name, layer, direction), nn.Parameter(torch.empty(shape)))
+                products = (shapes[name] for name in ("weight_ih", "weight_hh") if name in shapes)
+                self.multiply_adds_per_step += sum(math.prod(shape) for shape in products)
         self.initial_state: nn.Parameter | None = None
         if learned_initial_state:
             self.initial_state = nn.Parameter(torch.empty(self.num_states, num_layers, 1, self.output_size))
@@ -123,27 +126,26 @@ class RecurrentStack(nn.Module):
         self.flatten_parameters()
         self.register_load_state_dict_post_hook(_flatten_after_loading)  # type: ignore[no-untyped-call]
 
-    def _register_weights(self, suffix: str, input_size: int) -> None:
-        rows = self.cell.gates * self.hidden_size
-        shapes = {
-            "weight_ih": (rows, input_size),
-            "weight_hh": (rows, self.hidden_size),
-            "bias_ih": (rows,),
-            "bias_hh": (rows,),
-        }
-        for kind, shape in shapes.items():
-            self.register_parameter(f"{kind}_{suffix}", nn.Parameter(torch.empty(shape)))
-            self.weight_names.append(f"{kind}_{suffix}")
+    @property
+    def layers_per_run(self) -> int:
+        """Layers that one kernel or loop computes.
+
+        One kernel for the whole stack overlaps its layers; what a kernel cannot do between layers takes one per layer.
+        """
+        between = self.alters_outputs or (self.dropout > 0 and (self.time_tied_dropout or self.reproducible))
+        return 1 if between or self.kernel is None or self.recorder is not None else self.num_layers
 
     def reset_parameters(self) -> None:
-        """Draw all parameters anew."""
-        weights = self._weights()
+        """Draw new values for all parameters."""
         with torch.no_grad():
-            for start in range(0, len(weights), 4):
-                weight_ih, weight_hh, bias_ih, bias_hh = weights[start : start + 4]
-                INITIALIZATIONS[self.initialization](weight_ih, weight_hh, bias_ih, bias_hh)
-                if self.cell.forget_gate is not None and self.forget_bias is not None:
-                    set_gate_bias(bias_ih, bias_hh, self.cell.forget_gate, self.hidden_size, self.forget_bias)
+            for layer in range(self.num_layers):
+                for weights in self._layer_weights(layer):
+                    shared = {name: tensor for name, tensor in weights.items() if name in WEIGHTS}
+                    INITIALIZATIONS[self.initialization](shared, self.hidden_size)
+                    for name, parameter in self.cell.parameters.items():
+                        parameter.initialize(weights[name])
+                    if self.cell.initialize is not None:
+                        self.cell.initialize(weights)
             if self.initial_state is not None:
                 self.initial_state.zero_()
         for norm in self.norms:
@@ -151,17 +153,21 @@ class RecurrentStack(nn.Module):
             norm.reset_parameters()
 
     def flatten_parameters(self) -> None:
-        """Lay the weights out in memory as cuDNN reads them. Construction, moves, copies and loading see to it."""
+        """Store the weights as cuDNN reads them. Called after construction, moves, copies and loading."""
         if self.kernel is not None:
             for first in range(0, self.num_layers, self.layers_per_run):
-                flatten_weights(self.kernel, self._weights(first), self.layers_per_run, self.bidirectional)
+                flatten_weights(self.kernel, self._run_weights(first), self.layers_per_run, self.bidirectional)
 
-    def _weights(self, first: int | None = None) -> list[Tensor]:
-        """Weights of all layers, or of the one run that begins with the layer `first`."""
-        names = self.weight_names
-        if first is not None:
-            names = names[4 * self.directions * first : 4 * self.directions * (first + self.layers_per_run)]
-        return [getattr(self, name) for name in names]
+    def _layer_weights(self, layer: int) -> list[dict[str, Tensor]]:
+        """The weights of one layer, for each direction by name without the layer."""
+        names = [name for name in WEIGHTS if name in self.cell.weights] + list(self.cell.parameters)
+        directions = range(self.directions)
+        return [{name: getattr(self, _weight_name(name, layer, each)) for name in names} for each in directions]
+
+    def _run_weights(self, first: int) -> list[Tensor]:
+        """The weights of the run that begins with the layer `first`, one after the other."""
+        layers = range(first, first + self.layers_per_run)
+        return [tensor for layer in layers for weights in self._layer_weights(layer) for tensor in weights.values()]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "RecurrentStack":
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
@@ -176,8 +182,8 @@ class RecurrentStack(nn.Module):
         """Run over a batch of sequences.
 
         Args:
-            x: [batch, time, features]. What it holds past a sequence's end does not matter.
-            lengths: steps of each sequence, int64 [batch] on the CPU; None if each has as many as x.
+            x: [batch, time, features]. Values past the end of a sequence have no effect.
+            lengths: steps of each sequence, int64 [batch] on the CPU; None if all have as many as x.
             state: before the first step, as returned; None for zeros or the learned state.
 
         Returns:
@@ -190,43 +196,47 @@ class RecurrentStack(nn.Module):
         """
         if x.dim() != 3 or x.shape[2] != self.input_size or 0 in x.shape:
             raise ValueError(f"x must be [batch, time, {self.input_size}], none of them 0, not {list(x.shape)}")
-        inside = None
+        mask = None
         if lengths is not None:
             check_lengths(lengths, x)
             if bool((lengths == x.shape[1]).all()):
-                lengths = None  # nothing is padded, so nothing need be packed
+                lengths = None  # without padding there is nothing to pack
             else:
-                inside = inside_mask(lengths, x)
+                mask = make_mask(lengths, x)
+        if self.recorder is not None:
+            self.recorder.start(x, lengths)
         state = self._start(x, state)
         finals = []
         for first in range(0, self.num_layers, self.layers_per_run):
             rows = slice(first * self.directions, (first + self.layers_per_run) * self.directions)
             dropped = self._drop(x) if first > 0 else x
-            y, final = self._run(
-                dropped, lengths, inside, tuple(tensor[rows] for tensor in state), self._weights(first)
-            )
+            y, final = self._run(first, dropped, lengths, mask, tuple(tensor[rows] for tensor in state))
             if self.norms:
                 y = self.norms[first](y)
-                y = y if inside is None else y.masked_fill(~inside, 0)
+                y = y if mask is None else y.masked_fill(~mask, 0)
             x = x + y if self.residual and first > 0 else y
             finals.append(final)
         state = finals[0] if len(finals) == 1 else tuple(torch.cat(tensors) for tensors in zip(*finals, strict=True))
         return x, tuple(join_directions(tensor, self.directions) for tensor in state)
 
     def _run(
-        self, x: Tensor, lengths: Tensor | None, inside: Tensor | None, state: State, weights: list[Tensor]
+        self, first: int, x: Tensor, lengths: Tensor | None, mask: Tensor | None, state: State
     ) -> tuple[Tensor, State]:
-        """The layers that one kernel or loop computes; states are [layers * directions, batch, hidden] here."""
-        if self.kernel is None:
-            return scan_layer(self.cell, x, inside, state, weights)
-        probability = self.dropout if self.training and self.layers_per_run > 1 else 0.0
-        return run_kernel(self.kernel, x, lengths, state, weights, self.layers_per_run, self.bidirectional, probability)
+        """The layers from `first` on that one kernel or loop computes; states are [layers * directions, batch, hidden].
+
+        Args and results are otherwise those of `forward`; the mask is [batch, time, 1].
+        """
+        if self.kernel is None or self.recorder is not None:
+            return scan_layer(self.cell, x, mask, state, self._layer_weights(first), self.recorder)
+        num_layers, weights = self.layers_per_run, self._run_weights(first)
+        probability = self.dropout if self.training and num_layers > 1 else 0.0
+        return run_kernel(self.kernel, x, lengths, state, weights, num_layers, self.bidirectional, probability)
 
     def _drop(self, x: Tensor) -> Tensor:
         """Dropout on what goes into a layer [batch, time, features]."""
         if not self.training or self.dropout == 0:
             return x
-        # Drawn apart from x, whose order in memory, and with it the mask, would differ from backend to backend.
+        # Not drawn like x, whose order in memory, and with it the mask, differs from backend to backend.
         ones = x.new_ones(len(x), 1 if self.time_tied_dropout else x.shape[1], x.shape[2])
         return x * functional.dropout(ones, self.dropout)
 
@@ -248,5 +258,10 @@ class RecurrentStack(nn.Module):
 
 
 def _flatten_after_loading(stack: RecurrentStack, _: object) -> None:
-    # load_state_dict(assign=True) puts tensors of its own in the place of the weights.
+    # load_state_dict(assign=True) replaces the weights by other tensors.
     stack.flatten_parameters()
+
+
+def _weight_name(name: str, layer: int, direction: int) -> str:
+    """`weight_ih` -> `weight_ih_l1_reverse`, as torch.nn's recurrent modules name it."""
+    return f"{name}_l{layer}" + "_reverse" * direction

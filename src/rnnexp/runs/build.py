@@ -1,7 +1,6 @@
-"""From a config to the three objects of an experiment: its data, its task and its trainer."""
+"""From the settings of a run to its objects: data, task, callbacks, loggers and trainer."""
 
 import signal
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,27 +14,29 @@ from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.environments import ClusterEnvironment, LightningEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig
 
 from rnnexp.callbacks.checkpoints import LastCheckpoint, WholeCheckpoints
-from rnnexp.core.errors import UserError
+from rnnexp.compat.lightning import without_fp16_warning
+from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.validation import validate_choice
 from rnnexp.data.base import DataModule
 from rnnexp.loggers.base import run_loggers
 from rnnexp.runs.distributed import cluster_environment
+from rnnexp.runs.settings import RunSettings
 from rnnexp.runs.size_budget import SizeBudget, solve_size_budget
-from rnnexp.runs.validate import require_sound_settings
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.callbacks import TaskCallback
 from rnnexp.tasks.registry import kind_of_class
+from rnnexp.tracking.config_file import escape_interpolations
 
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "bf16-true", "16-true", "64-true")
 
 
 @dataclass
 class Experiment:
-    """What runs, and what is found out as it runs."""
+    """The objects of a run, and what is measured while it runs."""
 
+    settings: RunSettings
     datamodule: DataModule
     task: Task
     trainer: Trainer
@@ -46,57 +47,44 @@ class Experiment:
 
     @property
     def callbacks(self) -> list[Callback]:
+        """The callbacks of the trainer."""
         callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
         return callbacks
 
     @property
     def loggers(self) -> list[Logger]:
+        """The loggers of the trainer."""
         return self.trainer.loggers
 
 
-@contextmanager
-def config_errors(group: str) -> Iterator[None]:
-    """Turns what a constructor says of its arguments into one line that names the config group they came from."""
-    try:
-        yield
-    except InstantiationException as error:
-        if isinstance(error.__cause__, UserError):
-            raise error.__cause__ from None
-        if isinstance(error.__cause__, ValueError | TypeError | ImportError | MisconfigurationException):
-            raise UserError(f"{group}: {_first_line(error.__cause__)}") from None
-        raise
-    except (ValueError, TypeError, MisconfigurationException) as error:
-        raise UserError(f"{group}: {_first_line(error)}") from None
-
-
-def _first_line(error: BaseException) -> str:
-    """With the next one where the first ends in a colon, as where Hydra says what it could not import, and why."""
-    first, *rest = (str(error).strip() or type(error).__name__).splitlines()
-    return f"{first} {rest[0]}" if first.endswith(":") and rest else first
-
-
-def assemble(config: DictConfig) -> Experiment:
-    """Data, task and trainer of an experiment.
+def build_experiment(settings: RunSettings) -> Experiment:
+    """Make data, task, callbacks, loggers and trainer. `size_budget` decides the hidden size between data and task.
 
     Raises:
-        UserError: naming the config group whose values do not work.
+        UserError: for values that do not work, with the config group that holds them.
     """
-    require_sound_settings(config)
-    apply_process_settings(config)
-    datamodule = make_datamodule(config)
-    size_budget = solve_size_budget(config, datamodule.data_info, lambda sized: make_task(sized, datamodule))
-    task = make_task(config, datamodule)
-    callbacks = make_callbacks(config.callbacks)
-    require_fitting_callbacks(callbacks, task)
-    trainer = make_trainer(config, callbacks, make_loggers(config.logger), cluster_environment())
+    apply_process_settings(settings.num_threads, settings.tf32)
+    datamodule = make_datamodule(settings.config)
+    size_budget = None
+    if settings.size_budget is not None:
+        size_budget = solve_size_budget(
+            str(settings.size_budget),
+            lambda hidden_size: make_task(settings.with_hidden_size(hidden_size).config, datamodule),
+            datamodule.data_info,
+        )
+        settings = settings.with_hidden_size(size_budget.hidden_size)
+    task = make_task(settings.config, datamodule)
+    callbacks = make_callbacks(settings.config["callbacks"], task)
+    loggers = make_loggers(settings.config["logger"])
+    trainer = make_trainer(settings.config["trainer"], callbacks, loggers, cluster_environment())
     # Ranks start from the same weights, but must not drop the same units.
-    torch.manual_seed(config.seed + trainer.global_rank)
-    return Experiment(datamodule, task, trainer, size_budget)
+    torch.manual_seed(settings.seed + trainer.global_rank)
+    return Experiment(settings, datamodule, task, trainer, size_budget)
 
 
 @contextmanager
 def finished_loggers(loggers: list[Logger]) -> Iterator[None]:
-    """Ends W&B runs with the exit code that the program will have; a crashed run must not look finished."""
+    """End W&B runs with the exit code that the program will have, so that a crashed run does not look finished."""
     exit_code = 1
     try:
         yield
@@ -112,24 +100,43 @@ def finished_loggers(loggers: list[Logger]) -> Iterator[None]:
             logger.finish(exit_code)
 
 
-def apply_process_settings(config: DictConfig) -> None:
-    """Threads and float32 products: settings of the whole process, set in this one place."""
-    if config.num_threads is not None:
-        torch.set_num_threads(config.num_threads)
+@contextmanager
+def config_errors(group: str) -> Iterator[None]:
+    """Turn an error of a constructor's arguments into a UserError that names the config group of the arguments."""
+    try:
+        yield
+    except InstantiationException as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        if isinstance(error.__cause__, ValueError | TypeError | ImportError | MisconfigurationException):
+            raise UserError(f"{group}: {first_line(error.__cause__)}") from None
+        raise
+    except (ValueError, TypeError, MisconfigurationException) as error:
+        raise UserError(f"{group}: {first_line(error)}") from None
+
+
+def apply_process_settings(num_threads: int | None, tf32: bool) -> None:
+    """Set the threads of PyTorch and the rounding of float32 products for the whole process."""
+    if num_threads is not None:
+        torch.set_num_threads(num_threads)
     # The older of PyTorch's two interfaces: Lightning reads it, and mixing the two raises.
-    torch.backends.cuda.matmul.allow_tf32 = config.tf32
-    torch.backends.cudnn.allow_tf32 = config.tf32
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
 
 
-def make_datamodule(config: DictConfig, checkpoint: Mapping[str, Any] | None = None) -> DataModule:
-    """The data, read and ready, so that their sizes are known.
+def make_datamodule(config: Mapping[str, Any], checkpoint: Mapping[str, Any] | None = None) -> DataModule:
+    """Make the data module and read its data, so that their sizes are known.
 
     Args:
-        checkpoint: of weights that were trained on other data and are to work on these; None to train on these.
+        config: of a run, `data` and `task` in it.
+        checkpoint: weights that were trained on other data and are tested on these; None to train on these.
+
+    Raises:
+        UserError: if the task needs other data, or the data cannot be read.
     """
     with config_errors("data"):
-        datamodule: DataModule = instantiate(config.data)
-    require_fitting_data(datamodule, task_class(config))
+        datamodule: DataModule = _instantiate(config["data"])
+    _require_fitting_data(datamodule, task_class(config))
     if checkpoint is not None:
         datamodule.use_preprocessing_of(checkpoint)
     with config_errors("data"):
@@ -137,117 +144,130 @@ def make_datamodule(config: DictConfig, checkpoint: Mapping[str, Any] | None = N
     return datamodule
 
 
-def require_fitting_data(datamodule: DataModule, task: type[Task]) -> None:
-    """Raise UserError if the data module produces other batches than the task consumes."""
+def _require_fitting_data(datamodule: DataModule, task: type[Task]) -> None:
     produced, consumed = datamodule.batch_type, task.batch_type
     if produced is not consumed:
         options = kind_of_class(task).data_options
         raise UserError(
             f"data: {task.__name__} consumes {consumed.__name__}, and {type(datamodule).__name__} produces "
-            f"{produced.__name__}: choose {f'data={one_of(options)}' if options else 'other data'}"
+            f"{produced.__name__}: choose {f'data={_one_of(options)}' if options else 'other data'}"
         )
 
 
-def one_of(choices: Sequence[str]) -> str:
+def _one_of(choices: Sequence[str]) -> str:
     """Return `a, b or c`."""
     *first, last = choices
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def task_class(config: DictConfig) -> type[Task]:
-    """The class of the task that the config names."""
+def task_class(config: Mapping[str, Any]) -> type[Task]:
+    """Return the class of the task that the config of a run names."""
     with config_errors("task"):
-        named: type[Task] = get_class(config.task._target_)
+        named: type[Task] = get_class(config["task"]["_target_"])
     return named
 
 
-def make_task(config: DictConfig, datamodule: DataModule) -> Task:
-    """The model in its task, for these data; see `make_task_of`."""
+def make_task(config: Mapping[str, Any], datamodule: DataModule) -> Task:
+    """Make the model in its task for these data, see `make_task_of`."""
     return make_task_of(config, task_class(config).arguments_from(datamodule))
 
 
-def make_task_of(config: DictConfig, from_data: Mapping[str, Any]) -> Task:
-    """The model in its task. Weights are drawn from the seed alone, whatever was drawn before.
+def make_task_of(config: Mapping[str, Any], from_data: Mapping[str, Any]) -> Task:
+    """Make the model in its task. Its weights depend on the seed alone, not on earlier draws.
 
     Args:
+        config: of a run, `model`, `optimizer`, `scheduler`, `task` and `seed` in it.
         from_data: the arguments of the task that the data decide, see `Task.arguments_from`.
     """
     with config_errors("optimizer"):
-        make_optimizer = instantiate(config.optimizer)
+        make_optimizer = _instantiate(config["optimizer"])
     with config_errors("scheduler"):
-        make_scheduler = instantiate(config.scheduler)
+        make_scheduler = _instantiate(config["scheduler"])
     with config_errors("model"):
-        make_stack = instantiate(config.model)
-        # The task will make its own; this one only tells whose fault it is if none can be made.
+        make_stack = _instantiate(config["model"])
+    # The task makes a stack of its own; this one attributes an error of its arguments to the right config group.
+    with config_errors("model"):
         make_stack(input_size=1)
-    torch.manual_seed(config.seed)
+    torch.manual_seed(config["seed"])
     with config_errors("task"):
-        task: Task = instantiate(
-            config.task,
+        task: Task = _instantiate(
+            config["task"],
             make_stack=make_stack,
             make_optimizer=make_optimizer,
             make_scheduler=make_scheduler,
             **from_data,
         )
-    # An optimiser and a schedule whose settings are wrong say so only when they are made.
+    _check_factories(task, make_optimizer, make_scheduler)
+    return task
+
+
+def _check_factories(task: Task, make_optimizer: Any, make_scheduler: Any) -> None:  # noqa: ANN401
+    """Make an optimizer and a schedule once, since an error of their arguments only shows when they are made."""
     with config_errors("optimizer"):
         optimizer = make_optimizer(task.parameters())
     with config_errors("scheduler"):
         make_scheduler(optimizer, total_steps=1000)
-    return task
 
 
 def make_trainer(
-    config: DictConfig,
+    config: Mapping[str, Any],
     callbacks: list[Callback],
     loggers: list[Logger],
     environment: ClusterEnvironment | None = None,
 ) -> Trainer:
-    """The trainer of the config.
+    """Make a trainer.
 
     Args:
-        environment: that has started the processes; None for one alone, wherever it runs.
+        config: the config group `trainer`.
+        callbacks: in the order in which they are called.
+        loggers: may be empty.
+        environment: what started the processes; None for a single process.
     """
     with config_errors("trainer"):
-        validate_choice("precision", str(config.trainer.precision), PRECISIONS)
-        with warnings.catch_warnings():
-            # On a CPU Lightning replaces fp16 and only warns; the probe will refuse to go on.
-            warnings.filterwarnings("ignore", message=".*AMP with fp16 is not supported on CPU")
-            trainer: Trainer = instantiate(
-                config.trainer,
+        validate_choice("precision", str(config["precision"]), PRECISIONS)
+        with without_fp16_warning():
+            trainer: Trainer = _instantiate(
+                config,
                 callbacks=callbacks,
                 logger=loggers or False,
-                enable_progress_bar=_has_bar(callbacks),
-                # Checkpoints are callbacks of ours; Lightning adds one of its own unless told not to.
+                # Lightning adds a bar and a checkpoint callback of its own by default, and raises if it is told not to
+                # while one is given.
+                enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
                 enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
                 plugins=[environment or LightningEnvironment(), WholeCheckpoints()],
             )
     return trainer
 
 
-def make_callbacks(config: Mapping[str, Any]) -> list[Callback]:
+def make_callbacks(config: Mapping[str, Any], task: Task) -> list[Callback]:
+    """Make the callbacks of the config group `callbacks`; a null in it switches one off.
+
+    Raises:
+        UserError: for a callback that another task needs.
+    """
     with config_errors("callbacks"):
-        callbacks = [instantiate(callback) for callback in config.values() if callback is not None]
-    # The last checkpoint holds the state of all others as they are after the epoch, so it is written after them.
+        callbacks = [_instantiate(callback) for callback in config.values() if callback is not None]
+    _require_fitting_callbacks(callbacks, task)
+    # The last checkpoint holds the state of all other callbacks after the epoch, so it is written after them.
     return sorted(callbacks, key=lambda callback: isinstance(callback, LastCheckpoint))
 
 
-def require_fitting_callbacks(callbacks: Sequence[Callback], task: Task) -> None:
-    """Raise UserError for a callback that reads what this task does not offer."""
+def _require_fitting_callbacks(callbacks: Sequence[Callback], task: Task) -> None:
     for callback in callbacks:
         if isinstance(callback, TaskCallback) and not callback.fits(task):
             options = task.kind.callbacks_options
             raise UserError(
                 f"callbacks: {type(callback).__name__} does not fit {type(task).__name__}: "
-                + (f"choose callbacks={one_of(options)}" if options else "set its key in callbacks to null")
+                + (f"choose callbacks={_one_of(options)}" if options else "set its key in callbacks to null")
             )
 
 
 def make_loggers(config: Mapping[str, Any]) -> list[Logger]:
+    """Make the loggers of the config group `logger`; a null in it switches one off."""
     with config_errors("logger"):
-        return [instantiate(logger) for logger in config.values() if logger is not None]
+        return [_instantiate(logger) for logger in config.values() if logger is not None]
 
 
-def _has_bar(callbacks: list[Callback]) -> bool:
-    # Lightning adds a bar of its own unless told not to, and refuses a bar that was given if told so.
-    return any(isinstance(callback, ProgressBar) for callback in callbacks)
+def _instantiate(config: Mapping[str, Any], **arguments: Any) -> Any:  # noqa: ANN401
+    """Call the `_target_` of a node of plain values. Lists and dicts arrive at it as such, not as OmegaConf's."""
+    return instantiate(escape_interpolations(config), **arguments, _convert_="all")

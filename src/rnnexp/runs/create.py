@@ -8,33 +8,34 @@ from omegaconf import DictConfig, OmegaConf
 
 from rnnexp.core.errors import UserError
 from rnnexp.runs.distributed import broadcast_from_rank_zero, is_rank
-from rnnexp.runs.frozen import escape_interpolations
 from rnnexp.tracking.run_directory import RunDirectory
 
 
 def require_one_job(config: DictConfig) -> None:
-    """Raises UserError for a key that only a multirun obeys."""
+    """Raise UserError for a key that only a sweep obeys."""
     for key in ("dry_run", "allow_code_change"):
         if config[key] is not False:
             raise UserError(f"{key}={config[key]} is for sweeps: add -m, or leave it out")
 
 
-def open_run(config: DictConfig) -> RunDirectory:
-    """Makes the run directory and freezes the resolved config in it; `config.paths.output_dir` names it from then on.
+def open_run(config: DictConfig) -> tuple[RunDirectory, dict[str, Any]]:
+    """Make the run directory and freeze the resolved config in it.
 
-    A process that was started from the frozen config of one finds it made. Of ranks that others have started, the first
-    makes it and tells the others.
+    The directory exists already if the process was started from the config in it. If torchrun or srun started several
+    ranks, rank 0 makes the directory and sends its path to the others.
+
+    Returns:
+        The directory, and the resolved config as plain values; `paths.output_dir` in it names the directory.
 
     Raises:
-        UserError: when the directory cannot be made.
+        UserError: if the directory cannot be made.
     """
-    if is_frozen(config):
-        return RunDirectory.of_finished_run(Path(config.paths.output_dir))
+    if _is_frozen(config):
+        return RunDirectory.of_finished_run(Path(config.paths.output_dir)), resolved(config)
     if is_rank():
         config.paths.output_dir = broadcast_from_rank_zero(lambda: str(_make_run(config).path))
-        OmegaConf.resolve(config)
-        return RunDirectory(Path(config.paths.output_dir))
-    return _make_run(config)
+        return RunDirectory(Path(config.paths.output_dir)), resolved(config)
+    return _make_run(config), resolved(config)
 
 
 def _make_run(config: DictConfig) -> RunDirectory:
@@ -43,24 +44,21 @@ def _make_run(config: DictConfig) -> RunDirectory:
     else:
         run = RunDirectory.create_at(Path(config.paths.output_dir).expanduser().absolute())
     config.paths.output_dir = str(run.path)
-    # Once and for all: every later reader would resolve each interpolation again, a parse apiece.
-    OmegaConf.resolve(config)
-    overrides = [str(override) for override in HydraConfig.get().overrides.task]
-    run.freeze(escape_interpolations(resolved(config)), overrides)
+    run.freeze(resolved(config), [str(override) for override in HydraConfig.get().overrides.task])
     return run
 
 
-def is_frozen(config: DictConfig) -> bool:
-    """Whether the config was read from the run directory that it names, where it was frozen before."""
+def _is_frozen(config: DictConfig) -> bool:
+    """Whether the config was read from the run directory that it names."""
     sources = [Path(source.path) for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
     return config.paths.output_dir is not None and Path(config.paths.output_dir) in sources
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
-    """The config as plain values, every interpolation replaced.
+    """Return the config as plain values, every interpolation replaced.
 
     Raises:
-        omegaconf.errors.MissingMandatoryValue: naming the key that has no value.
+        omegaconf.errors.MissingMandatoryValue: for a key without a value.
     """
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)

@@ -1,4 +1,4 @@
-"""Several processes that train one model: started here from the run's frozen config, or by torchrun or srun."""
+"""Processes that train one model together: started here from the run's frozen config, or by torchrun or srun."""
 
 import functools
 import os
@@ -7,34 +7,31 @@ import socket
 import subprocess
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
-
-from omegaconf import DictConfig, ListConfig
+from typing import IO, TYPE_CHECKING, Any
 
 from rnnexp.core.errors import InterruptedRunError, UserError
+from rnnexp.core.signals import GRACE_SECONDS, STOP_SIGNALS, handling
 from rnnexp.runs.frozen import frozen_command
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.run_log import logged_to
+from rnnexp.tracking.status import Status
 
 if TYPE_CHECKING:
     from lightning.pytorch.plugins.environments import ClusterEnvironment
     from torch.distributed import Store  # type: ignore[attr-defined]
 
-GRACE_SECONDS = 20.0
-"""How long the other ranks may go on after one has failed."""
-
 
 def is_rank() -> bool:
-    """Whether this process is one of several that train one model together, and was started as such."""
+    """Whether this process was started as one of several that train one model together."""
     return "LOCAL_RANK" in os.environ or _is_task_of_srun()
 
 
 def _is_task_of_srun() -> bool:
-    """Whether srun has started this process and others beside it; a script of sbatch alone has no such variable."""
-    # torchrun, started once a node by srun, is the nearer of the two.
+    """Whether srun started this process and others beside it; a script of sbatch alone has no such variable."""
+    # srun may start torchrun once per node, which then starts the ranks.
     return "LOCAL_RANK" not in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1
 
 
@@ -43,14 +40,14 @@ def _world_size() -> int:
 
 
 def global_rank() -> int:
-    """0 for the process that speaks and records."""
+    """Return the rank of this process among all; rank 0 writes to the terminal and records the run."""
     return int(os.environ["SLURM_PROCID"] if _is_task_of_srun() else os.environ.get("RANK", "0"))
 
 
 def cluster_environment() -> "ClusterEnvironment":
-    """Who has started the ranks, as Lightning wants to be told.
+    """Return what started the ranks, in Lightning's terms.
 
-    Its own guess takes every process on a SLURM node for one that srun has started as a rank.
+    Lightning's own detection takes every process on a SLURM node for a rank that srun started.
     """
     from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
 
@@ -60,16 +57,16 @@ def cluster_environment() -> "ClusterEnvironment":
 
 
 def broadcast_from_rank_zero(find_out: Callable[[], str]) -> str:
-    """What the first rank finds out, on every rank that torchrun or srun has started.
+    """Call `find_out` on rank 0 and return its result on every rank that torchrun or srun started.
 
     Raises:
-        UserError: on the other ranks, when the first cannot find it out; what it raises itself passes through.
+        UserError: on the other ranks, if `find_out` raises on rank 0, where the exception passes through.
     """
     key, store = "rnnexp", _store()
     if global_rank() != 0:
         if answer := store.get(key).decode():
             return answer
-        raise UserError("the first rank could not begin: see what it says")
+        raise UserError("rank 0 could not begin: see its error")
     answer = ""
     try:
         answer = find_out()
@@ -80,7 +77,7 @@ def broadcast_from_rank_zero(find_out: Callable[[], str]) -> str:
 
 @functools.cache
 def _store() -> "Store":
-    """Where ranks find each other, before and after Lightning: of the first rank the server itself, so it must last."""
+    """Return the store by which ranks find each other. Rank 0 is its server until the process ends."""
     from torch.distributed.rendezvous import rendezvous
 
     environment = cluster_environment()
@@ -91,90 +88,129 @@ def _store() -> "Store":
     return store
 
 
-def num_ranks(trainer: DictConfig) -> int:
-    """How many processes of this machine `trainer.devices` asks for."""
-    devices = trainer.devices
-    if isinstance(devices, ListConfig):
-        return len(devices)
+def num_ranks(trainer: Mapping[str, Any]) -> int:
+    """Return the number of processes on this machine that `trainer.devices` asks for."""
+    devices = trainer["devices"]
     if isinstance(devices, int) and devices >= 0:
         return devices
-    if trainer.accelerator in ("gpu", "cuda", "auto"):
+    if isinstance(devices, Sequence) and not isinstance(devices, str):
+        return len(devices)
+    if trainer["accelerator"] in ("gpu", "cuda", "auto"):
         import torch
 
-        # -1 and "auto" are all GPUs that there are.
+        # -1 and "auto" are all GPUs of the machine.
         return max(1, torch.cuda.device_count())
     return 1
 
 
-def require_devices(trainer: DictConfig) -> None:
-    """Raises UserError where more devices are asked for than there are; CPU processes must be asked for by name."""
+def num_ranks_to_start(trainer: Mapping[str, Any]) -> int:
+    """Return the number of ranks that this process must start; 0 if it trains by itself, alone or as a rank.
+
+    Args:
+        trainer: the config group.
+
+    Raises:
+        UserError: see `require_devices`.
+    """
+    require_devices(trainer)
+    number = num_ranks(trainer)
+    return number if number > 1 and not is_rank() else 0
+
+
+def require_devices(trainer: Mapping[str, Any]) -> None:
+    """Raise UserError if more devices are asked for than there are, or another number of ranks was started.
+
+    Processes on the CPU are not limited, but only `trainer.accelerator=cpu` asks for them.
+    """
     import torch
 
-    if trainer.num_nodes > 1 and not is_rank():
+    devices, accelerator, num_nodes = (trainer[key] for key in ("devices", "accelerator", "num_nodes"))
+    if num_nodes > 1 and not is_rank():
         raise UserError(
-            f"trainer.num_nodes={trainer.num_nodes}: start the processes of all nodes with srun or torchrun, see "
+            f"trainer.num_nodes={num_nodes}: start the processes of all nodes with srun or torchrun, see "
             "docs/clusters.md"
         )
-    if is_rank() and _world_size() != num_ranks(trainer) * trainer.num_nodes:
+    num_processes = num_ranks(trainer) * num_nodes
+    if is_rank() and _world_size() != num_processes:
         raise UserError(
-            f"{_world_size()} processes were started, but trainer.devices={trainer.devices} times "
-            f"trainer.num_nodes={trainer.num_nodes} makes {num_ranks(trainer) * trainer.num_nodes}"
+            f"{_world_size()} processes were started, but trainer.devices={devices} times "
+            f"trainer.num_nodes={num_nodes} makes {num_processes}"
         )
-    there_are = torch.cuda.device_count()
-    if trainer.accelerator in ("gpu", "cuda") and there_are == 0 and not torch.backends.mps.is_available():
+    num_gpus = torch.cuda.device_count()
+    if accelerator in ("gpu", "cuda") and num_gpus == 0 and not torch.backends.mps.is_available():
         raise UserError("trainer.accelerator=gpu, but PyTorch sees no GPU here: use trainer=cpu or trainer=default")
-    wanted = trainer.devices if isinstance(trainer.devices, int) else 1
-    if trainer.accelerator != "cpu" and wanted > max(1, there_are):
+    wanted = devices if isinstance(devices, int) else 1
+    if accelerator != "cpu" and wanted > max(1, num_gpus):
         raise UserError(
-            f"trainer.devices={wanted}, but there is {max(1, there_are)} {'GPU' if there_are else 'CPU'} here: use "
-            f"trainer.devices={max(1, there_are)}"
-            + ("" if there_are else ", or trainer.accelerator=cpu for that many processes on the CPU")
+            f"trainer.devices={wanted}, but there is {max(1, num_gpus)} {'GPU' if num_gpus else 'CPU'} here: use "
+            f"trainer.devices={max(1, num_gpus)}"
+            + ("" if num_gpus else ", or trainer.accelerator=cpu for that many processes on the CPU")
         )
 
 
 def supervise_ranks(run: RunDirectory, number: int) -> int:
-    """Starts the ranks and waits for them; if one fails, the others are stopped. Returns the exit code of the first.
+    """Start the ranks of this machine, wait for them, and stop the others if one fails.
 
-    They are started as Lightning documents it for a machine without a scheduler. The first one speaks and records the
-    run; what the others say goes to `rank-<number>.log` in the run directory. SIGINT and SIGTERM are handed on to them,
-    and recorded here if the first one could not: it may have been importing.
+    Rank 0 writes to the terminal and records the run; the output of the others goes to `rank-<number>.log` in the run
+    directory. SIGINT and SIGTERM are forwarded to all. They are recorded here if rank 0 could not, as while it imports.
+
+    Args:
+        run: with the frozen config that the ranks start from.
+        number: of ranks.
+
+    Returns:
+        The exit code of the first rank that failed, else 0.
     """
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0", "WORLD_SIZE": str(number)}
-    processes: list[subprocess.Popen[bytes]] = []
+    # Not torchrun's elastic launcher: it wraps the one line of an error in a traceback and a table of its own, and ends
+    # with exit code 1 whatever the ranks end with (130, 143 and 4 are lost), after SIGTERM with a SignalException.
     received: list[int] = []
-
-    def forward(signal_number: int, _: FrameType | None) -> None:
-        received.append(signal_number)
-        for process in processes:
-            process.send_signal(signal_number)
-
-    with ExitStack() as afterwards:
-        for forwarded in (signal.SIGINT, signal.SIGTERM):
-            afterwards.callback(signal.signal, forwarded, signal.signal(forwarded, forward))
-        for rank in range(number):
-            log = None if rank == 0 else afterwards.enter_context((run.path / f"rank-{rank}.log").open("wb"))
-            environment = {**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}
-            # In a session of its own, or Ctrl-C would reach a rank twice: from the terminal and from here.
-            processes.append(
-                subprocess.Popen(  # noqa: S603 (our own command line)
-                    frozen_command(run.path), env=environment, stdout=log, stderr=log, start_new_session=True
-                )
-            )
-        _wait_for_all(processes)
-    if run.status in ("queued", "running"):
+    with handling(STOP_SIGNALS, lambda signal_number, _: received.append(signal_number)), ExitStack() as files:
+        processes = []
+        for rank, environment in enumerate(_rank_environments(number)):
+            output = None if rank == 0 else files.enter_context(run.rank_log_file(rank).open("wb"))
+            if not received:
+                processes.append(_start_rank(run, environment, output))
+        _wait_for_all(processes, received)
+    if run.status.is_live:
         if received:
-            run.end("interrupted", f"interrupted by {signal.Signals(received[0]).name} outside training")
+            run.end(Status.INTERRUPTED, f"interrupted by {signal.Signals(received[0]).name} outside training")
             return 128 + received[0]
         codes = ", ".join(str(process.returncode) for process in processes)
-        run.end("failed", f"the ranks ended with exit codes {codes}; see train.log and rank-*.log in {run.path}")
+        run.end(Status.FAILED, f"the ranks ended with exit codes {codes}; see train.log and rank-*.log in {run.path}")
     return next((process.returncode for process in processes if process.returncode), 0)
 
 
-def _wait_for_all(processes: list[subprocess.Popen[bytes]]) -> None:
-    deadline = None
+def _rank_environments(number: int) -> Iterator[dict[str, str]]:
+    """Yield the variables of each rank, as Lightning documents them for a machine without a scheduler."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0", "WORLD_SIZE": str(number)}
+    for rank in range(number):
+        yield {**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+
+
+def _start_rank(run: RunDirectory, environment: dict[str, str], output: IO[bytes] | None) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(  # noqa: S603 (our own command line)
+        frozen_command(run.path),
+        env=environment,
+        stdout=output,
+        stderr=output,
+        # In a session of its own, or Ctrl-C would reach a rank twice: from the terminal and from here.
+        start_new_session=True,
+    )
+
+
+def _wait_for_all(processes: Sequence["subprocess.Popen[bytes]"], received: Sequence[int]) -> None:
+    """Wait until all processes have ended, and forward the signals that arrive meanwhile or arrived before.
+
+    The handler does not forward them by itself: it would miss a process that is just being started.
+    """
+    num_forwarded, deadline = 0, None
     while any(process.poll() is None for process in processes):
+        for signal_number in received[num_forwarded:]:
+            for process in processes:
+                process.send_signal(signal_number)
+            num_forwarded += 1
         if deadline is None and any(process.returncode for process in processes):
             # The others would wait for the one that failed for half an hour, but may be saving for the same reason.
             deadline = time.monotonic() + GRACE_SECONDS
@@ -186,20 +222,16 @@ def _wait_for_all(processes: list[subprocess.Popen[bytes]]) -> None:
 
 @contextmanager
 def recorded_by_rank_zero(run: RunDirectory) -> Iterator[None]:
-    """The block's status and log go into the run directory; of several ranks, the first one's."""
+    """Record status and log of the block in the run directory; of several ranks only rank 0 does."""
     if global_rank() != 0:
         with warnings.catch_warnings():
-            # The first rank gives the same warnings.
+            # Rank 0 gives the same warnings.
             warnings.simplefilter("ignore")
             yield
         return
-    with run.recorded(), logged_to(run.log_file):
-        # A kill asked for before training began has nothing to save, but must be recorded.
-        previous = signal.signal(signal.SIGTERM, _raise_interrupt)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, previous)
+    # SIGTERM before training has nothing to save, but must be recorded.
+    with run.recorded(), logged_to(run.log_file), handling({signal.SIGTERM}, _raise_interrupt):
+        yield
 
 
 def _raise_interrupt(number: int, _: FrameType | None) -> None:

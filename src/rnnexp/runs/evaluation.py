@@ -1,10 +1,9 @@
-"""A finished run, put together again from its directory."""
+"""A finished run, rebuilt from its directory and scored."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-from omegaconf import DictConfig, OmegaConf
 
 from rnnexp.core.atomic_files import write_json
 from rnnexp.core.validation import validate_choice
@@ -17,59 +16,71 @@ from rnnexp.runs.build import (
     make_trainer,
 )
 from rnnexp.runs.checkpoints import choose_weights, load_weights, read_checkpoint
+from rnnexp.runs.settings import RunSettings
 from rnnexp.runs.stages import plain_metrics
 from rnnexp.tracking.run_directory import RunDirectory
 
+Changes = Mapping[str, Mapping[str, Any]]
+"""Config group -> key -> the value that replaces the run's."""
 
-def load_finished(run: RunDirectory, config: DictConfig) -> tuple[Experiment, Path]:
-    """The run's experiment with the weights loaded, on one device of this machine, and where the weights are from.
+ON_ONE_DEVICE = {
+    "accelerator": "auto",
+    "devices": 1,
+    "num_nodes": 1,
+    "strategy": "auto",
+    "profiler": None,
+    "limit_test_batches": 1.0,
+    "overfit_batches": 0.0,
+}
+
+
+def load_finished(run: RunDirectory, weights: str | None, changes: Changes) -> tuple[Experiment, Path]:
+    """Rebuild the experiment of a run, with its weights, on one device of this machine.
 
     Args:
-        config: `weights`, see `choose_weights`, and the keys of `data` and `task` that are to differ from the run's.
+        run: the directory of the run.
+        weights: see `choose_weights`.
+        changes: other values for the config groups `data` and `task`.
+
+    Returns:
+        The experiment, and the checkpoint of the weights.
 
     Raises:
-        UserError: for weights that are missing or damaged, data of another shape.
+        UserError: for weights that are missing or damaged, or data of another shape.
     """
-    finished = OmegaConf.create(run.read_config())
-    assert isinstance(finished, DictConfig)
+    settings = RunSettings.from_config(_changed_config(run, changes), run)
     with config_errors("weights"):
-        weights = choose_weights(run, config.weights, str(finished.test_weights))
-    checkpoint = read_checkpoint(weights)
-    here = {
-        "accelerator": "auto",
-        "devices": 1,
-        "num_nodes": 1,
-        "strategy": "auto",
-        "profiler": None,
-        "limit_test_batches": 1.0,
-        "overfit_batches": 0.0,
-    }
-    for group in ("data", "task"):
+        checkpoint_file = choose_weights(run, weights, settings.test_weights)
+    checkpoint = read_checkpoint(checkpoint_file)
+    apply_process_settings(settings.num_threads, settings.tf32)
+    datamodule = make_datamodule(settings.config, checkpoint)
+    task = make_task(settings.config, datamodule)
+    load_weights(task, checkpoint, f"{checkpoint_file} does not fit these data, {datamodule.summary}")
+    trainer = make_trainer(settings.config["trainer"], [], [])
+    return Experiment(settings, datamodule, task, trainer), checkpoint_file
+
+
+def _changed_config(run: RunDirectory, changes: Changes) -> dict[str, Any]:
+    config = run.read_config()
+    for group, values in changes.items():
         with config_errors(group):
-            for key, value in _changes(config, group):
-                validate_choice("key of this run", key, finished[group])
-                finished[group][key] = value
-    if "cache" in finished.data:
-        # Seconds saved another time are not worth a place that this machine may not have.
-        finished.data.cache = None
-    if {"root", "name"} & {key for key, _value in _changes(config, "data")} and "val_size" in finished.data:
+            for key in values:
+                validate_choice("key of this run", key, config[group])
+        config[group] = {**config[group], **values}
+    data = config["data"]
+    if "cache" in data:
+        # The cache saves seconds and may be a directory that this machine does not have.
+        data["cache"] = None
+    if {"root", "name"} & set(changes.get("data", ())) and "val_size" in data:
         # Only the test images of the other set are scored: it may be too small for this run's validation split.
-        finished.data.val_size = 0
-    finished.trainer.update(here)
-    apply_process_settings(finished)
-    datamodule = make_datamodule(finished, checkpoint)
-    task = make_task(finished, datamodule)
-    load_weights(task, checkpoint, f"{weights} does not fit these data, {datamodule.summary}")
-    return Experiment(datamodule, task, make_trainer(finished, [], [])), weights
+        data["val_size"] = 0
+    config["trainer"] = {**config["trainer"], **ON_ONE_DEVICE}
+    return config
 
 
-def _changes(config: DictConfig, group: str) -> list[tuple[str, Any]]:
-    """The keys of a group that are to differ from the run's, and their values."""
-    return [(str(key), value) for key, value in config[group].items() if value is not None]
-
-
-def score(run: RunDirectory, experiment: Experiment, weights: Path, config: DictConfig) -> dict[str, Any]:
-    """Tests and records. Returns what was recorded: the data, the weights, what was changed and the metrics."""
+def score(experiment: Experiment, weights: Path, changes: Changes) -> dict[str, Any]:
+    """Test, write the record into the run directory, and return it."""
+    run = experiment.settings.directory
     experiment.trainer.test(experiment.task, datamodule=experiment.datamodule, verbose=False)
     now = datetime.now(UTC)
     evaluation = {
@@ -77,13 +88,13 @@ def score(run: RunDirectory, experiment: Experiment, weights: Path, config: Dict
         "name": run.path.name,
         "weights": str(weights.relative_to(run.path)),
         "evaluated": now.isoformat(timespec="seconds"),
-        "changed": {f"{group}.{key}": value for group in ("data", "task") for key, value in _changes(config, group)},
+        "changed": {f"{group}.{key}": value for group, values in changes.items() for key, value in values.items()},
         "data": experiment.datamodule.data_info,
         "signatures": experiment.task.metric_signatures,
         "metrics": plain_metrics(experiment.trainer.callback_metrics),
         "num_test_samples": experiment.task.num_test_samples,
     }
-    evaluations = run.path / "evaluations"
-    evaluations.mkdir(exist_ok=True)
-    write_json(evaluations / f"{now:%Y-%m-%d_%H-%M-%S-%f}.json", evaluation)
+    file = run.new_evaluation_file(now)
+    file.parent.mkdir(exist_ok=True)
+    write_json(file, evaluation)
     return evaluation

@@ -1,26 +1,68 @@
 """The figures of a run, drawn from its directory and what was tested."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
+from rnnexp.core.errors import InterruptedRunError, first_line
 from rnnexp.plots.runs import gradient_through_time, learning_curves, save_figure
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.registry import load_function
 from rnnexp.tracking.run_directory import RunDirectory
 
+log = logging.getLogger(__name__)
+
 
 def draw_figures(run: RunDirectory, task: Task, datamodule: Any) -> dict[str, Path]:  # noqa: ANN401 (of the task's batches)
-    """Draw what the run's files allow: learning curves, those of the task, the gradient flow. Return name -> PNG."""
-    figures = {}
-    if run.metrics_file.exists():
-        main = task.kind.main
-        figures["learning_curves"] = learning_curves(run.metrics_file, main.validation, main.label, run.path.name)
-    if task.kind.figures is not None:
-        figures |= load_function(task.kind.figures)(run, task, datamodule)
-    if run.gradient_flow_file.exists():
-        figures["gradient_through_time"] = gradient_through_time(run.gradient_flow_file, run.path.name)
-    paths = {}
-    for name, figure in figures.items():
-        paths[name] = run.figures / f"{name}.png"
-        save_figure(figure, paths[name])
+    """Draw what the run's files allow: learning curves, those of the task, the gradient flow. Return name -> PNG.
+
+    A figure that fails is left out with a warning.
+    """
+    paths: dict[str, Path] = {}
+    for what, draw in (
+        ("the learning curves", _learning_curves),
+        ("the figures of the task", _task_figures),
+        ("the gradient flow", _gradient_flow),
+    ):
+        with left_out_on_error(what):
+            for name, figure in draw(run, task, datamodule).items():
+                with left_out_on_error(f"figure {name}"):
+                    save_figure(figure, run.figures / f"{name}.png")
+                    paths[name] = run.figures / f"{name}.png"
     return paths
+
+
+@contextmanager
+def left_out_on_error(what: str) -> Iterator[None]:
+    """Log an error with its traceback in place of raising it: the run is trained and recorded by now."""
+    try:
+        yield
+    except InterruptedRunError:
+        raise
+    except Exception as error:
+        log.warning("%s: left out, because of %s: %s", what, type(error).__name__, first_line(error))
+        log.debug("%s: left out", what, exc_info=True)
+
+
+def _learning_curves(run: RunDirectory, task: Task, datamodule: Any) -> dict[str, Figure]:  # noqa: ANN401, ARG001
+    if not run.metrics_file.exists():
+        return {}
+    main = task.kind.main
+    return {"learning_curves": learning_curves(run.metrics_file, main.validation, main.label, run.path.name)}
+
+
+def _task_figures(run: RunDirectory, task: Task, datamodule: Any) -> dict[str, Figure]:  # noqa: ANN401
+    if task.kind.figures is None:
+        return {}
+    figures: dict[str, Figure] = load_function(task.kind.figures)(run, task, datamodule)
+    return figures
+
+
+def _gradient_flow(run: RunDirectory, task: Task, datamodule: Any) -> dict[str, Figure]:  # noqa: ANN401, ARG001
+    if not run.gradient_flow_file.exists():
+        return {}
+    return {"gradient_through_time": gradient_through_time(run.gradient_flow_file, run.path.name)}

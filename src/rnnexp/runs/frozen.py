@@ -1,18 +1,16 @@
-"""A job that was composed once, frozen into its run directory and started again from there."""
+"""The command that starts a run from the config in its directory."""
 
-import re
 import sys
 from pathlib import Path
-from typing import Any
 
 
 def frozen_command(run_dir: Path, module: str = "rnnexp.train") -> list[str]:
-    """The command that runs a program with the config.yaml of a run directory as it stands.
+    """Return the command that runs a program with the config.yaml of a run directory unchanged.
 
-    No defaults and no overrides join it, and Hydra adds no directory, no file and no logging of its own.
+    Hydra adds no defaults, no overrides, no directory, no file and no logging of its own.
 
     Args:
-        run_dir: holds config.yaml: every value resolved, and `escape_interpolations`.
+        run_dir: the directory with config.yaml, see `rnnexp.tracking.config_file`.
         module: the program, as after `python -m`.
     """
     return [
@@ -22,15 +20,3 @@ def frozen_command(run_dir: Path, module: str = "rnnexp.train") -> list[str]:
         *("hydra/job_logging=none", "hydra/hydra_logging=none"),
         *("hydra.run.dir=.", "hydra.output_subdir=null", "hydra.job.chdir=false"),
     ]
-
-
-def escape_interpolations(value: Any) -> Any:  # noqa: ANN401
-    r"""Resolved values as a config file must hold them to be read back unchanged: `${` becomes `\${`, at any depth."""
-    if isinstance(value, dict):
-        return {key: escape_interpolations(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [escape_interpolations(item) for item in value]
-    if isinstance(value, str):
-        # Only before an interpolation is a backslash special, and there it is doubled.
-        return re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + r"\${", value)
-    return value

@@ -1,14 +1,16 @@
-"""Budgets instead of widths: the hidden size at which a network has as many parameters, or costs as much, as others.
+"""Budgets of parameters or operations: the hidden size at which a network comes nearest to one.
 
 Equal hidden size is not equal size: an LSTM has four blocks where a GRU has three and an SRN one, and both directions
 double them.
 """
 
+import logging
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
-from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from rnnexp.core.errors import UserError
@@ -16,16 +18,22 @@ from rnnexp.core.validation import validate_choice
 from rnnexp.tasks.base import Task
 
 TOLERANCE = 0.02
+"""The share of a budget by which a network may miss it without a warning."""
 SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 LARGEST = 16_384
+"""The largest hidden size that is tried."""
+
+log = logging.getLogger(__name__)
 
 
 class SizeBudget(NamedTuple):
-    """What was asked for, and what it came to."""
+    """A budget and the network that comes nearest to it."""
 
     quantity: str
+    """`params` or `flops`"""
     budget: int
     result: int
+    """The quantity of the network."""
     hidden_size: int
 
 
@@ -33,79 +41,69 @@ def parse_budget(text: str) -> tuple[str, int]:
     """`params:250k` -> ("params", 250000).
 
     Raises:
-        UserError: for anything else than params or flops, a colon and a number with k, M, G or nothing behind it.
+        UserError: for text that is not `params:` or `flops:` and a number, with k, M, G or nothing behind it.
     """
-    found = re.fullmatch(r"(\w+):(\d+(?:\.\d+)?)([kKmMgG]?)", str(text))
+    found = re.fullmatch(r"(\w+):(\d+(?:\.\d+)?)([kKmMgG]?)", text)
     if found is None:
         raise UserError(
             f"size_budget must be params:<number> or flops:<number>, as in size_budget=params:250k, not {text!r}"
         )
     try:
-        validate_choice("budget", found[1], MEASURES)
+        validate_choice("budget", found[1], QUANTITIES)
     except ValueError as error:
         raise UserError(f"size_budget: {error}") from None
     return found[1], round(float(found[2]) * SUFFIXES[found[3].lower()])
 
 
-def solve_size_budget(
-    config: DictConfig, description: Mapping[str, Any], make_task: Callable[[DictConfig], Task]
-) -> SizeBudget | None:
-    """Solves `model.hidden_size` for the budget that `config.size_budget` names, and sets it; None if it names none.
+def solve_size_budget(text: str, make_task: Callable[[int], Task], data_info: Mapping[str, Any]) -> SizeBudget:
+    """Find the hidden size at which a network comes nearest to a budget.
+
+    Logs a warning if the nearest misses it by more than 2 %.
 
     Args:
-        description: of the data.
-        make_task: the task of a config.
+        text: the budget, see `parse_budget`.
+        make_task: hidden_size -> task.
+        data_info: the description of the data; operations are counted over its `seq_len`.
 
     Raises:
-        UserError: if no hidden size comes within 2 %, with the nearest.
+        UserError: for a budget that cannot be read, and for operations of sequences that differ in length.
     """
-    if config.get("size_budget") is None:
-        return None
-    quantity, budget = parse_budget(config.size_budget)
+    quantity, budget = parse_budget(text)
 
+    @cache
     def cost(hidden_size: int) -> int:
-        sized = OmegaConf.merge(config, {"model": {"hidden_size": hidden_size}})
-        assert isinstance(sized, DictConfig)
-        return MEASURES[quantity](make_task(sized), description)
+        return QUANTITIES[quantity](make_task(hidden_size), data_info)
 
-    hidden_size = _nearest(cost, budget)
+    # Doubled from below, because large networks take long to make.
+    upper = 1
+    while cost(upper) < budget and upper < LARGEST:
+        upper *= 2
+    above = min(1 + bisect_left(range(1, upper + 1), budget, key=cost), upper)
+    hidden_size = min(range(max(1, above - 1), above + 1), key=lambda size: abs(cost(size) - budget))
     result = cost(hidden_size)
     if abs(result - budget) > TOLERANCE * budget:
-        raise UserError(
-            f"size_budget={config.size_budget}: no hidden size of {config.model.cell} comes within {TOLERANCE:.0%}; "
-            f"the nearest is {hidden_size}, with {result:,} {quantity}"
+        log.warning(
+            "size_budget=%s: no hidden size comes within %.0f %%; the nearest is %d, with %s %s",
+            *(text, 100 * TOLERANCE, hidden_size, f"{result:,}", quantity),
         )
-    config.model.hidden_size = hidden_size
     return SizeBudget(quantity, budget, result, hidden_size)
 
 
-def _nearest(cost: Callable[[int], int], budget: int) -> int:
-    """The hidden size whose cost, which grows with it, is nearest to the budget."""
-    above = 1
-    while cost(above) < budget:
-        if above >= LARGEST:
-            return above
-        above *= 2
-    below = above // 2
-    while above - below > 1:
-        middle = (above + below) // 2
-        below, above = (middle, above) if cost(middle) < budget else (below, middle)
-    return min((size for size in (below, above) if size), key=lambda size: abs(cost(size) - budget))
+def flops_of_sequence(task: Task, data_info: Mapping[str, Any]) -> int:
+    """Return the floating-point operations of the forward pass on one sequence, two per multiply-add.
 
-
-def flops_of_sequence(task: Task, description: Mapping[str, Any]) -> int:
-    """Floating-point operations of the forward pass on one sequence: two per multiply-add, all else left out.
+    Counts the matrix products alone.
 
     Raises:
-        UserError: for a task whose sequences differ in length.
+        UserError: for data whose sequences differ in length.
     """
-    if "seq_len" not in description:
-        raise UserError("size_budget=flops: counts sequences of one length, which these data do not have: use params:")
+    if "seq_len" not in data_info:
+        raise UserError("size_budget=flops: counts one sequence, but these sequences differ in length: use params:")
     head = sum(module.weight.numel() for module in task.modules() if isinstance(module, nn.Linear))
-    return 2 * (int(description["seq_len"]) * task.stack.multiply_adds_per_step + head)
+    return 2 * (int(data_info["seq_len"]) * task.stack.multiply_adds_per_step + head)
 
 
-MEASURES: dict[str, Callable[[Task, Mapping[str, Any]], int]] = {
+QUANTITIES: dict[str, Callable[[Task, Mapping[str, Any]], int]] = {
     "params": lambda task, _: task.num_parameters,
     "flops": flops_of_sequence,
 }

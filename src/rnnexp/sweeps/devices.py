@@ -1,4 +1,4 @@
-"""Which devices there are, and which of them a job may use."""
+"""The devices of a machine, what a job asks for, and what it gets."""
 
 import os
 import re
@@ -9,15 +9,15 @@ from typing import Any
 
 
 def visible_gpus(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """What CUDA_VISIBLE_DEVICES may name, one entry a device: those it names already, else all that there are.
+    """Return entries for CUDA_VISIBLE_DEVICES, one a device: those that it names already, else those of all devices.
 
-    An index, a GPU's UUID and a MIG instance's UUID are all the same here: words to hand on.
+    An entry is an index, the UUID of a GPU or the UUID of a MIG instance.
     """
     named = environment.get("CUDA_VISIBLE_DEVICES")
     if named is None:
         return _all_gpus()
     words = [word.strip() for word in named.split(",") if word.strip()]
-    # As CUDA reads it: nothing behind the first -1 counts.
+    # CUDA ignores what follows the first -1.
     return words[: words.index("-1")] if "-1" in words else words
 
 
@@ -29,13 +29,8 @@ def _all_gpus() -> list[str]:
     return parse_gpu_list(answer.stdout) if answer.returncode == 0 else []
 
 
-def num_cores() -> int:
-    """Cores of the CPU that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def parse_gpu_list(listing: str) -> list[str]:
-    """The UUIDs in the output of `nvidia-smi -L`; of a GPU that is cut into MIG instances, the instances'."""
+    """Return the UUIDs in the output of `nvidia-smi -L`: of a GPU with MIG instances, those of the instances."""
     gpus: list[list[str]] = []
     for line in listing.splitlines():
         if match := re.search(r"\(UUID: ([^)]+)\)", line):
@@ -48,30 +43,48 @@ def parse_gpu_list(listing: str) -> list[str]:
 
 @dataclass(frozen=True)
 class ResourceRequest:
-    """What a job must have to start."""
+    """The devices that a job must have to start.
+
+    Args:
+        gpus: their number; a job with GPUs is not limited in cores.
+        cores: of the CPU, for a job without GPUs.
+    """
 
     gpus: int = 0
     cores: int = 1
 
+    def __str__(self) -> str:
+        return f"{self.gpus} gpu" if self.gpus else f"{self.cores} core"
+
 
 @dataclass(frozen=True)
 class Allocation:
-    """What a job holds while it runs. `gpus` are entries of CUDA_VISIBLE_DEVICES."""
+    """The devices that a job holds while it runs.
+
+    Args:
+        gpus: entries of CUDA_VISIBLE_DEVICES.
+        cores: of the CPU, for a job without GPUs.
+    """
 
     gpus: tuple[str, ...] = ()
     cores: int = 0
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables of the job's process: a job on the CPU sees no GPU."""
+        """The environment variables of the job's process. A job on the CPU sees no GPU."""
         return {"CUDA_VISIBLE_DEVICES": ",".join(self.gpus)}
 
     def __str__(self) -> str:
         return f"gpu {','.join(self.gpus)}" if self.gpus else f"{self.cores} core{'s' if self.cores > 1 else ''}"
 
 
-def need_of(config: Mapping[str, Any], num_gpus: int) -> ResourceRequest:
-    """What a job with that resolved config must have, on a machine with that many GPUs."""
+def requested_resources(config: Mapping[str, Any], num_gpus: int) -> ResourceRequest:
+    """Return the request of a job.
+
+    Args:
+        config: the resolved config of the job.
+        num_gpus: the GPUs of the machine, which `trainer.accelerator=auto` and `trainer.devices=-1` stand for.
+    """
     trainer = config["trainer"]
     devices = trainer["devices"]
     count = len(devices) if isinstance(devices, list) else max(0, devices) if isinstance(devices, int) else 0
@@ -83,11 +96,11 @@ def need_of(config: Mapping[str, Any], num_gpus: int) -> ResourceRequest:
 
 @dataclass
 class Devices:
-    """The devices of a machine, of which jobs hold some.
+    """The devices of a machine, and the allocations that jobs hold.
 
     Args:
         gpus: entries of CUDA_VISIBLE_DEVICES.
-        jobs_per_device: how many jobs share a GPU.
+        jobs_per_device: the number of jobs that share a GPU.
         cores: of the CPU, for jobs without a GPU.
     """
 
@@ -96,22 +109,31 @@ class Devices:
     cores: int
     _held: list[Allocation] = field(default_factory=list)
 
-    def allocation(self, need: ResourceRequest) -> Allocation | None:
-        """Takes what a job needs; None if it is not free. A job that needs more cores than there are gets all."""
-        if need.gpus:
-            held = [gpu for allocation in self._held for gpu in allocation.gpus]
+    @property
+    def num_slots(self) -> int:
+        """The number of jobs of one device that run at once."""
+        return max(1, len(self.gpus) * self.jobs_per_device or self.cores)
+
+    def allocate(self, request: ResourceRequest) -> Allocation | None:
+        """Take what a job asks for, or return None if it is not free.
+
+        A job that asks for more cores than there are gets all of them.
+        """
+        if request.gpus:
+            held = [gpu for each in self._held for gpu in each.gpus]
             # The least busy first.
             free = sorted((gpu for gpu in self.gpus if held.count(gpu) < self.jobs_per_device), key=held.count)
-            if len(free) < need.gpus:
+            if len(free) < request.gpus:
                 return None
-            granted = Allocation(gpus=tuple(free[: need.gpus]))
+            allocation = Allocation(gpus=tuple(free[: request.gpus]))
         else:
-            cores = min(need.cores, self.cores)
-            if cores > self.cores - sum(allocation.cores for allocation in self._held):
+            cores = min(request.cores, self.cores)
+            if cores > self.cores - sum(each.cores for each in self._held):
                 return None
-            granted = Allocation(cores=cores)
-        self._held.append(granted)
-        return granted
+            allocation = Allocation(cores=cores)
+        self._held.append(allocation)
+        return allocation
 
     def release(self, allocation: Allocation) -> None:
+        """Give back what `allocate` returned."""
         self._held.remove(allocation)

@@ -1,99 +1,121 @@
-"""A sweep before it runs: its jobs, what cannot run here, and about how long the rest takes."""
+"""A dry run of a sweep: its jobs, which of them cannot run here, and about how long they take."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
-from typing import Any
+from multiprocessing.context import ForkServerContext
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
 from rnnexp.core.errors import UnsupportedError, UserError
-from rnnexp.sweeps.devices import Devices
+from rnnexp.core.progress import Progress, format_duration
 from rnnexp.sweeps.jobs import Job
 from rnnexp.sweeps.process.forkserver import start_server
 from rnnexp.sweeps.process.watchdog import exit_with_parent
-from rnnexp.sweeps.progress import clock
 from rnnexp.tracking.identity import SEEDS, config_hash
 
-NUM_STEPS = 30
+MAX_TRIAL_SECONDS = 600.0
+"""The time that a trial may take, with its imports and its data."""
 
 
-def dry_run_report(jobs: Sequence[Job], devices: Devices) -> None:
-    """Shows the jobs in a table. Each configuration takes some training steps, whatever its seeds, to be timed."""
+class Estimate(NamedTuple):
+    """The result of a trial.
+
+    Args:
+        seconds: how long training takes; infinite if the config sets it no end.
+        trouble: why the job cannot run here; empty if it can.
+    """
+
+    seconds: float = 0.0
+    trouble: str = ""
+
+    def __str__(self) -> str:
+        if self.trouble:
+            return ""
+        return format_duration(self.seconds) if self.seconds < float("inf") else "without end"
+
+
+def dry_run_report(jobs: Sequence[Job], num_slots: int) -> None:
+    """Print the jobs in a table, with an estimate of their training from some steps of each setting.
+
+    Args:
+        jobs: the jobs of the sweep.
+        num_slots: how many jobs run at once here.
+    """
+    console = Console()
+    if not console.is_terminal:
+        # A log has no width, and a row must stay one line.
+        console = Console(width=250)
+    estimates = _estimate([job for job in jobs if not job.status.is_final], console)
     table = Table(box=None, pad_edge=False)
     for column in ("job", "needs", "state", "estimate"):
         table.add_column(column)
-    context = start_server()
-    tried: dict[str, tuple[float | None, str]] = {}
-    estimates: list[float | None] = []
     for job in jobs:
-        if job.is_final:
-            table.add_row(job.label, "", job.status, "")
-            continue
-        configuration = config_hash(job.config, *SEEDS)
-        if configuration not in tried:
-            receiver, sender = context.Pipe(duplex=False)
-            process = context.Process(target=_try, args=(job.config, sender))
-            process.start()
-            sender.close()
-            try:
-                tried[configuration] = receiver.recv()
-            except EOFError:
-                tried[configuration] = None, "fails: its process died in the trial"
-            process.join()
-        seconds, trouble = tried[configuration]
-        estimates += [] if trouble else [seconds]
-        needs = f"{job.need.gpus} gpu" if job.need.gpus else f"{job.need.cores} core"
-        state = trouble or ("to be continued" if job.resumes else "to run")
-        table.add_row(job.label, needs, state, "" if trouble else "unknown" if seconds is None else clock(seconds))
-    console = Console()
-    if not console.is_terminal:
-        # A log has no width: one line a job.
-        console = Console(width=250)
+        if job in estimates:
+            state = estimates[job].trouble or ("to be continued" if job.resumes else "to run")
+            table.add_row(job.label, str(job.request), state, str(estimates[job]))
+        else:
+            table.add_row(job.label, "", str(job.status), "")
     console.print(table)
-    at_once = max(1, len(devices.gpus) * devices.jobs_per_device or devices.cores)
-    known = [seconds for seconds in estimates if seconds is not None]
-    total = sum(known)
-    unknown = len(estimates) - len(known)
-    console.print(
-        f"{len(jobs)} job{'s' * (len(jobs) > 1)}, about {clock(total)} one after the other, at best "
-        f"{clock(total / at_once)} here" + f", and {unknown} that were too short to be timed" * bool(unknown)
-    )
+    total = Estimate(sum(estimate.seconds for estimate in estimates.values()))
+    at_best = Estimate(total.seconds / num_slots)
+    counted = f"{len(jobs)} job{'s' * (len(jobs) > 1)}"
+    console.print(f"{counted}, about {total} one after the other, at best {at_best} here", markup=False)
 
 
-def _try(config: dict[str, Any], answer: Connection) -> None:
-    """Trains some steps and sends (seconds of the whole training or None, what stands in the way or nothing)."""
-    from omegaconf import OmegaConf
+def _estimate(jobs: Sequence[Job], console: Console) -> dict[Job, Estimate]:
+    """Try one job of each setting, one after the other, so that they do not slow each other down."""
+    settings: dict[str, list[Job]] = {}
+    for job in jobs:
+        settings.setdefault(config_hash(job.config, *SEEDS), []).append(job)
+    if not settings:
+        return {}
+    context = start_server()
+    estimates = {}
+    write_line = console.print
+    with Progress("dry run", len(settings), "settings", patience_seconds=10.0, write_line=write_line) as progress:
+        for group in settings.values():
+            estimate = _try(context, group[0].config)
+            estimates.update(dict.fromkeys(group, estimate))
+            progress.advance(1)
+    return estimates
 
-    from rnnexp.callbacks.training_metrics import Throughput
-    from rnnexp.runs.build import assemble
-    from rnnexp.runs.stages import fit, probe
 
+def _try(context: ForkServerContext, config: Mapping[str, Any]) -> Estimate:
+    """Run a trial in a process of its own."""
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_run_trial, args=(config, sender))
+    process.start()
+    sender.close()
+    try:
+        if receiver.poll(MAX_TRIAL_SECONDS):
+            return Estimate(*receiver.recv())
+        return Estimate(trouble=f"fails: its trial took more than {MAX_TRIAL_SECONDS:g} seconds")
+    except EOFError:
+        return Estimate(trouble="fails: the process of its trial was killed")
+    finally:
+        process.kill()
+        process.join()
+
+
+def _run_trial(config: Mapping[str, Any], answer: Connection) -> None:
+    """Send the estimate of a config. All output is discarded."""
     exit_with_parent()
-    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 (not a file)
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 (not a file)
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
-    few = {
-        "max_steps": NUM_STEPS,
-        "limit_val_batches": 0,
-        "default_root_dir": None,
-        "devices": 1,
-        "log_every_n_steps": 5,
-    }
-    callbacks = {"throughput": {"_target_": "rnnexp.callbacks.training_metrics.Throughput"}}
-    small = OmegaConf.create({**config, "logger": {}, "callbacks": callbacks, "trainer": {**config["trainer"], **few}})
+    # It imports torch, which the sweep's own process does without.
+    from rnnexp.sweeps.trial import training_seconds
+
     try:
-        experiment = assemble(small)
-        probe(small, experiment)
-        fit(small, experiment)
-        throughput = next(callback for callback in experiment.callbacks if isinstance(callback, Throughput))
-        samples = int(str(experiment.datamodule.data_info["num_train"])) * float(config["trainer"]["max_epochs"] or 1)
-        rate = throughput.samples_per_second
-        answer.send((samples / rate if rate else None, ""))
+        answer.send((training_seconds(config), ""))
+    except UnsupportedError as error:
+        answer.send((0.0, str(error)))
     except UserError as error:
-        answer.send((None, str(error) if error.exit_code == UnsupportedError.exit_code else f"fails: {error}"))
+        answer.send((0.0, f"fails: {error}"))
     except Exception as error:
-        answer.send((None, f"fails: {type(error).__name__}: {error}"))
+        answer.send((0.0, f"fails: {type(error).__name__}: {error}"))
     finally:
         answer.close()

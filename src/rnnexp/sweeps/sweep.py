@@ -1,193 +1,196 @@
-"""A sweep from points of a grid to finished runs, whatever engine runs them: composed once, continued, reported."""
+"""A sweep: from points of a grid to finished runs in one directory, continued and reported, with any backend."""
 
 import shlex
 import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from hydra.core.config_loader import ConfigLoader
-from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig
-
 import rnnexp
 from rnnexp.core.atomic_files import read_json
 from rnnexp.core.errors import InterruptedRunError, SweepFailedError, UserError
+from rnnexp.core.signals import handling
 from rnnexp.core.validation import did_you_mean, quote_override
 from rnnexp.loggers.wandb_sync import sync_command
-from rnnexp.sweeps.backends.base import Engine
-from rnnexp.sweeps.jobs import Job, compose_jobs, load_statuses, prepare
+from rnnexp.sweeps.backends.base import Backend
+from rnnexp.sweeps.jobs import Job, load_statuses, prepare
 from rnnexp.sweeps.progress import SweepProgress
 from rnnexp.tracking.environment import git_state
+from rnnexp.tracking.status import Status
 from rnnexp.tracking.sweep_directory import SweepDirectory
 
+Points = Sequence[Sequence[str]]
+"""The overrides of each point of a grid."""
+Compose = Callable[[Points, SweepDirectory, int], list[Job]]
+"""Makes the jobs of points, see `rnnexp.sweeps.compose.JobComposer`."""
 
-@dataclass
-class Outcome(JobReturn):
-    """Of one job. Who asks for the value of one without a value gets the error that says why, and that alone."""
 
-    run_status: str = ""
-    """of its run directory, or `waiting` if it has not begun"""
+@dataclass(frozen=True)
+class SweepSettings:
+    """Settings of a sweep as a whole.
 
-    @property
-    def return_value(self) -> Any:  # noqa: ANN401
-        if isinstance(self._return_value, Exception):
-            raise self._return_value
-        return self._return_value
+    Args:
+        directory: the sweep directory, an absolute path.
+        name: the name of the primary config, which says which sweep a directory holds.
+        dry_run: whether the jobs are listed instead of run.
+        allow_code_change: whether the sweep may continue on other code.
+        report: whether a report is written at the end.
+        optimized_metric: the metric in result.json that a search optimizes.
+    """
 
-    @return_value.setter
-    def return_value(self, value: Any) -> None:  # noqa: ANN401
-        self._return_value = value
+    directory: Path
+    name: str
+    dry_run: bool = False
+    allow_code_change: bool = False
+    report: bool = True
+    optimized_metric: str | None = None
+
+
+@dataclass(frozen=True)
+class JobOutcome:
+    """The outcome of one job.
+
+    Args:
+        status: the status of its run directory, `waiting` if it was not started.
+        directory: the run directory.
+        value: the optimized metric, if there is one and the job measured it.
+        error: why there is no value, for a job that failed or did not measure the optimized metric.
+    """
+
+    status: Status
+    directory: Path
+    value: float | None = None
+    error: UserError | None = None
 
 
 class Sweep:
-    """Runs what a sweeper asks for, in one sweep directory.
+    """Runs the jobs of a sweep in one sweep directory.
 
     Args:
-        config: of the multirun as a whole: `sweep_dir`, `dry_run`, `allow_code_change`, `report`,
-            `optimized_metric`, and Hydra's own.
-        loader: composes the configs of the jobs.
-        engine: runs them.
+        settings: of the sweep as a whole.
+        compose: makes the jobs of points.
+        backend: runs the jobs.
 
     Raises:
-        UserError: if the sweep directory is not this sweep's, or in use, or its jobs ran on other code
-            without `allow_code_change`.
+        UserError: if the directory holds another sweep, or is in use, or its jobs ran on other code without
+            `allow_code_change`.
     """
 
-    def __init__(self, config: DictConfig, loader: ConfigLoader, engine: Engine[Any]) -> None:
-        self.config, self.loader, self.engine = config, loader, engine
-        self.config.sweep_dir = str(Path(config.sweep_dir).expanduser().absolute())
-        self.name = str(config.hydra.job.config_name)
+    def __init__(self, settings: SweepSettings, compose: Compose, backend: Backend[Any]) -> None:
+        self.settings, self.backend = settings, backend
+        self._compose_jobs = compose
         self.code = git_state(Path(rnnexp.__file__).parent)
         self.jobs: list[Job] = []
-        if config.dry_run:
-            self.directory = SweepDirectory(Path(config.sweep_dir))
+        if settings.dry_run:
+            self.directory = SweepDirectory(settings.directory)
             self.directory.forget_multirun()
         else:
-            self.directory = SweepDirectory.open(Path(config.sweep_dir), self.name)
-        if not config.allow_code_change:
+            self.directory = SweepDirectory.open(settings.directory, settings.name)
+        if not settings.allow_code_change:
             self.directory.require_code(self.code)
 
-    def check(self, points: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
-        """The configs of the jobs of these points. Nothing is changed.
+    def check(self, points: Points) -> list[Job]:
+        """Return the jobs of these points. Nothing is changed on disk.
 
         Raises:
-            UserError: if one cannot be composed, or can never run here.
+            UserError: if a config cannot be composed, or a job can never run here.
         """
-        jobs = self._compose(points)
-        self.engine.validate_jobs(jobs)
-        return [job.config for job in jobs]
+        jobs = self._compose_jobs(points, self.directory, self.backend.num_gpus)
+        load_statuses(jobs)
+        self.backend.validate_jobs(jobs)
+        return jobs
 
-    def launch(self, points: Sequence[Sequence[str]]) -> list[Outcome]:
-        """Runs the jobs of these points of the grid, except those that are done.
+    def launch(self, points: Points, *, report: bool) -> list[JobOutcome]:
+        """Run the jobs of these points, except those that are done.
 
         Args:
-            points: the overrides of each.
+            points: the overrides of each point.
+            report: whether a report is written at the end.
 
         Returns:
-            For each point its job's `optimized_metric`, None where nothing is optimized or a job diverged, say. The
-            value of a job that failed raises SweepFailedError, which tells of all that failed, and UserError that of
-            one which did not measure the `optimized_metric`.
+            The outcome of each point's job, in their order; an empty list of a dry run.
 
         Raises:
-            UserError: before anything runs, if a job cannot be composed or needs more GPUs than there are.
-            KeyboardInterrupt, InterruptedRunError: after all children have stopped.
+            UserError: before any job starts, if one cannot be composed or can never run here.
+            KeyboardInterrupt, InterruptedRunError: after all jobs have stopped.
         """
         if not points:
             raise UserError("the grid is empty: give an axis some values, model=srn,gru")
-        if not self.config.dry_run:
-            self.engine.preload()
-        jobs = self._compose(points)
-        self.engine.validate_jobs(jobs)
-        self.engine.reattach(jobs)
-        distinct = _distinct(jobs)
-        if self.config.dry_run:
-            self.engine.dry_run_report(distinct)
+        if not self.settings.dry_run:
+            self.backend.preload()
+        jobs = self.check(points)
+        self.backend.reattach(jobs)
+        distinct = list(dict.fromkeys(jobs))
+        if self.settings.dry_run:
+            self.backend.dry_run_report(distinct)
             return []
-        self.jobs = _distinct([*self.jobs, *jobs])
-        command = shlex.join(["python", *sys.orig_argv[1:]])
-        self.directory.write_record(self.name, command, self.code, [job.run.path.name for job in self.jobs])
-        wanted = [job for job in distinct if not job.is_final]
-        with SweepProgress(distinct) as progress:
-            for job in wanted:
-                if not job.is_under_way:
-                    prepare(job, self.code)
-            number = len(distinct)
-            progress.say(f"{number} job{'s' * (number > 1)}, {len(wanted)} to run, in {self.directory.path}")
-            with _sigterm_raises(), _told_how_to_continue(progress, self.directory.path):
-                self.engine.run(wanted, progress)
-            progress.say(progress.summary())
-            if upload := sync_command(self.directory.path):
-                progress.say(f"W&B: upload these runs with  {upload}")
-        if self.config.report:
+        self._run(distinct)
+        if report:
             write_report(self.directory.path)
         return [self._outcome(job) for job in jobs]
 
-    def _compose(self, points: Sequence[Sequence[str]]) -> list[Job]:
-        jobs = compose_jobs(self.loader, self.config, points, self.directory, self.engine.num_gpus)
-        load_statuses(jobs)
-        return jobs
+    def _run(self, jobs: Sequence[Job]) -> None:
+        self.jobs = list(dict.fromkeys([*self.jobs, *jobs]))
+        command = shlex.join(["python", *sys.orig_argv[1:]])
+        names = [job.run.path.name for job in self.jobs]
+        self.directory.write_record(self.settings.name, command, self.code, names)
+        unfinished = [job for job in jobs if not job.status.is_final]
+        with SweepProgress(jobs) as progress:
+            for job in unfinished:
+                # A job that is live belongs to an earlier command, and the backend has found it again.
+                if not job.status.is_live:
+                    prepare(job, self.code)
+            number = len(jobs)
+            progress.say(f"{number} job{'s' * (number > 1)}, {len(unfinished)} to run, in {self.directory.path}")
+            with handling((signal.SIGTERM,), _raise_interrupt), _resume_hint(progress, self.directory.path):
+                self.backend.run(unfinished, progress)
+            progress.say(progress.summary())
+            if upload := sync_command(self.directory.path):
+                progress.say(f"W&B: upload these runs with  {upload}")
 
-    def _outcome(self, job: Job) -> Outcome:
-        failed = job.status in ("failed", "interrupted")
-        return Outcome(
-            overrides=job.typed,
-            working_dir=str(job.run.path),
-            status=JobStatus.FAILED if failed else JobStatus.COMPLETED,
-            _return_value=self._failure() if failed else self._optimized(job),
-            run_status=job.status,
-        )
-
-    def _optimized(self, job: Job) -> float | UserError | None:
-        name = self.config.optimized_metric
-        if name is None or job.status != "done":
-            return None
+    def _outcome(self, job: Job) -> JobOutcome:
+        if job.status in (Status.FAILED, Status.INTERRUPTED):
+            return JobOutcome(job.status, job.run.path, error=self._failure())
+        name = self.settings.optimized_metric
+        if name is None or job.status is not Status.DONE:
+            return JobOutcome(job.status, job.run.path)
         metrics: dict[str, float | None] = read_json(job.run.result_file)["metrics"]
         if name not in metrics:
-            return UserError(
+            error = UserError(
                 f"optimized_metric={name} is not measured: {job.run.path} has {', '.join(sorted(metrics))}"
                 f"{did_you_mean(name, metrics)}"
             )
-        return metrics[name]
+            return JobOutcome(job.status, job.run.path, error=error)
+        return JobOutcome(job.status, job.run.path, value=metrics[name])
 
     def _failure(self) -> SweepFailedError:
         counts = Counter(job.status for job in self.jobs)
-        told = " and ".join(f"{counts[status]} {status}" for status in ("failed", "interrupted") if counts[status])
+        failures = (Status.FAILED, Status.INTERRUPTED)
+        counted = " and ".join(f"{counts[status]} {status}" for status in failures if counts[status])
         return SweepFailedError(
-            f"{told} of {len(self.jobs)} jobs, see output.log in {self.directory.jobs}; the same command with "
+            f"{counted} of {len(self.jobs)} jobs, see output.log in {self.directory.jobs}; the same command with "
             f"{quote_override('sweep_dir', self.directory.path)} runs these again"
         )
 
 
 def write_report(sweep: Path) -> None:
-    """In a process of its own: what it imports, and what goes wrong in it, is no part of the sweep."""
+    """Write the report of a sweep, in a process of its own: its imports and its errors are no part of the sweep."""
     subprocess.run([sys.executable, "-m", "rnnexp.report", str(sweep)], check=False)  # noqa: S603 (our own)
 
 
-def _distinct(jobs: Sequence[Job]) -> list[Job]:
-    return list({id(job): job for job in jobs}.values())
+def _raise_interrupt(number: int, _: FrameType | None) -> None:
+    raise InterruptedRunError(f"interrupted by {signal.Signals(number).name}", number)
 
 
 @contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    def interrupt(number: int, _: FrameType | None) -> None:
-        raise InterruptedRunError(f"interrupted by {signal.Signals(number).name}", number)
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-@contextmanager
-def _told_how_to_continue(progress: SweepProgress, path: Path) -> Iterator[None]:
+def _resume_hint(progress: SweepProgress, path: Path) -> Iterator[None]:
+    """Say how to continue the sweep if a signal interrupts the block."""
     try:
         yield
     except (KeyboardInterrupt, InterruptedRunError):

@@ -92,8 +92,7 @@ class Task(LightningModule, ABC):
             "num_layers": stack.num_layers,
             "bidirectional": stack.bidirectional,
             "hidden_size": stack.hidden_size,
-            "reset": stack.reset,
-            "nonlinearity": stack.nonlinearity,
+            **stack.cell_options,
             "residual": stack.residual,
         }
 

@@ -1,21 +1,21 @@
-"""Text as words and punctuation marks, with nothing lost: which of them were written together is marked.
+"""Text as words and punctuation marks, without loss: a joiner marks those that were written together.
 
-A space is the rule between two pieces, so it is not written; where there is none, a joiner on the mark says so, as in
-the tokenizer of OpenNMT. `He's in l'Aigle (now).` is `He'￭ s in l'￭ Aigle (￭ now ￭) ￭.`: a word is the same piece
-whatever punctuation stands beside it.
+Two pieces have a space between them, which is not written; where there is none, the mark has a joiner, as in the
+tokenizer of OpenNMT. `He's in l'Aigle (now).` is `He'￭ s in l'￭ Aigle (￭ now ￭) ￭.`: a word is the same piece
+whatever punctuation is beside it.
 """
 
 import re
 from collections.abc import Iterable
 
 JOINER = "￭"
-# In order: an apostrophe that belongs to the word before it (l', qu', lorsqu', and I' and he', for the rule knows no
-# language), one that belongs to what follows ('s, 't, 'hui), a word, and any other character.
+# In order: an apostrophe that belongs to the word before it (l', qu', lorsqu', and also I' and he', since the rule
+# does not depend on the language), one that belongs to what follows ('s, 't, 'hui), a word, and any other character.
 PIECE = re.compile(r"\b(?:\w{1,2}|\w*[qQ][uU])['’](?=\w)|(?<=\w)['’]\w+|\w+|\W")
 
 
 def split_pieces(text: str) -> list[str]:
-    """The words and marks of a text. `join_pieces` gives the text back, whatever its characters."""
+    """Return the words and marks of a text. `join_pieces` restores the text, whatever its characters."""
     pieces: list[str] = []
     for chunk in text.split(" "):  # two spaces in a row leave an empty piece between them
         found = PIECE.findall(chunk) or [""]
@@ -32,9 +32,9 @@ def split_pieces(text: str) -> list[str]:
 
 
 def join_pieces(pieces: Iterable[str]) -> str:
-    """The text that such pieces were split from."""
+    """Return the text that `split_pieces` split."""
     text: list[str] = []
-    joined = True  # nothing stands before the first
+    joined = True  # no space before the first
     for piece in pieces:
         joins_left = len(piece) > 1 and piece.startswith(JOINER)
         word = piece[1:] if joins_left else piece
@@ -47,5 +47,5 @@ def join_pieces(pieces: Iterable[str]) -> str:
 
 
 def is_word(character: str) -> bool:
-    """Letters, digits and the underscore."""
+    """Return whether a character is a letter, a digit or the underscore."""
     return character.isalnum() or character == "_"

@@ -52,6 +52,11 @@ def processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def num_cores() -> int:
+    """Return the number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def describe_environment(device: dict[str, Any]) -> dict[str, Any]:
     """The content of environment.json. `device` is what the program knows of the accelerator in use."""
     return {
@@ -62,7 +67,7 @@ def describe_environment(device: dict[str, Any]) -> dict[str, Any]:
         "platform": platform.platform(),
         "host": platform.node(),
         "processor": processor_name(),
-        "num_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "num_cores": num_cores(),
         "device": device,
         "git": git_state(Path(__file__).parent),
     }

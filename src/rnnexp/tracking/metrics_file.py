@@ -1,8 +1,14 @@
-"""metrics.csv, as it stands while a run writes it."""
+"""metrics.csv, also while a run writes it."""
 
 import csv
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
+
+VALIDATION_METRICS = ("val/acc", "val/bleu", "val/loss")
+"""What progress displays show of a run: the first that its file has."""
+BLOCK_SIZE = 1 << 16
 
 
 class Logged(NamedTuple):
@@ -14,27 +20,62 @@ class Logged(NamedTuple):
 
 
 def logged_values(path: Path, name: str) -> list[Logged]:
-    """Every value of a metric, in the order of the file; none without the file, or the metric in it.
+    """Return every value of a metric in the order of the file; none without the file, or the metric in it.
 
-    A line that a run is just writing is passed over.
+    A line that is being written is skipped.
     """
-    found = []
     try:
-        with path.open(newline="") as file:
-            for row in csv.DictReader(file):
-                if row.get(name):
-                    try:
-                        found.append(Logged(int(row["epoch"]) + 1, int(row["step"]), float(row[name])))
-                    except (KeyError, TypeError, ValueError):
-                        continue
+        with path.open(newline="", encoding="utf-8") as file:
+            return [logged for row in csv.DictReader(file) if (logged := _logged(row, name))]
     except (OSError, csv.Error, UnicodeDecodeError):
         return []
-    return found
 
 
 def newest_metric(path: Path) -> tuple[str, float] | None:
-    """The latest accuracy or BLEU of a validation, or else its loss; None if there is none yet."""
-    for name in ("val/acc", "val/bleu", "val/loss"):
-        if values := logged_values(path, name):
-            return name, values[-1].value
+    """Return name and latest value of the first of `VALIDATION_METRICS` that the file has; None if it has none.
+
+    The file is read from its end, so the cost does not grow with the length of a run.
+    """
+    try:
+        with path.open("rb") as file:
+            header = _split(file.readline())
+            start = file.tell()
+            for name in VALIDATION_METRICS:
+                for line in _lines_from_end(file, start) if name in header else ():
+                    fields = _split(line)
+                    # A line with more columns than the header was written after the header was read.
+                    row = dict(zip(header, fields, strict=False)) if len(fields) <= len(header) else {}
+                    if logged := _logged(row, name):
+                        return name, logged.value
+    except (OSError, csv.Error, UnicodeDecodeError):
+        pass
     return None
+
+
+def _logged(row: Mapping[str, str | None], name: str) -> Logged | None:
+    try:
+        return Logged(int(row["epoch"] or "") + 1, int(row["step"] or ""), float(row[name] or ""))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _split(line: bytes) -> list[str]:
+    return next(csv.reader([line.decode()]), [])
+
+
+def _lines_from_end(file: IO[bytes], start: int) -> Iterator[bytes]:
+    """Yield the complete lines behind `start`, the last one first."""
+    position = file.seek(0, os.SEEK_END)
+    # What follows the last line end is being written, so the first piece is dropped.
+    rest, is_complete = b"", False
+    while position > start:
+        size = min(BLOCK_SIZE, position - start)
+        position -= size
+        file.seek(position)
+        rest, *lines = (file.read(size) + rest).split(b"\n")
+        for line in reversed(lines):
+            if is_complete and line.strip():
+                yield line
+            is_complete = True
+    if is_complete and rest.strip():
+        yield rest

@@ -1,4 +1,4 @@
-"""A run's own directory: complete by itself, so that evaluate, report and resume need it and nothing else."""
+"""The directory of a run: complete by itself, so that evaluate, report and resume need nothing else."""
 
 import os
 import re
@@ -13,14 +13,23 @@ import yaml
 from rnnexp.core.atomic_files import read_json, write_json, write_text
 from rnnexp.core.errors import DivergedError, InterruptedRunError, PrunedError, UnsupportedError, UserError
 from rnnexp.core.validation import did_you_mean
+from rnnexp.tracking.config_file import read_config_file, write_config_file
 from rnnexp.tracking.identity import config_hash
+from rnnexp.tracking.status import Status
 
-STATUSES = ("queued", "running", "done", "failed", "unsupported", "diverged", "pruned", "interrupted")
 SCHEMA_VERSION = 1
+ENDS: Mapping[type[BaseException], Status] = {
+    UnsupportedError: Status.UNSUPPORTED,
+    DivergedError: Status.DIVERGED,
+    PrunedError: Status.PRUNED,
+    InterruptedRunError: Status.INTERRUPTED,
+    KeyboardInterrupt: Status.INTERRUPTED,
+}
+"""The exceptions that end a run with a status of their own; any other means `failed`."""
 
 
 class RunDirectory:
-    """The files of one run, under fixed names."""
+    """The files of a run. Their names are written here and nowhere else."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -40,16 +49,20 @@ class RunDirectory:
         self.average_checkpoint = self.checkpoints / "average.ckpt"
         self.translations_file = path / "test_translations.jsonl"
         self.gradient_flow_file = path / "gradient_flow.csv"
+        self.samples_file = path / "samples.csv"
         self.slurm_file = path / "slurm.json"
+        self.evaluate_log_file = path / "evaluate.log"
+        self.evaluations = path / "evaluations"
+        self.translations = path / "translations"
 
     @classmethod
     def create(cls, parent: Path, name: str) -> "RunDirectory":
-        """A new directory `<parent>/<timestamp>_<name>`; two runs of one second get two directories.
+        """Make a new directory `<parent>/<timestamp>_<name>`; two runs of one second get two directories.
 
-        Characters of the name that mean something in a path or a shell become hyphens.
+        Characters of the name that have a meaning in a path or a shell become hyphens.
 
         Raises:
-            UserError: when the place cannot be written.
+            UserError: if the parent cannot be written.
         """
         slug = re.sub(r"[^\w.+-]+", "-", name)
         stem = f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}_{slug}"
@@ -64,10 +77,10 @@ class RunDirectory:
 
     @classmethod
     def create_at(cls, path: Path) -> "RunDirectory":
-        """A new directory of exactly that name; an empty one that stands there is taken.
+        """Make a new directory of exactly that name, or take an empty one.
 
         Raises:
-            UserError: when it holds files already, or cannot be written.
+            UserError: if it holds files, or cannot be written.
         """
         try:
             _make_exclusively(path)
@@ -81,10 +94,10 @@ class RunDirectory:
 
     @classmethod
     def of_finished_run(cls, path: Path) -> "RunDirectory":
-        """The directory of a run that was recorded before.
+        """Return the directory of a run that was recorded before.
 
         Raises:
-            UserError: when it is not a run directory.
+            UserError: if it is not a run directory.
         """
         if not path.is_dir():
             siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
@@ -96,49 +109,72 @@ class RunDirectory:
 
     @property
     def kept_checkpoints(self) -> list[Path]:
-        """Those of the epochs that were kept, by epoch."""
+        """The checkpoints of single epochs that were kept, in the order of the epochs."""
         return sorted(self.checkpoints.glob("epoch-*.ckpt"))
+
+    def rank_log_file(self, rank: int) -> Path:
+        """Return the output of a rank; rank 0 writes to the terminal."""
+        return self.path / f"rank-{rank}.log"
+
+    def new_evaluation_file(self, now: datetime) -> Path:
+        """Return the file for an evaluation at this time."""
+        return self.evaluations / f"{_file_stamp(now)}.json"
+
+    def new_translations(self, now: datetime) -> Path:
+        """Return the directory for what one command translates, its attention maps."""
+        return self.translations / _file_stamp(now)
 
     def freeze(
         self, config: Mapping[str, Any], overrides: Sequence[str], code: Mapping[str, Any] | None = None
     ) -> None:
-        """Writes down what will run: the resolved config, what was typed to get it, and that it has not begun.
+        """Record what will run: the resolved config, the overrides that led to it, and the status `queued`.
 
         Args:
-            code: which code will run it, as `git_state` tells, where somebody will compare it.
+            config: resolved, of plain values.
+            overrides: as given on the command line.
+            code: the code that will run, see `rnnexp.tracking.environment.git_state`; None if nobody compares it.
         """
         self.checkpoints.mkdir()
         self.write_config(config, overrides)
         write_json(self.status_file, {"config_hash": config_hash(config), **({"code": dict(code)} if code else {})})
-        self.set_status("queued")
+        self.set_status(Status.QUEUED)
 
     def write_config(self, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
-        write_text(self.config_file, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+        """Write config.yaml and overrides.yaml."""
+        write_config_file(self.config_file, config)
         write_text(self.overrides_file, yaml.safe_dump(list(overrides), allow_unicode=True))
 
     def read_config(self) -> dict[str, Any]:
-        try:
-            config = yaml.safe_load(self.config_file.read_text())
-        except (yaml.YAMLError, ValueError):
-            config = None
-        if not isinstance(config, dict):
-            raise UserError(f"{self.config_file} does not hold a config; was it cut short?")
-        return config
+        """Return the resolved config as plain values.
+
+        Raises:
+            UserError: if the file does not hold a config.
+        """
+        return read_config_file(self.config_file)
 
     def read_overrides(self) -> list[str]:
-        """What was typed."""
-        return [str(override) for override in yaml.safe_load(self.overrides_file.read_text()) or ()]
+        """Return the overrides as given on the command line."""
+        return [str(override) for override in yaml.safe_load(self.overrides_file.read_text(encoding="utf-8")) or ()]
 
     @property
-    def status(self) -> str:
-        return str(self.read_status()["status"])
+    def status(self) -> Status:
+        """The state in status.json.
+
+        Raises:
+            UserError: if the file is missing, damaged or names no status.
+        """
+        status = self.read_status().get("status")
+        try:
+            return Status(str(status))
+        except ValueError:
+            raise UserError(f"{self.status_file} has no status, but {status!r}; was it cut short?") from None
 
     def read_status(self) -> dict[str, Any]:
-        """The content of status.json: `status`, `reason`, the instant of every change."""
+        """Return the content of status.json: `status`, `reason`, and the time of every change."""
         return read_json(self.status_file)
 
-    def set_status(self, status: str, reason: str = "") -> None:
-        """Replaces status.json's status and reason and notes the instant of every change."""
+    def set_status(self, status: Status, reason: str = "") -> None:
+        """Replace status and reason in status.json and record the time of the change."""
         record = read_json(self.status_file)
         record |= {"status": status, "reason": reason, "process_id": os.getpid()}
         record[f"{status}_since"] = datetime.now(UTC).isoformat(timespec="seconds")
@@ -146,50 +182,43 @@ class RunDirectory:
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
-        """Status `running` within the block; afterwards what became of it, with the reason. Exceptions pass through."""
-        self.set_status("running")
+        """Record `running` within the block, and afterwards how it ended. Exceptions pass through."""
+        self.set_status(Status.RUNNING)
         try:
             yield
-        except UnsupportedError as error:
-            self.end("unsupported", _reason(error))
-            raise
-        except DivergedError as error:
-            self.end("diverged", _reason(error))
-            raise
-        except PrunedError as error:
-            self.end("pruned", _reason(error))
-            raise
-        except (InterruptedRunError, KeyboardInterrupt) as error:
-            self.end("interrupted", _reason(error))
-            raise
         except BaseException as error:
-            self.end("failed", _reason(error))
+            self.end(_status_of(error), str(error) or type(error).__name__)
             raise
         else:
-            self.end("done")
+            self.end(Status.DONE)
 
-    def end(self, status: str, reason: str = "") -> None:
-        """Says what became of the run in status.json and in result.json.
+    def end(self, status: Status, reason: str = "") -> None:
+        """Record in status.json and in result.json how the run ended.
 
         Raises:
-            OSError: when the end of a run that is done cannot be written.
+            OSError: if `done` cannot be written.
         """
         try:
             self.set_status(status, reason)
-            # A run that ends badly leaves a result as well, so that a comparison shows it instead of a gap.
+            # A run that ends badly leaves a result as well, so that a report shows it instead of a gap.
             result = read_json(self.result_file) if self.result_file.exists() else {"schema_version": SCHEMA_VERSION}
             write_json(self.result_file, result | {"status": status, "reason": reason})
         except OSError:
-            # A full disk: the error that is under way already says so, and it must not be replaced by this one.
-            if status == "done":
+            # A full disk: the error that ends the run says so already, and this one must not replace it.
+            if status == Status.DONE:
                 raise
 
     def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write result.json."""
         write_json(self.result_file, {"schema_version": SCHEMA_VERSION, "status": self.status, **result})
 
 
-def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+def _status_of(error: BaseException) -> Status:
+    return next((status for kind, status in ENDS.items() if isinstance(error, kind)), Status.FAILED)
+
+
+def _file_stamp(now: datetime) -> str:
+    return f"{now:%Y-%m-%d_%H-%M-%S-%f}"
 
 
 def _make_exclusively(path: Path) -> None:

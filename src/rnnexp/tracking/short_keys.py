@@ -51,7 +51,9 @@ def _value(config: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401
 
 def _dataset(data: Mapping[str, Any], keys: Iterable[str]) -> str:
     """Return `MNIST-pixels-random92916` or `Multi30k-en-de`: without spaces, as a value on the command line."""
-    name = data.get("name") or str(data["_target_"]).rpartition(".")[2].removesuffix("DataModule")
+    # Sentence pairs have one data module for all corpora.
+    target = str((data.get("corpus") or data)["_target_"])
+    name = data.get("name") or target.rpartition(".")[2].removesuffix("DataModule")
     return "-".join(str(part) for part in (name, *map(data.get, keys)) if part)
 
 

@@ -11,9 +11,6 @@ from rnnexp.core.atomic_files import read_json, write_json
 from rnnexp.core.errors import UserError
 from rnnexp.tracking.run_directory import SCHEMA_VERSION, RunDirectory
 
-FINAL = ("done", "diverged", "pruned")
-"""Statuses that would come out the same if the job ran again."""
-
 
 class SweepDirectory:
     """`sweep.json`, and the run directories below `jobs/`, each named after its overrides and its config's hash."""

@@ -2,18 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig
 
 from rnnexp.core.errors import UserError
-from rnnexp.data.text.encoding import TokenizerPair
 from rnnexp.decoding import Limits
-from rnnexp.models.attention import FixedContext
 from rnnexp.runs.build import apply_process_settings, config_errors, make_task_of
 from rnnexp.runs.checkpoints import choose_weights, load_weights, read_checkpoint
 from rnnexp.tasks.translation.task import TranslationTask
 from rnnexp.tasks.translation.translator import Translator
+from rnnexp.text.tokenizer_pair import TokenizerPair
 from rnnexp.tracking.run_directory import RunDirectory
 
 
@@ -22,7 +22,7 @@ class Member:
     """A finished run, with what it needs to translate."""
 
     run: RunDirectory
-    config: DictConfig
+    config: dict[str, Any]
     task: TranslationTask
 
 
@@ -36,13 +36,13 @@ class Team:
     @property
     def longest(self) -> int | None:
         """Tokens of the longest sentences that all of them were trained on; None if their configs do not say."""
-        known = [member.config.data.get("max_length") for member in self.members]
+        known = [member.config["data"].get("max_length") for member in self.members]
         return min((length for length in known if length is not None), default=None)
 
     @property
     def languages(self) -> str:
         """As the first run's config calls them."""
-        data = self.members[0].config.data
+        data = self.members[0].config["data"]
         return f"{data.get('source', 'source')} to {data.get('target', 'target')}"
 
 
@@ -71,9 +71,11 @@ def load_team(config: DictConfig) -> Team:
                     "data.min_frequency and data.joint"
                 )
     for member in members:
-        if config.attention and isinstance(member.task.model.decoder.attention, FixedContext):
-            raise UserError(f"attention: {member.run.path} has none to show: it was trained with task.attention=none")
-    apply_process_settings(first.config)
+        if config.attention and not member.task.model.decoder.attention.has_weights:
+            raise UserError(
+                f"attention: {member.run.path} has none to show: it was trained with task.network.attention=none"
+            )
+    apply_process_settings(first.config["num_threads"], first.config["tf32"])
     task = first.task
     translator = Translator(
         [member.task.model.to(device).eval() for member in members],
@@ -105,14 +107,13 @@ def load_member(path: Path, weights: str | None) -> Member:
         UserError: see `load_team`.
     """
     run = RunDirectory.of_finished_run(path)
-    finished = OmegaConf.create(run.read_config())
-    assert isinstance(finished, DictConfig)
+    finished = run.read_config()
     with config_errors("weights"):
-        checkpoint_file = choose_weights(run, weights, str(finished.test_weights))
+        checkpoint_file = choose_weights(run, weights, str(finished["test_weights"]))
     checkpoint = read_checkpoint(checkpoint_file)
     if "tokenizers" not in checkpoint:
         raise UserError(
-            f"{path} does not translate: its task is {finished.task._target_.rpartition('.')[2]}; "
+            f"{path} does not translate: its task is {finished['task']['_target_'].rpartition('.')[2]}; "
             "name a run of task=translation"
         )
     try:

@@ -13,7 +13,7 @@ from typing import BinaryIO, TextIO
 from rnnexp.core.atomic_files import written_atomically
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import did_you_mean
-from rnnexp.data.images.idx import BadFileError, decompress
+from rnnexp.data.files.compressed import BadFileError, decompress
 from rnnexp.data.text.parallel_text import split_lines
 
 PROMPT = "> "
@@ -53,7 +53,7 @@ def open_sentences(place: str | None) -> Sentences:
 def _file_lines(path: Path) -> list[str]:
     try:
         content = path.read_bytes()
-        return split_lines(decompress(content, str(path)).tobytes() if path.suffix == ".gz" else content, str(path))
+        return split_lines(decompress(content, str(path)) if path.suffix == ".gz" else content, str(path))
     except FileNotFoundError:
         siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         raise UserError(f"input {path} is missing{did_you_mean(path.name, siblings)}") from None

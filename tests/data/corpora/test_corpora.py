@@ -14,11 +14,11 @@ import pytest
 
 from rnnexp.core.errors import UserError
 from rnnexp.data.corpora import multi30k
-from rnnexp.data.corpora.generated import GeneratedPhrasebook
 from rnnexp.data.corpora.multi30k import Multi30k
 from rnnexp.data.corpora.parallel import ParallelFiles
 from rnnexp.data.corpora.phrasebook import generate
-from rnnexp.data.corpora.tatoeba import Tatoeba, divide, keep_tutorial, normalise
+from rnnexp.data.corpora.phrasebook.corpus import Phrasebook
+from rnnexp.data.corpora.tatoeba import Tatoeba, divide, keep_tutorial, normalize
 from rnnexp.data.text.parallel_text import ParallelText, read_aligned, read_lines, read_tsv
 from support.mirror import Mirror, serving
 
@@ -50,7 +50,7 @@ def mirror() -> Iterator[Mirror]:
 
 def make_multi30k(root: Path, *mirrors: str, **changes: str) -> Multi30k:
     choices = {"source_lang": "en", "target_lang": "de", "test": "test_2016_flickr"} | changes
-    return Multi30k(root, **choices, mirrors=mirrors, timeout_seconds=0.5)
+    return Multi30k(root=str(root), **choices, mirrors=mirrors, timeout_seconds=0.5)
 
 
 def place(root: Path, files: Mapping[str, bytes]) -> None:
@@ -105,21 +105,23 @@ def test_bad_mirror_is_named_and_leaves_nothing(
     monkeypatch.setattr("support.mirror.STALLED_AFTER", 0)  # the files are shorter than that
     with pytest.raises(UserError) as caught:
         make_multi30k(tmp_path, mirror.url(manner)).prepare()
-    first, why, last = str(caught.value).splitlines()
-    assert first == "cannot get train.en.gz of the corpus 'multi30k':"
-    assert why.startswith(f"  {mirror.url(manner)}/train.en.gz: {reason}")
-    assert last == f"Place it in {tmp_path / 'multi30k'}, or name another place with data.root="
+    first, where, why, last = str(caught.value).split("\n")
+    assert first.startswith("cannot get train.en, train.de, ")
+    assert first.endswith(" of the corpus 'multi30k':")
+    assert where == f"  files: not all in {tmp_path / 'multi30k'}"
+    assert why.startswith(f"  mirrors: {mirror.url(manner)}/train.en.gz: {reason}")
+    assert last.startswith(f"Place them in {tmp_path / 'multi30k'}, ")
     assert written(tmp_path) == []
 
 
 def test_next_mirror_gives_what_the_first_cannot(tmp_path: Path, mirror: Mirror) -> None:
     content = make_multi30k(tmp_path, mirror.url("html"), mirror.url("good")).read()
     assert len(content.splits["train"]) == 6
-    assert [path.split("/")[1] for path in mirror.asked] == ["html", "good"] * 6
+    assert [path.split("/")[1] for path in mirror.asked] == ["html", *["good"] * 6]
 
 
 def test_without_addresses_nothing_is_fetched(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"cannot get train.en.gz, train.de.gz, val.en.gz, .*\n  nothing to fetch from"):
+    with pytest.raises(UserError, match=r"cannot get train.en, train.de, val.en, .*\n.*\n  sources: data\.mirrors"):
         make_multi30k(tmp_path).prepare()
 
 
@@ -130,6 +132,7 @@ def test_a_file_that_is_there_must_be_the_published_one(tmp_path: Path) -> None:
         match=r"val\.de: not the published val\.de \(SHA-256 .*\): replace it, or delete it",
     ):
         make_multi30k(tmp_path).read()
+    (tmp_path / "multi30k" / "train.en").unlink()
     place(tmp_path / "multi30k", {"train.en.gz": gzip.compress(CAPTIONS["train.en"], mtime=0)[:-9]})
     with pytest.raises(UserError, match=r"train\.en\.gz: truncated gzip file of .*: replace it, or delete it"):
         make_multi30k(tmp_path).read()
@@ -148,9 +151,9 @@ def test_files_of_unknown_digest_need_the_published_number_of_lines(tmp_path: Pa
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"source_lang": "es"}, "unknown language of multi30k 'es': choose one of en, de, fr, cs"),
-        ({"source_lang": "de"}, "data.source_lang and data.target_lang are both 'de': choose two languages"),
-        ({"test": "test_2016"}, "unknown test set of multi30k 'test_2016': .*; did you mean 'test_2016_flickr'"),
+        ({"source_lang": "es"}, "unknown data.source_lang of multi30k 'es': choose one of en, de, fr, cs"),
+        ({"source_lang": "de"}, "data.source_lang and data.target_lang are both 'de': choose two of en, de, fr, cs"),
+        ({"test": "test_2016"}, "unknown data.test 'test_2016': .*; did you mean 'test_2016_flickr'"),
         (
             {"source_lang": "cs", "test": "test_2017_mscoco"},
             "test_2017_mscoco has no Czech: for this pair choose data.test= one of test_2016_flickr, test_2018_flickr",
@@ -164,13 +167,12 @@ def test_wrong_choices_of_multi30k(tmp_path: Path, changes: dict[str, str], mess
 
 FETCH = """
 import sys
-from pathlib import Path
-from typing import Any
 from rnnexp.data.corpora import multi30k
-from rnnexp.data.corpora.generated import GeneratedPhrasebook
+from rnnexp.data.corpora.phrasebook.corpus import Phrasebook
 multi30k.PUBLISHED_SHA256 = {}
 multi30k.NUM_LINES = {"train": 6, "val": 3, "test_2016_flickr": 2}
-multi30k.Multi30k(Path(sys.argv[1]), "en", "de", "test_2016_flickr", sys.argv[2:], timeout_seconds=20).prepare()
+languages = {"source_lang": "en", "target_lang": "de"}
+multi30k.Multi30k(root=sys.argv[1], **languages, test="test_2016_flickr", mirrors=sys.argv[2:]).prepare()
 print(sorted({"torch", "lightning"} & set(sys.modules)))
 """
 
@@ -206,9 +208,10 @@ def as_text(pairs: list[tuple[str, str]]) -> bytes:
     return "".join(f"{english}\t{french}\tCC-BY 2.0 (France) #1 & #2\n" for english, french in pairs).encode()
 
 
-def make_tatoeba(root: Path, *mirrors: str, path: Path | None = None, **changes: str) -> Tatoeba:
-    choices = {"source_lang": "fr", "target_lang": "en", "pair_filter": "none"} | changes
-    return Tatoeba(root, path, **choices, val_share=0.2, test_share=0.2, mirrors=mirrors, timeout_seconds=5)
+def make_tatoeba(root: Path, *mirrors: str, path: Path | None = None, **changes: Any) -> Tatoeba:
+    choices = {"source_lang": "fr", "target_lang": "en", "filter": "none", "val_share": 0.2, "test_share": 0.2}
+    file = None if path is None else str(path)
+    return Tatoeba(root=str(root), path=file, **(choices | changes), mirrors=mirrors, timeout_seconds=5)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +225,7 @@ def make_tatoeba(root: Path, *mirrors: str, path: Path | None = None, **changes:
     ],
 )
 def test_normalisation_is_that_of_the_tutorial(sentence: str, expected: str) -> None:
-    assert normalise(sentence) == expected
+    assert normalize(sentence) == expected
 
 
 def test_the_filter_keeps_what_the_tutorial_keeps() -> None:
@@ -246,7 +249,7 @@ def test_splits_share_no_sentence_of_either_language() -> None:
     splits = divide(pairs, val_share=0.2, test_share=0.2)
     assert all(len(members) > 20 for members in splits.values())
     for side in (0, 1):
-        seen = [{normalise(pair[side]) for pair in splits[split]} for split in ("train", "val", "test")]
+        seen = [{normalize(pair[side]) for pair in splits[split]} for split in ("train", "val", "test")]
         assert not seen[0] & seen[1]
         assert not seen[0] & seen[2]
         assert not seen[1] & seen[2]
@@ -279,7 +282,7 @@ def test_the_archive_is_read_in_either_direction(tmp_path: Path, direction: tupl
 
 def test_path_names_another_file(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_bytes(as_text(PAIRS))
-    content = make_tatoeba(tmp_path, path=tmp_path / "mine.txt", pair_filter="tutorial").read()
+    content = make_tatoeba(tmp_path, path=tmp_path / "mine.txt", filter="tutorial").read()
     assert (content.details["num_read"], content.details["num_kept"], content.details["filter"]) == (8, 5, "tutorial")
     with pytest.raises(UserError, match=r"data\.path=.*/absent\.zip: there is no such file"):
         make_tatoeba(tmp_path, path=tmp_path / "absent.zip").prepare()
@@ -312,14 +315,14 @@ def test_archives_that_are_not_what_they_should_be(tmp_path: Path, content: byte
 
 
 def test_wrong_choices_of_tatoeba(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="unknown language of tatoeba 'de': choose one of en, fr"):
+    with pytest.raises(ValueError, match=r"unknown data\.source_lang of tatoeba 'de': choose one of en, fr"):
         make_tatoeba(tmp_path, source_lang="de")
     with pytest.raises(ValueError, match=r"data\.source_lang and data\.target_lang are both 'en'"):
         make_tatoeba(tmp_path, source_lang="en")
-    with pytest.raises(ValueError, match=r"unknown filter of tatoeba 'tutoral': .*; did you mean 'tutorial'"):
-        make_tatoeba(tmp_path, pair_filter="tutoral")
+    with pytest.raises(ValueError, match=r"unknown data\.filter 'tutoral': .*; did you mean 'tutorial'"):
+        make_tatoeba(tmp_path, filter="tutoral")
     with pytest.raises(ValueError, match=r"val_share \+ test_share must lie in \[0, 1\), not 1.1"):
-        Tatoeba(tmp_path, None, "en", "fr", "none", 0.6, 0.5, [], 5)
+        make_tatoeba(tmp_path, val_share=0.6, test_share=0.5)
 
 
 def test_lines_end_at_line_feeds_alone(tmp_path: Path) -> None:
@@ -364,7 +367,7 @@ def test_files_of_unequal_length(tmp_path: Path) -> None:
 
 
 def test_a_line_without_a_tab(tmp_path: Path) -> None:
-    (tmp_path / "a.tsv").write_text("yksi\tuks\textra\nkaksi\n")
+    (tmp_path / "a.tsv").write_text("yksi\tuks\textra\nkaksi\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"a\.tsv: line 2: has no tab between a sentence and its translation: add it"):
         read_tsv(tmp_path / "a.tsv")
 
@@ -378,8 +381,8 @@ def test_own_files_of_either_kind(tmp_path: Path) -> None:
             "val.tsv": b"kolme \tkolm\textra\n",
         },
     )
-    files = {"train": [f"{tmp_path}/train.fi.gz", f"{tmp_path}/train.et"], "val": f"{tmp_path}/val.tsv"}
-    content = ParallelFiles("fi", "et", files | {"test": [f"{tmp_path}/val.tsv"]}).read()
+    files: dict[str, Any] = {"train": [f"{tmp_path}/train.fi.gz", f"{tmp_path}/train.et"], "val": f"{tmp_path}/val.tsv"}
+    content = ParallelFiles(source_lang="fi", target_lang="et", **files, test=[f"{tmp_path}/val.tsv"]).read()
     assert content.splits["train"] == ParallelText(["yksi", "kaksi"], ["üks", "kaks"])
     assert content.splits["val"] == content.splits["test"] == ParallelText(["kolme"], ["kolm"])
 
@@ -387,7 +390,7 @@ def test_own_files_of_either_kind(tmp_path: Path) -> None:
 def test_own_files_must_be_named() -> None:
     for given, number in ((None, 0), ([], 0), (["a", "b", "c"], 3)):
         with pytest.raises(ValueError, match=rf"data\.val names {number} files: give one with a tab .*val=FILE, or"):
-            ParallelFiles("fi", "et", {"train": "a.tsv", "val": given, "test": "a.tsv"})
+            ParallelFiles(source_lang="fi", target_lang="et", train="a.tsv", val=given, test="a.tsv")
 
 
 def test_columns_of_a_text_belong_together() -> None:
@@ -397,8 +400,10 @@ def test_columns_of_a_text_belong_together() -> None:
 
 @pytest.mark.parametrize("direction", [("en", "fr"), ("fr", "en")])
 def test_the_phrasebook_in_either_direction(direction: tuple[str, str]) -> None:
-    content = GeneratedPhrasebook(*direction, 600, 3, "sentence", 0.2, 0.1).read()
-    assert content == GeneratedPhrasebook(*direction, 600, 3, "sentence", 0.2, 0.1).read()
+    choices: dict[str, Any] = {"num_pairs": 600, "generator_seed": 3, "held_out": "sentence"}
+    choices |= {"source_lang": direction[0], "target_lang": direction[1], "val_share": 0.2, "test_share": 0.1}
+    content = Phrasebook(**choices).read()
+    assert content == Phrasebook(**choices).read()
     expected = {pair.source: pair for pair in generate(3, 600)}
     assert sum(map(len, content.splits.values())) == len(expected) == 600
     assert 80 < len(content.splits["val"]) < 160
@@ -422,11 +427,11 @@ def test_wrong_choices_of_the_phrasebook() -> None:
     }
     good |= {"val_share": 0.1, "test_share": 0.1}
     for change, message in (
-        ({"source_lang": "de"}, "unknown language of phrasebook 'de': choose one of en, fr"),
+        ({"source_lang": "de"}, "unknown data.source_lang of phrasebook 'de': choose one of en, fr"),
         ({"source_lang": "fr"}, r"data\.source_lang and data\.target_lang are both 'fr'"),
         ({"held_out": "word"}, r"unknown data\.held_out 'word': choose one of sentence, combination"),
         ({"num_pairs": 0}, "num_pairs must be a whole number of at least 1, not 0"),
         ({"val_share": 0.9}, r"val_share \+ test_share must lie in \[0, 1\), not 1.0"),
     ):
         with pytest.raises(ValueError, match=message):
-            GeneratedPhrasebook(**(good | change))
+            Phrasebook(**(good | change))

@@ -169,9 +169,9 @@ def test_a_number_of_pairs_that_is_none(num_pairs: int) -> None:
 
 
 def test_more_than_the_grammar_can_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rnnexp.data.corpora.phrasebook.corpus.MAX_MISSES", 2)
+    monkeypatch.setattr("rnnexp.data.corpora.phrasebook.generation.MAX_MISSES", 2)
     with pytest.raises(
-        ValueError, match=r"num_pairs=200000 is more than the phrasebook can say: \w+ at distance \d+ has"
+        ValueError, match=r"num_pairs=200000 is more than the phrasebook can make: \w+ at distance \d+ has"
     ):
         generate(0, 200_000)
 

@@ -96,6 +96,30 @@ def test_standard_normalisation_is_that_of_the_training_split(make_data: MakeDat
     torch.testing.assert_close(next(iter(data.test_dataloader())).inputs, expected)
 
 
+def test_test_digest_is_that_of_test_images_and_labels_alone(root: Path, make_data: MakeData) -> None:
+    def digest(**changes: Any) -> object:
+        data = make_data(**changes)
+        data.setup()
+        return data.data_info["test_digest"]
+
+    def change(file: str) -> None:
+        path = root / "Tiny" / "raw" / file
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+
+    first = digest()
+    assert isinstance(first, str)
+    assert len(first) == 64
+    assert digest(view="pixels", permutation="bitreversal", val_size=3, normalize="standard") == first
+    change(TRAIN_IMAGES)
+    assert digest() == first
+    change(TEST_LABELS)
+    second = digest()
+    change(TEST_IMAGES)
+    assert len({first, second, digest()}) == 3
+
+
 def test_description_is_flat_and_of_primitives(make_data: MakeData, contents: dict[str, bytes]) -> None:
     data = make_data(view="pixels", permutation="bitreversal", split="seeded", split_seed=4)
     data.setup()
@@ -168,7 +192,7 @@ def test_files_named_mnist_must_be_the_official_ones(root: Path, make_data: Make
 
 
 def test_missing_files_without_sources(tmp_path: Path, make_data: MakeData) -> None:
-    with pytest.raises(UserError, match="no source has the dataset 'Tiny'") as caught:
+    with pytest.raises(UserError, match="of the dataset 'Tiny'") as caught:
         make_data(root=str(tmp_path / "nowhere")).setup()
     for file in (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS):
         assert file in str(caught.value)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rnnexp.core.errors import UserError
 from rnnexp.data.batches import TranslationBatch
-from rnnexp.data.corpora.modules import ParallelDataModule
+from rnnexp.data.corpora.parallel import ParallelFiles
 from rnnexp.data.text.parallel_text import CorpusContent, ParallelText
 from rnnexp.data.text.translation import TranslationDataModule
 from rnnexp.text.vocabulary import BOS, EOS, PAD
@@ -41,7 +41,7 @@ BATCHING: dict[str, Any] = {
     "cache": None,
 }
 
-MakeData = Callable[..., ParallelDataModule]
+MakeData = Callable[..., TranslationDataModule]
 
 
 @pytest.fixture
@@ -50,18 +50,19 @@ def root(tmp_path: Path) -> Path:
     for split, size in SIZES.items():
         sources = [" ".join(generator.choices(WORDS, k=generator.randint(1, 12))) for _ in range(size)]
         rows = [f"{source}\t{source.upper()} {number % 7}" for number, source in enumerate(sources)]
-        (tmp_path / f"{split}.tsv").write_text("\n".join(rows) + "\n")
+        (tmp_path / f"{split}.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return tmp_path
 
 
 @pytest.fixture
 def make_data(root: Path) -> MakeData:
     files = {split: str(root / f"{split}.tsv") for split in SIZES}
-    return lambda **changes: ParallelDataModule(source_lang="fr", target_lang="FR", **(files | BATCHING | changes))
+    languages = {"source_lang": "fr", "target_lang": "FR"}
+    return lambda **changes: TranslationDataModule(ParallelFiles, **(languages | files | BATCHING | changes))
 
 
 @pytest.fixture
-def data(make_data: MakeData) -> ParallelDataModule:
+def data(make_data: MakeData) -> TranslationDataModule:
     made = make_data()
     made.setup()
     return made
@@ -71,7 +72,7 @@ def loaders(data: TranslationDataModule) -> dict[str, Any]:
     return {"train": data.train_dataloader(), "val": data.val_dataloader(), "test": data.test_dataloader()}
 
 
-def test_batches_hold_the_sentences_that_they_say(data: ParallelDataModule) -> None:
+def test_batches_hold_the_sentences_that_they_say(data: TranslationDataModule) -> None:
     for split, loader in loaders(data).items():
         seen: list[int] = []
         batches = list(loader)
@@ -93,7 +94,7 @@ def test_batches_hold_the_sentences_that_they_say(data: ParallelDataModule) -> N
         assert sorted(seen) == list(range(SIZES[split]))
 
 
-def test_a_batch_is_a_copy(data: ParallelDataModule) -> None:
+def test_a_batch_is_a_copy(data: TranslationDataModule) -> None:
     loader = data.val_dataloader()
     first = next(iter(loader))
     before = first.source.clone()
@@ -129,6 +130,24 @@ def test_description_is_flat_and_true(make_data: MakeData, unit: str, joint: boo
     assert (data.tokenizers.source is data.tokenizers.target) == joint
 
 
+def test_test_digest_is_that_of_the_test_split_alone(root: Path, make_data: MakeData) -> None:
+    def digest(**changes: Any) -> object:
+        data = make_data(**changes)
+        data.setup()
+        return data.data_info["test_digest"]
+
+    first = digest()
+    (root / "train.tsv").write_text("un deux\tUN\n" * 20, encoding="utf-8")
+    assert digest(unit="char", max_length=50) == first
+    swapped = [line.split("\t") for line in (root / "test.tsv").read_text(encoding="utf-8").split("\n") if line]
+    for column, name in enumerate(("source", "target")):
+        (root / name).write_text("\n".join(row[column] for row in swapped), encoding="utf-8")
+    assert digest(test=[str(root / "source"), str(root / "target")]) == first
+    assert digest(test=[str(root / "target"), str(root / "source")]) != first
+    (root / "target").write_text("\n".join([*(row[1] for row in swapped[:-1]), "x"]), encoding="utf-8")
+    assert digest(test=[str(root / "source"), str(root / "target")]) != first
+
+
 def test_long_sentences_are_counted_and_only_left_out_of_training(
     make_data: MakeData, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -158,7 +177,7 @@ def test_long_sentences_are_counted_and_only_left_out_of_training(
 
 
 def test_a_limit_below_every_sentence(root: Path, make_data: MakeData) -> None:
-    (root / "train.tsv").write_text("un deux\tun deux\n" * 5)
+    (root / "train.tsv").write_text("un deux\tun deux\n" * 5, encoding="utf-8")
     with pytest.raises(
         UserError, match=r"each of the 5 training pairs has a side of more than data\.max_length=1 tokens: choose more"
     ):
@@ -166,8 +185,8 @@ def test_a_limit_below_every_sentence(root: Path, make_data: MakeData) -> None:
 
 
 def test_an_empty_sentence_survives(root: Path, make_data: MakeData) -> None:
-    (root / "val.tsv").write_text("un\tdeux\nun\t \n")
-    (root / "test.txt").write_text("\nun\n")
+    (root / "val.tsv").write_text("un\tdeux\nun\t \n", encoding="utf-8")
+    (root / "test.txt").write_text("\nun\n", encoding="utf-8")
     data = make_data(test=[str(root / "test.txt")] * 2)
     data.setup()
     batch = next(iter(data.test_dataloader()))
@@ -191,7 +210,7 @@ class Tagged:
 
 
 def test_tags_and_details_of_a_corpus_are_handed_on() -> None:
-    data = TranslationDataModule(Tagged(1), **BATCHING)
+    data = TranslationDataModule(Tagged, num_test=1, **BATCHING)
     data.setup()
     assert data.tags("val") == {"phenomenon": ["number", "tense"], "distance": [0, 3]}
     assert data.tags("test") == {}
@@ -202,7 +221,7 @@ def test_tags_and_details_of_a_corpus_are_handed_on() -> None:
 
 def test_an_empty_test_set() -> None:
     with pytest.raises(UserError, match="the test split of the corpus 'tagged' is empty: it needs one pair"):
-        TranslationDataModule(Tagged(0), **BATCHING).setup()
+        TranslationDataModule(Tagged, num_test=0, **BATCHING).setup()
 
 
 @pytest.mark.parametrize(
@@ -220,7 +239,7 @@ def test_choices_are_checked_before_anything_is_read(make_data: MakeData) -> Non
         make_data(batch_unit="sentence")
 
 
-def test_only_token_ids_move_to_the_device(data: ParallelDataModule) -> None:
+def test_only_token_ids_move_to_the_device(data: TranslationDataModule) -> None:
     batch = next(iter(data.val_dataloader()))
     moved = data.transfer_batch_to_device(batch, torch.device("meta"), 0)
     assert [tensor.device.type for tensor in moved] == ["meta", "cpu", "meta", "cpu", "cpu"]
@@ -326,7 +345,9 @@ def test_overfitting_repeats_the_same_batches(make_data: MakeData) -> None:
 def test_fetching_needs_no_lightning() -> None:
     code = """
 import sys
-from rnnexp.data.corpora import files, multi30k, parallel, tatoeba
+from rnnexp.data.corpora import multi30k, parallel, tatoeba
+from rnnexp.data.corpora.phrasebook import corpus
+from rnnexp.data.images import fetch
 from rnnexp.text import tokenizers
 print(sorted({"torch", "lightning"} & set(sys.modules)))
 """
@@ -339,24 +360,29 @@ import json
 import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from rnnexp.data.corpora.modules import ParallelDataModule
-from test_translation_data import BATCHING, Recorder, make_trainer
+from rnnexp.data.corpora.parallel import ParallelFiles
+from rnnexp.data.text.translation import TranslationDataModule
+from test_translation import BATCHING, Recorder, make_trainer
 
 files = {split: f"{sys.argv[2]}/{split}.tsv" for split in ("train", "val", "test")}
 model = Recorder()
 trainer = make_trainer(devices=2, strategy="ddp", num_sanity_val_steps=0)
-trainer.fit(model, datamodule=ParallelDataModule(source_lang="fr", target_lang="FR", **files, **BATCHING))
-Path(sys.argv[2], f"{trainer.global_rank}.json").write_text(json.dumps([model.seen, model.seen_in_validation]))
+data = TranslationDataModule(ParallelFiles, source_lang="fr", target_lang="FR", **files, **BATCHING)
+trainer.fit(model, datamodule=data)
+seen = json.dumps([model.seen, model.seen_in_validation])
+Path(sys.argv[2], f"{trainer.global_rank}.json").write_text(seen, encoding="utf-8")
 """
 
 
 @pytest.mark.slow
 def test_two_processes_share_each_epoch(root: Path) -> None:
     script = root / "distributed.py"
-    script.write_text(DISTRIBUTED)
+    script.write_text(DISTRIBUTED, encoding="utf-8")
     command = [sys.executable, str(script), str(Path(__file__).parent), str(root)]
     subprocess.run(command, check=True, timeout=200, capture_output=True)
-    (first, first_val), (second, second_val) = (json.loads((root / f"{rank}.json").read_text()) for rank in (0, 1))
+    (first, first_val), (second, second_val) = (
+        json.loads((root / f"{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1)
+    )
     assert sorted(first_val + second_val) == sorted(MAX_EPOCHS * list(range(9)))
     assert len(first) == len(second) == MAX_EPOCHS * 4
     for start in range(0, len(first), 4):

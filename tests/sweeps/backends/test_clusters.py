@@ -1,4 +1,4 @@
-"""A sweep through an engine that is not ours: the same files and statuses, whoever runs its jobs."""
+"""Sweeps with submitit, SLURM and Ray: the same files and statuses as with the pool."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ from rnnexp.cli.conf_dir import config_root
 from rnnexp.core.atomic_files import read_json, write_json
 from support import ROOT, TESTS, small_slurm
 from support.programs import NUM_TEST, Run, run_directories
-from support.sweeps import BARE, FAULT, SEARCH, processes_of, start, statuses, wait_for
+from support.sweeps import BARE, FAULT, SEARCH, processes_of, start, statuses, uninstall, wait_for
 
 PAGE = (ROOT / "docs" / "clusters.md").read_text()
 LOCAL, SLURM, RAY = (f"hydra/launcher={name}" for name in ("submitit_local", "submitit_slurm", "ray"))
@@ -88,8 +88,8 @@ def test_a_job_that_fails_costs_one_and_is_run_again(run: Run, tmp_path: Path) -
     first = run(*asked, FAULT % "2:raise,3:kill", "-m")
     assert first.exit_code == 1
     assert statuses(sweep) == {1: "done", 2: "failed", 3: "failed"}
-    assert "killed with SIGKILL, by somebody or because the machine ran out of memory" in first.stdout
-    assert "| rnnexp: a bug, ZeroDivisionError: division by a seed" in first.stdout
+    assert "killed by SIGKILL" in first.stdout
+    assert re.search(r"^ +\| rnnexp: .*ZeroDivisionError: division by a seed", first.stdout, re.MULTILINE)
     again = run(*asked, "-m")
     assert again.exit_code == 0, again.stderr
     assert "3 jobs, 2 to run" in again.stdout
@@ -161,7 +161,7 @@ def test_ray_runs_jobs_and_leaves_nothing_behind(tiny: list[str], tmp_path: Path
     stdout, stderr = parent.communicate(timeout=240)
     assert parent.returncode == 1, stdout + stderr
     assert statuses(sweep) == {1: "done", 2: "failed"}
-    assert "killed with SIGKILL" in stdout
+    assert "killed by SIGKILL" in stdout
     assert stderr.startswith("rnnexp: 1 failed of 2 jobs"), stderr
     wait_for(lambda: not ray_processes(parent), 30)
 
@@ -390,7 +390,7 @@ def test_jobs_that_slurm_has_taken_are_known_whatever_happens_then(
     ],
 )
 def test_a_job_of_slurm_has_ended_when_slurm_says_so(slurm: Path, tmp_path: Path, state: str, has_ended: bool) -> None:
-    from rnnexp.sweeps.backends.slurm import SlurmJob
+    from rnnexp.compat.submitit import SlurmJob
 
     file = slurm / "7000.state"
     file.write_text(state)
@@ -406,11 +406,11 @@ def test_a_job_of_slurm_has_ended_when_slurm_says_so(slurm: Path, tmp_path: Path
 def test_a_preempted_job_that_does_not_come_back_has_ended(
     slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rnnexp.sweeps.backends import slurm as slurm_engine
+    from rnnexp.compat import submitit as compat_submitit
 
-    monkeypatch.setattr(slurm_engine, "SECONDS_TO_COME_BACK", 0.5)
+    monkeypatch.setattr(compat_submitit, "SECONDS_TO_COME_BACK", 0.5)
     (slurm / "7100.state").write_text("PREEMPTED")
-    handle = slurm_engine.SlurmJob(tmp_path, "7100")
+    handle = compat_submitit.SlurmJob(tmp_path, "7100")
     assert not handle.done(force_check=True)
     time.sleep(0.6)
     assert handle.done(force_check=True)
@@ -427,8 +427,8 @@ def test_a_job_of_slurm_is_for_slurm_to_continue(run: Run, slurm: Path, tmp_path
         outcome = run(launcher, *asked, "-m")
         assert outcome.exit_code == 2
         assert outcome.line == (
-            "rnnexp: seed=2: SLURM may still run it: go on with hydra/launcher=submitit_slurm, which looks it up, or "
-            f"if you know that it has ended, remove {record}"
+            "rnnexp: seed=2: SLURM may still run it: continue with hydra/launcher=submitit_slurm, which looks it up, "
+            f"or if you know that it has ended, remove {record}"
         )
     assert read_json(job / "status.json")["status"] == "failed", "nothing was changed"
     for wrong in ({"job_id": 1000, "folder": "x"}, {"job_id": "1000"}, {"job_id": "next", "folder": "x"}):
@@ -468,20 +468,16 @@ def test_what_is_missing_is_one_line(run: Run, tmp_path: Path, monkeypatch: pyte
         assert ", and there is no sacct here; " in run(SLURM, *asked).line, "who would say that a job was killed?"
     outcome = run(SLURM, "hydra.launcher.partitoin=gpu", *asked)
     assert "partitoin" in outcome.line
-    monkeypatch.setitem(sys.modules, "submitit", None)
-    monkeypatch.setitem(sys.modules, "ray", None)
-    for launcher, needs in {
-        LOCAL: "submitit_local needs submitit: pip install rnnexp[slurm]",
-        SLURM: "submitit_slurm needs submitit: pip install rnnexp[slurm]",
-        RAY: "ray needs ray: pip install rnnexp[ray]",
-    }.items():
+    for package, launcher, extra in (("submitit", LOCAL, "slurm"), ("submitit", SLURM, "slurm"), ("ray", RAY, "ray")):
+        uninstall(monkeypatch, package)
         outcome = run(launcher, *asked)
         assert outcome.exit_code == 2
-        assert outcome.line == f"rnnexp: hydra/launcher={needs}"
+        line = f'rnnexp: {launcher} needs {package}, which is not installed: pip install "rnnexp[{extra}]"'
+        assert outcome.line == line
 
 
 @pytest.mark.usefixtures("slurm")
-def test_numbers_that_no_engine_can_work_with(run: Run, tmp_path: Path) -> None:
+def test_numbers_that_no_backend_can_work_with(run: Run, tmp_path: Path) -> None:
     for launcher, name in (
         (LOCAL, "array_parallelism"),
         (LOCAL, "timeout_min"),

@@ -1,10 +1,9 @@
-"""A search over real runs: what a study asks is run, and what became of it is told."""
+"""A search over real runs: trials are run as jobs, and the study is told their results."""
 
 import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,21 @@ import optuna
 import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
 from hydra_plugins.rnnexp.sweeper import SAMPLERS
 from rnnexp.core.atomic_files import read_json
 from rnnexp.core.errors import UserError
+from rnnexp.sweeps.jobs import Job
 from rnnexp.sweeps.search.pruning import Pruning
-from rnnexp.sweeps.search.search import SearchSettings, open_study, run_trials
+from rnnexp.sweeps.search.search import Search
 from rnnexp.sweeps.search.space import corners, distributions, num_points, split
 from rnnexp.sweeps.search.storage import open_storage
-from rnnexp.sweeps.sweep import Outcome
+from rnnexp.sweeps.search.study import SearchSettings, Study, open_study
+from rnnexp.sweeps.sweep import JobOutcome, Points, SweepSettings
+from rnnexp.tracking.status import Status
 from support.programs import Run, run_directories
-from support.sweeps import BARE, FAULT, SEARCH, start, wait_for
+from support.sweeps import BARE, FAULT, SEARCH, start, uninstall, wait_for
 
 GRID = [*SEARCH, "hydra/sweeper/sampler=grid"]
 BAD_OR_GOOD = "optimizer.lr=0.00001,0.03"
@@ -89,7 +90,7 @@ def test_who_stops_at_a_failure_goes_on_with_the_rest(run: Run, tmp_path: Path) 
     assert outcome.exit_code == 1
     assert outcome.line == (
         f"rnnexp: 1 failed and 1 waiting of 2 trials, see output.log in {sweep}/jobs; the same command with "
-        f"sweep_dir={sweep} goes on"
+        f"sweep_dir={sweep} continues"
     )
     assert states(sweep) == {"FAIL": 1, "RUNNING": 1}
     assert run(*asked, "-m").exit_code == 0
@@ -106,9 +107,7 @@ def test_pruning_ends_what_does_not_keep_up(run: Run, tmp_path: Path) -> None:
         path.name.partition("lr-")[2].split("_")[0]: read_json(path / "status.json") for path in outcome.directories
     }
     assert {lr: record["status"] for lr, record in status.items()} == {"1e-05": "pruned", "0.03": "done"}
-    assert re.fullmatch(
-        r"pruned after epoch 1: val/acc 0\.\d+ does not keep up with other trials", status["1e-05"]["reason"]
-    )
+    assert re.fullmatch(r"pruned after epoch 1: other trials are better than val/acc 0\.\d+", status["1e-05"]["reason"])
     assert states(sweep) == {"COMPLETE": 1, "PRUNED": 1}
     assert {len(trial.intermediate_values) for trial in load(sweep).trials} == {1, 2}
     more = run(*SEARCH, "hydra/sweeper/sampler=random", "hydra.sweeper.n_trials=4", *asked)
@@ -136,9 +135,7 @@ def test_pruning_by_what_is_better_elsewhere_makes_no_trial(run: Run, tmp_path: 
     asked = [f"sweep_dir={tmp_path}/sweep", BAD_OR_GOOD, "callbacks=pruning", "optimized_metric=val/loss", "-m"]
     outcome = run("hydra/sweeper=optuna", "hydra.sweeper.direction=minimize", *asked)
     assert outcome.exit_code == 2
-    assert outcome.line.startswith(
-        "rnnexp: callbacks: the study is to minimize, but of val/acc, which would be reported"
-    )
+    assert outcome.line.startswith("rnnexp: callbacks: the study is to minimize, but val/acc, ")
     assert not (tmp_path / "sweep" / "study").exists()
 
 
@@ -185,7 +182,7 @@ def test_a_dry_run_lists_the_first_trials_and_makes_no_study(run: Run, tmp_path:
             ["hydra.sweeper.study_name=null"],
             "hydra.sweeper.study_name must be the name of a study in the storage, not N",
         ),
-        (["hydra/launcher=basic"], "hydra/launcher=basic does not tell a search what its jobs measured"),
+        (["hydra/launcher=basic"], "hydra/launcher=basic does not return what its jobs measured"),
         (["optimizer.lr=0.1"], "the search space is empty: give a key some values, "),
         (["model=glob(*)"], "model=glob(*): a search takes choice(), range() and interval(), and no glob: list the"),
         (["optimizer.lr=tag(lgo,interval(1,2))"], ": a search knows the tag log alone, not lgo"),
@@ -209,9 +206,10 @@ def test_what_cannot_be_a_search_is_one_line(run: Run, tmp_path: Path, wrong: li
 
 
 def test_without_optuna_the_extra_is_named(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "optuna", None)
+    uninstall(monkeypatch, "optuna")
     outcome = run(*SEARCH, f"sweep_dir={tmp_path}/sweep", BAD_OR_GOOD, "-m")
-    assert outcome.line == 'rnnexp: a search needs Optuna, which is not installed: pip install "rnnexp[optuna]"'
+    assert outcome.exit_code == 2
+    assert outcome.line.startswith("rnnexp: a search needs optuna, ")
 
 
 def test_hydra_starts_without_it(tmp_path: Path) -> None:
@@ -225,8 +223,11 @@ def test_hydra_starts_without_it(tmp_path: Path) -> None:
 def settings(storage: Path, **changed: Any) -> SearchSettings:
     sampler, pruner = {"_target_": "optuna.samplers.TPESampler", "seed": 1}, {"_target_": "optuna.pruners.NopPruner"}
     given = {"direction": "maximize", "storage": str(storage), "study_name": "train", "n_trials": 20, "n_jobs": 2}
-    configs = {"sampler": OmegaConf.create(sampler), "pruner": OmegaConf.create(pruner)}
-    return SearchSettings(**{**configs, **given, **changed})
+    return SearchSettings(**{"sampler": sampler, "pruner": pruner, **given, **changed})
+
+
+def open_test_study(chosen: SearchSettings, metric: str, axes: dict[str, Any]) -> Study:
+    return open_study(chosen, metric, axes, owner="me")
 
 
 def space(*overrides: str) -> dict[str, Any]:
@@ -237,18 +238,18 @@ def test_a_seed_makes_a_search_repeatable_and_a_continued_one_go_on(tmp_path: Pa
     axes = space("optimizer.lr=tag(log,interval(1e-4,1e-1))", "model=gru,lstm")
 
     def ask(name: str, **changed: Any) -> list[dict[str, Any]]:
-        study = open_study(settings(tmp_path / name, **changed), "val/acc_best", axes)
+        study = open_test_study(settings(tmp_path / name, **changed), "val/acc_best", axes).study
         return [study.ask(axes).params for _ in range(3)]
 
     first = ask("a")
     assert ask("b") == first
-    assert ask("c", sampler=OmegaConf.create({"_target_": "optuna.samplers.TPESampler", "seed": 2})) != first
+    assert ask("c", sampler={"_target_": "optuna.samplers.TPESampler", "seed": 2}) != first
     assert not [params for params in ask("a") if params in first]
 
 
 def test_a_study_of_something_else_is_refused(tmp_path: Path) -> None:
     axes = space("optimizer.lr=interval(0,1)", "model=gru,lstm")
-    study = open_study(settings(tmp_path / "study"), "val/acc_best", axes)
+    study = open_test_study(settings(tmp_path / "study"), "val/acc_best", axes).study
     study.tell(study.ask(axes), 0.5)
     for changed, metric, there in (
         ({"direction": "minimize"}, "val/acc_best", axes),
@@ -256,30 +257,57 @@ def test_a_study_of_something_else_is_refused(tmp_path: Path) -> None:
         ({}, "val/acc_best", space("model=gru,srn")),
     ):
         with pytest.raises(UserError, match=r"the study 'train' .* name another with hydra\.sweeper\.study_name="):
-            open_study(settings(tmp_path / "study", **changed), metric, there)
-    open_study(settings(tmp_path / "study"), "val/acc_best", space("optimizer.lr=interval(0,2)"))
+            open_test_study(settings(tmp_path / "study", **changed), metric, there)
+    open_test_study(settings(tmp_path / "study"), "val/acc_best", space("optimizer.lr=interval(0,2)"))
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLERS))
 def test_every_sampler_goes_on_from_what_it_was_told(name: str, tmp_path: Path) -> None:
     axes = space("optimizer.lr=range(0.01,0.1,0.01)", "model.hidden_size=range(1,9)")
-    sampler = OmegaConf.create({"_target_": f"optuna.samplers.{SAMPLERS[name]}", "seed": 1})
-    study = open_study(settings(tmp_path / "study", sampler=sampler), "val/acc_best", axes)
+    sampler = {"_target_": f"optuna.samplers.{SAMPLERS[name]}", "seed": 1}
+    study = open_test_study(settings(tmp_path / "study", sampler=sampler), "val/acc_best", axes).study
     for _ in range(12):
         trial = study.ask(axes)
         study.tell(trial, trial.params["optimizer.lr"])
     assert len({tuple(trial.params.values()) for trial in study.trials}) > 6
 
 
-def test_a_job_that_could_not_say_that_it_failed_is_told_as_failed(tmp_path: Path) -> None:
-    axes = space("model=gru,lstm")
-    study = open_study(settings(tmp_path / "study", n_trials=2), "val/acc_best", axes)
+class EndingLauncher:
+    """A launcher whose jobs all end with one status."""
 
-    def launch(trials: Sequence[optuna.Trial]) -> list[Outcome]:
-        return [Outcome(working_dir=str(tmp_path), run_status="failed") for _ in trials]
+    def __init__(self, status: Status) -> None:
+        self.status, self.batches = status, list[Points]()
 
-    assert run_trials(study, settings(tmp_path / "study", n_trials=2), axes, "me", launch) == {"failed": 2}
-    assert [trial.state for trial in study.trials] == [TrialState.FAIL] * 2
+    def check(self, points: Points) -> list[Job]:  # noqa: ARG002
+        return []
+
+    def run_batch(self, points: Points) -> list[JobOutcome]:
+        self.batches.append(points)
+        return [JobOutcome(self.status, Path("run")) for _ in points]
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        (Status.FAILED, TrialState.FAIL),
+        (Status.UNSUPPORTED, TrialState.FAIL),
+        (Status.DIVERGED, TrialState.PRUNED),
+        (Status.PRUNED, TrialState.PRUNED),
+        (Status.INTERRUPTED, TrialState.RUNNING),
+        (Status.WAITING, TrialState.RUNNING),
+    ],
+)
+def test_a_study_learns_the_status_of_each_job(tmp_path: Path, status: Status, state: TrialState) -> None:
+    chosen = settings(tmp_path / "study", n_trials=2)
+    overrides = OverridesParser.create().parse_overrides(["model=gru,lstm", "seed=3"])
+    launcher = EndingLauncher(status)
+    sweep = SweepSettings(tmp_path / "sweep", "train", optimized_metric="val/acc_best")
+    search = Search(chosen, sweep, overrides, launcher)
+    study = open_test_study(chosen, "val/acc_best", search.space)
+    assert search.run_trials(study) == {status: 2}
+    assert [trial.state for trial in study.study.trials] == [state] * 2
+    ((first, second),) = launcher.batches
+    assert (first[:2], second[:2]) == (["seed=3", "trial_number=0"], ["seed=3", "trial_number=1"])
 
 
 def pruning(storage: Path, **changed: Any) -> Pruning:
@@ -295,7 +323,7 @@ def pruning(storage: Path, **changed: Any) -> Pruning:
         ({"study_name": "other"}, r"study holds no study 'other', of which this is a trial"),
         (
             {"monitor": "val/loss", "mode": "min"},
-            r"the study is to maximize, but of val/loss, which would be reported to its pruner, min is the better: set "
+            r"the study is to maximize, but val/loss, which its pruner would see, is better at its min: set "
             r"callbacks\.pruning\.monitor= and callbacks\.pruning\.mode=",
         ),
     ],
@@ -303,7 +331,7 @@ def pruning(storage: Path, **changed: Any) -> Pruning:
 )
 def test_pruning_of_something_else_is_refused(tmp_path: Path, changed: dict[str, Any], said: str) -> None:
     axes = space("optimizer.lr=interval(0,1)")
-    open_study(settings(tmp_path / "study"), "val/acc_best", axes).ask(axes)
+    open_test_study(settings(tmp_path / "study"), "val/acc_best", axes).study.ask(axes)
     assert pruning(tmp_path / "study").trial.number == 0
     with pytest.raises(ValueError, match=r"unknown callbacks\.pruning\.mode 'm': choose one of max, min"):
         pruning(tmp_path / "study", mode="m")

@@ -1,6 +1,7 @@
 """Loss, translations and scores of the task against what they are by definition, in Lightning's hands."""
 
 import itertools
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ import torch
 from lightning.pytorch import Trainer
 from torch.nn.functional import cross_entropy
 
-from rnnexp.data.corpora.modules import ParallelDataModule, PhrasebookDataModule
+from rnnexp.data.corpora.parallel import ParallelFiles
+from rnnexp.data.corpora.phrasebook.corpus import Phrasebook
 from rnnexp.data.text.translation import TranslationDataModule
 from rnnexp.decoding import beam_search, greedy_search
 from rnnexp.metrics.translation import corpus_scores
+from rnnexp.models import Seq2Seq
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.schedules import constant
 from rnnexp.tasks.translation.task import TranslationTask
@@ -36,18 +39,8 @@ BATCHING: dict[str, Any] = {
     "seed": 0,
     "cache": None,
 }
+NETWORK: dict[str, Any] = {"embedding_size": 6, "attention": "general"}
 OPTIONS: dict[str, Any] = {
-    "embedding_size": 6,
-    "decoder_layers": None,
-    "decoder": "fused",
-    "attention": "general",
-    "bridge": "final",
-    "tied_embeddings": "output",
-    "embedding_dropout": 0.0,
-    "annotation_dropout": 0.0,
-    "output_dropout": 0.0,
-    "word_dropout": 0.0,
-    "sampling": "token",
     "teacher_forcing": 1.0,
     "label_smoothing": 0.0,
     "beam_size": 3,
@@ -59,12 +52,13 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def make_task(data: TranslationDataModule, **changes: Any) -> TranslationTask:
+def make_task(data: TranslationDataModule, network: Mapping[str, Any] | None = None, **changes: Any) -> TranslationTask:
     torch.manual_seed(0)
     return TranslationTask(
         make_stack=partial(RecurrentStack, "gru", hidden_size=5),
         make_optimizer=partial(torch.optim.SGD, lr=0.1),
         make_scheduler=constant,
+        network=partial(Seq2Seq, **(NETWORK | dict(network or {}))),
         **TranslationTask.arguments_from(data),
         **(OPTIONS | changes),
     ).eval()
@@ -77,10 +71,16 @@ def make_trainer() -> Trainer:
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> ParallelDataModule:
+def data(tmp_path: Path) -> TranslationDataModule:
     train, held_out = write_pairs(tmp_path / "train.tsv", 0, 60), write_pairs(tmp_path / "test.tsv", 60, 23)
-    made = ParallelDataModule(
-        source_lang="en", target_lang="fr", train=str(train), val=str(held_out), test=str(held_out), **BATCHING
+    made = TranslationDataModule(
+        ParallelFiles,
+        source_lang="en",
+        target_lang="fr",
+        train=str(train),
+        val=str(held_out),
+        test=str(held_out),
+        **BATCHING,
     )
     made.setup()
     return made
@@ -102,7 +102,7 @@ def scored(task: TranslationTask, data: TranslationDataModule) -> dict[str, floa
     return dict(metrics)
 
 
-def test_loss_is_the_mean_over_all_tokens_whatever_the_batches(data: ParallelDataModule) -> None:
+def test_loss_is_the_mean_over_all_tokens_whatever_the_batches(data: TranslationDataModule) -> None:
     task = make_task(data)
     batch = all_pairs(data)
     logits = task.logits(task.model, batch)
@@ -113,7 +113,7 @@ def test_loss_is_the_mean_over_all_tokens_whatever_the_batches(data: ParallelDat
     assert metrics["val/ppl"] == pytest.approx(2.718281828**by_hand, rel=1e-4)
 
 
-def test_smoothing_shapes_the_training_loss_alone(data: ParallelDataModule) -> None:
+def test_smoothing_shapes_the_training_loss_alone(data: TranslationDataModule) -> None:
     plain, smooth = make_task(data), make_task(data, label_smoothing=0.3)
     assert validated(plain, data)["val/loss"] == validated(smooth, data)["val/loss"]
     batch = next(iter(data.train_dataloader()))
@@ -129,7 +129,7 @@ def test_smoothing_shapes_the_training_loss_alone(data: ParallelDataModule) -> N
     torch.testing.assert_close(losses["smooth"], expected)
 
 
-def test_validation_translates_greedily_and_the_test_with_the_beam(data: ParallelDataModule) -> None:
+def test_validation_translates_greedily_and_the_test_with_the_beam(data: TranslationDataModule) -> None:
     task = make_task(data)
     batch = all_pairs(data)
     searches = {
@@ -146,7 +146,7 @@ def test_validation_translates_greedily_and_the_test_with_the_beam(data: Paralle
     assert task.num_test_samples == len(data.references("test"))
 
 
-def test_validation_translates_some_sentences_spread_evenly_and_weighs_all(data: ParallelDataModule) -> None:
+def test_validation_translates_some_sentences_spread_evenly_and_weighs_all(data: TranslationDataModule) -> None:
     task = make_task(data, val_sentences=5)
     assert validated(task, data)["val/loss"] == validated(make_task(data), data)["val/loss"]
     pairs = [each.pair for each in task.translations["val"]]
@@ -155,7 +155,7 @@ def test_validation_translates_some_sentences_spread_evenly_and_weighs_all(data:
     assert set(gaps) <= {4, 5}, "of 23 sentences"
 
 
-def test_scores_by_length_add_up(data: ParallelDataModule) -> None:
+def test_scores_by_length_add_up(data: TranslationDataModule) -> None:
     task = make_task(data)
     metrics = scored(task, data)
     # All sentences of these data have seven words and a mark.
@@ -164,7 +164,7 @@ def test_scores_by_length_add_up(data: ParallelDataModule) -> None:
     assert metrics["test/exact_match_length/06-10"] == metrics["test/exact_match"]
 
 
-def test_the_literature_is_a_track_of_its_own(data: ParallelDataModule) -> None:
+def test_the_literature_is_a_track_of_its_own(data: TranslationDataModule) -> None:
     without, with_it = make_task(data), make_task(data, literature=True)
     assert not {name for name in scored(without, data) if "literature" in name}
     assert "test/literature/bleu" in scored(with_it, data)
@@ -175,7 +175,8 @@ def test_the_literature_is_a_track_of_its_own(data: ParallelDataModule) -> None:
 
 @pytest.mark.parametrize(("source", "target"), [("en", "fr"), ("fr", "en")])
 def test_phenomena_are_scored_by_the_word_that_agrees(source: str, target: str) -> None:
-    data = PhrasebookDataModule(
+    data = TranslationDataModule(
+        Phrasebook,
         source_lang=source,
         target_lang=target,
         num_pairs=400,
@@ -207,11 +208,13 @@ def test_phenomena_are_scored_by_the_word_that_agrees(source: str, target: str) 
         assert (metrics[f"test/acc_distance/{distance:02d}"] < 1) == (distance in wrong)
 
 
-def test_a_checkpoint_carries_the_tokenizers_as_plain_data(data: ParallelDataModule) -> None:
+def test_a_checkpoint_carries_the_tokenizers_as_plain_data(data: TranslationDataModule) -> None:
     task = make_task(data)
     checkpoint: dict[str, Any] = {}
     task.on_save_checkpoint(checkpoint)
-    other = ParallelDataModule(source_lang="en", target_lang="fr", train="a", val="b", test="c", **BATCHING)
+    other = TranslationDataModule(
+        ParallelFiles, source_lang="en", target_lang="fr", train="a", val="b", test="c", **BATCHING
+    )
     other.use_preprocessing_of(checkpoint)
     assert other._given_tokenizers is not None
     assert [each.digest for each in other._given_tokenizers] == [each.digest for each in data.tokenizers]
@@ -222,16 +225,19 @@ def test_a_checkpoint_carries_the_tokenizers_as_plain_data(data: ParallelDataMod
     ("changes", "message"),
     [
         ({"teacher_forcing": 1.5}, r"teacher_forcing must lie in \[0, 1\], not 1.5"),
-        ({"teacher_forcing": 0.5}, "teacher_forcing=0.5 needs a decoder that goes step by step: use task.decoder=step"),
+        (
+            {"teacher_forcing": 0.5},
+            "teacher_forcing=0.5 needs a decoder that goes step by step: use task.network.decoder=",
+        ),
         ({"beam_size": 0}, "beam_size must be a whole number of at least 1, not 0"),
         ({"val_sentences": 0}, "val_sentences must be a whole number of at least 1, not 0"),
         ({"length_penalty": -1.0}, "length_penalty must be a number of at least 0, not -1.0"),
         ({"max_ratio": -1.0}, "max_ratio must not be negative, not -1.0"),
         ({"label_smoothing": 1.0}, r"label_smoothing must lie in \[0, 1\), not 1.0"),
-        ({"attention": "aditive"}, "unknown attention 'aditive': .*; did you mean 'additive'?"),
-        ({"tied_embeddings": "all"}, "tied_embeddings=all needs one vocabulary for both sides: use data.joint=true"),
+        ({"network": {"attention": "aditive"}}, "unknown attention 'aditive': .*; did you mean 'additive'?"),
+        ({"network": {"tied_embeddings": "all"}}, "tied_embeddings=all needs one vocabulary for both sides"),
     ],
 )
-def test_bad_values_are_told(data: ParallelDataModule, changes: dict[str, Any], message: str) -> None:
+def test_bad_values_are_told(data: TranslationDataModule, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_task(data, **changes)

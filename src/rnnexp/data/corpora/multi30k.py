@@ -5,14 +5,15 @@ task 1, as the GitHub repository multi30k/dataset has it at one commit.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rnnexp.core.errors import UserError
-from rnnexp.core.validation import lookup, validate_choice
-from rnnexp.data.corpora.files import Check, find_or_fetch
-from rnnexp.data.images.idx import BadFileError, decompress, read_content
-from rnnexp.data.text.parallel_text import CorpusContent, read_aligned
+from rnnexp.core.validation import lookup
+from rnnexp.data.files.compressed import BadFileError, decompress, read_content
+from rnnexp.data.files.download import Content, download_files
+from rnnexp.data.files.find_or_fetch import Source, find_or_fetch
+from rnnexp.data.text.parallel_text import CorpusContent, read_aligned, validate_languages
 
 COMMIT = "a3d2e0d26b56f3846f66a952536ffed4e401d05a"
 ADDRESS = f"https://raw.githubusercontent.com/multi30k/dataset/{COMMIT}/data/task1/raw"
@@ -31,7 +32,7 @@ TESTS: Mapping[str, Sequence[str]] = {
     "test_2017_mscoco": ("en", "de", "fr"),
     "test_2018_flickr": ("en", "de", "fr", "cs"),
 }
-"""The languages that each test set has been translated into."""
+"""The languages of each test set."""
 PUBLISHED_SHA256 = {
     "train.en": "460a15fbd157e34a7a9957ee388c1ca247fe47af3ef25fb50442af6c274e0fc6",
     "train.de": "2c2b73fd2b548fbcde3a875e0a78d6ee94d498bfdee6bd3eae3945779e9ddf72",
@@ -44,47 +45,46 @@ PUBLISHED_SHA256 = {
     "test_2016_flickr.fr": "cb3160d69b002bb638e66cc7612fcd56cb0af82eadc9c142dedc438afb885ef6",
 }
 """SHA-256 of the uncompressed files, where it is known. The others are accepted if they have the published number of
-lines; the digest of every file stands in the record of a run, with whether it was compared."""
+lines; the record of a run has the digest of every file, and whether it was compared."""
 
 
 class Multi30k:
-    """The corpus in one pair of languages.
+    """The corpus for one pair of languages.
 
     Args:
-        root: of all data; files are looked for and put in root/multi30k, as `train.en.gz` or `train.en`.
+        root: the directory of all data; files are looked for and stored in root/multi30k, as `train.en.gz` or
+            `train.en`.
         source_lang, target_lang: two different ones of en, de, fr, cs.
         test: the test set, one of TESTS.
-        mirrors: base addresses to fetch from in place of the published one; none at all never fetches.
+        mirrors: base addresses to fetch from instead of the published one; without any, nothing is fetched.
         timeout_seconds: how long a server may take to connect or be silent.
 
     Raises:
-        ValueError: for an unknown language or test set, or a test set that lacks one of the two languages.
+        ValueError: for a language or a test set that does not exist, or one that does not exist in that language.
     """
 
     name = "multi30k"
 
     def __init__(
         self,
-        root: Path,
+        *,
+        root: str,
         source_lang: str,
         target_lang: str,
         test: str,
         mirrors: Sequence[str] | None,
-        timeout_seconds: float,
+        timeout_seconds: float = 8.0,
     ) -> None:
+        validate_languages(self.name, source_lang, target_lang, LANGUAGES)
+        available = lookup("data.test", test, TESTS)
         for language in (source_lang, target_lang):
-            validate_choice("language of multi30k", language, LANGUAGES)
-        if source_lang == target_lang:
-            raise ValueError(f"data.source_lang and data.target_lang are both {source_lang!r}: choose two languages")
-        for language in (source_lang, target_lang):
-            if language not in lookup("test set of multi30k", test, TESTS):
-                have = ", ".join(
-                    name for name, languages in TESTS.items() if {source_lang, target_lang} <= set(languages)
-                )
-                raise ValueError(f"{test} has no {LANGUAGES[language]}: for this pair choose data.test= one of {have}")
-        self.directory = root / self.name
+            if language not in available:
+                pair = {source_lang, target_lang}
+                tests = ", ".join(name for name, languages in TESTS.items() if pair <= set(languages))
+                raise ValueError(f"{test} has no {LANGUAGES[language]}: for this pair choose data.test= one of {tests}")
+        self.directory = Path(root).expanduser() / self.name
         self.source_lang, self.target_lang, self.test = source_lang, target_lang, test
-        self.addresses = [ADDRESS] if mirrors is None else mirrors
+        self.addresses = [ADDRESS] if mirrors is None else list(mirrors)
         self.timeout_seconds = timeout_seconds
 
     @property
@@ -93,17 +93,17 @@ class Multi30k:
         return {"train": "train", "val": "val", "test": self.test}
 
     def prepare(self) -> None:
-        """Fetches the files that are missing.
+        """Fetch the files that are missing.
 
         Raises:
             UserError: if they cannot be had, with what to do.
         """
-        names = [f"{name}.{language}" for name in self.published_names.values() for language in self._pair]
-        checks: dict[str, Check] = {f"{name}.gz": self._check_of(name) for name in names}
-        self._files = find_or_fetch(self.directory, self.name, checks, self.addresses, self.timeout_seconds)
+        names = [f"{name}.{language}" for name in self.published_names.values() for language in self._languages]
+        sources: dict[str, Source] = {"mirrors": self._download} if self.addresses else {}
+        self._files = find_or_fetch(f"corpus {self.name!r}", names, [self.directory], sources)
 
     def read(self) -> CorpusContent:
-        """All sentence pairs, raw.
+        """Read all sentence pairs, raw.
 
         Raises:
             UserError: if a file is truncated, corrupt or not the published one.
@@ -111,11 +111,11 @@ class Multi30k:
         self.prepare()
         splits, details = {}, {"test": self.test}
         for split, name in self.published_names.items():
-            paths = [self._files[f"{name}.{language}.gz"] for language in self._pair]
-            for language, path in zip(self._pair, paths, strict=True):
+            paths = [self._files[f"{name}.{language}"] for language in self._languages]
+            for language, path in zip(self._languages, paths, strict=True):
                 file = f"{name}.{language}"
                 try:
-                    digest = self._check(file, read_content(path).tobytes(), str(path))
+                    digest = check_content(file, read_content(path), str(path))
                 except BadFileError as error:
                     raise UserError(f"{error}: replace it, or delete it to have it fetched again") from error
                 details[f"sha256/{file}"] = digest if file in PUBLISHED_SHA256 else f"{digest} (not compared)"
@@ -123,19 +123,31 @@ class Multi30k:
         return CorpusContent(splits, details)
 
     @property
-    def _pair(self) -> tuple[str, str]:
+    def _languages(self) -> tuple[str, str]:
         return self.source_lang, self.target_lang
 
-    def _check_of(self, file: str) -> Callable[[bytes, str], str]:
-        return lambda content, where: self._check(file, decompress(content, where).tobytes(), where)
+    def _download(self, files: Sequence[str]) -> Iterable[tuple[str, Content]]:
+        published = [f"{file}.gz" for file in files]
+        return download_files(published, self.addresses, accept_compressed, self.timeout_seconds)
 
-    def _check(self, file: str, text: bytes, where: str) -> str:
-        """The digest of an uncompressed file; raises BadFileError for one that is not the published one."""
-        digest = hashlib.sha256(text).hexdigest()
-        published = PUBLISHED_SHA256.get(file, digest)
-        if digest != published:
-            raise BadFileError(f"{where}: not the published {file} (SHA-256 {digest[:12]}..., not {published[:12]}...)")
-        num_lines, expected = text.removesuffix(b"\n").count(b"\n") + 1, NUM_LINES[file.rsplit(".", 1)[0]]
-        if num_lines != expected:
-            raise BadFileError(f"{where}: has {num_lines:,} lines, the published {file} has {expected:,}")
-        return digest
+
+def accept_compressed(name: str, received: bytes, url: str) -> bytes:
+    """Return the `.gz` file as it was received, after checking what is inside; see `check_content`."""
+    check_content(name.removesuffix(".gz"), decompress(received, url), url)
+    return received
+
+
+def check_content(file: str, text: bytes | bytearray, where: str) -> str:
+    """Return the SHA-256 of an uncompressed file, after checking that it is the published one.
+
+    Raises:
+        BadFileError: naming `where`, for another digest, or another number of lines.
+    """
+    digest = hashlib.sha256(text).hexdigest()
+    published = PUBLISHED_SHA256.get(file, digest)
+    if digest != published:
+        raise BadFileError(f"{where}: not the published {file} (SHA-256 {digest[:12]}..., not {published[:12]}...)")
+    num_lines, expected = text.removesuffix(b"\n").count(b"\n") + 1, NUM_LINES[file.rsplit(".", 1)[0]]
+    if num_lines != expected:
+        raise BadFileError(f"{where}: has {num_lines:,} lines, the published {file} has {expected:,}")
+    return digest

@@ -1,18 +1,21 @@
-"""The user's own corpus: text files, any two languages."""
+"""The user's own corpus: text files in any two languages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rnnexp.data.text.parallel_text import CorpusContent, ParallelText, read_aligned, read_tsv
+
+Files = str | Sequence[str] | None
+"""One file with a tab between a sentence and its translation, or two of which line n of one translates line n of the
+other."""
 
 
 class ParallelFiles:
     """Text files of one split each, UTF-8, plain or `.gz`.
 
     Args:
-        source_lang, target_lang: the languages, in whatever words the user has for them.
-        files: of each split, the path of one file with a tab between a sentence and its translation, or of two files
-            of which line n of one translates line n of the other.
+        source_lang, target_lang: the languages, in the user's words.
+        train, val, test: the files of each split.
 
     Raises:
         ValueError: if a split has no files, or more than two.
@@ -20,23 +23,17 @@ class ParallelFiles:
 
     name = "parallel"
 
-    def __init__(self, source_lang: str, target_lang: str, files: Mapping[str, str | Sequence[str] | None]) -> None:
+    def __init__(self, *, source_lang: str, target_lang: str, train: Files, val: Files, test: Files) -> None:
         self.source_lang, self.target_lang = source_lang, target_lang
-        self.files: dict[str, list[Path]] = {}
-        for split, given in files.items():
-            paths = [given] if isinstance(given, str) else list(given or [])
-            if not 1 <= len(paths) <= 2:
-                raise ValueError(
-                    f"data.{split} names {len(paths)} files: give one with a tab between a sentence and its "
-                    f"translation, data.{split}=FILE, or two aligned ones, data.{split}=[SOURCE,TARGET]"
-                )
-            self.files[split] = [Path(path).expanduser() for path in paths]
+        self.files = {
+            split: find_paths(split, files) for split, files in (("train", train), ("val", val), ("test", test))
+        }
 
     def prepare(self) -> None:
-        """Nothing is fetched."""
+        """Do nothing: these files are not fetched."""
 
     def read(self) -> CorpusContent:
-        """All sentence pairs.
+        """Read all sentence pairs.
 
         Raises:
             UserError: if a file cannot be read, is empty, is not UTF-8 or does not fit its partner, with the line.
@@ -46,3 +43,14 @@ class ParallelFiles:
         }
         details = {f"files/{split}": ", ".join(map(str, paths)) for split, paths in self.files.items()}
         return CorpusContent(splits, details)
+
+
+def find_paths(split: str, files: Files) -> list[Path]:
+    """Return the one or two paths of a split; raises ValueError for another number."""
+    names = [files] if isinstance(files, str) else list(files or [])
+    if not 1 <= len(names) <= 2:
+        raise ValueError(
+            f"data.{split} names {len(names)} files: give one with a tab between a sentence and its "
+            f"translation, data.{split}=FILE, or two aligned ones, data.{split}=[SOURCE,TARGET]"
+        )
+    return [Path(name).expanduser() for name in names]

@@ -1,18 +1,30 @@
-"""Short everyday sentences in English and French, from the Tatoeba project, as manythings.org/anki prepares them."""
+"""Short everyday sentences in English and French, from the Tatoeba project, as manythings.org/anki publishes them.
+
+The filter `tutorial` makes the selection of the PyTorch tutorial "Translation with a Sequence to Sequence Network and
+Attention" (Sean Robertson, 2017), which chapter 11 of Baileyswu/pytorch-exercise follows.
+"""
 
 import hashlib
 import io
 import re
 import unicodedata
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import require_fraction, validate_choice
-from rnnexp.data.corpora.files import find_or_fetch
-from rnnexp.data.images.idx import BadFileError, read_content
-from rnnexp.data.text.parallel_text import SPLITS, CorpusContent, ParallelText, Primitive, split_lines
+from rnnexp.data.files.compressed import BadFileError, describe_content, read_content
+from rnnexp.data.files.download import Content, download_files
+from rnnexp.data.files.find_or_fetch import Source, find_or_fetch
+from rnnexp.data.text.parallel_text import (
+    SPLITS,
+    CorpusContent,
+    ParallelText,
+    Primitive,
+    split_lines,
+    validate_languages,
+)
 
 ADDRESS = "https://www.manythings.org/anki"
 ARCHIVE, MEMBER = "fra-eng.zip", "fra.txt"
@@ -28,11 +40,11 @@ ENGLISH_PREFIXES = (
 )
 
 
-def normalise(sentence: str) -> str:
-    """Lower case, no accents, and of all that is not a letter only `.!?`, each a word of its own.
+def normalize(sentence: str) -> str:
+    """Return a sentence in lower case, without accents, and with no other characters than letters and `.!?`.
 
-    The `normalizeString` of the PyTorch tutorial "Translation with a Sequence to Sequence Network and Attention" by
-    Sean Robertson, as it was when it counted 10,853 pairs.
+    Each of `.!?` becomes a word of its own. It is `normalizeString` of the PyTorch tutorial, in the version that counts
+    10,853 pairs.
     """
     decomposed = unicodedata.normalize("NFD", sentence.lower().strip())
     if not decomposed.isascii():
@@ -41,19 +53,20 @@ def normalise(sentence: str) -> str:
 
 
 def keep_all(pairs: Sequence[Pair]) -> list[Pair]:
-    """Every pair, raw."""
+    """Return every pair, raw."""
     return list(pairs)
 
 
 def keep_tutorial(pairs: Sequence[Pair]) -> list[Pair]:
-    """The pairs that the tutorial keeps, normalised: under 10 words on both sides, and the English about who is what.
+    """Return the pairs that the PyTorch tutorial keeps, normalized.
 
-    Words are counted as the tutorial does, between single spaces, `.!?` included.
+    Both sides have less than 10 words, and the English side begins with one of ENGLISH_PREFIXES. Words are counted as
+    in the tutorial, between single spaces, `.!?` included.
     """
-    normalised = [(normalise(english), normalise(french)) for english, french in pairs]
+    normalized = [(normalize(english), normalize(french)) for english, french in pairs]
     return [
         (english.strip(), french.strip())
-        for english, french in normalised
+        for english, french in normalized
         if len(english.split(" ")) < MAX_WORDS
         and len(french.split(" ")) < MAX_WORDS
         and english.startswith(ENGLISH_PREFIXES)
@@ -66,17 +79,17 @@ FILTERS: Mapping[str, Callable[[Sequence[Pair]], list[Pair]]] = {"none": keep_al
 class Tatoeba:
     """The corpus in one direction.
 
-    A pair belongs to the split that a hash of its normalised English side says, so that all translations of a sentence
-    are in one split, however the file grows. A pair whose French side then stands in a split that is held out from its
-    own is left out and counted, so that no sentence of either language stands in two splits.
+    The split of a pair is decided by a hash of its normalized English side, so that all translations of a sentence are
+    in one split, however the file grows. A pair whose French side is then also in another split that is held out is
+    left out and counted, so that no sentence of either language is in two splits.
 
     Args:
-        root: of all data; the archive is looked for and put in root/tatoeba.
-        path: a file to read in its place: such an archive, or its text, lines of `English TAB French`.
+        root: the directory of all data; the archive is looked for and stored in root/tatoeba.
+        path: a file to read instead: such an archive, or its text, lines of `English TAB French`.
         source_lang, target_lang: en and fr, or fr and en.
-        pair_filter: `none` keeps every pair as it is, `tutorial` normalises and keeps what `keep_tutorial` does.
-        val_share, test_share: of the English sentences.
-        mirrors: base addresses to fetch from in place of the published one; none at all never fetches.
+        filter: `none` keeps every pair as it is, `tutorial` those of `keep_tutorial`.
+        val_share, test_share: the shares of the English sentences.
+        mirrors: base addresses to fetch from instead of the published one; without any, nothing is fetched.
         timeout_seconds: how long a server may take to connect or be silent.
 
     Raises:
@@ -87,84 +100,86 @@ class Tatoeba:
 
     def __init__(
         self,
-        root: Path,
-        path: Path | None,
+        *,
+        root: str,
+        path: str | None,
         source_lang: str,
         target_lang: str,
-        pair_filter: str,
+        filter: str,  # noqa: A002 (the name of the config's key)
         val_share: float,
         test_share: float,
         mirrors: Sequence[str] | None,
-        timeout_seconds: float,
+        timeout_seconds: float = 8.0,
     ) -> None:
-        for language in (source_lang, target_lang):
-            validate_choice("language of tatoeba", language, LANGUAGES)
-        if source_lang == target_lang:
-            raise ValueError(
-                f"data.source_lang and data.target_lang are both {source_lang!r}: choose en and fr, or fr and en"
-            )
-        validate_choice("filter of tatoeba", pair_filter, FILTERS)
+        validate_languages(self.name, source_lang, target_lang, LANGUAGES)
+        validate_choice("data.filter", filter, FILTERS)
         require_fraction(
             val_share=val_share, test_share=test_share, **{"val_share + test_share": val_share + test_share}
         )
-        self.directory = root / self.name
-        self.path = path
+        self.directory = Path(root).expanduser() / self.name
+        self.path = None if path is None else Path(path).expanduser()
         self.source_lang, self.target_lang = source_lang, target_lang
-        self.pair_filter = pair_filter
+        self.filter = filter
         self.val_share, self.test_share = val_share, test_share
-        self.addresses = [ADDRESS] if mirrors is None else mirrors
+        self.addresses = [ADDRESS] if mirrors is None else list(mirrors)
         self.timeout_seconds = timeout_seconds
 
     def prepare(self) -> None:
-        """Fetches the archive if it is not there.
+        """Fetch the archive if it is not there.
 
         Raises:
             UserError: if it cannot be had, with what to do.
         """
         if self.path is None:
-            found = find_or_fetch(
-                self.directory, self.name, {ARCHIVE: extract_text}, self.addresses, self.timeout_seconds
-            )
-            self._file = found[ARCHIVE]
+            sources: dict[str, Source] = {"mirrors": self._download} if self.addresses else {}
+            self._file = find_or_fetch(f"corpus {self.name!r}", [ARCHIVE], [self.directory], sources)[ARCHIVE]
         elif self.path.is_file():
             self._file = self.path
         else:
             raise UserError(f"data.path={self.path}: there is no such file")
 
     def read(self) -> CorpusContent:
-        """All sentence pairs that the filter keeps.
+        """Read all sentence pairs that the filter keeps.
 
         Raises:
             UserError: if the file is not what it should be.
         """
         self.prepare()
         try:
-            content = read_content(self._file).tobytes()
+            content = read_content(self._file)
             text = extract_text(content, str(self._file)) if self._file.suffix == ".zip" else content
         except BadFileError as error:
             raise UserError(f"{error}: replace it, or delete it to have it fetched again") from error
         pairs = read_pairs(text, str(self._file))
-        kept = FILTERS[self.pair_filter](pairs)
+        kept = FILTERS[self.filter](pairs)
         splits = divide(kept, self.val_share, self.test_share)
-        num_left_out = len(kept) - sum(map(len, splits.values()))
         details: dict[str, Primitive] = {
             # Its publisher replaces the file now and then: this says which one was read.
             f"sha256/{self._file.name}": hashlib.sha256(content).hexdigest(),
-            "filter": self.pair_filter,
+            "filter": self.filter,
             "num_read": len(pairs),
             "num_kept": len(kept),
-            "num_left_out": num_left_out,
+            "num_left_out": len(kept) - sum(map(len, splits.values())),
         }
         source, target = (0, 1) if self.source_lang == "en" else (1, 0)
         texts = {
-            split: ParallelText([pair[source] for pair in members], [pair[target] for pair in members])
-            for split, members in splits.items()
+            split: ParallelText([pair[source] for pair in chosen], [pair[target] for pair in chosen])
+            for split, chosen in splits.items()
         }
         return CorpusContent(texts, details)
 
+    def _download(self, files: Sequence[str]) -> Iterable[tuple[str, Content]]:
+        return download_files(files, self.addresses, accept_archive, self.timeout_seconds)
 
-def extract_text(archive: bytes, where: str) -> bytes:
-    """The text inside the archive.
+
+def accept_archive(_name: str, received: bytes, url: str) -> bytes:
+    """Return the archive as it was received, after checking that its text can be read; see `extract_text`."""
+    extract_text(received, url)
+    return received
+
+
+def extract_text(archive: bytes | bytearray, where: str) -> bytes:
+    """Return the text inside the archive.
 
     Raises:
         BadFileError: naming `where`, if it is cut short, corrupt, or holds no such file.
@@ -175,12 +190,11 @@ def extract_text(archive: bytes, where: str) -> bytes:
     except KeyError as error:
         raise BadFileError(f"{where}: has no {MEMBER} inside") from error
     except Exception as error:  # a broken archive may raise anything
-        what = "an HTML page, not a zip archive" if archive.lstrip()[:1] == b"<" else f"a corrupt zip archive ({error})"
-        raise BadFileError(f"{where}: is {what}") from error
+        raise BadFileError(f"{where}: is {describe_content(archive, 'zip archive', error)}") from error
 
 
-def read_pairs(text: bytes, where: str) -> list[Pair]:
-    """The pairs in lines of `English TAB French`, with or without a third column that names their authors.
+def read_pairs(text: bytes | bytearray, where: str) -> list[Pair]:
+    """Return the pairs in lines of `English TAB French`, with or without a third column that names their authors.
 
     Raises:
         UserError: naming `where` and the line that has no tab, or is not UTF-8; or if there is none.
@@ -195,19 +209,19 @@ def read_pairs(text: bytes, where: str) -> list[Pair]:
 
 
 def divide(pairs: Sequence[Pair], val_share: float, test_share: float) -> dict[str, list[Pair]]:
-    """The pairs of each split; see Tatoeba for the rule."""
+    """Return the pairs of each split; see `Tatoeba` for the rule."""
     splits: dict[str, list[Pair]] = {split: [] for split in SPLITS}
     held_out: set[str] = set()
-    drawn = [(draw(normalise(english)), (english, french)) for english, french in pairs]
+    drawn = [(draw(normalize(english)), (english, french)) for english, french in pairs]
     held_share = test_share + val_share
     bounds = {"test": (0.0, test_share), "val": (test_share, held_share), "train": (held_share, 1.0)}
     for split, (low, high) in bounds.items():
-        members = [(pair, normalise(pair[1])) for number, pair in drawn if low <= number < high]
-        splits[split] = [pair for pair, french in members if french not in held_out]
-        held_out |= {french for _pair, french in members}
+        chosen = [(pair, normalize(pair[1])) for number, pair in drawn if low <= number < high]
+        splits[split] = [pair for pair, french in chosen if french not in held_out]
+        held_out |= {french for _pair, french in chosen}
     return splits
 
 
 def draw(sentence: str) -> float:
-    """A number in [0, 1) that depends on the sentence alone."""
+    """Return a number in [0, 1) that depends on the sentence alone."""
     return int.from_bytes(hashlib.sha256(sentence.encode()).digest()[:6]) / 2**48

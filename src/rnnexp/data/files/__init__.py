@@ -1,1 +1,1 @@
-"""Downloads and locks of data files."""
+"""Files of datasets: found or fetched once, whole and checked, and read with or without compression."""

@@ -1,23 +1,57 @@
-"""One file from the web: received whole, with its progress, and stored whole."""
+"""Downloads of whole files, with their progress."""
 
 import http.client
 import urllib.error
 import urllib.request
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 
-from rnnexp.core.atomic_files import written_atomically
-from rnnexp.core.errors import UserError
-from rnnexp.data.files.progress import DownloadProgress
+from rnnexp.core.progress import Progress
+from rnnexp.data.files.compressed import BadFileError
 
 CHUNK_SIZE = 1 << 16
 
+Content = bytes | bytearray
+Accept = Callable[[str, bytes, str], Content]
+"""(name, content as received, url) of a download -> the content to store; raises SourceError or BadFileError."""
+
 
 class SourceError(Exception):
-    """A source cannot give the files; the message says why in a few words. The next source may."""
+    """A source cannot supply the files; the message says why in a few words. Another source may."""
 
 
-def download_bytes(url: str, timeout_seconds: float) -> bytes:
-    """What an address gives, as it comes. The user's proxy and certificate settings apply.
+def download_files(
+    names: Sequence[str], addresses: Sequence[str], accept: Accept, timeout_seconds: float
+) -> Iterable[tuple[str, Content]]:
+    """Yield each file with the content to store, from the first address that has a good one.
+
+    Args:
+        names: the names of the files, as the addresses have them.
+        addresses: base addresses, tried in order. One that fails is not asked again.
+        accept: checks what was received.
+        timeout_seconds: how long a server may take to connect or be silent.
+
+    Raises:
+        SourceError: when no address is left, with the reason of each.
+    """
+    left = list(addresses)
+    reasons = [] if left else ["no address given"]
+    for name in names:
+        while left:
+            url = f"{left[0].rstrip('/')}/{name}"
+            try:
+                content = accept(name, download(url, timeout_seconds), url)
+            except (SourceError, BadFileError) as error:
+                reasons.append(str(error))
+                del left[0]
+            else:
+                yield name, content
+                break
+        else:
+            raise SourceError("; ".join(reasons))
+
+
+def download(url: str, timeout_seconds: float) -> bytes:
+    """Return the content at an address, as it is sent. The user's proxy and certificate settings apply.
 
     Args:
         timeout_seconds: how long the server may take to connect or be silent.
@@ -30,14 +64,12 @@ def download_bytes(url: str, timeout_seconds: float) -> bytes:
     try:
         with urllib.request.urlopen(request, timeout=timeout_seconds) as response:  # noqa: S310
             total = int(length) if (length := response.headers.get("Content-Length")) else None
-            progress = DownloadProgress(url, total)
-            try:
+            with Progress(f"downloading {url}", total, "B") as progress:
                 while chunk := response.read1(CHUNK_SIZE):
                     received += chunk
-                    progress.update(len(received))
-            finally:
-                progress.close()
+                    progress.advance(len(chunk))
     except urllib.error.HTTPError as error:
+        error.close()
         raise SourceError(f"{url}: HTTP {error.code} {error.reason}") from error
     except TimeoutError as error:
         raise SourceError(f"{url}: silent for {timeout_seconds:g} s after {len(received):,} bytes") from error
@@ -47,18 +79,3 @@ def download_bytes(url: str, timeout_seconds: float) -> bytes:
     if total is not None and len(received) != total:
         raise SourceError(f"{url}: truncated: {len(received):,} of {total:,} bytes arrived")
     return bytes(received)
-
-
-def store(path: Path, content: bytes | memoryview) -> None:
-    """Writes a file whole or not at all.
-
-    Raises:
-        UserError: if it cannot be written.
-    """
-    try:
-        with written_atomically(path) as file:
-            file.write(content)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}): make room, or name another place with data.root="
-        ) from error

@@ -12,11 +12,11 @@ log = logging.getLogger(__name__)
 
 
 def lock_directory(directory: Path, activity: str, key: str = "data.root") -> AbstractContextManager[object]:
-    """Makes a directory and holds it for this process alone, as a context manager; waits for whoever holds it.
+    """Make a directory and lock it for this process, as a context manager; wait while another process has the lock.
 
     Args:
-        activity: what is done in it, for those who wait: `fetching MNIST`.
-        key: of the config, that names another place.
+        activity: what is done in it, for the message of processes that wait: `fetching the corpus 'multi30k'`.
+        key: the key of the config that names another place.
 
     Raises:
         UserError: if the directory cannot be made or written in.

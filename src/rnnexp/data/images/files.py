@@ -1,18 +1,26 @@
-"""The four files of an MNIST-like dataset: their names, where they may lie, what they must hold."""
+"""The four files of an MNIST-like dataset: their names, where they are, and what they must hold.
+
+It needs neither torch nor Lightning, so that the report reads images with it too.
+"""
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rnnexp.core.errors import UserError
-from rnnexp.data.images.idx import BadFileError, Bytes, parse_idx, read_content
+from rnnexp.data.files.compressed import BadFileError, read_content
+from rnnexp.data.images.idx import parse_idx
 
 TRAIN_IMAGES = "train-images-idx3-ubyte"
 TRAIN_LABELS = "train-labels-idx1-ubyte"
 TEST_IMAGES = "t10k-images-idx3-ubyte"
 TEST_LABELS = "t10k-labels-idx1-ubyte"
 NUM_DIMENSIONS = {TRAIN_IMAGES: 3, TRAIN_LABELS: 1, TEST_IMAGES: 3, TEST_LABELS: 1}
+FILES = tuple(NUM_DIMENSIONS)
 
 OFFICIAL_SHA256: Mapping[str, Mapping[str, str]] = {
     "MNIST": {
@@ -27,49 +35,37 @@ OFFICIAL_SHA256: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """One of the two published halves of a dataset."""
+    """One of the two published parts of a dataset, training or test."""
 
-    images: Bytes
+    images: NDArray[np.uint8]
     """uint8 [samples, height, width]"""
-    labels: Bytes
+    labels: NDArray[np.uint8]
     """uint8 [samples]"""
     sha256: Mapping[str, str]
-    """The digest of each of the two uncompressed files, by file name."""
+    """The SHA-256 of each of the two uncompressed files, by file name."""
 
-
-def raw_directory(root: Path, name: str) -> Path:
-    """Where fetched files are put: torchvision's layout, so that its datasets find them too."""
-    return root / name / "raw"
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the digests of the images and the labels."""
+        return hashlib.sha256(" ".join(self.sha256.values()).encode()).hexdigest()
 
 
 def candidate_directories(root: Path, name: str) -> list[Path]:
-    """Where the four files are looked for, in order."""
-    return [raw_directory(root, name), root / name, root]
+    """Return where the four files are looked for, in order.
+
+    Fetched files are stored in the first, which is torchvision's layout, so that its datasets find them too.
+    """
+    return [root / name / "raw", root / name, root]
 
 
-def find_files(root: Path, name: str) -> dict[str, Path] | None:
-    """The four files, raw or `.gz`, in the first directory that has them all; None if none has."""
-    for directory in candidate_directories(root, name):
-        found = {file: path for file in NUM_DIMENSIONS if (path := find_file(directory, file))}
-        if len(found) == len(NUM_DIMENSIONS):
-            return found
-    return None
-
-
-def find_file(directory: Path, file: str) -> Path | None:
-    """That file in that directory, raw before `.gz`."""
-    candidates = (directory / file, directory / f"{file}.gz")
-    return next((path for path in candidates if path.is_file()), None)
-
-
-def check_content(name: str, file: str, content: Bytes, where: str) -> str:
-    """The SHA-256 of the content of one of the four files, after checking that it is what it should be.
+def check_content(name: str, file: str, content: bytes | bytearray, where: str) -> str:
+    """Return the SHA-256 of the content of one of the four files, after checking that it is what it should be.
 
     Raises:
         BadFileError: naming `where`, if it is not a sound IDX file, or not the official one where that is known.
     """
     parse_idx(content, where, NUM_DIMENSIONS[file])
-    digest = hashlib.sha256(content.data).hexdigest()
+    digest = hashlib.sha256(content).hexdigest()
     official = OFFICIAL_SHA256.get(name, {}).get(file, digest)
     if digest != official:
         raise BadFileError(f"{where}: not the official {name} file (SHA-256 {digest[:12]}..., not {official[:12]}...)")
@@ -77,7 +73,7 @@ def check_content(name: str, file: str, content: Bytes, where: str) -> str:
 
 
 def read_labelled_images(files: Mapping[str, Path], name: str, images_file: str, labels_file: str) -> LabelledImages:
-    """Reads and checks the images and labels of one half.
+    """Read and check the images and labels of one part.
 
     Raises:
         UserError: if a file is truncated, corrupt, not the official one, or the two do not belong together.
@@ -92,11 +88,14 @@ def read_labelled_images(files: Mapping[str, Path], name: str, images_file: str,
     return LabelledImages(images, labels, {images_file: images_sha256, labels_file: labels_sha256})
 
 
-def read_array(path: Path, name: str, file: str) -> tuple[Bytes, str]:
-    """Reads and checks one of the four files: its array and the SHA-256 of its uncompressed content.
+def read_array(path: Path, name: str, file: str) -> tuple[NDArray[np.uint8], str]:
+    """Read and check one of the four files.
+
+    Returns:
+        Its array, and the SHA-256 of its uncompressed content.
 
     Raises:
-        UserError: if it is truncated, corrupt or not the official one. It stays where it is.
+        UserError: if it is truncated, corrupt or not the official one. It is not changed.
     """
     try:
         content = read_content(path)

@@ -20,12 +20,13 @@ from rnnexp.data.images.files import (
     LabelledImages,
     read_labelled_images,
 )
-from rnnexp.data.images.loader import EpochOrder, TensorLoader
+from rnnexp.data.images.loader import TensorLoader
 from rnnexp.data.images.splits import SPLITS, brightness, split_images
 from rnnexp.data.images.views import VIEWS, as_sequences, make_permutation
+from rnnexp.data.loading.order import EpochOrder
 
-NORMALIZATIONS = {"standard": "zero mean and unit variance", "unit": "from 0 to 1"}
-DEVICES = {"auto": "wherever training runs", "cpu": "main memory", "cuda": "the GPU"}
+NORMALIZATIONS = ("standard", "unit")
+DEVICES = ("auto", "cpu", "cuda")
 
 
 class MNISTDataModule(DataModule):
@@ -36,20 +37,20 @@ class MNISTDataModule(DataModule):
 
     Args:
         root: the directory under which files are looked for and put, see `fetch_files`.
-        name: of the dataset: MNIST, or that of the directory under root. MNIST's files must be the official ones.
+        name: the name of the dataset: MNIST, whose files must be the official ones, or of another directory under root.
         view: an image of [height, width] as `rows`, [time=height, features=width], or `pixels`, [height * width, 1].
         permutation: a fixed other order of the pixels, see `make_permutation`; None leaves them as they are.
         normalize: `standard` subtracts the mean of all pixels of the training split and divides by their standard
             deviation, `unit` divides bytes by 255.
         batch_size, eval_batch_size: samples per batch and rank in training, and in validation and test.
-        drop_last: leave out the last training batch of an epoch where it is smaller than the others.
+        drop_last: leave out the last training batch of an epoch if it is smaller than the others.
         val_size: number of validation images; 0 trains on all and validates on none.
         split: `last` takes the last `val_size` published training images for validation, `seeded` a choice of them.
-        split_seed: of that choice.
-        seed: of the order of training samples.
+        split_seed: the seed of that choice.
+        seed: the seed of the order of training samples.
         device: where the images are kept: `auto` is the GPU if training runs on one and its memory has room.
         download_from: where to fetch files that are missing, see `fetch_files`.
-        mirrors: addresses to fetch from in place of the public ones.
+        mirrors: addresses to fetch from instead of the public ones.
         timeout_seconds: how long a mirror may take to connect or be silent.
 
     Raises:
@@ -106,26 +107,29 @@ class MNISTDataModule(DataModule):
         self.download_from = tuple(download_from)
         self.mirrors = mirrors
         self.timeout_seconds = timeout_seconds
-        self._adopted: dict[str, Any] | None = None
+        self._preprocessing: dict[str, Any] | None = None
         self._is_set_up = False
 
     def use_preprocessing_of(self, checkpoint: Mapping[str, Any]) -> None:
-        """Prepares inputs, and counts classes, as those were that a checkpoint's weights were trained on.
+        """Use the normalization and the number of classes that the weights of a checkpoint were trained with.
 
-        To be said before `setup`, which raises UserError for classes that the weights do not know.
+        It is called before `setup`, which raises UserError for classes that the weights do not know.
         """
-        self._adopted = {**checkpoint[type(self).__qualname__], "num_classes": checkpoint["rnnexp"]["num_classes"]}
+        self._preprocessing = {
+            **checkpoint[type(self).__qualname__],
+            "num_classes": checkpoint["rnnexp"]["num_classes"],
+        }
 
     def prepare_data(self) -> None:
-        """Fetches the files if they are not there.
+        """Fetch the files if they are not there.
 
         Raises:
             UserError: if they cannot be had, with what to do.
         """
         self._files = fetch_files(self.root, self.dataset_name, self.download_from, self.mirrors, self.timeout_seconds)
 
-    def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (both halves are read at once: they are small)
-        """Reads the files, once, and puts the images on the device. A trainer is not needed.
+    def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (training and test are read at once: they are small)
+        """Read the files, once, and put the images on the device. A trainer is not needed.
 
         Raises:
             UserError: if a file is truncated, corrupt or not what it should be, or the sizes do not fit.
@@ -148,7 +152,7 @@ class MNISTDataModule(DataModule):
 
     @property
     def data_info(self) -> dict[str, str | int | float | None]:
-        """What was trained and tested on, for the record of a run: flat, and of primitives."""
+        """The data of training and test, for the record of a run: a flat mapping to primitives."""
         return {
             "name": self.dataset_name,
             "view": self.view,
@@ -161,43 +165,44 @@ class MNISTDataModule(DataModule):
             "std": self.std,
             "split": self.split,
             "split_seed": self.split_seed if self.split == "seeded" else None,
-            "num_train": len(self._train_members),
-            "num_val": len(self._val_members),
+            "num_train": len(self._train_indices),
+            "num_val": len(self._val_indices),
             "num_test": len(self._test_sequences),
+            "test_digest": self._test_digest,
         } | {f"sha256/{file}": sha256 for file, sha256 in self._sha256.items()}
 
     @property
     def summary(self) -> str:
-        """What a person reads of the data at the start, in one line."""
+        """The data in one line, for the log."""
         return (
             f"{self.dataset_name} as {self.view}, {self.seq_len} steps of {self.input_size}: "
-            f"{len(self._train_members):,} training, {len(self._val_members):,} validation, "
+            f"{len(self._train_indices):,} training, {len(self._val_indices):,} validation, "
             f"{len(self._test_sequences):,} test"
         )
 
     def state_dict(self) -> dict[str, float]:
-        """How inputs are normalised: it travels in checkpoints, since weights are of use with these inputs alone."""
+        """Return the normalization, for checkpoints: weights only work with inputs normalized as in training."""
         return {"mean": self.mean, "std": self.std}
 
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        """Inputs are normalised as those were that the weights were trained on."""
+        """Use the normalization that weights were trained with."""
         self.mean, self.std = state_dict["mean"], state_dict["std"]
 
     def train_dataloader(self) -> TensorLoader:
-        """Batches of the training split, in another order each epoch; ranks have equally many.
+        """Return batches of the training split, in another order each epoch; ranks have equally many.
 
         Raises:
-            UserError: if a batch is larger than what there is for a rank.
+            UserError: if a batch is larger than the part of a rank.
         """
         rank, world_size = self.rank_and_world_size()
         overfit = getattr(self.trainer, "overfit_batches", 0) > 0  # on the same batches every epoch
         order = EpochOrder(
-            self._train_members,
+            self._train_indices,
             shuffle=not overfit,
             seed=self.seed,
             rank=rank,
             world_size=world_size,
-            even=True,
+            equal_length_ranks=True,
         )
         if self.batch_size > len(order):
             raise UserError(
@@ -207,17 +212,17 @@ class MNISTDataModule(DataModule):
         return self._loader(self._train_sequences, self._train_labels, order, self.batch_size, self.drop_last)
 
     def val_dataloader(self) -> TensorLoader | list[TensorLoader]:
-        """Batches of the validation split, every sample once over all ranks; an empty list where there is none."""
+        """Return batches of the validation split, every sample once over all ranks; an empty list without one."""
         if self.val_size == 0:
             return []
-        return self._eval_loader(self._train_sequences, self._train_labels, self._val_members)
+        return self._eval_loader(self._train_sequences, self._train_labels, self._val_indices)
 
     def test_dataloader(self) -> TensorLoader:
         """Batches of the published test images, every sample once over all ranks."""
         return self._eval_loader(self._test_sequences, self._test_labels, torch.arange(len(self._test_sequences)))
 
     def predict_dataloader(self) -> TensorLoader:
-        """Those of the test."""
+        """Return the test batches."""
         return self.test_dataloader()
 
     def _read(self) -> None:
@@ -230,28 +235,29 @@ class MNISTDataModule(DataModule):
             )
         self.test_images = test.images  # as published, to be shown to people
         self._sha256 = {**train.sha256, **test.sha256}
-        self._train_members, self._val_members = split_images(
+        self._test_digest = test.digest
+        self._train_indices, self._val_indices = split_images(
             len(train.images), self.val_size, self.split, self.split_seed
         )
         if self.normalize == "standard":
-            self.mean, self.std = brightness(torch.from_numpy(train.images).index_select(0, self._train_members))
+            self.mean, self.std = brightness(torch.from_numpy(train.images).index_select(0, self._train_indices))
         else:
             self.mean, self.std = 0.0, 1.0
         self._train_sequences, self._train_labels = self._as_sequences(train)
         self._test_sequences, self._test_labels = self._as_sequences(test)
         self.num_classes = int(max(train.labels.max(), test.labels.max())) + 1
-        if self._adopted is not None:
-            if self.num_classes > self._adopted["num_classes"]:
+        if self._preprocessing is not None:
+            if self.num_classes > self._preprocessing["num_classes"]:
                 raise UserError(
-                    f"the weights know {self._adopted['num_classes']} classes, and {self.dataset_name} has "
+                    f"the weights know {self._preprocessing['num_classes']} classes, and {self.dataset_name} has "
                     f"{self.num_classes}"
                 )
-            self.num_classes = self._adopted["num_classes"]
-            self.load_state_dict(self._adopted)
+            self.num_classes = self._preprocessing["num_classes"]
+            self.load_state_dict(self._preprocessing)
 
-    def _as_sequences(self, half: LabelledImages) -> tuple[Tensor, Tensor]:
-        sequences = as_sequences(torch.from_numpy(half.images), self.view, self.permutation)
-        return sequences, torch.from_numpy(half.labels).long()
+    def _as_sequences(self, part: LabelledImages) -> tuple[Tensor, Tensor]:
+        sequences = as_sequences(torch.from_numpy(part.images), self.view, self.permutation)
+        return sequences, torch.from_numpy(part.labels).long()
 
     def _choose_device(self) -> torch.device:
         training_device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
@@ -263,7 +269,7 @@ class MNISTDataModule(DataModule):
         if self.device == "auto" and self._train_sequences.device != cuda:
             num_bytes = self._train_sequences.nbytes + self._test_sequences.nbytes
             free_bytes, _ = torch.cuda.mem_get_info(cuda)
-            if num_bytes > free_bytes // 4:  # most of the room belongs to training
+            if num_bytes > free_bytes // 4:  # training needs most of the memory
                 return torch.device("cpu")
         return cuda
 
@@ -271,9 +277,9 @@ class MNISTDataModule(DataModule):
         self._train_sequences, self._train_labels = self._train_sequences.to(device), self._train_labels.to(device)
         self._test_sequences, self._test_labels = self._test_sequences.to(device), self._test_labels.to(device)
 
-    def _eval_loader(self, sequences: Tensor, labels: Tensor, members: Tensor) -> TensorLoader:
+    def _eval_loader(self, sequences: Tensor, labels: Tensor, indices: Tensor) -> TensorLoader:
         rank, world_size = self.rank_and_world_size()
-        order = EpochOrder(members, shuffle=False, rank=rank, world_size=world_size)
+        order = EpochOrder(indices, shuffle=False, rank=rank, world_size=world_size)
         return self._loader(sequences, labels, order, self.eval_batch_size, drop_last=False)
 
     def _loader(

@@ -1,4 +1,4 @@
-"""Which published training images are for training and which for validation, and how bright the former are."""
+"""The division of the published training images into training and validation, and the brightness of the former."""
 
 from collections.abc import Callable
 
@@ -12,17 +12,18 @@ SPLITS: dict[str, Callable[[int, int], Tensor]] = {
     "last": lambda num_images, _seed: torch.arange(num_images),
     "seeded": lambda num_images, seed: torch.randperm(num_images, generator=torch.Generator().manual_seed(seed)),
 }
-"""How images are ordered before the last of them become the validation split."""
+"""Orders of the images, of which the last become the validation split."""
 
 
 def split_images(num_images: int, val_size: int, split: str, seed: int) -> tuple[Tensor, Tensor]:
-    """Divides images into training and validation.
+    """Divide images into training and validation.
 
     Args:
-        split: `last` takes the last `val_size` images for validation, `seeded` a choice of them drawn from `seed`.
+        split: `last` takes the last `val_size` images for validation, `seeded` a random choice of them.
+        seed: the seed of that choice.
 
     Returns:
-        The images for training and those for validation, int64 [images] each, ascending.
+        The indices of the images for training and those for validation, int64 [images] each, ascending.
 
     Raises:
         ValueError: for another split.
@@ -32,18 +33,18 @@ def split_images(num_images: int, val_size: int, split: str, seed: int) -> tuple
         raise UserError(
             f"data.val_size={val_size} leaves none of the {num_images} training images: choose a smaller one"
         )
-    members = lookup("split", split, SPLITS)(num_images, seed)
+    indices = lookup("split", split, SPLITS)(num_images, seed)
     num_train = num_images - val_size
-    return members[:num_train].sort().values, members[num_train:].sort().values
+    return indices[:num_train].sort().values, indices[num_train:].sort().values
 
 
 def brightness(images: Tensor) -> tuple[float, float]:
-    """Mean and standard deviation of the pixels of uint8 images, of any shape, taken from [0, 255] to [0, 1].
+    """Return mean and standard deviation of the pixels of uint8 images, of any shape, scaled from [0, 255] to [0, 1].
 
-    Both are exact: they come from how often each of the 256 bytes occurs.
+    Both are exact: they are computed from how often each of the 256 bytes occurs.
 
     Raises:
-        UserError: if all pixels are the same, so that nothing can be divided by their deviation.
+        UserError: if all pixels are the same, so that their deviation is zero.
     """
     counts = torch.bincount(images.flatten(), minlength=256).double()
     values = torch.arange(256, dtype=torch.float64) / 255

@@ -12,16 +12,16 @@ VIEWS: dict[str, Callable[[int, int], tuple[int, int]]] = {
     "rows": lambda height, width: (height, width),
     "pixels": lambda height, width: (height * width, 1),
 }
-"""From (height, width) of an image to (time, features) of its sequence."""
+"""The functions from (height, width) of an image to (time, features) of its sequence."""
 
 
 def random_permutation(num_pixels: int, seed: int) -> Tensor:
-    """A fixed random order of the pixels, int64 [num_pixels]; position t of the sequence shows pixel `order[t]`."""
+    """Return a fixed random order of the pixels, int64 [num_pixels]: step t of the sequence is pixel `order[t]`."""
     return torch.from_numpy(np.random.RandomState(seed).permutation(num_pixels))
 
 
 def bit_reversal_permutation(num_pixels: int) -> Tensor:
-    """Positions with their binary digits reversed, those past the last pixel left out, int64 [num_pixels].
+    """Return positions with their binary digits reversed, without those past the last pixel, int64 [num_pixels].
 
     784 pixels take 10 digits. It is the "permuted MNIST" of S4 (Gu et al., 2022, arXiv:2111.00396) and its successors.
     """
@@ -42,7 +42,7 @@ PERMUTATIONS: dict[str, Callable[[int], Tensor]] = {
 
 
 def make_permutation(name: str, num_pixels: int) -> Tensor:
-    """The order of the pixels that goes by that name: `random92916`, `bitreversal`, or `seed:N` for one of your own.
+    """Return the order of the pixels of a name: `random92916`, `bitreversal`, or `seed:N` for one of your own.
 
     Returns:
         int64 [num_pixels]; position t of the sequence shows pixel `order[t]`. `seed:92916` equals `random92916`.
@@ -59,10 +59,12 @@ def make_permutation(name: str, num_pixels: int) -> Tensor:
 
 
 def as_sequences(images: Tensor, view: str, permutation: str | None) -> Tensor:
-    """Images as sequences: the pixels are put in the order of the permutation, if any, then read in the view.
+    """Turn images into sequences: order the pixels by the permutation, if any, then read them in the view.
 
     Args:
         images: uint8 [samples, height, width].
+        view: a key of VIEWS.
+        permutation: see `make_permutation`; None leaves the pixels in place.
 
     Returns:
         uint8 [samples, time, features]: `rows` gives [.., height, width], `pixels` [.., height * width, 1].

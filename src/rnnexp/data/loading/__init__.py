@@ -1,1 +1,1 @@
-"""Loaders whose order is a function of the seed and the epoch, so that training resumes in the middle of an epoch."""
+"""Orders and loaders that depend on the seed and the epoch alone, so that training resumes within an epoch."""

@@ -1,68 +1,61 @@
-"""Batches in an order that depends on the epoch alone, so that a run which stops anywhere continues where it was."""
+"""Loaders that continue in the middle of an epoch."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from torch import Tensor
 
 from rnnexp.core.errors import UserError
+from rnnexp.data.loading.order import Order
 
 Batch = TypeVar("Batch")
 
 
-class Order(Protocol):
-    """What belongs to each epoch."""
-
-    epoch: int
-
-    @property
-    def sampler(self) -> "Order":
-        """Itself: Lightning tells `loader.batch_sampler.sampler` which epoch begins."""
-
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch."""
-
-
 class ResumableLoader(ABC, Generic[Batch]):
-    """Iterates over the batches of an epoch.
+    """A loader of the batches of an epoch that continues where it was stopped.
 
-    Its state says how many batches of which epoch have been given. After `load_state_dict`, the first iteration gives
-    the rest of that epoch, or the whole next one where nothing is left; if another epoch is set, all of that.
+    Its state is the number of batches that were loaded, and of which epoch. After `load_state_dict`, the first
+    iteration loads the rest of that epoch, or the whole next epoch if nothing is left. If another epoch is set before,
+    it loads all of that one.
 
     Args:
-        order: says which epoch it is.
+        order: the order of the samples of each epoch.
     """
 
     def __init__(self, order: Order) -> None:
         self.batch_sampler = order
-        self._position = {"epoch": 0, "batch": 0}  # batches given of which epoch
+        self._position = {"epoch": 0, "batch": 0}  # how many batches of which epoch were loaded
         self._loaded: Mapping[str, int | str] | None = None
 
     @abstractmethod
     def __len__(self) -> int:
-        """Batches of this rank in a whole epoch."""
+        """Return the number of batches of this rank in a whole epoch."""
 
     @abstractmethod
     def batches(self) -> Sequence[Tensor]:
-        """The samples of each batch of this epoch, int64 [batch] each; at least `len` of them."""
+        """Return the samples of each batch of this epoch, int64 [batch] each; at least `len` batches."""
 
     @abstractmethod
     def gather(self, indices: Tensor) -> Batch:
-        """The batch of the samples at int64 [batch]."""
+        """Return the batch of the samples at int64 [batch]."""
 
     @abstractmethod
-    def geometry(self) -> dict[str, int | str]:
-        """What the batches of an epoch depend on beside it: an epoch can only be continued with the same."""
+    def order_config(self) -> dict[str, int | str]:
+        """Return what the batches of an epoch depend on: an epoch can only be continued with the same values."""
 
     def set_epoch(self, epoch: int) -> None:
-        """Says which epoch comes next; Lightning does it by itself, another loop does it before each pass."""
+        """Choose the epoch of the next iteration. Lightning calls it; another loop calls it before each pass."""
         self.batch_sampler.set_epoch(epoch)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yields the batches of this rank; raises UserError where an epoch cannot be continued as it began."""
-        # A generator, so that nothing is decided before the first batch is asked for: Lightning asks for iterators,
-        # some only to see whether they can be had, before it says which epoch it is.
+        """Yield the batches of this rank.
+
+        Raises:
+            UserError: if an epoch was begun with another `order_config` than the present one.
+        """
+        # A generator, so that nothing is decided before the first batch is requested: Lightning makes iterators, some
+        # only to see whether that works, before it sets the epoch.
         first_batch = self._first_batch()
         batches = self.batches()
         for batch in range(first_batch, len(self)):
@@ -70,11 +63,11 @@ class ResumableLoader(ABC, Generic[Batch]):
             yield self.gather(batches[batch])
 
     def state_dict(self) -> dict[str, int | str]:
-        """The batches given (`batch`) of the epoch (`epoch`), and what the order depends on."""
-        return {**self._position, **self.geometry()}
+        """Return how many batches (`batch`) of which epoch (`epoch`) were loaded, and the `order_config`."""
+        return {**self._position, **self.order_config()}
 
     def load_state_dict(self, state: Mapping[str, int | str]) -> None:
-        """The next iteration continues from there."""
+        """Continue from a state with the next iteration."""
         self._position = {"epoch": int(state["epoch"]), "batch": int(state["batch"])}
         self._loaded = state
         self.batch_sampler.set_epoch(self._position["epoch"])
@@ -83,10 +76,10 @@ class ResumableLoader(ABC, Generic[Batch]):
         loaded, self._loaded = self._loaded, None
         if loaded is None or loaded["epoch"] != self.batch_sampler.epoch or loaded["batch"] == 0:
             return 0
-        for name, now in self.geometry().items():
+        for name, now in self.order_config().items():
             if loaded[name] != now:
                 raise UserError(
-                    f"the checkpoint lies in the middle of an epoch with {name}={loaded[name]}, now it is {now}: "
+                    f"the checkpoint was saved in the middle of an epoch with {name}={loaded[name]}, now it is {now}: "
                     f"continue with {name}={loaded[name]}"
                 )
         if int(loaded["batch"]) >= len(self):

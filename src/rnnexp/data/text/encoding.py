@@ -1,11 +1,11 @@
-"""A corpus as token ids: its tokenizers trained and every sentence encoded once, and kept on disk for the next run."""
+"""A corpus as token ids: tokenizers are trained and sentences encoded once, and kept on disk for the next run."""
 
 import hashlib
 import json
 import logging
 import time
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from itertools import chain
@@ -17,22 +17,23 @@ import torch
 from torch import Tensor
 
 from rnnexp.core.atomic_files import written_atomically
-from rnnexp.core.errors import UserError
+from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.validation import require_positive, validate_choice
 from rnnexp.data.files.lock import lock_directory
 from rnnexp.data.text.parallel_text import SPLITS, CorpusContent, ParallelText
-from rnnexp.text.tokenizers import UNITS, Plain, Tokenizer, train_tokenizer
+from rnnexp.text.tokenizer_pair import TokenizerPair
+from rnnexp.text.tokenizers import UNITS, train_tokenizer
 from rnnexp.text.vocabulary import BOS, EOS
 
 log = logging.getLogger(__name__)
 
 FORMAT = 1
-"""Of the cached file; another number lets nobody read an older one."""
+"""The version of the cached file: with another number, older files are not read."""
 
 
 @dataclass(frozen=True)
 class Units:
-    """How text becomes tokens; see `train_tokenizer`.
+    """The settings of tokenizers; see `train_tokenizer`.
 
     Raises:
         ValueError: for an unknown unit, or a size that is not positive.
@@ -42,31 +43,11 @@ class Units:
     vocab_size: int
     min_frequency: int
     joint: bool
-    """One vocabulary for both languages, else one for each."""
+    """one vocabulary for both languages, else one for each"""
 
     def __post_init__(self) -> None:
         validate_choice("data.unit", self.unit, UNITS)
         require_positive(vocab_size=self.vocab_size, min_frequency=self.min_frequency)
-
-
-class TokenizerPair(NamedTuple):
-    """What reads the source and what writes the target: one and the same object where the vocabulary is joint."""
-
-    source: Tokenizer
-    target: Tokenizer
-
-    def to_plain(self) -> dict[str, Plain | None]:
-        """Both as plain data, a joint one once."""
-        return {
-            "source_tokenizer": self.source.to_plain(),
-            "target_tokenizer": None if self.source is self.target else self.target.to_plain(),
-        }
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> "TokenizerPair":
-        """The pair of which this is the `to_plain`."""
-        source = Tokenizer.from_plain(plain["source_tokenizer"])
-        return cls(source, Tokenizer.from_plain(target) if (target := plain["target_tokenizer"]) else source)
 
 
 class Sequences(NamedTuple):
@@ -75,11 +56,11 @@ class Sequences(NamedTuple):
     tokens: Tensor
     """int32 [all tokens]"""
     offsets: Tensor
-    """int64 [sequences + 1], where each begins, and where the last ends"""
+    """int64 [sequences + 1], the begin of each, and the end of the last"""
 
     @property
     def lengths(self) -> Tensor:
-        """int64 [sequences]"""
+        """The number of tokens of each, int64 [sequences]."""
         return self.offsets.diff()
 
 
@@ -87,14 +68,14 @@ class EncodedPairs(NamedTuple):
     """The sentence pairs of a split."""
 
     source: Sequences
-    """Each ended by EOS."""
+    """each ends with EOS"""
     target: Sequences
-    """Each begun by BOS and ended by EOS."""
+    """each begins with BOS and ends with EOS"""
 
 
 @dataclass(frozen=True)
 class EncodedCorpus:
-    """All splits, and the tokenizers that made them."""
+    """All splits, and the tokenizers that encoded them."""
 
     tokenizers: TokenizerPair
     splits: dict[str, EncodedPairs]
@@ -103,12 +84,14 @@ class EncodedCorpus:
 def load_or_encode(
     content: CorpusContent, units: Units, cache: Path | None, tokenizers: TokenizerPair | None = None
 ) -> EncodedCorpus:
-    """The encoded corpus from the cache, else encoded now and put there.
+    """Return the encoded corpus from the cache, or encode it and keep it there.
 
-    Only one process encodes; others that start meanwhile wait for it. A file that is damaged is made anew.
+    Only one process encodes; others that start meanwhile wait for it. A damaged file is replaced.
 
     Args:
-        cache: the directory; None encodes anew each time.
+        content: the corpus.
+        units: the settings of tokenizers to train.
+        cache: the directory; None encodes each time.
         tokenizers: to encode with; None trains them on the training split.
 
     Raises:
@@ -123,8 +106,7 @@ def load_or_encode(
             try:
                 return load(path, content)
             except Exception as error:  # a damaged file may raise anything
-                reason = str(error).split("\n")[0] or type(error).__name__
-                log.warning("%s is damaged (%s): encoding the corpus again", path, reason)
+                log.warning("%s is damaged (%s): encoding the corpus again", path, first_line(error))
         start = time.monotonic()
         encoded = encode(content, units, tokenizers)
         save(encoded, path)
@@ -133,14 +115,14 @@ def load_or_encode(
 
 
 def cache_key(content: CorpusContent, units: Units, tokenizers: TokenizerPair | None = None) -> str:
-    """What the encoded corpus depends on, as a digest."""
-    given = None if tokenizers is None else [tokenizer.digest for tokenizer in tokenizers]
-    dependencies = [FORMAT, content.digest(), asdict(units), version("tokenizers"), given]
+    """Return a digest of what the encoded corpus depends on."""
+    digests = None if tokenizers is None else [tokenizer.digest for tokenizer in tokenizers]
+    dependencies = [FORMAT, content.digest(), asdict(units), version("tokenizers"), digests]
     return hashlib.sha256(json.dumps(dependencies).encode()).hexdigest()[:32]
 
 
 def encode(content: CorpusContent, units: Units, tokenizers: TokenizerPair | None = None) -> EncodedCorpus:
-    """Encodes every split, with the tokenizers that are given or with ones trained on the training split.
+    """Encode every split, with the given tokenizers or with ones trained on the training split.
 
     Raises:
         UserError: if the units do not fit the text.
@@ -157,7 +139,7 @@ def encode(content: CorpusContent, units: Units, tokenizers: TokenizerPair | Non
 
 
 def train_tokenizers(train: ParallelText, units: Units) -> TokenizerPair:
-    """Tokenizers of the training split: one of both sides where they are joint, else one of each."""
+    """Train tokenizers on the training split: one on both sides if they are joint, else one on each."""
     settings = (units.vocab_size, units.min_frequency)
     if units.joint:
         joint = train_tokenizer(units.unit, [*train.sources, *train.targets], *settings)
@@ -168,14 +150,14 @@ def train_tokenizers(train: ParallelText, units: Units) -> TokenizerPair:
 
 
 def flatten(sequences: Sequence[Sequence[int]]) -> Sequences:
-    """Lists of ids as one tensor."""
+    """Return lists of ids as one tensor."""
     offsets = np.cumsum([0, *map(len, sequences)], dtype=np.int64)
     tokens = np.fromiter(chain.from_iterable(sequences), dtype=np.int32, count=int(offsets[-1]))
     return Sequences(torch.from_numpy(tokens), torch.from_numpy(offsets))
 
 
 def save(encoded: EncodedCorpus, path: Path) -> None:
-    """Writes the file whole or not at all.
+    """Write a file that `load` reads, whole or not at all.
 
     Raises:
         UserError: if it cannot be written.
@@ -193,7 +175,7 @@ def save(encoded: EncodedCorpus, path: Path) -> None:
 
 
 def load(path: Path, content: CorpusContent) -> EncodedCorpus:
-    """Reads a file of `save`; raises anything if it is damaged."""
+    """Read a file of `save`; a damaged one raises an exception of any type."""
     with zipfile.ZipFile(path) as archive:  # torch writes a checksum of every tensor, but does not compare it
         if damaged := archive.testzip():
             raise ValueError(f"the checksum of {damaged} differs")

@@ -1,4 +1,4 @@
-"""Sentences and their translations: what a corpus consists of, and how it is read from text files."""
+"""Sentences and their translations: the content of a corpus, and readers of text files."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from rnnexp.core.errors import UserError
-from rnnexp.data.images.idx import BadFileError, read_content
+from rnnexp.core.validation import validate_choice
+from rnnexp.data.files.compressed import BadFileError, read_content
 
 Primitive = str | int | float | bool | None
 SPLITS = ("train", "val", "test")
@@ -15,7 +16,7 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class ParallelText:
-    """Aligned sentences, as they stand in the corpus but for white space at their ends.
+    """Aligned sentences as the corpus has them, without white space at their ends.
 
     Raises:
         ValueError: if the columns differ in length.
@@ -24,7 +25,7 @@ class ParallelText:
     sources: Sequence[str]
     targets: Sequence[str]
     tags: Mapping[str, Sequence[str | int]] = field(default_factory=dict)
-    """What else is known of each pair, by name: `phenomenon`, `distance`."""
+    """more values of each pair, by name: `phenomenon`, `distance`"""
 
     def __post_init__(self) -> None:
         sizes = {"sources": len(self.sources), "targets": len(self.targets)}
@@ -33,23 +34,23 @@ class ParallelText:
             raise ValueError(f"columns of different lengths: {sizes}")
 
     def __len__(self) -> int:
-        """Sentence pairs."""
+        """Return the number of sentence pairs."""
         return len(self.sources)
 
 
 @dataclass(frozen=True)
 class CorpusContent:
-    """All of a corpus."""
+    """All sentence pairs of a corpus."""
 
     splits: Mapping[str, ParallelText]
-    """By the names in SPLITS."""
+    """the text of each of SPLITS"""
     details: Mapping[str, Primitive]
-    """What else identifies it, for the record of a run."""
+    """more that identifies the corpus, for the record of a run"""
 
-    def digest(self) -> str:
-        """SHA-256 over every sentence of every split, in order."""
+    def digest(self, *splits: str) -> str:
+        """Return the SHA-256 over every sentence of the splits, by default of all, in order."""
         digest = hashlib.sha256()
-        for split in SPLITS:
+        for split in splits or SPLITS:
             for sentences in (self.splits[split].sources, self.splits[split].targets):
                 digest.update(f"{split} {len(sentences)}\n".encode())
                 digest.update("\n".join(sentences).encode())
@@ -57,23 +58,33 @@ class CorpusContent:
 
 
 class Corpus(Protocol):
-    """Where sentence pairs come from."""
+    """A source of sentence pairs."""
 
     name: str
     source_lang: str
-    """The language to translate from."""
+    """the language to translate from"""
     target_lang: str
-    """The language to translate into."""
+    """the language to translate into"""
 
     def prepare(self) -> None:
-        """Fetches what is missing. Raises UserError if it cannot be had, with what to do."""
+        """Fetch what is missing. Raises UserError, with what to do, if it cannot be had."""
 
     def read(self) -> CorpusContent:
-        """Reads all of it. Raises UserError for a file that is not what it should be."""
+        """Read all sentence pairs. Raises UserError for a file that is not what it should be."""
+
+
+def validate_languages(corpus: str, source_lang: str, target_lang: str, languages: Mapping[str, str]) -> None:
+    """Raise ValueError unless the two are different ones of the languages of a corpus."""
+    for key, language in (("source_lang", source_lang), ("target_lang", target_lang)):
+        validate_choice(f"data.{key} of {corpus}", language, languages)
+    if source_lang == target_lang:
+        raise ValueError(
+            f"data.source_lang and data.target_lang are both {source_lang!r}: choose two of {', '.join(languages)}"
+        )
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 text file, uncompressed if its name ends in `.gz`.
+    """Return the lines of a UTF-8 text file, uncompressed if its name ends in `.gz`.
 
     Only a line feed ends a line: others of Unicode's separators occur within sentences of published corpora.
 
@@ -81,7 +92,7 @@ def read_lines(path: Path) -> list[str]:
         UserError: if it cannot be read, is empty or is not UTF-8, with the line.
     """
     try:
-        content = read_content(path).tobytes()
+        content = read_content(path)
     except BadFileError as error:
         raise UserError(f"{error}: replace it") from error
     lines = split_lines(content, str(path))
@@ -90,8 +101,8 @@ def read_lines(path: Path) -> list[str]:
     return lines
 
 
-def split_lines(content: bytes, where: str) -> list[str]:
-    """The lines of UTF-8 text; see `read_lines`.
+def split_lines(content: bytes | bytearray, where: str) -> list[str]:
+    """Return the lines of UTF-8 text; see `read_lines`.
 
     Raises:
         UserError: naming `where` and the line, if it is not UTF-8.
@@ -107,7 +118,7 @@ def split_lines(content: bytes, where: str) -> list[str]:
 
 
 def read_aligned(source: Path, target: Path) -> ParallelText:
-    """Two text files of which line n of one translates line n of the other.
+    """Read two text files of which line n of one translates line n of the other.
 
     Raises:
         UserError: if they have unequal numbers of lines, or see `read_lines`.
@@ -123,10 +134,10 @@ def read_aligned(source: Path, target: Path) -> ParallelText:
 
 
 def read_tsv(path: Path) -> ParallelText:
-    """A text file of two columns, separated by a tab: the sentence and its translation. Further columns are ignored.
+    """Read a text file of two columns, separated by a tab: the sentence and its translation. More columns are ignored.
 
     Raises:
-        UserError: naming the line that has but one column, or see `read_lines`.
+        UserError: naming the line that has only one column, or see `read_lines`.
     """
     rows = [line.split("\t") for line in read_lines(path)]
     for number, row in enumerate(rows, start=1):

@@ -1,9 +1,9 @@
 """Sentence pairs of any corpus as batches of token ids."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -12,28 +12,13 @@ from rnnexp.core.errors import UserError
 from rnnexp.core.validation import lookup, require_positive, validate_choice
 from rnnexp.data.base import DataModule
 from rnnexp.data.batches import TranslationBatch
-from rnnexp.data.text.buckets import BATCH_UNITS, BucketOrder
-from rnnexp.data.text.encoding import EncodedPairs, TokenizerPair, Units, load_or_encode
+from rnnexp.data.loading.buckets import BATCH_UNITS, BucketOrder
+from rnnexp.data.text.encoding import EncodedPairs, Units, load_or_encode
 from rnnexp.data.text.loader import TranslationLoader
 from rnnexp.data.text.parallel_text import SPLITS, Corpus, ParallelText, Primitive
+from rnnexp.text.tokenizer_pair import TokenizerPair
 
 log = logging.getLogger(__name__)
-
-
-class Batching(TypedDict):
-    """The arguments of TranslationDataModule that are the same for every corpus."""
-
-    unit: str
-    vocab_size: int
-    min_frequency: int
-    joint: bool
-    max_length: int
-    batch_size: int
-    batch_unit: str
-    eval_batch_size: int
-    window: int
-    seed: int
-    cache: str | None
 
 
 class TranslationDataModule(DataModule):
@@ -43,25 +28,30 @@ class TranslationDataModule(DataModule):
     and says how many; validation and test keep every pair.
 
     Args:
-        corpus: where the pairs come from.
-        unit, vocab_size, min_frequency: of the text, see `train_tokenizer`.
+        corpus: the class of the corpus, or a function that makes one from `corpus_options`.
+        unit, vocab_size, min_frequency: the tokens of the text, see `train_tokenizer`.
         joint: one vocabulary for both languages, else one for each.
         max_length: tokens of a sentence, without BOS and EOS, above which a pair is left out of training.
         batch_size, batch_unit: content of a training batch of one rank, see `BucketOrder`.
         eval_batch_size: sentence pairs per batch and rank in validation and test.
         window: training batches that are sorted by length together: more mean less padding and less chance.
-        seed: of the order of training pairs.
-        cache: the directory that keeps encoded corpora; None encodes anew in each run.
+        seed: the seed of the order of training pairs.
+        cache: the directory that keeps encoded corpora; None encodes again in each run.
+        corpus_options: the arguments of `corpus`.
 
     Raises:
         ValueError: for a choice outside its list, or a size that is not positive.
+
+    Example::
+
+        data = TranslationDataModule(Phrasebook, source_lang="en", target_lang="fr", ..., unit="word", ...)
     """
 
     batch_type: ClassVar = TranslationBatch
 
     def __init__(
         self,
-        corpus: Corpus,
+        corpus: Callable[..., Corpus],
         *,
         unit: str,
         vocab_size: int,
@@ -74,11 +64,12 @@ class TranslationDataModule(DataModule):
         window: int,
         seed: int,
         cache: str | None,
+        **corpus_options: object,
     ) -> None:
         super().__init__()
         validate_choice("data.batch_unit", batch_unit, BATCH_UNITS)
         require_positive(max_length=max_length, batch_size=batch_size, eval_batch_size=eval_batch_size, window=window)
-        self.corpus = corpus
+        self.corpus = corpus(**corpus_options)
         self.units = Units(unit, vocab_size, min_frequency, joint)
         self.max_length = max_length
         self.batch_size = batch_size
@@ -87,21 +78,21 @@ class TranslationDataModule(DataModule):
         self.window = window
         self.seed = seed
         self.cache = None if cache is None else Path(cache).expanduser()
-        self._given_tokenizers: TokenizerPair | None = None
+        self._checkpoint_tokenizers: TokenizerPair | None = None
         self._is_set_up = False
 
     def use_preprocessing_of(self, checkpoint: Mapping[str, Any]) -> None:
-        """Encodes with the tokenizers of a checkpoint's weights, to be said before `setup`.
+        """Encode with the tokenizers that the weights of a checkpoint were trained with. It is called before `setup`.
 
         Raises:
             UserError: for a checkpoint of another task.
         """
         if "tokenizers" not in checkpoint:
             raise UserError("these weights do not translate: they have no tokenizers")
-        self._given_tokenizers = TokenizerPair.from_plain(checkpoint["tokenizers"])
+        self._checkpoint_tokenizers = TokenizerPair.from_plain(checkpoint["tokenizers"])
 
     def prepare_data(self) -> None:
-        """Fetches the files if they are not there.
+        """Fetch the files if they are not there.
 
         Raises:
             UserError: if they cannot be had, with what to do.
@@ -109,7 +100,7 @@ class TranslationDataModule(DataModule):
         self.corpus.prepare()
 
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (all splits are encoded at once)
-        """Reads and encodes the corpus, once. A trainer is not needed.
+        """Read and encode the corpus, once. A trainer is not needed.
 
         Raises:
             UserError: if a file is not what it should be, a split is empty, or the units do not fit the text.
@@ -120,18 +111,18 @@ class TranslationDataModule(DataModule):
         for split in SPLITS:
             if not len(content.splits[split]):
                 raise UserError(f"the {split} split of the corpus {self.corpus.name!r} is empty: it needs one pair")
-        encoded = load_or_encode(content, self.units, self.cache, self._given_tokenizers)
+        encoded = load_or_encode(content, self.units, self.cache, self._checkpoint_tokenizers)
         self.tokenizers = encoded.tokenizers
         self._texts: Mapping[str, ParallelText] = content.splits
         self._pairs: Mapping[str, EncodedPairs] = encoded.splits
         self._details = dict(content.details)
-        self._digest = content.digest()
+        self._digest, self._test_digest = content.digest(), content.digest("test")
         self._count_long_pairs()
         self._is_set_up = True
 
     @property
     def data_info(self) -> dict[str, Primitive]:
-        """What was trained and tested on, for the record of a run: flat, and of primitives."""
+        """The data of training and test, for the record of a run: a flat mapping to primitives."""
         info: dict[str, Primitive] = {
             "name": self.corpus.name,
             "source_lang": self.corpus.source_lang,
@@ -141,17 +132,18 @@ class TranslationDataModule(DataModule):
             "source_vocab_size": len(self.tokenizers.source),
             "target_vocab_size": len(self.tokenizers.target),
             "max_length": self.max_length,
-            "num_train": len(self._train_members),
+            "num_train": len(self._train_indices),
             "num_val": len(self._texts["val"]),
             "num_test": len(self._texts["test"]),
             **{f"num_{split}_too_long": count for split, count in self._num_too_long.items()},
             "digest": self._digest,
+            "test_digest": self._test_digest,
         }
         return info | self._details
 
     @property
     def summary(self) -> str:
-        """What a person reads of the data at the start, in one line."""
+        """The data in one line, for the log."""
         vocabularies = " and ".join(f"{len(tokenizer):,}" for tokenizer in dict.fromkeys(self.tokenizers))
         sizes = ", ".join(f"{len(text):,} {split}" for split, text in self._texts.items())
         return (
@@ -160,38 +152,38 @@ class TranslationDataModule(DataModule):
         )
 
     def sources(self, split: str) -> Sequence[str]:
-        """The sentences to translate of a split, raw: those that `TranslationBatch.indices` count."""
+        """Return the sentences to translate of a split, raw; `TranslationBatch.indices` are positions in them."""
         return lookup("split", split, self._texts).sources
 
     def references(self, split: str) -> Sequence[str]:
-        """Their translations in the corpus, raw."""
+        """Return the translations of `sources` in the corpus, raw."""
         return lookup("split", split, self._texts).targets
 
     def tags(self, split: str) -> Mapping[str, Sequence[str | int]]:
-        """What else the corpus says of each pair, by name; empty for most corpora."""
+        """Return more values of each pair, by name; empty for most corpora."""
         return lookup("split", split, self._texts).tags
 
     def train_dataloader(self) -> TranslationLoader:
-        """Batches of the training split, others each epoch; ranks have equally many.
+        """Return batches of the training split, others in each epoch; ranks have equally many.
 
         Raises:
             UserError: if a batch is smaller than a sentence pair, or there are fewer pairs than ranks.
         """
         overfit = getattr(self.trainer, "overfit_batches", 0) > 0  # on the same batches every epoch
         return self._loader(
-            "train", self._train_members, self.batch_size, self.batch_unit, shuffle=not overfit, even=True
+            "train", self._train_indices, self.batch_size, self.batch_unit, shuffle=not overfit, equal_length_ranks=True
         )
 
     def val_dataloader(self) -> TranslationLoader:
-        """Batches of the validation split, every pair once over all ranks."""
+        """Return batches of the validation split, every pair once over all ranks."""
         return self._eval_loader("val")
 
     def test_dataloader(self) -> TranslationLoader:
-        """Batches of the test split, every pair once over all ranks."""
+        """Return batches of the test split, every pair once over all ranks."""
         return self._eval_loader("test")
 
     def predict_dataloader(self) -> TranslationLoader:
-        """Those of the test."""
+        """Return the test batches."""
         return self.test_dataloader()
 
     def transfer_batch_to_device(
@@ -200,13 +192,13 @@ class TranslationDataModule(DataModule):
         device: torch.device,
         dataloader_idx: int,  # noqa: ARG002
     ) -> TranslationBatch:
-        """Token ids move to the device; lengths and indices stay on the CPU, where packing and text are."""
+        """Move token ids to the device; lengths and indices stay on the CPU, where packing and text need them."""
         return batch._replace(source=batch.source.to(device), target=batch.target.to(device))
 
     def _count_long_pairs(self) -> None:
         is_long = {split: self._is_long(pairs) for split, pairs in self._pairs.items()}
         self._num_too_long = {split: int(long.sum()) for split, long in is_long.items()}
-        self._train_members = (~is_long["train"]).nonzero().squeeze(1)
+        self._train_indices = (~is_long["train"]).nonzero().squeeze(1)
         left_out, num_train = self._num_too_long["train"], len(self._texts["train"])
         if left_out == num_train:
             raise UserError(
@@ -224,22 +216,21 @@ class TranslationDataModule(DataModule):
             )
 
     def _is_long(self, pairs: EncodedPairs) -> Tensor:
-        """bool [pairs]; one of the source's tokens is EOS, two of the target's are BOS and EOS."""
+        """Return which pairs have a side that is too long, bool [pairs]; BOS and EOS do not count."""
         return (pairs.source.lengths - 1).maximum(pairs.target.lengths - 2) > self.max_length
 
     def _eval_loader(self, split: str) -> TranslationLoader:
-        members = torch.arange(len(self._texts[split]))
-        return self._loader(split, members, self.eval_batch_size, "sentences", shuffle=False, even=False)
+        indices = torch.arange(len(self._texts[split]))
+        return self._loader(split, indices, self.eval_batch_size, "sentences", shuffle=False, equal_length_ranks=False)
 
     def _loader(
-        self, split: str, members: Tensor, batch_size: int, batch_unit: str, shuffle: bool, even: bool
+        self, split: str, indices: Tensor, batch_size: int, batch_unit: str, shuffle: bool, equal_length_ranks: bool
     ) -> TranslationLoader:
         rank, world_size = self.rank_and_world_size()
         pairs = self._pairs[split]
         order = BucketOrder(
-            members,
-            pairs.source.lengths,
-            pairs.target.lengths,
+            indices,
+            (pairs.source.lengths, pairs.target.lengths),
             batch_size=batch_size,
             batch_unit=batch_unit,
             window=self.window,
@@ -247,6 +238,6 @@ class TranslationDataModule(DataModule):
             seed=self.seed,
             rank=rank,
             world_size=world_size,
-            even=even,
+            equal_length_ranks=equal_length_ranks,
         )
         return TranslationLoader(pairs, order)

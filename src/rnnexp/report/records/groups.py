@@ -12,7 +12,7 @@ from rnnexp.report.records.runs import UNREADABLE, Run
 from rnnexp.tracking.identity import SEEDS, identity_of
 
 TEST_KEYS = (
-    *("_target_", "name", "view", "permutation", "source_lang", "target_lang", "test", "path", "filter"),
+    *("_target_", "corpus", "name", "view", "permutation", "source_lang", "target_lang", "test", "path", "filter"),
     *("num_pairs", "generator_seed", "held_out", "val_share", "test_share"),
 )
 """Of the config's `data`: what decides what a network is tested on, and what one step of it sees."""

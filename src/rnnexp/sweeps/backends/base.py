@@ -1,70 +1,110 @@
-"""What runs the jobs of a sweep, wherever that is: they are handed over, watched until they end, and settled."""
+"""What runs the jobs of a sweep: it submits them, polls them until they end, and records how each ended."""
 
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from rich.console import Console
 
 from rnnexp.core.errors import UserError
+from rnnexp.core.signals import GRACE_SECONDS
 from rnnexp.core.validation import require_positive, validate_choice
 from rnnexp.sweeps.devices import Allocation
 from rnnexp.sweeps.jobs import Job, finalize
-from rnnexp.sweeps.process.watchdog import GRACE_SECONDS
 from rnnexp.sweeps.progress import SweepProgress
+from rnnexp.tracking.status import Status
 
-# Beyond the grace that a job itself has: what stands between here and there takes time as well.
+# A job may take GRACE_SECONDS to save; the processes between it and the sweep take time as well.
 SECONDS_TO_STOP = GRACE_SECONDS + 20
 ON_ERROR = ("continue", "stop")
 
 
-@dataclass
-class Submitted(ABC):
-    """A job that was handed over.
+@dataclass(frozen=True)
+class Ended:
+    """The state of a submitted job of which no process runs or will run.
 
-    `place` tells a person where it is. `begun` is the instant at which it was seen to begin, `asked` the one at which
-    it was asked to stop, `verdict` what its status is to be if it leaves none, `why` the reason for which it was asked.
+    Args:
+        reason: the reason to record if the job recorded no end.
+        status: the status to record if the job recorded no end.
+    """
+
+    reason: str
+    status: Status = Status.FAILED
+
+
+LOST = Ended("no exit status received")
+"""The state of a job that was asked to stop so long ago that no more is expected of it."""
+JobState = Literal[Status.QUEUED, Status.RUNNING] | Ended
+
+
+@dataclass(frozen=True)
+class StopRequest:
+    """A request to a job to save and end.
+
+    Args:
+        requested_at: the instant, of `time.monotonic`.
+        status: the status to record if the job recorded no end.
+        reason: if not empty, the reason to record in place of the job's own.
+    """
+
+    requested_at: float
+    status: Status
+    reason: str = ""
+
+
+@dataclass
+class SubmittedJob(ABC):
+    """A job that was handed to a backend.
+
+    Args:
+        job: the job.
+        place: where it runs, as messages name it.
+        started_at: the instant at which it was first seen to run, of `time.monotonic`.
+        stop: the request to end, if there was one.
     """
 
     job: Job
     place: Allocation | str
-    begun: float | None = field(default=None, init=False)
-    asked: float | None = field(default=None, init=False)
-    verdict: str = field(default="failed", init=False)
-    why: str = field(default="", init=False)
-
-    def has_begun(self) -> bool:
-        return status_of(self.job) != "queued"
+    started_at: float | None = field(default=None, init=False)
+    stop: StopRequest | None = field(default=None, init=False)
 
     @abstractmethod
-    def has_ended(self) -> bool:
-        """Whether nothing of it runs or will run."""
+    def poll(self) -> JobState:
+        """Return the present state. Nothing is changed, so that it may be called at any time."""
 
-    @abstractmethod
-    def exit_reason(self) -> str:
-        """The reason to record if the job has left none."""
+    @property
+    def recorded_state(self) -> Literal[Status.QUEUED, Status.RUNNING]:
+        """The state of a job that has not ended, as its run directory tells it."""
+        return Status.QUEUED if status_of(self.job) is Status.QUEUED else Status.RUNNING
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the job was asked to stop longer ago than any takes."""
+        return self.stop is not None and time.monotonic() - self.stop.requested_at > SECONDS_TO_STOP
 
 
-S = TypeVar("S", bound=Submitted)
+S = TypeVar("S", bound=SubmittedJob)
 
 
-class Engine(ABC, Generic[S]):
-    """What runs the jobs of a sweep; lasts as long as the sweep.
+class Backend(ABC, Generic[S]):
+    """What runs the jobs of a sweep. One object serves the whole sweep.
 
     Args:
-        settings: of the launcher. Of every one: `on_error`, `continue` with the other jobs when one fails, or `stop`;
-            `max_failures`, the number of failed jobs at which the sweep stops, None never stops it. Where nobody else
-            has a limit: `job_timeout`, seconds after which a job counts as hung and is stopped, None lets it run.
+        settings: the fields of the launcher's config. Every launcher has `on_error`, which says whether the other jobs
+            `continue` when one fails or all `stop`, and `max_failures`, the number of failed jobs at which the sweep
+            stops, or None. Launchers without a scheduler have `job_timeout`, the seconds after which a job is stopped
+            as hung, or None.
 
     Raises:
         UserError: for a value outside these.
     """
 
     num_gpus: int
-    """that `trainer.accelerator=auto` and `trainer.devices=-1` stand for"""
-    seconds_between_looks = 0.5
+    """What `trainer.accelerator=auto` and `trainer.devices=-1` stand for."""
+    poll_seconds = 0.5
+    """The time between two looks at all jobs."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings = settings
@@ -80,7 +120,7 @@ class Engine(ABC, Generic[S]):
             raise UserError(f"hydra.launcher.job_timeout must be a number of seconds, not {self.job_timeout!r}")
 
     def require_positive(self, *names: str, optional: Sequence[str] = ()) -> None:
-        """Raises UserError for a setting that is not a whole number of at least 1; an optional one may be None."""
+        """Raise UserError for a setting that is not a whole number of at least 1; optional ones may be None."""
         given = [*names, *(name for name in optional if self.settings.get(name) is not None)]
         try:
             require_positive(**{f"hydra.launcher.{name}": self.settings[name] for name in given})
@@ -88,40 +128,56 @@ class Engine(ABC, Generic[S]):
             raise UserError(str(error)) from None
 
     def preload(self) -> None:
-        """Begins what takes a while and every job will need, while the jobs are composed."""
+        """Start what every job will need and what takes a while. The jobs are composed meanwhile."""
 
     def validate_jobs(self, jobs: Sequence[Job]) -> None:
-        """Raises UserError for a job that can never run."""
+        """Raise UserError for a job that can never run."""
 
     def reattach(self, jobs: Sequence[Job]) -> None:
-        """Marks jobs that an earlier command started and that go on without it; from now on they are watched.
+        """Find jobs that an earlier command submitted and that still run. They become live, and are watched.
 
         Raises:
-            UserError: for a job that SLURM may be running.
+            UserError: for a job that SLURM may still run.
         """
         for job in jobs:
-            if not job.is_final and job.run.slurm_file.exists():
+            if not job.status.is_final and job.run.slurm_file.exists():
                 raise UserError(
-                    f"{job.label}: SLURM may still run it: go on with hydra/launcher=submitit_slurm, which looks it "
+                    f"{job.label}: SLURM may still run it: continue with hydra/launcher=submitit_slurm, which looks it "
                     f"up, or if you know that it has ended, remove {job.run.slurm_file}"
                 )
 
-    @abstractmethod
-    def submit(self, jobs: Sequence[Job], progress: SweepProgress) -> None:
-        """Adds to `submitted` those of the jobs that can be handed over now; called again for those that remain."""
-
     def dry_run_report(self, jobs: Sequence[Job]) -> None:
-        """Lists the jobs. None is tried: they will run on other machines than this."""
+        """Print the jobs. None is tried, since they will run on other machines."""
         console = Console(soft_wrap=True, highlight=False)
         for job in jobs:
-            need = f"{job.need.gpus} gpu" if job.need.gpus else f"{job.need.cores} core"
-            is_left = not job.is_final and not job.is_under_way
-            state = ("to be continued" if job.resumes else "to run") if is_left else job.status
-            console.print(f"{state:<15} {job.label} on {need}", markup=False)
-        console.print(f"{len(jobs)} jobs; how long they take is not tried here, where they will not run")
+            is_left = not job.status.is_final and not job.status.is_live
+            state = ("to be continued" if job.resumes else "to run") if is_left else str(job.status)
+            console.print(f"{state:<15} {job.label} on {job.request}", markup=False)
+        console.print(f"{len(jobs)} jobs; their duration is not estimated, since they run on other machines")
+
+    @abstractmethod
+    def submit(self, jobs: Sequence[Job], progress: SweepProgress) -> None:
+        """Add to `submitted` those jobs that can be handed over now. It is called again for those that remain."""
+
+    def wait(self) -> None:
+        """Return when a job may have ended, and after `poll_seconds` at the latest."""
+        time.sleep(self.poll_seconds)
+
+    def refresh(self) -> None:
+        """Ask a scheduler about all jobs, where `poll` reads its answer."""
+
+    @abstractmethod
+    def request_stop(self, entries: Sequence[S]) -> None:
+        """Ask jobs to save and end, or not to start. It is called once for each job."""
+
+    def enforce_stop(self, entries: Sequence[S]) -> None:
+        """Ask again or kill, if need be. It is called at every look for jobs that were asked to stop."""
+
+    def release(self, entry: S) -> None:
+        """Give back what a job held. It is called when the job has ended or is lost."""
 
     def run(self, jobs: Sequence[Job], progress: SweepProgress) -> None:
-        """Runs frozen jobs, the longest first, until each has a status that is true, and says so when it has.
+        """Run prepared jobs, the longest first, until the status of each is final or known to be a failure.
 
         Raises:
             KeyboardInterrupt, InterruptedRunError: after all jobs have stopped.
@@ -132,94 +188,83 @@ class Engine(ABC, Generic[S]):
                 if waiting:
                     self.submit(waiting, progress)
                     waiting = self._not_submitted(waiting)
-                self._tell_what_began(progress)
+                self._look(progress)
                 self.wait()
-                self._settle_what_ended(progress)
-                self._stop_what_hangs()
-                if self._is_enough:
+                self._look(progress)
+                self._stop_hung_jobs()
+                if self._has_failed_enough:
                     waiting = []
-                    self.stop(self.submitted, "interrupted", "stopped after failures of other jobs")
+                    self.stop(self.submitted, Status.INTERRUPTED, "stopped after failures of other jobs")
                 progress.tick()
         except BaseException:
             self._stop_all(progress)
             raise
 
-    def wait(self) -> None:
-        """Returns when a job may have ended, and soon in any case."""
-        time.sleep(self.seconds_between_looks)
-
-    @abstractmethod
-    def ask_to_stop(self, entries: Sequence[S]) -> None:
-        """Asks jobs to save and end, or not to begin; asked again while they have not ended."""
-
-    def stop(self, entries: Sequence[S], verdict: str, why: str = "") -> None:
-        """Asks jobs to stop; of those that were asked before, what was said then counts.
+    def stop(self, entries: Sequence[S], status: Status, reason: str = "") -> None:
+        """Ask jobs to stop. A job that was asked before keeps its first request.
 
         Args:
-            verdict: what the status of each is to be.
-            why: the reason, if the job's own is not to stand.
+            entries: the jobs.
+            status: the status to record for those that record no end.
+            reason: if not empty, the reason to record in place of the job's own.
         """
-        self.ask_to_stop(entries)
-        for entry in entries:
-            if entry.asked is None:
-                entry.asked, entry.verdict, entry.why = time.monotonic(), verdict, why
+        if new := [entry for entry in entries if entry.stop is None]:
+            self.request_stop(new)
+            for entry in new:
+                entry.stop = StopRequest(time.monotonic(), status, reason)
 
     @property
-    def _is_enough(self) -> bool:
+    def _has_failed_enough(self) -> bool:
         limit = 1 if self.settings["on_error"] == "stop" else self.settings.get("max_failures")
         return limit is not None and self.num_failed >= limit
 
     def _not_submitted(self, jobs: Sequence[Job]) -> list[Job]:
-        submitted = {id(entry.job) for entry in self.submitted}
-        return [job for job in jobs if id(job) not in submitted]
+        submitted = {entry.job for entry in self.submitted}
+        return [job for job in jobs if job not in submitted]
 
-    def _tell_what_began(self, progress: SweepProgress) -> None:
-        for entry in self.submitted:
-            if entry.begun is None and entry.has_begun():
-                self._begin(entry, progress)
-
-    def _begin(self, entry: S, progress: SweepProgress) -> None:
-        entry.begun, entry.job.status = time.monotonic(), "running"
-        progress.started(entry.job, entry.place)
-
-    def _settle_what_ended(self, progress: SweepProgress) -> None:
+    def _look(self, progress: SweepProgress) -> None:
+        """Poll every job: note which started, finalize those that ended, and insist where one was asked to stop."""
+        self.refresh()
         for entry in list(self.submitted):
-            is_lost = entry.asked is not None and time.monotonic() - entry.asked > SECONDS_TO_STOP
-            if entry.has_ended() or is_lost:
-                if entry.begun is None:
-                    self._begin(entry, progress)
-                self._settle(entry, progress)
+            state = entry.poll()
+            if not isinstance(state, Ended) and entry.is_overdue:
+                state = LOST
+            if entry.started_at is None and state is not Status.QUEUED:
+                entry.started_at, entry.job.status = time.monotonic(), Status.RUNNING
+                progress.started(entry.job, entry.place)
+            if isinstance(state, Ended):
+                self._finalize(entry, state, progress)
+        self.enforce_stop([entry for entry in self.submitted if entry.stop is not None])
 
-    def _settle(self, entry: S, progress: SweepProgress) -> None:
+    def _finalize(self, entry: S, ended: Ended, progress: SweepProgress) -> None:
         self.submitted.remove(entry)
-        if entry.asked is None:
-            ended = entry.exit_reason()
+        self.release(entry)
+        if entry.stop is None:
+            reason = finalize(entry.job, ended.reason, ended.status)
         else:
-            ended = "cancelled with the sweep" + "; it did not say that it ended" * (not entry.has_ended())
-        reason = finalize(entry.job, ended, entry.verdict, entry.why)
-        self.num_failed += entry.job.status == "failed"
+            lost = f"; {ended.reason}" if ended is LOST else ""
+            reason = finalize(entry.job, f"cancelled with the sweep{lost}", entry.stop.status, entry.stop.reason)
+        self.num_failed += entry.job.status is Status.FAILED
         progress.ended(entry.job, reason)
 
-    def _stop_what_hangs(self) -> None:
-        self.ask_to_stop([entry for entry in self.submitted if entry.asked is not None])
-        limit = self.job_timeout
-        if limit is not None:
+    def _stop_hung_jobs(self) -> None:
+        if (limit := self.job_timeout) is not None:
             latest = time.monotonic() - limit
-            hung = [entry for entry in self.submitted if entry.begun is not None and entry.begun < latest]
-            self.stop(hung, "failed", f"ran longer than job_timeout={limit:g} seconds")
+            hung = [entry for entry in self.submitted if entry.started_at is not None and entry.started_at < latest]
+            self.stop(hung, Status.FAILED, f"ran longer than job_timeout={limit:g} seconds")
 
     def _stop_all(self, progress: SweepProgress) -> None:
         if self.submitted:
-            progress.say(f"stopping {len(self.submitted)} jobs; those that have begun save where they are")
+            progress.say(f"stopping {len(self.submitted)} jobs; those that have started save their state")
         while self.submitted:
-            self.stop(self.submitted, "interrupted")
+            self.stop(self.submitted, Status.INTERRUPTED)
             self.wait()
-            self._settle_what_ended(progress)
+            self._look(progress)
 
 
-def status_of(job: Job) -> str:
-    """The status that a job's directory has, `queued` if it cannot be read."""
+def status_of(job: Job) -> Status:
+    """Return the status in the job's directory, `queued` if it cannot be read."""
     try:
         return job.run.status
     except (OSError, UserError):
-        return "queued"
+        return Status.QUEUED

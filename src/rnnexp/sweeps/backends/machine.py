@@ -1,54 +1,54 @@
-"""Jobs on this machine, as many at once as there are devices for, whatever starts them."""
+"""What the backends of one machine share: devices are handed out to jobs."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rnnexp.sweeps.backends.base import Engine, S
-from rnnexp.sweeps.devices import Allocation, Devices, num_cores, visible_gpus
+from rnnexp.sweeps.backends.base import Backend, S
+from rnnexp.sweeps.devices import Allocation, Devices, visible_gpus
 from rnnexp.sweeps.jobs import Job, require_gpus
 from rnnexp.sweeps.progress import SweepProgress
+from rnnexp.tracking.environment import num_cores
 
 
-class MachineEngine(Engine[S]):
-    """Hands out the devices: the longest job first, and shorter ones in the gaps.
+class MachineBackend(Backend[S]):
+    """Runs jobs on this machine, as many at once as there are devices for: the longest first, shorter ones in the gaps.
 
     Args:
-        settings: of the launcher.
-        at_once: how many jobs, at most; None is as many as there are devices for.
-        jobs_per_device: how many share a GPU.
+        settings: the fields of the launcher's config.
+        max_running: the number of jobs that run at once; None limits it by the devices alone.
+        jobs_per_device: the number of jobs that share a GPU.
     """
 
-    def __init__(self, settings: Mapping[str, Any], at_once: int | None, jobs_per_device: int = 1) -> None:
+    def __init__(self, settings: Mapping[str, Any], max_running: int | None, jobs_per_device: int = 1) -> None:
         super().__init__(settings)
         gpus = visible_gpus()
         self.num_gpus = len(gpus)
         self.devices = Devices(gpus, jobs_per_device, num_cores())
-        self.at_once = at_once
+        self.max_running = max_running
 
     def validate_jobs(self, jobs: Sequence[Job]) -> None:
-        """Raises UserError for a job that needs more GPUs than there are."""
+        """Raise UserError for a job that needs more GPUs than there are."""
         require_gpus(jobs, self.num_gpus)
 
     def dry_run_report(self, jobs: Sequence[Job]) -> None:
-        """Shows the jobs in a table; each configuration takes some training steps, to be timed."""
+        """Print the jobs in a table with an estimate of their time, from some training steps of each setting."""
         from rnnexp.sweeps.dry_run import dry_run_report
 
-        dry_run_report(jobs, self.devices)
+        dry_run_report(jobs, self.devices.num_slots)
 
     def submit(self, jobs: Sequence[Job], progress: SweepProgress) -> None:  # noqa: ARG002
         for job in jobs:
-            if self.at_once is not None and len(self.submitted) >= self.at_once:
+            if self.max_running is not None and len(self.submitted) >= self.max_running:
                 return
-            allocation = self.devices.allocation(job.need)
+            allocation = self.devices.allocate(job.request)
             if allocation is not None:
                 self.submitted.append(self.start(job, allocation))
 
     @abstractmethod
     def start(self, job: Job, allocation: Allocation) -> S:
-        """Starts a job that sees the devices of the allocation, and no other."""
+        """Start a job that sees the devices of the allocation and no others."""
 
-    def _settle(self, entry: S, progress: SweepProgress) -> None:
+    def release(self, entry: S) -> None:
         assert isinstance(entry.place, Allocation)
         self.devices.release(entry.place)
-        super()._settle(entry, progress)

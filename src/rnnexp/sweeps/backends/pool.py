@@ -1,4 +1,4 @@
-"""The jobs of a sweep on one machine, each a process that is forked from a server of ours."""
+"""Jobs on this machine as processes that are forked from a server of the sweep."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -8,34 +8,32 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
 
 from rnnexp.cli.main import full_error_of_user
-from rnnexp.sweeps.backends.base import Submitted
-from rnnexp.sweeps.backends.machine import MachineEngine
+from rnnexp.core.signals import GRACE_SECONDS
+from rnnexp.sweeps.backends.base import Ended, JobState, SubmittedJob
+from rnnexp.sweeps.backends.machine import MachineBackend
 from rnnexp.sweeps.devices import Allocation
 from rnnexp.sweeps.jobs import Job, exit_reason
 from rnnexp.sweeps.process.forkserver import run_job, start_server
-from rnnexp.sweeps.process.watchdog import GRACE_SECONDS
+from rnnexp.tracking.status import Status
 
 
 @dataclass
-class JobProcess(Submitted):
+class JobProcess(SubmittedJob):
+    """A job and its process."""
+
     process: ForkServerProcess
 
-    def has_begun(self) -> bool:
-        return True
-
-    def has_ended(self) -> bool:
-        return self.process.exitcode is not None
-
-    def exit_reason(self) -> str:
-        return exit_reason(self.process.exitcode)
+    def poll(self) -> JobState:
+        code = self.process.exitcode
+        return Status.RUNNING if code is None else Ended(exit_reason(code))
 
 
-class Pool(MachineEngine[JobProcess]):
-    """The next job starts the moment that one ends.
+class PoolBackend(MachineBackend[JobProcess]):
+    """Starts the next job when one ends.
 
     Args:
-        settings: of the launcher. `jobs` is how many run at once, at most; `auto` is as many as there are devices for:
-            GPUs times `jobs_per_device`, or cores of the CPU divided by `num_threads`.
+        settings: the fields of the launcher's config. `jobs` is the number of jobs that run at once; `auto` is as many
+            as there are devices for: GPUs times `jobs_per_device`, or cores divided by `num_threads`.
     """
 
     server: ForkServerContext
@@ -56,12 +54,15 @@ class Pool(MachineEngine[JobProcess]):
         return JobProcess(job, allocation, process)
 
     def wait(self) -> None:
-        wait([entry.process.sentinel for entry in self.submitted], timeout=self.seconds_between_looks)
+        wait([entry.process.sentinel for entry in self.submitted], timeout=self.poll_seconds)
 
-    def ask_to_stop(self, entries: Sequence[JobProcess]) -> None:
-        """First with SIGTERM, so that the job saves what it has; past the grace with SIGKILL."""
+    def request_stop(self, entries: Sequence[JobProcess]) -> None:
+        """Send SIGTERM, on which a job saves."""
         for entry in entries:
-            if entry.asked is None:
-                entry.process.terminate()
-            elif time.monotonic() - entry.asked > GRACE_SECONDS:
+            entry.process.terminate()
+
+    def enforce_stop(self, entries: Sequence[JobProcess]) -> None:
+        """Kill jobs that are past the grace."""
+        for entry in entries:
+            if entry.stop is not None and time.monotonic() - entry.stop.requested_at > GRACE_SECONDS:
                 entry.process.kill()

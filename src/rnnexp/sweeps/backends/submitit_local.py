@@ -1,4 +1,4 @@
-"""The jobs of a sweep as processes of submitit on this machine: the way of a SLURM job without SLURM."""
+"""Jobs on this machine as processes of submitit: what a SLURM job does, without SLURM."""
 
 import os
 import signal
@@ -11,59 +11,64 @@ from typing import Any
 import submitit
 from filelock import FileLock
 
-from rnnexp.sweeps.backends.base import Submitted
-from rnnexp.sweeps.backends.machine import MachineEngine
-from rnnexp.sweeps.backends.submitit_task import SubmittedJob, folder_of, make_executor, told_by_submitit
+from rnnexp.core.signals import GRACE_SECONDS, blocked
+from rnnexp.sweeps.backends.base import Ended, JobState, SubmittedJob
+from rnnexp.sweeps.backends.machine import MachineBackend
+from rnnexp.sweeps.backends.submitit_task import SubmititTask, make_executor, submitit_exit_reason, submitit_folder
 from rnnexp.sweeps.devices import Allocation
 from rnnexp.sweeps.jobs import Job
 from rnnexp.sweeps.process.command import JobCommand
-from rnnexp.sweeps.process.watchdog import GRACE_SECONDS
+from rnnexp.tracking.status import Status
 
 
 @dataclass
-class LocalSubmitted(Submitted):
+class LocalJob(SubmittedJob):
+    """A job and submitit's handle of its process."""
+
     handle: submitit.Job[int]
 
-    def has_ended(self) -> bool:
-        return bool(self.handle.done())
+    def poll(self) -> JobState:
+        if not self.handle.done():
+            return self.recorded_state
+        return Ended(submitit_exit_reason(self.handle, "its process was killed"))
 
-    def exit_reason(self) -> str:
-        return told_by_submitit(self.handle, "its process was killed")
 
+class SubmititLocalBackend(MachineBackend[LocalJob]):
+    """Runs as many jobs at once as this machine has devices for. They end with the sweep's command.
 
-class LocalEngine(MachineEngine[LocalSubmitted]):
-    """As many at once as this machine has devices for; all end with the sweep's command.
-
-    Of its settings those that are meant for a cluster are ignored, as submitit does: what a job needs is in its config.
+    Args:
+        settings: the fields of the launcher's config. Those that are meant for a cluster are ignored, as submitit does:
+            a job gets the devices that its config asks for.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        super().__init__(settings, at_once=settings["array_parallelism"])
+        super().__init__(settings, max_running=settings["array_parallelism"])
         self.require_positive("timeout_min", optional=("array_parallelism",))
-        self.folder = folder_of(settings)
+        self.folder = submitit_folder(settings)
         self.watchdog = FileLock(self.folder / f"{os.getpid()}.lock")
 
     @cached_property
     def executor(self) -> submitit.AutoExecutor:
-        return make_executor(
-            "local", self.settings, {name: self.settings[name] for name in ("timeout_min", "stderr_to_stdout")}
-        )
+        """submitit's executor, which is made when the first job starts."""
+        parameters = {name: self.settings[name] for name in ("timeout_min", "stderr_to_stdout")}
+        return make_executor("local", self.settings, parameters)
 
-    def start(self, job: Job, allocation: Allocation) -> LocalSubmitted:
+    def start(self, job: Job, allocation: Allocation) -> LocalJob:
         command = JobCommand(job.run.path, allocation.environment)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.watchdog.acquire()
-        # Ctrl-C at the terminal is for the sweep, which asks its jobs to save: they inherit being deaf to it.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            handle = self.executor.submit(SubmittedJob(command, GRACE_SECONDS, Path(self.watchdog.lock_file)))
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        job.status = "queued"
-        return LocalSubmitted(job, allocation, handle)
+        # Ctrl-C at the terminal is for the sweep, which asks its jobs to save. They inherit the mask.
+        with blocked((signal.SIGINT,)):
+            handle = self.executor.submit(SubmititTask(command, GRACE_SECONDS, Path(self.watchdog.lock_file)))
+        job.status = Status.QUEUED
+        return LocalJob(job, allocation, handle)
 
-    def ask_to_stop(self, entries: Sequence[LocalSubmitted]) -> None:
+    def request_stop(self, entries: Sequence[LocalJob]) -> None:
+        """Send SIGTERM. submitit's own cancel() would give a job one second to save."""
         for entry in entries:
-            # Not submitit's cancel(), which gives a job one second. Its controller hands a SIGTERM on, once it can.
-            if not entry.has_ended():
+            if not isinstance(entry.poll(), Ended):
                 os.kill(int(entry.handle.job_id), signal.SIGTERM)
+
+    def enforce_stop(self, entries: Sequence[LocalJob]) -> None:
+        """Ask again: submitit's controller passes SIGTERM on only once it has started the job."""
+        self.request_stop(entries)

@@ -1,4 +1,4 @@
-"""A job as submitit pickles it, calls it on the machine that it was given, and tells how it ended."""
+"""The callable of a job that submitit pickles and calls on another machine, and what submitit tells of its end."""
 
 import re
 import signal
@@ -13,74 +13,81 @@ import submitit
 from filelock import FileLock, Timeout
 from submitit.core.utils import UncompletedJobError
 
-from rnnexp.core.errors import UserError
+from rnnexp.core.errors import UserError, first_line
+from rnnexp.core.signals import GRACE_SECONDS
 from rnnexp.sweeps.jobs import exit_reason
-from rnnexp.sweeps.process.command import SECONDS_BETWEEN_LOOKS, JobCommand, end
-from rnnexp.sweeps.process.watchdog import GRACE_SECONDS
+from rnnexp.sweeps.process.command import JobCommand, stop_process
+from rnnexp.sweeps.process.watchdog import POLL_SECONDS
+from rnnexp.tracking.status import Status
 
-UNFINISHED = ("queued", "running", "interrupted")
+UNFINISHED = (Status.QUEUED, Status.RUNNING, Status.INTERRUPTED)
+"""Statuses of a run that a scheduler may continue."""
 
 
-class SubmittedJob:
-    """What submitit pickles and calls on the machine that the job was given.
+class SubmititTask:
+    """A callable that submitit pickles, and calls on the machine that the job was given.
 
     Args:
-        command: of the job.
-        grace_seconds: that a job has to save when submitit says that it must stop.
-        watchdog: a lock that the sweep's command holds as long as it lives; None lets the job outlive the command.
+        command: the command of the job.
+        grace_seconds: the time that a job has to save when submitit says that it must stop.
+        watchdog: a file lock that the sweep's command holds while it lives; None lets the job outlive the command.
     """
 
     def __init__(self, command: JobCommand, grace_seconds: float, watchdog: Path | None = None) -> None:
         self.command, self.grace_seconds, self.watchdog = command, grace_seconds, watchdog
         self._process: subprocess.Popen[bytes] | None = None
-        self._asked: float | None = None
+        self._stop_requested_at: float | None = None
 
     def __call__(self) -> int:
-        """Runs the job. Returns its exit code.
+        """Run the job, and return its exit code.
 
-        On SLURM a job that got SIGTERM saves, but does not return: a result would say that nothing follows. SIGUSR2
-        puts it back into the queue (`checkpoint`); SIGKILL ends it, or is followed by SLURM's starting it again.
+        On SLURM a job that got SIGTERM saves but does not return, since a result would tell that nothing follows.
+        SIGUSR2 puts it back into the queue (see `checkpoint`). SIGKILL ends it, unless SLURM starts it again.
         """
-        # Of an attempt before this one.
+        # A result of an earlier attempt.
         submitit.JobEnvironment().paths.result_pickle.unlink(missing_ok=True)
         self._process = self.command.start()
-        # In place of submitit's, which lets it pass: scancel begins with it, and a job that knows can save.
-        signal.signal(signal.SIGTERM, self._ask_to_stop)
+        # submitit ignores SIGTERM. scancel sends it first, and a job that gets it can save.
+        signal.signal(signal.SIGTERM, self._request_stop)
         try:
             while self._process.poll() is None:
-                time.sleep(SECONDS_BETWEEN_LOOKS)
+                time.sleep(POLL_SECONDS)
                 if self.watchdog is not None and not _is_held(self.watchdog):
-                    self._ask_to_stop()
-                if self._asked is not None and time.monotonic() - self._asked > GRACE_SECONDS:
+                    self._request_stop()
+                if self._stop_requested_at is not None and time.monotonic() - self._stop_requested_at > GRACE_SECONDS:
                     self._process.kill()
-            while self.watchdog is None and self._asked is not None and self.command.run.status in UNFINISHED:
-                time.sleep(SECONDS_BETWEEN_LOOKS)
+            while self._waits_for_scheduler:
+                time.sleep(POLL_SECONDS)
         except (UncompletedJobError, subprocess.SubprocessError, OSError) as error:
-            # Raised here by submitit's handler of signals, after `checkpoint`: the job does not go on by itself. It has
-            # done so too often, or `scontrol requeue` fails.
-            if self.command.run.status == "queued":
-                self.command.run.end("interrupted", str(error))
+            # submitit's signal handler raises these here, after `checkpoint`, if the job is not put back into the
+            # queue: it was too often, or `scontrol requeue` fails.
+            if self.command.run.status is Status.QUEUED:
+                self.command.run.end(Status.INTERRUPTED, str(error))
             raise
         return int(self._process.returncode)
 
-    def checkpoint(self) -> submitit.helpers.DelayedSubmission | None:
-        """Called by submitit when the job must make way: what is to run when its turn comes again, if anything."""
-        run = self.command.run
-        if self._process is not None:
-            end(self._process, self.grace_seconds)
-            if run.status not in UNFINISHED:
-                return None
-        run.set_status("queued", "stopped by the scheduler, to be continued")
-        return submitit.helpers.DelayedSubmission(SubmittedJob(self.command, self.grace_seconds, self.watchdog))
+    @property
+    def _waits_for_scheduler(self) -> bool:
+        """Whether a job that was asked to stop may still be put back into the queue or be killed."""
+        return self.watchdog is None and self._stop_requested_at is not None and self.command.run.status in UNFINISHED
 
-    def _ask_to_stop(self, number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:  # noqa: ARG002
-        if self._asked is None and self._process is not None:
-            self._asked = time.monotonic()
+    def checkpoint(self) -> submitit.helpers.DelayedSubmission | None:
+        """Return what runs when the job's turn comes again, if anything. submitit calls it when the job must stop."""
+        if self._process is not None:
+            stop_process(self._process, self.grace_seconds)
+            if self.command.run.status not in UNFINISHED:
+                return None
+        self.command.run.set_status(Status.QUEUED, "stopped by the scheduler, to be continued")
+        return submitit.helpers.DelayedSubmission(SubmititTask(self.command, self.grace_seconds, self.watchdog))
+
+    def _request_stop(self, number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:  # noqa: ARG002
+        if self._stop_requested_at is None and self._process is not None:
+            self._stop_requested_at = time.monotonic()
             self._process.terminate()
 
 
 def _is_held(path: Path) -> bool:
-    # Not the number of the process: it still stands for one that is dead, until somebody has asked how it died.
+    # A process id would not do: it exists until the parent of a dead process has read its exit status.
     try:
         with FileLock(path, timeout=0):
             return False
@@ -89,28 +96,38 @@ def _is_held(path: Path) -> bool:
 
 
 def make_executor(cluster: str, settings: Mapping[str, Any], parameters: Mapping[str, Any]) -> submitit.AutoExecutor:
-    """Raises UserError for parameters that submitit refuses."""
+    """Return submitit's executor.
+
+    Args:
+        cluster: `local` or `slurm`.
+        settings: the fields of the launcher's config.
+        parameters: of submitit.
+
+    Raises:
+        UserError: for parameters that submitit refuses.
+    """
     executor = submitit.AutoExecutor(
-        folder_of(settings), cluster, **{f"{cluster}_max_num_timeout": settings["max_num_timeout"]}
+        submitit_folder(settings), cluster, **{f"{cluster}_max_num_timeout": settings["max_num_timeout"]}
     )
     try:
         executor.update_parameters(**parameters)
     except (AssertionError, NameError, ValueError) as error:
-        raise UserError(f"hydra.launcher: {str(error).splitlines()[0]}") from None
+        raise UserError(f"hydra.launcher: {first_line(error)}") from None
     return executor
 
 
-def folder_of(settings: Mapping[str, Any]) -> Path:
+def submitit_folder(settings: Mapping[str, Any]) -> Path:
+    """Return the absolute path of the folder with submitit's own files."""
     return Path(settings["submitit_folder"]).expanduser().absolute()
 
 
-def told_by_submitit(handle: submitit.Job[int], otherwise: str) -> str:
-    """What is known of a job that has ended: its exit code, its error, or else what somebody else says."""
+def submitit_exit_reason(handle: submitit.Job[int], otherwise: str) -> str:
+    """Return how a job ended: its exit code or its error, or `otherwise` if submitit has neither."""
     if not handle.paths.result_pickle.exists():
         return otherwise
     error = handle.exception()
     if error is None:
-        # One for each of its tasks.
+        # One result for each task of the job.
         return exit_reason(next((code for code in handle.results() if code), 0))
-    lines = [line for line in str(error).splitlines() if re.match(r"\S*(Error|Exception)\b", line)]
-    return lines[-1] if lines else str(error).splitlines()[0]
+    lines = [line for line in str(error).split("\n") if re.match(r"\S*(Error|Exception)\b", line)]
+    return lines[-1] if lines else first_line(error)

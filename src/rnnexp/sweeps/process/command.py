@@ -1,4 +1,4 @@
-"""A job as it is sent to another machine: small, pickled by name, and going on where its last attempt ended."""
+"""The command of one job: small enough to be sent to another machine, and it continues where the last attempt ended."""
 
 import os
 import signal
@@ -9,52 +9,52 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rnnexp.cli.main import full_error_of_user
+from rnnexp.core.signals import blocked
+from rnnexp.sweeps.process.watchdog import POLL_SECONDS
 from rnnexp.tracking.run_directory import RunDirectory
 
-SECONDS_BETWEEN_LOOKS = 0.2
-# Schedulers send them to every process of a job, and who does not expect them dies of them.
-FOR_SUPERVISORS = {signal.SIGUSR1, signal.SIGUSR2}
+SUPERVISOR_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that schedulers send to every process of a job; they end a process that has no handler for them."""
 
 
 @dataclass(frozen=True)
 class JobCommand:
-    """The process of one job, wherever it is started: same files, same environment.
+    """The command that starts the process of one job, with the same files and environment on every machine.
 
     Args:
-        run_dir: holds the frozen config.
+        run_dir: the run directory, which holds the frozen config.
         environment: variables to set before Python starts.
-        place: where the sweep's command was typed: a config may hold relative paths.
+        working_directory: where the sweep's command was given; a config may hold relative paths.
+        full_error: HYDRA_FULL_ERROR as the user set it.
     """
 
     run_dir: Path
     environment: dict[str, str] = field(default_factory=dict)
-    place: Path = field(default_factory=Path.cwd)
+    working_directory: Path = field(default_factory=Path.cwd)
     full_error: str = field(default_factory=full_error_of_user)
 
     @property
     def run(self) -> RunDirectory:
+        """The run directory."""
         return RunDirectory(self.run_dir)
 
     def start(self) -> "subprocess.Popen[bytes]":
-        """Starts the job, from its last checkpoint on if there is one: a scheduler may start it again unasked."""
+        """Start the job, from its last checkpoint if there is one: a scheduler may start a job again by itself."""
         checkpoint = self.run.last_checkpoint
         overrides = [f"ckpt_path='{checkpoint}'"] if checkpoint.exists() else []
         command = [sys.executable, "-m", "rnnexp.sweeps.process.forkserver", str(self.run_dir), *overrides]
         environment = {**os.environ, "HYDRA_FULL_ERROR": self.full_error, **self.environment}
-        # A child inherits the mask. One that comes in between waits for its handler here.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_SUPERVISORS)
-        try:
-            return subprocess.Popen(command, cwd=self.place, env=environment)  # noqa: S603 (our own command line)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        # The child inherits the mask.
+        with blocked(SUPERVISOR_SIGNALS):
+            return subprocess.Popen(command, cwd=self.working_directory, env=environment)  # noqa: S603 (our own)
 
 
-def end(process: "subprocess.Popen[bytes]", grace_seconds: float) -> None:
-    """Asks a job to save and end, and kills it if it takes longer than that. Also within a handler of signals."""
+def stop_process(process: "subprocess.Popen[bytes]", grace_seconds: float) -> None:
+    """Ask a job to save and end, and kill it if that takes longer than the grace. Signal handlers may call it."""
     process.terminate()
     deadline = time.monotonic() + grace_seconds
-    # Not process.wait(): a handler that interrupted one would wait for the lock that it holds.
+    # A signal handler that calls process.wait() deadlocks if it interrupted process.wait(), which holds a lock.
     while process.poll() is None and time.monotonic() < deadline:
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+        time.sleep(POLL_SECONDS)
     if process.poll() is None:
         process.kill()

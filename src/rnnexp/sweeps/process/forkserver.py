@@ -1,8 +1,8 @@
-"""What a job's process does before and around its program.
+"""The process of a job: what it does before its program starts.
 
-On this machine the process is forked from a server that has imported everything and computed nothing: no thread has
-begun, no GPU was touched. So a job starts in a fraction of a second, and still owns its memory, its devices and its
-end. Elsewhere it is `python -m rnnexp.sweeps.process.forkserver <run directory> [override ...]`.
+On this machine the process is forked from a server that has imported everything and computed nothing: it has started no
+thread and used no GPU. A job so starts in a fraction of a second and still has its own memory, devices and exit status.
+On other machines the process is `python -m rnnexp.sweeps.process.forkserver <run directory> [override ...]`.
 """
 
 import importlib
@@ -10,52 +10,46 @@ import os
 import signal
 import sys
 from multiprocessing.context import ForkServerContext
+
+# The documentation names neither the class above nor this function. multiprocessing.get_context("forkserver") returns
+# an object of the class; the public way to start the server is to start a first process, which then waits for it.
 from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 
+from rnnexp.core.signals import blocked
 from rnnexp.runs.frozen import frozen_command
 from rnnexp.sweeps.process.watchdog import exit_with_parent
 from rnnexp.tracking import stopwatch
 from rnnexp.tracking.run_directory import RunDirectory
 
-PRELOADED = ("rnnexp.cli.main", "rnnexp.runs.stages", "rnnexp.runs.figures")
-"""What a run imports from its beginning to its end, which takes seconds in every fresh process."""
+PRELOADED = "rnnexp.sweeps.process.preload"
 
 
 def start_server() -> ForkServerContext:
-    """A context whose processes are forked from one that has all imports behind it."""
+    """Return a context whose processes are forked from a server that imports `PRELOADED` meanwhile."""
     context = ForkServerContext()
-    context.set_forkserver_preload(list(PRELOADED))
-    # Threads do not survive a fork: NumPy's library for matrices would start its own as it is imported.
-    before = os.environ.get("OPENBLAS_NUM_THREADS")
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    # The server is deaf to Ctrl-C, but only once it has imported everything; until then it inherits that from here.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
+    context.set_forkserver_preload([PRELOADED])
+    # The server ignores SIGINT only after its imports; until then it inherits the mask.
+    with blocked((signal.SIGINT,)):
         ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if before is None:
-            del os.environ["OPENBLAS_NUM_THREADS"]
-        else:
-            os.environ["OPENBLAS_NUM_THREADS"] = before
     return context
 
 
 def run_job(run_dir: Path, overrides: list[str], environment: dict[str, str]) -> None:
-    """Trains with the frozen config of a run directory; all that is said goes to its `output_file`.
+    """Train with the frozen config of a run directory, and write all output to its `output_file`.
 
     Args:
-        overrides: of its command line, beyond the frozen config.
-        environment: variables to set before the program begins.
+        run_dir: the run directory.
+        overrides: further overrides of the command line.
+        environment: variables to set before the program starts.
     """
-    # Of its own, or Ctrl-C at the terminal would reach the job past the pool.
+    # A session of its own: Ctrl-C at the terminal must reach the sweep's command alone.
     os.setsid()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     exit_with_parent()
-    # An empty variable says nothing, except to CUDA, which then shows no device.
+    # An empty variable is the same as none, except for CUDA, which then shows no device.
     os.environ.update(environment)
-    with RunDirectory(run_dir).output_file.open("a") as output:
+    with RunDirectory(run_dir).output_file.open("a", encoding="utf-8") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     for stream in (sys.stdout, sys.stderr):
@@ -63,7 +57,7 @@ def run_job(run_dir: Path, overrides: list[str], environment: dict[str, str]) ->
     stopwatch.restart()
     sys.orig_argv = [*frozen_command(run_dir), *overrides]
     sys.argv = sys.orig_argv[2:]
-    # By its name, as `python -m` would: what starts a program does not depend on it.
+    # The program is imported by name, as `python -m` does.
     importlib.import_module(sys.argv[0]).main()
 
 

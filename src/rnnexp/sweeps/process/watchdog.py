@@ -1,4 +1,4 @@
-"""A process that does not outlive the one that started it."""
+"""A watchdog thread, which ends a process whose parent has died."""
 
 import multiprocessing
 import os
@@ -7,19 +7,22 @@ import threading
 import time
 from collections.abc import Callable
 
-GRACE_SECONDS = 20.0
-"""How long a process may take to save what it has."""
-SECONDS_BETWEEN_LOOKS = 0.5
+from rnnexp.core.signals import GRACE_SECONDS
+
+POLL_SECONDS = 0.2
+"""The time between two looks at another process."""
 
 
 def exit_with_parent() -> None:
-    """Ends this process when the one that started it is gone: first asked to (SIGTERM), then killed."""
-    # To be called at the start, while that process is surely there.
+    """End this process when the one that started it is gone: with SIGTERM, and with SIGKILL after `GRACE_SECONDS`.
+
+    It must be called at the start of a process, while its parent certainly exists.
+    """
     is_alive = _parent_is_alive()
 
     def watch() -> None:
         while is_alive():
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            time.sleep(POLL_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(GRACE_SECONDS)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -30,8 +33,9 @@ def exit_with_parent() -> None:
 def _parent_is_alive() -> Callable[[], bool]:
     starter = multiprocessing.parent_process()
     if starter is not None:
-        # Forked by a server, which lives as long as any process that it forked: the one who asked it to is meant.
+        # The parent process is the fork server, which lives as long as any of its children. This is the process that
+        # asked the server to fork.
         return starter.is_alive
     parent = os.getppid()
-    # An orphan gets another parent. That is seen on every Unix, and after any death.
+    # An orphan gets another parent, on every Unix and however its parent died.
     return lambda: os.getppid() == parent

@@ -1,1 +1,1 @@
-"""Hyperparameter search with Optuna."""
+"""A search: a study of Optuna chooses the jobs of a sweep."""

@@ -1,4 +1,4 @@
-"""A trial of a search ends early if others do better."""
+"""A callback that ends a trial of a search early if other trials are better."""
 
 from typing import Any, Literal
 
@@ -6,24 +6,25 @@ import optuna
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from rnnexp.callbacks.early_stopping import is_measured
+from rnnexp.compat.optuna import running_trial
 from rnnexp.core.errors import PrunedError, UserError
 from rnnexp.sweeps.search.storage import open_storage, require_direction, storage_errors
 
 
 class Pruning(Callback):
-    """Reports the monitored metric to the study after each validation, and ends the run if the pruner says so.
+    """Reports a metric to the study after each validation, and ends the run if the pruner decides so.
 
     Args:
-        monitor: name of the metric, `val/acc`.
-        mode: whether more of it is better, `max`, or less, `min`; pruners take it as the study's direction says.
+        monitor: the name of the metric, `val/acc`.
+        mode: `max` if more of it is better, `min` if less is. It must be the direction of the study, which pruners use.
         trial_number: the number that the study gave the run; None for a run outside a search, which is refused.
-        storage: see rnnexp.sweeps.search.storage.open_storage.
-        study_name: of the study in that storage.
-        pruner: decides, from what other trials have reported after as many validations.
+        storage: see `rnnexp.sweeps.search.storage.open_storage`.
+        study_name: the name of the study in that storage.
+        pruner: decides from the metric of other trials after as many validations.
 
     Raises:
-        PrunedError: out of `Trainer.fit`.
-        UserError: if the run is not a trial under way, or better means something else to the study.
+        PrunedError: from `Trainer.fit`.
+        UserError: if the run is no running trial, or `mode` is not the direction of the study.
         ValueError: for another mode.
     """
 
@@ -56,14 +57,14 @@ class Pruning(Callback):
                 "callbacks.pruning=null trains on"
             )
         require_direction(study.direction.name.lower(), monitor, mode)
-        self.trial = optuna.Trial(study, found[0]._trial_id)
+        self.trial = running_trial(study, found[0])
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         if trainer.sanity_checking or not is_measured(trainer, self.monitor):
             return
         value = float(trainer.callback_metrics[self.monitor])
         is_pruned = False
-        # Of several processes the first one alone speaks to the study.
+        # One process reports for all.
         if trainer.is_global_zero:
             assert self.storage is not None
             with storage_errors(self.storage):
@@ -72,8 +73,8 @@ class Pruning(Callback):
         self.num_reports += 1
         if trainer.strategy.broadcast(is_pruned):
             raise PrunedError(
-                f"pruned after epoch {trainer.current_epoch + 1}: {self.monitor} {value:.4g} does not keep up with "
-                "other trials"
+                f"pruned after epoch {trainer.current_epoch + 1}: other trials are better than {self.monitor} "
+                f"{value:.4g}"
             )
 
     def state_dict(self) -> dict[str, int]:

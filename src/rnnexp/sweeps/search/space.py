@@ -1,21 +1,19 @@
-"""From Hydra's override grammar to the distributions of a search space."""
+"""The search space: Hydra's override grammar as distributions of Optuna."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Sweep, ValueType
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from rnnexp.core.errors import UserError
 
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-
 
 def split(overrides: Sequence[Override]) -> tuple[dict[str, Override], list[str]]:
-    """The axes of the space by key, and the overrides that are the same for every trial.
+    """Return the axes of the space by key, and the overrides that are the same for every trial.
 
-    Of two with one key the last counts.
+    Of two overrides with the same key the last counts.
 
     Raises:
         UserError: if there is no axis.
@@ -29,8 +27,11 @@ def split(overrides: Sequence[Override]) -> tuple[dict[str, Override], list[str]
     return axes, [str(override.input_line) for key, override in by_key.items() if key not in axes]
 
 
-def distributions(axes: Mapping[str, Override]) -> dict[str, "BaseDistribution"]:
-    """What each axis may be: `a,b` and `choice`, `range`, `interval` and `int(interval)`, `tag(log, ...)`.
+def distributions(axes: Mapping[str, Override]) -> dict[str, BaseDistribution]:
+    """Return the distribution of each axis.
+
+    Args:
+        axes: sweeps by `a,b` or `choice`, `range`, `interval` or `int(interval)`, also within `tag(log, ...)`.
 
     Raises:
         UserError: for any other sweep.
@@ -44,11 +45,10 @@ def distributions(axes: Mapping[str, Override]) -> dict[str, "BaseDistribution"]
     return found
 
 
-def corners(space: Mapping[str, "BaseDistribution"]) -> list[dict[str, Any]]:
-    """The fewest points in which every choice of every axis occurs, each beside the lowest of the numbers."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+def corners(space: Mapping[str, BaseDistribution]) -> list[dict[str, Any]]:
+    """Return the fewest points in which every choice of every axis occurs; axes of numbers have their lowest value."""
 
-    def examples(axis: "BaseDistribution") -> Sequence[Any]:
+    def examples(axis: BaseDistribution) -> Sequence[Any]:
         if isinstance(axis, CategoricalDistribution):
             return axis.choices
         assert isinstance(axis, FloatDistribution | IntDistribution)
@@ -59,15 +59,14 @@ def corners(space: Mapping[str, "BaseDistribution"]) -> list[dict[str, Any]]:
     return [{key: some[index % len(some)] for key, some in values.items()} for index in range(longest)]
 
 
-def num_points(space: Mapping[str, "BaseDistribution"]) -> int:
-    """How large a grid of all of them is.
+def num_points(space: Mapping[str, BaseDistribution]) -> int:
+    """Return the number of points of a space as a grid.
 
     Raises:
         UserError: if an axis has no step.
     """
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    def size(key: str, axis: "BaseDistribution") -> int:
+    def size(key: str, axis: BaseDistribution) -> int:
         if isinstance(axis, CategoricalDistribution):
             return len(axis.choices)
         assert isinstance(axis, FloatDistribution | IntDistribution)
@@ -78,9 +77,7 @@ def num_points(space: Mapping[str, "BaseDistribution"]) -> int:
     return math.prod(size(key, axis) for key, axis in space.items())
 
 
-def _distribution(override: Override) -> "BaseDistribution":
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
+def _distribution(override: Override) -> BaseDistribution:
     sweep = override.value()
     if not isinstance(sweep, Sweep) or override.value_type == ValueType.GLOB_CHOICE_SWEEP:
         raise ValueError("a search takes choice(), range() and interval(), and no glob: list the values")
@@ -88,25 +85,33 @@ def _distribution(override: Override) -> "BaseDistribution":
         raise ValueError(f"a search knows the tag log alone, not {', '.join(sorted(unknown))}")
     log = "log" in sweep.tags
     if isinstance(sweep, IntervalSweep):
-        assert sweep.start is not None
-        assert sweep.end is not None
-        if isinstance(sweep.start, int) and isinstance(sweep.end, int):
-            return IntDistribution(sweep.start, sweep.end, log=log)
-        return FloatDistribution(sweep.start, sweep.end, log=log)
+        return _interval(sweep, log)
     if isinstance(sweep, RangeSweep):
-        values = sorted(sweep.range())
-        if not values:
-            raise ValueError("the range is empty")
-        low, high, step = values[0], values[-1], abs(sweep.step)
-        if isinstance(low, int) and isinstance(high, int) and isinstance(step, int):
-            return IntDistribution(low, high, log=log, step=step)
-        return FloatDistribution(_rounded(low), _rounded(high), log=log, step=_rounded(step))
+        return _range(sweep, log)
     if log:
         raise ValueError("the tag log is for ranges and intervals")
-    # As Hydra's own sweeper writes them, so that lists, spaces and null arrive as they were meant.
+    # The strings are quoted as Hydra's own sweeper quotes them, so that lists, spaces and null keep their meaning.
     return CategoricalDistribution(list(override.sweep_string_iterator()))
 
 
+def _interval(sweep: IntervalSweep, log: bool) -> BaseDistribution:
+    assert sweep.start is not None
+    assert sweep.end is not None
+    if isinstance(sweep.start, int) and isinstance(sweep.end, int):
+        return IntDistribution(sweep.start, sweep.end, log=log)
+    return FloatDistribution(sweep.start, sweep.end, log=log)
+
+
+def _range(sweep: RangeSweep, log: bool) -> BaseDistribution:
+    values = sorted(sweep.range())
+    if not values:
+        raise ValueError("the range is empty")
+    low, high, step = values[0], values[-1], abs(sweep.step)
+    if isinstance(low, int) and isinstance(high, int) and isinstance(step, int):
+        return IntDistribution(low, high, log=log, step=step)
+    return FloatDistribution(_rounded(low), _rounded(high), log=log, step=_rounded(step))
+
+
 def _rounded(value: float) -> float:
-    # Three steps of 0.1 are 0.30000000000000004, which Optuna would take for no multiple of 0.1.
+    # Three steps of 0.1 are 0.30000000000000004, which Optuna does not take for a multiple of 0.1.
     return float(f"{value:.12g}")

@@ -1,47 +1,34 @@
-"""Where a search keeps its study: a file that processes append to, or a database."""
+"""The storage of a study: a file that processes append to, or a database."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from rnnexp.core.errors import UserError
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.validation import validate_choice
 
-if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
-
 MODES = ("max", "min")
-TIMES_TO_TRY, SECONDS_TO_MAKE_TABLES = 3, 1.0
+NUM_ATTEMPTS, SECONDS_TO_MAKE_TABLES = 3, 1.0
 
 
-def require_optuna() -> None:
-    """Raises UserError if the extra that a search needs is not installed."""
-    try:
-        import optuna  # noqa: F401
-    except ModuleNotFoundError as error:
-        if error.name != "optuna":
-            raise
-        raise UserError('a search needs Optuna, which is not installed: pip install "rnnexp[optuna]"') from None
-
-
-def open_storage(place: str) -> "BaseStorage":
-    """What `hydra.sweeper.storage` names, made if it is not there.
+def open_storage(place: str) -> BaseStorage:
+    """Open the storage that `hydra.sweeper.storage` names; it is made if it does not exist.
 
     Args:
-        place: a URL of a database, `sqlite:///study.db`, or the path of a journal file.
+        place: the URL of a database, `sqlite:///study.db`, or the path of a journal file.
 
     Raises:
         UserError: if it cannot be opened, or holds something else.
     """
-    from optuna.storages import JournalStorage, RDBStorage
-    from optuna.storages.journal import JournalFileBackend
-    from sqlalchemy.exc import DBAPIError
-
     if "://" in place:
         with storage_errors(place):
-            for _ in range(TIMES_TO_TRY):
+            for _ in range(NUM_ATTEMPTS):
                 try:
                     return RDBStorage(place)
                 except DBAPIError:
@@ -61,34 +48,31 @@ def open_storage(place: str) -> "BaseStorage":
 
 
 def require_direction(direction: str, monitor: str, mode: str) -> None:
-    """Checks that what pruners are told gets better where the study's metric does.
+    """Require that the metric which pruners see improves in the direction of the study's metric.
 
     Args:
         direction: of the study, `maximize` or `minimize`.
-        monitor: the metric that is reported.
-        mode: `max` or `min`, which of it is better.
+        monitor: the metric that is reported to pruners.
+        mode: `max` if more of it is better, `min` if less is.
 
     Raises:
-        UserError: if it does not.
+        UserError: if the directions differ.
         ValueError: for another mode.
     """
     validate_choice("callbacks.pruning.mode", mode, MODES)
     if not direction.startswith(mode):
         raise UserError(
-            f"callbacks: the study is to {direction}, but of {monitor}, which would be reported to its pruner, {mode} "
-            "is the better: set callbacks.pruning.monitor= and callbacks.pruning.mode="
+            f"callbacks: the study is to {direction}, but {monitor}, which its pruner would see, is better at its "
+            f"{mode}: set callbacks.pruning.monitor= and callbacks.pruning.mode="
         )
 
 
 @contextmanager
 def storage_errors(place: str) -> Iterator[None]:
-    """Turns what a database says into one line, without its URL, which may hold a password."""
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
+    """Turn an error of a database into one line without its URL, which may contain a password."""
     try:
         yield
     except (ImportError, SQLAlchemyError, StorageInternalError) as error:
         if "://" not in place:
             raise
-        raise UserError(f"hydra.sweeper.storage cannot be used: {str(error).strip().splitlines()[0]}") from None
+        raise UserError(f"hydra.sweeper.storage cannot be used: {first_line(error)}") from None

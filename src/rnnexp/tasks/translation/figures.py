@@ -1,6 +1,5 @@
 """The pictures of a translation run."""
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -8,12 +7,12 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from rnnexp.metrics.translation import agreement, exact_matches, length_bucket, share_by
-from rnnexp.models.attention import FixedContext
 from rnnexp.plots.translation import accuracy_by_distance, accuracy_grid, attention_map, scores_by_length
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.translation.task import TranslationTask
 from rnnexp.tasks.translation.translator import Translator
 from rnnexp.tracking.run_directory import RunDirectory
+from rnnexp.tracking.translations_file import read_translations
 
 NUM_ATTENTION_MAPS = 4
 
@@ -26,7 +25,7 @@ def draw_translations(run: RunDirectory, task: Task, datamodule: Any) -> dict[st
 def draw_attention(task: Task, datamodule: Any) -> dict[str, Figure]:  # noqa: ANN401
     """Where the decoder looks while it translates a few sentences of the test, the same ones in every run."""
     assert isinstance(task, TranslationTask)
-    if isinstance(task.model.decoder.attention, FixedContext):
+    if not task.model.decoder.attention.has_weights:
         return {}
     sources = datamodule.sources("test")
     number = min(NUM_ATTENTION_MAPS, len(sources))
@@ -45,7 +44,9 @@ def draw_attention(task: Task, datamodule: Any) -> dict[str, Figure]:  # noqa: A
 
 def draw_scores(run: RunDirectory) -> dict[str, Figure]:
     """What of the test is right, by length of the source, and where the corpus says so by what is measured."""
-    rows = read_translations(run)
+    if not run.translations_file.exists():
+        return {}
+    rows = read_translations(run.translations_file)
     if not rows:
         return {}
     title = run.path.name
@@ -59,15 +60,6 @@ def draw_scores(run: RunDirectory) -> dict[str, Figure]:
             {title: over_phenomena(cells)}, "the word that agrees is right"
         )
     return figures
-
-
-def read_translations(run: RunDirectory) -> list[dict[str, Any]]:
-    """The rows of test_translations.jsonl; empty if there is none."""
-    if not run.translations_file.exists():
-        return []
-    # Others of Unicode's line separators stand within sentences.
-    text = run.translations_file.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.removesuffix("\n").split("\n") if line]
 
 
 def agreement_by_cell(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, int], tuple[float, int]]:

@@ -10,7 +10,6 @@ from torchmetrics import MeanMetric
 
 from rnnexp.core.validation import require_fraction, require_positive
 from rnnexp.data.batches import TranslationBatch
-from rnnexp.data.text.encoding import TokenizerPair
 from rnnexp.data.text.loader import TranslationLoader
 from rnnexp.decoding import Hypotheses, Limits, beam_search, greedy_search, require_search
 from rnnexp.metrics.translation import corpus_scores, literature_scores, literature_signature, signatures
@@ -24,34 +23,33 @@ from rnnexp.tasks.translation.scoring import (
     scores_by_phenomenon,
     spread_evenly,
 )
+from rnnexp.text.tokenizer_pair import TokenizerPair
 from rnnexp.text.vocabulary import PAD
 
 Split = Literal["val", "test"]
 
 
 class TranslationTask(Task):
-    """Cross-entropy per target token, and the scores of what is translated, of an attentional encoder-decoder.
+    """The task of writing a sentence in another language: cross-entropy per target token, and scores of translations.
 
     Args:
-        make_stack: `input_size=` -> RecurrentStack, the encoder's; the decoder's layers are of its cell and width.
+        make_stack: `input_size=` -> RecurrentStack, the encoder's; the decoder's layers have its cell and width.
         make_optimizer, make_scheduler: see Task.
-        tokenizers: of both sides; they travel in every checkpoint.
-        embedding_size, decoder_layers, decoder, attention, bridge, tied_embeddings, embedding_dropout,
-            annotation_dropout, output_dropout, word_dropout, sampling: see Seq2Seq.
-        teacher_forcing: probability that a decoder is given the reference's token in training.
-        label_smoothing: share of the target spread over the vocabulary (Szegedy et al., 2016, section 7). It shapes the
-            training loss only.
+        network: Seq2Seq without its first three arguments, which are `make_stack` and the sizes of both vocabularies.
+        tokenizers: of both sides; they are saved in every checkpoint.
+        teacher_forcing: probability that the decoder's input in training is the reference's token.
+        label_smoothing: share of the target spread over the vocabulary (Szegedy et al., 2016, section 7), in training.
         beam_size, length_penalty: of the search in the test; validation is searched greedily.
-        max_ratio, max_extra: a translation's most tokens for its source's, see `rnnexp.decoding.Limits`.
-        val_sentences: how many validation sentences are translated each epoch, spread evenly over the split; all count
-            in the loss.
+        max_ratio, max_extra: bounds of a translation's length, see `rnnexp.decoding.Limits`.
+        val_sentences: number of validation sentences that are translated each epoch, spread evenly over the split; all
+            count in the loss.
         literature: score the test a second time, as the Multi30k literature does.
 
     Logs `train/loss` at steps, `train/padding_share` per epoch, `val/loss`, `val/ppl`, `val/bleu`, `val/chrf` and
-    `val/exact_match` per epoch, and the same of the test once; of the test by length of the source in tokens
-    `test/loss_length/<bucket>` and `test/exact_match_length/<bucket>`; and where a corpus says of its pairs what they
-    measure, `test/exact_match_phenomenon/<name>`, `test/acc_phenomenon/<name>` and `test/acc_distance/<words>`, of
-    which the latter two ask only for the word that agrees.
+    `val/exact_match` per epoch, and the same of the test once. It logs the test by length of the source in tokens,
+    `test/loss_length/<bucket>` and `test/exact_match_length/<bucket>`. Where a corpus says what its pairs measure, it
+    logs `test/exact_match_phenomenon/<name>`, and `test/acc_phenomenon/<name>` and `test/acc_distance/<words>` of the
+    word that agrees.
     """
 
     batch_type: ClassVar = TranslationBatch
@@ -62,18 +60,8 @@ class TranslationTask(Task):
         make_stack: Callable[..., RecurrentStack],
         make_optimizer: MakeOptimizer,
         make_scheduler: MakeScheduler,
+        network: Callable[..., Seq2Seq],
         tokenizers: TokenizerPair,
-        embedding_size: int,
-        decoder_layers: int | None,
-        decoder: str,
-        attention: str,
-        bridge: str,
-        tied_embeddings: str,
-        embedding_dropout: float,
-        annotation_dropout: float,
-        output_dropout: float,
-        word_dropout: float,
-        sampling: str,
         teacher_forcing: float,
         label_smoothing: float,
         beam_size: int,
@@ -89,40 +77,20 @@ class TranslationTask(Task):
         require_search(beam_size, n_best=1, length_penalty=length_penalty)
         if not 0 <= teacher_forcing <= 1:
             raise ValueError(f"teacher_forcing must lie in [0, 1], not {teacher_forcing!r}")
-        if teacher_forcing < 1 and decoder == "fused":
+        source, target = tokenizers
+        self.model = network(make_stack, len(source), len(target))
+        if teacher_forcing < 1 and self.model.choices["decoder"] == "fused":
             raise ValueError(
-                f"teacher_forcing={teacher_forcing} needs a decoder that goes step by step: use task.decoder=stepwise"
+                f"teacher_forcing={teacher_forcing} needs a decoder that goes step by step: "
+                "use task.network.decoder=stepwise"
             )
-        if tied_embeddings == "all" and tokenizers.source.digest != tokenizers.target.digest:
+        if self.model.choices["tied_embeddings"] == "all" and source.digest != target.digest:
             raise ValueError("tied_embeddings=all needs one vocabulary for both sides: use data.joint=true, or output")
-        self.model = Seq2Seq(
-            make_stack,
-            len(tokenizers.source),
-            len(tokenizers.target),
-            embedding_size,
-            decoder_layers=decoder_layers,
-            decoder=decoder,
-            attention=attention,
-            bridge=bridge,
-            tied_embeddings=tied_embeddings,
-            embedding_dropout=embedding_dropout,
-            annotation_dropout=annotation_dropout,
-            output_dropout=output_dropout,
-            word_dropout=word_dropout,
-            sampling=sampling,
-        )
         self.tokenizers = tokenizers
         self.teacher_forcing, self.label_smoothing = teacher_forcing, label_smoothing
         self.beam_size, self.length_penalty = beam_size, length_penalty
         self.limits = Limits(max_ratio=max_ratio, max_extra=max_extra)
         self.val_sentences, self.literature = val_sentences, literature
-        self._choices: dict[str, str | int] = {
-            "decoder": decoder,
-            "attention": attention,
-            "bridge": bridge,
-            "tied_embeddings": tied_embeddings,
-            "embedding_size": embedding_size,
-        }
         # Mean over tokens, whatever batches they came in.
         self.losses = nn.ModuleDict({f"{split}_loss": MeanMetric() for split in ("val", "test")})
         self._gathered = {"val": TranslatedSplit(), "test": TranslatedSplit()}
@@ -149,7 +117,7 @@ class TranslationTask(Task):
         return {
             **self.stack_info,
             "decoder_layers": self.model.decoder.num_layers,
-            **self._choices,
+            **self.model.choices,
             "source_vocab_size": len(source),
             "target_vocab_size": len(target),
             "source_tokenizer": source.digest[:12],

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from rnnexp.data.text.encoding import TokenizerPair
 from rnnexp.decoding import Limits, beam_search, require_search
 from rnnexp.models import Seq2Seq
+from rnnexp.text.tokenizer_pair import TokenizerPair
 from rnnexp.text.vocabulary import BOS, EOS, PAD, UNK
 
 

@@ -1,10 +1,10 @@
-"""The phrasebook: English and French sentences made by a grammar, as an instrument to measure translators with.
+"""English and French sentences made by a grammar, to measure what a translation model has learned.
 
-What English says early decides a French word late, or the other way round, over a controlled number of words with
-nouns of another gender and number between. `generate` makes the corpus, `split` divides it, `PHENOMENA` names what is
+An early English word decides a late French word, or the other way round, over a controlled number of words with nouns
+of another gender and number between. `generate` makes the corpus, `split` divides it, `PHENOMENA` names what is
 measured. French is written with the apostrophe ' and a plain space before the question mark.
 """
 
-from rnnexp.data.corpora.phrasebook.corpus import PHENOMENA, Phenomenon, PhrasebookPair, generate, split
+from rnnexp.data.corpora.phrasebook.generation import PHENOMENA, Phenomenon, PhrasebookPair, generate, split
 
 __all__ = ["PHENOMENA", "Phenomenon", "PhrasebookPair", "generate", "split"]

@@ -30,7 +30,7 @@ BY_BASE = {verb.base: verb for verb in ACTIONS}
 
 
 def showing_gender(adjectives: tuple[Adjective, ...]) -> tuple[Adjective, ...]:
-    """Those whose two genders differ."""
+    """Return the adjectives whose two genders differ."""
     return tuple(adjective for adjective in adjectives if adjective.masculine != adjective.feminine)
 
 
@@ -76,7 +76,7 @@ VERY_QUICKLY = (
 
 
 def number(draw: Draw, distance: int) -> Sentence:
-    """The verb agrees with its subject, whose number English past and future do not repeat."""
+    """Make a sentence whose verb agrees with its subject; English past and future do not repeat the number."""
     adverb = draw.one((FINALLY, ALSO, OFTEN)) if distance == 1 else NO_ADVERB
     subject = human_subject(draw, 0 if adverb.english else distance, controls=True)
     tense = "past" if adverb.english or draw.chance() else "future"
@@ -86,7 +86,7 @@ def number(draw: Draw, distance: int) -> Sentence:
 
 
 def gender(draw: Draw, distance: int) -> Sentence:
-    """The adjective after to be agrees with the subject."""
+    """Make a sentence whose adjective after to be agrees with the subject."""
     kind = draw.one(("human", "thing", "place"))
     shortest_modifier = {"human": 2, "thing": 2, "place": 3}[kind]
     sizes = [size for size in (1, 2, 3) if distance == size or distance - size >= shortest_modifier]
@@ -116,7 +116,7 @@ def gender(draw: Draw, distance: int) -> Sentence:
 
 
 def participle(draw: Draw, distance: int) -> Sentence:
-    """The participle after être agrees with the subject."""
+    """Make a sentence whose participle after être agrees with the subject."""
     adverb = draw.one((FINALLY, ALSO)) if distance == 1 else NO_ADVERB
     modifier_size = 0 if adverb.english else distance
     if draw.chance(0.7):
@@ -134,13 +134,13 @@ def participle(draw: Draw, distance: int) -> Sentence:
 
 
 def clitic(draw: Draw, distance: int) -> Sentence:
-    """`It` is le or la, before the verb, as the thing's French gender has it; in the past the participle tells."""
+    """Make a sentence with le or la for `it`, by the gender of the thing; in the past the participle shows it."""
     thing = noun_phrase(draw.one(THINGS), plural=False, controls=True)
     subject = people(draw, draw.one((2, 3)), draw.chance())
     first, second = draw.one(DONE_TOGETHER)
     adverb = draw.one(((NO_ADVERB,), QUICKLY, VERY_QUICKLY)[distance - 2]) if distance <= 4 else NO_ADVERB
-    told_by_participle = begins_with_vowel(second.future)
-    tense = "past" if told_by_participle else draw.one(("present", "past", "future"))
+    shown_by_participle = begins_with_vowel(second.future)
+    tense = "past" if shown_by_participle else draw.one(("present", "past", "future"))
     what = thing
     if distance >= 5:
         what = modified(thing, about_object(draw, distance - 2, thing.features, "thing", plural=True))

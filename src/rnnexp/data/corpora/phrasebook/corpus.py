@@ -1,165 +1,76 @@
-"""The corpus: as many pairs as asked for, spread evenly over what is measured and over how far, and how it is split."""
+"""The phrasebook as a corpus: English and French made by a grammar, so that nothing has to be fetched."""
 
-import hashlib
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from rnnexp.core.validation import require_fraction, require_positive, validate_choice
+from rnnexp.data.corpora.phrasebook.generation import HELD_OUT, PhrasebookPair, generate, split
+from rnnexp.data.text.parallel_text import CorpusContent, ParallelText, Primitive, validate_languages
 
-from rnnexp.core.validation import lookup, require_positive
-from rnnexp.data.corpora.phrasebook.agreement import clitic, gender, number, participle
-from rnnexp.data.corpora.phrasebook.draw import Draw
-from rnnexp.data.corpora.phrasebook.lexicon.morphology import CONTROLLER, MEASURED, surface
-from rnnexp.data.corpora.phrasebook.negation import negation, negative_subject
-from rnnexp.data.corpora.phrasebook.repetition import repeats_a_word
-from rnnexp.data.corpora.phrasebook.sentence import Sentence
-from rnnexp.data.corpora.phrasebook.tense import question, tense_end, tense_start
-from rnnexp.data.corpora.phrasebook.word_order import adjective, contraction, elision
+LANGUAGES = {"en": "English", "fr": "French"}
+TAGS = [field for field in PhrasebookPair._fields if field not in ("source", "target")]
 
 
-class Phenomenon(NamedTuple):
-    """What a sentence measures, and over which distances."""
+class Phrasebook:
+    """The phrasebook in one direction.
 
-    make: Callable[[Draw, int], Sentence]
-    distances: range
-
-
-PHENOMENA = {
-    "number": Phenomenon(number, range(13)),
-    "gender": Phenomenon(gender, range(1, 13)),
-    "participle": Phenomenon(participle, range(13)),
-    "clitic": Phenomenon(clitic, range(2, 13)),
-    "tense_start": Phenomenon(tense_start, range(2, 13)),
-    "tense_end": Phenomenon(tense_end, range(2, 13)),
-    "question": Phenomenon(question, range(1, 13)),
-    "negative_subject": Phenomenon(negative_subject, range(13)),
-    "negation": Phenomenon(negation, range(2)),
-    "elision": Phenomenon(elision, range(6)),
-    "contraction": Phenomenon(contraction, range(6)),
-    "adjective": Phenomenon(adjective, range(4)),
-}
-CELLS = tuple((name, distance) for name, phenomenon in PHENOMENA.items() for distance in phenomenon.distances)
-MAX_MISSES = 1000
-"""In a row: then a cell is taken to have no more sentences."""
-
-
-class PhrasebookPair(NamedTuple):
-    """An English sentence, its French translation, and what can be measured on it.
-
-    Words are what `split()` gives. `source[controller]` decides which form `target[agreeing]` has, the translation of
-    `source[measured]` or a part of it.
-    """
-
-    source: str
-    target: str
-    phenomenon: str
-    """one of PHENOMENA"""
-    distance: int
-    """how many English words stand between `controller` and `measured`"""
-    controller: int
-    """which word of the source"""
-    measured: int
-    """which word of the source"""
-    agreeing: int
-    """which word of the target"""
-    attractor: bool
-    """whether the last noun between them would ask for another form"""
-
-
-def generate(seed: int = 0, num_pairs: int = 24_000) -> list[PhrasebookPair]:
-    """Sentence pairs with different sources, the same for the same arguments on every platform.
-
-    Each (phenomenon, distance) has as many as each other, but for one; they take turns in the list, so that any part
-    of it is as even as the whole.
-
-    Raises:
-        ValueError: if `num_pairs` is not positive, or more than the grammar can say.
-    """
-    require_positive(num_pairs=num_pairs)
-    seen: set[str] = set()
-    columns = []
-    for index, (phenomenon, distance) in enumerate(CELLS):
-        num_wanted = num_pairs // len(CELLS) + (index < num_pairs % len(CELLS))
-        draw = Draw(f"{seed} {phenomenon} {distance}")
-        column: list[PhrasebookPair] = []
-        misses = 0
-        while len(column) < num_wanted:
-            pair = finished(PHENOMENA[phenomenon].make(draw, distance), phenomenon, distance)
-            if pair.source in seen or repeats_a_word(by_sentence(pair).split()):
-                misses += 1
-                if misses == MAX_MISSES:
-                    raise ValueError(
-                        f"num_pairs={num_pairs} is more than the phrasebook can say: {phenomenon} at distance "
-                        f"{distance} has {len(column)} sentences, not {num_wanted}; choose a smaller num_pairs"
-                    )
-            else:
-                misses = 0
-                seen.add(pair.source)
-                column.append(pair)
-        columns.append(column)
-    return [column[row] for row in range(len(columns[0])) for column in columns if row < len(column)]
-
-
-def finished(sentence: Sentence, phenomenon: str, distance: int) -> PhrasebookPair:
-    """A sentence as it is written, its marks turned into positions."""
-    english, french = sentence.english.split(), surface(sentence.french).split()
-    controller, measured = place_of(CONTROLLER, english), place_of(MEASURED, english)
-    agreeing = place_of(MEASURED, french)
-    end = {".": ".", "?": " ?"}[sentence.end]
-    return PhrasebookPair(
-        written(english) + sentence.end,
-        written(french) + end,
-        phenomenon,
-        distance,
-        controller,
-        measured,
-        agreeing,
-        sentence.attractor,
-    )
-
-
-def place_of(mark: str, words: list[str]) -> int:
-    """Which of the words has it."""
-    return next(place for place, word in enumerate(words) if mark in word)
-
-
-def written(words: list[str]) -> str:
-    """The words without marks, the first with a capital."""
-    text = " ".join(words).replace(CONTROLLER, "").replace(MEASURED, "")
-    return text[0].upper() + text[1:]
-
-
-def by_sentence(pair: PhrasebookPair) -> str:
-    """The English sentence, normalised: its words in lower case."""
-    return " ".join(pair.source.lower().rstrip(".?").split())
-
-
-def by_combination(pair: PhrasebookPair) -> str:
-    """The two English words whose relation is measured, and the phenomenon in which it is."""
-    words = by_sentence(pair).replace(",", "").split()
-    return f"{pair.phenomenon}: {words[pair.controller]} {words[pair.measured]}"
-
-
-HELD_OUT: dict[str, Callable[[PhrasebookPair], str]] = {"sentence": by_sentence, "combination": by_combination}
-
-
-def split(
-    pairs: Iterable[PhrasebookPair], held_out: str = "sentence", val_share: float = 0.1, test_share: float = 0.1
-) -> dict[str, list[PhrasebookPair]]:
-    """Divides pairs into `train`, `val` and `test`, each by a hash of its own and whatever the other pairs are.
+    Its tags are the fields of `PhrasebookPair` other than the sentences, in terms of English to French, and `place`:
+    the index of the word of the target that shows whether the measured relation was translated.
 
     Args:
-        held_out: what no two splits share: a `sentence`, or a `combination` of controller and measured word within a
-            phenomenon (key ... green, boys ... slept), so that val and test ask for agreement between words which were
-            never seen to agree.
-        val_share, test_share: of the hashes, and so about that of the pairs.
+        source_lang, target_lang: en and fr, or fr and en.
+        num_pairs: distinct pairs to generate, for all splits together.
+        generator_seed: the seed of the grammar.
+        held_out: what no two splits share: a `sentence` or a `combination`, see `split`.
+        val_share, test_share: the approximate shares of the pairs.
 
     Raises:
-        ValueError: for another `held_out`, or shares that leave nothing for training.
+        ValueError: for a choice outside its list, a number that is not positive, or shares that leave nothing for
+            training.
     """
-    key = lookup("held_out", held_out, HELD_OUT)
-    if not (val_share >= 0 and test_share >= 0 and val_share + test_share < 1):
-        raise ValueError(f"val_share={val_share} and test_share={test_share} leave nothing for training")
-    divided: dict[str, list[PhrasebookPair]] = {"train": [], "val": [], "test": []}
-    for pair in pairs:
-        number = int.from_bytes(hashlib.sha256(key(pair).encode()).digest()[:6]) / 2**48
-        divided["test" if number < test_share else "val" if number < test_share + val_share else "train"].append(pair)
-    return divided
+
+    name = "phrasebook"
+
+    def __init__(
+        self,
+        *,
+        source_lang: str,
+        target_lang: str,
+        num_pairs: int,
+        generator_seed: int,
+        held_out: str,
+        val_share: float,
+        test_share: float,
+    ) -> None:
+        validate_languages(self.name, source_lang, target_lang, LANGUAGES)
+        validate_choice("data.held_out", held_out, HELD_OUT)
+        require_positive(num_pairs=num_pairs)
+        shares = {"val_share + test_share": val_share + test_share}
+        require_fraction(val_share=val_share, test_share=test_share, **shares)
+        self.source_lang, self.target_lang = source_lang, target_lang
+        self.num_pairs = num_pairs
+        self.generator_seed = generator_seed
+        self.held_out = held_out
+        self.val_share, self.test_share = val_share, test_share
+
+    def prepare(self) -> None:
+        """Do nothing: there is nothing to fetch."""
+
+    def read(self) -> CorpusContent:
+        """Generate all sentence pairs.
+
+        Raises:
+            ValueError: if `num_pairs` is more than the grammar can make.
+        """
+        pairs = generate(self.generator_seed, self.num_pairs)
+        divided = split(pairs, self.held_out, self.val_share, self.test_share)
+        texts = {}
+        for name, chosen in divided.items():
+            english, french = [pair.source for pair in chosen], [pair.target for pair in chosen]
+            sources, targets = (english, french) if self.source_lang == "en" else (french, english)
+            tags = {tag: [getattr(pair, tag) for pair in chosen] for tag in TAGS}
+            tags["place"] = tags["agreeing" if self.target_lang == "fr" else "measured"]
+            texts[name] = ParallelText(sources, targets, tags)
+        details: dict[str, Primitive] = {
+            "num_pairs": self.num_pairs,
+            "generator_seed": self.generator_seed,
+            "held_out": self.held_out,
+        }
+        return CorpusContent(texts, details)

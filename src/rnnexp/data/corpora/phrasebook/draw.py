@@ -11,19 +11,19 @@ T = TypeVar("T")
 class Draw:
     """A source of choices.
 
-    Of the methods of `random.Random`, only the sequence of `random()` is promised to stay as it is.
+    It uses only `random()` of `random.Random`, whose sequence Python guarantees not to change.
 
     Args:
-        seed: anything; equal texts give equal choices.
+        seed: any text; equal texts lead to equal choices.
     """
 
     def __init__(self, seed: str) -> None:
         self._random = random.Random(int.from_bytes(hashlib.sha256(seed.encode()).digest())).random  # noqa: S311
 
     def one(self, choices: Sequence[T]) -> T:
-        """One of them, each as probable."""
+        """Return one of the choices, with equal probability."""
         return choices[int(self._random() * len(choices))]
 
     def chance(self, probability: float = 0.5) -> bool:
-        """True that often."""
+        """Return True with a probability."""
         return self._random() < probability

@@ -1,7 +1,7 @@
-"""What stands between a noun and its verb: prepositional phrases and relative clauses of a given number of words.
+"""Modifiers between a noun and its verb: prepositional phrases and relative clauses of a given number of words.
 
-`The boy | that the women sitting near the door know | will sing`: the words between decide how far apart the words
-are that agree, and their nouns, of another gender or number, invite to agree with them instead.
+`The boy | that the women sitting near the door know | will sing`: the modifier decides the distance between the words
+that agree, and its nouns, of another gender or number, are wrong candidates for agreement.
 """
 
 from collections.abc import Callable
@@ -25,17 +25,17 @@ from rnnexp.data.corpora.phrasebook.verb_groups import HER, HIM, Pronoun, verb_g
 
 
 class Preposition(NamedTuple):
-    """A preposition of place and where it can lead."""
+    """A preposition of place and the places that it goes with."""
 
     english: str
     french: str
     places: tuple[Noun, ...]
     singular: bool
-    """Only to one place: nobody sits in two gardens."""
+    """whether it goes with one place only: nobody sits in two gardens"""
 
 
 def with_trait(trait: str) -> tuple[Noun, ...]:
-    """The places of which it can be said."""
+    """Return the places that a preposition goes with."""
     return tuple(place for place in PLACES if trait in place.traits)
 
 
@@ -51,13 +51,13 @@ PARTS, BUILDINGS, HOMES = with_trait("part"), with_trait("building"), with_trait
 SHORTEST_PLACE = 2
 LONGEST_PLACE = 7
 ONLY_SIMPLE_PLACE = 4
-"""Up to so many words it is one noun, from the next on it is a part of a building."""
+"""The number of words up to which a place is one noun; longer ones are a part of a building."""
 
 
 def location(
     draw: Draw, num_words: int, prepositions: tuple[Preposition, ...] = ANYWHERE, plural: bool = False
 ) -> NounPhrase:
-    """From 3 to 8 words: near the door, in the old kitchen of the castle.
+    """Make a place of 3 to 8 words: near the door, in the old kitchen of the castle.
 
     Args:
         plural: all its nouns are.
@@ -84,7 +84,7 @@ def location(
 
 
 def part(draw: Draw, num_words: int, preposition: Preposition, several: bool, plural: bool) -> NounPhrase:
-    """From 5 to 7 words: the door of the castle, the old door of the new castle."""
+    """Make a part of a building of 5 to 7 words: the door of the castle, the old door of the new castle."""
     noun = draw.one([place for place in preposition.places if "part" in place.traits])
     whole = draw.one(HOMES if "domestic" in noun.traits else BUILDINGS)
     num_adjectives = num_words - 5
@@ -97,7 +97,7 @@ def part(draw: Draw, num_words: int, preposition: Preposition, several: bool, pl
 
 
 def posture(draw: Draw, num_words: int, who: Features, plural: bool = False) -> NounPhrase:
-    """From 4 to 9 words: sitting near the door, standing in front of the fountain."""
+    """Make a participle with its place, of 4 to 9 words: sitting near the door, standing in front of the fountain."""
     if draw.chance():
         where = location(draw, num_words - 1, plural=plural)
         english, french = "sitting", agreeing_participle("assis", who)
@@ -108,7 +108,7 @@ def posture(draw: Draw, num_words: int, who: Features, plural: bool = False) -> 
 
 
 def people(draw: Draw, num_words: int, plural: bool, plural_places: bool = False) -> NounPhrase:
-    """Somebody, in 2 to 11 words: the women, the young women, the women sitting near the door."""
+    """Make a noun phrase for people, of 2 to 11 words: the women, the young women, the women sitting near the door."""
     noun = human(draw)
     if num_words <= ONLY_SIMPLE_PLACE:
         return definite(draw, noun, plural, num_words)
@@ -120,7 +120,7 @@ def people(draw: Draw, num_words: int, plural: bool, plural_places: bool = False
 
 
 def modified(phrase: NounPhrase, modifier: NounPhrase) -> NounPhrase:
-    """The phrase followed by what says more of its head."""
+    """Return the phrase with a modifier of its head."""
     return NounPhrase(
         f"{phrase.english} {modifier.english}",
         f"{phrase.french} {modifier.french}",
@@ -130,7 +130,7 @@ def modified(phrase: NounPhrase, modifier: NounPhrase) -> NounPhrase:
 
 
 def who_clause(draw: Draw, num_words: int, who: Features, stative: bool) -> NounPhrase:
-    """From 4 to 12 words: who helped the women, who know the young man near the fountain."""
+    """Make a clause of 4 to 12 words: who helped the women, who know the young man near the fountain."""
     verb = draw.one(FEELINGS if stative else MEETINGS)
     group = verb_group(verb, "present" if stative else "past", who)
     whom = people(draw, num_words - 2, draw.chance())
@@ -138,7 +138,7 @@ def who_clause(draw: Draw, num_words: int, who: Features, stative: bool) -> Noun
 
 
 def that_clause(draw: Draw, num_words: int, what: Features, kind: str, stative: bool, plural: bool) -> NounPhrase:
-    """From 4 to 12 words: that the women know, that the women sitting near the door bought.
+    """Make a clause of 4 to 12 words: that the women know, that the women sitting near the door bought.
 
     The French participle agrees with the noun before the clause: la clé que la reine a achetée.
     """
@@ -154,7 +154,7 @@ def that_clause(draw: Draw, num_words: int, what: Features, kind: str, stative: 
 
 
 def about_human(draw: Draw, num_words: int, who: Features, stative: bool = False) -> NounPhrase:
-    """What says more of somebody, in 2 to 12 words.
+    """Make a modifier of people, of 2 to 12 words.
 
     Args:
         stative: no verb in it has another tense than the present.
@@ -175,7 +175,7 @@ def about_human(draw: Draw, num_words: int, who: Features, stative: bool = False
 
 
 def about_object(draw: Draw, num_words: int, what: Features, kind: str, plural: bool = False) -> NounPhrase:
-    """What says more of a thing or a place, in 3 to 12 words; a thing may also have fallen, in 2.
+    """Make a modifier of a thing or a place, of 3 to 12 words; of a thing also `that fell`, of 2.
 
     Args:
         plural: no noun in it that is neither plural nor human, so that `it` can only be the thing.
@@ -195,7 +195,7 @@ def about_object(draw: Draw, num_words: int, what: Features, kind: str, plural: 
 
 
 def belonging(draw: Draw, num_words: int, what: Features, plural: bool) -> NounPhrase:
-    """From 5 to 12 words: that belongs to the women, that belong to the women near the doors."""
+    """Make a clause of 5 to 12 words: that belongs to the women, that belong to the women near the doors."""
     group = verb_group(BELONG, "present", what)
     owner = people(draw, num_words - 3, draw.chance(), plural)
     return owner._replace(
@@ -204,7 +204,7 @@ def belonging(draw: Draw, num_words: int, what: Features, plural: bool) -> NounP
 
 
 def human_subject(draw: Draw, num_words: int, *, controls: bool = False, stative: bool = False) -> NounPhrase:
-    """Somebody with 0, 2 or more words after the noun, as many as asked for.
+    """Make a noun phrase for people with 0, 2 or more words after the noun.
 
     Args:
         num_words: after the noun.

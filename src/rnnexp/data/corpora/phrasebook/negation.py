@@ -1,4 +1,4 @@
-"""Sentences that deny: ne and its second half around the verb, or a subject of nobody far before ne."""
+"""Negative sentences: ne and its second half around the verb, or a negative subject far before ne."""
 
 from rnnexp.data.corpora.phrasebook.draw import Draw
 from rnnexp.data.corpora.phrasebook.lexicon.morphology import CONTROLLER, Features, Verb, begins_with_vowel
@@ -19,7 +19,7 @@ NOBODY = Features(feminine=False, plural=False)
 
 
 def negation(draw: Draw, distance: int) -> Sentence:
-    """Not, never and no longer: ne before the verb and before its pronouns, pas, jamais or plus after it."""
+    """Make a sentence with not, never or no longer: ne before the verb and its pronouns, pas, jamais, plus after."""
     subject = draw.one(SPEAKERS) if draw.chance(0.25) else human_subject(draw, draw.one((0, 0, 3, 4)))
     negative = draw.one(tuple(TENSES))
     pronoun = None
@@ -42,14 +42,14 @@ def negation(draw: Draw, distance: int) -> Sentence:
 
 
 def telling_pronouns(verb: Verb, tense: str) -> tuple[Pronoun, ...]:
-    """Those whose gender shows in French if it shows in English, and only then."""
+    """Return the verbs whose French form shows the gender if the English one does, and only then."""
     if tense == "past":  # in the participle
         return HIM, HER
     return (THEM,) if begins_with_vowel(verb.future) else (HIM, HER, THEM)
 
 
 def nobody(draw: Draw, distance: int) -> NounPhrase:
-    """A subject of nobody that leaves so many words between its first word and its verb."""
+    """Make a negative subject with a number of words between its first word and its verb."""
     kinds = []
     if distance == 0 or 3 <= distance <= 8:
         kinds.append("nobody")
@@ -82,7 +82,7 @@ def nobody(draw: Draw, distance: int) -> NounPhrase:
 
 
 def negative_subject(draw: Draw, distance: int) -> Sentence:
-    """Nobody, no boy, none of the boys: French has ne before the verb, however far it is."""
+    """Make a sentence about nobody, no boy, none of the boys: French has ne before the verb, however far it is."""
     subject = nobody(draw, distance)
     # None of the boys sings, or sing: English has no agreed present.
     tense = draw.one(("past", "future") if "none" in subject.english else ("present", "past", "future"))

@@ -31,15 +31,15 @@ from rnnexp.data.corpora.phrasebook.lexicon.nouns import HUMANS, Noun
 from rnnexp.data.corpora.phrasebook.verb_groups import words
 
 QUALITIES = {"human": HUMAN_QUALITIES, "place": PLACE_QUALITIES, "thing": THING_QUALITIES}
-"""What a noun may be very, and what it may be together with another."""
+"""The adjectives that go with very, and with another adjective, by the kind of the noun."""
 SINGLES = QUALITIES | {"thing": COLORS + ORIGINS + STATES + THING_QUALITIES}
-"""What it may be alone. All of these stand after a French noun."""
+"""The adjectives that a noun may have alone, by its kind. All of them follow the French noun."""
 BEFORE = {
     "place": (OLD, BEAUTIFUL, SMALL, PRETTY, BIG),
     "thing": (OLD, BEAUTIFUL, NEW, SMALL, PRETTY),
     "plain": (SMALL, OLD),
 }
-"""What stands before a French noun."""
+"""The adjectives before a French noun, by its kind."""
 DETERMINERS = {
     "the": ("le", "la", "les"),
     "the two": ("", "", "les deux"),
@@ -62,7 +62,7 @@ class Description(NamedTuple):
 
 
 class NounPhrase(NamedTuple):
-    """A noun phrase, or something that hangs on one."""
+    """A noun phrase, or a modifier of one."""
 
     english: str
     french: str
@@ -76,39 +76,39 @@ PLAIN = Description()
 
 
 def features_of(noun: Noun, plural: bool) -> Features:
-    """What agrees with the noun agrees with these."""
+    """Return the gender and number of a noun, with which other words agree."""
     return Features(noun.feminine, plural)
 
 
 def before_noun(adjective: Adjective, noun: Noun, plural: bool) -> str:
-    """The form before its noun: bel arbre, beau jardin, belle école, beaux arbres."""
+    """Return the form before its noun: bel arbre, beau jardin, belle école, beaux arbres."""
     if begins_with_vowel(noun.french) and not noun.feminine and not plural:
         return adjective.before_vowel
     return agreeing(adjective, features_of(noun, plural))
 
 
 def adjectives_before(noun: Noun) -> tuple[Adjective, ...]:
-    """Those which stand before the French noun and make sense."""
+    """Return the adjectives that go with a noun and precede it in French."""
     if noun.kind == "human":
         return tuple(adjective for adjective in (OLD, YOUNG) if adjective.english in noun.traits)
     return BEFORE[noun.kind]
 
 
 def coordinated(draw: Draw, noun: Noun) -> tuple[Adjective, Adjective]:
-    """Two adjectives that go together, the colours in any order."""
+    """Return two adjectives that go together, colors in any order."""
     choices = COLORS if noun.kind == "thing" and draw.chance() else QUALITIES[noun.kind]
     return two_of(draw, choices)
 
 
 def two_of(draw: Draw, choices: tuple[Adjective, ...]) -> tuple[Adjective, Adjective]:
-    """Two different ones."""
+    """Return two different adjectives."""
     first = draw.one(choices)
     second = draw.one([adjective for adjective in choices if adjective is not first])
     return first, second
 
 
 def describe_after(draw: Draw, noun: Noun, plural: bool, num_words: int) -> Description:
-    """Zero to five English words which all stand after the French noun."""
+    """Make a description of zero to five English words that all follow the French noun."""
     if num_words == 0:
         return PLAIN
     features = features_of(noun, plural)
@@ -128,7 +128,7 @@ def describe_after(draw: Draw, noun: Noun, plural: bool, num_words: int) -> Desc
 
 
 def describe(draw: Draw, noun: Noun, plural: bool, num_words: int) -> Description:
-    """Zero to five English words, some of which may stand before the French noun."""
+    """Make a description of zero to five English words, some of which may precede the French noun."""
     if num_words == 0:
         return PLAIN
     choices = adjectives_before(noun)
@@ -153,7 +153,7 @@ def describe(draw: Draw, noun: Noun, plural: bool, num_words: int) -> Descriptio
 def noun_phrase(
     noun: Noun, plural: bool, determiner: str = "the", description: Description = PLAIN, controls: bool = False
 ) -> NounPhrase:
-    """A noun with its determiner, one of DETERMINERS, and its adjectives.
+    """Make a noun with its determiner, one of DETERMINERS, and its adjectives.
 
     Args:
         controls: mark the English noun as the word that decides a form.
@@ -177,12 +177,12 @@ def noun_phrase(
 
 
 def definite(draw: Draw, noun: Noun, plural: bool, num_words: int, controls: bool = False) -> NounPhrase:
-    """Two to four English words: the queen, the old queen, the very old queen, the two old queens."""
+    """Make a phrase of two to four English words: the queen, the old queen, the very old queen, the two old queens."""
     two = num_words == 4 and plural
     description = describe(draw, noun, plural, num_words - 2 - two)
     return noun_phrase(noun, plural, "the two" if two else "the", description, controls)
 
 
 def human(draw: Draw) -> Noun:
-    """Somebody: a woman or a man, with the same probability."""
+    """Return a noun for a woman or a man, with the same probability."""
     return draw.one(HUMANS)

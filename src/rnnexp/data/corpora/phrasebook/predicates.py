@@ -1,4 +1,4 @@
-"""What sentences say of their subjects: a verb with or without an object, and the adverbials of time."""
+"""Predicates: a verb with or without an object, and the adverbials of time."""
 
 from typing import NamedTuple
 
@@ -41,7 +41,7 @@ class Predicate(NamedTuple):
 
 
 class Time(NamedTuple):
-    """When; the tense is decided by the first of the English words."""
+    """An adverbial of time; the first of its English words decides the tense."""
 
     english: str
     french: str
@@ -78,7 +78,7 @@ RECENTLY = (YESTERDAY, *LAST[:4])
 
 
 def predicate(draw: Draw, *, indefinite: str = "a") -> Predicate:
-    """Something that people do, to things, to others, or to nobody.
+    """Make a predicate of people, with a thing, a person or no object.
 
     Args:
         indefinite: the determiner that stands for `a`: `not a` in what is denied.
@@ -99,7 +99,7 @@ def predicate(draw: Draw, *, indefinite: str = "a") -> Predicate:
 
 
 def tenseless_predicate(draw: Draw, num_words: int) -> Predicate:
-    """Something that people do or did, as its verb does not tell, with from 2 to 12 words after the verb."""
+    """Make a predicate whose verb does not show its tense, with 2 to 12 words after the verb."""
     verb = draw.one(TENSELESS)
     with_location = num_words >= 5
     if verb in OBJECTS_OF_TENSELESS:

@@ -1,4 +1,4 @@
-"""Sentences that say a word twice: the hotel near the door of the hotel, the boy who fell fell."""
+"""Detection of sentences that repeat a word: the hotel near the door of the hotel, the boy who fell fell."""
 
 from rnnexp.data.corpora.phrasebook.lexicon import adjectives, nouns, verbs
 from rnnexp.data.corpora.phrasebook.lexicon.morphology import Adjective, Verb
@@ -6,7 +6,7 @@ from rnnexp.data.corpora.phrasebook.lexicon.nouns import Noun
 
 
 def english_forms() -> dict[str, str]:
-    """Every English form of every noun, adjective and verb, and the form under which a dictionary has it."""
+    """Return the dictionary form of every English form of every noun, adjective and verb."""
     forms: dict[str, str] = {}
     for module in (nouns, adjectives, verbs):
         for table in vars(module).values():
@@ -27,6 +27,6 @@ DICTIONARY_FORMS = english_forms()
 
 
 def repeats_a_word(english: list[str]) -> bool:
-    """Whether two of the words are forms of one noun, adjective or verb."""
+    """Return whether two of the words are forms of one noun, adjective or verb."""
     found = [DICTIONARY_FORMS[word] for word in english if word in DICTIONARY_FORMS]
     return len(set(found)) < len(found)

@@ -1,4 +1,4 @@
-"""A sentence in both languages, still with its marks, and what it is put together from."""
+"""A sentence in both languages, with its marks, and how it is put together."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from rnnexp.data.corpora.phrasebook.verb_groups import VerbGroup, words
 
 
 class Sentence(NamedTuple):
-    """Both languages in full forms and without a capital; the marks stand where morphology says."""
+    """A sentence in full forms and without a capital, with the marks of lexicon/morphology.py."""
 
     english: str
     french: str
@@ -22,11 +22,11 @@ SPEAKERS = (
     NounPhrase("I", "je", I_FEATURES, I_FEATURES),
     NounPhrase("we", "nous", WE_FEATURES, WE_FEATURES),
 )
-"""Whose gender English does not tell: nothing that shows it may be said of them."""
+"""Subjects whose gender English does not show: no French word that shows it goes with them."""
 
 
 def statement(subject: NounPhrase, group: VerbGroup, what: Predicate, *, attractor: bool = False) -> Sentence:
-    """Subject, verb and the rest."""
+    """Put a subject, a verb and the rest of the predicate together."""
     return Sentence(
         words(subject.english, group.english, what.english),
         words(subject.french, group.french, what.french),

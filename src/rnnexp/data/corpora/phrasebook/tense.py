@@ -23,16 +23,16 @@ LASTING = (
     *INTRANSITIVES,
     *(verb for verb in ACTIONS if verb.base in ("hide", "draw", "clean", "examine", "use", "carry")),
 )
-"""Verbs that go well with was -ing."""
+"""Verbs that can be used in the past progressive."""
 
 
 def controlling(time: Time) -> str:
-    """The English adverbial, marked as what decides."""
+    """Return the English adverbial, marked as the controller."""
     return CONTROLLER + time.english
 
 
 def subject_of(draw: Draw, num_words: int, plural: bool) -> NounPhrase:
-    """Somebody in two or more English words, with no verb of another tense than the present."""
+    """Make a subject of two or more English words, without a verb in another tense than the present."""
     noun = human(draw)
     if num_words <= 4:
         return definite(draw, noun, plural, num_words)
@@ -41,8 +41,8 @@ def subject_of(draw: Draw, num_words: int, plural: bool) -> NounPhrase:
 
 
 def tense_start(draw: Draw, distance: int) -> Sentence:
-    """`Every day, the boys read` or `Last week, the boys read`: the adverbial before the subject decides."""
-    subject_size = distance - 1  # what is left of `every day` lies between, too
+    """Make `Every day, the boys read` or `Last week, the boys read`: the adverbial before the subject decides."""
+    subject_size = distance - 1  # the second word of `every day` counts too
     subject = draw.one(SPEAKERS) if subject_size == 1 else subject_of(draw, subject_size, plural=True)
     time = draw.one(draw.one((HABITS, LAST)))
     what = tenseless_predicate(draw, draw.one((2, 3, 5, 6)))
@@ -52,7 +52,7 @@ def tense_start(draw: Draw, distance: int) -> Sentence:
 
 
 def tense_end(draw: Draw, distance: int) -> Sentence:
-    """`The boys read the letter every day` or `yesterday`: what comes last decides, long after the verb."""
+    """Make `The boys read the letter every day` or `yesterday`: the last words decide, long after the verb."""
     subject = draw.one(SPEAKERS) if draw.chance(0.2) else people(draw, draw.one((2, 2, 3)), plural=True)
     time = draw.one(draw.one((HABITS, (YESTERDAY, *LAST))))
     what = tenseless_predicate(draw, distance)
@@ -62,7 +62,7 @@ def tense_end(draw: Draw, distance: int) -> Sentence:
 
 
 def question(draw: Draw, distance: int) -> Sentence:
-    """`Did the boys near the door sing?`: the auxiliary before the subject decides."""
+    """Make `Did the boys near the door sing?`: the auxiliary before the subject decides."""
     subject = draw.one(SHORT_SUBJECTS) if distance == 1 else subject_of(draw, distance, draw.chance())
     what = predicate(draw) if draw.chance(0.8) else Predicate(draw.one(MOVEMENTS))
     gendered = what.verb.with_etre and subject.features.first_person

@@ -1,4 +1,4 @@
-"""Verbs with what clusters around them: auxiliaries, negation, adverbs, and in French the pronouns before the verb."""
+"""Verbs with their auxiliaries, negation and adverbs, and in French the pronouns before the verb."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ REFLEXIVES = ("me", "se", "nous", "se")
 
 
 class Adverb(NamedTuple):
-    """An adverb that stands before the English verb and after the French finite verb."""
+    """An adverb, before the English verb and after the French finite verb."""
 
     english: str
     french: str
@@ -31,7 +31,7 @@ class Pronoun(NamedTuple):
     english: str
     french: str
     features: Features | None
-    """of what it stands for, for a participle; None where English does not tell"""
+    """those of its antecedent, for a participle; None where English does not show them"""
 
 
 HIM = Pronoun("him", "le", Features(feminine=False, plural=False))
@@ -41,7 +41,7 @@ NO_ADVERB = Adverb("", "")
 
 
 class VerbGroup(NamedTuple):
-    """The parts in the order in which they are said; those that are not there are empty."""
+    """The parts of a verb group in their order; missing ones are empty."""
 
     auxiliary: str
     negation: str
@@ -57,25 +57,25 @@ class VerbGroup(NamedTuple):
 
     @property
     def english(self) -> str:
-        """What English says."""
+        """The English words."""
         return words(*self[:5])
 
     @property
     def french(self) -> str:
-        """What French says, in full forms."""
+        """The French words, in full forms."""
         return words(*self[5:])
 
     def measured(self, *parts: str) -> "VerbGroup":
-        """The same with the mark of what is measured before these parts."""
+        """Return the group with the mark of the measured word before some parts."""
         return self._replace(**{part: MEASURED + getattr(self, part) for part in parts})
 
     def measured_finite(self) -> "VerbGroup":
-        """The same with the mark before the word that is conjugated, in both languages."""
+        """Return the group with the mark before the finite verb, in both languages."""
         return self.measured("auxiliary" if self.auxiliary else "verb", "finite")
 
 
 def words(*parts: str) -> str:
-    """The parts that are there, in a row."""
+    """Join the parts that are not empty."""
     return " ".join(filter(None, parts))
 
 
@@ -90,12 +90,12 @@ def verb_group(
     with_do: bool = False,
     ne: bool = False,
 ) -> VerbGroup:
-    """Conjugates a verb in both languages.
+    """Conjugate a verb in both languages.
 
     Args:
         tense: `present`, `past` (passé composé), `imperfect` (English past progressive) or `future`.
         negation: one of NEGATIONS, or nothing.
-        with_do: English do, does or did even without `not`, as questions have it.
+        with_do: English do, does or did even without `not`, as in questions.
         ne: French ne, as after aucun and personne.
     """
     auxiliary, english = english_forms(verb, tense, subject, with_do or negation == "not")
@@ -127,7 +127,7 @@ def verb_group(
 
 
 def english_forms(verb: Verb, tense: str, subject: Features, with_do: bool) -> tuple[str, str]:
-    """The auxiliary, if any, and the form of the verb."""
+    """Return the auxiliary, if any, and the form of the verb."""
     singular = not (subject.plural or subject.first_person)
     if tense == "future":
         return "will", verb.base

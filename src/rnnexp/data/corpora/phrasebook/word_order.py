@@ -1,4 +1,4 @@
-"""Sentences in which a French word comes before what decides its form, as English words come in another order."""
+"""Sentences in which a French word precedes the word that decides its form, since English has another word order."""
 
 from typing import NamedTuple
 
@@ -46,7 +46,7 @@ ENGLISH_TO_BE = {"present": ("is", "are"), "imperfect": ("was", "were"), "future
 
 
 class Complement(NamedTuple):
-    """A verb with the prepositions that it takes, à or de in French, and what it can be followed by."""
+    """A verb with its prepositions, à or de in French, and the nouns that can follow."""
 
     verb: Verb
     english: str
@@ -70,13 +70,13 @@ COMPLEMENTS = (
 
 
 def by_initial(draw: Draw, nouns: tuple[Noun, ...]) -> Noun:
-    """A noun before which words elide, or one before which they do not, with the same probability."""
+    """Return a noun before which words elide, or one before which they do not, with the same probability."""
     with_vowel = draw.chance()
     return draw.one([noun for noun in nouns if begins_with_vowel(noun.french) == with_vowel])
 
 
 def around(draw: Draw, phrase: NounPhrase, kind: str) -> Sentence:
-    """A sentence about a thing or a place."""
+    """Make a sentence about a thing or a place."""
     if draw.chance(0.6):
         subject = draw.one(SPEAKERS) if draw.chance(0.2) else people(draw, draw.one((2, 3)), draw.chance())
         verb = draw.one(ACTIONS if kind == "thing" else PORTRAYALS)
@@ -91,7 +91,7 @@ def around(draw: Draw, phrase: NounPhrase, kind: str) -> Sentence:
 
 
 def elision(draw: Draw, distance: int) -> Sentence:
-    """Le or l', ce or cet, ma or mon, je or j', vieux or vieil: the next French word decides, a later English one."""
+    """Make a sentence with le or l', ce or cet, ma or mon, je or j', vieux or vieil: the next word decides."""
     kinds = ["determiner"]
     if distance <= 2:
         kinds.append("pronoun")
@@ -113,7 +113,7 @@ def elision(draw: Draw, distance: int) -> Sentence:
 
 
 def described_before(draw: Draw, noun: Noun, num_words: int) -> Description:
-    """`Old` or `old red` or `old red and white`: vieux or vieil, marked as measured, and what stands after the noun."""
+    """Make `old`, `old red` or `old red and white`: vieux or vieil, marked as measured, and what follows the noun."""
     adjective = draw.one((OLD, BEAUTIFUL, NEW))
     others = {0: (), 1: (draw.one(COLORS + ORIGINS),), 3: two_of(draw, COLORS)}[num_words]
     features = features_of(noun, plural=False)
@@ -125,7 +125,7 @@ def described_before(draw: Draw, noun: Noun, num_words: int) -> Description:
 
 
 def elided_pronoun(draw: Draw, distance: int) -> Sentence:
-    """`I often open`: je or j'."""
+    """Make a sentence with je or j': `I often open`."""
     with_vowel = draw.chance()
     what = predicate(draw)
     while begins_with_vowel(what.verb.future) != with_vowel:
@@ -142,7 +142,7 @@ def elided_pronoun(draw: Draw, distance: int) -> Sentence:
 
 
 def contraction(draw: Draw, distance: int) -> Sentence:
-    """Au, à la, à l' or aux; du, de la, de l' or des: the noun decides, adjectives after `the` stand before it."""
+    """Make a sentence with au, à la, à l' or aux, or du, de la, de l' or des, decided by the noun."""
     complement = draw.one(COMPLEMENTS)
     noun = draw.one(complement.nouns)
     plural = draw.chance(0.4) and complement.verb not in (GO, COME)
@@ -159,7 +159,7 @@ def contraction(draw: Draw, distance: int) -> Sentence:
 
 
 def adjective(draw: Draw, distance: int) -> Sentence:
-    """The English adjective comes before the noun with which the French one, after it, agrees."""
+    """Make a sentence whose English adjective precedes the noun with which the French one, after it, agrees."""
     noun = draw.one(THINGS if distance == 1 or draw.chance(0.7) else PLACES)
     plural = draw.chance()
     features = features_of(noun, plural)

@@ -1,10 +1,10 @@
-"""The adjectives of the phrasebook, each with the one translation that it has here."""
+"""The adjectives of the phrasebook, each with its only translation."""
 
 from rnnexp.data.corpora.phrasebook.lexicon.morphology import Adjective
 
 
 def adjectives(table: str) -> tuple[Adjective, ...]:
-    """Rows of `english masculine [feminine [before_vowel]]`, regular feminines left out."""
+    """Parse rows of `english masculine [feminine [before_vowel]]`; regular feminines are left out."""
     found = []
     for row in table.strip().splitlines():
         english, masculine, *others = row.split()

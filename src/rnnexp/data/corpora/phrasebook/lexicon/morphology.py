@@ -1,4 +1,4 @@
-"""How English and French words change: endings, agreement, and what French words do to each other when they meet.
+"""Morphology of English and French words: endings, agreement, elision and contraction.
 
 Phrases are strings of words in their full form, `près de le arbre`; `surface` turns them into what one writes,
 `près de l'arbre`. Two marks may stand before a word and survive all of it: `CONTROLLER` before the word that decides a
@@ -23,7 +23,7 @@ CONTRACTIONS = {("à", "le"): "au", ("à", "les"): "aux", ("de", "le"): "du", ("
 
 
 class Features(NamedTuple):
-    """What agrees with a noun phrase agrees with these."""
+    """The gender, number and person of a noun phrase, with which other words agree."""
 
     feminine: bool
     plural: bool
@@ -40,7 +40,7 @@ class Adjective(NamedTuple):
 
 
 class Verb(NamedTuple):
-    """Principal parts: English base, third person, past and -ing; French présent for je, il, nous, ils, and others."""
+    """The principal parts of a verb: English base, third person, past, -ing; French présent of je, il, nous, ils ..."""
 
     base: str
     third: str
@@ -61,12 +61,12 @@ ETRE_BY_TENSE = {"present": ("est", "sont"), "imperfect": ("était", "étaient")
 
 
 def begins_with_vowel(word: str) -> bool:
-    """Whether French words elide before this one: a vowel or a mute h."""
+    """Return whether French words elide before this one, which begins with a vowel or a mute h."""
     return (word[:1] in VOWELS and word != "") or (word.startswith("h") and word not in ASPIRATED)
 
 
 def surface(french: str) -> str:
-    """Full forms as one writes them: l'arbre, qu'il, cet hôtel, mon école, du château, aux filles."""
+    """Turn full forms into written ones: l'arbre, qu'il, cet hôtel, mon école, du château, aux filles."""
     written: list[str] = []  # from the last word to the first
     for word in reversed(french.split()):
         bare = word.lstrip(MEASURED)
@@ -86,36 +86,36 @@ def surface(french: str) -> str:
 
 
 def indefinite_article(word: str) -> str:
-    """`a` or `an`, as the word's first sound asks."""
+    """Return `a` or `an`, by the first sound of the word."""
     return "an" if word[0] in "aeiouAEIOU" and word != "useful" else "a"
 
 
 def french_plural(singular: str) -> str:
-    """The regular plural of a noun or a masculine adjective: clés, tapis, chapeaux."""
+    """Return the regular plural of a noun or a masculine adjective: clés, tapis, chapeaux."""
     if singular[-1] in "sx":
         return singular
     return f"{singular}x" if singular.endswith("eau") else f"{singular}s"
 
 
 def agreeing(adjective: Adjective, features: Features) -> str:
-    """The form of an adjective after its noun or after a verb."""
+    """Return the form of an adjective after its noun or after a verb."""
     if features.feminine:
         return f"{adjective.feminine}s" if features.plural else adjective.feminine
     return french_plural(adjective.masculine) if features.plural else adjective.masculine
 
 
 def agreeing_participle(participle: str, features: Features) -> str:
-    """The form of a past participle: acheté, achetée, achetés, achetées; mis, mise, mis, mises."""
+    """Return the form of a past participle: acheté, achetée, achetés, achetées; mis, mise, mis, mises."""
     return agreeing(Adjective("", participle, f"{participle}e", ""), features)
 
 
 def person(features: Features) -> int:
-    """The place of a subject's form among those of je, il, nous, ils."""
+    """Return the index of a subject's form among those of je, il, nous, ils."""
     return 2 * features.plural + (not features.first_person)
 
 
 def imperfect(verb: Verb, subject: Features) -> str:
-    """The imparfait, from the stem of the present's first person plural."""
+    """Return the imparfait, from the stem of the present's first person plural."""
     stem, ending = verb.present[2].removesuffix("ons"), IMPERFECT_ENDINGS[person(subject)]
     if ending == "ions":
         stem = f"{stem[:-1]}c" if stem.endswith("ç") else stem.removesuffix("e")
@@ -123,7 +123,7 @@ def imperfect(verb: Verb, subject: Features) -> str:
 
 
 def regular_verb(infinitive: str) -> tuple[tuple[str, str, str, str], str, str]:
-    """Present, future stem and participle of a regular verb in -er: nager, nageons; danser, dansons."""
+    """Return present, future stem and participle of a regular verb in -er: nager, nageons; danser, dansons."""
     stem = infinitive.removesuffix("er")
     before_o = f"{stem}e" if stem.endswith("g") else f"{stem[:-1]}ç" if stem.endswith("c") else stem
     return (f"{stem}e", f"{stem}e", f"{before_o}ons", f"{stem}ent"), infinitive, f"{stem}é"

@@ -1,4 +1,4 @@
-"""The nouns of the phrasebook, each with the one translation that it has here.
+"""The nouns of the phrasebook, each with its only translation.
 
 Only words whose French gender shows in English or belongs to a thing: a doctor could be either, a waitress cannot.
 """
@@ -9,7 +9,7 @@ from rnnexp.data.corpora.phrasebook.lexicon.morphology import french_plural
 
 
 class Noun(NamedTuple):
-    """A noun with its plural in both languages; its kind and its traits say what may be said of it."""
+    """A noun with its plural in both languages; its kind and its traits decide which words go with it."""
 
     english: str
     english_plural: str
@@ -21,7 +21,7 @@ class Noun(NamedTuple):
 
 
 def nouns(kind: str, table: str) -> tuple[Noun, ...]:
-    """Rows of `english[/plural] french[/plural] gender traits...`, regular plurals left out."""
+    """Parse rows of `english[/plural] french[/plural] gender traits...`; regular plurals are left out."""
     found = []
     for row in table.strip().splitlines():
         english, french, gender, *traits = row.split()

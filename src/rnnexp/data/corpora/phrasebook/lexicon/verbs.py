@@ -1,10 +1,10 @@
-"""The verbs of the phrasebook, each with the one translation that it has here."""
+"""The verbs of the phrasebook, each with its only translation."""
 
 from rnnexp.data.corpora.phrasebook.lexicon.morphology import Verb, regular_verb
 
 
 def verbs(table: str, with_etre: bool = False) -> tuple[Verb, ...]:
-    """Rows of `base third past progressive | [se] infinitive` or `| [se] je il nous ils future participle`."""
+    """Parse rows of `base third past progressive | [se] infinitive` or `| [se] je il nous ils future participle`."""
     found = []
     for row in table.strip().splitlines():
         english, _, french = row.partition(" | ")
@@ -79,7 +79,7 @@ encourage encourages encouraged encouraging | encourager
 insult insults insulted insulting | insulter
 comfort comforts comforted comforting | consoler
 """)
-"""Done to people, at some moment."""
+"""Verbs with people as objects, of something that happens at a moment."""
 FEELINGS = verbs("""
 know knows knew knowing | connais connaît connaissons connaissent connaîtr connu
 love loves loved loving | aimer
@@ -90,7 +90,7 @@ envy envies envied envying | envier
 fear fears feared fearing | crains craint craignons craignent craindr craint
 despise despises despised despising | mépriser
 """)
-"""Had for people, without beginning or end: the present only, or English past would be French imparfait."""
+"""Verbs of feelings for people, without begin or end: in the present only, since English past would be imparfait."""
 ACTIONS = verbs("""
 buy buys bought buying | achète achète achetons achètent achèter acheté
 sell sells sold selling | vends vend vendons vendent vendr vendu
@@ -113,12 +113,12 @@ examine examines examined examining | examiner
 use uses used using | utiliser
 borrow borrows borrowed borrowing | emprunter
 """)
-"""Done to things."""
+"""Verbs with things as objects."""
 PORTRAYALS = verbs("""
 paint paints painted painting | peins peint peignons peignent peindr peint
 photograph photographs photographed photographing | photographier
 """) + tuple(verb for verb in ACTIONS if verb.base in ("describe", "draw"))
-"""Done to places."""
+"""Verbs with places as objects."""
 READ, CUT, SHUT, HIT, PUT, SET = TENSELESS = verbs("""
 read reads read reading | lis lit lisons lisent lir lu
 cut cuts cut cutting | couper
@@ -127,7 +127,7 @@ hit hits hit hitting | frapper
 put puts put putting | mets met mettons mettent mettr mis
 set sets set setting | poser
 """)
-"""Whose English plural does not tell the present from the past."""
+"""Verbs whose English plural is the same in the present and the past."""
 (BELONG, LIKE) = verbs("""
 belong belongs belonged belonging | appartiens appartient appartenons appartiennent appartiendr appartenu
 like likes liked liking | aimer
@@ -147,4 +147,4 @@ write writes wrote writing | écris écrit écrivons écrivent écrir écrit
 answer answers answered answering | réponds répond répondons répondent répondr répondu
 need needs needed needing | ai a avons ont aur eu
 """)
-"""To need is avoir besoin."""
+"""Verbs with a preposition in one of the languages. To need is avoir besoin."""

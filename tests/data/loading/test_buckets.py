@@ -1,3 +1,5 @@
+"""Batches of sentence pairs of about the same length."""
+
 from typing import Any
 
 import pytest
@@ -5,18 +7,18 @@ import torch
 from torch import Tensor
 
 from rnnexp.core.errors import UserError
-from rnnexp.data.text.buckets import BucketOrder
+from rnnexp.data.loading.buckets import BucketOrder
 
 NUM_PAIRS = 997
 GENERATOR = torch.Generator().manual_seed(0)
 SOURCE = torch.randint(2, 40, (NUM_PAIRS + 3,), generator=GENERATOR)
 TARGET = (SOURCE + torch.randint(-3, 9, (NUM_PAIRS + 3,), generator=GENERATOR)).clamp(min=2)
-MEMBERS = torch.arange(3, NUM_PAIRS + 3)  # the split has three more
+INDICES = torch.arange(3, NUM_PAIRS + 3)  # the split has three more
 
 
-def make_order(members: Tensor = MEMBERS, **options: Any) -> BucketOrder:
+def make_order(indices: Tensor = INDICES, **options: Any) -> BucketOrder:
     defaults = {"batch_size": 16, "batch_unit": "sentences", "window": 10, "shuffle": True, "seed": 0}
-    return BucketOrder(members, SOURCE, TARGET, **(defaults | options))
+    return BucketOrder(indices, (SOURCE, TARGET), **(defaults | options))
 
 
 def batches(order: BucketOrder, epoch: int = 0) -> list[list[int]]:
@@ -37,7 +39,7 @@ def test_every_pair_is_in_one_batch(batch_unit: str, batch_size: int, shuffle: b
         made = batches(order, epoch)
         assert len(made) == len(order)
         assert all(made)
-        assert sorted(pairs_of(made)) == MEMBERS.tolist()
+        assert sorted(pairs_of(made)) == INDICES.tolist()
 
 
 def test_sentences_are_counted_exactly() -> None:
@@ -52,7 +54,7 @@ def test_sentences_are_counted_exactly() -> None:
 def test_tokens_are_the_budget_give_or_take_a_pair() -> None:
     order = make_order(batch_unit="tokens", batch_size=400)
     weights = [int((SOURCE[batch] + TARGET[batch]).sum()) for batch in order.batches()]
-    total, longest = int((SOURCE + TARGET)[MEMBERS].sum()), int((SOURCE + TARGET)[MEMBERS].max())
+    total, longest = int((SOURCE + TARGET)[INDICES].sum()), int((SOURCE + TARGET)[INDICES].max())
     assert sum(weights) == total
     assert len(order) == -(-total // 400)
     assert max(weights) < 400 + longest
@@ -76,8 +78,7 @@ def test_order_of_the_first_epoch_stays_what_it_was() -> None:
     # Results name a seed: another order under the same seed would be another experiment.
     order = BucketOrder(
         torch.arange(8),
-        torch.tensor([3, 9, 4, 7, 2, 8, 5, 6]),
-        torch.tensor([4, 8, 4, 9, 3, 8, 6, 5]),
+        (torch.tensor([3, 9, 4, 7, 2, 8, 5, 6]), torch.tensor([4, 8, 4, 9, 3, 8, 6, 5])),
         batch_size=2,
         batch_unit="sentences",
         window=2,
@@ -92,12 +93,12 @@ FIRST_BATCHES = [[3, 1], [4, 2], [5, 0], [6, 7]]
 @pytest.mark.parametrize("world_size", [1, 2, 3, 7])
 @pytest.mark.parametrize("batch_unit", ["sentences", "tokens"])
 def test_training_shards_are_exact_and_equally_long(world_size: int, batch_unit: str) -> None:
-    options = {"world_size": world_size, "even": True, "batch_unit": batch_unit, "batch_size": 150}
+    options = {"world_size": world_size, "equal_length_ranks": True, "batch_unit": batch_unit, "batch_size": 150}
     for epoch in (0, 1):
         shards = [batches(make_order(rank=rank, **options), epoch) for rank in range(world_size)]
         assert len({len(shard) for shard in shards}) == 1
         assert all(batch for shard in shards for batch in shard)
-        assert sorted(pair for shard in shards for pair in pairs_of(shard)) == MEMBERS.tolist()
+        assert sorted(pair for shard in shards for pair in pairs_of(shard)) == INDICES.tolist()
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 5, 2000])
@@ -105,14 +106,14 @@ def test_evaluation_shards_hold_every_pair_once(world_size: int) -> None:
     orders = [make_order(rank=rank, world_size=world_size, shuffle=False) for rank in range(world_size)]
     shards = [batches(order) for order in orders]
     assert [len(order) for order in orders] == [len(shard) for shard in shards]
-    assert sorted(pair for shard in shards for pair in pairs_of(shard)) == MEMBERS.tolist()
+    assert sorted(pair for shard in shards for pair in pairs_of(shard)) == INDICES.tolist()
 
 
 def test_without_shuffling_the_longest_come_first_and_epochs_are_equal() -> None:
     order = make_order(shuffle=False)
     longest = [int(torch.maximum(SOURCE[batch], TARGET[batch]).max()) for batch in order.batches()]
     assert longest == sorted(longest, reverse=True)
-    assert longest[0] == int(torch.maximum(SOURCE, TARGET)[MEMBERS].max())
+    assert longest[0] == int(torch.maximum(SOURCE, TARGET)[INDICES].max())
     assert batches(order, 0) == batches(order, 5)
 
 
@@ -141,8 +142,7 @@ def test_padding_share_is_that_of_the_batches_and_falls_with_the_window(batch_un
 def test_pairs_of_one_length_have_no_padding() -> None:
     order = BucketOrder(
         torch.arange(10),
-        torch.full((10,), 5),
-        torch.full((10,), 7),
+        (torch.full((10,), 5), torch.full((10,), 7)),
         batch_size=3,
         batch_unit="sentences",
         window=1,
@@ -155,9 +155,17 @@ def test_bad_batches_are_refused() -> None:
     with pytest.raises(UserError, match=r"data.batch_size=20 tokens is less than a sentence pair of \d\d: choose more"):
         make_order(batch_unit="tokens", batch_size=20)
     with pytest.raises(UserError, match="3 training pairs are too few for 4 processes: use fewer devices"):
-        make_order(MEMBERS[:3], world_size=4, even=True)
+        make_order(INDICES[:3], world_size=4, equal_length_ranks=True)
     with pytest.raises(ValueError, match=r"unknown data\.batch_unit 'words': choose one of sentences, tokens"):
         make_order(batch_unit="words")
     for name in ("batch_size", "window"):
         with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1, not 0"):
             make_order(**{name: 0})
+
+
+def test_samples_may_have_one_sequence() -> None:
+    order = BucketOrder(INDICES, (SOURCE,), batch_size=160, batch_unit="tokens", window=1000, shuffle=True)
+    made = batches(order)
+    assert sorted(pairs_of(made)) == INDICES.tolist()
+    assert len(made) == -(-int(SOURCE[INDICES].sum()) // 160)
+    assert order.padding_share() < 0.02

@@ -1,0 +1,29 @@
+"""What Optuna has no public name for: trials that an earlier process left running, and the stop of a sampler.
+
+Import it after it is known that Optuna is installed.
+"""
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+
+def running_trial(study: optuna.Study, frozen: FrozenTrial) -> optuna.Trial:
+    """Return a trial that can report and be told, for one that this or another process has asked for.
+
+    `study.ask()`, the public way, makes a new trial, also for the parameters of `study.enqueue_trial()`.
+    """
+    return optuna.Trial(study, frozen._trial_id)
+
+
+def tell(study: optuna.Study, trial: optuna.Trial, value: float | None, state: TrialState) -> None:
+    """Tell a study the end of a trial.
+
+    A sampler that has tried every point calls `Study.stop()`, which raises RuntimeError unless Optuna itself runs the
+    trials, in `Study.optimize()`. That is the public way, and it runs trials in this process. There is no class for the
+    error, only its message.
+    """
+    try:
+        study.tell(trial, value, state)
+    except RuntimeError as error:
+        if "Study.stop" not in str(error):
+            raise

@@ -1,0 +1,107 @@
+"""Files that belong together: those that are there already, else fetched once, whole and checked."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from rnnexp.core.atomic_files import write_bytes
+from rnnexp.core.errors import UserError
+from rnnexp.data.files.download import Content, SourceError
+from rnnexp.data.files.lock import lock_directory
+
+log = logging.getLogger(__name__)
+
+Source = Callable[[Sequence[str]], Iterable[tuple[str, Content]]]
+"""The names of missing files -> (name to store it under, checked content) of each.
+
+It raises SourceError, with the reason, when it cannot supply one; the files before that one are kept.
+"""
+
+
+def find_or_fetch(
+    what: str, files: Sequence[str], directories: Sequence[Path], sources: Mapping[str, Source]
+) -> dict[str, Path]:
+    """Return the path of each file, after fetching those that are missing.
+
+    Only one process fetches; others that start meanwhile wait for it. A file gets its final name when it is whole and
+    checked, and no file that is there already is replaced.
+
+    Args:
+        what: what the files are, for messages: `corpus 'multi30k'`.
+        files: their names, without `.gz`.
+        directories: where they are looked for, all in one; fetched files are stored in the first.
+        sources: from where to fetch, by name, in the order to try. Without any, nothing is fetched or written.
+
+    Raises:
+        UserError: if no source can supply them, with the reason of each; or if they cannot be stored.
+    """
+    if found := find_files(directories, files):
+        return found
+    if not sources:
+        raise _cannot_get(what, files, directories, {"sources": "data.mirrors or data.download_from is empty"})
+    with lock_directory(directories[0], f"fetching the {what}"):
+        # Another process may have fetched them meanwhile.
+        return find_files(directories, files) or _fetch(what, files, directories, sources)
+
+
+def find_files(directories: Sequence[Path], files: Sequence[str]) -> dict[str, Path] | None:
+    """Return the path of each file, in the first directory that has them all; None if no directory has."""
+    for directory in directories:
+        found = {file: path for file in files if (path := find_file(directory, file))}
+        if len(found) == len(files):
+            return found
+    return None
+
+
+def find_file(directory: Path, file: str) -> Path | None:
+    """Return the path of a file in a directory, uncompressed or else `.gz`; None if it is not there."""
+    candidates = (directory / file, directory / f"{file}.gz")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def store(path: Path, content: Content) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    try:
+        write_bytes(path, memoryview(content))
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror or error}): make room, or name another place with data.root="
+        ) from error
+
+
+def _fetch(
+    what: str, files: Sequence[str], directories: Sequence[Path], sources: Mapping[str, Source]
+) -> dict[str, Path]:
+    """Ask one source after the other for the files that are still missing. The caller holds the lock."""
+    directory = directories[0]
+    reasons = {}
+    for name, source in sources.items():
+        try:
+            for file, content in source(_missing(directory, files)):
+                store(directory / file, content)
+        except SourceError as error:
+            reasons[name] = str(error)
+            log.warning("cannot get the %s from %s: %s", what, name, error)
+        if found := find_files([directory], files):
+            log.info("the %s is in %s", what, directory)
+            return found
+    raise _cannot_get(what, files, directories, reasons)
+
+
+def _missing(directory: Path, files: Sequence[str]) -> list[str]:
+    return [file for file in files if not find_file(directory, file)]
+
+
+def _cannot_get(what: str, files: Sequence[str], directories: Sequence[Path], reasons: Mapping[str, str]) -> UserError:
+    missing = _missing(directories[0], files)
+    places = {"files": f"not all in {' or '.join(map(str, directories))}"}
+    return UserError(
+        f"cannot get {', '.join(missing)} of the {what}:\n"
+        + "".join(f"  {name}: {reason}\n" for name, reason in (places | dict(reasons)).items())
+        + f"Place {'it' if len(missing) == 1 else 'them'} in {directories[0]}, uncompressed or as .gz, "
+        "or name another place with data.root="
+    )

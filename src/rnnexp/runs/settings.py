@@ -1,0 +1,129 @@
+"""The values of a run, read from its resolved config and checked when the run begins."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rnnexp.core.errors import UserError
+from rnnexp.core.validation import require_positive, validate_choice
+from rnnexp.tracking.run_directory import RunDirectory
+
+TEST_WEIGHTS = ("best", "last", "average", "none")
+REQUIRED = (
+    *("name", "seed", "tags", "ckpt_path", "test_weights", "tf32", "num_threads", "paths.output_dir"),
+    *("data._target_", "task._target_", "model.bidirectional", "optimizer.lr", "scheduler", "callbacks", "logger"),
+    *("trainer.precision", "trainer.max_epochs", "trainer.max_steps", "trainer.accumulate_grad_batches"),
+    "trainer.log_every_n_steps",
+)
+"""Config keys that every run has. A user can delete any key of a config with `~key`."""
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What the stages of a run need to know.
+
+    Args:
+        directory: the files of the run.
+        name: the name of the run, in tables and in W&B.
+        seed: draws the weights, the order of the batches and dropout.
+        tags: words to find the run by.
+        ckpt_path: the checkpoint to continue from; None to begin with new weights.
+        test_weights: the weights to test: best, last, average or none.
+        precision: as Lightning calls it, `32-true`.
+        tf32: whether float32 products on an NVIDIA GPU may round to 10 bits.
+        num_threads: threads of PyTorch on the CPU; None leaves PyTorch its choice.
+        size_budget: the budget that `model.hidden_size` is solved for, `params:250k`; None for none.
+        config: the whole resolved config as plain values, for the record and for the constructors of objects.
+    """
+
+    directory: RunDirectory
+    name: str
+    seed: int
+    tags: tuple[str, ...]
+    ckpt_path: Path | None
+    test_weights: str
+    precision: str
+    tf32: bool
+    num_threads: int | None
+    size_budget: str | None
+    config: Mapping[str, Any]
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], directory: RunDirectory) -> "RunSettings":
+        """Read the settings of a run.
+
+        Args:
+            config: resolved, of plain values.
+            directory: the run directory, which may have been moved since the config was written.
+
+        Raises:
+            UserError: for a value that would fail later with a less clear message, or work by accident.
+        """
+        _validate(config)
+        ckpt_path = config["ckpt_path"]
+        return cls(
+            directory=directory,
+            name=str(config["name"]),
+            seed=config["seed"],
+            tags=tuple(str(tag) for tag in config["tags"]),
+            ckpt_path=None if ckpt_path is None else Path(ckpt_path).expanduser(),
+            test_weights=str(config["test_weights"]),
+            precision=str(config["trainer"]["precision"]),
+            tf32=config["tf32"],
+            num_threads=config["num_threads"],
+            size_budget=config.get("size_budget"),
+            config=config,
+        )
+
+    def with_hidden_size(self, hidden_size: int) -> "RunSettings":
+        """Return the settings with another `model.hidden_size` in their config."""
+        return replace(self, config={**self.config, "model": {**self.config["model"], "hidden_size": hidden_size}})
+
+
+def _validate(config: Mapping[str, Any]) -> None:
+    for key in REQUIRED:
+        _require_key(config, key)
+    trainer, rate, model = config["trainer"], config["optimizer"]["lr"], config["model"]
+    if not _is_whole(config["seed"]):
+        raise UserError(f"seed must be a whole number, not {config['seed']!r}")
+    if not 0 <= config["seed"] < 2**63:
+        raise UserError(f"seed must be at least 0 and below 2 to the 63rd, not {config['seed']}")
+    for key in ("max_epochs", "max_steps"):
+        if not isinstance(trainer[key], int | None):
+            raise UserError(f"trainer.{key} must be a whole number, not {trainer[key]!r}")
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not rate >= 0:
+        raise UserError(f"optimizer.lr must be a number of at least 0, not {rate!r}")
+    if not isinstance(config["ckpt_path"], str | None):
+        raise UserError(f"ckpt_path must be the path of a checkpoint, not {config['ckpt_path']!r}")
+    for key, value in (("model.bidirectional", model["bidirectional"]), ("tf32", config["tf32"])):
+        if not isinstance(value, bool):
+            raise UserError(f"{key} must be true or false, not {value!r}")
+    if not isinstance(config["tags"], list):
+        raise UserError(f"tags must be a list, not {config['tags']!r}: write tags=[{config['tags']}]")
+    if config["test_weights"] == "average" and config["callbacks"].get("kept_checkpoints") is None:
+        raise UserError(
+            "test_weights=average has no epochs to average: set callbacks.kept_checkpoints, as callbacks=averaging "
+            "does for translation, or choose test_weights=best"
+        )
+    try:
+        validate_choice("weights to test", str(config["test_weights"]), TEST_WEIGHTS)
+        if config["num_threads"] is not None:
+            require_positive(num_threads=config["num_threads"])
+        for key in ("accumulate_grad_batches", "log_every_n_steps"):
+            require_positive(**{f"trainer.{key}": trainer[key]})
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def _require_key(config: Mapping[str, Any], key: str) -> None:
+    node: Any = config
+    for number, part in enumerate(parts := key.split("."), start=1):
+        if not isinstance(node, Mapping) or part not in node:
+            missing = ".".join(parts[:number])
+            raise UserError(f"{missing} was taken out with ~{missing}, and is needed: leave it in")
+        node = node[part]
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,125 @@
+"""From a multirun's config and the points of a grid to jobs. Nothing else of the sweeps reads a DictConfig."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
+
+from rnnexp.cli.main import require_one_of_each
+from rnnexp.core.errors import UserError
+from rnnexp.runs.create import resolved
+from rnnexp.sweeps.devices import requested_resources
+from rnnexp.sweeps.jobs import Job
+from rnnexp.sweeps.sweep import SweepSettings
+from rnnexp.tracking.identity import config_hash
+from rnnexp.tracking.run_directory import RunDirectory
+from rnnexp.tracking.sweep_directory import SweepDirectory
+
+TRIAL_NUMBER = "trial_number="
+"""The override that starts those that a search chose for a trial."""
+
+
+def read_settings(config: DictConfig) -> SweepSettings:
+    """Return the settings of a sweep from the config of a multirun.
+
+    Raises:
+        UserError: if `sweep_dir` is not a path.
+    """
+    if not isinstance(config.sweep_dir, str) or not config.sweep_dir:
+        raise UserError(f"sweep_dir must be the path of a directory, not {config.sweep_dir!r}")
+    return SweepSettings(
+        directory=Path(config.sweep_dir).expanduser().absolute(),
+        name=str(config.hydra.job.config_name),
+        dry_run=bool(config.dry_run),
+        allow_code_change=bool(config.allow_code_change),
+        report=bool(config.report),
+        optimized_metric=None if config.optimized_metric is None else str(config.optimized_metric),
+    )
+
+
+class JobComposer:
+    """Composes the jobs of a sweep, all before the first one starts.
+
+    Args:
+        loader: composes the config of one job.
+        config: the config of the multirun.
+    """
+
+    def __init__(self, loader: ConfigLoader, config: DictConfig) -> None:
+        self.loader, self.config = loader, config
+
+    def __call__(self, points: Sequence[Sequence[str]], sweep: SweepDirectory, num_gpus: int) -> list[Job]:
+        """Return one job for every point, in their order. Points that are the same experiment share one job.
+
+        Args:
+            points: the overrides of each point.
+            sweep: the sweep directory.
+            num_gpus: what `trainer.accelerator=auto` and `trainer.devices=-1` stand for.
+
+        Raises:
+            UserError: if a config cannot be composed.
+        """
+        jobs: dict[str, Job] = {}
+        ordered = []
+        varying = _varying_keys(points)
+        for index, overrides in enumerate(points):
+            composed = self._compose(overrides, index, sweep)
+            identity = config_hash(resolved(composed))
+            if identity not in jobs:
+                shown = _trial_overrides(overrides) or [o for o in overrides if o.partition("=")[0] in varying]
+                run = _run_directory(shown, identity, sweep)
+                composed.paths.output_dir = str(run.path)
+                plain = resolved(composed)
+                _adapt_to_job(plain, sweep)
+                label = " ".join(shown) or str(plain["name"])
+                jobs[identity] = Job(label, list(overrides), plain, run, requested_resources(plain, num_gpus))
+            ordered.append(jobs[identity])
+        return ordered
+
+    def _compose(self, overrides: Sequence[str], index: int, sweep: SweepDirectory) -> DictConfig:
+        composed = self.loader.load_sweep_config(self.config, list(overrides))
+        with open_dict(composed):
+            composed.hydra.job.id = str(index)
+            composed.hydra.job.num = index
+        HydraConfig.instance().set_config(composed)
+        require_one_of_each(composed, composed.hydra.runtime.choices)
+        with open_dict(composed):
+            del composed["hydra"]
+            # The default contains the current time, and every job must have the same.
+            composed.sweep_dir = str(sweep.path)
+        return composed
+
+
+def _varying_keys(points: Sequence[Sequence[str]]) -> set[str]:
+    """Return the keys whose overrides differ between the points; of a single point none do."""
+    shared = set.intersection(*(set(overrides) for overrides in points))
+    return {override.partition("=")[0] for overrides in points for override in overrides if override not in shared}
+
+
+def _trial_overrides(overrides: Sequence[str]) -> list[str]:
+    """Return the number of a search's trial and what the search chose for it; an empty list for a point of a grid."""
+    numbered = (index for index, override in enumerate(overrides) if override.startswith(TRIAL_NUMBER))
+    return list(overrides[next(numbered, len(overrides)) :])
+
+
+def _run_directory(overrides: Sequence[str], identity: str, sweep: SweepDirectory) -> RunDirectory:
+    # The name ends in the hash, and may begin with the overrides of an earlier grid.
+    for path in sweep.jobs.glob(f"*{identity}"):
+        return RunDirectory(path)
+    # Hydra wants an equals sign in run= quoted.
+    slug = "_".join(re.sub(r"[^\w.+-]+", "-", override) for override in overrides)[:80].strip("-_")
+    return sweep.job(f"{slug}_{identity}" if slug else identity)
+
+
+def _adapt_to_job(config: dict[str, Any], sweep: SweepDirectory) -> None:
+    """Change a config where it depends on the job being one of a sweep."""
+    # A job sees its own devices alone, counted from 0.
+    if isinstance(config["trainer"]["devices"], list):
+        config["trainer"]["devices"] = len(config["trainer"]["devices"])
+    wandb = (config.get("logger") or {}).get("wandb")
+    if wandb and wandb.get("group") == config["name"]:
+        wandb["group"] = sweep.path.name

@@ -1,0 +1,208 @@
+"""A study of Optuna: opened or continued, asked for trials, told how they ended."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import optuna
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.utils import instantiate
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
+from optuna.exceptions import ExperimentalWarning
+from optuna.trial import TrialState
+
+from rnnexp.compat.optuna import running_trial, tell
+from rnnexp.core.errors import UserError
+from rnnexp.core.validation import require_positive, validate_choice
+from rnnexp.sweeps.search.storage import open_storage
+from rnnexp.sweeps.sweep import JobOutcome
+from rnnexp.tracking.status import Status
+
+DIRECTIONS = ("maximize", "minimize")
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+Space = Mapping[str, BaseDistribution]
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """Settings of a study.
+
+    Args:
+        sampler: the config of Optuna's sampler. Its `seed` is for the first trials, and changes whenever the search is
+            continued.
+        pruner: the config of Optuna's pruner.
+        direction: of the metric, `maximize` or `minimize`.
+        storage: see `rnnexp.sweeps.search.storage.open_storage`.
+        study_name: the name in the storage; processes that give the same name search together.
+        n_trials: the number at which the study is complete, whoever ran the trials and however they ended.
+        n_jobs: the number of trials in a batch: they are asked for at once, and run before the study is told.
+
+    Raises:
+        UserError: for a value outside these.
+    """
+
+    sampler: Mapping[str, Any]
+    pruner: Mapping[str, Any]
+    direction: Literal["maximize", "minimize"]
+    storage: str
+    study_name: str
+    n_trials: int
+    n_jobs: int
+
+    def __post_init__(self) -> None:
+        try:
+            validate_choice("hydra.sweeper.direction", str(self.direction), DIRECTIONS)
+            require_positive(**{"hydra.sweeper.n_trials": self.n_trials, "hydra.sweeper.n_jobs": self.n_jobs})
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        if not isinstance(seed := self.sampler.get("seed"), int | None):
+            raise UserError(f"hydra.sweeper.sampler.seed must be a whole number or null, not {seed!r}")
+        for name, what in (("storage", "a file or the URL of a database"), ("study_name", "a study in the storage")):
+            if not isinstance(value := getattr(self, name), str) or not value:
+                raise UserError(f"hydra.sweeper.{name} must be the name of {what}, not {value!r}")
+
+
+@dataclass(frozen=True)
+class BestTrial:
+    """The best trial of a study.
+
+    Args:
+        value: of the metric.
+        overrides: what the search chose, as written on the command line.
+        run_directory: of the trial's job.
+    """
+
+    value: float
+    overrides: Mapping[str, Any]
+    run_directory: str | None
+
+    def to_yaml(self) -> str:
+        """Return the content of `optimization_results.yaml`, with the keys of hydra-optuna-sweeper."""
+        parser = OverridesParser.create()
+        params = {key: parser.parse_override(f"{key}={value}").value() for key, value in self.overrides.items()}
+        result = {"name": "optuna", "best_params": params, "best_value": self.value}
+        return str(yaml.safe_dump({**result, "run_directory": self.run_directory}, sort_keys=False))
+
+
+class Study:
+    """A study in its storage, and the trials of one process in it.
+
+    Args:
+        study: Optuna's.
+        settings: of the study.
+        space: the distribution of each axis.
+        owner: identifies the trials of this search among those of other processes.
+    """
+
+    def __init__(self, study: optuna.Study, settings: SearchSettings, space: Space, owner: str) -> None:
+        self.study, self.settings, self.space, self.owner = study, settings, dict(space), owner
+
+    @property
+    def num_finished(self) -> int:
+        """The number of trials that have ended."""
+        return len(self.study.get_trials(deepcopy=False, states=FINISHED))
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether every trial has failed."""
+        return all(trial.state is TrialState.FAIL for trial in self._asked())
+
+    def ask_for_missing(self) -> list[optuna.Trial]:
+        """Return the next batch of new trials; it is empty when the study is complete."""
+        missing = self.settings.n_trials - len(self._asked())
+        batch = []
+        for _ in range(min(self.settings.n_jobs, missing)):
+            trial = self.study.ask(self.space)
+            trial.set_user_attr("owner", self.owner)
+            batch.append(trial)
+        return batch
+
+    def unfinished_trials(self) -> list[optuna.Trial]:
+        """Return the trials that an earlier process of this search left running. Those of another space fail."""
+        unfinished = []
+        for frozen in self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+            if frozen.user_attrs.get("owner") != self.owner:
+                continue
+            if frozen.params.keys() == self.space.keys():
+                unfinished.append(running_trial(self.study, frozen))
+            else:
+                self.study.tell(frozen.number, state=TrialState.FAIL)
+        return unfinished
+
+    def tell(self, trial: optuna.Trial, outcome: JobOutcome) -> None:
+        """Record how the job of a trial ended.
+
+        Raises:
+            UserError: if the job did not measure the metric.
+        """
+        if outcome.status is Status.DONE and outcome.error is not None:
+            raise outcome.error
+        trial.set_user_attr("run_directory", str(outcome.directory))
+        trial.set_user_attr("status", str(outcome.status))
+        if outcome.value is not None:
+            state = TrialState.COMPLETE
+        elif outcome.status in (Status.FAILED, Status.UNSUPPORTED):
+            state = TrialState.FAIL
+        else:
+            # Samplers learn from pruned trials: they avoid the region of a run that diverged. They ignore failed ones.
+            state = TrialState.PRUNED
+        tell(self.study, trial, outcome.value, state)
+
+    def best(self) -> BestTrial | None:
+        """Return the best trial; None before one has a result."""
+        if not self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
+            return None
+        best = self.study.best_trial
+        assert best.value is not None
+        return BestTrial(best.value, best.params, best.user_attrs.get("run_directory"))
+
+    def _asked(self) -> list[optuna.trial.FrozenTrial]:
+        return [t for t in self.study.get_trials(deepcopy=False) if t.state is not TrialState.WAITING]
+
+
+def open_study(settings: SearchSettings, metric: str, space: Space, owner: str) -> Study:
+    """Return the study of that name, new or to be continued.
+
+    Raises:
+        UserError: if it optimizes something else, or in another space.
+    """
+    name, direction = settings.study_name, settings.direction
+    study = optuna.create_study(
+        storage=open_storage(settings.storage),
+        study_name=name,
+        direction=direction,
+        pruner=instantiate(settings.pruner),
+        load_if_exists=True,
+    )
+    trials = study.get_trials(deepcopy=False)
+    # Until a trial has ended, the metric may be corrected.
+    known = study.user_attrs.get("metric", metric) if any(trial.state.is_finished() for trial in trials) else metric
+    if (present := f"{study.direction.name.lower()} {known}") != (wanted := f"{direction} {metric}"):
+        raise UserError(
+            f"the study {name!r} is to {present}, not to {wanted}: name another with hydra.sweeper.study_name="
+        )
+    for trial in trials:
+        for key in trial.distributions.keys() & space.keys():
+            try:
+                check_distribution_compatibility(trial.distributions[key], space[key])
+            except ValueError:
+                raise UserError(
+                    f"{key}: the study {name!r} has tried it in another space: name another with "
+                    "hydra.sweeper.study_name="
+                ) from None
+    study.set_user_attr("metric", metric)
+    study.sampler = make_sampler(settings, len(trials))
+    return Study(study, settings, space, owner)
+
+
+def make_sampler(settings: SearchSettings, num_trials: int) -> optuna.samplers.BaseSampler:
+    """Return the sampler of a study that has that many trials."""
+    seed = settings.sampler.get("seed")
+    # With the same seed a continued search would repeat its trials.
+    seeded = {} if seed is None else {"seed": seed + num_trials}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        sampler: optuna.samplers.BaseSampler = instantiate(settings.sampler, **seeded)
+    return sampler

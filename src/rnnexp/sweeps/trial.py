@@ -1,0 +1,107 @@
+"""A trial of one job: some batches of its training, to see whether it runs here and to estimate how long it takes."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from rnnexp.runs.build import build_experiment
+from rnnexp.runs.settings import RunSettings
+from rnnexp.runs.stages import check_precision, fit
+from rnnexp.tracking.run_directory import RunDirectory
+
+NUM_WARMUP, NUM_TIMED = 5, 30
+MAX_SECONDS = 10.0
+
+
+class TrialClock(Callback):
+    """Times some batches of training and then ends it.
+
+    Each batch counts with all that belongs to it: fetching it, every hook, the optimizer and the schedule.
+
+    Args:
+        num_warmup: the number of batches before the clock starts; the first ones make what later ones use again.
+        num_timed: the number of batches that are timed.
+        max_seconds: the time after which training ends with fewer batches.
+    """
+
+    def __init__(
+        self, num_warmup: int = NUM_WARMUP, num_timed: int = NUM_TIMED, max_seconds: float = MAX_SECONDS
+    ) -> None:
+        self.num_warmup, self.num_timed, self.max_seconds = num_warmup, num_timed, max_seconds
+        self.num_batches = float("inf")
+        """The number of batches of the whole training, without an early stop."""
+        self.seconds_per_batch = 0.0
+        self._num_seen = self._num_since_start = 0
+        self._first_start = self._start = 0.0
+
+    @property
+    def training_seconds(self) -> float:
+        """The estimated time of the whole training, without validation."""
+        return self.num_batches * self.seconds_per_batch
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        # Lightning's number of optimizer steps knows max_steps, max_epochs, limit_train_batches and accumulation.
+        self.num_batches = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches
+        self._first_start = self._start = _now(trainer)
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,  # noqa: ARG002
+        outputs: Any,  # noqa: ANN401, ARG002
+        batch: Any,  # noqa: ANN401, ARG002
+        batch_idx: int,  # noqa: ARG002
+    ) -> None:
+        self._num_seen += 1
+        self._num_since_start += 1
+        if self._num_seen == self.num_warmup:
+            self._start, self._num_since_start = _now(trainer), 0
+        is_late = time.perf_counter() - self._first_start > self.max_seconds
+        trainer.should_stop = is_late or self._num_seen == self.num_warmup + self.num_timed
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        if self._num_since_start == 0:
+            self._start, self._num_since_start = self._first_start, self._num_seen
+        self.seconds_per_batch = (_now(trainer) - self._start) / max(self._num_since_start, 1)
+
+
+def training_seconds(config: Mapping[str, Any]) -> float:
+    """Return the estimated time of a training with one process, from its first batches.
+
+    Args:
+        config: the resolved config of a job.
+
+    Raises:
+        UserError: if it cannot run here.
+    """
+    trainer = {
+        **config["trainer"],
+        "devices": 1,
+        "num_nodes": 1,
+        "limit_val_batches": 0,
+        "default_root_dir": None,
+        # A minimum would keep the clock from ending the training.
+        "min_epochs": None,
+        "min_steps": None,
+    }
+    clock = {"_target_": f"{TrialClock.__module__}.{TrialClock.__qualname__}"}
+    small = {**config, "logger": {}, "callbacks": {"clock": clock}, "test_weights": "none", "trainer": trainer}
+    # A trial writes no files; the directory need not exist.
+    run = RunDirectory(Path(config["paths"]["output_dir"]))
+    experiment = build_experiment(RunSettings.from_config(small, run))
+    check_precision(experiment)
+    fit(experiment)
+    found = next(callback for callback in experiment.callbacks if isinstance(callback, TrialClock))
+    return found.training_seconds
+
+
+def _now(trainer: Trainer) -> float:
+    """Return the time in seconds, after the device has done what it was asked to do."""
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

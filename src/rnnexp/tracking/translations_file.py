@@ -1,0 +1,26 @@
+"""test_translations.jsonl: the translations of the test set, a JSON object per line in the order of the corpus."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rnnexp.core.errors import UserError
+
+
+def read_translations(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of the file, see `rnnexp.callbacks.translations.TranslationWriter` for their keys.
+
+    Raises:
+        UserError: if the file is missing or damaged.
+    """
+    try:
+        # Not splitlines(): a sentence may hold a line separator of Unicode, U+2028, which JSON does not escape.
+        lines = path.read_text(encoding="utf-8").split("\n")
+        rows = [json.loads(line) for line in lines if line]
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({type(error).__name__}); was it cut short?") from None
+    if not all(isinstance(row, dict) for row in rows):
+        raise UserError(f"{path} does not hold translations; was it cut short?")
+    return rows
