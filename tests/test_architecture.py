@@ -191,13 +191,16 @@ def folders() -> dict[str, int]:
 
 
 SHORT_MODULES = {
+    "hydra_plugins.rnnexp.open_nodes": "registered by Hydra at start",
+    "rnnexp.compat.optuna": "private names of one library",
+    "rnnexp.runs.frozen": "shared by ranks and by jobs of a sweep",
+    "rnnexp.sweeps.process.preload": "imported by the fork server alone",
+    "rnnexp.text.tokenizer_pair": "the type that data, models and translate share",
+    "rnnexp.tracking.translations_file": "one reader and one writer of the file",
     "rnnexp.cli.conf_dir": "read by tests and programs that need no other part of the command line",
     "rnnexp.data.batches": "the batch types, which tasks import without a data module",
     "rnnexp.data.corpora.phrasebook.draw": "random choices that every part of the grammar shares",
     "rnnexp.metrics.classification": "the counterpart of metrics.translation",
-    "rnnexp.recurrent.directions": "the layouts of a state tensor, for kernels, stack and models",
-    "rnnexp.recurrent.lengths": "masks of padded batches, also for models",
-    "rnnexp.runs.figures": "the figures of a run; each task has its own beside it",
     "rnnexp.tasks.callbacks": "base classes that callbacks/ and tasks of their own share",
     "rnnexp.tasks.classification.figures": "found by the registry without importing matplotlib elsewhere",
     "rnnexp.text.vocabulary": "ids of the special tokens, for models that import no tokenizer",

@@ -70,9 +70,10 @@ def _group(directory: Path) -> Schema:
             found = _node(node, shared | own)
             closed = CLOSED if "_target_" in node else {}
             for key, schema in found["properties"].items():
-                # Of a key that two options give different types, only its existence can be checked.
-                same = properties.setdefault(key, schema).get("type") == schema.get("type")
-                properties[key] = properties[key] if same else {}
+                # Where two options give a key different types, only its name can be checked.
+                known = properties.setdefault(key, schema)
+                if any(known.get(part) != schema.get(part) for part in ("type", "properties")):
+                    properties[key] = {}
     return {"type": "object", "properties": properties} | closed
 
 
