@@ -15,6 +15,7 @@ PACKAGE = Path(rnnexp.__file__).parent
 PLUGINS = PACKAGE.parent / "hydra_plugins"
 LAYERS = {
     # programs
+    "__main__": 7,
     "train": 7,
     "evaluate": 7,
     "translate": 7,
