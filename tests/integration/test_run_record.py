@@ -347,4 +347,4 @@ def test_an_unknown_error_is_a_failure_with_a_traceback(run: Run) -> None:
     assert outcome.exit_code == 1
     assert outcome.status == "failed"
     assert "Traceback" in outcome.stderr
-    assert "a bug, ZeroDivisionError" in outcome.stderr.splitlines()[-1]
+    assert "internal error, please report it: ZeroDivisionError" in outcome.stderr.splitlines()[-1]
