@@ -24,7 +24,7 @@ from rnnexp.tasks.registry import (
 from rnnexp.tasks.translation.task import TranslationTask
 
 ROWS = (CLASSIFICATION, TRANSLATION)
-FUNCTIONS = ("figures", "answers", "sample_test", "examples", "benchmark")
+FUNCTIONS = ("figures", "answers", "sample_test", "benchmark")
 
 
 class OwnTask(ClassificationTask):
