@@ -15,6 +15,7 @@ PACKAGE = Path(rnnexp.__file__).parent
 PLUGINS = PACKAGE.parent / "hydra_plugins"
 LAYERS = {
     # programs
+    "__main__": 7,
     "train": 7,
     "evaluate": 7,
     "translate": 7,
@@ -167,7 +168,7 @@ def test_can_be_lifted_out(name: str) -> None:
 
 def test_programs_are_found() -> None:
     packages = [f"{name}.__main__" for name in ("benchmark", "dashboard", "report", "translate")]
-    assert sorted(PROGRAMS) == sorted(["evaluate", "train", *packages])
+    assert sorted(PROGRAMS) == sorted(["__main__", "evaluate", "train", *packages])
 
 
 @pytest.mark.parametrize("module", PROGRAMS)
@@ -192,11 +193,13 @@ def folders() -> dict[str, int]:
 
 SHORT_MODULES = {
     "rnnexp.cli.conf_dir": "read by tests and programs that need no other part of the command line",
+    "rnnexp.compat.omegaconf": "the one private name of OmegaConf",
     "rnnexp.data.batches": "the batch types, which tasks import without a data module",
     "rnnexp.data.corpora.phrasebook.draw": "random choices that every part of the grammar shares",
     "rnnexp.metrics.classification": "the counterpart of metrics.translation",
     "rnnexp.recurrent.directions": "the layouts of a state tensor, for kernels, stack and models",
     "rnnexp.recurrent.lengths": "masks of padded batches, also for models",
+    "rnnexp.runs.frozen": "the command of a run, for ranks and for sweeps, without Hydra",
     "rnnexp.text.vocabulary": "ids of the special tokens, for models that import no tokenizer",
     "rnnexp.tracking.stopwatch": "the time since the process started",
 }
