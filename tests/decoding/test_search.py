@@ -22,7 +22,7 @@ WORDS = len(SPECIAL_TOKENS)
 
 
 def as_lists(found: Hypotheses) -> list[list[Scored]]:
-    """Of each sentence the hypotheses that there are, without padding."""
+    """The hypotheses of each sentence, without padding."""
     return [
         [
             (score, [token for token in tokens if token != PAD])
@@ -113,7 +113,7 @@ def test_a_beam_of_one_is_greedy(make_model: MakeModel, make_source: MakeSource,
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
-def test_greedy_takes_the_likeliest_at_each_step(make_model: MakeModel, make_source: MakeSource, decoder: str) -> None:
+def test_greedy_takes_the_most_likely_token(make_model: MakeModel, make_source: MakeSource, decoder: str) -> None:
     model = make_model(vocab_size=10, decoder=decoder)
     source, lengths = make_source()
     limits = Limits(unknown=True)

@@ -1,4 +1,4 @@
-"""What the attention figure and the attention text share: signs for tokens, and the check of their arguments."""
+"""Shared by the attention figure and the attention text: signs for tokens, and the check of their arguments."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What all figures share: size, colors, markers, axes, legends, and text that the font can show."""
+"""The style of all figures: size, colors, markers, axes, legends, text that the font can show, and files."""
 
 import io
 import textwrap

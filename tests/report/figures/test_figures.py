@@ -1,4 +1,4 @@
-"""The figures of a report show what the files hold, and nothing that is written covers anything else."""
+"""The figures of a report show the content of the files, and no text covers another."""
 
 import gzip
 import io
@@ -33,19 +33,19 @@ Grouped = Callable[..., ComparisonGroup]
 
 
 def drawn_texts(figure: Figure) -> list[tuple[str, Bbox]]:
-    """What is written, and where; labels of ticks beyond their axes are there, but not drawn."""
+    """Return each text of the figure with its place, without labels of ticks beyond their axes."""
     drawn: dict[int, tuple[str, Bbox]] = {}
     draw = Text.draw
 
-    def noted(text: Text, renderer: Any, *arguments: Any, **options: Any) -> None:
+    def recorded(text: Text, renderer: Any, *arguments: Any, **options: Any) -> None:
         if text.get_visible():
             drawn[id(text)] = (text.get_text(), text.get_window_extent(renderer))
         draw(text, renderer, *arguments, **options)
 
     with io.BytesIO() as file, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Text, "draw", noted)
+        patch.setattr(Text, "draw", recorded)
         figure.savefig(file, format="png")
-    return [(said, box) for said, box in drawn.values() if said.strip()]
+    return [(text, box) for text, box in drawn.values() if text.strip()]
 
 
 def assert_readable(figure: Figure) -> None:
@@ -86,7 +86,8 @@ def grid(made: Made, seeds: int = 2) -> list[Run]:
 def test_the_last_value_of_an_epoch_counts_and_a_half_line_does_not(tmp_path: Path) -> None:
     file = tmp_path / "metrics.csv"
     file.write_text(
-        "epoch,step,val/acc,x\n0,5,0.1,\n0,9,0.2,\n0,9,,3\n1,15,0.3,\n1,19,nan,\n2,29,0.4,\n3,39,0.\n4\n5,9,zero\n6,,0.5\n"
+        "epoch,step,val/acc,x\n0,5,0.1,\n0,9,0.2,\n0,9,,3\n1,15,0.3,\n1,19,nan,\n2,29,0.4,\n3,39,0.\n4\n5,9,zero\n6,,0.5\n",
+        encoding="utf-8",
     )
     assert epoch_values(file, "val/acc") == {1: 0.2, 3: 0.4, 4: 0.0}
     assert newest_metric(file, ("val/acc", "val/loss")) == ("val/acc", 0.0)
@@ -203,7 +204,7 @@ def test_numbers_are_joined_by_lines_and_categories_are_not(made: Made, group_of
 
 
 def test_effects_compare_like_with_like(made: Made, group_of: Grouped) -> None:
-    """Where a value is missing, the whole setting of the other axes is left out."""
+    """A combination of the other axes in which a value is missing is left out."""
     runs = [run for run in grid(made) if not (run.facts["cell"] == "lstm" and run.facts["num_layers"] == 2)]
     group = group_of(runs)
     cell, layers, _ = group.axes
@@ -218,9 +219,9 @@ def test_effects_compare_like_with_like(made: Made, group_of: Grouped) -> None:
 
 def test_effects_without_a_common_seed_are_means_alone(made: Made, group_of: Grouped) -> None:
     group = group_of([made("srn", 1, acc=0.5), made("gru", 2, acc=0.7), made("gru", 3, acc=0.8)])
-    its = margins(group, group.axes)
-    assert its is not None
-    assert (its.means(("srn",)), its.means(("gru",))) == (pytest.approx([50.0]), pytest.approx([75.0]))
+    effect = margins(group, group.axes)
+    assert effect is not None
+    assert (effect.means(("srn",)), effect.means(("gru",))) == (pytest.approx([50.0]), pytest.approx([75.0]))
 
 
 def test_axes_that_cannot_be_crossed_are_not(made: Made, group_of: Grouped) -> None:
@@ -265,7 +266,7 @@ def probed(run: Run, norms: dict[int, list[float]]) -> Run:
     rows = [
         f"{epoch},0,gradient_norm,{t},{norm}" for epoch, its in norms.items() for t, norm in enumerate(its, start=1)
     ]
-    run.files.gradient_flow_file.write_text("\n".join(["epoch,layer,quantity,index,value", *rows]))
+    run.files.gradient_flow_file.write_text("\n".join(["epoch,layer,quantity,index,value", *rows]), encoding="utf-8")
     return run
 
 
@@ -295,7 +296,7 @@ def test_a_damaged_gradient_flow_file_is_passed_over(made: Made, group_of: Group
     assert gradient_flow_figure(group_of([run])) is not None
     rows = "epoch,layer,quantity,index,value\n1,0,gradient_norm,1"
     for content in ("", "epoch,layer\n1,0\n", f"{rows},much", rows):
-        run.files.gradient_flow_file.write_text(content)
+        run.files.gradient_flow_file.write_text(content, encoding="utf-8")
         assert gradient_flow_figure(group_of([run])) is None
 
 

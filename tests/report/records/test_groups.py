@@ -226,7 +226,7 @@ def test_a_task_from_outside_is_compared_by_the_measures_it_recorded(made: Made)
 
 def test_nothing_that_a_run_directory_names_is_imported(made: Made, group_of: Grouped, tmp_path: Path) -> None:
     """Neither the class of the task nor functions that a changed record names."""
-    (tmp_path / "hostile.py").write_text("raise RuntimeError('imported')\n")
+    (tmp_path / "hostile.py").write_text("raise RuntimeError('imported')\n", encoding="utf-8")
     record = as_record(SEQUENCES) | {"target": "hostile.Task", "answers": "hostile:read", "sample_test": "hostile:test"}
     runs = [
         made(cell, task={"_target_": "hostile.Task"}, result={"task_kind": record}, metrics={"test/mse": 1.0})

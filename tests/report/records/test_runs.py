@@ -104,7 +104,7 @@ def test_a_result_without_metrics(sweep: Path, changed: Callable[..., None]) -> 
     [("model: {cell: [", "does not hold a config"), ("seed: 1\n", "is not the config of a run (KeyError: 'task')")],
 )
 def test_a_config_that_tells_nothing(sweep: Path, content: str, message: str) -> None:
-    (sweep / "jobs" / "gru_1" / "config.yaml").write_text(content)
+    (sweep / "jobs" / "gru_1" / "config.yaml").write_text(content, encoding="utf-8")
     run = by_name(find_runs([sweep]))["gru_1"]
     assert (run.status, run.config) == (Status.UNREADABLE, None)
     assert message in run.reason
@@ -112,7 +112,7 @@ def test_a_config_that_tells_nothing(sweep: Path, content: str, message: str) ->
 
 def test_a_run_that_failed_needs_no_result(sweep: Path, changed: Callable[..., None]) -> None:
     job = sweep / "jobs" / "gru_1"
-    (job / "result.json").write_text("{")
+    (job / "result.json").write_text("{", encoding="utf-8")
     changed(job / "status.json", lambda status: status.update(status="failed", reason="no memory"))
     run = by_name(find_runs([sweep]))["gru_1"]
     assert (run.status, run.reason) == ("failed", "no memory")
@@ -140,13 +140,13 @@ def test_jobs_that_have_not_begun_or_lost_their_config(sweep: Path, changed: Cal
 
 
 def test_a_sweep_that_has_just_begun(tmp_path: Path) -> None:
-    (tmp_path / "sweep.json").write_text('{"jobs": ["a", "b"]}')
+    (tmp_path / "sweep.json").write_text('{"jobs": ["a", "b"]}', encoding="utf-8")
     assert [run.status for run in find_runs([tmp_path])] == [Status.MISSING, Status.MISSING]
 
 
 @pytest.mark.parametrize("content", ["{", "{}", '{"jobs": 3}'])
 def test_nothing_more_of_a_sweep_is_needed_than_its_jobs(sweep: Path, content: str) -> None:
-    (sweep / "sweep.json").write_text(content)
+    (sweep / "sweep.json").write_text(content, encoding="utf-8")
     assert len(find_runs([sweep])) == 4
 
 
@@ -155,14 +155,14 @@ def test_code_may_be_unknown(sweep: Path, content: str | None) -> None:
     file = sweep / "jobs" / "gru_1" / "environment.json"
     file.unlink()
     if content:
-        file.write_text(content)
+        file.write_text(content, encoding="utf-8")
     run = read_run(sweep / "jobs" / "gru_1")
     assert (run.code, run.status) == ("unknown", "done")
 
 
 def test_code_is_a_commit_and_whether_it_was_changed(sweep: Path) -> None:
     file = sweep / "jobs" / "gru_1" / "environment.json"
-    file.write_text('{"git": {"commit": "0123456789abcdef", "dirty": true}}')
+    file.write_text('{"git": {"commit": "0123456789abcdef", "dirty": true}}', encoding="utf-8")
     assert read_run(file.parent).code == "0123456789 with changes"
 
 

@@ -1,4 +1,4 @@
-"""What a report says is the same in Markdown and on the page, and neither can be broken by what runs are called."""
+"""A report is the same in Markdown and HTML, and the names of runs can break neither."""
 
 import base64
 import re

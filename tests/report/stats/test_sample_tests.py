@@ -1,4 +1,4 @@
-"""What networks answer to the same samples: read, compared, and combined over seeds."""
+"""The answers of networks to the same samples are read, compared, and combined over seeds."""
 
 import json
 import re
@@ -143,7 +143,7 @@ def test_without_a_shared_seed_nothing_is_compared(made: Made, group_of: Grouped
 
 
 @pytest.mark.parametrize("lacking", ["gru", "srn"])
-def test_what_one_run_lacks_is_told(made: Made, group_of: Grouped, lacking: str) -> None:
+def test_a_missing_file_is_the_reason(made: Made, group_of: Grouped, lacking: str) -> None:
     group = pair(made, group_of, {1: ((), range(9))})
     best, other = group.measured
     (best if lacking == "gru" else other).runs[0].files.predictions_file.unlink()
@@ -170,12 +170,14 @@ def test_a_better_translator_is_found_by_the_bootstrap(phrases: Path, tmp_path: 
     copy = Path(shutil.copytree(phrases, tmp_path / "copy"))
     for seed in (1, 2):
         file = copy / "jobs" / f"gru_{seed}" / "test_translations.jsonl"
-        rows = [json.loads(line) for line in file.read_text().splitlines()]
-        file.write_text("".join(json.dumps(row | {"translation": row["reference"]}) + "\n" for row in rows))
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
+        file.write_text(
+            "".join(json.dumps(row | {"translation": row["reference"]}) + "\n" for row in rows), encoding="utf-8"
+        )
         result = copy / "jobs" / f"gru_{seed}" / "result.json"
-        content = json.loads(result.read_text())
+        content = json.loads(result.read_text(encoding="utf-8"))
         content["metrics"]["test/bleu"] = 100.0
-        result.write_text(json.dumps(content))
+        result.write_text(json.dumps(content), encoding="utf-8")
     best, other = group_of(find_runs([copy])).measured
     assert best.label == "gru"
     (test,) = bootstrap_with_best(best, [other])
@@ -196,7 +198,7 @@ def test_verdicts(made: Made, group_of: Grouped) -> None:
             answered(made("best", seed, acc=0.95 + jitter / 2), ()),
             # Far behind, by nearly the same with every seed.
             answered(made("far", seed, acc=0.60 + jitter), range(40)),
-            # Behind with every seed, but by how much is anybody's guess.
+            # Behind with every seed, but by how much is uncertain.
             answered(made("wild", seed, acc=0.90 - 20 * jitter), range(30)),
             # As good, give or take.
             answered(made("near", seed, acc=0.95 + 0.9 * jitter - 0.003), range(seed)),

@@ -19,7 +19,7 @@ MOST_EXAMPLES = 10
 
 @dataclass(frozen=True)
 class Disagreement:
-    """Where one setting is right and another wrong, over the seeds that both have.
+    """The samples on which one setting is right and another wrong, over the seeds that both have.
 
     Args:
         right: the setting that is right.

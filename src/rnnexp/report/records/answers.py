@@ -1,4 +1,4 @@
-"""What runs answered to each test sample, read from their directories.
+"""Read what runs answered to each test sample from their directories.
 
 The registry of tasks names the reader of each task. A reader returns `Answers`; the parts of the report that show
 single samples use this interface and do not know the task.

@@ -1,4 +1,4 @@
-"""What settings cost, as result.json records it. What they reach, `Measure`, is in the registry of tasks."""
+"""Costs of settings, as result.json records them. Their scores are a `Measure` of the registry of tasks."""
 
 from dataclasses import dataclass
 
@@ -33,6 +33,6 @@ MEMORY = Cost("peak_memory_bytes", "peak memory, MiB", 2**-20)
 
 
 def costs_of(kind: TaskKind) -> tuple[Cost, ...]:
-    """Return the costs that the table of results shows for a task."""
+    """Return the costs that the table of costs shows for a task."""
     speed = Cost(f"timing.{kind.throughput}_per_second", f"{kind.throughput}/s")
     return (PARAMETERS, STATE, FIT_TIME, speed, MEMORY)

@@ -84,7 +84,7 @@ class ComparisonGroup:
 
     @property
     def costs(self) -> tuple[Cost, ...]:
-        """What the table of results shows of costs."""
+        """The costs that the table of costs shows."""
         return costs_of(self.kind)
 
     @cached_property

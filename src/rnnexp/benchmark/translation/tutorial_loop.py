@@ -1,14 +1,14 @@
-"""Translation as notebooks train it: one pair, one token and one step at a time.
+"""Translation as a tutorial trains it: one pair, one token and one step at a time.
 
-After the description of PyTorch's translation tutorial of 2017 ("Translation with a Sequence to Sequence Network and
-Attention"), from which the source of this project comes. Nothing here is slower than there; the loops are the point.
+The networks and the loop of PyTorch's tutorial "Translation with a Sequence to Sequence Network and Attention" (2017),
+as chapter 11 of Baileyswu/pytorch-exercise trains them. It shows what batches gain; nothing in it is made slower.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax, nll_loss, relu
 
-from rnnexp.benchmark.measurement import Block, now
+from rnnexp.benchmark.measurement import TimedSteps, now
 from rnnexp.text.vocabulary import BOS, EOS
 
 HIDDEN_SIZE, DROPOUT, LEARNING_RATE, TEACHER_FORCING = 256, 0.1, 0.01, 0.5
@@ -18,8 +18,8 @@ Pair = tuple[Tensor, Tensor]
 """A source and a target as int64 [time], each ended by EOS, without BOS, on the device."""
 
 
-class NotebookEncoder(nn.Module):
-    """A GRU that is given one token."""
+class TutorialEncoder(nn.Module):
+    """A GRU that reads one token per call."""
 
     def __init__(self, vocab_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -32,10 +32,12 @@ class NotebookEncoder(nn.Module):
         return output, h
 
 
-class NotebookDecoder(nn.Module):
-    """A GRU that is given one token, and attends to positions: it does not look at what stands there.
+class TutorialDecoder(nn.Module):
+    """A GRU that writes one token per call, with attention over positions: its weights ignore the annotations.
 
     Args:
+        vocab_size: of the target.
+        hidden_size: of the embedding and the GRU.
         max_length: positions that it can attend to.
     """
 
@@ -52,12 +54,12 @@ class NotebookDecoder(nn.Module):
         """Take one step.
 
         Args:
-            token: the last one, int64 [1].
+            token: the previous token, int64 [1].
             h: [1, 1, hidden].
             encoded: the encoder's outputs [max_length, hidden], zero past the source's end.
 
         Returns:
-            log-probabilities of the next token [1, vocab], and the next h.
+            Log-probabilities of the next token [1, vocab], and the next h.
         """
         embedded = self.dropout(self.embedding(token).view(1, 1, -1))
         weights = self.attention(torch.cat([embedded[0], h[0]], dim=1)).softmax(dim=1)
@@ -67,12 +69,15 @@ class NotebookDecoder(nn.Module):
         return log_softmax(self.output(output[0]), dim=1), h
 
 
-class Notebook:
-    """Both networks and their optimisers.
+class TutorialModel:
+    """Both networks and their optimizers.
 
     Args:
+        source_vocab_size, target_vocab_size: tokens of each side.
         max_length: tokens of the longest source, EOS included.
-        seed: of the weights, and of who is taught.
+        device: of the networks.
+        seed: draws the weights, and which pairs are trained with teacher forcing.
+        hidden_size: of both networks.
     """
 
     def __init__(
@@ -86,28 +91,29 @@ class Notebook:
     ) -> None:
         torch.manual_seed(seed)
         self.draws = torch.Generator().manual_seed(seed)
-        self.encoder = NotebookEncoder(source_vocab_size, hidden_size).to(device)
-        self.decoder = NotebookDecoder(target_vocab_size, hidden_size, max_length).to(device)
+        self.encoder = TutorialEncoder(source_vocab_size, hidden_size).to(device)
+        self.decoder = TutorialDecoder(target_vocab_size, hidden_size, max_length).to(device)
         self.optimizers = [
             torch.optim.SGD(network.parameters(), lr=LEARNING_RATE) for network in (self.encoder, self.decoder)
         ]
         self.max_length, self.hidden_size, self.device = max_length, hidden_size, device
 
     def train_on(self, pair: Pair) -> float:
-        """One step of both optimisers. Returns the loss per target token, in nats."""
+        """Take one step of both optimizers, and return the loss per target token in nats."""
         for optimizer in self.optimizers:
             optimizer.zero_grad()
-        loss = self.loss(pair, is_taught=torch.rand((), generator=self.draws).item() < TEACHER_FORCING)
+        loss = self.loss(pair, is_teacher_forced=torch.rand((), generator=self.draws).item() < TEACHER_FORCING)
         loss.backward()  # type: ignore[no-untyped-call]
         for optimizer in self.optimizers:
             optimizer.step()
         return loss.item() / len(pair[1])
 
-    def loss(self, pair: Pair, is_taught: bool) -> Tensor:
-        """Summed over the target's tokens.
+    def loss(self, pair: Pair, is_teacher_forced: bool) -> Tensor:
+        """Return the loss summed over the target's tokens.
 
         Args:
-            is_taught: the decoder is given the target's tokens; else its own, until it says EOS.
+            pair: source and target.
+            is_teacher_forced: whether the decoder reads the target's tokens, else its own until it writes EOS.
         """
         source, target = pair
         h = torch.zeros(1, 1, self.hidden_size, device=self.device)
@@ -119,10 +125,10 @@ class Notebook:
         loss = torch.zeros((), device=self.device)
         for position in range(len(target)):
             log_probs, h = self.decoder(token, h, encoded)
-            wanted = target[position : position + 1]
-            loss = loss + nll_loss(log_probs, wanted)
-            if is_taught:
-                token = wanted
+            expected = target[position : position + 1]
+            loss = loss + nll_loss(log_probs, expected)
+            if is_teacher_forced:
+                token = expected
             else:
                 token = log_probs.argmax(dim=1)
                 if token.item() == EOS:
@@ -130,13 +136,12 @@ class Notebook:
         return loss
 
 
-class NotebookLoop:
+class TutorialLoop:
     """Trains on pairs, one after the other, and times all but the first three.
 
     Args:
         pairs: WARMUP_PAIRS that are not timed, and those that are.
-        source_vocab_size, target_vocab_size: see Notebook.
-        device, seed: see Notebook.
+        source_vocab_size, target_vocab_size, device, seed: see `TutorialModel`.
     """
 
     def __init__(
@@ -145,11 +150,12 @@ class NotebookLoop:
         self.pairs, self.device, self.seed = pairs, device, seed
         self.sizes = source_vocab_size, target_vocab_size, max(len(source) for source, _ in pairs)
 
-    def __call__(self) -> Block:
-        notebook = Notebook(*self.sizes, self.device, self.seed)
+    def __call__(self) -> TimedSteps:
+        """Train, and return the time of the timed pairs."""
+        model = TutorialModel(*self.sizes, self.device, self.seed)
         for pair in self.pairs[:WARMUP_PAIRS]:
-            notebook.train_on(pair)
+            model.train_on(pair)
         start, loss = now(self.device), float("nan")
         for pair in self.pairs[WARMUP_PAIRS:]:
-            loss = notebook.train_on(pair)
-        return Block(now(self.device) - start, loss)
+            loss = model.train_on(pair)
+        return TimedSteps(now(self.device) - start, loss)

@@ -1,4 +1,4 @@
-"""The speed of searches by networks that have not learned to end."""
+"""The speed of searching with networks that have not learned to end a sentence."""
 
 import copy
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rnnexp.benchmark.measurement import Block, now
+from rnnexp.benchmark.measurement import TimedSteps, now
 from rnnexp.data.batches import TranslationBatch
 from rnnexp.decoding import Limits, beam_search, greedy_search
 from rnnexp.models import Seq2Seq
@@ -17,21 +17,28 @@ WARMUP_SENTENCES = 8
 
 @dataclass(frozen=True)
 class ReferenceLengths(Limits):
-    """Each translation is exactly as long as its reference, for networks that have not learned to end."""
+    """Limits that make each translation exactly as long as its reference.
+
+    Args:
+        references: tokens of each reference without EOS, int64 [batch].
+    """
 
     references: Tensor | None = None
-    """int64 [batch], their tokens without EOS"""
 
     def longest(self, source_lengths: Tensor) -> Tensor:  # noqa: ARG002
+        """Return the lengths of the references."""
         assert self.references is not None
         return self.references
 
 
 class Decoding:
-    """Translates test sentences, in batches of alike lengths as the test does.
+    """Translates batches of sentences of similar length, as the test does.
 
     Args:
-        beam_size: None searches greedily.
+        model: the model to copy.
+        batches: on the device.
+        device: where the copy is moved.
+        beam_size: hypotheses per sentence; None searches greedily.
     """
 
     def __init__(
@@ -40,18 +47,19 @@ class Decoding:
         self.model, self.batches, self.device = copy.deepcopy(model).to(device).eval(), batches, device
         self.beam_size = beam_size
 
-    def __call__(self) -> Block:
+    def __call__(self) -> TimedSteps:
+        """Translate, and return the time of all batches."""
         first = self.batches[-1]
         self.search(TranslationBatch(*(tensor[:WARMUP_SENTENCES] for tensor in first)))
         start = now(self.device)
         for batch in self.batches:
             self.search(batch)
-        return Block(now(self.device) - start, float("nan"))
+        return TimedSteps(now(self.device) - start)
 
     def search(self, batch: TranslationBatch) -> Tensor:
-        """Tokens, int64 [batch, 1, time]."""
+        """Return the tokens of the translations, int64 [batch, 1, time]."""
         references = batch.target_lengths - 2  # without BOS and EOS
-        # A longest length below the shortest takes precedence, so that none is shorter either.
+        # The longest length takes precedence over the shortest, so no translation is shorter than its reference either.
         limits = ReferenceLengths(min_length=int(references.max()) + 1, references=references)
         if self.beam_size is None:
             return greedy_search([self.model], batch.source, batch.source_lengths, limits=limits).tokens
