@@ -19,6 +19,7 @@ from rnnexp.tracking.status import Status
 CODE = {"commit": None, "dirty": None}
 CONFIG = {
     "name": "fake",
+    "monitor": "val/acc",
     "model": {"num_layers": 1, "bidirectional": False, "hidden_size": 8},
     "trainer": {"max_epochs": 1, "limit_train_batches": 1.0},
 }
