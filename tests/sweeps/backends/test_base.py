@@ -197,6 +197,20 @@ def test_a_job_that_does_not_stop_is_lost(make_jobs: Any, monkeypatch: pytest.Mo
     assert backend.released == ["a"]
 
 
+def test_the_status_is_recorded_before_what_may_fail(make_jobs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = make_jobs("a", "b")
+    backend = FakeBackend({"a": [Status.RUNNING], "b": [Status.RUNNING]})
+
+    def release(entry: FakeJob) -> None:
+        raise OSError(entry.job.label)
+
+    monkeypatch.setattr(backend, "release", release)
+    backend.interrupt_at = "a"
+    with pytest.raises(OSError, match="a"):
+        backend.run(jobs, Progress(jobs))
+    assert jobs[0].run.status is Status.INTERRUPTED
+
+
 def test_polling_changes_nothing(make_jobs: Any) -> None:
     (job,) = make_jobs("a")
     entry = FakeJob(job, "nowhere", [Status.RUNNING, Ended("")])
