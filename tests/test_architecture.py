@@ -192,19 +192,22 @@ def folders() -> dict[str, int]:
 
 SHORT_MODULES = {
     "hydra_plugins.rnnexp.open_nodes": "registered by Hydra at start",
-    "rnnexp.compat.optuna": "private names of one library",
-    "rnnexp.runs.frozen": "shared by ranks and by jobs of a sweep",
-    "rnnexp.sweeps.process.preload": "imported by the fork server alone",
-    "rnnexp.text.tokenizer_pair": "the type that data, models and translate share",
-    "rnnexp.tracking.translations_file": "one reader and one writer of the file",
     "rnnexp.cli.conf_dir": "read by tests and programs that need no other part of the command line",
+    "rnnexp.compat.optuna": "private names of a library have a module of their own",
+    "rnnexp.compat.wandb_workspaces": "private names of a library have a module of their own",
     "rnnexp.data.batches": "the batch types, which tasks import without a data module",
     "rnnexp.data.corpora.phrasebook.draw": "random choices that every part of the grammar shares",
     "rnnexp.metrics.classification": "the counterpart of metrics.translation",
+    "rnnexp.recurrent.directions": "the layouts of a state tensor, for kernels, stack and models",
+    "rnnexp.recurrent.lengths": "masks of padded batches, also for models",
+    "rnnexp.runs.frozen": "shared by ranks and by jobs of a sweep",
+    "rnnexp.sweeps.process.preload": "imported by the fork server alone: it sets a variable for the whole process",
     "rnnexp.tasks.callbacks": "base classes that callbacks/ and tasks of their own share",
     "rnnexp.tasks.classification.figures": "found by the registry without importing matplotlib elsewhere",
+    "rnnexp.text.tokenizer_pair": "the type that data, models and translate share",
     "rnnexp.text.vocabulary": "ids of the special tokens, for models that import no tokenizer",
     "rnnexp.tracking.stopwatch": "the time since the process started",
+    "rnnexp.tracking.translations_file": "one reader and one writer of the file",
 }
 """Modules under 30 lines, with the reason why each is a module of its own."""
 

@@ -153,4 +153,4 @@ def test_place_that_cannot_be_written(launch: Any, tmp_path: Path) -> None:
 def test_other_errors_of_the_system_are_bugs(launch: Any) -> None:
     ended = launch(raiser(ConnectionResetError("gone")))
     assert ended.exit_code == 1
-    assert ended.stderr.endswith("rnnexp: a bug, ConnectionResetError: gone\n")
+    assert ended.stderr.endswith("rnnexp: internal error, please report it: ConnectionResetError: gone\n")

@@ -1,4 +1,4 @@
-"""A dashboard shows what runs log, and its making never fails for the want of W&B."""
+"""A dashboard shows what runs log, and is made without W&B, too."""
 
 import json
 import subprocess
@@ -52,18 +52,18 @@ def call(tmp_path: Path) -> Call:
     return run
 
 
-@pytest.fixture(scope="module", params=["acc", "bleu"])
+@pytest.fixture(scope="module", params=["classification", "translation"])
 def logged(
     request: pytest.FixtureRequest,
     tiny: list[str],
     translate_tiny: Callable[[str], list[str]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[str, WandbRun]:
-    """A metric, and the W&B run of an experiment that has it."""
+    """A task, and the W&B run of an experiment on it."""
     place = tmp_path_factory.mktemp("logged")
     small = {
-        "acc": tiny,
-        "bleu": ["task=translation", *translate_tiny("Phrasebook"), "trainer.max_epochs=1"],
+        "classification": tiny,
+        "translation": ["task=translation", *translate_tiny("Phrasebook"), "trainer.max_epochs=1"],
     }[request.param]
     command = [sys.executable, "-m", "rnnexp.train", *small, f"paths.outputs_dir={place}", "logger=wandb"]
     subprocess.run(command, cwd=place, env=without_account(place / "home"), capture_output=True, check=True)
@@ -104,8 +104,9 @@ def shown(node: Any) -> Iterator[Key]:
 
 
 def test_everything_it_shows_is_what_runs_log(logged: tuple[str, WandbRun], call: Call) -> None:
-    metric, run = logged
-    called = call("project=rnnexp", f"metric={metric}", "sweep=outputs/sweeps/depth/", "dataset=MNIST-rows")
+    task, run = logged
+    metric = {"classification": "acc", "translation": "bleu"}[task]
+    called = call("project=rnnexp", f"task_name={task}", "sweep=outputs/sweeps/depth/", "dataset=MNIST-rows")
     assert called.process.returncode == 0, called.process.stderr
     history = {name for row in run.history for name in row}
     known = {("history", name) for name in history}
@@ -171,7 +172,10 @@ def test_a_sweep_and_a_dataset_filter(call: Call) -> None:
     specification = call("project=rnnexp", "sweep=outputs/sweeps/depth", "dataset=Multi30k-en-de").specification
     (runs,) = specification["workspace"]["spec"]["section"]["runSets"]
     filters = {(item["key"]["section"], item["key"]["name"]): item["value"] for item in runs["filters"]["filters"]}
-    assert filters == {("run", "group"): "depth", ("config", "dataset"): "Multi30k-en-de"}
+    assert filters == {
+        ("run", "group"): "depth",
+        ("config", "dataset"): "Multi30k-en-de",
+    }
     for block in specification["report"]["spec"]["blocks"]:
         if block["type"] == "panel-grid":
             assert block["metadata"]["runSets"][0]["filters"] == runs["filters"]

@@ -22,7 +22,7 @@ WORDS = len(SPECIAL_TOKENS)
 
 
 def as_lists(found: Hypotheses) -> list[list[Scored]]:
-    """Of each sentence the hypotheses that there are, without padding."""
+    """The hypotheses of each sentence, without padding."""
     return [
         [
             (score, [token for token in tokens if token != PAD])
@@ -113,7 +113,7 @@ def test_a_beam_of_one_is_greedy(make_model: MakeModel, make_source: MakeSource,
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
-def test_greedy_takes_the_likeliest_at_each_step(make_model: MakeModel, make_source: MakeSource, decoder: str) -> None:
+def test_greedy_takes_the_most_likely_token(make_model: MakeModel, make_source: MakeSource, decoder: str) -> None:
     model = make_model(vocab_size=10, decoder=decoder)
     source, lengths = make_source()
     limits = Limits(unknown=True)
@@ -301,7 +301,7 @@ def test_bad_options(make_model: MakeModel, make_source: MakeSource, options: di
 
 
 def test_models_that_cannot_search(make_model: MakeModel, make_source: MakeSource) -> None:
-    with pytest.raises(ValueError, match=r"^there is no model to search with$"):
+    with pytest.raises(ValueError, match=r"^an ensemble needs at least one model$"):
         greedy_search([], *make_source())
     with pytest.raises(ValueError, match=r"^models of one ensemble need one target vocabulary, not \[6, 7\] tokens$"):
         greedy_search([make_model(6), make_model(7)], *make_source())

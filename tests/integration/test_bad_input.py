@@ -36,7 +36,8 @@ BAD_VALUES = {
     # choices
     "model.cell=gruu": r"model: unknown cell 'gruu': choose one of srn, lstm, gru; did you mean 'gru'\?",
     "model.backend=fussed": r"model: unknown backend 'fussed': .*; did you mean 'fused'\?",
-    "model.reset=befor": r"model: unknown reset 'befor': .*; did you mean 'before'\?",
+    "model.cell_options.reset=befor": r"model: unknown reset 'befor': .*; did you mean 'before'\?",
+    "model.cell_options.rest=before": r"model: cell 'gru' has no option 'rest': .*; did you mean 'reset'\?",
     "task.pooling=lasst_state": r"task: unknown pooling 'lasst_state': .*; did you mean 'last_state'\?",
     "data.view=row": r"data: unknown view 'row': choose one of rows, pixels; did you mean 'rows'\?",
     "data.normalize=unti": r"data: unknown normalize 'unti': .*; did you mean 'unit'\?",
@@ -56,7 +57,6 @@ BAD_VALUES = {
     "seed=-1": r"seed must be at least 0",
     "optimizer.lr=nan": r"optimizer\.lr must be a number of at least 0, not nan",
     # together impossible
-    "model.reset=before": r"model: cell 'gru' has no fused kernel .*: use backend=reference",
     "trainer.max_epochs=-1": r"trainer: schedules need an end: give trainer.max_epochs= or trainer.max_steps=",
     # limits
     "trainer.limit_train_batches=-1": r"trainer: .*-1 for limit_train_batches",

@@ -206,11 +206,11 @@ def test_a_checkpoint_with_other_tokenizers_is_refused(run: Run, phrases: list[s
     [
         (
             ["data.source_lang=en", "data.target_lang=de"],
-            "data: unknown language of phrasebook 'de': choose one of en, fr",
+            "data: unknown data.source_lang of phrasebook 'de': choose one of en, fr",
         ),
         (
             ["data.source_lang=fr"],
-            "data: data.source_lang and data.target_lang are both 'fr': choose en and fr, or fr and en",
+            "data: data.source_lang and data.target_lang are both 'fr': choose two of en, fr",
         ),
         (["data.unit=bpe", "data.vocab_size=9000"], "data.vocab_size=9000 is more than the training text supports"),
         (["data.unit=wrod"], "data: unknown data.unit 'wrod': choose one of bpe, word, char; did you mean 'word'?"),
@@ -242,7 +242,7 @@ def test_bad_input_gets_one_line(run: Run, phrases: list[str], overrides: list[s
 def test_classification_refuses_sentence_pairs(run: Run) -> None:
     outcome = run("data=phrasebook", data=["trainer=cpu"])
     assert outcome.exit_code == 2
-    assert "data: ClassificationTask consumes LabelledSequences, and PhrasebookDataModule produces" in outcome.line
+    assert "data: ClassificationTask consumes LabelledSequences, and TranslationDataModule produces" in outcome.line
 
 
 def test_long_sentences_are_counted_and_left_out_of_training_alone(run: Run, phrases: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""From the encoder's last word to the decoder's first state."""
+"""The bridges between the encoder's state and the first state of the decoder."""
 
 from functools import partial
 

@@ -27,7 +27,7 @@ def classifier_of(pooling: str, bidirectional: bool, **options: Any) -> Sequence
 
 
 def pooled_by_hand(pooling: str, outputs: Tensor, length: int) -> Tensor:
-    """Of one sequence: outputs [time, directions * hidden]."""
+    """The expected features of one sequence, from its outputs [time, directions * hidden]."""
     steps = outputs[:length]
     if pooling == "last_state":
         return torch.cat([steps[-1, :HIDDEN], steps[0, HIDDEN:]])

@@ -27,7 +27,7 @@ MODULES = [path.removesuffix(".py") for path in FILES if path.endswith(".py")]
 TRAIN = [command for command in COMMANDS if "rnnexp.train" in command]
 SMALL = ["trainer=cpu", "trainer.max_epochs=1", "trainer.log_every_n_steps=1", "model.hidden_size=6", "logger=csv"]
 IMAGES = ["data.root=sets", "data.name=Mine", f"data.val_size={NUM_VAL}", "data.batch_size=50", "data.download_from=[]"]
-PHRASES = ["data.num_pairs=600", "data.unit=word", "data.min_frequency=1", "task.embedding_size=8"]
+PHRASES = ["data.num_pairs=600", "data.unit=word", "data.min_frequency=1", "task.network.embedding_size=8"]
 
 
 def small(*arguments: str) -> list[str]:
@@ -114,7 +114,7 @@ def test_train_evaluate_resume_and_refuse(place: Path) -> None:
 
 @pytest.mark.parametrize("decoder", ["fused", "stepwise"])
 def test_encode_and_decode(place: Path, monkeypatch: pytest.MonkeyPatch, decoder: str) -> None:
-    trained = finish(place, "task=translation", *DEEP, f"task.decoder={decoder}")
+    trained = finish(place, "task=translation", *DEEP, f"task.network.decoder={decoder}")
     assert trained.result["model"]["cell"] == "my_cells.mgu"
     monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(b"the cat sleeps .\n"), encoding="utf-8"))
     translated = call(translate.main, place, [f"run={trained.directory}"])
@@ -170,6 +170,7 @@ def test_a_cell_that_is_not_there(place: Path, cell: str, said: str) -> None:
         ),
         (["model.cell=more_cells.peephole_lstm", "model.cell_options.std=wide"], "std must be float, not 'wide'"),
         (["model.cell=my_cells.mgu", "model.backend=fused"], "cell 'my_cells.mgu' has no fused kernel"),
+        (["model.cell_options.reset=before", "model.backend=fused"], "cell 'gru' reset=before has no fused kernel"),
     ],
 )
 def test_an_option_that_is_not_there(place: Path, overrides: list[str], said: str) -> None:
@@ -198,6 +199,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_from_an_installed_wheel(place: Path, site: Path) -> None:
     """The same in processes of their own, where nothing but the wheel and the working directory is on the path."""
 

@@ -25,7 +25,7 @@ STACK_OPTIONS: list[dict[str, Any]] = [{}, {"layer_norm": True, "residual": True
 def model_of(
     cell: str | Cell = "gru", num_layers: int = 2, stack: dict[str, Any] | None = None, **options: Any
 ) -> Seq2Seq:
-    """A small network in double precision, no value of which is what an initialisation makes it."""
+    """A small network in double precision with random values for all parameters."""
     torch.manual_seed(0)
     # Dot attention compares the decoder's h with an annotation: both directions together are as wide.
     both = options.get("attention") != "dot"
@@ -105,7 +105,7 @@ def test_padded_equals_alone(decoder: str, cell: str, attention: str, bridge: st
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
-def test_what_stands_in_the_padding_does_not_matter(decoder: str) -> None:
+def test_padding_has_no_effect(decoder: str) -> None:
     model = model_of(decoder=decoder)
     source, lengths, target_in = sentences()
     torch.testing.assert_close(
@@ -408,7 +408,7 @@ def test_initial_values() -> None:
 
 
 def test_learns_to_turn_round() -> None:
-    """Words of which each is asked for where it no longer stands: only attention and order can answer."""
+    """Sentences to reverse: only attention and order can solve the task."""
     torch.manual_seed(0)
     make_stack = partial(RecurrentStack, "gru", hidden_size=32, bidirectional=True)
     model = Seq2Seq(make_stack, 12, 12, embedding_size=32)

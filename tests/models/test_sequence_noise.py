@@ -17,7 +17,7 @@ def test_features_are_dropped_and_the_rest_scaled(time_tied: bool) -> None:
     assert not torch.equal(dropped[0], dropped[1])
 
 
-def test_a_mask_that_is_handed_in_is_used() -> None:
+def test_a_given_mask_is_used() -> None:
     dropout = SequenceDropout(0.5, time_tied=False)
     x = torch.randn(2, 3, 4)
     mask = dropout.mask(x, 3, 4)

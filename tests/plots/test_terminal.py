@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from rich.cells import cell_len
 
-from rnnexp.plots.terminal import SHADES, attention_text, display_width
+from rnnexp.plots.terminal import SHADES, attention_text
 
 ODD = [
     "",
@@ -91,11 +92,11 @@ def test_rows_are_aligned_and_no_line_is_wider_than_the_terminal(rows: int, colu
     text = attention_text(source[:columns], target[:rows], weights, width)
     assert "\x1b" not in text
     lines = text.splitlines()
-    assert max(map(display_width, lines)) <= width
+    assert max(map(cell_len, lines)) <= width
     if grid := framed(text):
         assert len(grid) == rows
-        assert len({display_width(line) for line in grid}) == 1
-        assert len({display_width(line[: line.index("│")]) for line in grid}) == 1
+        assert len({cell_len(line) for line in grid}) == 1
+        assert len({cell_len(line[: line.index("│")]) for line in grid}) == 1
         blocks = np.array([list(line.split("│")[1]) for line in grid])
         size = blocks.shape[1] // columns
         shown = np.vectorize(SHADES.index)(blocks).reshape(rows, columns, size)
@@ -116,7 +117,7 @@ def test_wide_source_tokens_stand_above_their_columns() -> None:
     ("text", "columns"), [("abc", 3), ("中文", 4), ("e\u0301", 1), ("Ａ", 2), ("ｶ", 1), ("", 0), ("█·…", 3)]
 )
 def test_columns_of_a_terminal(text: str, columns: int) -> None:
-    assert display_width(text) == columns
+    assert cell_len(text) == columns
 
 
 def test_odd_tokens_can_be_printed() -> None:

@@ -1,4 +1,4 @@
-"""Pictures of a translating network say what the numbers say, for any token and any size."""
+"""Figures of a translating network say what the numbers say, for any token and any size."""
 
 import io
 import math
@@ -14,11 +14,11 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
+from rnnexp.plots.style import drawable
 from rnnexp.plots.translation import (
     accuracy_by_distance,
     accuracy_grid,
     attention_map,
-    drawable,
     scores_by_length,
     token_label,
     wilson_interval,
@@ -91,7 +91,7 @@ def test_an_attention_map_shows_the_weights_between_their_tokens() -> None:
     assert figure.get_suptitle() == "a title"
 
 
-def test_the_colours_of_a_map_darken_from_0_to_1() -> None:
+def test_the_colors_of_a_map_darken_from_0_to_1() -> None:
     figure = attention_map(["a"], ["b"], np.ones((1, 1)), "")
     lightness = figure.axes[0].images[0].cmap(np.linspace(0, 1, 21))[:, :3] @ [0.2126, 0.7152, 0.0722]
     assert (np.diff(lightness) < 0).all()

@@ -42,7 +42,7 @@ def case_name(case: dict[str, Any]) -> str:
 
 
 class GRUBefore(nn.GRUCell):
-    """Cho et al. (2014), written anew: r scales h before the product, z replaces it."""
+    """Cho et al. (2014), written a second time: r scales h before the product, z replaces it."""
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:  # type: ignore[override]
         w, u = self.weight_ih.chunk(3), self.weight_hh.chunk(3)
@@ -122,7 +122,7 @@ def test_the_gradient_is_that_of_torchs_single_steps(
 
 
 def test_the_gradient_of_the_fused_kernels_bias_is_made_of_them() -> None:
-    """Of an SRN, dL/dd is the sum over t of dL/dh_t * (1 - h_t^2): the steps must add up to what the kernel says."""
+    """The gradient dL/dd of an SRN is the sum over t of dL/dh_t * (1 - h_t^2), and equals that of the kernel."""
     stack = random_stack(cell="srn", num_layers=2)
     x = torch.randn(BATCH, TIME, FEATURES, dtype=torch.double)
     stack(x)[0].square().sum().backward()
@@ -137,7 +137,7 @@ def test_the_gradient_of_the_fused_kernels_bias_is_made_of_them() -> None:
         torch.testing.assert_close(torch.stack(through_tanh).sum(dim=(0, 1)), getattr(stack, f"bias_hh_l{layer}").grad)
 
 
-def test_layers_that_are_normalised_and_added_to() -> None:
+def test_layers_with_layer_norm_and_residual() -> None:
     stack = random_stack(cell="gru", num_layers=3, layer_norm=True, residual=True, learned_initial_state=True)
     x = torch.randn(BATCH, TIME, FEATURES, dtype=torch.double)
     with recorded(stack) as steps:

@@ -1,14 +1,18 @@
-"""A new cell is one function and one row: deep, bidirectional, padded and in the classifier at once."""
+"""A new cell is one function and one row: deep, bidirectional, padded and in the classifier."""
 
+import copy
 import math
 from functools import partial
+from typing import Any, Literal
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rnnexp.models import SequenceClassifier
-from rnnexp.recurrent import CELLS, Cell, Recurrence, RecurrentStack, State
+from rnnexp.recurrent import CELLS, Cell, Parameter, Recurrence, RecurrentStack, State
+from rnnexp.recurrent.cells import make_cell
+from rnnexp.recurrent.gradient_flow import gradient_norms, recorded, saturation, spectral_radii
 
 
 def minimal_gated_unit(x: Tensor, state: State, recur: Recurrence) -> State:
@@ -28,7 +32,7 @@ def row(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_its_equations() -> None:
-    stack = RecurrentStack("mgu", 1, 1, backend="reference")
+    stack = RecurrentStack("mgu", 1, 1)
     stack.load_state_dict(
         {
             "weight_ih_l0": torch.tensor([[0.5], [-0.7]]),
@@ -46,7 +50,7 @@ def test_its_equations() -> None:
 
 def test_deep_bidirectional_and_padded() -> None:
     torch.manual_seed(0)
-    stack = RecurrentStack("mgu", 3, 4, num_layers=3, bidirectional=True, backend="reference", residual=True).double()
+    stack = RecurrentStack("mgu", 3, 4, num_layers=3, bidirectional=True, residual=True).double()
     x, lengths = torch.randn(3, 6, 3, dtype=torch.double), torch.tensor([6, 2, 4])
     outputs, (h,) = stack(x, lengths)
     assert (outputs.shape, h.shape) == ((3, 6, 8), (3, 3, 8))
@@ -63,7 +67,7 @@ def test_deep_bidirectional_and_padded() -> None:
 def test_it_learns_in_the_classifier(cell: str | Cell) -> None:
     """Which of two sequences began with a one: it must be carried to the end."""
     torch.manual_seed(0)
-    make_stack = partial(RecurrentStack, cell, hidden_size=8, num_layers=2, bidirectional=True, backend="reference")
+    make_stack = partial(RecurrentStack, cell, hidden_size=8, num_layers=2, bidirectional=True)
     classifier = SequenceClassifier(make_stack, input_size=1, num_classes=2)
     x, lengths = torch.randn(64, 6, 1), torch.randint(2, 7, (64,))
     labels = torch.arange(64) % 2
@@ -74,3 +78,142 @@ def test_it_learns_in_the_classifier(cell: str | Cell) -> None:
         torch.nn.functional.cross_entropy(classifier(x, lengths), labels).backward()
         optimizer.step()
     assert (classifier(x, lengths).argmax(dim=1) == labels).float().mean() > 0.95
+
+
+def minimal_gru(x: Tensor, state: State, recur: None) -> State:  # noqa: ARG001
+    """Feng et al. (2024, arXiv:2410.01201): without U. Blocks: z, h~."""
+    (h,) = state
+    z, h_tilde = x.chunk(2, dim=-1)
+    z = torch.sigmoid(z)
+    return ((1 - z) * h + z * h_tilde,)
+
+
+def independent(x: Tensor, state: State, recur: None, u: Tensor) -> State:  # noqa: ARG001
+    """IndRNN (Li et al., 2018, arXiv:1803.04831): a weight in the place of each column of U."""
+    return (torch.relu(x + u * state[0]),)
+
+
+MIN_GRU = Cell(
+    minimal_gru,
+    gates=2,
+    weights=("weight_ih", "bias_ih"),
+    blocks=("z", "h~"),
+    squashed={"z": torch.sigmoid},
+)
+IND_RNN = Cell(
+    independent,
+    gates=1,
+    weights=("weight_ih", "bias_ih"),
+    parameters={"u": Parameter(lambda hidden_size: (hidden_size,), partial(nn.init.constant_, val=0.5))},
+)
+
+
+@pytest.mark.parametrize(
+    ("cell", "names"),
+    [(MIN_GRU, ["weight_ih", "bias_ih"]), (IND_RNN, ["weight_ih", "bias_ih", "u"])],
+    ids=["minGRU", "IndRNN"],
+)
+@pytest.mark.parametrize("initialization", ["orthogonal", "pytorch"])
+def test_only_declared_weights_are_there(cell: Cell, names: list[str], initialization: str) -> None:
+    stack = RecurrentStack(cell, 3, 4, num_layers=2, bidirectional=True, initialization=initialization)
+    suffixes = ("l0", "l0_reverse", "l1", "l1_reverse")
+    assert list(stack.state_dict()) == [f"{name}_{suffix}" for suffix in suffixes for name in names]
+    assert stack.multiply_adds_per_step == 2 * 4 * cell.gates * (3 + 8), "no product with U"
+    assert all(parameter.isfinite().all() for parameter in stack.parameters())
+    outputs, state = stack(torch.randn(5, 7, 3), torch.tensor([7, 1, 4, 6, 2]))
+    outputs.square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in stack.parameters())
+    torch.testing.assert_close(copy.deepcopy(stack).state_dict(), stack.state_dict())
+    assert state[0].shape == (2, 5, 8)
+
+
+def test_a_parameter_starts_and_acts_as_declared() -> None:
+    """h_t = relu(1 + h_{t-1} / 2), where W is zero and b is one."""
+    stack = RecurrentStack(IND_RNN, 1, 2)
+    with torch.no_grad():
+        stack.weight_ih_l0.zero_()
+        stack.bias_ih_l0.fill_(1)
+    outputs, _ = stack(torch.zeros(1, 3, 1))
+    torch.testing.assert_close(outputs[0, :, 0], torch.tensor([1.0, 1.5, 1.75]))
+
+
+def test_a_cell_without_u_is_measured() -> None:
+    stack = RecurrentStack(MIN_GRU, 3, 4)
+    with torch.no_grad():
+        stack.weight_ih_l0.zero_()
+        stack.bias_ih_l0.copy_(torch.tensor([9.0, -9.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]))
+    with recorded(stack) as steps:
+        outputs, _ = stack(torch.randn(2, 5, 3))
+    assert saturation(stack, steps, 0) == {"z": 0.5}
+    assert spectral_radii(stack, 0) == {}
+    # dh_T/dh_t of a unit is (1 - z)^(T - t): two units have z = 1/2, one has z near 0 and keeps all.
+    norms = gradient_norms(outputs[:, -1].sum(), stack, steps)[0, :, 0]
+    assert norms[0].item() == pytest.approx((1 + 2 * 0.5**8) ** 0.5, rel=1e-3)
+
+
+def test_initialize_may_set_every_weight() -> None:
+    seen: list[list[str]] = []
+
+    def initialize(weights: Any) -> None:
+        seen.append(list(weights))
+        weights["bias_ih"].fill_(3.0)
+
+    stack = RecurrentStack(Cell(minimal_gated_unit, gates=2, initialize=initialize), 3, 4, num_layers=2)
+    assert seen == [["weight_ih", "weight_hh", "bias_ih", "bias_hh"]] * 2
+    assert (stack.bias_ih_l1 == 3).all()
+
+
+def leaky(rate: float = 0.5, squash: Literal["tanh", "relu"] = "tanh", hold: bool = False) -> Cell:
+    assert isinstance(rate, float | int)
+    return Cell(minimal_gated_unit, gates=2 + hold, blocks=(squash,))
+
+
+def test_options_are_the_arguments_of_the_function() -> None:
+    assert make_cell(leaky).options == {"rate": 0.5, "squash": "tanh", "hold": False}
+    named = make_cell(leaky, {"hold": True, "rate": 1})
+    assert (named.name, named.cell.gates) == ("leaky", 3)
+    assert named.options == {"rate": 1, "squash": "tanh", "hold": True}
+
+
+def needy(rate: float) -> Cell:
+    return leaky(rate)
+
+
+def wrong() -> Any:
+    return 1
+
+
+@pytest.mark.parametrize(
+    ("factory", "options", "message"),
+    [
+        (
+            leaky,
+            {"rat": 1},
+            r"cell 'leaky' has no option 'rat': choose one of rate, squash, hold; did you",
+        ),
+        (leaky, {"squash": "rleu"}, r"unknown squash 'rleu': choose one of tanh, relu; did you mean 'relu'\?"),
+        (leaky, {"rate": "1"}, "rate must be float, not '1'"),
+        (leaky, {"rate": True}, "rate must be float, not True"),
+        (leaky, {"hold": 1}, "hold must be bool, not 1"),
+        (needy, {}, "cell 'needy' is a function of rate without defaults"),
+        (wrong, {}, "cell 'wrong' returns int: it must return a Cell"),
+    ],
+)
+def test_an_option_outside_the_list_is_refused(factory: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        make_cell(factory, options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weights": ("weight_ih", "bias")}, "unknown weight of a cell 'bias'"),
+        ({"weights": ("weight_hh", "bias_ih")}, "a cell needs weight_ih"),
+        ({"weights": ("weight_ih", "bias_hh")}, "a cell needs weight_ih, and weight_hh for bias_hh"),
+        ({"parameters": {"norms": Parameter(lambda size: (size,))}}, "a stack has norms already"),
+        ({"weights": ("weight_ih",), "fused": torch.gru}, "the kernels of torch compute cells that have W, U, b and d"),
+    ],
+)
+def test_a_cell_that_cannot_be(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        Cell(minimal_gated_unit, gates=2, **options)

@@ -52,7 +52,7 @@ def test_the_forget_bias_is_applied_once(initialization: str, forget_bias: float
         assert (others == 0).all() if initialization == "orthogonal" else (others != 0).all()
 
 
-def test_reset_parameters_draws_anew() -> None:
+def test_reset_parameters_draws_new_values() -> None:
     stack = RecurrentStack("lstm", 3, 4, layer_norm=True, learned_initial_state=True)
     before = {name: value.clone() for name, value in stack.state_dict().items()}
     for parameter in stack.parameters():
@@ -113,7 +113,7 @@ def test_residual_adds_what_went_into_the_layer() -> None:
     torch.testing.assert_close(residual_state, state)
 
 
-def test_layer_norm_normalises_each_layer_over_its_features() -> None:
+def test_layer_norm_normalizes_each_layer_over_its_features() -> None:
     stack = RecurrentStack("gru", 3, 16, num_layers=2, bidirectional=True, layer_norm=True)
     outputs, _ = stack(torch.randn(2, 5, 3))
     torch.testing.assert_close(outputs.mean(dim=2), torch.zeros(2, 5), atol=1e-6, rtol=0)

@@ -198,7 +198,7 @@ def test_autocast_runs_and_is_near(cell: str, backend: str, options: dict[str, A
     with torch.autocast("cpu", torch.bfloat16):
         outputs, state = stack(x, LENGTHS)
         again, _ = stack(x, LENGTHS, state=state)
-    tolerance = 0.1 if options else 0.03  # a normalisation magnifies the rounding
+    tolerance = 0.1 if options else 0.03  # a normalization magnifies the rounding
     torch.testing.assert_close(outputs.float(), expected, atol=tolerance, rtol=tolerance)
     (outputs.float().sum() + again.float().sum()).backward()
     assert all(parameter.grad is not None for parameter in stack.parameters())

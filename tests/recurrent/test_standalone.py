@@ -1,9 +1,13 @@
 """The networks can be lifted out: importing them loads neither Lightning nor Hydra."""
 
+import doctest
 import subprocess
 import sys
 
 import pytest
+import torch
+
+from rnnexp.recurrent import stack
 
 
 @pytest.mark.parametrize("package", ["rnnexp.recurrent", "rnnexp.models"])
@@ -21,3 +25,9 @@ def test_imports(package: str) -> None:
         "omegaconf",
         "wandb",
     }
+
+
+def test_the_example_of_the_stack_is_true() -> None:
+    result = doctest.testmod(stack, extraglobs={"torch": torch})
+    assert result.attempted == 4
+    assert result.failed == 0

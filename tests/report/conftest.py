@@ -13,6 +13,7 @@ from rnnexp.report.records.groups import ComparisonGroup, make_groups
 from rnnexp.report.records.runs import Run
 from rnnexp.tasks.registry import kind_of_target
 from rnnexp.tracking.short_keys import short_keys
+from rnnexp.tracking.status import Status
 from support.programs import Outcome, call
 
 Made = Callable[..., Run]
@@ -111,7 +112,7 @@ def made(tmp_path: Path) -> Made:
         kind = kind_of_target(config["task"]["_target_"])
         return Run(
             tmp_path / f"{cell}_{seed}_{len(str(settings))}",
-            status,
+            Status(status),
             since=since,
             config=config,
             facts=short_keys(config, kind.name, kind.dataset_keys, 100),
@@ -122,9 +123,9 @@ def made(tmp_path: Path) -> Made:
 
 
 def one_group(runs: Sequence[Run]) -> ComparisonGroup:
-    groups, lost = make_groups(runs)
+    groups, ungrouped = make_groups(runs)
     assert len(groups) == 1
-    assert not lost
+    assert not ungrouped
     return groups[0]
 
 

@@ -1,15 +1,16 @@
-"""Ours stands beside a published number only where data, split and scoring agree."""
+"""Our numbers are shown beside published ones only where data, split and scoring agree."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from rnnexp.report.published import PUBLISHED, Beside, beside
+from rnnexp.report.published import NOT_STATED, PublishedComparison, compare_with_published, published_numbers
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run
 from rnnexp.report.render.document import Table
 from rnnexp.report.tables import published_table
+from rnnexp.tasks.registry import CLASSIFICATION, TRANSLATION
 
 Made = Callable[..., Run]
 Grouped = Callable[..., ComparisonGroup]
@@ -22,8 +23,8 @@ ENGLISH_GERMAN = {
 }
 
 
-def by_score(group: ComparisonGroup) -> dict[str, Beside]:
-    return {each.published.score: each for each in beside(group)}
+def by_score(group: ComparisonGroup) -> dict[str, PublishedComparison]:
+    return {each.published.score: each for each in compare_with_published(group)}
 
 
 def mnist(made: Made, cell: str, **data: object) -> Run:
@@ -36,7 +37,7 @@ def test_the_same_network_on_the_same_data_compares(made: Made, group_of: Groupe
     assert rows["97.21"].reason == ""
     assert rows["97.21"].ours is not None
     assert rows["97.21"].ours.label == "lstm"
-    # There is no bidirectional one to stand beside this.
+    # No bidirectional network was trained.
     assert (rows["97.57"].reason, rows["97.57"].ours) == ("", None)
 
 
@@ -46,7 +47,9 @@ def test_the_same_network_on_the_same_data_compares(made: Made, group_of: Groupe
         ({}, "98.95 ± 0.11", "validation split, ours is test"),
         ({}, "98.9", "view pixels, ours rows"),
         ({"view": "pixels"}, "97.21", "view rows, ours pixels"),
-        ({"view": "pixels", "permutation": "random92916"}, "95.11", "permutation bit-reversal, ours fixed random"),
+        ({"view": "pixels", "permutation": "random92916"}, "95.11", "its source does not state the permutation"),
+        ({"view": "pixels", "permutation": "bitreversal"}, "95.11", "its source does not state the permutation"),
+        ({"view": "pixels"}, "95.11", "permutation not stated, ours none"),
         ({"view": "pixels", "permutation": "bitreversal"}, "85.7", "permutation fixed random, ours bit-reversal"),
         ({"view": "pixels", "permutation": "bitreversal"}, "98.9", "permutation none, ours bit-reversal"),
         ({"num_test": 10_000}, "97.21", "the whole test split, ours 100 samples of it"),
@@ -57,10 +60,8 @@ def test_why_not(made: Made, group_of: Grouped, data: dict[str, Any], score: str
     assert (row.reason, row.ours) == (reason, None)
 
 
-@pytest.mark.parametrize(
-    ("permutation", "score"), [("random92916", "85.7"), ("seed:3", "85.7"), ("bitreversal", "95.11")]
-)
-def test_permutations_of_one_kind_compare(made: Made, group_of: Grouped, permutation: str, score: str) -> None:
+@pytest.mark.parametrize(("permutation", "score"), [("random92916", "85.7"), ("seed:3", "85.7"), (None, "98.9")])
+def test_permutations_of_one_kind_compare(made: Made, group_of: Grouped, permutation: str | None, score: str) -> None:
     row = by_score(group_of([mnist(made, "lstm", view="pixels", permutation=permutation)]))[score]
     assert row.reason == ""
     assert row.ours is not None
@@ -77,7 +78,7 @@ def captions(made: Made, *, literature: bool, data: dict[str, Any] = ENGLISH_GER
 def test_raw_bleu_is_not_the_literatures(made: Made, group_of: Grouped) -> None:
     row = by_score(group_of([captions(made, literature=False)]))["39.00"]
     assert row.ours is None
-    assert row.reason == "scored on lower-cased, tokenised text; ours is not: train with task.literature=true"
+    assert row.reason == "scored on lower-cased, tokenized text; ours is not: train with task.literature=true"
 
 
 def test_the_literatures_bleu_is(made: Made, group_of: Grouped) -> None:
@@ -88,10 +89,11 @@ def test_the_literatures_bleu_is(made: Made, group_of: Grouped) -> None:
     assert rows["31.25"].reason == "test test_2017_flickr, ours test_2016_flickr"
     table = published_table(group)
     assert isinstance(table, Table)
-    # What compares stands first, with our number of the same track.
-    assert table.rows[0][1:4] == ["39.00", "38.00 (gru)", "comparable: same data, split and scoring"]
-    assert table.kinds[0] == "even"
-    assert all(row[3].startswith("not comparable: ") for row in table.rows[1:])
+    # The numbers that compare are first, with our number of the same track.
+    ours = ["38.00 (gru)", "comparable: same data, split and scoring"]
+    assert [list(row[1:4]) for row in table.rows[:2]] == [["39.00", *ours], ["38.1 ± 0.8", *ours]]
+    assert list(table.kinds[:3]) == ["even", "even", ""]
+    assert all(row[3].startswith("not comparable: ") for row in table.rows[2:])
 
 
 def test_a_scoring_of_their_own_never_compares(made: Made, group_of: Grouped) -> None:
@@ -102,18 +104,32 @@ def test_a_scoring_of_their_own_never_compares(made: Made, group_of: Grouped) ->
 
 def test_a_training_loss_never_compares(made: Made, group_of: Grouped) -> None:
     tatoeba = {"name": "tatoeba", "source_lang": "fr", "target_lang": "en", "num_test": 100}
-    (row,) = beside(group_of([captions(made, literature=False, data=tatoeba)]))
+    (row,) = compare_with_published(group_of([captions(made, literature=False, data=tatoeba)]))
     assert row.reason.startswith("a training loss")
 
 
 def test_other_data_has_no_published_numbers(made: Made, group_of: Grouped) -> None:
     group = group_of([mnist(made, "lstm", name="Tiny")])
-    assert beside(group) == []
+    assert compare_with_published(group) == []
     assert published_table(group) is None
 
 
 def test_every_published_number_can_be_reached() -> None:
-    assert len(PUBLISHED) == 23
+    numbers = published_numbers()
+    assert len(numbers) == 24
     names = {"view", "permutation", "source_lang", "target_lang", "test"}
-    assert all(set(each.facts) <= names for each in PUBLISHED)
-    assert all(each.source for each in PUBLISHED)
+    assert all(set(each.data) <= names for each in numbers)
+    assert all(each.source for each in numbers)
+    metrics = {measure.name for kind in (CLASSIFICATION, TRANSLATION) for measure in kind.measures}
+    assert {each.metric for each in numbers} <= metrics | {None}
+    assert all(each.without_metric for each in numbers if each.metric is None)
+    permutations = {each.data["permutation"] for each in numbers if "permutation" in each.data}
+    assert permutations == {"none", "fixed random", NOT_STATED}
+
+
+def test_a_number_cites_where_it_was_read() -> None:
+    """The README and the paper of one system state different figures."""
+    sources = {each.score: each.source for each in published_numbers()}
+    assert sources["39.00"] == "lium-lst/wmt17-mmt, README"
+    assert "arXiv:1707.04481" in sources["38.1 ± 0.8"]
+    assert sources["97.21"] == "Baileyswu/pytorch-exercise, chapter 8"

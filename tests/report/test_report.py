@@ -13,10 +13,11 @@ import pytest
 import yaml
 
 from rnnexp.report.__main__ import make_parser, report
+from rnnexp.report.records.costs import PARAMETERS
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run, find_runs
 from rnnexp.report.stats.ranking import compare_with_best
-from rnnexp.report.tables import comparisons_table, results_table, unfinished_table
+from rnnexp.report.tables import comparisons_table, costs_table, results_table, unfinished_table
 
 Made = Callable[..., Run]
 Grouped = Callable[..., ComparisonGroup]
@@ -38,27 +39,38 @@ def test_a_report_of_images_and_sentences(
     assert lines[1].startswith("Tiny-rows: best is ")
     assert lines[2] == f"written to {output / 'report.html'}"
 
-    markdown, html = (output / "report.md").read_text(), (output / "report.html").read_text()
-    for heading in ("Answer", "Results", "Against the best", "Figures", "Where they differ", "How to read this"):
+    markdown, html = (
+        (output / "report.md").read_text(encoding="utf-8"),
+        (output / "report.html").read_text(encoding="utf-8"),
+    )
+    for heading in (
+        "Answer",
+        "Results",
+        "Against the best",
+        "Costs",
+        "Figures",
+        "Where they differ",
+        "How to read this",
+    ):
         assert re.search(rf"^##+ {heading}$", markdown, flags=re.MULTILINE), heading
         assert re.search(rf"<h\d>{heading}</h\d>", html), heading
     assert "tok:13a" in markdown, "BLEU comes with its signature"
-    pictures = re.findall(r"!\[.*?\]\((.*?)\)", markdown)
-    names = {re.sub(r"\d-(tiny-rows|phrasebook-en-fr)-", "", Path(picture).stem) for picture in pictures}
+    figures = re.findall(r"!\[.*?\]\((.*?)\)", markdown)
+    names = {re.sub(r"\d-(tiny-rows|phrasebook-en-fr)-", "", Path(figure).stem) for figure in figures}
     assert {"learning_curves", "tradeoffs", "main_effects", "agreement", "disagreements_1"} == names
-    for picture in pictures:
-        assert (output / picture).read_bytes().startswith(b"\x89PNG")
-        assert (output / picture).with_suffix(".svg").read_bytes().startswith(b"<?xml")
-    assert html.count("<img ") == len(pictures)
+    for figure in figures:
+        assert (output / figure).read_bytes().startswith(b"\x89PNG")
+        assert (output / figure).with_suffix(".svg").read_bytes().startswith(b"<?xml")
+    assert html.count("<img ") == len(figures)
     assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
     assert sorted(path.name for path in output.iterdir()) == ["figures", "report.html", "report.md", "results.csv"]
 
 
 def test_results_csv_has_a_row_for_every_run(sweep: Path, changed: Callable[..., None], tmp_path: Path) -> None:
     changed(sweep / "jobs" / "gru_1" / "status.json", lambda status: status.update(status="failed", reason="a, b"))
-    (sweep / "jobs" / "srn_2" / "config.yaml").write_text("")
+    (sweep / "jobs" / "srn_2" / "config.yaml").write_text("", encoding="utf-8")
     assert report([str(sweep), "--output", str(tmp_path)]) == 0
-    with (tmp_path / "results.csv").open(newline="") as file:
+    with (tmp_path / "results.csv").open(newline="", encoding="utf-8") as file:
         rows = {Path(row["path"]).name: row for row in csv.DictReader(file)}
     assert {name: (row["status"], row["counts"]) for name, row in rows.items()} == {
         "gru_1": ("failed", "0"),
@@ -66,7 +78,7 @@ def test_results_csv_has_a_row_for_every_run(sweep: Path, changed: Callable[...,
         "srn_1": ("done", "1"),
         "srn_2": ("unreadable", "0"),
     }
-    result = json.loads((sweep / "jobs" / "gru_2" / "result.json").read_text())
+    result = json.loads((sweep / "jobs" / "gru_2" / "result.json").read_text(encoding="utf-8"))
     row = rows["gru_2"]
     assert float(row["test/acc"]) == result["metrics"]["test/acc"]
     assert float(row["timing.fit_seconds"]) == result["timing"]["fit_seconds"]
@@ -83,11 +95,11 @@ def test_runs_that_went_wrong_are_shown_with_their_reasons(
     changed(jobs / "gru_1" / "status.json", lambda status: status.update(status="diverged", reason="NaN in step 3"))
     changed(jobs / "gru_2" / "status.json", lambda status: status.update(status="running"))
     changed(jobs / "srn_1" / "result.json", lambda result: result.update(schema_version=99))
-    (jobs / "srn_2" / "result.json").write_text('{"schema_version": 1,')
+    (jobs / "srn_2" / "result.json").write_text('{"schema_version": 1,', encoding="utf-8")
     changed(sweep / "sweep.json", lambda record: record["jobs"].append("lstm_7"))
     assert report([str(sweep)]) == 0
     assert capsys.readouterr().out.startswith("Tiny-rows: no run has come to a result yet.")
-    markdown = (sweep / "report" / "report.md").read_text()
+    markdown = (sweep / "report" / "report.md").read_text(encoding="utf-8")
     for said in (
         "5 runs: 2 unreadable, 1 diverged, 1 running, 1 missing",
         "| diverged | NaN in step 3 |",
@@ -99,11 +111,11 @@ def test_runs_that_went_wrong_are_shown_with_their_reasons(
         assert said in markdown, said
 
 
-def test_a_report_stands_in_the_way_of_none(sweep: Path) -> None:
+def test_a_second_report_replaces_the_first(sweep: Path) -> None:
     assert report([str(sweep)]) == 0
-    first = (sweep / "report" / "results.csv").read_text()
+    first = (sweep / "report" / "results.csv").read_text(encoding="utf-8")
     assert report([str(sweep)]) == 0
-    assert (sweep / "report" / "results.csv").read_text() == first
+    assert (sweep / "report" / "results.csv").read_text(encoding="utf-8") == first
 
 
 def errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -125,7 +137,7 @@ def test_a_misspelt_directory(digits: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_an_output_that_is_a_file(digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "taken").write_text("")
+    (tmp_path / "taken").write_text("", encoding="utf-8")
     line = errors([str(digits), "--output", str(tmp_path / "taken")], capsys)
     assert line.endswith("taken: File exists; name another --output")
 
@@ -163,13 +175,13 @@ def test_the_program_ends_with_its_exit_code(tmp_path: Path) -> None:
     assert done.stderr == f"rnnexp: {tmp_path} holds no runs: a run directory has a config.yaml and a status.json\n"
 
 
-def test_digits_without_their_images_are_told_by_number(sweep: Path) -> None:
+def test_digits_without_their_images_are_listed_by_number(sweep: Path) -> None:
     for job in (sweep / "jobs").iterdir():
-        config = yaml.safe_load((job / "config.yaml").read_text())
+        config = yaml.safe_load((job / "config.yaml").read_text(encoding="utf-8"))
         config["data"]["root"] = "/nowhere"
-        (job / "config.yaml").write_text(yaml.safe_dump(config))
+        (job / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     assert report([str(sweep)]) == 0
-    markdown = (sweep / "report" / "report.md").read_text()
+    markdown = (sweep / "report" / "report.md").read_text(encoding="utf-8")
     assert "The images are not where the run's config says" in markdown
     assert "| right | wrong | sample | label | wrong answer |" in markdown
 
@@ -180,15 +192,22 @@ def test_the_table_of_results(digits: Path, group_of: Grouped) -> None:
     rows, columns = [list(row) for row in table.rows], list(table.columns)
     assert column(rows, columns, "n") == ["2", "2"]
     assert column(rows, columns, "against the best")[0] == "best"
-    assert column(rows, columns, "effective precision") == ["32-true", "32-true"]
     assert column(rows, columns, "runs") == ["2 done", "2 done"]
     assert column(rows, columns, "notes") == ["–", "–"]
     best = group.settings[0]
     mean = sum(best.scores) / 2
     assert column(rows, columns, "accuracy, %")[0].startswith(f"{mean:.2f} ± ")
+    assert set(columns) >= {"cell", "loss, nats"}
+
+
+def test_the_table_of_costs(digits: Path, group_of: Grouped) -> None:
+    group = group_of(find_runs([digits]))
+    table = costs_table(group)
+    rows, columns = [list(row) for row in table.rows], list(table.columns)
+    assert column(rows, columns, "cell") == [setting.label for setting in group.measured]
+    assert column(rows, columns, "effective precision") == ["32-true", "32-true"]
+    assert column(rows, columns, "parameters")[0] == f"{group.measured[0].mean_cost(PARAMETERS):,.0f}"
     assert set(columns) >= {
-        "cell",
-        "loss, nats",
         "parameters",
         "state size",
         "fit time, s",
@@ -207,7 +226,7 @@ def test_what_a_row_must_be_read_with(sweep: Path, changed: Callable[..., None],
 
     job = sweep / "jobs" / "gru_1"
     changed(job / "result.json", otherwise)
-    (job / "environment.json").write_text('{"git": {"commit": "feedfacefeedface", "dirty": false}}')
+    (job / "environment.json").write_text('{"git": {"commit": "feedfacefeedface", "dirty": false}}', encoding="utf-8")
     shutil.copytree(sweep / "jobs" / "gru_2", sweep / "jobs" / "again")
     group = group_of(find_runs([sweep]))
     table = results_table(group, compare_with_best(group))
@@ -215,9 +234,12 @@ def test_what_a_row_must_be_read_with(sweep: Path, changed: Callable[..., None],
     assert rows["srn"]["notes"] == "–"
     assert rows["gru"]["notes"] == (
         "other device (2 × another machine); other code (feedfaceface); "
-        "resumed: times are of the last part; tested on a part of the test set; seed 2 ran 2 times, the newest counts"
+        "resumed: times are those of the last part; tested on a part of the test set; "
+        "seed 2 ran 2 times, the newest counts"
     ).replace("feedfaceface", "feedfacefe")
-    assert "32-true (asked: 16-mixed)" in rows["gru"]["effective precision"]
+    table = costs_table(group)
+    rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    assert "32-true (requested: 16-mixed)" in rows["gru"]["effective precision"]
     assert "2 × another machine" in rows["gru"]["device"]
 
 

@@ -1,9 +1,12 @@
 """Hidden sizes solved for a budget."""
 
+from typing import Any
+
 import pytest
 
 from rnnexp.core.atomic_files import read_json
-from rnnexp.runs.size_budget import parse_budget
+from rnnexp.core.errors import UserError
+from rnnexp.runs.size_budget import LARGEST, parse_budget, solve_size_budget
 from support.programs import Run
 
 BARE = ["test_weights=none", "logger=none", "callbacks.predictions=null", "trainer.max_steps=1"]
@@ -25,6 +28,45 @@ def test_parameters_agree_within_two_percent(run: Run, model: str, layers: int) 
     assert result["size_budget"]["result"] == result["model"]["num_parameters"]
     assert abs(result["model"]["num_parameters"] - 30_000) <= 600
     assert result["model"]["hidden_size"] == result["size_budget"]["hidden_size"]
+
+
+def test_the_nearest_is_taken_with_a_note(run: Run) -> None:
+    outcome = run("model=gru", "size_budget=params:120", *BARE)
+    assert outcome.exit_code == 0, outcome.stderr
+    budget = outcome.result["size_budget"]
+    assert (budget["budget"], budget["hidden_size"]) == (120, 1)
+    assert budget["result"] == outcome.result["model"]["num_parameters"] != 120
+    log = (outcome.directory / "train.log").read_text(encoding="utf-8")
+    assert "no hidden size comes within 2 %; the nearest is 1" in log
+
+
+class Square:
+    """A task whose parameters are the square of its hidden size."""
+
+    def __init__(self, hidden_size: int) -> None:
+        self.num_parameters = hidden_size**2
+
+
+@pytest.mark.parametrize(
+    ("budget", "hidden_size"),
+    [(1, 1), (2, 1), (3, 2), (99, 10), (100, 10), (110, 10), (111, 11), (LARGEST**2 * 4, LARGEST)],
+)
+def test_the_nearest_size_is_found(budget: int, hidden_size: int) -> None:
+    made: list[int] = []
+
+    def make_task(size: int) -> Any:
+        made.append(size)
+        return Square(size)
+
+    solved = solve_size_budget(f"params:{budget}", make_task, {})
+    assert solved == ("params", budget, hidden_size**2, hidden_size)
+    assert max(made) <= max(2 * hidden_size, 2), "large networks take long to make"
+    assert len(made) == len(set(made))
+
+
+def test_operations_need_one_length() -> None:
+    with pytest.raises(UserError, match=r"size_budget=flops: .* use params:"):
+        solve_size_budget("flops:1M", Square, {"source_lang": "en"})  # type: ignore[arg-type]
 
 
 def test_operations_are_those_of_the_products(run: Run) -> None:
@@ -51,7 +93,6 @@ def test_a_matched_run_is_scored_again_from_its_directory(run: Run, score: Run) 
     [
         ("250k", "size_budget must be params:<number> or flops:<number>, as in size_budget=params:250k, not '250k'"),
         ("parms:250k", "size_budget: unknown budget 'parms': choose one of params, flops; did you mean 'params'?"),
-        ("params:120", "no hidden size of gru comes within 2%; the nearest is 1, with "),
     ],
 )
 def test_what_cannot_be_matched(run: Run, value: str, said: str) -> None:

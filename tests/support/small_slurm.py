@@ -21,9 +21,10 @@ PLACE = Path(sys.argv[0]).parent
 
 def install(place: Path) -> None:
     place.mkdir()
+    source = Path(__file__).read_text(encoding="utf-8")
     for name in COMMANDS:
         command = place / name
-        command.write_text(f"#!{sys.executable}\n{Path(__file__).read_text()}")
+        command.write_text(f"#!{sys.executable}\n{source}", encoding="utf-8")
         command.chmod(0o755)
 
 
@@ -49,8 +50,8 @@ def detached(option: str, job: str) -> None:
 
 def sbatch(script: str) -> None:
     number = str(1000 + len(list(PLACE.glob("*.sh"))))
-    text = Path(script).read_text()
-    (PLACE / f"{number}.sh").write_text(text)
+    text = Path(script).read_text(encoding="utf-8")
+    (PLACE / f"{number}.sh").write_text(text, encoding="utf-8")
     array = re.search(r"--array='?0-(\d+)", text)
     jobs = [f"{number}_{index}" for index in range(int(array[1]) + 1)] if array else [number]
     for job in jobs:

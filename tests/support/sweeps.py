@@ -16,7 +16,7 @@ from support import TESTS
 
 FAULT = "+callbacks.fault={_target_:support.probing_callbacks.Fault,seed:${seed},faults:{%s}}"
 SEARCH = ["hydra/sweeper=optuna", "optimized_metric=val/acc_best", "hydra.sweeper.direction=maximize"]
-BARE = ["test_weights=none", "logger=csv", "callbacks.predictions=null"]
+BARE = ["test_weights=none", "logger=csv", "callbacks.predictions=null", "run_only=[callbacks.fault,callbacks.stop]"]
 
 
 def statuses(sweep: Path) -> dict[int, str]:

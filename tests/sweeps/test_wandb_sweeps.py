@@ -51,7 +51,7 @@ def file(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture
 def sweep(file: Path) -> dict[str, Any]:
-    loaded = yaml.safe_load(file.read_text())
+    loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
     assert isinstance(loaded, dict)
     return loaded
 
@@ -71,7 +71,7 @@ def test_there_are_sweeps() -> None:
 
 
 def test_it_begins_with_its_question_and_its_command(file: Path) -> None:
-    question, told, *_ = file.read_text().splitlines()
+    question, told, *_ = file.read_text(encoding="utf-8").splitlines()
     assert re.fullmatch(r"# .*\?", question)
     place = file.relative_to(ROOT)
     assert told == f"# wandb sweep {place}, then: make wandb-agent SWEEP=entity/rnnexp/id"

@@ -1,7 +1,7 @@
-"""How fast is the training path, and how soon does it begin? python -m rnnexp.benchmark
+"""Measure the speed of training, of decoding, of a start and of a sweep: python -m rnnexp.benchmark
 
-Everything that is compared is measured in turns, round after round, in one run, and medians are reported: on a machine
-that others use too, two measurements minutes apart say nothing of each other.
+All candidates are measured in turns, round after round, in one run, and medians of ratios within rounds are reported:
+on a machine with changing load, two measurements minutes apart cannot be compared.
 """
 
 from omegaconf import DictConfig
@@ -10,40 +10,24 @@ from rnnexp.cli.main import run_program
 
 
 def benchmark(config: DictConfig) -> int:
-    """Measures, shows tables, and writes `<outputs_dir>/benchmark/<timestamp>.json`. What is slow is told; it is no
-    failure.
-    """
-    from rnnexp.benchmark.start_up import measure_start_up
-    from rnnexp.benchmark.sweeps import measure_sweep
-    from rnnexp.benchmark.tables import (
-        describe_benchmark,
-        start_up_table,
-        sweep_table,
-        training_table,
-        translation_tables,
-        write_report,
-    )
-    from rnnexp.benchmark.training import measure_training, require_comparable
-    from rnnexp.benchmark.translation import is_translation, measure_translation, require_translation
+    """Measure, show tables, and write `<outputs_dir>/benchmark/<timestamp>.json`."""
+    from rnnexp.benchmark.report import write_report
+    from rnnexp.benchmark.start_up import measure_start_up, start_up_table
+    from rnnexp.benchmark.sweeps import measure_sweep, sweep_table
+    from rnnexp.benchmark.workbench import make_task_benchmark, make_workbench
     from rnnexp.tracking.run_log import show
 
-    translates = is_translation(config)
-    (require_translation if translates else require_comparable)(config)
-    report = describe_benchmark(config)
-    if config.start_up:
-        report["start_up"] = measure_start_up(config)
+    bench = make_workbench(config)
+    task_benchmark = make_task_benchmark(bench)
+    report = bench.describe()
+    if bench.options.start_up:
+        report["start_up"] = measure_start_up(bench.train_overrides, bench.options.repetitions)
         show(start_up_table(report["start_up"]))
-    if config.sweep_jobs:
-        report["sweep"] = measure_sweep(config)
+    if bench.options.sweep_jobs:
+        report["sweep"] = measure_sweep(bench.train_overrides, bench.options.sweep_jobs, bench.options.repetitions)
         show(sweep_table(report["sweep"]))
-    if translates:
-        report["translation"] = measure_translation(config)
-        for table in translation_tables(report["translation"]):
-            show(table)
-    for cell in [] if translates else config.cells:
-        report["training"].append(measure_training(config, cell))
-        show(training_table(report["training"]))
-    show(f"written to {write_report(config, report)}")
+    report["speed"] = task_benchmark.measure(show)
+    show(f"written to {write_report(bench.outputs_dir, report)}")
     return 0
 
 

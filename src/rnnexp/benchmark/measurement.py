@@ -1,4 +1,4 @@
-"""How speed is measured: the same number of steps of every contender, in turns."""
+"""How speed is measured: the same number of steps of each candidate, in turns."""
 
 import gc
 import logging
@@ -13,60 +13,78 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 T = TypeVar("T")
+RNNEXP = "rnnexp"
+"""The candidate that is compared with all others."""
 
 
-class Block(NamedTuple):
-    """Some steps of training."""
+class Steps(NamedTuple):
+    """How many steps of training a candidate takes in each round."""
+
+    warmup: int
+    """not timed; the first steps allocate memory that later ones reuse"""
+    timed: int
+
+    @property
+    def total(self) -> int:
+        """Steps that are taken."""
+        return self.warmup + self.timed
+
+    @property
+    def scheduled(self) -> int:
+        """Steps that the schedule of the learning rate spans: `StepClock` stops when the step after the last begins."""
+        return self.total + 1
+
+
+class TimedSteps(NamedTuple):
+    """The time that the timed steps took."""
 
     seconds: float
-    final_loss: float
-    """Of the last step: contenders that do the same work agree on it."""
+    final_loss: float = float("nan")
+    """the loss of the last step, equal for candidates that do the same work"""
 
 
-def take_turns(contenders: Mapping[str, Callable[[], T]], repetitions: int) -> dict[str, list[T]]:
-    """What each contender measured in each round. Every round asks all of them, in their order."""
-    measured: dict[str, list[T]] = {name: [] for name in contenders}
+def take_turns(candidates: Mapping[str, Callable[[], T]], repetitions: int) -> dict[str, list[T]]:
+    """Return what each candidate measured in each round. Every round calls all of them in their order."""
+    measured: dict[str, list[T]] = {name: [] for name in candidates}
     for _ in range(repetitions):
-        for name, measure in contenders.items():
-            gc.collect()  # nobody pays for what the one before has left
+        for name, measure in candidates.items():
+            gc.collect()  # so that no candidate spends time on the garbage of the one before
             measured[name].append(measure())
     return measured
 
 
 def compare(numerators: Sequence[float], denominators: Sequence[float]) -> dict[str, float]:
-    """The ratio within each round, whose `median` counts, since what slows a whole round down cancels in it; how far
-    `lowest` and `highest` lie apart tells how far to trust it.
+    """Return the median, lowest and highest of the ratios within rounds.
+
+    What slows a whole round down cancels in its ratio. The range shows how far to trust the median.
     """
     ratios = [a / b for a, b in zip(numerators, denominators, strict=True)]
     return {"median": median(ratios), "lowest": min(ratios), "highest": max(ratios)}
 
 
 def now(device: torch.device) -> float:
-    """Wall time in seconds, once the device has done all it was asked to."""
+    """Return the wall time in seconds when the device has finished its queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
 class StepClock(Callback):
-    """Times steps inside `Trainer.fit`, from the beginning of one batch to the beginning of the batch `steps` later.
+    """Times steps inside `Trainer.fit`, from the start of a batch to the start of the batch `steps.timed` later.
 
-    So each step counts with all that belongs to it: fetching its batch, every hook of every callback, the optimiser and
-    the schedule, logging and what loggers write. There must be one more batch than `warmup_steps + steps`.
-
-    Args:
-        warmup_steps: not timed; the first steps make what later ones use again.
-        steps: timed.
+    So each step includes all that belongs to it: fetching its batch, every hook of every callback, the optimizer and
+    the schedule, logging and what loggers write. There must be one more batch than `steps.total`.
     """
 
-    def __init__(self, warmup_steps: int, steps: int) -> None:
-        self.first, self.last = warmup_steps, warmup_steps + steps
+    def __init__(self, steps: Steps) -> None:
+        self.steps = steps
         self._start = self._end = 0.0
         self._final_loss = float("nan")
 
     @property
-    def block(self) -> Block:
-        return Block(self._end - self._start, self._final_loss)
+    def timed_steps(self) -> TimedSteps:
+        """The time of the timed steps, when they have been taken."""
+        return TimedSteps(self._end - self._start, self._final_loss)
 
     def on_train_batch_start(
         self,
@@ -75,9 +93,9 @@ class StepClock(Callback):
         batch: Any,  # noqa: ANN401, ARG002
         batch_idx: int,
     ) -> None:
-        if batch_idx == self.first:
+        if batch_idx == self.steps.warmup:
             self._start = now(trainer.strategy.root_device)
-        elif batch_idx == self.last:
+        elif batch_idx == self.steps.total:
             self._end = now(trainer.strategy.root_device)
 
     def on_train_batch_end(
@@ -88,13 +106,13 @@ class StepClock(Callback):
         batch: Any,  # noqa: ANN401, ARG002
         batch_idx: int,
     ) -> None:
-        if batch_idx == self.last - 1:
+        if batch_idx == self.steps.total - 1:
             self._final_loss = outputs["loss"].item()
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Within the block Lightning neither says what it found nor warns: what it would say is not about this run."""
+def silenced_lightning() -> Iterator[None]:
+    """Suppress Lightning's messages and warnings, which are not about the measured training."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)

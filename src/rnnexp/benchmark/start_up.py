@@ -1,66 +1,67 @@
-"""How soon the programs answer, against the imports that training cannot do without."""
+"""The time that the programs take to start, beside the imports that training cannot do without."""
 
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from rich.table import Table
 
 from rnnexp.benchmark.measurement import compare, take_turns
+from rnnexp.benchmark.report import format_ratio
 from rnnexp.core.atomic_files import read_json
 from rnnexp.core.errors import UserError
 
-TARGET = 1.3
-"""First training step over the imports, at most."""
 IMPORTS = "import torch, lightning"
 FIRST_STEPS = {
     "first step, CSV": ["logger=csv"],
-    # Online it would leave runs of one step in somebody's project.
+    # Online, W&B would keep a run of one step per measurement.
     "first step, CSV and W&B": ["logger=wandb", "logger.wandb.mode=offline"],
 }
-OWN_KEYS = {
-    *("cells", "steps", "warmup_steps", "repetitions", "workers", "start_up", "sweep_jobs", "logger"),
-    *("pairs", "decode_sentences"),
-}
 
 
-def measure_start_up(config: DictConfig) -> dict[str, Any]:
-    """Seconds since the start of a new process, each in each round: until modules are imported, until the first step of
-    training is done, until a question is answered.
+def measure_start_up(overrides: Sequence[str], repetitions: int) -> dict[str, Any]:
+    """Return the seconds from the start of a process until it has imported modules, trained a step, or answered.
+
+    Args:
+        overrides: of train.
+        repetitions: rounds.
 
     Raises:
-        UserError: if training does not start; its own line says why.
+        UserError: if training does not start, with its error line.
     """
-    overrides = overrides_of_train()
-    contenders: dict[str, Callable[[], float]] = {
+    candidates: dict[str, Callable[[], float]] = {
         IMPORTS: import_seconds,
-        **{name: partial(first_step_seconds, [*overrides, *extra]) for name, extra in FIRST_STEPS.items()},
+        **{name: partial(first_step_seconds, [*overrides, *logger]) for name, logger in FIRST_STEPS.items()},
         "train --help": partial(answer_seconds, ["--help"]),
         "train --cfg job": partial(answer_seconds, ["--cfg", "job"]),
     }
-    seconds = take_turns(contenders, config.repetitions)
+    seconds = take_turns(candidates, repetitions)
     return {
         "seconds": seconds,
         "median_seconds": {name: median(rounds) for name, rounds in seconds.items()},
         "over_imports": {name: compare(rounds, seconds[IMPORTS]) for name, rounds in seconds.items()},
-        "target": TARGET,
     }
 
 
-def overrides_of_train() -> list[str]:
-    """What was typed, without the keys that train does not have."""
-    typed = [str(override) for override in HydraConfig.get().overrides.task]
-    return [override for override in typed if override.partition("=")[0] not in OWN_KEYS]
+def start_up_table(start_up: Mapping[str, Any]) -> Table:
+    """Return one row per program."""
+    table = Table("start-up")
+    for column in ("seconds", "/ imports"):
+        table.add_column(column, justify="right")
+    for name, seconds in start_up["median_seconds"].items():
+        ratio = "" if name == IMPORTS else format_ratio(start_up["over_imports"][name])
+        table.add_row(name, f"{seconds:.2f}", ratio)
+    return table
 
 
 def import_seconds() -> float:
+    """Return the seconds until a new process has imported PyTorch and Lightning."""
     code = (
         "import torch, lightning; from rnnexp.tracking.stopwatch import seconds_since_process_start; "
         "print(seconds_since_process_start())"
@@ -68,25 +69,32 @@ def import_seconds() -> float:
     return float(run_python("-c", code))
 
 
-def first_step_seconds(overrides: list[str]) -> float:
-    """As the run itself records it."""
+def first_step_seconds(overrides: Sequence[str]) -> float:
+    """Return the seconds until a new process has trained one step, as its result.json records them."""
     with TemporaryDirectory() as directory:
         output_dir = Path(directory) / "run"
-        only_one = ["trainer.max_steps=1", "test_weights=none", f"paths.output_dir='{output_dir}'"]
-        run_python("-m", "rnnexp.train", *overrides, *only_one)
+        one_step = ["trainer.max_steps=1", "test_weights=none", f"paths.output_dir='{output_dir}'"]
+        run_python("-m", "rnnexp.train", *overrides, *one_step)
         return float(read_json(output_dir / "result.json")["timing"]["first_step_seconds"])
 
 
-def answer_seconds(arguments: list[str]) -> float:
+def answer_seconds(arguments: Sequence[str]) -> float:
+    """Return the seconds that train takes to answer arguments with which it trains nothing."""
     start = time.perf_counter()
     run_python("-m", "rnnexp.train", *arguments)
     return time.perf_counter() - start
 
 
 def run_python(*arguments: str) -> str:
-    """What it prints. Raises UserError if it fails, with its last line."""
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)  # noqa: S603
+    """Run Python, and return what it prints.
+
+    Raises:
+        UserError: if it fails, with its last line.
+    """
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, *arguments], capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        last = done.stderr.strip().rpartition("\n")[2] or "it printed no error"
         raise UserError(f"{' '.join(arguments)} ended with exit code {done.returncode}: {last}")
     return done.stdout

@@ -1,28 +1,31 @@
-"""How long a sweep takes, beside the same jobs under Hydra's own launcher: one by one, in one process."""
+"""The time that a sweep takes, beside the same jobs under Hydra's own launcher, which runs them in one process."""
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from omegaconf import DictConfig
+from rich.table import Table
 
 from rnnexp.benchmark.measurement import compare, take_turns
-from rnnexp.benchmark.start_up import overrides_of_train, run_python
+from rnnexp.benchmark.report import format_ratio
+from rnnexp.benchmark.start_up import run_python
 from rnnexp.core.atomic_files import read_json
 
 POOL, BASIC = "hydra/launcher=pool", "hydra/launcher=basic"
-TARGET = 1.5
-"""Hydra's launcher over ours, at least."""
-START_UP_TARGET = 2.0
-"""Seconds from the start of a job to the end of its first training step, at most."""
 
 
-def measure_sweep(config: DictConfig) -> dict[str, Any]:
-    """Wall seconds of `sweep_jobs` jobs that differ in their seed, from the command line to its end.
+def measure_sweep(overrides: Sequence[str], num_jobs: int, repetitions: int) -> dict[str, Any]:
+    """Return the seconds of a sweep over seeds under each launcher, from the command line to its end.
 
-    That includes the report, which Hydra's launcher does not write.
+    They include the report, which Hydra's launcher does not write.
+
+    Args:
+        overrides: of train.
+        num_jobs: jobs of the sweep.
+        repetitions: rounds.
 
     Raises:
         UserError: if a job fails.
@@ -31,28 +34,38 @@ def measure_sweep(config: DictConfig) -> dict[str, Any]:
 
     def pool() -> float:
         with TemporaryDirectory() as directory:
-            seconds = _seconds(POOL, config.sweep_jobs, Path(directory))
+            seconds = _seconds(POOL, overrides, num_jobs, Path(directory))
             results = sorted(Path(directory).glob("sweep/jobs/*/result.json"))
             first_steps.extend(float(read_json(result)["timing"]["first_step_seconds"]) for result in results)
             return seconds
 
     def basic() -> float:
         with TemporaryDirectory() as directory:
-            return _seconds(BASIC, config.sweep_jobs, Path(directory))
+            return _seconds(BASIC, overrides, num_jobs, Path(directory))
 
-    seconds = take_turns({POOL: pool, BASIC: basic}, config.repetitions)
+    seconds = take_turns({POOL: pool, BASIC: basic}, repetitions)
     return {
-        "jobs": config.sweep_jobs,
+        "jobs": num_jobs,
         "seconds": seconds,
-        "basic_over_pool": {**compare(seconds[BASIC], seconds[POOL]), "target": TARGET},
-        "first_step_seconds": {"median": median(first_steps), "highest": max(first_steps), "target": START_UP_TARGET},
+        "basic_over_pool": compare(seconds[BASIC], seconds[POOL]),
+        "first_step_seconds": {"median": median(first_steps), "highest": max(first_steps)},
     }
 
 
-def _seconds(launcher: str, jobs: int, place: Path) -> float:
-    own = [f"seed={','.join(map(str, range(1, jobs + 1)))}", f"sweep_dir='{place}/sweep'", "logger=csv"]
+def sweep_table(sweep: Mapping[str, Any]) -> Table:
+    """Return the seconds under each launcher, their ratio, and the time until a job's first step."""
+    table = Table(f"{sweep['jobs']} jobs")
+    table.add_column("measured", justify="right")
+    for name, rounds in sweep["seconds"].items():
+        table.add_row(f"{name}, s", f"{median(rounds):.1f}")
+    table.add_row("basic / pool", format_ratio(sweep["basic_over_pool"]))
+    first = sweep["first_step_seconds"]
+    table.add_row("first step of a job, s", f"{first['median']:.2f} (at most {first['highest']:.2f})")
+    return table
+
+
+def _seconds(launcher: str, overrides: Sequence[str], num_jobs: int, place: Path) -> float:
+    own = [f"seed={','.join(map(str, range(1, num_jobs + 1)))}", f"sweep_dir='{place}/sweep'", "logger=csv"]
     start = time.perf_counter()
-    run_python(
-        *("-m", "rnnexp.train", "-m", launcher, *overrides_of_train(), *own, f"paths.outputs_dir='{place}/outputs'")
-    )
+    run_python("-m", "rnnexp.train", "-m", launcher, *overrides, *own, f"paths.outputs_dir='{place}/outputs'")
     return time.perf_counter() - start

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+from contextlib import ExitStack
 from types import FrameType
 from typing import Any
 
@@ -10,54 +11,64 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from rnnexp.core.errors import InterruptedRunError
+from rnnexp.core.signals import STOP_SIGNALS, handling
 from rnnexp.core.validation import quote_override
 
 log = logging.getLogger(__name__)
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class SaveOnSignal(Checkpoint):
-    """The first signal asks training to save and stop at the next batch boundary; a second Ctrl-C stops at once.
+    """A callback that saves and ends training at the next batch boundary after SIGINT or SIGTERM.
 
-    A handler that saved by itself would run in the middle of an optimiser step. It is a `Checkpoint` so that Lightning
-    asks it last at the end of an epoch, when the metrics are logged and the best checkpoint is chosen.
+    A second Ctrl-C stops at once. The handler of the signals only sets a flag: it may interrupt an optimizer step, or
+    another log message. The callback is a `Checkpoint`, so that Lightning calls it last at the end of an epoch, after
+    metrics are logged and the best checkpoint is chosen.
 
     Args:
         checkpoint: the file to save, `last.ckpt` of the run.
 
     Raises:
-        InterruptedRunError: out of `Trainer.fit`, after saving.
+        InterruptedRunError: from `Trainer.fit`, after saving.
     """
 
     def __init__(self, checkpoint: str) -> None:
         self.checkpoint = checkpoint
         self._received: int | None = None
-        self._previous: dict[int, Any] = {}
+        self._is_announced = False
+        self._handling = ExitStack()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        for number in SIGNALS:
-            self._previous[number] = signal.signal(number, self._receive)
+        self._handling.enter_context(handling(STOP_SIGNALS, self._receive))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        # Not at teardown: by then Lightning has given its own handler back, and this would put it in place again.
-        self._give_back()
+        # Not at teardown: by then Lightning has restored its own handlers, and this would replace them again.
+        self._handling.close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002
-        # Lightning does not tear callbacks down after an error, and Ctrl-C would be swallowed from then on.
-        self._give_back()
-
-    def _give_back(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous.clear()
+        # Lightning does not tear callbacks down after an error, and Ctrl-C would have no effect from then on.
+        self._handling.close()
 
     def _receive(self, number: int, _: FrameType | None) -> None:
         if self._received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self._received = number
-        log.warning(
-            "%s received: saving at the next batch boundary (Ctrl-C again to stop at once)", signal.Signals(number).name
-        )
+
+    def _announce(self) -> None:
+        if self._received is not None and not self._is_announced:
+            self._is_announced = True
+            name = signal.Signals(self._received).name
+            log.warning("%s received: saving at the next batch boundary (Ctrl-C again to stop at once)", name)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,  # noqa: ARG002
+        pl_module: LightningModule,  # noqa: ARG002
+        outputs: Any,  # noqa: ANN401, ARG002
+        batch: Any,  # noqa: ANN401, ARG002
+        batch_idx: int,  # noqa: ARG002
+        dataloader_idx: int = 0,  # noqa: ARG002
+    ) -> None:
+        self._announce()
 
     def on_train_batch_end(
         self,
@@ -67,18 +78,20 @@ class SaveOnSignal(Checkpoint):
         batch: Any,  # noqa: ANN401, ARG002
         batch_idx: int,
     ) -> None:
+        self._announce()
         num_batches = batch_idx + 1
-        # Lightning restores neither a validation that was due after the batch nor gradients that were being gathered.
+        # Lightning restores neither a validation that was due after the batch nor gradients that were accumulated.
         ends_epoch = num_batches >= trainer.num_training_batches
         validates = trainer.val_check_batch is not None and num_batches % trainer.val_check_batch == 0
         accumulates = num_batches % trainer.accumulate_grad_batches != 0
         if not (ends_epoch or validates or accumulates):
-            self._stop_if_asked(trainer)
+            self._stop_if_signaled(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        self._stop_if_asked(trainer)
+        self._announce()
+        self._stop_if_signaled(trainer)
 
-    def _stop_if_asked(self, trainer: Trainer) -> None:
+    def _stop_if_signaled(self, trainer: Trainer) -> None:
         number = self._received
         if trainer.world_size > 1:
             # The signal reaches each rank at its own time; all must save at the same batch.
@@ -95,7 +108,7 @@ class SaveOnSignal(Checkpoint):
 
 
 class RandomState(Callback):
-    """Saves torch's random state of the CPU and of every CUDA device as tensors, and restores it as training starts."""
+    """A callback that saves torch's random state, of the CPU and of CUDA devices, and restores it at the start."""
 
     def __init__(self) -> None:
         self._loaded: dict[str, Any] | None = None
@@ -107,7 +120,7 @@ class RandomState(Callback):
         self._loaded = state_dict
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        # Not earlier: making the optimiser and the loaders may draw random numbers too.
+        # Not earlier: making the optimizer and the loaders may draw random numbers too.
         loaded, self._loaded = self._loaded, None
         if loaded is None:
             return

@@ -1,4 +1,4 @@
-"""Where the configs are: beside src/ in a checkout, inside the package in a wheel."""
+"""The directory of the configs: beside src/ in a checkout, inside the package in a wheel."""
 
 from pathlib import Path
 
@@ -6,14 +6,14 @@ import rnnexp
 
 
 def config_root() -> Path:
-    """The directory that holds train.yaml and the config groups.
+    """Return the directory with train.yaml and the config groups.
 
     Raises:
-        FileNotFoundError: when neither place has it, naming both.
+        FileNotFoundError: if neither place has it.
     """
     package = Path(rnnexp.__file__).resolve().parent
     places = (package / "conf", package.parents[1] / "conf")
     for place in places:
         if (place / "train.yaml").is_file():
             return place
-    raise FileNotFoundError(f"rnnexp is not installed whole: no train.yaml in {places[0]}, nor in {places[1]}")
+    raise FileNotFoundError(f"rnnexp is not installed completely: no train.yaml in {places[0]}, nor in {places[1]}")

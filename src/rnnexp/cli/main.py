@@ -1,6 +1,6 @@
-"""The one face of every program: Hydra's command line, one line for what the user can mend, true exit codes.
+"""The entry point of every program: Hydra's command line, one line for an error of the user, exact exit codes.
 
-Nothing here imports torch: --help and --cfg job answer at once, and the program imports what it needs when it runs.
+Nothing here imports torch: --help and --cfg job answer at once, and a program imports what it needs when it runs.
 """
 
 import functools
@@ -8,8 +8,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,47 +17,56 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from rnnexp import __version__
 from rnnexp.cli.conf_dir import config_root
 from rnnexp.cli.messages import Explanation, explain_composing, explain_running
+from rnnexp.compat.hydra import FULL_ERROR, full_error
 from rnnexp.core.errors import UserError
 
-BUG, INTERRUPTED = 1, 130
+INTERNAL_ERROR, INTERRUPTED = 1, 130
 ONE_OF = ("task", "data", "model", "optimizer", "scheduler", "trainer")
-"""Groups of which a run has one option; of callbacks, say, it may have several."""
+"""Config groups of which a run has one option; of callbacks, for example, it may have several."""
 PLACES = {"hydra.run.dir": "paths.output_dir", "hydra.sweep.dir": "sweep_dir", "hydra.sweep.subdir": "sweep_dir"}
-"""Keys with which other programs of Hydra name directories, and ours for them."""
-_full_error_before: list[str | None] = []
+"""Keys with which other programs of Hydra name directories, and those of rnnexp for them."""
+
+_users_full_error: str | None = None
+"""HYDRA_FULL_ERROR as it was when the program began; within Hydra the variable is 1."""
 
 
 def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -> NoReturn:
-    """Composes the config that the command line asks for, runs the program with it and ends the process.
+    """Compose the config that the command line asks for, run the program with it, and end the process.
 
-    With `-m` every job runs, also after one that failed: each failure is told when it happens, with the overrides of
-    its job, and the highest exit code of all jobs is the process's. Only a signal stops the jobs still to come.
+    With `-m` and Hydra's own launcher every job runs, also after one that failed: each failure is reported when it
+    happens, with the overrides of its job, and the process ends with the highest exit code of all jobs. Only a signal
+    stops the remaining jobs.
 
     Args:
         config_name: the primary config in `config_root()`, without .yaml.
-        program: gets the composed config; its result is the exit code, None is 0.
+        program: takes the composed config and returns the exit code; None is 0.
     """
-    # Left as the user set it for the program and its children; within Hydra it makes errors arrive here, unprinted.
-    full_error = os.environ.get("HYDRA_FULL_ERROR")
+    global _users_full_error
+    _require_utf8()
+    _users_full_error = os.environ.get(FULL_ERROR)
     exit_codes: list[int] = []
 
     # Hydra takes the name of the job and its module from the wrapped function.
     @functools.wraps(program)
     def job(config: DictConfig) -> None:
-        with _full_error(full_error):
+        with full_error(_users_full_error):
             exit_codes.append(_run_job(program, config))
         if exit_codes[-1] >= 128:
-            # Whoever interrupts one job of a multirun means all of it, and Hydra holds back any ordinary exception.
+            # A signal to one job of a multirun means all of them, and Hydra holds back any ordinary exception.
             sys.exit(exit_codes[-1])
 
     if not {"", str(Path.cwd())} & set(sys.path):
         # `python -m` puts it there, a console script does not: a cell of the user's own is imported from it.
         sys.path.insert(0, str(Path.cwd()))
     try:
-        sys.argv[1:] = _understood(sys.argv[1:])
-        with _full_error("1"):
+        if "--version" in sys.argv[1:]:
+            print(f"rnnexp {__version__}")
+            sys.exit(0)
+        sys.argv[1:] = _normalize_arguments(sys.argv[1:])
+        with full_error("1"):
             hydra.main(version_base="1.3", config_path=str(config_root()), config_name=config_name)(job)()
     except KeyboardInterrupt:
         print("rnnexp: interrupted", file=sys.stderr)
@@ -68,23 +76,16 @@ def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -
     sys.exit(max(exit_codes, default=0))
 
 
-def _understood(typed: Sequence[str]) -> list[str]:
-    """The arguments, with the home directory where a value begins with `~/`, which a shell leaves as it is there.
-
-    Raises:
-        UserError: for a key of Hydra's that nothing here obeys.
-    """
-    for argument in typed:
-        key, _, value = argument.lstrip("+").partition("=")
-        if key in PLACES and value != ".":
-            raise UserError(f"{key}= has no effect here: name the place with {PLACES[key]}=")
-    return [re.sub(r"^([\w./+]+=['\"]{0,2})~(?=/)", rf"\1{Path.home()}", argument) for argument in typed]
+def full_error_of_user() -> str:
+    """Return HYDRA_FULL_ERROR as the user set it, for the processes that a program starts; empty if it was not set."""
+    return _users_full_error or ""
 
 
 def require_one_of_each(config: DictConfig, choices: Mapping[str, object]) -> None:
-    """Raises UserError where a list was chosen of which a run can have one alone: it would be merged to something else.
+    """Raise UserError where a list was chosen for a group of which a run has one option: Hydra would merge the options.
 
     Args:
+        config: composed.
         choices: Hydra's, by group; a list is not among them.
     """
     for group in ONE_OF if "paths" in choices else ():
@@ -92,28 +93,23 @@ def require_one_of_each(config: DictConfig, choices: Mapping[str, object]) -> No
             raise UserError(f"{group}=[...] is a list, and a run has one {group}: name one, or several with -m")
 
 
-@contextmanager
-def _full_error(value: str | None) -> Iterator[None]:
-    before = os.environ.get("HYDRA_FULL_ERROR")
-    _full_error_before.append(before)
-    _set_full_error(value)
-    try:
-        yield
-    finally:
-        _full_error_before.pop()
-        _set_full_error(before)
+def _require_utf8() -> None:
+    """Start the process again in Python's UTF-8 mode if the locale cannot represent every text, as LANG=C."""
+    if sys.getfilesystemencoding() != "utf-8":
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 (this program)
 
 
-def full_error_of_user() -> str:
-    """HYDRA_FULL_ERROR as it was set before this program began; empty if it was not."""
-    return (_full_error_before[0] if _full_error_before else os.environ.get("HYDRA_FULL_ERROR")) or ""
+def _normalize_arguments(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with the home directory in place of a `~/` at the start of a value, where shells keep it.
 
-
-def _set_full_error(value: str | None) -> None:
-    if value is None:
-        os.environ.pop("HYDRA_FULL_ERROR", None)
-    else:
-        os.environ["HYDRA_FULL_ERROR"] = value
+    Raises:
+        UserError: for a key of Hydra that has no effect here.
+    """
+    for argument in arguments:
+        key, _, value = argument.lstrip("+").partition("=")
+        if key in PLACES and value != ".":
+            raise UserError(f"{key}= has no effect here: name the place with {PLACES[key]}=")
+    return [re.sub(r"^([\w./+]+=['\"]{0,2})~(?=/)", rf"\1{Path.home()}", argument) for argument in arguments]
 
 
 def _run_job(program: Callable[[DictConfig], int | None], config: DictConfig) -> int:
@@ -121,21 +117,22 @@ def _run_job(program: Callable[[DictConfig], int | None], config: DictConfig) ->
         require_one_of_each(config, HydraConfig.get().runtime.choices)
         return program(config) or 0
     except Exception as error:
-        return _report(error, explain_running(error, outputs=_outputs(config)), _job_name())
+        return _report(error, explain_running(error, outputs=_outputs(config)), _job_prefix())
 
 
-def _report(error: Exception, explanation: Explanation | None, job_name: str = "") -> int:
-    """Prints the one line, or the traceback of a bug. Returns the exit code."""
-    if explanation is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
+def _report(error: Exception, explanation: Explanation | None, prefix: str = "") -> int:
+    """Print the line of an error of the user, or the traceback of an internal error. Return the exit code."""
+    if explanation is None or os.environ.get(FULL_ERROR) == "1":
         traceback.print_exception(error)
     if explanation is None:
-        explanation = Explanation(f"a bug, {type(error).__name__}: {error}", BUG)
-    print(f"rnnexp: {job_name}{explanation.line}", file=sys.stderr)
+        what = f"{type(error).__name__}: {error}"
+        explanation = Explanation(f"internal error, please report it: {what}", INTERNAL_ERROR)
+    print(f"rnnexp: {prefix}{explanation.line}", file=sys.stderr)
     return explanation.exit_code
 
 
-def _job_name() -> str:
-    """Which of several jobs speaks; empty if there is but one."""
+def _job_prefix() -> str:
+    """Return the overrides of a job of several; empty for a single one."""
     settings = HydraConfig.get()
     return f"{' '.join(settings.overrides.task)}: " if settings.mode == RunMode.MULTIRUN else ""
 

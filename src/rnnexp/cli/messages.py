@@ -1,10 +1,9 @@
-"""From an exception to the one line that tells a person what, where and what to do; or to nothing, if it is a bug."""
+"""One-line messages: what went wrong, where, and what to do. An internal error has none."""
 
 import errno
-import re
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from hydra.errors import (
     ConfigCompositionException,
@@ -13,7 +12,7 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
@@ -24,12 +23,14 @@ from omegaconf.errors import (
 )
 
 from rnnexp.cli.conf_dir import config_root
-from rnnexp.core.errors import UserError
+from rnnexp.compat.hydra import ambiguous_override, failed_key, failed_target, is_group_override, syntax_reason
+from rnnexp.compat.omegaconf import root_values
+from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.validation import did_you_mean
 
-# What others of a group build on; nobody chooses it by itself.
+# The option that the others of a group build on; it is not chosen by itself.
 SHARED_OPTION = "base"
-# A place that cannot be written is the user's to change; any other OSError may well be a bug.
+# The user can name another place for these; any other OSError may be an internal error.
 BAD_PLACES = frozenset(
     {
         errno.EACCES,
@@ -46,16 +47,18 @@ BAD_PLACES = frozenset(
 
 
 class Explanation(NamedTuple):
+    """The line that is printed for an error, and the exit code of the program."""
+
     line: str
     exit_code: int = UserError.exit_code
 
 
 def explain_running(error: Exception, outputs: str) -> Explanation | None:
-    """What went wrong while a program ran with its config; None for a bug.
+    """Return what went wrong while a program ran with its config; None for an internal error.
 
     Args:
         error: as it was caught.
-        outputs: where the program writes, for errors of the operating system that do not say.
+        outputs: the place that the program writes to, for errors of the operating system that name none.
     """
     match error:
         case UserError():
@@ -65,18 +68,18 @@ def explain_running(error: Exception, outputs: str) -> Explanation | None:
         case MissingMandatoryValue():
             return Explanation(f"{error.full_key} has no value: give it one, {error.full_key}=...")
         case InterpolationResolutionError() | ValidationError():
-            return Explanation(f"{error.full_key}: {_first_line(error)}")
+            return Explanation(f"{error.full_key}: {first_line(error)}")
         case ConfigAttributeError() | ConfigKeyError() if _is_deleted(str(error.full_key)):
             return Explanation(f"{error.full_key} was taken out with ~{error.full_key}, and is needed: leave it in")
         case OSError() if error.errno in BAD_PLACES:
             return Explanation(f"{error.filename or outputs}: {error.strerror}")
         case _ if _is_out_of_memory(error):
-            return Explanation(f"out of memory ({_first_line(error)}): try a smaller data.batch_size or model")
+            return Explanation(f"out of memory ({first_line(error)}): try a smaller data.batch_size or model")
     return None
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    # PyTorch's exceptions, by name: this file is read by programs that do not wait for torch.
+    # PyTorch's exceptions by their names: this module must not import torch.
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
@@ -85,7 +88,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def explain_composing(error: Exception) -> Explanation | None:
-    """What is wrong with a command line, where Hydra could not make a config of it; None for a bug."""
+    """Return what is wrong with a command line that Hydra could not compose; None for an internal error."""
     cause = error.__cause__
     match error:
         case UserError():
@@ -97,10 +100,10 @@ def explain_composing(error: Exception) -> Explanation | None:
         case ConfigCompositionException() if isinstance(cause, ConfigAttributeError | ConfigKeyError):
             return Explanation(_explain_key(cause))
         case ConfigCompositionException() if isinstance(cause, OmegaConfBaseException):
-            return Explanation(f"{cause.full_key}: {_first_line(cause)}")
-        case ConfigCompositionException() if match := re.match(r"Ambiguous value for argument '(.*)'", str(error)):
-            return Explanation(f"{match[1]} names several values: add -m to run each, or write [...] if it is one list")
-        case ValueError() if str(error).startswith("Config group override"):
+            return Explanation(f"{cause.full_key}: {first_line(cause)}")
+        case ConfigCompositionException() if override := ambiguous_override(error):
+            return Explanation(f"{override} names several values: add -m to run each, or write [...] if it is one list")
+        case ValueError() if is_group_override(error):
             return Explanation(_explain_group_value(str(error)))
         case HydraException() | OmegaConfBaseException() | ValueError():
             return Explanation(_one_line(str(error)))
@@ -113,22 +116,19 @@ def _explain_constructor(error: InstantiationException) -> Explanation | None:
     cause = error.__cause__
     if not isinstance(cause, UserError | ValueError | TypeError | ImportError):
         return None
-    key = re.search(r"^full_key: (.+)$", str(error), re.MULTILINE)
-    # Of a class that is not there Hydra's own line says more than its cause.
-    located = re.match(r"Error locating target '.*?'", str(error))
-    line = located[0] if located else _one_line(str(cause))
+    # If a class does not exist, Hydra's own line says more than its cause.
+    line = failed_target(error) or _one_line(str(cause))
     exit_code = cause.exit_code if isinstance(cause, UserError) else UserError.exit_code
-    return Explanation(f"{key[1]}: {line}" if key else line, exit_code)
+    key = failed_key(error)
+    return Explanation(f"{key}: {line}" if key else line, exit_code)
 
 
 def _explain_syntax(error: OverrideParseException) -> str:
     if "=" not in error.override:
         return f"override {error.override!r} has no value: write key=value"
-    reason = next(line for line in error.message.splitlines() if not line.startswith("Error parsing override"))
-    # Of a character that no value may have unquoted, the parser only repeats the whole override.
-    where = "" if error.override in reason else f" ({reason.split(' expecting ')[0]})"
+    reason = syntax_reason(error)
     return (
-        f"cannot read override {error.override!r}{where}: write key=value, "
+        f"cannot read override {error.override!r}{f' ({reason})' if reason else ''}: write key=value, "
         "and quote a value that has special characters, \"key='a=b'\""
     )
 
@@ -144,7 +144,7 @@ def _explain_missing_file(error: MissingConfigException) -> str:
 
 
 def _explain_group_value(message: str) -> str:
-    """Hydra does not say which override gave a group a number or null, so it is looked for."""
+    # Hydra does not say which override gave a group a number or null.
     groups = _groups()
     for argument in sys.argv[1:]:
         group, _, value = argument.partition("=")
@@ -165,14 +165,12 @@ def _explain_key(error: ConfigAttributeError | ConfigKeyError) -> str:
         return f"{key} was taken out with ~{key}, and is needed: leave it in"
     if not isinstance(parent, DictConfig):
         return f"unknown key {error.full_key!r}"
-    root = OmegaConf.to_container(cast("DictConfig", parent._get_root()), resolve=False)
-    assert isinstance(root, dict)
     siblings = [str(sibling) for sibling in parent if sibling not in ("hydra", "_target_", "_partial_")]
     where, _, _ = str(error.full_key).rpartition(".")
     if not where:
         # A group whose choice is null has no key in the config, yet its name may be what was meant.
         siblings += [group for group in _groups() if group not in siblings]
-    elsewhere = [path for path in _paths(root) if path.rpartition(".")[2] == key]
+    elsewhere = [path for path in _paths(root_values(parent)) if path.rpartition(".")[2] == key]
     hint = did_you_mean(key, siblings)
     if not hint and elsewhere:
         hint = f"; did you mean {' or '.join(map(repr, elsewhere))}?"
@@ -186,7 +184,7 @@ def _is_deleted(key: str) -> bool:
 
 
 def _paths(node: dict[Any, Any], prefix: str = "") -> list[str]:
-    """Every key of a config but Hydra's own, with dots."""
+    """Return every key of a config with dots, without Hydra's own."""
     paths = []
     for key, child in node.items():
         if key != "hydra":
@@ -197,10 +195,6 @@ def _paths(node: dict[Any, Any], prefix: str = "") -> list[str]:
 
 def _groups() -> dict[str, Path]:
     return {directory.name: directory for directory in config_root().iterdir() if directory.is_dir()}
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _one_line(message: str) -> str:

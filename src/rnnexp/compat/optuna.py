@@ -1,4 +1,4 @@
-"""What Optuna has no public name for: trials that an earlier process left running, and the stop of a sampler.
+"""Functions of Optuna without a public name: trials that an earlier process left running, and a sampler's stop.
 
 Import it after it is known that Optuna is installed.
 """

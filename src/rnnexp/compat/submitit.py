@@ -1,4 +1,4 @@
-"""What submitit does not document: how its jobs learn from SLURM that they have ended.
+"""Undocumented classes of submitit: how its jobs learn from SLURM that they have ended.
 
 submitit.SlurmJob.done(), the public way, takes every state of SLURM that it does not know for the end of a job, and
 calls a job that was preempted unfinished for ever. The classes below override `is_done` and `read_info` of the watcher,

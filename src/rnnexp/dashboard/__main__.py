@@ -6,12 +6,14 @@ from rnnexp.cli.main import run_program
 
 
 def dashboard(config: DictConfig) -> int:
-    """Writes the specification of both, and publishes them where W&B can be reached."""
-    from rnnexp.dashboard.publish import design, publish, write_specification
+    """Write the specification of both, and publish them if W&B can be reached."""
+    from rnnexp.dashboard.options import make_options
+    from rnnexp.dashboard.publish import make_views, publish, write_specification
 
-    made = design(config)
-    print(f"written to {write_specification(config, made)}")
-    publish(config, made)
+    options = make_options(config)
+    views = make_views(options)
+    print(f"written to {write_specification(views, options.outputs_dir)}")
+    publish(views, options.entity, options.timeout_seconds)
     return 0
 
 

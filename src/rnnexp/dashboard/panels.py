@@ -1,6 +1,6 @@
-"""What a W&B dashboard shows: the panels of a workspace, and of a report, over the same runs.
+"""The panels of a W&B workspace and of a report over the same runs.
 
-All is grouped by keys of the runs' config. W&B's own `group` names the sweep that a run belongs to, and filters alone.
+Panels are grouped by keys of the runs' config. W&B's own `group` names the sweep of a run, and serves as a filter only.
 """
 
 from typing import Any, NamedTuple
@@ -9,35 +9,36 @@ import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 from wandb_workspaces import expr
 
+from rnnexp.dashboard.options import Options
+
 MAX_RUNS = 500
-"""In a chart, where W&B would show the newest ten."""
+"""Runs in a chart; W&B's default is the newest ten."""
 AXES = ("cell", "num_layers", "bidirectional", "precision", "hidden_size")
-"""Short keys: what people vary, in the order of the parallel coordinates."""
+"""Short keys that are often varied, in the order of the parallel coordinates."""
 COLUMNS = (
     *(f"config:{key}.value" for key in ("dataset", *AXES, "num_parameters", "budget", "seed")),
     *("summary:timing.fit_seconds", "summary:peak_memory_bytes"),
 )
 
 
-class Dashboard(NamedTuple):
-    """Two views of the runs of a project, of which W&B knows nothing yet."""
+class Views(NamedTuple):
+    """Two views of the runs of a project, not yet published."""
 
     workspace: ws.Workspace
     report: wr.Report
 
 
-def make_dashboard(project: str, entity: str, sweep: str | None, dataset: str | None, metric: str) -> Dashboard:
-    """Panels that show `metric` as the runs log it, of the runs of one sweep and on one dataset if these are given.
-
-    Asks W&B nothing.
-    """
-    title = f"{metric} of {sweep or project}{f' on {dataset}' if dataset else ''}"[:128]
-    filters = [expr.Metric("Group") == sweep] if sweep else []
-    filters += [expr.Config("dataset") == dataset] if dataset else []
+def make_panels(options: Options) -> Views:
+    """Return a workspace and a report, without asking W&B."""
+    metric, dataset = options.metric, f" on {options.dataset}" if options.dataset else ""
+    title = f"{metric} of {options.sweep or options.project}{dataset}"[:128]
+    filters = [expr.Metric("Group") == options.sweep] if options.sweep else []
+    filters += [expr.Config("dataset") == options.dataset] if options.dataset else []
     columns = [f"summary:test/{metric}", *COLUMNS]
+    # The account's own entity is known only where there is an account, see `publish`.
+    owner = {"entity": options.entity or "", "project": options.project}
     workspace = ws.Workspace(
-        entity=entity,
-        project=project,
+        **owner,
         name=title,
         sections=[
             ws.Section(
@@ -53,7 +54,7 @@ def make_dashboard(project: str, entity: str, sweep: str | None, dataset: str | 
     )
     blocks: list[Any] = []
     for name, panels in sections(metric).items():
-        # Runs of no project named are those of the report's own; of one named, W&B would be asked whether there is it.
+        # Without a project the runs are those of the report's own project. With one, W&B would be asked if it exists.
         runs = wr.Runset(filters=filters)
         blocks += [wr.H2(name), wr.PanelGrid(runsets=[runs], panels=_side_by_side(panels), hide_run_sets=True)]
     table = wr.Runset(
@@ -63,10 +64,11 @@ def make_dashboard(project: str, entity: str, sweep: str | None, dataset: str | 
         lock_columns=True,
     )
     blocks += [wr.H2("Runs"), wr.PanelGrid(runsets=[table])]
-    return Dashboard(workspace, wr.Report(entity=entity, project=project, title=title, blocks=blocks, width="fluid"))
+    return Views(workspace, wr.Report(**owner, title=title, blocks=blocks, width="fluid"))
 
 
 def sections(metric: str) -> dict[str, list[Any]]:
+    """Return the panels by section."""
     return {
         "By cell": [learning_curves(metric), bars(metric)],
         "What it costs": costs(metric),
@@ -75,6 +77,7 @@ def sections(metric: str) -> dict[str, list[Any]]:
 
 
 def learning_curves(metric: str) -> wr.LinePlot:
+    """Return the validation metric over epochs."""
     return wr.LinePlot(
         title=f"val/{metric} by epoch, mean and standard deviation",
         x="epoch",
@@ -87,6 +90,7 @@ def learning_curves(metric: str) -> wr.LinePlot:
 
 
 def bars(metric: str) -> wr.BarPlot:
+    """Return the test metric by cell."""
     return wr.BarPlot(
         title=f"test/{metric}, mean and standard deviation",
         metrics=[f"test/{metric}"],
@@ -98,7 +102,7 @@ def bars(metric: str) -> wr.BarPlot:
 
 
 def costs(metric: str) -> list[wr.ScatterPlot]:
-    """The test metric of every run against what the run took."""
+    """Return the test metric of every run against its parameters, its time and its memory."""
     return [
         wr.ScatterPlot(title=f"test/{metric} by {name}", x=cost, y=wr.SummaryMetric(f"test/{metric}"), log_x=True)
         for name, cost in {
@@ -110,6 +114,7 @@ def costs(metric: str) -> list[wr.ScatterPlot]:
 
 
 def parallel_coordinates(metric: str) -> wr.ParallelCoordinatesPlot:
+    """Return one line per run over the axes and the test metric."""
     axes = [*map(wr.Config, AXES), wr.SummaryMetric(f"test/{metric}")]
     return wr.ParallelCoordinatesPlot(
         title=f"test/{metric}", columns=[wr.ParallelCoordinatesPlotColumn(metric=axis) for axis in axes]
@@ -117,7 +122,7 @@ def parallel_coordinates(metric: str) -> wr.ParallelCoordinatesPlot:
 
 
 def _side_by_side(panels: list[Any]) -> list[Any]:
-    """The same panels in one row of a report, which is 24 units wide."""
+    """Place panels in one row of a report, which is 24 units wide."""
     width = 24 // len(panels)
     for index, panel in enumerate(panels):
         panel.layout = wr.Layout(x=index * width, y=0, w=width, h=9)

@@ -1,4 +1,4 @@
-"""A dashboard's way to a file, and to W&B."""
+"""The specification of a dashboard as a file, and its publication at W&B."""
 
 import re
 import sys
@@ -6,68 +6,67 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
-
+from rnnexp.compat.wandb_workspaces import specification
 from rnnexp.core.atomic_files import write_json
 from rnnexp.core.errors import UserError
+from rnnexp.dashboard.options import Options
 
 if TYPE_CHECKING:
-    from rnnexp.dashboard.panels import Dashboard
+    from rnnexp.dashboard.panels import Views
 
 
-def design(config: DictConfig) -> "Dashboard":
-    """Raises UserError if the extra that it needs is not installed."""
+def make_views(options: Options) -> "Views":
+    """Return the workspace and the report, without asking W&B.
+
+    Raises:
+        UserError: if wandb-workspaces is not installed.
+    """
     try:
         with warnings.catch_warnings():
-            # Its use of an older pydantic is not for those to mend who look at runs.
+            # It uses an older interface of pydantic, which users of the dashboard cannot change.
             warnings.simplefilter("ignore")
-            from rnnexp.dashboard.panels import make_dashboard
+            from rnnexp.dashboard.panels import make_panels
     except ModuleNotFoundError as error:
         if not str(error.name).startswith("wandb_workspaces"):
             raise
         raise UserError(
             'dashboards need wandb-workspaces, which is not installed: pip install "rnnexp[dashboard]"'
         ) from None
-    return make_dashboard(
-        project=config.project,
-        # Whose account it is, is known only where there is one.
-        entity=config.entity or "",
-        sweep=config.sweep and Path(config.sweep).name,
-        dataset=config.dataset,
-        metric=config.metric,
-    )
+    return make_panels(options)
 
 
-def write_specification(config: DictConfig, dashboard: "Dashboard") -> Path:
-    """Writes both as W&B would be sent them to `<outputs_dir>/dashboard/<title>.json`, and returns that path."""
-    directory = Path(config.paths.outputs_dir).absolute() / "dashboard"
+def write_specification(views: "Views", outputs_dir: Path) -> Path:
+    """Write both views as W&B receives them to `<outputs_dir>/dashboard/<title>.json`, and return that path."""
+    directory = outputs_dir / "dashboard"
     directory.mkdir(parents=True, exist_ok=True)
-    slug = re.sub(r"[^\w.+-]+", "-", dashboard.workspace.name)
+    slug = re.sub(r"[^\w.+-]+", "-", views.workspace.name)
     path = directory / f"{slug}.json"
-    models = {name: view._to_model() for name, view in dashboard._asdict().items()}
-    write_json(path, {name: model.model_dump(by_alias=True, exclude_none=True) for name, model in models.items()})
+    write_json(path, {name: specification(view) for name, view in views._asdict().items()})
     return path
 
 
-def publish(config: DictConfig, dashboard: "Dashboard") -> None:
-    """Saves both at W&B and says where they are, or why they are not: whatever goes wrong there is no failure here."""
+def publish(views: "Views", entity: str | None, timeout_seconds: float) -> None:
+    """Save both views at W&B and print their addresses, or print why they are not published.
+
+    An error at W&B is a warning: the specification is already written.
+    """
     import wandb
 
     from rnnexp.loggers.wandb_connection import choose_mode
 
-    mode, reason = choose_mode("auto", config.timeout_seconds)
+    mode, reason = choose_mode("auto", timeout_seconds)
     if mode != "online":
         print(f"W&B: not published, because {reason}")
         return
-    left = list(dashboard._fields)
+    left = list(views._fields)
     try:
-        entity = config.entity or wandb.Api().default_entity
-        for name, view in dashboard._asdict().items():
+        entity = entity or wandb.Api().default_entity
+        for name, view in views._asdict().items():
             view.entity = entity
             view.save()
             left.remove(name)
             print(f"W&B: {name} {view.url}")
     except Exception as error:
-        # Of several libraries, none of which tells what it raises. What is ours is done: both are made and written.
+        # Several libraries take part, and none of them documents what it raises.
         reason = " ".join(str(error).split())
         print(f"rnnexp: warning: W&B: {' and '.join(left)} not published, because {reason}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Translations found by a trained network: greedily, or by beam search, by one model or several."""
+"""Search for translations: greedy or with a beam, by one model or an ensemble."""
 
 from rnnexp.decoding.beam import beam_search
 from rnnexp.decoding.greedy import greedy_search

@@ -23,26 +23,26 @@ def beam_search(
 ) -> Hypotheses:
     """Translate a batch.
 
-    A sentence has `beam_size` places. At each step the likeliest continuations of its open hypotheses take them; one
-    that ends keeps its place for good, with its score, and the search goes on with one place less. A beam of one is
+    A sentence has `beam_size` places. At each step the most likely continuations of its open hypotheses take them. A
+    hypothesis that ends keeps its place and its score, and the search continues with one place less. A beam of one is
     therefore greedy search, and a beam as wide as the space of translations tries them all.
 
-    A sentence is settled as soon as nothing can change its `n_best`. Of an open hypothesis with log-probability a <= 0
-    every continuation has one of at most a, and with EOS at most L = longest + 1 tokens; since the length penalty is
-    not negative, its score is at most a / L ** length_penalty. Once that of the likeliest open hypothesis does not
-    exceed the n-th best score, no open one can enter, and those that ended never leave.
+    A sentence is finished as soon as nothing can change its `n_best`. Every continuation of an open hypothesis with
+    log-probability a <= 0 has a log-probability of at most a and, with EOS, at most L = longest + 1 tokens; since the
+    length penalty is not negative, its score is at most a / L ** length_penalty. Once this bound for the most likely
+    open hypothesis does not exceed the n-th best score, no open hypothesis can enter, and those that ended stay.
 
     Args:
-        models: one, or several that vote by mean probability, in evaluation mode.
+        models: one, or an ensemble by mean probability, in evaluation mode.
         source: int64 [batch, source_time].
         source_lengths: int64 [batch] on the CPU.
-        beam_size: hypotheses that are followed; may exceed the vocabulary.
-        n_best: hypotheses that are returned.
+        beam_size: hypotheses per sentence; may exceed the vocabulary.
+        n_best: hypotheses to return.
         length_penalty: see Hypotheses.
-        limits: on the translations; None for the defaults.
+        limits: of the translations; None for the defaults.
 
     Returns:
-        distinct hypotheses by falling score.
+        distinct hypotheses, the best first.
 
     Raises:
         ValueError: for sizes below 1, more hypotheses than the beam holds, a negative length penalty, and models that
@@ -57,11 +57,11 @@ def beam_search(
     ended = source.new_full((batch, beam_size, max_steps), PAD)
     scores: Tensor | None = None
 
-    # Of the sentences that are not settled, and of their open hypotheses:
+    # From here on for the sentences that are not finished, and for their open hypotheses:
     sentences = torch.arange(batch, device=source.device)
     last = source.new_full((batch, beam_size), BOS)
     written = last.new_empty(batch, beam_size, 0)
-    opened = torch.where(places == 0, 0.0, -torch.inf).expand(batch, -1)  # at first there is one, the empty one
+    opened = torch.where(places == 0, 0.0, -torch.inf).expand(batch, -1)  # at first the empty one alone
 
     for length in range(max_steps):
         log_probs = limits.apply(ensemble.next_log_probs(last), length, longest)
@@ -82,12 +82,12 @@ def beam_search(
         opened = opened.masked_fill(ending, -torch.inf)
 
         bound = score(opened.amax(dim=1), longest + 1, length_penalty)
-        unsettled = (bound > scores[sentences].topk(n_best).values[:, -1]).nonzero().squeeze(1)
-        if len(unsettled) == 0:
+        unfinished = (bound > scores[sentences].topk(n_best).values[:, -1]).nonzero().squeeze(1)
+        if len(unfinished) == 0:
             break
-        ensemble.follow(parents[unsettled], unsettled)
-        sentences, longest = sentences[unsettled], longest[unsettled]
-        last, written, opened = last[unsettled], written[unsettled], opened[unsettled]
+        ensemble.follow(parents[unfinished], unfinished)
+        sentences, longest = sentences[unfinished], longest[unfinished]
+        last, written, opened = last[unfinished], written[unfinished], opened[unfinished]
 
     assert scores is not None, "every search takes a step"
     best, place = scores.topk(n_best)

@@ -10,15 +10,15 @@ from rnnexp.models import Seq2Seq
 
 
 class Ensemble:
-    """Models that read a batch of sentences and go on together, each with a state of its own.
+    """Models that translate a batch of sentences together, each with its own state.
 
-    The distribution is the mean of the models' probabilities, itself a distribution, rather than of their logarithms.
+    The distribution is the mean of the models' probabilities, which is a distribution, not of their logarithms.
 
     Args:
         models: one or more, in evaluation mode, of one target vocabulary.
         source: int64 [batch, source_time].
         source_lengths: int64 [batch] on the CPU.
-        width: hypotheses of each sentence.
+        width: hypotheses per sentence.
 
     Raises:
         ValueError: for no models, one in training mode, or target vocabularies of different sizes.
@@ -26,22 +26,22 @@ class Ensemble:
 
     def __init__(self, models: Sequence[Seq2Seq], source: Tensor, source_lengths: Tensor, width: int) -> None:
         if not models:
-            raise ValueError("there is no model to search with")
+            raise ValueError("an ensemble needs at least one model")
         if any(model.training for model in models):
             raise ValueError("a model in training mode drops features at random: call model.eval() before the search")
         sizes = [model.decoder.output.out_features for model in models]
         if len(set(sizes)) > 1:
             raise ValueError(f"models of one ensemble need one target vocabulary, not {sizes} tokens")
         self.models, self.width = models, width
-        encoded = [model.encode(source, source_lengths) for model in models]
-        self.memories = [encoded for encoded, _ in encoded]
-        self.states = [tuple(tensor.repeat_interleave(width, dim=0) for tensor in state) for _, state in encoded]
+        begun = [model.encode(source, source_lengths) for model in models]
+        self.encoded = [encoded for encoded, _ in begun]
+        self.states = [tuple(tensor.repeat_interleave(width, dim=0) for tensor in state) for _, state in begun]
 
     def next_log_probs(self, tokens: Tensor) -> Tensor:
-        """Last tokens int64 [batch, width] -> log-probabilities of the next [batch, width, vocab]; the states go on."""
+        """Take one step: last tokens int64 [batch, width] -> log-probabilities of the next [batch, width, vocab]."""
         distributions = []
         for number, model in enumerate(self.models):
-            logits, self.states[number], _ = model.step(tokens.flatten(), self.states[number], self.memories[number])
+            logits, self.states[number], _ = model.step(tokens.flatten(), self.states[number], self.encoded[number])
             precise = torch.promote_types(logits.dtype, torch.float32)
             distributions.append(logits.log_softmax(dim=1, dtype=precise))
         if len(distributions) == 1:
@@ -51,8 +51,8 @@ class Ensemble:
         return log_probs.view(len(tokens), self.width, -1)
 
     def follow(self, parents: Tensor, sentences: Tensor) -> None:
-        """Go on with some sentences, int64 [fewer], and in each from its hypotheses `parents`, int64 [fewer, width]."""
+        """Keep some sentences, int64 [fewer], and of each the hypotheses `parents`, int64 [fewer, width], in order."""
         rows = (sentences.unsqueeze(1) * self.width + parents).flatten()
         self.states = [tuple(tensor.index_select(0, rows) for tensor in state) for state in self.states]
-        if len(sentences) < len(self.memories[0].mask):
-            self.memories = [encoded.select(sentences) for encoded in self.memories]
+        if len(sentences) < len(self.encoded[0].mask):
+            self.encoded = [encoded.select(sentences) for encoded in self.encoded]

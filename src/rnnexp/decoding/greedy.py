@@ -1,4 +1,4 @@
-"""The likeliest token, step after step."""
+"""Greedy search: the most likely token at each step."""
 
 from collections.abc import Sequence
 
@@ -19,14 +19,14 @@ def greedy_search(
     length_penalty: float = 1.0,
     limits: Limits | None = None,
 ) -> Hypotheses:
-    """Translate a batch, taking the likeliest token at each step.
+    """Translate a batch, with the most likely token at each step.
 
     Args:
-        models: one, or several that vote by mean probability, in evaluation mode.
+        models: one, or an ensemble by mean probability, in evaluation mode.
         source: int64 [batch, source_time].
         source_lengths: int64 [batch] on the CPU.
-        length_penalty: see Hypotheses; for the scores alone.
-        limits: on the translations; None for the defaults.
+        length_penalty: see Hypotheses; changes the scores alone.
+        limits: of the translations; None for the defaults.
 
     Returns:
         one hypothesis for each sentence.

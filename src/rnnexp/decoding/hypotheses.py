@@ -1,4 +1,4 @@
-"""What a search may propose, how it scores, and what it hands back."""
+"""The result of a search, the limits of translations, and the score."""
 
 import math
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ class Hypotheses(NamedTuple):
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a translation may be, and of what it may be made. Lengths leave EOS out.
+    """The allowed lengths and tokens of translations. Lengths do not count EOS.
 
     Args:
-        min_length: shortest translation; a longest one below it takes precedence.
+        min_length: shortest translation; a limit below it on the longest takes precedence.
         max_ratio, max_extra: the longest is max_ratio * source length + max_extra, rounded down; the source length
             counts the source's own EOS. It depends on the sentence alone, never on the batch around it.
-        unknown: whether the unknown word may be written.
+        unknown: whether the unknown word is allowed.
 
     Raises:
         ValueError: for negative numbers.
@@ -46,14 +46,14 @@ class Limits:
                 raise ValueError(f"{name} must not be negative, not {getattr(self, name)!r}")
 
     def longest(self, source_lengths: Tensor) -> Tensor:
-        """The longest translation of each sentence, int64 [batch], from its source's length."""
+        """Return the longest translation of each sentence, int64 [batch], from its source's length."""
         return (source_lengths * self.max_ratio + self.max_extra).long()
 
     def apply(self, log_probs: Tensor, length: int, longest: Tensor) -> Tensor:
-        """Log-probabilities with -inf for what may not come next.
+        """Set the log-probabilities of tokens that are not allowed next to -inf.
 
-        They are not normalised again: a hypothesis' score is what the model gives it. At its longest, a translation
-        can only end, so that every hypothesis is a whole one and has paid for its EOS.
+        They are not normalized afterwards: the score of a hypothesis is that of the model. A translation of the
+        greatest length can only end, so that every hypothesis is complete and its score counts EOS.
 
         Args:
             log_probs: [batch, hypotheses, vocab]; changed in place.
@@ -72,22 +72,22 @@ class Limits:
 
 
 def score(log_prob: Tensor, length: Tensor | int, length_penalty: float) -> Tensor:
-    """Log-probability / length ** length_penalty, EOS counted: 0 favours short translations, 1 is the mean per token.
+    """Return log-probability / length ** length_penalty. A penalty of 1 is the mean per token, 0 favors short ones.
 
-    The plain power of Wu et al. (2016, arXiv:1609.08144, section 7), "length ** alpha".
+    The length counts EOS. The power is that of Wu et al. (2016, arXiv:1609.08144, section 7), "length ** alpha".
     """
     return log_prob / length**length_penalty
 
 
 def require_length_penalty(length_penalty: float) -> None:
-    """Raises ValueError for what is no number, and for a negative or infinite one."""
+    """Raise ValueError for a penalty that is not a number of at least 0 and below infinity."""
     number = isinstance(length_penalty, int | float) and not isinstance(length_penalty, bool)
     if not number or not 0 <= length_penalty < math.inf:
         raise ValueError(f"length_penalty must be a number of at least 0, not {length_penalty!r}")
 
 
 def require_search(beam_size: int, n_best: int, length_penalty: float) -> None:
-    """Raises ValueError for sizes below 1, more hypotheses than the beam holds, and a bad length penalty."""
+    """Raise ValueError for sizes below 1, more hypotheses than the beam holds, and a bad length penalty."""
     require_positive(beam_size=beam_size, n_best=n_best)
     require_length_penalty(length_penalty)
     if n_best > beam_size:

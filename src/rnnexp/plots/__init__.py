@@ -1,1 +1,1 @@
-"""Matplotlib figures of one run, in one style."""
+"""Matplotlib figures of one run, attention as text, and the style that all figures share."""

@@ -1,4 +1,4 @@
-"""Pictures of one run, drawn from what its directory holds."""
+"""Figures of one run, from the files of its directory."""
 
 import csv
 from collections.abc import Sequence
@@ -10,26 +10,21 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from rnnexp.plots.style import ACCENT, INK, SECOND, new_figure, style_axes
 from rnnexp.tracking.metrics_file import logged_values
 
-INK, ACCENT, SECOND = "#222222", "#2166ac", "#b2182b"
 MOST_DECADES = 12
-"""Of a logarithmic colour scale; what lies deeper has vanished."""
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """Of that many inches, without pyplot: nothing global, nothing that needs a display, nothing to close."""
-    return Figure(figsize=(width, height), layout="constrained", dpi=120)
+"""How many decades a logarithmic color scale has at most; smaller gradients have the darkest color."""
 
 
 def learning_curves(metrics_file: Path, val_metric: str, label: str, title: str) -> Figure:
-    """Draw training and validation loss over steps, and beside them another metric.
+    """Plot training and validation loss over optimizer steps, and beside them another metric.
 
     Args:
-        metrics_file: metrics.csv of a run.
-        val_metric: name of the metric on the validation split; `val/loss` draws the loss alone.
-        label: what the metric is called.
-        title: of the figure.
+        metrics_file: metrics.csv of the run.
+        val_metric: the metric on the validation split; for `val/loss` the loss alone is plotted.
+        label: the name of the metric in the figure.
+        title: the title of the figure.
     """
     pairs = {"val/loss": "loss, nats", val_metric: label}
     figure = new_figure(4.5 * len(pairs), 3.6)
@@ -38,13 +33,12 @@ def learning_curves(metrics_file: Path, val_metric: str, label: str, title: str)
         names = (name_of_both.replace("val/", "train/", 1), name_of_both)
         for name, color in zip(names, (ACCENT, SECOND), strict=True):
             if logged := logged_values(metrics_file, name):
-                # Many points make a line; a point per epoch is marked, or a run of one epoch would show nothing.
+                # A line of one point shows nothing without a marker, and many markers hide the line.
                 marker = "o" if len(logged) < 40 else None
-                steps, values = [each.step for each in logged], [each.value for each in logged]
+                steps, values = [value.step for value in logged], [value.value for value in logged]
                 axes.plot(steps, values, color=color, linewidth=1.4, marker=marker, markersize=4, label=name)
-        axes.set_xlabel("optimiser steps")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.25)
+        axes.set_xlabel("optimizer steps")
+        style_axes(axes)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False)
         axes.set_ylabel(pairs[name_of_both])
@@ -54,11 +48,18 @@ def learning_curves(metrics_file: Path, val_metric: str, label: str, title: str)
 
 
 def confusion_matrix(labels: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int, title: str) -> Figure:
-    """Counts of true class (rows) against predicted class (columns); colour shows the mistakes alone."""
+    """Plot the counts of true class (rows) against predicted class (columns); color shows the mistakes alone.
+
+    Args:
+        labels: int64 [samples].
+        predicted: int64 [samples].
+        num_classes: the number of rows and columns.
+        title: the title of the figure.
+    """
     matrix = np.zeros((num_classes, num_classes), dtype=np.int64)
     np.add.at(matrix, (labels, predicted), 1)
     mistakes = matrix.astype(float)
-    # Beside ten thousand right answers no mistake would be seen.
+    # The right answers are so many that no mistake would have a visible color.
     np.fill_diagonal(mistakes, np.nan)
     side = 1.6 + 0.46 * num_classes
     figure = new_figure(side, side)
@@ -90,11 +91,15 @@ def confident_mistakes(
     title: str,
     most: int = 30,
 ) -> Figure:
-    """The wrong answers that were given with the greatest confidence, as images.
+    """Show the images of the wrong answers with the greatest confidence.
 
     Args:
-        images: [samples, height, width], of the same samples as the rest.
-        most: how many to show.
+        images: uint8 [samples, height, width].
+        labels: int64 [samples].
+        predicted: int64 [samples].
+        confidence: float32 [samples], the probability of the predicted class.
+        title: the title of the figure.
+        most: how many images to show at most.
     """
     wrong = np.flatnonzero(labels != predicted)
     shown: Sequence[int] = wrong[np.argsort(-confidence[wrong], kind="stable")][:most].tolist()
@@ -114,9 +119,9 @@ def confident_mistakes(
 
 
 def read_gradient_norms(gradient_flow_file: Path) -> tuple[list[int], NDArray[np.float64]]:
-    """||dL/dh_t|| of gradient_flow.csv: the epochs, and the norms [layers, epochs, time]."""
+    """Return the epochs of gradient_flow.csv, and ||dL/dh_t|| as float64 [layers, epochs, time]."""
     norms: dict[tuple[int, int, int], float] = {}
-    with gradient_flow_file.open(newline="") as file:
+    with gradient_flow_file.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             if row["quantity"] == "gradient_norm":
                 norms[int(row["layer"]), int(row["epoch"]), int(row["index"])] = float(row["value"])
@@ -126,15 +131,19 @@ def read_gradient_norms(gradient_flow_file: Path) -> tuple[list[int], NDArray[np
 
 
 def gradient_through_time(gradient_flow_file: Path, title: str) -> Figure:
-    """How large the gradient is at each step of the sequence (across) in each epoch (down), one map per layer.
+    """Plot the norm of the gradient at each step of the sequence (across) in each epoch (down), one map per layer.
 
-    The layer next to the output is on top. A gradient that vanishes on its way back darkens from right to left.
+    The layer next to the output is on top. A gradient that vanishes on its way back gets darker from right to left.
+
+    Args:
+        gradient_flow_file: gradient_flow.csv of the run.
+        title: the title of the figure.
     """
     epochs, norms = read_gradient_norms(gradient_flow_file)
     num_layers, num_epochs, time = norms.shape
     visible = norms[np.isfinite(norms) & (norms > 0)]
     largest = visible.max() if visible.size else 1.0
-    # At least one decade, or a scale of one value would have no width.
+    # The scale has at least one decade: matplotlib needs two different ends.
     smallest = max(visible.min(initial=largest / 10), largest * 10.0**-MOST_DECADES)
     height = 1.0 + num_layers * (0.6 + min(2.4, 0.16 * num_epochs))
     figure = new_figure(9, height)
@@ -164,9 +173,3 @@ def gradient_through_time(gradient_flow_file: Path, title: str) -> Figure:
     bar.outline.set_visible(False)
     figure.suptitle(f"{title}: gradient through time", fontsize=10, color=INK)
     return figure
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """As PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png")

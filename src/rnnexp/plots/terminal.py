@@ -5,23 +5,25 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.cells import cell_len, set_cell_size
+
+from rnnexp.plots.attention import MOST_TOKEN_CHARACTERS, NO_GLYPH, SPACE, validated_weights
 
 SHADES = " ░▒▓█"
-# The least weight of each shade after the first.
 BOUNDS = (0.05, 0.25, 0.5, 0.75)
+"""The least weight of each shade after the first."""
 KEY = ("░ from 5 %", "▒ 25 %", "▓ 50 %", "█ 75 %")
 LEAST_WIDTH = 20
-MOST_TOKEN_COLUMNS = 18
-NO_GLYPH, SPACE = "▯", "·"
+"""Columns of the narrowest terminal."""
 
 
 def _letters(text: str) -> list[str]:
-    """The text as signs that each stand alone: a letter with its combining marks, a space as "·"."""
+    """Return the text as printable characters: a letter together with its combining marks, a space as "·"."""
     letters: list[str] = []
     for character in unicodedata.normalize("NFC", text):
         category = unicodedata.category(character)
         if category in ("Mn", "Me"):
-            # Emoji selectors (U+FE00..FE0F) would change the width of what stands before them.
+            # Emoji selectors (U+FE00..FE0F) change the width of the character before them.
             if not "\ufe00" <= character <= "\ufe0f":
                 letters[-1:] = [letters[-1] + character] if letters else ["◌" + character]
         elif category == "Zs" or character == "\u2581":
@@ -33,35 +35,16 @@ def _letters(text: str) -> list[str]:
     return letters or [NO_GLYPH]
 
 
-def display_width(text: str) -> int:
-    """Columns of a terminal that the text takes: 2 for a wide character, 0 for a combining mark."""
-    return sum(
-        0 if unicodedata.category(character) in ("Mn", "Me") else 1 + (unicodedata.east_asian_width(character) in "WF")
-        for character in text
-    )
-
-
 def _cut(text: str, columns: int) -> str:
-    """The text if it fits, else its beginning and "…"."""
-    if display_width(text) <= columns:
-        return text
-    kept = ""
-    for letter in _letters(text):
-        if display_width(kept + letter) > columns - 1:
-            break
-        kept += letter
-    return kept + "…"
-
-
-def _padded(text: str, columns: int) -> str:
-    return text + " " * (columns - display_width(text))
+    """Return the text if it fits, else its beginning and "…"."""
+    return text if cell_len(text) <= columns else set_cell_size(text, columns - 1).rstrip(" ") + "…"
 
 
 def _wrapped(items: Sequence[str], columns: int) -> list[str]:
-    """The items in lines, two spaces between them; none is broken."""
+    """Return the items in lines, two spaces between them; no item is broken."""
     lines: list[str] = []
     for item in (_cut(item, columns) for item in items):
-        if lines and display_width(lines[-1]) + 2 + display_width(item) <= columns:
+        if lines and cell_len(lines[-1]) + 2 + cell_len(item) <= columns:
             lines[-1] += "  " + item
         else:
             lines.append(item)
@@ -69,12 +52,13 @@ def _wrapped(items: Sequence[str], columns: int) -> list[str]:
 
 
 def _vertical(tokens: Sequence[str], columns: int) -> list[str]:
-    """The tokens from top to bottom, side by side, each `columns` wide and standing on the same line."""
+    """Return lines with the tokens from top to bottom, side by side, `columns` wide, ending on the same line."""
     letters = [_letters(token) for token in tokens]
-    letters = [word if len(word) <= MOST_TOKEN_COLUMNS else [*word[: MOST_TOKEN_COLUMNS - 1], "…"] for word in letters]
+    most = MOST_TOKEN_CHARACTERS
+    letters = [word if len(word) <= most else [*word[: most - 1], "…"] for word in letters]
     height = max(map(len, letters))
     standing = [[" "] * (height - len(word)) + word for word in letters]
-    return ["".join(_padded(letter, columns) for letter in line) for line in zip(*standing, strict=True)]
+    return ["".join(set_cell_size(letter, columns) for letter in line) for line in zip(*standing, strict=True)]
 
 
 def _shaded(weights: NDArray[np.float64], columns: int) -> list[str]:
@@ -83,54 +67,48 @@ def _shaded(weights: NDArray[np.float64], columns: int) -> list[str]:
 
 
 def _listed(source: Sequence[str], labels: Sequence[str], weights: NDArray[np.float64], columns: int) -> list[str]:
-    """For each target token the three source tokens of the greatest weight."""
+    """Return a line per target token with the three source tokens of the greatest weight."""
     lines = []
     for label, row in zip(labels, weights, strict=True):
         line = f"{label} ←"
         for rank, place in enumerate(np.argsort(-row, kind="stable")[:3]):
             percent = f" {100 * row[place]:.0f} %"
-            space = columns - display_width(line) - len(percent) - 1
+            space = columns - cell_len(line) - len(percent) - 1
             name = f"{place + 1}:{source[place]}"
-            # The first is always said, cut if it must be; the others if they fit.
-            if rank == 0 or display_width(name) <= space - 1:
+            # The first is always shown, cut if necessary; the others only if they fit.
+            if rank == 0 or cell_len(name) <= space - 1:
                 line += " " * (1 + (rank > 0)) + _cut(name, space) + percent
         lines.append(line)
     return lines
 
 
 def attention_text(source: Sequence[str], target: Sequence[str], weights: NDArray[np.floating], width: int = 80) -> str:
-    """The attention map as lines of text, none wider than `width` columns of a terminal.
+    """Return the attention map as lines of text, none wider than `width` columns of a terminal.
 
-    A row per target token, on a scale that is always 0..1. By what fits, a source token is
-    two columns wide, its name above it from top to bottom; or
-    one column wide, its number above it and the names below; or
-    not drawn: then each target token names the three source tokens (by place, from 1) that it looked at most.
+    There is a row per target token, on a scale that is always 0..1. Depending on the width, a source token is
+    two columns wide, with its name above from top to bottom; or
+    one column wide, with its number above and the names below; or
+    left out: then each target token lists the three source tokens (by place, from 1) with the greatest weights.
 
     Args:
-        source: [source_time] tokens. A space is written as "·".
+        source: [source_time] tokens. A space is shown as "·".
         target: [target_time] tokens.
         weights: [target_time, source_time], each row a distribution over the source.
         width: columns of the terminal, at least 20. Wide characters (Chinese) count as two.
 
     Raises:
-        ValueError: for no tokens, weights of another shape or not finite, or a width below 20.
+        ValueError: if there are no tokens, the weights have another shape or are not finite, or the width is below 20.
     """
-    if not source or not target:
-        raise ValueError(f"an attention map needs tokens, but got {len(source)} of source and {len(target)} of target")
-    shown = np.asarray(weights, dtype=np.float64)
-    if shown.shape != (len(target), len(source)):
-        raise ValueError(f"weights must be [target, source] = {(len(target), len(source))}, not {shown.shape}")
-    if not np.isfinite(shown).all():
-        raise ValueError("weights must be finite")
+    shown = validated_weights(source, target, weights)
     if width < LEAST_WIDTH:
         raise ValueError(f"width must be at least {LEAST_WIDTH} columns, not {width}")
 
     names = ["".join(_letters(token)) for token in source]
-    most = min(MOST_TOKEN_COLUMNS, width // 4)
+    most = min(MOST_TOKEN_CHARACTERS, width // 4)
     rows = [_cut("".join(_letters(token)), most) for token in target]
-    margin = max(map(display_width, rows))
-    labels = [_padded(row, margin) for row in rows]
-    # A space and the frame on both sides.
+    margin = max(map(cell_len, rows))
+    labels = [set_cell_size(row, margin) for row in rows]
+    # The frame takes a space and a line on the left, and a line on the right.
     space = width - margin - 3
     if len(names) > space:
         return "\n".join(_listed(names, labels, shown, width))

@@ -20,7 +20,7 @@ SATURATED: Mapping[Squash, Callable[[Tensor], Tensor]] = {
     torch.tanh: lambda activation: activation.abs() > 0.95,
     torch.relu: lambda activation: activation == 0,
 }
-"""Where a function is so flat that almost no gradient passes."""
+"""The function of a gate -> whether an activation is where the function is so flat that almost no gradient passes."""
 
 
 @contextmanager

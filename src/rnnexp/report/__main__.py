@@ -1,4 +1,4 @@
-"""Finished runs turned into an answer: python -m rnnexp.report outputs/sweeps/cells"""
+"""Compare finished runs: python -m rnnexp.report outputs/sweeps/cells"""
 
 import argparse
 import sys
@@ -10,9 +10,10 @@ from rnnexp.core.errors import UserError
 
 
 def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m rnnexp.report",
-        description="Compares the runs below some directories: report.html, report.md, results.csv and figures.",
+        description="Compare the runs below some directories: report.html, report.md, results.csv and figures.",
     )
     parser.add_argument("directories", metavar="dir", nargs="+", type=Path, help="a sweep, a run, or what holds them")
     parser.add_argument("--output", type=Path, help="where to write; by default report/ in the first directory")
@@ -20,9 +21,9 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def report(arguments: Sequence[str] | None = None) -> int:
-    """Writes the report, and tells the answer in a line per dataset. Returns the exit code."""
+    """Write the report, print the answer in a line per group, and return the exit code."""
     options = make_parser().parse_args(arguments)
-    # Imported here, so that --help does not wait for matplotlib.
+    # --help does not wait for the import of matplotlib.
     from rnnexp.report.write import write_report
 
     output = options.output or options.directories[0] / "report"
@@ -37,6 +38,7 @@ def report(arguments: Sequence[str] | None = None) -> int:
 
 
 def main() -> NoReturn:
+    """Run the program and exit with its code."""
     sys.exit(report())
 
 

@@ -5,54 +5,75 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rnnexp.report.published import Published, beside
-from rnnexp.report.records.groups import ComparisonGroup, Setting, ended_badly
-from rnnexp.report.records.measures import Measure
-from rnnexp.report.records.runs import MISSING, Run
+from rnnexp.report.published import PublishedComparison, compare_with_published
+from rnnexp.report.records.groups import ComparisonGroup, Setting
+from rnnexp.report.records.runs import Run
 from rnnexp.report.render.document import Table
 from rnnexp.report.stats.ranking import BEST, EVEN, Comparison, sample_test_name
-from rnnexp.report.stats.tests import Test, show_p, summarize
+from rnnexp.report.stats.significance import PairedTestResult, show_p, summarize
+from rnnexp.tasks.registry import Measure
+from rnnexp.tracking.status import Status
 
 NOTHING = "–"
 KINDS = {BEST: "best", EVEN: "even"}
+"""The kind of a table's row, by verdict."""
 
 
 def results_table(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> Table:
-    """A row for every setting, also for those without a number: what it reached, and what that took."""
-    verdicts = {id(each.setting): each.verdict for each in comparisons}
-    axes = [axis.name for axis in group.axes] or ["setting"]
-    measures = [group.main, *(m for m in group.measures[1:] if any(each.by_seed(m) for each in group.measured))]
-    costs = [cost for cost in group.costs if any(each.mean_cost(cost) is not None for each in group.measured)]
-    usual = Usual(group)
+    """Return a row for every setting, the best first: what it reached. Settings without a number are included."""
+    verdicts = {comparison.setting: comparison.verdict for comparison in comparisons}
+    others = [m for m in group.kind.measures[1:] if any(setting.by_seed(m) for setting in group.measured)]
+    facts = MajorityFacts(group)
+    axes = _axis_columns(group)
     columns = [*axes, group.main.title, "95 % interval", "n", "against the best"]
-    columns += [*(m.title for m in measures[1:]), *(cost.label for cost in costs)]
-    columns += ["effective precision", "device", "runs", "notes"]
+    columns += [*(measure.title for measure in others), "runs", "notes"]
     rows, kinds = [], []
-    for each in group.settings:
-        verdict = verdicts.get(id(each), "no result")
-        shown = [cost.show(mean) if (mean := each.mean_cost(cost)) is not None else NOTHING for cost in costs]
+    for setting in group.settings:
+        verdict = verdicts.get(setting, "no result")
         rows.append(
             [
-                *(each.axis_values.values() or [each.label]),
-                mean_and_deviation(each, group.main),
-                interval(each),
-                str(len(each.counted)),
+                *_axis_cells(setting),
+                mean_and_deviation(setting, group.main),
+                interval(setting),
+                str(len(setting.counted)),
                 verdict,
-                *(mean_and_deviation(each, measure) for measure in measures[1:]),
-                *shown,
-                _all_of(each, effective_precision),
-                _all_of(each, lambda run: run.device),
-                each.states(),
-                "; ".join(usual.notes(each)) or NOTHING,
+                *(mean_and_deviation(setting, measure) for measure in others),
+                setting.statuses(),
+                "; ".join(facts.notes(setting)) or NOTHING,
             ]
         )
-        kinds.append(KINDS.get(verdict, "" if each.counted or not any(map(ended_badly, each.runs)) else "bad"))
-    words = {*axes, "against the best", "effective precision", "device", "runs", "notes"}
+        has_failed = not setting.counted and any(run.status.is_failure for run in setting.runs)
+        kinds.append(KINDS.get(verdict, "bad" if has_failed else ""))
+    words = {*axes, "against the best", "runs", "notes"}
     return Table(columns, rows, frozenset(columns) - words, kinds)
 
 
+def costs_table(group: ComparisonGroup) -> Table:
+    """Return a row for every measured setting, the best first: what it takes, and what it ran on."""
+    costs = [cost for cost in group.costs if any(setting.mean_cost(cost) is not None for setting in group.measured)]
+    columns = [*_axis_columns(group), *(cost.label for cost in costs), "effective precision", "device"]
+    rows = [
+        [
+            *_axis_cells(setting),
+            *(cost.show(mean) if (mean := setting.mean_cost(cost)) is not None else NOTHING for cost in costs),
+            _values_of(setting, effective_precision),
+            _values_of(setting, lambda run: run.device),
+        ]
+        for setting in group.measured
+    ]
+    return Table(columns, rows, frozenset(cost.label for cost in costs))
+
+
+def _axis_columns(group: ComparisonGroup) -> list[str]:
+    return [axis.name for axis in group.axes] or ["setting"]
+
+
+def _axis_cells(setting: Setting) -> list[str]:
+    return list(setting.axis_values.values()) or [setting.label]
+
+
 def mean_and_deviation(setting: Setting, measure: Measure) -> str:
-    """`98.91 ± 0.12`: the mean over seeds and the standard deviation; a single number stands alone."""
+    """Return the mean and the standard deviation over seeds, `98.91 ± 0.12`; without deviation for a single seed."""
     values = list(setting.by_seed(measure).values())
     if not values:
         return NOTHING
@@ -62,7 +83,7 @@ def mean_and_deviation(setting: Setting, measure: Measure) -> str:
 
 
 def interval(setting: Setting) -> str:
-    """The 95 % interval of the mean of the main metric, over seeds."""
+    """Return the 95 % interval of the main measure's mean over seeds."""
     if len(setting.scores) < 2:
         return NOTHING
     summary = summarize(setting.scores)
@@ -71,145 +92,165 @@ def interval(setting: Setting) -> str:
 
 
 def effective_precision(run: Run) -> str:
-    """What the recurrence computed in, and where that is another than was asked for, what was."""
+    """Return the precision of the recurrence, with the requested one if it differs."""
     requested, effective = run.text("precision.requested"), run.text("precision.effective")
-    return effective if requested == effective else f"{effective} (asked: {requested})"
+    return effective if requested == effective else f"{effective} (requested: {requested})"
 
 
-def _all_of(setting: Setting, fact: Callable[[Run], str]) -> str:
+def _values_of(setting: Setting, fact: Callable[[Run], str]) -> str:
     return ", ".join(dict.fromkeys(fact(run) or "unknown" for run in setting.counted.values())) or NOTHING
 
 
-class Usual:
-    """The device, the code and the test data that most runs of a group have, and what is otherwise."""
+class MajorityFacts:
+    """The device and the code of most runs of a group; a setting's notes say where its runs differ.
+
+    Args:
+        group: the group.
+    """
 
     def __init__(self, group: ComparisonGroup) -> None:
-        runs = [run for each in group.measured for run in each.counted.values()]
-        self._facts = (("device", lambda run: run.device), ("code", lambda run: run.code), ("test data", _test_data))
-        self._usual = {name: Counter(map(fact, runs)).most_common(1) for name, fact in self._facts}
+        self._facts: dict[str, Callable[[Run], str]] = {"device": lambda run: run.device, "code": lambda run: run.code}
+        self._most_common = {
+            name: Counter(map(fact, group.counted)).most_common(1) for name, fact in self._facts.items()
+        }
 
     def notes(self, setting: Setting) -> list[str]:
-        """What a reader must know before comparing its row with the others."""
+        """Return what a reader must know before comparing the setting with others."""
         runs = list(setting.counted.values())
         notes = []
-        for name, fact in self._facts:
-            others = dict.fromkeys(value for run in runs if (value := fact(run)) != self._usual[name][0][0])
+        for name, fact in self._facts.items():
+            others = dict.fromkeys(value for run in runs if (value := fact(run)) != self._most_common[name][0][0])
             if others:
-                shown = "" if name == "test data" else f" ({', '.join(value or 'unknown' for value in others)})"
-                notes.append(f"other {name}{shown}")
+                notes.append(f"other {name} ({', '.join(value or 'unknown' for value in others)})")
         if any(run.text("resumed_from") for run in runs):
-            notes.append("resumed: times are of the last part")
+            notes.append("resumed: times are those of the last part")
         if any(run.number("num_test_samples") != run.number("data.num_test") for run in runs):
             notes.append("tested on a part of the test set")
-        seeds = Counter(run.seed for run in setting.runs if run.status == "done")
+        seeds = Counter(run.seed for run in setting.runs if run.status is Status.DONE)
         notes += [f"seed {seed} ran {number} times, the newest counts" for seed, number in seeds.items() if number > 1]
         return notes
 
 
-def _test_data(run: Run) -> str:
-    """What tells one set of test samples from another."""
-    data = run.result.get("data", {})
-    return str(data.get("digest") or data.get("sha256/t10k-images-idx3-ubyte"))
-
-
 def comparisons_table(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> Table:
-    """Every measured setting against the best: over seeds, and over test samples."""
-    name = sample_test_name(group)
-    columns = ["setting", "shared seeds", f"lead of the best, {_unit_of_differences(group.main)}"]
-    columns += ["95 % interval of that", "p over seeds", "adjusted"]
-    if name:
-        columns += ["alone right (best : this), mean over seeds"] if group.task == "classification" else []
-        columns += [f"p over samples ({name})", "adjusted", "against the best"]
+    """Return a row for every measured setting but the best: the tests against it, over seeds and over samples."""
+    sample_test = sample_test_name(comparisons)
+    has_details = any(comparison.samples and comparison.samples.detail for comparison in comparisons)
+    lead = f"lead of the best, {_unit_of_differences(group.main)}"
+    columns = ["setting", "against the best", "shared seeds", lead, "95 % interval", "p over seeds", "adjusted"]
+    if has_details:
+        columns.append("alone right (best : this), mean over seeds")
+    if sample_test:
+        columns += [f"p over samples ({sample_test})", "adjusted"]
     rows, kinds = [], []
-    for each in comparisons[1:]:
-        test = each.seeds or Test(None)
-        show = group.main.show
-        low_high = NOTHING
-        if test.difference is not None and test.half_width is not None:
-            low_high = f"{show(test.difference - test.half_width)} to {show(test.difference + test.half_width)}"
+    for comparison in comparisons[1:]:
+        seeds, samples = comparison.seeds or PairedTestResult(None), comparison.samples or PairedTestResult(None)
         row = [
-            each.setting.label,
-            str(test.num_seeds),
-            NOTHING if test.difference is None else show(test.difference),
-            low_high,
-            *_p(test, each.seeds_p),
+            comparison.setting.label,
+            comparison.verdict,
+            str(seeds.num_seeds),
+            NOTHING if seeds.difference is None else group.main.show(seeds.difference),
+            _interval_of_lead(group.main, seeds),
+            *_p_cells(seeds, comparison.seeds_p),
         ]
-        if name:
-            samples = each.samples or Test(None)
-            row += [samples.detail or NOTHING] if group.task == "classification" else []
-            row += [*_p(samples, each.samples_p), each.verdict]
+        if has_details:
+            row.append(samples.detail or NOTHING)
+        if sample_test:
+            row += _p_cells(samples, comparison.samples_p)
         rows.append(row)
-        kinds.append(KINDS.get(each.verdict, ""))
-    return Table(columns, rows, frozenset({"shared seeds", columns[2], "95 % interval of that"}), kinds)
+        kinds.append(KINDS.get(comparison.verdict, ""))
+    return Table(columns, rows, frozenset(columns[2:5]), kinds)
+
+
+def _interval_of_lead(measure: Measure, seeds: PairedTestResult) -> str:
+    if seeds.difference is None or seeds.half_width is None:
+        return NOTHING
+    low, high = seeds.difference - seeds.half_width, seeds.difference + seeds.half_width
+    return f"{measure.show(low)} to {measure.show(high)}"
 
 
 def _unit_of_differences(measure: Measure) -> str:
-    # 2 % of 90 % would be 1.8 points.
+    # A difference of two percentages is in percentage points.
     return "points" if measure.unit == "%" else measure.unit or measure.label
 
 
-def _p(test: Test, adjusted: float | None) -> tuple[str, str]:
+def _p_cells(test: PairedTestResult, adjusted: float | None) -> tuple[str, str]:
     if test.p is None or adjusted is None:
         return test.reason or NOTHING, NOTHING
     return show_p(test.p), show_p(adjusted)
 
 
 def unfinished_table(group: ComparisonGroup, root: Path) -> Table | None:
-    """Every run that gave no number, with its status and why, and the seeds that only others have run."""
+    """Return a row for every run without a number, with status and reason, and for every seed that only others ran."""
     rows, kinds = [], []
     seeds = dict.fromkeys(run.seed for run in group.runs)
-    for each in group.settings:
-        for run in each.runs:
-            if run.status != "done" or run.metric(each.main.name) is None:
-                reason = run.reason or (f"its result has no {each.main.name}" if run.status == "done" else NOTHING)
-                rows.append([each.label, run.seed, run.status, reason, run.since or NOTHING, below(run.path, root)])
-                kinds.append("bad" if ended_badly(run) else "")
+    for setting in group.settings:
+        for run in setting.runs:
+            is_done = run.status is Status.DONE
+            if not is_done or run.metric(setting.main.name) is None:
+                reason = run.reason or (f"its result has no {setting.main.name}" if is_done else NOTHING)
+                where = relative_to(root, run.path)
+                rows.append([setting.label, run.seed, run.status, reason, run.since or NOTHING, where])
+                kinds.append(_kind_of(run))
         for seed in seeds:
-            if seed not in {run.seed for run in each.runs}:
-                rows.append([each.label, seed, MISSING, "others have run this seed", NOTHING, NOTHING])
+            if seed not in {run.seed for run in setting.runs}:
+                rows.append([setting.label, seed, Status.MISSING, "others have run this seed", NOTHING, NOTHING])
                 kinds.append("")
     columns = ["setting", "seed", "status", "reason", "since", "directory"]
     return Table(columns, rows, frozenset(), kinds) if rows else None
 
 
-def lost_table(runs: Sequence[Run], root: Path) -> Table:
-    """Runs of which nothing tells what they were to compute."""
-    rows = [[below(run.path, root), run.status, run.reason] for run in runs]
-    return Table(
-        ["directory", "status", "reason"], rows, frozenset(), ["bad" if ended_badly(run) else "" for run in runs]
-    )
+def ungrouped_table(runs: Sequence[Run], root: Path) -> Table:
+    """Return a row for every run whose config cannot be read."""
+    rows = [[relative_to(root, run.path), run.status, run.reason] for run in runs]
+    return Table(["directory", "status", "reason"], rows, frozenset(), [_kind_of(run) for run in runs])
 
 
-def below(path: Path, root: Path) -> str:
-    """The path as seen from the root, if it lies below it."""
+def _kind_of(run: Run) -> str:
+    return "bad" if run.status.is_failure else ""
+
+
+def relative_to(root: Path, path: Path) -> str:
+    """Return the path relative to the root if it is below it, else the path itself."""
     relative = os.path.relpath(path, root)
     return str(path) if relative.startswith("..") else relative
 
 
 def published_table(group: ComparisonGroup) -> Table | None:
-    """Others' numbers on the same dataset: first those that ours stand beside, then why the rest do not compare."""
-    rows, kinds = [], []
-    apart: dict[tuple[str, ...], list[Published]] = {}
-    for each in beside(group):
-        published, ours = each.published, NOTHING
-        data = ", ".join(f"{name} {value}" for name, value in published.facts.items())
-        where = (f"{data}; {published.split} split", published.setting or NOTHING, published.source)
-        if each.reason:
-            # Of one table, and for one reason: one row.
-            apart.setdefault((f"not comparable: {each.reason}", *where), []).append(published)
-            continue
-        verdict = "comparable, but no such network was trained here"
-        if each.ours is not None and isinstance(published.scoring, Measure):
-            ours = f"{mean_and_deviation(each.ours, published.scoring)} ({each.ours.label})"
-            verdict = "comparable: same data, split and scoring"
-        rows.append([published.system, published.score, ours, verdict, *where])
-        kinds.append("even" if ours != NOTHING else "")
-    for (verdict, *told), those in apart.items():
-        systems, scores = ("; ".join(parts) for parts in zip(*((one.system, one.score) for one in those), strict=True))
-        rows.append([systems, scores, NOTHING, verdict, *told])
-        kinds.append("")
+    """Return published numbers on the same dataset: those beside ours first, then those that do not compare."""
+    found = compare_with_published(group)
+    comparable = [_comparable_row(group, comparison) for comparison in found if not comparison.reason]
+    # A row with a number of ours first.
+    comparable.sort(key=lambda row: row[2] == NOTHING)
+    rows = [*comparable, *_rows_of_others(found)]
+    kinds = ["" if row[2] == NOTHING else "even" for row in rows]
     columns = ["system", "published", "ours: mean ± sd", "comparable?", "data", "setting", "source"]
-    # What compares first: nobody should have to look for it.
-    order = sorted(range(len(rows)), key=lambda place: kinds[place] != "even")
-    numeric = frozenset({"published"})
-    return Table(columns, [rows[p] for p in order], numeric, [kinds[p] for p in order]) if rows else None
+    return Table(columns, rows, frozenset({"published"}), kinds) if rows else None
+
+
+def _comparable_row(group: ComparisonGroup, comparison: PublishedComparison) -> list[str]:
+    published, ours, verdict = comparison.published, NOTHING, "comparable, but no such network was trained here"
+    measure = next((candidate for candidate in group.kind.measures if candidate.name == published.metric), None)
+    if comparison.ours is not None and measure is not None:
+        ours = f"{mean_and_deviation(comparison.ours, measure)} ({comparison.ours.label})"
+        verdict = "comparable: same data, split and scoring"
+    return [published.system, published.score, ours, verdict, *_origin(comparison)]
+
+
+def _rows_of_others(found: Sequence[PublishedComparison]) -> list[list[str]]:
+    """Return the numbers that do not compare; those of one source and one reason share a row."""
+    shared: dict[tuple[str, ...], list[PublishedComparison]] = {}
+    for comparison in found:
+        if comparison.reason:
+            shared.setdefault((f"not comparable: {comparison.reason}", *_origin(comparison)), []).append(comparison)
+    rows = []
+    for (verdict, *origin), members in shared.items():
+        systems = "; ".join(comparison.published.system for comparison in members)
+        scores = "; ".join(comparison.published.score for comparison in members)
+        rows.append([systems, scores, NOTHING, verdict, *origin])
+    return rows
+
+
+def _origin(comparison: PublishedComparison) -> tuple[str, str, str]:
+    published = comparison.published
+    data = ", ".join(f"{name} {value}" for name, value in published.data.items())
+    return f"{data}; {published.split} split", published.setting or NOTHING, published.source

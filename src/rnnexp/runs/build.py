@@ -172,17 +172,20 @@ def make_task(config: Mapping[str, Any], datamodule: DataModule) -> Task:
     return make_task_of(config, task_class(config).arguments_from(datamodule))
 
 
-def make_task_of(config: Mapping[str, Any], from_data: Mapping[str, Any]) -> Task:
+def make_task_of(config: Mapping[str, Any], from_data: Mapping[str, Any], *, trains: bool = True) -> Task:
     """Make the model in its task. Its weights depend on the seed alone, not on earlier draws.
 
     Args:
         config: of a run, `model`, `optimizer`, `scheduler`, `task` and `seed` in it.
         from_data: the arguments of the task that the data decide, see `Task.arguments_from`.
+        trains: whether the task will be trained; if not, neither `optimizer` nor `scheduler` is read.
     """
-    with config_errors("optimizer"):
-        make_optimizer = _instantiate(config["optimizer"])
-    with config_errors("scheduler"):
-        make_scheduler = _instantiate(config["scheduler"])
+    make_optimizer = make_scheduler = _not_trained
+    if trains:
+        with config_errors("optimizer"):
+            make_optimizer = _instantiate(config["optimizer"])
+        with config_errors("scheduler"):
+            make_scheduler = _instantiate(config["scheduler"])
     with config_errors("model"):
         make_stack = _instantiate(config["model"])
     # The task makes a stack of its own; this one attributes an error of its arguments to the right config group.
@@ -197,8 +200,13 @@ def make_task_of(config: Mapping[str, Any], from_data: Mapping[str, Any]) -> Tas
             make_scheduler=make_scheduler,
             **from_data,
         )
-    _check_factories(task, make_optimizer, make_scheduler)
+    if trains:
+        _check_factories(task, make_optimizer, make_scheduler)
     return task
+
+
+def _not_trained(*_: Any, **__: Any) -> Any:  # noqa: ANN401
+    raise RuntimeError("this task was made without an optimizer")
 
 
 def _check_factories(task: Task, make_optimizer: Any, make_scheduler: Any) -> None:  # noqa: ANN401

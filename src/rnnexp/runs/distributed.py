@@ -206,12 +206,13 @@ def _wait_for_all(processes: Sequence["subprocess.Popen[bytes]"], received: Sequ
     The handler does not forward them by itself: it would miss a process that is just being started.
     """
     num_forwarded, deadline = 0, None
-    while any(process.poll() is None for process in processes):
+    # All are polled each time: any() over a generator would not look behind the first that runs.
+    while None in (exit_codes := [process.poll() for process in processes]):
         for signal_number in received[num_forwarded:]:
             for process in processes:
                 process.send_signal(signal_number)
             num_forwarded += 1
-        if deadline is None and any(process.returncode for process in processes):
+        if deadline is None and any(exit_codes):
             # The others would wait for the one that failed for half an hour, but may be saving for the same reason.
             deadline = time.monotonic() + GRACE_SECONDS
         if deadline is not None and time.monotonic() > deadline:

@@ -9,7 +9,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from rnnexp.core.errors import InterruptedRunError, first_line
-from rnnexp.plots.runs import gradient_through_time, learning_curves, save_figure
+from rnnexp.plots.runs import gradient_through_time, learning_curves
+from rnnexp.plots.style import save_figure
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.registry import load_function
 from rnnexp.tracking.run_directory import RunDirectory

@@ -84,36 +84,49 @@ class RunSettings:
 def _validate(config: Mapping[str, Any]) -> None:
     for key in REQUIRED:
         _require_key(config, key)
-    trainer, rate, model = config["trainer"], config["optimizer"]["lr"], config["model"]
-    if not _is_whole(config["seed"]):
-        raise UserError(f"seed must be a whole number, not {config['seed']!r}")
-    if not 0 <= config["seed"] < 2**63:
-        raise UserError(f"seed must be at least 0 and below 2 to the 63rd, not {config['seed']}")
+    _validate_seed(config["seed"])
+    trainer, rate = config["trainer"], config["optimizer"]["lr"]
     for key in ("max_epochs", "max_steps"):
-        if not isinstance(trainer[key], int | None):
-            raise UserError(f"trainer.{key} must be a whole number, not {trainer[key]!r}")
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not rate >= 0:
-        raise UserError(f"optimizer.lr must be a number of at least 0, not {rate!r}")
-    if not isinstance(config["ckpt_path"], str | None):
-        raise UserError(f"ckpt_path must be the path of a checkpoint, not {config['ckpt_path']!r}")
-    for key, value in (("model.bidirectional", model["bidirectional"]), ("tf32", config["tf32"])):
-        if not isinstance(value, bool):
-            raise UserError(f"{key} must be true or false, not {value!r}")
+        _require(isinstance(trainer[key], int | None), f"trainer.{key}", "a whole number", trainer[key])
+    is_number = isinstance(rate, int | float) and not isinstance(rate, bool)
+    _require(is_number and rate >= 0, "optimizer.lr", "a number of at least 0", rate)
+    _require(isinstance(config["ckpt_path"], str | None), "ckpt_path", "the path of a checkpoint", config["ckpt_path"])
+    for key, value in (("model.bidirectional", config["model"]["bidirectional"]), ("tf32", config["tf32"])):
+        _require(isinstance(value, bool), key, "true or false", value)
     if not isinstance(config["tags"], list):
         raise UserError(f"tags must be a list, not {config['tags']!r}: write tags=[{config['tags']}]")
-    if config["test_weights"] == "average" and config["callbacks"].get("kept_checkpoints") is None:
-        raise UserError(
-            "test_weights=average has no epochs to average: set callbacks.kept_checkpoints, as callbacks=averaging "
-            "does for translation, or choose test_weights=best"
-        )
+    _validate_test_weights(str(config["test_weights"]), config["callbacks"])
     try:
-        validate_choice("weights to test", str(config["test_weights"]), TEST_WEIGHTS)
         if config["num_threads"] is not None:
             require_positive(num_threads=config["num_threads"])
         for key in ("accumulate_grad_batches", "log_every_n_steps"):
             require_positive(**{f"trainer.{key}": trainer[key]})
     except ValueError as error:
         raise UserError(str(error)) from None
+
+
+def _validate_seed(seed: object) -> None:
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise UserError(f"seed must be a whole number, not {seed!r}")
+    if not 0 <= seed < 2**63:
+        raise UserError(f"seed must be at least 0 and below 2 to the 63rd, not {seed}")
+
+
+def _validate_test_weights(test_weights: str, callbacks: Mapping[str, Any]) -> None:
+    try:
+        validate_choice("weights to test", test_weights, TEST_WEIGHTS)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    if test_weights == "average" and callbacks.get("kept_checkpoints") is None:
+        raise UserError(
+            "test_weights=average has no epochs to average: set callbacks.kept_checkpoints, as callbacks=averaging "
+            "does for translation, or choose test_weights=best"
+        )
+
+
+def _require(is_valid: bool, key: str, what: str, value: object) -> None:
+    if not is_valid:
+        raise UserError(f"{key} must be {what}, not {value!r}")
 
 
 def _require_key(config: Mapping[str, Any], key: str) -> None:
@@ -123,7 +136,3 @@ def _require_key(config: Mapping[str, Any], key: str) -> None:
             missing = ".".join(parts[:number])
             raise UserError(f"{missing} was taken out with ~{missing}, and is needed: leave it in")
         node = node[part]
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -129,7 +129,7 @@ def test(experiment: Experiment) -> None:
     experiment.metrics.update(plain_metrics(trainer.callback_metrics))
     num_test = experiment.datamodule.data_info["num_test"]
     is_whole = trainer.num_test_batches == [len(experiment.datamodule.test_dataloader())]
-    if is_whole and experiment.task.num_test_samples not in (None, num_test):
+    if is_whole and experiment.task.num_test_samples != num_test:
         raise UserError(f"{experiment.task.num_test_samples} test samples were counted, but there are {num_test}")
 
 

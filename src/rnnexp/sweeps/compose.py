@@ -1,4 +1,4 @@
-"""From a multirun's config and the points of a grid to jobs. Nothing else of the sweeps reads a DictConfig."""
+"""Jobs composed from the config of a multirun and the points of a grid. No other module here reads a DictConfig."""
 
 import re
 from collections.abc import Sequence

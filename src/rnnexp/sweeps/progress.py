@@ -67,7 +67,7 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
         """Print how a job ended; of one that failed also the last lines of its output."""
         _, since = self.running.pop(job)
         self._cost_done += job.cost * (job.status is Status.DONE)
-        metric = newest_metric(job.run.metrics_file)
+        metric = newest_metric(job.run.metrics_file, (job.config["monitor"], "val/loss"))
         shown = f", {metric[0]} {metric[1]:.4g}" if metric else ""
         duration = format_duration(time.monotonic() - since)
         self.say(f"{job.status:<6} {job.label} after {duration}{shown}" + f": {reason}" * bool(reason))
@@ -109,7 +109,7 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
         for column in ("running", "on", "for", "newest"):
             table.add_column(column)
         for job, (place, since) in self.running.items():
-            metric = newest_metric(job.run.metrics_file)
+            metric = newest_metric(job.run.metrics_file, (job.config["monitor"], "val/loss"))
             newest = f"{metric[0]} {metric[1]:.4g}" if metric else ""
             table.add_row(Text(job.label), str(place), format_duration(time.monotonic() - since), newest)
         return Group(table, Text(self.summary()))

@@ -50,7 +50,8 @@ class Task(LightningModule, ABC):
         test_outputs: names of the tensors [samples] that `test_step` returns in a dict, in the order of the test set;
             empty if it returns none. `PredictionWriter` saves them.
         model: the network.
-        num_test_samples: the number of samples that the test has scored; None before it, and if a task does not count.
+        num_test_samples: the number of samples that the test has scored; None before it. A subclass whose batches may
+            repeat a sample sets it in `on_test_epoch_end`.
     """
 
     batch_type: ClassVar[type]
@@ -165,6 +166,14 @@ class Task(LightningModule, ABC):
         """Log `train/loss` where loggers or the end of an epoch take it."""
         if is_logged_step(self.trainer) or is_last_step(self.trainer):
             self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=batch_size)
+
+    def on_test_start(self) -> None:
+        """Count from zero."""
+        self.num_test_samples = 0
+
+    def on_test_batch_end(self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:  # noqa: ANN401, ARG002
+        """Count the samples of the batch."""
+        self.num_test_samples = (self.num_test_samples or 0) + self.num_samples(batch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what must agree for training to continue."""

@@ -80,11 +80,10 @@ class TaskKind:
         figures: `module:function` that makes the figures of a run besides its learning curves:
             `(run: RunDirectory, task, datamodule) -> dict[name, Figure]`.
         answers: `module:function` that reads what a run answered to each test sample, for the report:
-            `(run: rnnexp.report.records.runs.Run) -> answers`.
-        sample_test: `module:object` that tests the best setting of a group against others, sample by sample, for the
-            report.
-        examples: `module:function` that shows samples on which two settings differ, for the report.
-        benchmark: `module:object` that measures the speed of the task's training, for the benchmark.
+            `(run: rnnexp.report.records.runs.Run) -> rnnexp.report.records.answers.Answers`.
+        sample_test: `module:function` that tests the best setting of a group against others, sample by sample, for the
+            report: `(best, others) -> list[PairedTestResult]`, see `rnnexp.report.stats.sample_tests`.
+        benchmark: `module:class` of a `rnnexp.benchmark.workbench.TaskBenchmark`, which measures the speed of training.
     """
 
     name: str
@@ -97,7 +96,6 @@ class TaskKind:
     figures: str | None = None
     answers: str | None = None
     sample_test: str | None = None
-    examples: str | None = None
     benchmark: str | None = None
 
     @property
@@ -116,6 +114,7 @@ CLASSIFICATION = TaskKind(
     figures="rnnexp.tasks.classification.figures:draw_predictions",
     answers="rnnexp.report.records.answers:read_predictions",
     sample_test="rnnexp.report.stats.sample_tests:mcnemar_with_best",
+    benchmark="rnnexp.benchmark.classification.benchmark:ClassificationBenchmark",
 )
 TRANSLATION = TaskKind(
     name="translation",
@@ -134,6 +133,7 @@ TRANSLATION = TaskKind(
     figures="rnnexp.tasks.translation.figures:draw_translations",
     answers="rnnexp.report.records.answers:read_translations",
     sample_test="rnnexp.report.stats.sample_tests:bootstrap_with_best",
+    benchmark="rnnexp.benchmark.translation.benchmark:TranslationBenchmark",
 )
 _ROWS = {kind.target: kind for kind in (CLASSIFICATION, TRANSLATION)}
 """Target -> row."""
@@ -151,6 +151,11 @@ def register(kind: TaskKind) -> TaskKind:
             raise ValueError(f"task {kind.name!r} ({kind.target}) is registered already: {row.name!r} ({row.target})")
     _ROWS[kind.target] = kind
     return kind
+
+
+def registered_kinds() -> tuple[TaskKind, ...]:
+    """Return all rows, those of this file first."""
+    return tuple(_ROWS.values())
 
 
 def kind_of_target(target: str) -> TaskKind:

@@ -2,12 +2,10 @@
 
 import csv
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, NamedTuple
 
-VALIDATION_METRICS = ("val/acc", "val/bleu", "val/loss")
-"""What progress displays show of a run: the first that its file has."""
 BLOCK_SIZE = 1 << 16
 
 
@@ -31,8 +29,8 @@ def logged_values(path: Path, name: str) -> list[Logged]:
         return []
 
 
-def newest_metric(path: Path) -> tuple[str, float] | None:
-    """Return name and latest value of the first of `VALIDATION_METRICS` that the file has; None if it has none.
+def newest_metric(path: Path, names: Iterable[str]) -> tuple[str, float] | None:
+    """Return name and latest value of the first of `names` that the file has; None if it has none.
 
     The file is read from its end, so the cost does not grow with the length of a run.
     """
@@ -40,7 +38,7 @@ def newest_metric(path: Path) -> tuple[str, float] | None:
         with path.open("rb") as file:
             header = _split(file.readline())
             start = file.tell()
-            for name in VALIDATION_METRICS:
+            for name in names:
                 for line in _lines_from_end(file, start) if name in header else ():
                     fields = _split(line)
                     # A line with more columns than the header was written after the header was read.

@@ -6,16 +6,17 @@ from rnnexp.cli.main import run_program
 
 
 def translate(config: DictConfig) -> int:
-    """Translates what is typed, piped or in a file, a line for each line."""
-    from rnnexp.translate.ensemble import load_team
-    from rnnexp.translate.io import open_sentences, open_translations, quiet_end
-    from rnnexp.translate.session import require_sound_search, translate_all
+    """Translate sentences from a file, a pipe or a prompt: one line of output for each line of input."""
+    from rnnexp.translate.ensemble import load_ensemble
+    from rnnexp.translate.io import handle_broken_pipe, open_sentences, open_translations
+    from rnnexp.translate.options import make_options
+    from rnnexp.translate.session import translate_all
 
-    require_sound_search(config)
-    sentences = open_sentences(config.input)
-    team = load_team(config)
-    with quiet_end(sentences), open_translations(config.output) as output:
-        translate_all(config, team, sentences, output)
+    options = make_options(config)
+    sentences = open_sentences(options.input)
+    ensemble = load_ensemble(options)
+    with handle_broken_pipe(sentences), open_translations(options.output) as output:
+        translate_all(ensemble, sentences, output, options)
     return 0
 
 

@@ -1,11 +1,11 @@
-"""Finished runs that translate together, put together again from their directories."""
+"""Finished runs that translate together, rebuilt from their directories."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, ListConfig
 
 from rnnexp.core.errors import UserError
 from rnnexp.decoding import Limits
@@ -15,114 +15,135 @@ from rnnexp.tasks.translation.task import TranslationTask
 from rnnexp.tasks.translation.translator import Translator
 from rnnexp.text.tokenizer_pair import TokenizerPair
 from rnnexp.tracking.run_directory import RunDirectory
+from rnnexp.translate.options import Options
 
 
 @dataclass(frozen=True)
-class Member:
-    """A finished run, with what it needs to translate."""
+class EnsembleMember:
+    """A finished run with its weights.
+
+    Args:
+        run: its directory.
+        config: its config.
+        task: the model, the tokenizers and the settings of the search.
+    """
 
     run: RunDirectory
     config: dict[str, Any]
     task: TranslationTask
 
+    @property
+    def max_length(self) -> int | None:
+        """Tokens of the longest training sentence; None if the config does not say."""
+        length: int | None = self.config["data"].get("max_length")
+        return length
+
 
 @dataclass(frozen=True)
-class Team:
-    """Finished runs of one vocabulary that translate together; mostly it is one alone."""
+class RunEnsemble:
+    """Finished runs with one vocabulary that translate together, or one run alone.
 
-    members: list[Member]
+    Args:
+        members: the runs; the first one's settings apply where none are given.
+        translator: searches with the models of all members.
+    """
+
+    members: Sequence[EnsembleMember]
     translator: Translator
 
     @property
-    def longest(self) -> int | None:
-        """Tokens of the longest sentences that all of them were trained on; None if their configs do not say."""
-        known = [member.config["data"].get("max_length") for member in self.members]
-        return min((length for length in known if length is not None), default=None)
+    def max_length(self) -> int | None:
+        """Tokens of the longest sentence that every member was trained on; None if no config says."""
+        return min((member.max_length for member in self.members if member.max_length is not None), default=None)
 
     @property
     def languages(self) -> str:
-        """As the first run's config calls them."""
+        """The languages as the first run's config names them: `en to fr`."""
         data = self.members[0].config["data"]
-        return f"{data.get('source', 'source')} to {data.get('target', 'target')}"
+        source, target = (data.get(f"{side}_lang", side) for side in ("source", "target"))
+        return f"{source} to {target}"
 
 
-def load_team(config: DictConfig) -> Team:
-    """The runs that `run` names, one or a list, with the weights loaded, in float32, on one device.
-
-    Args:
-        config: of the program. What is null there is as in the first run.
+def load_ensemble(options: Options) -> RunEnsemble:
+    """Return the runs that the options name, with weights in float32, on one device.
 
     Raises:
-        UserError: for what is no run of translation, weights that are missing or damaged, vocabularies that differ,
-            and a device that is not there.
+        UserError: for a directory that is not a run of translation, weights that are missing or damaged, vocabularies
+            that differ, and a device that does not exist.
     """
-    device = choose_device(config.accelerator)
-    given = list(config.run) if isinstance(config.run, ListConfig) else [config.run]
-    if not given:
-        raise UserError("run names no run: give it one, run=...")
-    members = [load_member(Path(str(path)).expanduser(), config.weights) for path in given]
+    device = choose_device(options.accelerator)
+    members = [load_member(path, options.weights) for path in options.runs]
+    require_one_vocabulary(members)
+    for member in members:
+        if options.attention and not member.task.model.decoder.attention.has_weights:
+            raise UserError(
+                f"attention: {member.run.path} has none to show: it was trained with task.network.attention=none"
+            )
+    apply_process_settings(members[0].config["num_threads"], members[0].config["tf32"])
+    task = members[0].task
+    translator = Translator(
+        [member.task.model.to(device).eval() for member in members],
+        task.tokenizers,
+        max(task.beam_size, options.n_best) if options.beam_size is None else options.beam_size,
+        options.n_best,
+        task.length_penalty if options.length_penalty is None else options.length_penalty,
+        task.limits if options.max_length is None else Limits(max_ratio=0, max_extra=options.max_length),
+    )
+    return RunEnsemble(members, translator)
+
+
+def require_one_vocabulary(members: Sequence[EnsembleMember]) -> None:
+    """Raise UserError unless the members share both vocabularies."""
     first = members[0]
     for other in members[1:]:
         for side in ("source", "target"):
             if getattr(first.task.tokenizers, side).digest != getattr(other.task.tokenizers, side).digest:
                 raise UserError(
-                    f"run: {first.run.path} and {other.run.path} cannot vote, as their {side} vocabularies differ: "
-                    "name runs that were trained on the same text with the same data.unit, data.vocab_size, "
-                    "data.min_frequency and data.joint"
+                    f"run: {first.run.path} and {other.run.path} cannot translate together, as their {side} "
+                    "vocabularies differ: name runs that were trained on the same text with the same data.unit, "
+                    "data.vocab_size, data.min_frequency and data.joint"
                 )
-    for member in members:
-        if config.attention and not member.task.model.decoder.attention.has_weights:
-            raise UserError(
-                f"attention: {member.run.path} has none to show: it was trained with task.network.attention=none"
-            )
-    apply_process_settings(first.config["num_threads"], first.config["tf32"])
-    task = first.task
-    translator = Translator(
-        [member.task.model.to(device).eval() for member in members],
-        task.tokenizers,
-        max(task.beam_size, config.n_best) if config.beam_size is None else config.beam_size,
-        config.n_best,
-        task.length_penalty if config.length_penalty is None else config.length_penalty,
-        task.limits if config.max_length is None else Limits(max_ratio=0, max_extra=config.max_length),
-    )
-    return Team(members, translator)
 
 
 def choose_device(accelerator: str) -> torch.device:
-    """Where to translate. Raises UserError for `gpu` where there is none."""
+    """Return the device to translate on.
+
+    Raises:
+        UserError: for `gpu` where PyTorch finds none.
+    """
     found = torch.accelerator.current_accelerator(check_available=True)
     if accelerator == "gpu" and found is None:
         raise UserError("accelerator=gpu, but PyTorch sees no GPU here: use accelerator=cpu or accelerator=auto")
     return torch.device("cpu") if accelerator == "cpu" or found is None else found
 
 
-def load_member(path: Path, weights: str | None) -> Member:
-    """A run from its directory alone.
+def load_member(path: Path, weights: str | None) -> EnsembleMember:
+    """Return a finished run, rebuilt from its directory alone.
 
     Args:
-        path: of the run.
+        path: the run directory.
         weights: see `choose_weights`.
 
     Raises:
-        UserError: see `load_team`.
+        UserError: see `load_ensemble`.
     """
     run = RunDirectory.of_finished_run(path)
-    finished = run.read_config()
+    config = run.read_config()
     with config_errors("weights"):
-        checkpoint_file = choose_weights(run, weights, str(finished["test_weights"]))
+        checkpoint_file = choose_weights(run, weights, str(config["test_weights"]))
     checkpoint = read_checkpoint(checkpoint_file)
     if "tokenizers" not in checkpoint:
         raise UserError(
-            f"{path} does not translate: its task is {finished['task']['_target_'].rpartition('.')[2]}; "
+            f"{path} does not translate: its task is {config['task']['_target_'].rpartition('.')[2]}; "
             "name a run of task=translation"
         )
     try:
         tokenizers = TokenizerPair.from_plain(checkpoint["tokenizers"])
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"checkpoint {checkpoint_file} holds no sound vocabulary ({error}): use another") from None
-    task = make_task_of(finished, {"tokenizers": tokenizers})
+        raise UserError(f"checkpoint {checkpoint_file} holds no valid vocabulary ({error}): use another") from None
+    task = make_task_of(config, {"tokenizers": tokenizers}, trains=False)
     assert isinstance(task, TranslationTask), "no other task saves tokenizers"
     load_weights(task, checkpoint, f"{checkpoint_file} does not fit {run.config_file}")
     if not all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values()):
         raise UserError(f"{checkpoint_file} holds weights that are NaN or infinite: that run diverged; use another")
-    return Member(run, finished, task)
+    return EnsembleMember(run, config, task)

@@ -1,4 +1,4 @@
-"""Sentences in, translations out: files, pipes and a terminal; UTF-8, whatever the locale says."""
+"""Input and output of sentences: files, pipes and a terminal, in UTF-8 whatever the locale is."""
 
 import io
 import os
@@ -21,29 +21,33 @@ PROMPT = "> "
 
 @dataclass(frozen=True)
 class Sentences:
-    """What is to be translated, in order."""
+    """The sentences to translate, in order.
+
+    Args:
+        lines: one sentence each.
+        total: the number of lines; None where it is unknown.
+        interactive: a person types the lines and waits for each translation.
+    """
 
     lines: Iterator[str]
     total: int | None = None
-    """Known of a file alone."""
     interactive: bool = False
-    """Somebody types them, and waits for each."""
 
 
-def open_sentences(place: str | None) -> Sentences:
-    """The lines of a file, which is read at once, or of standard input, which is read as it comes.
+def open_sentences(path: Path | None) -> Sentences:
+    """Return the lines of a file, which is read at once, or of standard input, which is read as it arrives.
 
     Args:
-        place: the file, uncompressed if its name ends in `.gz`; None for standard input, with a prompt on a terminal.
+        path: the file, decompressed if its name ends in `.gz`; None for standard input, with a prompt on a terminal.
 
     Raises:
-        UserError: for a file that cannot be read, text that is not UTF-8 (of a pipe when the line is reached), and a
+        UserError: for a file that cannot be read, text that is not UTF-8 (in a pipe: when the line is reached), and a
             standard input that is closed.
     """
-    if place is not None:
-        lines = _file_lines(Path(str(place)).expanduser())
+    if path is not None:
+        lines = _file_lines(path)
         return Sentences(iter(lines), total=len(lines))
-    if sys.stdin is None:  # as Python has it where it was closed
+    if sys.stdin is None:  # Python's value for a closed standard input
         raise UserError("standard input is closed: give it sentences, or input=FILE")
     if sys.stdin.isatty():
         return Sentences(_typed_lines(sys.stdin.buffer), interactive=True)
@@ -76,37 +80,37 @@ def _piped_lines(stream: BinaryIO) -> Iterator[str]:
 
 def _typed_lines(stream: BinaryIO) -> Iterator[str]:
     while True:
-        # On standard error: what is sent elsewhere are the translations alone.
+        # The prompt goes to standard error, since standard output holds translations only.
         print(PROMPT, end="", file=sys.stderr, flush=True)
         line = stream.readline()
         if not line:
             print(file=sys.stderr)
             return
-        # A key that the terminal encodes otherwise is an unknown character, and no reason to end the session.
+        # A byte that is not UTF-8 becomes an unknown character instead of an error that would end the session.
         yield line.decode(errors="replace")
 
 
-def require_place(output: Path, source: str | None) -> None:
-    """Raises UserError for a place where no file can be written whole, and for the file that is to be translated."""
-    if source is not None and output.resolve() == Path(str(source)).expanduser().resolve():
+def require_writable(output: Path, source: Path | None) -> None:
+    """Raise UserError for an output path where no file can be written, and for the input file itself."""
+    if source is not None and output.resolve() == source.resolve():
         raise UserError(f"output {output} is the input, which would be lost: name another")
     if not output.parent.is_dir():
         raise UserError(f"output {output}: {output.parent} is not a directory")
     # A device or a pipe would be replaced by a file.
     if output.exists() and not output.is_file():
-        raise UserError(f"output {output} is there and is no file: name another, or leave output= out")
+        raise UserError(f"output {output} exists and is not a file: name another, or leave output= out")
 
 
 @contextmanager
-def open_translations(place: str | None) -> Iterator[TextIO]:
-    """Where translations are written: a file that is whole or absent, or standard output for None."""
-    if place is None:
+def open_translations(path: Path | None) -> Iterator[TextIO]:
+    """Open the output: a file that is written completely or not at all, or standard output for None."""
+    if path is None:
         write_utf8(sys.stdout)
         yield sys.stdout
         sys.stdout.flush()
         return
-    # What a link leads to is replaced, and not the link.
-    with written_atomically(Path(str(place)).expanduser().resolve()) as file:
+    # The target of a link is replaced, not the link.
+    with written_atomically(path.resolve()) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
         try:
             yield text
@@ -115,18 +119,18 @@ def open_translations(place: str | None) -> Iterator[TextIO]:
 
 
 def write_utf8(stream: TextIO) -> None:
-    """Lets a stream of the process write UTF-8 and line feeds."""
+    """Make a standard stream write UTF-8 and line feeds."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(encoding="utf-8", newline="\n")
 
 
 @contextmanager
-def quiet_end(sentences: Sentences) -> Iterator[None]:
-    """Ends the process without a word where a reader of standard output has had enough, and on Ctrl-C at a prompt."""
+def handle_broken_pipe(sentences: Sentences) -> Iterator[None]:
+    """End the process without a message when the reader of standard output closes it, and on Ctrl-C at a prompt."""
     try:
         yield
     except BrokenPipeError:
-        # What is still to be flushed as Python ends goes nowhere.
+        # Python flushes standard output once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except KeyboardInterrupt:

@@ -1,122 +1,117 @@
-"""What a team of finished runs makes of sentences: translations, and what is to be said of them."""
+"""A translation session: sentences in, translations out, warnings and progress on standard error."""
 
 import shutil
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
-from omegaconf import DictConfig
-
-from rnnexp.core.validation import require_positive, validate_choice
-from rnnexp.decoding import require_search
+from rnnexp.core.progress import Progress
 from rnnexp.plots.terminal import LEAST_WIDTH, attention_text
-from rnnexp.runs.build import config_errors
 from rnnexp.tasks.translation.translator import TranslatedSentence
-from rnnexp.tracking.run_directory import RunDirectory
-from rnnexp.translate.ensemble import Team
-from rnnexp.translate.io import Sentences, require_place, write_utf8
-from rnnexp.translate.progress import Advance, progress
+from rnnexp.translate.ensemble import RunEnsemble
+from rnnexp.translate.io import Sentences, write_utf8
+from rnnexp.translate.options import Options
 
-ACCELERATORS = ("auto", "cpu", "gpu")
-# A byte-pair model can write any byte. One that ends a line or a column becomes a space, so that rows stay rows.
+SECONDS_BETWEEN_LINES = 10.0
+# A byte-pair model can write any byte. Those that would end a line or a column become spaces.
 SPACES = str.maketrans("\n\r\t", "   ")
 
 
-def require_sound_search(config: DictConfig) -> None:
-    """Raises UserError for settings with which nothing could be translated, before anything is read."""
-    with config_errors("search"):
-        # What is null is the run's, and was checked there; the n best are checked against its beam when it is known.
-        require_positive(n_best=config.n_best)
-        beam_size = config.n_best if config.beam_size is None else config.beam_size
-        require_search(beam_size, config.n_best, 0 if config.length_penalty is None else config.length_penalty)
-        require_positive(batch_size=config.batch_size)
-        if config.max_length is not None:
-            require_positive(max_length=config.max_length)
-        for key in ("scores", "attention"):
-            if config[key] not in (True, False):
-                raise ValueError(f"{key} must be true or false, not {config[key]!r}")
-        validate_choice("accelerator", config.accelerator, ACCELERATORS)
-    if config.output is not None:
-        require_place(Path(str(config.output)).expanduser(), config.input)
-
-
-def translate_all(config: DictConfig, team: Team, sentences: Sentences, output: TextIO) -> None:
-    """Writes the translations of all sentences in their order; on standard error what is to be said of them.
+def translate_all(ensemble: RunEnsemble, sentences: Sentences, output: TextIO, options: Options) -> None:
+    """Write the translations of all sentences in their order, and warnings to standard error.
 
     Args:
-        config: `batch_size`, and what is written of each sentence: `n_best`, `scores`, `attention`.
-        team: who translates.
-        sentences: one that somebody typed is a batch of its own.
-        output: complete after every batch.
+        ensemble: translates.
+        sentences: read batch by batch; a line that a person types is a batch of its own.
+        output: flushed after every batch.
+        options: `batch_size`, and what is written for each sentence: `n_best`, `scores`, `attention`.
 
     Raises:
-        UserError: where `sentences` does.
+        UserError: if `sentences` does.
     """
-    in_rows = config.scores or config.n_best > 1
-    maps = AttentionMaps(team.members[0].run) if config.attention else None
-    remarks = Remarks(team.longest)
+    in_rows = options.scores or options.n_best > 1
+    maps = AttentionMaps(ensemble.members[0].run.path / "translations") if options.attention else None
+    doubts = Doubts(ensemble.max_length)
     if sentences.interactive:
-        print(f"{team.languages}, a sentence a line; Ctrl-D ends", file=sys.stderr)
+        print(f"{ensemble.languages}, one sentence per line; Ctrl-D ends", file=sys.stderr)
     number = 0
-    with _progress(sentences, output) as advance:
-        while batch := list(islice(sentences.lines, 1 if sentences.interactive else config.batch_size)):
-            for sentence, translated in zip(
-                batch, team.translator.translate(batch, align=config.attention), strict=True
-            ):
+    with show_progress(sentences, output) as advance:
+        while batch := list(islice(sentences.lines, 1 if sentences.interactive else options.batch_size)):
+            translations = ensemble.translator.translate(batch, align=options.attention)
+            for sentence, translated in zip(batch, translations, strict=True):
                 number += 1
-                output.write(rows(number, translated) if in_rows else line(translated))
-                remarks.count(translated)
+                output.write(format_rows(number, translated) if in_rows else format_line(translated))
+                doubts.count(translated)
                 if maps is not None:
                     maps.show(number, sentence.strip(), translated)
             output.flush()
             advance(len(batch))
             if sentences.interactive:
-                remarks.tell()
-    remarks.tell()
+                doubts.warn()
+    doubts.warn()
 
 
-def _progress(sentences: Sentences, output: TextIO) -> AbstractContextManager[Advance]:
-    # On a terminal the translations themselves show how far it is, and a bar would tear them apart.
-    if sentences.interactive or (output.isatty() and sys.stderr.isatty()):
-        return nullcontext(lambda _number: None)
-    return progress(sentences.total)
+@contextmanager
+def show_progress(sentences: Sentences, output: TextIO) -> Iterator[Callable[[int], None]]:
+    """Show the progress on standard error, unless translations on the same terminal show it.
+
+    Yields:
+        A function to call with the number of sentences just translated.
+    """
+    has_terminal = sys.stderr.isatty()
+    if sentences.interactive or (has_terminal and output.isatty()):
+        yield lambda _number: None
+        return
+    with Progress(
+        "translating",
+        sentences.total,
+        "sentences",
+        patience_seconds=0.0 if has_terminal else SECONDS_BETWEEN_LINES,
+        interval_seconds=SECONDS_BETWEEN_LINES,
+        write_line=lambda text: print(text, file=sys.stderr, flush=True),
+    ) as progress:
+        yield progress.advance
 
 
-def line(translated: TranslatedSentence) -> str:
-    """The best translation."""
+def format_line(translated: TranslatedSentence) -> str:
+    """Return the best translation as a line."""
     return f"{translated.candidates[0].text.translate(SPACES)}\n"
 
 
-def rows(number: int, translated: TranslatedSentence) -> str:
-    """A row for each candidate, the best first: number of the line, score and translation, with tabs between them."""
+def format_rows(number: int, translated: TranslatedSentence) -> str:
+    """Return one row per candidate, the best first: line number, score and translation, separated by tabs."""
     return "".join(f"{number}\t{each.score:.4f}\t{each.text.translate(SPACES)}\n" for each in translated.candidates)
 
 
 @dataclass
-class Remarks:
-    """What a person should know before relying on the translations."""
+class Doubts:
+    """Counts sentences whose translation is doubtful, and warns about them.
 
-    longest: int | None
-    """tokens of the longest sentences in training"""
+    Args:
+        max_length: tokens of the longest sentence in training; None if unknown.
+    """
+
+    max_length: int | None
     num_long: int = 0
     num_unknown: int = 0
 
     def count(self, translated: TranslatedSentence) -> None:
-        """Notes what is unusual about a sentence."""
+        """Count a sentence if it is longer than any in training, or has no known token."""
         num_tokens = len(translated.tokens) - 1
-        self.num_long += self.longest is not None and num_tokens > self.longest
+        self.num_long += self.max_length is not None and num_tokens > self.max_length
         self.num_unknown += 0 < num_tokens == translated.num_unknown
 
-    def tell(self) -> None:
-        """Says on standard error what was noted since it was last said."""
+    def warn(self) -> None:
+        """Print a warning for each kind counted since the last call."""
         if self.num_long:
             print(
-                f"rnnexp: warning: {_sentences(self.num_long)} more than data.max_length={self.longest} tokens, longer "
-                "than any in training: the translation may be poor",
+                f"rnnexp: warning: {_sentences(self.num_long)} more than data.max_length={self.max_length} tokens, "
+                "longer than any in training: the translation may be poor",
                 file=sys.stderr,
             )
         if self.num_unknown:
@@ -133,22 +128,31 @@ def _sentences(number: int) -> str:
 
 
 class AttentionMaps:
-    """Where the decoder looked: as text on standard output, and as pictures in the directory of a run.
+    """Shows attention maps as text on standard output, and saves them as figures.
+
+    Args:
+        parent: a new directory with the current time as its name is made in it.
 
     Raises:
         OSError: if the directory cannot be made.
     """
 
-    def __init__(self, run: RunDirectory) -> None:
-        self.directory = run.path / "translations" / f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S-%f}"
+    def __init__(self, parent: Path) -> None:
+        self.directory = parent / f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S-%f}"
         self.directory.mkdir(parents=True)
         write_utf8(sys.stdout)
         print(f"attention maps of each sentence: {self.directory}", file=sys.stderr)
 
     def show(self, number: int, sentence: str, translated: TranslatedSentence) -> None:
-        """Prints and draws the map of the best translation; of a sentence without words there is none."""
-        # They take a while to import.
-        from rnnexp.plots.runs import save_figure
+        """Print and save the map of the best translation; a sentence without words has none.
+
+        Args:
+            number: the sentence's line number, which names the file.
+            sentence: the title of the figure.
+            translated: with `weights`.
+        """
+        # matplotlib takes a second to import.
+        from rnnexp.plots.style import save_figure
         from rnnexp.plots.translation import attention_map
 
         best = translated.candidates[0]

@@ -8,86 +8,36 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor
 
 from rnnexp.data.batches import LabelledSequences
 from rnnexp.data.images.mnist import MNISTDataModule
+from support.recording import MAX_EPOCHS, Recorder, StopAt, Stopped, make_trainer
 
 # Lightning 2.6 asks torch.utils._pytree in a way that torch deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.` is deprecated:FutureWarning")
 
 BATCHES_PER_EPOCH = 6  # 45 training images by 8: the last batch is short
-MAX_EPOCHS = 3
 
 MakeData = Callable[..., MNISTDataModule]
 
 
-class Recorder(LightningModule):
-    """Learns nothing; writes down which images it sees."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(1))
-        self.seen: list[list[int]] = []
-        self.seen_in_validation: list[int] = []
-
-    def training_step(self, batch: LabelledSequences, _batch_idx: int) -> Tensor:
-        self.seen.append((batch.inputs[:, 0, 0] * 255).round().int().tolist())
-        return (self.weight * batch.inputs.mean()).sum()
-
-    def validation_step(self, batch: LabelledSequences, _batch_idx: int) -> None:
-        self.seen_in_validation += (batch.inputs[:, 0, 0] * 255).round().int().tolist()
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.1)
-
-
-class Stopped(Exception):  # noqa: N818
-    pass
-
-
-class StopAt(Callback):
-    """Saves a checkpoint and fails, in a hook, once it has been called that often."""
-
-    def __init__(self, hook: str, calls: int, path: Path) -> None:
-        self.calls = calls
-        self.path = path
-        setattr(self, hook, self.count)
-
-    def count(self, trainer: Trainer, *_: Any, **__: Any) -> None:
-        if trainer.sanity_checking:
-            return
-        self.calls -= 1
-        if self.calls == 0:
-            trainer.save_checkpoint(self.path)
-            raise Stopped
-
-
-def make_trainer(*callbacks: Callback, **options: Any) -> Trainer:
-    silent = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
-    return Trainer(
-        **(silent | {"accelerator": "cpu", "max_epochs": MAX_EPOCHS, "callbacks": list(callbacks)} | options)
-    )
+def numbers_of(batch: LabelledSequences) -> list[int]:
+    """Return the numbers of images, which are in their first pixel."""
+    numbers: list[int] = (batch.inputs[:, 0, 0] * 255).round().int().tolist()
+    return numbers
 
 
 def uninterrupted(make_data: MakeData, **options: Any) -> list[list[int]]:
-    model = Recorder()
+    model = Recorder(numbers_of)
     make_trainer(**options).fit(model, datamodule=make_data())
     return model.seen
 
 
 def interrupted(make_data: MakeData, hook: str, calls: int, path: Path, **options: Any) -> list[list[int]]:
-    first = Recorder()
+    first = Recorder(numbers_of)
     with pytest.raises(Stopped):
         make_trainer(StopAt(hook, calls, path), **options).fit(first, datamodule=make_data())
-    second = Recorder()
+    second = Recorder(numbers_of)
     make_trainer(**options).fit(second, datamodule=make_data(), ckpt_path=path, weights_only=True)
     return first.seen + second.seen
 
@@ -126,7 +76,7 @@ def test_resume_a_second_time(make_data: MakeData, tmp_path: Path) -> None:
     seen: list[list[int]] = []
     ckpt_path = None
     for part in range(3):
-        model = Recorder()
+        model = Recorder(numbers_of)
         path = tmp_path / f"{part}.ckpt"
         with pytest.raises(Stopped):
             make_trainer(StopAt("on_train_batch_end", 4, path)).fit(
@@ -138,7 +88,7 @@ def test_resume_a_second_time(make_data: MakeData, tmp_path: Path) -> None:
 
 
 def test_validation_sees_every_validation_image_once(make_data: MakeData) -> None:
-    model = Recorder()
+    model = Recorder(numbers_of)
     make_trainer(max_epochs=1, num_sanity_val_steps=0).fit(model, datamodule=make_data())
     assert sorted(model.seen_in_validation) == list(range(45, 57))
 
@@ -153,34 +103,33 @@ def test_overfitting_repeats_the_same_batches(make_data: MakeData) -> None:
 DISTRIBUTED = """
 import json
 import sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1:3]
 from pathlib import Path
-from lightning.pytorch import Trainer
 from rnnexp.data.images.mnist import MNISTDataModule
-from test_mnist_resume import Recorder
+from support.recording import Recorder, make_trainer
+from test_mnist_resume import numbers_of
 
 data = MNISTDataModule(
-    root=sys.argv[2], name="Tiny", view="rows", permutation=None, normalize="unit", batch_size=8, eval_batch_size=4,
-    drop_last=False, val_size=12, split="last", split_seed=0, seed=0, device="auto", sources=[], mirrors=None,
+    root=sys.argv[3], name="Tiny", view="rows", permutation=None, normalize="unit", batch_size=8, eval_batch_size=4,
+    drop_last=False, val_size=12, split="last", split_seed=0, seed=0, device="auto", download_from=[], mirrors=None,
 )
-model = Recorder()
-trainer = Trainer(
-    accelerator="cpu", devices=2, strategy="ddp", max_epochs=2, num_sanity_val_steps=0, logger=False,
-    enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-)
+model = Recorder(numbers_of)
+trainer = make_trainer(devices=2, strategy="ddp", max_epochs=2, num_sanity_val_steps=0)
 trainer.fit(model, datamodule=data)
 seen = json.dumps([model.seen, model.seen_in_validation])
-Path(sys.argv[3], f"{trainer.global_rank}.json").write_text(seen)
+Path(sys.argv[4], f"{trainer.global_rank}.json").write_text(seen, encoding="utf-8")
 """
 
 
 @pytest.mark.slow
 def test_two_processes_share_each_epoch(root: Path, tmp_path: Path) -> None:
     script = tmp_path / "distributed.py"
-    script.write_text(DISTRIBUTED)
-    command = [sys.executable, str(script), str(Path(__file__).parent), str(root), str(tmp_path)]
+    script.write_text(DISTRIBUTED, encoding="utf-8")
+    here = Path(__file__).parent
+    command = [sys.executable, str(script), str(here.parents[1]), str(here), str(root), str(tmp_path)]
     subprocess.run(command, check=True, timeout=200, capture_output=True)
-    (first, first_val), (second, second_val) = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
+    written = [(tmp_path / f"{rank}.json").read_text(encoding="utf-8") for rank in (0, 1)]
+    (first, first_val), (second, second_val) = map(json.loads, written)
     assert sorted(first_val + second_val) == sorted(2 * list(range(45, 57)))
     assert [len(batch) for batch in first] == [len(batch) for batch in second] == [8, 8, 6] * 2
     for epoch in (slice(0, 3), slice(3, 6)):

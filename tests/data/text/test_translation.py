@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor
 
 from rnnexp.core.errors import UserError
 from rnnexp.data.batches import TranslationBatch
@@ -20,13 +18,13 @@ from rnnexp.data.corpora.parallel import ParallelFiles
 from rnnexp.data.text.parallel_text import CorpusContent, ParallelText
 from rnnexp.data.text.translation import TranslationDataModule
 from rnnexp.text.vocabulary import BOS, EOS, PAD
+from support.recording import MAX_EPOCHS, Recorder, StopAt, Stopped, make_trainer
 
 # Lightning 2.6 asks torch.utils._pytree in a way that torch deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.` is deprecated:FutureWarning")
 
 SIZES = {"train": 61, "val": 9, "test": 7}
 WORDS = ["un", "deux", "trois,", "Quatre", "l'été"]
-MAX_EPOCHS = 3
 BATCHING: dict[str, Any] = {
     "unit": "word",
     "vocab_size": 270,
@@ -245,48 +243,13 @@ def test_only_token_ids_move_to_the_device(data: TranslationDataModule) -> None:
     assert [tensor.device.type for tensor in moved] == ["meta", "cpu", "meta", "cpu", "cpu"]
 
 
-class Recorder(LightningModule):
-    """Learns nothing; writes down which pairs it sees."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(1))
-        self.seen: list[list[int]] = []
-        self.seen_in_validation: list[int] = []
-
-    def training_step(self, batch: TranslationBatch, _batch_idx: int) -> Tensor:
-        self.seen.append(batch.indices.tolist())
-        return (self.weight * batch.source.float().mean()).sum()
-
-    def validation_step(self, batch: TranslationBatch, _batch_idx: int) -> None:
-        self.seen_in_validation += batch.indices.tolist()
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.1)
-
-
-class Stopped(Exception):  # noqa: N818
-    pass
-
-
-class StopAfter(Callback):
-    def __init__(self, batches: int, path: Path) -> None:
-        self.batches = batches
-        self.path = path
-
-    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        if trainer.global_step == self.batches:
-            trainer.save_checkpoint(self.path)
-            raise Stopped
-
-
-def make_trainer(*callbacks: Callback, **options: Any) -> Trainer:
-    silent = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
-    return Trainer(accelerator="cpu", max_epochs=MAX_EPOCHS, callbacks=list(callbacks), **(silent | options))
+def indices_of(batch: TranslationBatch) -> list[int]:
+    indices: list[int] = batch.indices.tolist()
+    return indices
 
 
 def uninterrupted(data: TranslationDataModule, **options: Any) -> list[list[int]]:
-    model = Recorder()
+    model = Recorder(indices_of)
     make_trainer(**options).fit(model, datamodule=data)
     return model.seen
 
@@ -300,11 +263,13 @@ def test_resume_after_any_batch(make_data: MakeData, tmp_path: Path, units: dict
         of_epoch = expected[epoch * num_batches : (epoch + 1) * num_batches]
         assert sorted(pair for batch in of_epoch for pair in batch) == list(range(61))
     for stop in range(1, len(expected)):
-        first, second = Recorder(), Recorder()
+        first, second = Recorder(indices_of), Recorder(indices_of)
         path = tmp_path / f"{stop}.ckpt"
         with pytest.raises(Stopped):
-            make_trainer(StopAfter(stop, path)).fit(first, datamodule=make_data(**units))
-        make_trainer().fit(second, datamodule=make_data(**units), ckpt_path=path, weights_only=True)
+            make_trainer(StopAt("on_train_batch_end", stop, path)).fit(first, datamodule=make_data(**units))
+        make_trainer(
+            max_epochs=MAX_EPOCHS,
+        ).fit(second, datamodule=make_data(**units), ckpt_path=path, weights_only=True)
         assert first.seen + second.seen == expected
 
 
@@ -331,7 +296,7 @@ def test_an_epoch_cannot_be_continued_in_another_order(make_data: MakeData, chan
 
 
 def test_validation_sees_every_pair_once(make_data: MakeData) -> None:
-    model = Recorder()
+    model = Recorder(indices_of)
     make_trainer(num_sanity_val_steps=0).fit(model, datamodule=make_data())
     assert sorted(model.seen_in_validation) == sorted(MAX_EPOCHS * list(range(9)))
 
@@ -358,19 +323,20 @@ print(sorted({"torch", "lightning"} & set(sys.modules)))
 DISTRIBUTED = """
 import json
 import sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1:3]
 from pathlib import Path
 from rnnexp.data.corpora.parallel import ParallelFiles
 from rnnexp.data.text.translation import TranslationDataModule
-from test_translation import BATCHING, Recorder, make_trainer
+from support.recording import Recorder, make_trainer
+from test_translation import BATCHING, indices_of
 
-files = {split: f"{sys.argv[2]}/{split}.tsv" for split in ("train", "val", "test")}
-model = Recorder()
+files = {split: f"{sys.argv[3]}/{split}.tsv" for split in ("train", "val", "test")}
+model = Recorder(indices_of)
 trainer = make_trainer(devices=2, strategy="ddp", num_sanity_val_steps=0)
 data = TranslationDataModule(ParallelFiles, source_lang="fr", target_lang="FR", **files, **BATCHING)
 trainer.fit(model, datamodule=data)
 seen = json.dumps([model.seen, model.seen_in_validation])
-Path(sys.argv[2], f"{trainer.global_rank}.json").write_text(seen, encoding="utf-8")
+Path(sys.argv[3], f"{trainer.global_rank}.json").write_text(seen, encoding="utf-8")
 """
 
 
@@ -378,7 +344,8 @@ Path(sys.argv[2], f"{trainer.global_rank}.json").write_text(seen, encoding="utf-
 def test_two_processes_share_each_epoch(root: Path) -> None:
     script = root / "distributed.py"
     script.write_text(DISTRIBUTED, encoding="utf-8")
-    command = [sys.executable, str(script), str(Path(__file__).parent), str(root)]
+    here = Path(__file__).parent
+    command = [sys.executable, str(script), str(here.parents[1]), str(here), str(root)]
     subprocess.run(command, check=True, timeout=200, capture_output=True)
     (first, first_val), (second, second_val) = (
         json.loads((root / f"{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1)

@@ -1,4 +1,4 @@
-"""The figures of a report show what the files hold, and nothing that is written covers anything else."""
+"""The figures of a report show the content of the files, and no text covers another."""
 
 import gzip
 import io
@@ -14,15 +14,17 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from rnnexp.data.images.files import TEST_IMAGES
+from rnnexp.plots.style import GRAY, encode_figure
 from rnnexp.report.figures.agreement import agreement_figure, distance_curve
-from rnnexp.report.figures.curves import curve_of, epoch_values, learning_curves
-from rnnexp.report.figures.disagreements import IMAGES, digits_figure, disagreements, images_of, pairs_to_show
+from rnnexp.report.figures.disagreements import find_disagreements, images_figure, pairs_to_show
 from rnnexp.report.figures.effects import interactions, main_effects, margins
-from rnnexp.report.figures.gradient_flow import FLOOR, gradients_figure, relative_norms
-from rnnexp.report.figures.style import encoded, wrapped
-from rnnexp.report.figures.tradeoffs import Point, pareto_front, points_of, tradeoffs
+from rnnexp.report.figures.gradient_flow import SMALLEST, gradient_flow_figure, relative_norms
+from rnnexp.report.figures.learning_curves import curve_of, epoch_values, learning_curves
+from rnnexp.report.figures.tradeoffs import CostPoint, pareto_front, points_of, tradeoffs
+from rnnexp.report.records.costs import FIT_TIME, PARAMETERS
 from rnnexp.report.records.groups import ComparisonGroup
-from rnnexp.report.records.measures import FIT_TIME, PARAMETERS
+from rnnexp.report.records.images import images_of
 from rnnexp.report.records.runs import Run, find_runs
 from rnnexp.tracking.metrics_file import newest_metric
 
@@ -31,19 +33,19 @@ Grouped = Callable[..., ComparisonGroup]
 
 
 def drawn_texts(figure: Figure) -> list[tuple[str, Bbox]]:
-    """What is written, and where; labels of ticks beyond their axes are there, but not drawn."""
+    """Return each text of the figure with its place, without labels of ticks beyond their axes."""
     drawn: dict[int, tuple[str, Bbox]] = {}
     draw = Text.draw
 
-    def noted(text: Text, renderer: Any, *arguments: Any, **options: Any) -> None:
+    def recorded(text: Text, renderer: Any, *arguments: Any, **options: Any) -> None:
         if text.get_visible():
             drawn[id(text)] = (text.get_text(), text.get_window_extent(renderer))
         draw(text, renderer, *arguments, **options)
 
     with io.BytesIO() as file, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Text, "draw", noted)
+        patch.setattr(Text, "draw", recorded)
         figure.savefig(file, format="png")
-    return [(said, box) for said, box in drawn.values() if said.strip()]
+    return [(text, box) for text, box in drawn.values() if text.strip()]
 
 
 def assert_readable(figure: Figure) -> None:
@@ -84,10 +86,11 @@ def grid(made: Made, seeds: int = 2) -> list[Run]:
 def test_the_last_value_of_an_epoch_counts_and_a_half_line_does_not(tmp_path: Path) -> None:
     file = tmp_path / "metrics.csv"
     file.write_text(
-        "epoch,step,val/acc,x\n0,5,0.1,\n0,9,0.2,\n0,9,,3\n1,15,0.3,\n1,19,nan,\n2,29,0.4,\n3,39,0.\n4\n5,9,zero\n6,,0.5\n"
+        "epoch,step,val/acc,x\n0,5,0.1,\n0,9,0.2,\n0,9,,3\n1,15,0.3,\n1,19,nan,\n2,29,0.4,\n3,39,0.\n4\n5,9,zero\n6,,0.5\n",
+        encoding="utf-8",
     )
     assert epoch_values(file, "val/acc") == {1: 0.2, 3: 0.4, 4: 0.0}
-    assert newest_metric(file) == ("val/acc", 0.0)
+    assert newest_metric(file, ("val/acc", "val/loss")) == ("val/acc", 0.0)
     assert epoch_values(file, "val/nothing") == {}
     assert epoch_values(tmp_path / "nothing", "val/acc") == {}
 
@@ -136,13 +139,13 @@ def test_the_pareto_front_by_hand(made: Made, group_of: Grouped) -> None:
         "same cost": (4, 60),
         "same score": (6, 70),
     }
-    points = {name: Point(setting, cost, score, score, score) for name, (cost, score) in numbers.items()}
+    points = {name: CostPoint(setting, cost, score, score, score) for name, (cost, score) in numbers.items()}
     front = pareto_front(list(points.values()), higher_is_better=True)
     assert front == [points["cheap"], points["middle"], points["dear"]]
     assert pareto_front(list(points.values()), higher_is_better=False) == [points["cheap"], points["beaten"]]
 
 
-def test_tradeoffs_of_many_configurations(made: Made, group_of: Grouped) -> None:
+def test_tradeoffs_of_many_settings(made: Made, group_of: Grouped) -> None:
     group = group_of(grid(made))
     points = points_of(group, PARAMETERS)
     assert len(points) == 12
@@ -177,8 +180,31 @@ def test_effects_of_a_whole_grid(made: Made, group_of: Grouped) -> None:
         assert_readable(figure)
 
 
+def test_numbers_are_joined_by_lines_and_categories_are_not(made: Made, group_of: Grouped) -> None:
+    group = group_of(grid(made))
+    figure = main_effects(group)
+    assert figure is not None
+    joined = {
+        panel.get_xlabel(): {
+            line.get_linestyle() for line in panel.lines if len(line.get_xdata()) > 1 and line.get_color() != GRAY
+        }
+        for panel in figure.axes
+    }
+    assert joined["cell"] == {"None"}
+    assert "-" in joined["num_layers"]
+    figure = interactions(group)
+    assert figure is not None
+    # Numbers are across, where one axis has numbers: here always.
+    assert {panel.get_xlabel() for panel in figure.axes} == {"num_layers", "hidden_size"}
+    crossed = interactions(
+        group_of([made(cell, acc=0.5, model__reset=each) for cell in ("gru", "srn") for each in "ab"])
+    )
+    assert crossed is not None
+    assert {line.get_linestyle() for line in crossed.axes[0].lines} == {"None"}
+
+
 def test_effects_compare_like_with_like(made: Made, group_of: Grouped) -> None:
-    """Where a value is missing, the whole setting of the other axes is left out."""
+    """A combination of the other axes in which a value is missing is left out."""
     runs = [run for run in grid(made) if not (run.facts["cell"] == "lstm" and run.facts["num_layers"] == 2)]
     group = group_of(runs)
     cell, layers, _ = group.axes
@@ -193,9 +219,9 @@ def test_effects_compare_like_with_like(made: Made, group_of: Grouped) -> None:
 
 def test_effects_without_a_common_seed_are_means_alone(made: Made, group_of: Grouped) -> None:
     group = group_of([made("srn", 1, acc=0.5), made("gru", 2, acc=0.7), made("gru", 3, acc=0.8)])
-    its = margins(group, group.axes)
-    assert its is not None
-    assert (its.means(("srn",)), its.means(("gru",))) == (pytest.approx([50.0]), pytest.approx([75.0]))
+    effect = margins(group, group.axes)
+    assert effect is not None
+    assert (effect.means(("srn",)), effect.means(("gru",))) == (pytest.approx([50.0]), pytest.approx([75.0]))
 
 
 def test_axes_that_cannot_be_crossed_are_not(made: Made, group_of: Grouped) -> None:
@@ -210,7 +236,7 @@ def test_agreement_across_distances(phrases: Path, group_of: Grouped) -> None:
     group = group_of(find_runs([phrases]))
     assert list(group.best_of_each_cell()) == [each.label for each in group.measured]
     setting = group.measured[0]
-    curve = distance_curve(setting)
+    curve = distance_curve(group.kind, setting)
     runs = list(setting.counted.values())
     for distance, (share, number) in curve.items():
         shares = [run.result["metrics"][f"test/acc_distance/{distance:02d}"] for run in runs]
@@ -225,8 +251,9 @@ def test_agreement_across_distances(phrases: Path, group_of: Grouped) -> None:
 def test_distances_need_no_translations(phrases: Path, tmp_path: Path, group_of: Grouped) -> None:
     copy = Path(shutil.copytree(phrases / "jobs" / "gru_1", tmp_path / "gru_1"))
     (copy / "test_translations.jsonl").unlink()
-    (setting,) = group_of(find_runs([copy])).measured
-    assert {number for _, number in distance_curve(setting).values()} == {0}
+    group = group_of(find_runs([copy]))
+    (setting,) = group.measured
+    assert {number for _, number in distance_curve(group.kind, setting).values()} == {0}
 
 
 def test_images_have_no_distances(digits: Path, group_of: Grouped) -> None:
@@ -234,12 +261,12 @@ def test_images_have_no_distances(digits: Path, group_of: Grouped) -> None:
 
 
 def probed(run: Run, norms: dict[int, list[float]]) -> Run:
-    """The run, with what its memory probe would have written of one layer: by epoch the norm at each step."""
+    """The run, with what its gradient-flow probe would have written of one layer: by epoch the norm at each step."""
     run.path.mkdir()
     rows = [
         f"{epoch},0,gradient_norm,{t},{norm}" for epoch, its in norms.items() for t, norm in enumerate(its, start=1)
     ]
-    run.files.gradient_flow_file.write_text("\n".join(["epoch,layer,quantity,index,value", *rows]))
+    run.files.gradient_flow_file.write_text("\n".join(["epoch,layer,quantity,index,value", *rows]), encoding="utf-8")
     return run
 
 
@@ -257,25 +284,25 @@ def test_gradients_over_that_at_the_end(made: Made, group_of: Grouped) -> None:
     # Of two seeds the geometric mean: sqrt(0.01 * 0.04), sqrt(0.1 * 0.4).
     assert curves["after the first epoch"] == pytest.approx([0.02, 0.2, 1.0])
     assert curves["after the last epoch"] == pytest.approx([0.5**0.5, 0.5**0.5, 1.0])
-    assert relative_norms(srn)["after the first epoch"] == pytest.approx([FLOOR, 1e-5, 1.0])
+    assert relative_norms(srn)["after the first epoch"] == pytest.approx([SMALLEST, 1e-5, 1.0])
     assert relative_norms(lstm) == {}, "a run without the probe"
-    figure = gradients_figure(group)
+    figure = gradient_flow_figure(group)
     assert figure is not None
     assert_readable(figure)
 
 
-def test_a_damaged_memory_file_is_passed_over(made: Made, group_of: Grouped) -> None:
+def test_a_damaged_gradient_flow_file_is_passed_over(made: Made, group_of: Grouped) -> None:
     run = probed(made(), {1: [1.0, 2.0]})
-    assert gradients_figure(group_of([run])) is not None
+    assert gradient_flow_figure(group_of([run])) is not None
     rows = "epoch,layer,quantity,index,value\n1,0,gradient_norm,1"
     for content in ("", "epoch,layer\n1,0\n", f"{rows},much", rows):
-        run.files.gradient_flow_file.write_text(content)
-        assert gradients_figure(group_of([run])) is None
+        run.files.gradient_flow_file.write_text(content, encoding="utf-8")
+        assert gradient_flow_figure(group_of([run])) is None
 
 
 def test_samples_on_which_two_differ(digits: Path, group_of: Grouped) -> None:
     group = group_of(find_runs([digits]))
-    found = disagreements(group)
+    (found,) = find_disagreements(group)
     assert found, "the two cells have learned to different degrees"
     for each in found:
         ours, theirs = each.answers
@@ -287,7 +314,7 @@ def test_samples_on_which_two_differ(digits: Path, group_of: Grouped) -> None:
     images = images_of(found[0].right.counted["1"])
     assert images is not None
     assert images.shape == (200, 28, 28)
-    figure = digits_figure(found, images)
+    figure = images_figure(found, images)
     assert_readable(figure)
     shown = [image for part in figure.subfigs for axes in part.axes for image in axes.images]
     assert np.array_equal(shown[0].get_array(), images[found[0].samples[0]])
@@ -298,11 +325,11 @@ def test_images_are_known_by_their_digest(sweep: Path, tiny_root: Path, tmp_path
     assert run.config is not None
     run.config["data"]["root"] = str(tmp_path)
     assert images_of(run) is None
-    content = (tiny_root / "Tiny" / "raw" / IMAGES).read_bytes()
+    content = (tiny_root / "Tiny" / "raw" / TEST_IMAGES).read_bytes()
     (tmp_path / "Tiny").mkdir()
-    (tmp_path / "Tiny" / IMAGES).write_bytes(content[:-1] + b"\0")
+    (tmp_path / "Tiny" / TEST_IMAGES).write_bytes(content[:-1] + b"\0")
     assert images_of(run) is None, "another file of that name"
-    (tmp_path / f"{IMAGES}.gz").write_bytes(gzip.compress(content))
+    (tmp_path / f"{TEST_IMAGES}.gz").write_bytes(gzip.compress(content))
     assert images_of(run) is not None
 
 
@@ -310,17 +337,12 @@ def test_of_one_cell_the_two_best_are_shown(made: Made, group_of: Grouped) -> No
     group = group_of([made(acc=acc, model__num_layers=n) for n, acc in ((1, 0.5), (2, 0.7), (3, 0.6))])
     assert [(a.label, b.label) for a, b in pairs_to_show(group)] == [("gru, 2 layers", "gru, 3 layers")]
     assert pairs_to_show(group_of([made()])) == []
-    assert disagreements(group_of([made(status="failed")])) == []
+    assert find_disagreements(group_of([made(status="failed")])) == []
 
 
 def test_a_figure_is_the_same_in_every_byte(made: Made, group_of: Grouped) -> None:
     group = group_of(grid(made))
     for format_, start in (("svg", b"<?xml"), ("png", b"\x89PNG")):
-        one, other = (encoded(figure, format_) for figure in (tradeoffs(group), tradeoffs(group)) if figure)
+        one, other = (encode_figure(figure, format_) for figure in (tradeoffs(group), tradeoffs(group)) if figure)
         assert one.startswith(start)
         assert one == other
-
-
-def test_names_are_wrapped_and_never_empty() -> None:
-    assert wrapped("lstm, bidirectional, 2 layers", 20) == "lstm, bidirectional,\n2 layers"
-    assert wrapped("", 20) == " "

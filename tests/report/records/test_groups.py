@@ -1,15 +1,21 @@
 """Runs are grouped by all but their seed, and what differs among the groups has a short name."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from rnnexp.report.figures.disagreements import find_disagreements
 from rnnexp.report.records.axes import labels_of, show_value, varying_axes
+from rnnexp.report.records.costs import PARAMETERS
 from rnnexp.report.records.groups import ComparisonGroup, make_groups
-from rnnexp.report.records.measures import LOSS, PARAMETERS
 from rnnexp.report.records.runs import Run, find_runs
+from rnnexp.report.records.testsets import assign_test_sets, relevant_keys
+from rnnexp.report.stats.ranking import compare_with_best
+from rnnexp.tasks.registry import LOSS, Measure, TaskKind, as_record
 from rnnexp.tracking.identity import RUN_ONLY, SEEDS, config_hash, identity_of
+from rnnexp.tracking.status import Status
 
 Made = Callable[..., Run]
 Grouped = Callable[..., ComparisonGroup]
@@ -28,11 +34,11 @@ def test_real_runs_are_grouped(digits: Path, group_of: Grouped) -> None:
     assert group.settings[0].scores >= group.settings[1].scores
 
 
-def test_images_and_sentences_are_two_contests(digits: Path, phrases: Path) -> None:
-    groups, lost = make_groups(find_runs([digits, phrases]))
+def test_images_and_sentences_are_two_groups(digits: Path, phrases: Path) -> None:
+    groups, ungrouped = make_groups(find_runs([digits, phrases]))
     assert [group.title for group in groups] == ["Phrasebook-en-fr", "Tiny-rows"]
     assert [group.main.name for group in groups] == ["test/bleu", "test/acc"]
-    assert not lost
+    assert not ungrouped
 
 
 def test_the_identity_is_what_the_hash_is_of(made: Made) -> None:
@@ -50,21 +56,55 @@ def test_the_identity_is_what_the_hash_is_of(made: Made) -> None:
     assert config["data"]["seed"] == 1, "the config itself must stay as it is"
 
 
-def test_other_data_is_another_contest(made: Made) -> None:
+def test_other_data_is_another_group(made: Made) -> None:
     runs = [made(), made(data__view="pixels"), made(data__name="Other"), made(data__batch_size=7)]
     groups, _ = make_groups(runs)
     assert [group.title for group in groups] == ["MNIST-pixels", "MNIST-rows", "Other-rows"]
     assert [len(group.settings) for group in groups] == [1, 2, 1]
 
 
-def test_contests_of_one_name_say_what_tells_them_apart(made: Made) -> None:
+def test_groups_of_one_name_say_what_tells_them_apart(made: Made) -> None:
     groups, _ = make_groups([made(data__num_pairs=600), made(data__num_pairs=24000)])
     assert [group.title for group in groups] == ["MNIST-rows, num_pairs 24000", "MNIST-rows, num_pairs 600"]
 
 
+def test_a_data_key_that_is_not_known_may_choose_the_test_set(made: Made) -> None:
+    groups, _ = make_groups([made(cell, data__fold=fold) for cell in ("gru", "srn") for fold in (1, 2)])
+    assert [group.title for group in groups] == ["MNIST-rows, fold 1", "MNIST-rows, fold 2"]
+    assert [len(group.settings) for group in groups] == [2, 2]
+
+
+def test_recorded_digests_decide_what_is_the_same_test_set(made: Made) -> None:
+    """Whatever the config says: other keys may choose the same test set, and the same keys another one."""
+
+    def run(cell: str, digest: str, **settings: object) -> Run:
+        data = {"name": "MNIST", "view": "rows", "num_test": 100, "test_digest": digest}
+        return made(cell, result={"data": data}, **settings)
+
+    same = make_groups([run("gru", "a", data__fold=1), run("srn", "a", data__fold=2)])[0]
+    assert [len(group.settings) for group in same] == [2]
+    other = make_groups([run("gru", "a"), run("srn", "b")])[0]
+    assert [len(group.settings) for group in other] == [1, 1]
+    assert len({group.title for group in other}) == 2
+
+
+def test_a_run_that_recorded_no_data_is_beside_those_of_its_config(made: Made) -> None:
+    data = {"name": "MNIST", "view": "rows", "num_test": 100, "test_digest": "a"}
+    runs = [
+        made("gru", result={"data": data}, data__fold=1),
+        made("srn", status="failed", data__fold=1, data__batch_size=7),
+        made("lstm", status="failed", data__fold=2),
+    ]
+    groups, _ = make_groups(runs)
+    assert sorted(sorted(each.runs[0].facts["cell"] for each in group.settings) for group in groups) == [
+        ["gru", "srn"],
+        ["lstm"],
+    ]
+
+
 def test_a_run_without_a_config_has_no_place() -> None:
-    lost = Run(Path("somewhere"), "unreadable", "no config")
-    assert make_groups([lost]) == ([], [lost])
+    run = Run(Path("somewhere"), Status.UNREADABLE, "no config")
+    assert make_groups([run]) == ([], [run])
 
 
 def test_the_best_is_first_and_what_has_no_number_last(made: Made, group_of: Grouped) -> None:
@@ -72,7 +112,7 @@ def test_the_best_is_first_and_what_has_no_number_last(made: Made, group_of: Gro
     group = group_of(runs)
     assert [each.label for each in group.settings] == ["gru", "srn", "lstm"]
     assert [each.label for each in group.measured] == ["gru", "srn"]
-    assert group.settings[2].states() == "1 failed"
+    assert group.settings[2].statuses() == "1 failed"
 
 
 def test_of_an_unknown_task_the_loss_is_compared_and_less_is_better(made: Made, group_of: Grouped) -> None:
@@ -143,7 +183,7 @@ def test_values_as_they_are_shown(key: str, value: object, shown: str) -> None:
     assert show_value(key, value) == shown
 
 
-def test_labels_tell_configurations_apart_in_few_words() -> None:
+def test_labels_tell_settings_apart_in_few_words() -> None:
     settings = [
         {"cell": cell, "bidirectional": both, "num_layers": layers, "hidden_size": "8", "precision": precision}
         for cell, both, layers, precision in [
@@ -162,3 +202,58 @@ def test_labels_tell_configurations_apart_in_few_words() -> None:
 def test_a_label_names_the_cell_that_all_have(made: Made, group_of: Grouped) -> None:
     runs = [made(optimizer__lr=lr, seed=seed) for lr in (0.1, 0.1, 0.2) for seed in (1, 2)]
     assert {each.label for each in group_of(runs).settings} == {"gru", "gru, lr 0.2"}
+
+
+SEQUENCES = TaskKind(
+    "regression",
+    "my_tasks.RegressionTask",
+    measures=(Measure("test/mse", "squared error", digits=4, higher_is_better=False), Measure("test/mae", "error")),
+    throughput="tokens",
+)
+
+
+def test_a_task_from_outside_is_compared_by_the_measures_it_recorded(made: Made) -> None:
+    task = {"_target_": SEQUENCES.target}
+    record = {"task_kind": as_record(SEQUENCES)}
+    runs = [made(cell, task=task, result=record, metrics={"test/mse": mse}) for cell, mse in (("srn", 2), ("gru", 1))]
+    runs.append(made("lstm", task=task, status="failed"))
+    groups, _ = make_groups(runs)
+    assert [group.kind.name for group in groups] == ["regression"], "a failed run belongs to the others of its task"
+    assert groups[0].main == SEQUENCES.main
+    assert [each.label for each in groups[0].settings] == ["gru", "srn", "lstm"]
+    assert "tokens/s" in [cost.label for cost in groups[0].costs]
+
+
+def test_nothing_that_a_run_directory_names_is_imported(made: Made, group_of: Grouped, tmp_path: Path) -> None:
+    """Neither the class of the task nor functions that a changed record names."""
+    (tmp_path / "hostile.py").write_text("raise RuntimeError('imported')\n", encoding="utf-8")
+    record = as_record(SEQUENCES) | {"target": "hostile.Task", "answers": "hostile:read", "sample_test": "hostile:test"}
+    runs = [
+        made(cell, task={"_target_": "hostile.Task"}, result={"task_kind": record}, metrics={"test/mse": 1.0})
+        for cell in ("gru", "srn")
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(tmp_path))
+        group = group_of(runs)
+        assert (group.kind.answers, group.kind.sample_test) == (None, None)
+        assert [each.samples for each in compare_with_best(group)] == [None, None]
+        assert find_disagreements(group) == []
+    assert "hostile" not in sys.modules
+
+
+def test_what_a_batch_looks_like_does_not_change_the_test_set(made: Made) -> None:
+    runs = [made(), made("srn", data__batch_size=7, data__root="elsewhere", data__mirrors=[])]
+    assert len(set(assign_test_sets(runs))) == 1
+    assert relevant_keys(runs[1]) == {
+        "_target_": "rnnexp.data.images.mnist.MNISTDataModule",
+        "name": "MNIST",
+        "view": "rows",
+    }
+
+
+def test_groups_that_differ_in_their_digest_alone_have_titles_of_their_own(made: Made) -> None:
+    def run(cell: str, digest: str) -> Run:
+        return made(cell, result={"data": {"name": "MNIST", "view": "rows", "test_digest": digest}})
+
+    groups, _ = make_groups([run("gru", "a" * 64), run("srn", "b" * 64)])
+    assert [group.title for group in groups] == ["MNIST-rows, test set aaaaaaaa", "MNIST-rows, test set bbbbbbbb"]

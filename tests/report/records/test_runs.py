@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from rnnexp.core.errors import UserError
-from rnnexp.report.records.runs import MISSING, UNREADABLE, Run, find_runs, read_run
+from rnnexp.report.records.runs import Run, find_runs, read_run
+from rnnexp.tracking.status import Status
 
 
 def by_name(runs: list[Run]) -> dict[str, Run]:
@@ -59,7 +60,7 @@ def test_json_that_was_cut_in_half(sweep: Path, file: str) -> None:
     path = sweep / "jobs" / "gru_1" / file
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     run = by_name(find_runs([sweep]))["gru_1"]
-    assert run.status == UNREADABLE
+    assert run.status is Status.UNREADABLE
     assert f"{file} is not valid JSON" in run.reason
     assert "was it cut short?" in run.reason
     # Its config still says what it was to be.
@@ -75,7 +76,7 @@ def test_json_that_is_no_text(sweep: Path) -> None:
 def test_a_result_that_is_missing(sweep: Path) -> None:
     (sweep / "jobs" / "gru_1" / "result.json").unlink()
     run = by_name(find_runs([sweep]))["gru_1"]
-    assert (run.status, "result.json is missing" in run.reason) == (UNREADABLE, True)
+    assert (run.status, "result.json is missing" in run.reason) == (Status.UNREADABLE, True)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_a_result_that_is_missing(sweep: Path) -> None:
 def test_a_result_of_another_schema(sweep: Path, changed: Callable[..., None], version: object, message: str) -> None:
     changed(sweep / "jobs" / "gru_1" / "result.json", lambda result: result.update(schema_version=version))
     run = by_name(find_runs([sweep]))["gru_1"]
-    assert run.status == UNREADABLE
+    assert run.status is Status.UNREADABLE
     assert message in run.reason
 
 
@@ -103,15 +104,15 @@ def test_a_result_without_metrics(sweep: Path, changed: Callable[..., None]) -> 
     [("model: {cell: [", "does not hold a config"), ("seed: 1\n", "is not the config of a run (KeyError: 'task')")],
 )
 def test_a_config_that_tells_nothing(sweep: Path, content: str, message: str) -> None:
-    (sweep / "jobs" / "gru_1" / "config.yaml").write_text(content)
+    (sweep / "jobs" / "gru_1" / "config.yaml").write_text(content, encoding="utf-8")
     run = by_name(find_runs([sweep]))["gru_1"]
-    assert (run.status, run.config) == (UNREADABLE, None)
+    assert (run.status, run.config) == (Status.UNREADABLE, None)
     assert message in run.reason
 
 
 def test_a_run_that_failed_needs_no_result(sweep: Path, changed: Callable[..., None]) -> None:
     job = sweep / "jobs" / "gru_1"
-    (job / "result.json").write_text("{")
+    (job / "result.json").write_text("{", encoding="utf-8")
     changed(job / "status.json", lambda status: status.update(status="failed", reason="no memory"))
     run = by_name(find_runs([sweep]))["gru_1"]
     assert (run.status, run.reason) == ("failed", "no memory")
@@ -130,22 +131,22 @@ def test_jobs_that_have_not_begun_or_lost_their_config(sweep: Path, changed: Cal
     (sweep / "jobs" / "gru_1" / "config.yaml").unlink()
     (sweep / "jobs" / "gru_2" / "status.json").unlink()
     runs = by_name(find_runs([sweep]))
-    told = {name: (run.status, run.reason) for name, run in runs.items() if run.config is None}
-    assert told == {
-        "lstm_1": (MISSING, "it has not begun"),
-        "gru_1": (UNREADABLE, "it has no config.yaml"),
-        "gru_2": (MISSING, "it has no status.json"),
+    found = {name: (run.status, run.reason) for name, run in runs.items() if run.config is None}
+    assert found == {
+        "lstm_1": (Status.MISSING, "it has not begun"),
+        "gru_1": (Status.UNREADABLE, "it has no config.yaml"),
+        "gru_2": (Status.MISSING, "it has no status.json"),
     }
 
 
 def test_a_sweep_that_has_just_begun(tmp_path: Path) -> None:
-    (tmp_path / "sweep.json").write_text('{"jobs": ["a", "b"]}')
-    assert [run.status for run in find_runs([tmp_path])] == [MISSING, MISSING]
+    (tmp_path / "sweep.json").write_text('{"jobs": ["a", "b"]}', encoding="utf-8")
+    assert [run.status for run in find_runs([tmp_path])] == [Status.MISSING, Status.MISSING]
 
 
 @pytest.mark.parametrize("content", ["{", "{}", '{"jobs": 3}'])
 def test_nothing_more_of_a_sweep_is_needed_than_its_jobs(sweep: Path, content: str) -> None:
-    (sweep / "sweep.json").write_text(content)
+    (sweep / "sweep.json").write_text(content, encoding="utf-8")
     assert len(find_runs([sweep])) == 4
 
 
@@ -154,14 +155,14 @@ def test_code_may_be_unknown(sweep: Path, content: str | None) -> None:
     file = sweep / "jobs" / "gru_1" / "environment.json"
     file.unlink()
     if content:
-        file.write_text(content)
+        file.write_text(content, encoding="utf-8")
     run = read_run(sweep / "jobs" / "gru_1")
     assert (run.code, run.status) == ("unknown", "done")
 
 
 def test_code_is_a_commit_and_whether_it_was_changed(sweep: Path) -> None:
     file = sweep / "jobs" / "gru_1" / "environment.json"
-    file.write_text('{"git": {"commit": "0123456789abcdef", "dirty": true}}')
+    file.write_text('{"git": {"commit": "0123456789abcdef", "dirty": true}}', encoding="utf-8")
     assert read_run(file.parent).code == "0123456789 with changes"
 
 

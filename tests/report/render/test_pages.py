@@ -1,14 +1,15 @@
-"""What a report says is the same in Markdown and on the page, and neither can be broken by what runs are called."""
+"""A report is the same in Markdown and HTML, and the names of runs can break neither."""
 
 import base64
 import re
 from html.parser import HTMLParser
+from importlib.resources import files
 
 import pytest
 
-from rnnexp.report.render.document import Document, Paragraph, Picture, Section, Table
-from rnnexp.report.render.html import as_webpage
-from rnnexp.report.render.markdown import as_markdown, escape
+from rnnexp.report.render.document import Document, FigureBlock, Paragraph, Section, Table
+from rnnexp.report.render.html import to_html
+from rnnexp.report.render.markdown import escape, to_markdown
 
 SVG = b'<?xml version="1.0"?>\n<svg xmlns:xlink="x" width="72pt" height="36pt" viewBox="0 0 72 36"></svg>'
 NASTY = '<script>alert("a & b")</script> | `code` *bold* _it_ [link](x) \\ ~~'
@@ -25,7 +26,7 @@ DOCUMENT = Document(
                     "Results",
                     [
                         Table(["name", "n"], [[NASTY, "1"], ["b", "2"]], frozenset({"n"}), ["best", ""]),
-                        Picture("figures/a.png", SVG, "What is seen"),
+                        FigureBlock("figures/a.png", SVG, "What is seen"),
                     ],
                 )
             ],
@@ -64,7 +65,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_is_sound_and_needs_nothing_else() -> None:
-    html = as_webpage(DOCUMENT)
+    html = to_html(DOCUMENT)
     page = Page(html)
     assert page.open == []
     assert html.startswith("<!DOCTYPE html>")
@@ -80,13 +81,13 @@ def test_the_page_is_sound_and_needs_nothing_else() -> None:
 
 
 def test_links_within_the_page_lead_somewhere() -> None:
-    page = Page(as_webpage(DOCUMENT))
+    page = Page(to_html(DOCUMENT))
     anchors = {str(section["id"]) for section in page.all("section") if "id" in section}
     assert [str(link["href"]).removeprefix("#") in anchors for link in page.all("a")] == [True, True]
 
 
 def test_the_page_is_for_light_and_dark_and_for_any_width() -> None:
-    html = as_webpage(DOCUMENT)
+    html = to_html(DOCUMENT)
     assert "color-scheme: light dark" in html
     assert "@media (prefers-color-scheme: dark)" in html
     assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in Page(html).all("meta")
@@ -95,19 +96,19 @@ def test_the_page_is_for_light_and_dark_and_for_any_width() -> None:
 
 
 def test_rows_and_numbers_are_marked() -> None:
-    page = Page(as_webpage(DOCUMENT))
+    page = Page(to_html(DOCUMENT))
     assert [row.get("class") for row in page.all("tr")] == [None, "best", None]
     assert [cell.get("class") for cell in page.all("td")] == ["long", "number short", "short", "number short"]
 
 
-def test_a_picture_without_a_size() -> None:
-    broken = Document("", "", [Section("", [Picture("a.png", b"<svg></svg>", "")])])
+def test_a_figure_without_a_size() -> None:
+    broken = Document("", "", [Section("", [FigureBlock("a.png", b"<svg></svg>", "")])])
     with pytest.raises(ValueError, match="does not say its size"):
-        as_webpage(broken)
+        to_html(broken)
 
 
 def test_markdown() -> None:
-    text = as_markdown(DOCUMENT)
+    text = to_markdown(DOCUMENT)
     assert text.startswith("# A title\n\na note\n\n## Answer\n\n\\<script>")
     assert "## Data & more\n\n### Results\n\n| name | n |\n| --- | ---: |\n" in text
     assert text.endswith("| b | 2 |\n\n![What is seen](figures/a.png)\n\nWhat is seen\n")
@@ -118,7 +119,7 @@ def cells(line: str) -> list[str]:
 
 
 def test_markdown_tables_keep_their_columns() -> None:
-    rows = [line for line in as_markdown(DOCUMENT).splitlines() if line.startswith("|")]
+    rows = [line for line in to_markdown(DOCUMENT).splitlines() if line.startswith("|")]
     assert [len(cells(row)) for row in rows] == [2, 2, 2, 2]
 
 
@@ -136,3 +137,15 @@ def test_markdown_tables_keep_their_columns() -> None:
 )
 def test_markdown_says_what_stands_there(text: str, escaped: str) -> None:
     assert escape(text) == escaped
+
+
+def test_the_template_and_the_style_are_part_of_the_package() -> None:
+    for name in ("report.html.j2", "style.css"):
+        assert files("rnnexp.report.render").joinpath(name).is_file()
+
+
+def test_figures_are_never_wider_than_the_page() -> None:
+    html = to_html(DOCUMENT)
+    assert re.search(r"\.card img \{[^}]*max-width: 100%", html)
+    (image,) = Page(html).all("img")
+    assert "style" not in image

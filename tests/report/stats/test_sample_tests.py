@@ -1,4 +1,4 @@
-"""What networks answer to the same samples: read, compared, and combined over seeds."""
+"""The answers of networks to the same samples are read, compared, and combined over seeds."""
 
 import json
 import re
@@ -13,12 +13,12 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.significance import PairedTest
 
 from rnnexp.core.errors import UserError
-from rnnexp.report.records.answers import read_predictions, read_translations
+from rnnexp.report.records.answers import Translations, read_predictions, read_translations
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run, find_runs, read_run
 from rnnexp.report.stats.ranking import BEST, EVEN, UNSURE, UNTESTED, WORSE, compare_with_best
 from rnnexp.report.stats.sample_tests import bootstrap_with_best, mcnemar_with_best, num_resamples
-from rnnexp.report.stats.tests import mcnemar
+from rnnexp.report.stats.significance import mcnemar
 
 Made = Callable[..., Run]
 Grouped = Callable[..., ComparisonGroup]
@@ -38,8 +38,8 @@ def test_the_predictions_of_a_real_run(digits: Path) -> None:
     run = read_run(digits / "jobs" / "gru_1")
     predictions = read_predictions(run)
     assert predictions.right.mean() == pytest.approx(run.metric("test/acc"), abs=1e-6)
-    assert predictions.same_test(read_predictions(read_run(digits / "jobs" / "srn_2")))
-    assert not predictions.same_test("something else")
+    assert predictions.same_samples(read_predictions(read_run(digits / "jobs" / "srn_2")))
+    assert not predictions.same_samples(Translations([], [], []))
 
 
 def test_the_translations_of_a_real_run(phrases: Path) -> None:
@@ -71,6 +71,18 @@ def test_answers_that_cannot_be_read(
         (run.path / file).write_bytes(content)
     with pytest.raises(UserError, match=re.escape(message)):
         read(run)
+
+
+def test_line_separators_of_unicode_belong_to_sentences(made: Made) -> None:
+    sentences = ["one\u2028line", "one\u2029paragraph", "next\x85line", "form\x0cfeed", "plain"]
+    run = made()
+    run.path.mkdir()
+    rows = [{"source": each, "reference": each, "translation": each.upper()} for each in sentences]
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+    run.files.translations_file.write_text("".join(lines), encoding="utf-8")
+    translations = read_translations(run)
+    assert translations.sources == translations.references == sentences
+    assert translations.translations == [each.upper() for each in sentences]
 
 
 def test_predictions_are_never_unpickled(made: Made, tmp_path: Path) -> None:
@@ -131,7 +143,7 @@ def test_without_a_shared_seed_nothing_is_compared(made: Made, group_of: Grouped
 
 
 @pytest.mark.parametrize("lacking", ["gru", "srn"])
-def test_what_one_run_lacks_is_told(made: Made, group_of: Grouped, lacking: str) -> None:
+def test_a_missing_file_is_the_reason(made: Made, group_of: Grouped, lacking: str) -> None:
     group = pair(made, group_of, {1: ((), range(9))})
     best, other = group.measured
     (best if lacking == "gru" else other).runs[0].files.predictions_file.unlink()
@@ -158,12 +170,14 @@ def test_a_better_translator_is_found_by_the_bootstrap(phrases: Path, tmp_path: 
     copy = Path(shutil.copytree(phrases, tmp_path / "copy"))
     for seed in (1, 2):
         file = copy / "jobs" / f"gru_{seed}" / "test_translations.jsonl"
-        rows = [json.loads(line) for line in file.read_text().splitlines()]
-        file.write_text("".join(json.dumps(row | {"translation": row["reference"]}) + "\n" for row in rows))
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
+        file.write_text(
+            "".join(json.dumps(row | {"translation": row["reference"]}) + "\n" for row in rows), encoding="utf-8"
+        )
         result = copy / "jobs" / f"gru_{seed}" / "result.json"
-        content = json.loads(result.read_text())
+        content = json.loads(result.read_text(encoding="utf-8"))
         content["metrics"]["test/bleu"] = 100.0
-        result.write_text(json.dumps(content))
+        result.write_text(json.dumps(content), encoding="utf-8")
     best, other = group_of(find_runs([copy])).measured
     assert best.label == "gru"
     (test,) = bootstrap_with_best(best, [other])
@@ -184,7 +198,7 @@ def test_verdicts(made: Made, group_of: Grouped) -> None:
             answered(made("best", seed, acc=0.95 + jitter / 2), ()),
             # Far behind, by nearly the same with every seed.
             answered(made("far", seed, acc=0.60 + jitter), range(40)),
-            # Behind with every seed, but by how much is anybody's guess.
+            # Behind with every seed, but by how much is uncertain.
             answered(made("wild", seed, acc=0.90 - 20 * jitter), range(30)),
             # As good, give or take.
             answered(made("near", seed, acc=0.95 + 0.9 * jitter - 0.003), range(seed)),

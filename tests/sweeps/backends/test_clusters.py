@@ -472,8 +472,8 @@ def test_what_is_missing_is_one_line(run: Run, tmp_path: Path, monkeypatch: pyte
         uninstall(monkeypatch, package)
         outcome = run(launcher, *asked)
         assert outcome.exit_code == 2
-        line = f'rnnexp: {launcher} needs {package}, which is not installed: pip install "rnnexp[{extra}]"'
-        assert outcome.line == line
+        assert outcome.line.startswith(f"rnnexp: {launcher} needs {package}, ")
+        assert outcome.line.endswith(f'pip install "rnnexp[{extra}]"')
 
 
 @pytest.mark.usefixtures("slurm")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import lookup
-from rnnexp.data.files.compressed import BadFileError, decompress, read_content
-from rnnexp.data.files.download import Content, download_files
+from rnnexp.data.files.compressed import BadFileError, Content, decompress, read_content
+from rnnexp.data.files.download import download_files
 from rnnexp.data.files.find_or_fetch import Source, find_or_fetch
 from rnnexp.data.text.parallel_text import CorpusContent, read_aligned, validate_languages
 
@@ -115,7 +115,7 @@ class Multi30k:
             for language, path in zip(self._languages, paths, strict=True):
                 file = f"{name}.{language}"
                 try:
-                    digest = check_content(file, read_content(path), str(path))
+                    digest = check_content(file, bytes(read_content(path)), str(path))
                 except BadFileError as error:
                     raise UserError(f"{error}: replace it, or delete it to have it fetched again") from error
                 details[f"sha256/{file}"] = digest if file in PUBLISHED_SHA256 else f"{digest} (not compared)"

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import require_fraction, validate_choice
-from rnnexp.data.files.compressed import BadFileError, describe_content, read_content
-from rnnexp.data.files.download import Content, download_files
+from rnnexp.data.files.compressed import BadFileError, Content, describe_content, read_content
+from rnnexp.data.files.download import download_files
 from rnnexp.data.files.find_or_fetch import Source, find_or_fetch
 from rnnexp.data.text.parallel_text import (
     SPLITS,
@@ -146,7 +146,7 @@ class Tatoeba:
         """
         self.prepare()
         try:
-            content = read_content(self._file)
+            content = bytes(read_content(self._file))
             text = extract_text(content, str(self._file)) if self._file.suffix == ".zip" else content
         except BadFileError as error:
             raise UserError(f"{error}: replace it, or delete it to have it fetched again") from error
@@ -178,7 +178,7 @@ def accept_archive(_name: str, received: bytes, url: str) -> bytes:
     return received
 
 
-def extract_text(archive: bytes | bytearray, where: str) -> bytes:
+def extract_text(archive: bytes, where: str) -> bytes:
     """Return the text inside the archive.
 
     Raises:
@@ -193,7 +193,7 @@ def extract_text(archive: bytes | bytearray, where: str) -> bytes:
         raise BadFileError(f"{where}: is {describe_content(archive, 'zip archive', error)}") from error
 
 
-def read_pairs(text: bytes | bytearray, where: str) -> list[Pair]:
+def read_pairs(text: bytes, where: str) -> list[Pair]:
     """Return the pairs in lines of `English TAB French`, with or without a third column that names their authors.
 
     Raises:

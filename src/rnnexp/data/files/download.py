@@ -6,11 +6,10 @@ import urllib.request
 from collections.abc import Callable, Iterable, Sequence
 
 from rnnexp.core.progress import Progress
-from rnnexp.data.files.compressed import BadFileError
+from rnnexp.data.files.compressed import BadFileError, Content
 
 CHUNK_SIZE = 1 << 16
 
-Content = bytes | bytearray
 Accept = Callable[[str, bytes, str], Content]
 """(name, content as received, url) of a download -> the content to store; raises SourceError or BadFileError."""
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from rnnexp.core.atomic_files import write_bytes
 from rnnexp.core.errors import UserError
-from rnnexp.data.files.download import Content, SourceError
+from rnnexp.data.files.compressed import Content
+from rnnexp.data.files.download import SourceError
 from rnnexp.data.files.lock import lock_directory
 
 log = logging.getLogger(__name__)

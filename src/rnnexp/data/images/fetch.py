@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from rnnexp.data.files.compressed import BadFileError
-from rnnexp.data.files.download import Content, SourceError
+from rnnexp.data.files.compressed import BadFileError, Content
+from rnnexp.data.files.download import SourceError
 from rnnexp.data.files.find_or_fetch import Source, find_or_fetch
 from rnnexp.data.images.files import FILES, candidate_directories, check_content
 from rnnexp.data.images.mirrors import fetch_from_mirrors

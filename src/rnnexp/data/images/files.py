@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnexp.core.errors import UserError
-from rnnexp.data.files.compressed import BadFileError, read_content
+from rnnexp.data.files.compressed import BadFileError, Content, read_content
 from rnnexp.data.images.idx import parse_idx
 
 TRAIN_IMAGES = "train-images-idx3-ubyte"
@@ -58,7 +58,7 @@ def candidate_directories(root: Path, name: str) -> list[Path]:
     return [root / name / "raw", root / name, root]
 
 
-def check_content(name: str, file: str, content: bytes | bytearray, where: str) -> str:
+def check_content(name: str, file: str, content: Content, where: str) -> str:
     """Return the SHA-256 of the content of one of the four files, after checking that it is what it should be.
 
     Raises:

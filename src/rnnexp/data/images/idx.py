@@ -10,7 +10,7 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnexp.data.files.compressed import BadFileError
+from rnnexp.data.files.compressed import BadFileError, Content
 
 UNSIGNED_BYTE = 0x08
 ELEMENT_TYPES = {
@@ -23,7 +23,7 @@ ELEMENT_TYPES = {
 }
 
 
-def parse_idx(content: bytes | bytearray, where: str, num_dimensions: int) -> NDArray[np.uint8]:
+def parse_idx(content: Content, where: str, num_dimensions: int) -> NDArray[np.uint8]:
     """Return the array inside an IDX file, as a view of `content`, shaped as the header says.
 
     Raises:

@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from rnnexp.data.files.compressed import decompress
-from rnnexp.data.files.download import Content, SourceError, download_files
+from rnnexp.data.files.compressed import Content, decompress
+from rnnexp.data.files.download import SourceError, download_files
 from rnnexp.data.images.files import check_content
 
 TORCHVISION_NAMES = ("MNIST", "FashionMNIST", "KMNIST")

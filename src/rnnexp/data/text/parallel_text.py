@@ -92,7 +92,7 @@ def read_lines(path: Path) -> list[str]:
         UserError: if it cannot be read, is empty or is not UTF-8, with the line.
     """
     try:
-        content = read_content(path)
+        content = bytes(read_content(path))
     except BadFileError as error:
         raise UserError(f"{error}: replace it") from error
     lines = split_lines(content, str(path))

@@ -1,4 +1,4 @@
-"""The phrasebook's question: how well does each cell agree across a distance?"""
+"""The figure of agreement: how often each cell gets agreement across a distance right."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,16 +8,18 @@ from matplotlib.figure import Figure
 
 from rnnexp.core.errors import UserError
 from rnnexp.plots.translation import accuracy_by_distance
-from rnnexp.report.records.answers import read_translations
+from rnnexp.report.records.answers import read_answers
 from rnnexp.report.records.groups import ComparisonGroup, Setting
+from rnnexp.tasks.registry import TaskKind
 
 PREFIX = "test/acc_distance/"
+"""Metrics with this prefix are shares of words that agree, by distance."""
 
 
-def distance_curve(setting: Setting) -> dict[int, tuple[float, int]]:
-    """By distance in words the share of words that agree, the mean over seeds, and of how many sentences (0: unknown).
+def distance_curve(kind: TaskKind, setting: Setting) -> dict[int, tuple[float, int]]:
+    """Return the share of words that agree, and the number of sentences, by distance in words.
 
-    Empty if the data does not tell distances.
+    The share is the mean over seeds. The number is 0 if it is unknown. Empty if the data has no distances.
     """
     shares: dict[int, list[float]] = {}
     for run in setting.counted.values():
@@ -27,14 +29,18 @@ def distance_curve(setting: Setting) -> dict[int, tuple[float, int]]:
     if not shares:
         return {}
     try:
-        numbers: Mapping[int, int] = Counter(read_translations(next(iter(setting.counted.values()))).distances)
+        numbers: Mapping[int, int] = Counter(read_answers(kind, next(iter(setting.counted.values()))).distances)
     except UserError:
-        # The shares alone are a figure too, without intervals.
+        # The figure then shows no intervals.
         numbers = {}
     return {distance: (fmean(values), numbers.get(distance, 0)) for distance, values in sorted(shares.items())}
 
 
 def agreement_figure(group: ComparisonGroup) -> Figure | None:
-    """A line for the best setting of each cell; None if the data does not tell distances."""
-    curves = {label: curve for label, each in group.best_of_each_cell().items() if (curve := distance_curve(each))}
+    """Plot a line for the best setting of each cell; None if the data has no distances."""
+    curves = {
+        label: curve
+        for label, setting in group.best_of_each_cell().items()
+        if (curve := distance_curve(group.kind, setting))
+    }
     return accuracy_by_distance(curves, "Words that agree, by distance") if curves else None

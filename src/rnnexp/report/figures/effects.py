@@ -1,4 +1,4 @@
-"""What each axis of a sweep does to the score, and whether two axes depend on each other."""
+"""The figures of effects: what each axis of a sweep does to the score, and whether two axes depend on each other."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,44 +9,53 @@ from statistics import fmean
 from matplotlib.axes import Axes as Panel
 from matplotlib.figure import Figure
 
-from rnnexp.plots.runs import ACCENT, new_figure
-from rnnexp.plots.translation import drawable
-from rnnexp.report.figures.style import GREY, looks, tidy, wrapped
+from rnnexp.plots.style import ACCENT, GRAY, drawable, line_style, new_figure, style_axes, wrapped
 from rnnexp.report.records.axes import Axis
 from rnnexp.report.records.groups import ComparisonGroup, Setting
-from rnnexp.report.stats.tests import summarize
+from rnnexp.report.stats.significance import summarize
 
 COLUMNS = 3
 MOST_PANELS = 12
-Point = tuple[str, ...]
+MOST_LETTERS = 16
+"""A longer value is cut."""
+SPREAD = 0.3
+"""How far the series of an interaction are apart at one category, where the distance of two categories is 1."""
+AxisValues = tuple[str, ...]
 """One value of each axis in question."""
 
 
 @dataclass(frozen=True)
 class Margins:
-    """Scores at every point of one axis, or two, with all other axes equal.
+    """Scores at every point of one axis, or of two, with all other axes equal.
 
-    `settings` holds one mapping from point to setting for every combination of the other axes in which each
-    point was measured: only these compare like with like.
+    Args:
+        points: the measured values of the axes, in natural order.
+        settings: for every combination of the other axes in which all points were measured, the setting at each point.
+            Combinations that lack a point are left out, or the points would not be comparable.
     """
 
-    points: Sequence[Point]
-    settings: Sequence[dict[Point, Setting]]
+    points: Sequence[AxisValues]
+    settings: Sequence[dict[AxisValues, Setting]]
 
-    def means(self, point: Point) -> list[float]:
-        """The mean over the settings, for each seed that all of them have at all points; as it is shown."""
-        seeds = set.intersection(*(set(each.counted) for setting in self.settings for each in setting.values()))
+    def means(self, point: AxisValues) -> list[float]:
+        """Return the scaled mean over the settings, for each seed that all of them have at all points."""
+        seeds = set.intersection(
+            *(set(setting.counted) for at_points in self.settings for setting in at_points.values())
+        )
         scores = [setting[point].by_seed(setting[point].main) for setting in self.settings]
         if not seeds:
-            # Other seeds at other points: the means compare all the same, their spread does not.
+            # Without a common seed the means can be compared, but their spread over seeds cannot.
             return [fmean(fmean(by_seed.values()) for by_seed in scores)]
         return [fmean(by_seed[seed] for by_seed in scores) for seed in sorted(seeds)]
 
 
 def margins(group: ComparisonGroup, axes: Sequence[Axis]) -> Margins | None:
-    """None unless every axis has two values, and some setting of the other axes has all points that were measured."""
+    """Return the margins of some axes.
+
+    None if an axis has a single value, or no combination of the other axes has all points.
+    """
     names = [axis.name for axis in axes]
-    settings: defaultdict[Point, dict[Point, Setting]] = defaultdict(dict)
+    settings: defaultdict[AxisValues, dict[AxisValues, Setting]] = defaultdict(dict)
     for setting in group.measured:
         point = tuple(setting.axis_values[name] for name in names)
         rest = tuple(value for name, value in setting.axis_values.items() if name not in names)
@@ -58,8 +67,8 @@ def margins(group: ComparisonGroup, axes: Sequence[Axis]) -> Margins | None:
     return Margins(points, complete)
 
 
-def _natural(point: Point) -> list[tuple[bool, float, str]]:
-    """Numbers as numbers are ordered, and before words."""
+def _natural(point: AxisValues) -> list[tuple[bool, float, str]]:
+    """Return a sorting key that orders numbers by value and puts them before words."""
     return [(False, float(value), "") if _is_number(value) else (True, 0.0, value) for value in point]
 
 
@@ -72,86 +81,114 @@ def _is_number(value: str) -> bool:
 
 
 def main_effects(group: ComparisonGroup) -> Figure | None:
-    """For every axis the mean at each of its values, with its interval over seeds; thin lines are the settings of the
-    other axes one by one. None if no axis has two values to compare.
+    """Plot for every axis the mean at each of its values, with its interval over seeds.
+
+    The settings of the other axes are shown one by one in gray. Values that are numbers are joined by lines, categories
+    are not. None if no axis has two values to compare.
     """
-    found = [(axis, its) for axis in group.axes if (its := margins(group, [axis]))][:MOST_PANELS]
+    found = [(axis, effect) for axis in group.axes if (effect := margins(group, [axis]))][:MOST_PANELS]
     if not found:
         return None
-    figure, panels = _grid([max(len(its.points), 2) for _, its in found])
-    for panel, (axis, its) in zip(panels, found, strict=False):
-        places = range(len(its.points))
-        for setting in its.settings if len(its.settings) > 1 else ():
-            panel.plot(places, [fmean(setting[point].scores) for point in its.points], color=GREY, linewidth=0.8)
-        summaries = [summarize(its.means(point)) for point in its.points]
-        panel.errorbar(
-            places,
-            [summary.mean for summary in summaries],
-            yerr=[summary.half_width or 0.0 for summary in summaries],
-            color=ACCENT,
-            marker="o",
-            linewidth=1.8,
-            elinewidth=1,
-            capsize=3,
-            zorder=3,
-        )
-        _name_values(panel, axis.name, [point[0] for point in its.points])
+    figure, panels = _grid([max(len(effect.points), 2) for _, effect in found])
+    for panel, (axis, effect) in zip(panels, found, strict=False):
+        values = [point[0] for point in effect.points]
+        _plot_main_effect(panel, effect, joined=all(map(_is_number, values)))
+        _name_values(panel, axis.name, values)
     _name_scores(group, panels)
     return figure
+
+
+def _plot_main_effect(panel: Panel, effect: Margins, joined: bool) -> None:
+    places = range(len(effect.points))
+    gray = {"linewidth": 0.8} if joined else {"linestyle": "none", "marker": ".", "markersize": 5}
+    for setting in effect.settings if len(effect.settings) > 1 else ():
+        panel.plot(places, [fmean(setting[point].scores) for point in effect.points], color=GRAY, **gray)
+    summaries = [summarize(effect.means(point)) for point in effect.points]
+    panel.errorbar(
+        places,
+        [summary.mean for summary in summaries],
+        yerr=[summary.half_width or 0.0 for summary in summaries],
+        color=ACCENT,
+        marker="o",
+        linestyle="-" if joined else "none",
+        linewidth=1.8,
+        elinewidth=1,
+        capsize=3,
+        zorder=3,
+    )
 
 
 def interactions(group: ComparisonGroup) -> Figure | None:
-    """For every two axes the mean at each pair of values: parallel lines say that neither depends on the other.
+    """Plot for every two axes the mean at each pair of values, one series per value of one of them.
 
-    None if there are no two axes to cross.
+    An axis of numbers is across, if there is one, and its values are joined by lines; categories are not joined. None
+    if there are no two axes to cross.
     """
-    found = [(pair, its) for pair in combinations(group.axes, 2) if (its := margins(group, pair))]
-    found = [(pair, its) for pair, its in found if _is_crossed(its)][:MOST_PANELS]
+    found = [
+        (pair, crossed)
+        for first, second in combinations(group.axes, 2)
+        if (pair := _numbers_first(group, first, second)) and (crossed := margins(group, pair)) and _is_crossed(crossed)
+    ][:MOST_PANELS]
     if not found:
         return None
-    figure, panels = _grid([_number_of_values(its, 0) for _, its in found], extra_height=0.55)
-    for panel, ((across, lines), its) in zip(panels, found, strict=False):
-        values = list(dict.fromkeys(point[0] for point in its.points))
-        for number, line in enumerate(sorted({point[1] for point in its.points}, key=lambda value: _natural((value,)))):
-            there = [(values.index(point[0]), point) for point in its.points if point[1] == line]
-            panel.plot(
-                [place for place, _ in there],
-                [fmean(its.means(point)) for _, point in there],
-                label=drawable(line)[:16],
-                linewidth=1.5,
-                markersize=6,
-                markeredgecolor="white",
-                markeredgewidth=0.4,
-                **looks(number),
-            )
-        _name_values(panel, across.name, values)
-        legend = panel.legend(
-            title=wrapped(lines.name, 20),
-            loc="lower center",
-            bbox_to_anchor=(0.5, 1.0),
-            ncols=min(4, len({point[1] for point in its.points})),
-            frameon=False,
-            fontsize=8,
-            title_fontsize=8,
-            columnspacing=1.0,
-            handlelength=1.4,
-        )
-        for text in legend.get_texts():
-            text.set_parse_math(False)
+    figure, panels = _grid([_number_of_values(crossed, 0) for _, crossed in found], extra_height=0.55)
+    for panel, ((across, series), crossed) in zip(panels, found, strict=False):
+        _plot_interaction(panel, across, series, crossed)
     _name_scores(group, panels)
     return figure
 
 
-def _is_crossed(its: Margins) -> bool:
-    """Whether two values of one axis were both measured at two values of the other: fewer say nothing of both."""
+def _numbers_first(group: ComparisonGroup, first: Axis, second: Axis) -> tuple[Axis, Axis]:
+    are_numbers = [
+        all(_is_number(setting.axis_values[axis.name]) for setting in group.measured) for axis in (first, second)
+    ]
+    return (second, first) if are_numbers == [False, True] else (first, second)
+
+
+def _plot_interaction(panel: Panel, across: Axis, series: Axis, crossed: Margins) -> None:
+    values = list(dict.fromkeys(point[0] for point in crossed.points))
+    names = sorted({point[1] for point in crossed.points}, key=lambda value: _natural((value,)))
+    joined = all(map(_is_number, values))
+    for number, name in enumerate(names):
+        points = [point for point in crossed.points if point[1] == name]
+        shift = 0.0 if joined or len(names) == 1 else SPREAD * (number / (len(names) - 1) - 0.5)
+        panel.plot(
+            [values.index(point[0]) + shift for point in points],
+            [fmean(crossed.means(point)) for point in points],
+            label=drawable(name)[:MOST_LETTERS],
+            linestyle="-" if joined else "none",
+            linewidth=1.5,
+            markersize=6,
+            markeredgecolor="white",
+            markeredgewidth=0.4,
+            **line_style(number),
+        )
+    _name_values(panel, across.name, values)
+    legend = panel.legend(
+        title=wrapped(series.name, 20),
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncols=min(4, len(names)),
+        frameon=False,
+        fontsize=8,
+        title_fontsize=8,
+        columnspacing=1.0,
+        handlelength=1.4,
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def _is_crossed(crossed: Margins) -> bool:
+    """Return whether two values of one axis were both measured at two values of the other."""
     lines: defaultdict[str, set[str]] = defaultdict(set)
-    for across, line in its.points:
-        lines[line].add(across)
+    for across, series in crossed.points:
+        lines[series].add(across)
     return any(len(a & b) > 1 for a, b in combinations(lines.values(), 2))
 
 
-def _number_of_values(its: Margins, place: int) -> int:
-    return len({point[place] for point in its.points})
+def _number_of_values(crossed: Margins, place: int) -> int:
+    return len({point[place] for point in crossed.points})
 
 
 def _grid(num_values: Sequence[int], extra_height: float = 0.0) -> tuple[Figure, list[Panel]]:
@@ -161,15 +198,15 @@ def _grid(num_values: Sequence[int], extra_height: float = 0.0) -> tuple[Figure,
     figure = new_figure(0.5 + width * columns, (2.7 + extra_height) * rows)
     panels = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
     for panel in panels:
-        tidy(panel)
+        style_axes(panel)
     for unused in panels[len(num_values) :]:
         unused.remove()
     return figure, panels[: len(num_values)]
 
 
 def _name_values(panel: Panel, name: str, values: Sequence[str]) -> None:
-    shown = [drawable(value)[:16] for value in values]
-    # Upright names never touch their neighbours.
+    shown = [drawable(value)[:MOST_LETTERS] for value in values]
+    # Long names are upright, or they would overlap.
     upright = max(map(len, shown)) > 6
     panel.set_xticks(range(len(shown)), shown, rotation=90 if upright else 0, fontsize=8.5, parse_math=False)
     panel.set_xlim(-0.4, len(shown) - 0.6)

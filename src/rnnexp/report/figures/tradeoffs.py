@@ -1,116 +1,131 @@
-"""What a better score costs: in parameters, time and memory; and which settings nothing beats at their price."""
+"""The figure of trade-offs: the score of each setting against its costs, with the Pareto front."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from rnnexp.plots.runs import new_figure
-from rnnexp.report.figures.style import GREY, MOST_NAMED, legend_beside, legend_inches, looks, tidy
+from rnnexp.plots.style import GRAY, legend_beside, legend_inches, line_style, new_figure, style_axes
+from rnnexp.report.records.costs import FIT_TIME, MEMORY, PARAMETERS, Cost
 from rnnexp.report.records.groups import ComparisonGroup, Setting
-from rnnexp.report.records.measures import FIT_TIME, MEMORY, PARAMETERS, Cost
-from rnnexp.report.stats.tests import summarize
+from rnnexp.report.stats.significance import summarize
 
 COSTS = (PARAMETERS, FIT_TIME, MEMORY)
+MOST_NAMED = 10
+"""How many settings have a color of their own."""
 LEAST_RATIO = 4
-"""Of the dearest to the cheapest, from which a scale is logarithmic."""
+"""The ratio of the largest to the smallest cost above which the scale is logarithmic."""
 
 
 @dataclass(frozen=True)
-class Point:
-    """A setting in one panel: what it costs, and what it reaches."""
+class CostPoint:
+    """A setting in one panel.
+
+    Args:
+        setting: the setting.
+        cost: its mean cost.
+        score: its mean score.
+        low: the lower end of the score's 95 % interval; the score itself for a single seed.
+        high: the upper end.
+    """
 
     setting: Setting
     cost: float
     score: float
     low: float
     high: float
-    """of the score's 95 % interval; of a single seed both are the score"""
 
 
-def points_of(group: ComparisonGroup, cost: Cost) -> list[Point]:
-    """Of every setting that has both numbers, in the group's order."""
+def points_of(group: ComparisonGroup, cost: Cost) -> list[CostPoint]:
+    """Return a point for each setting that has a score and the cost, in the group's order."""
     points = []
     for setting in group.measured:
-        price = setting.mean_cost(cost)
-        if price is not None and price > 0:
+        mean = setting.mean_cost(cost)
+        if mean is not None and mean > 0:
             summary = summarize(setting.scores)
             low, high = group.main.interval(summary.mean, summary.half_width or 0.0)
-            points.append(Point(setting, price, summary.mean, low, high))
+            points.append(CostPoint(setting, mean, summary.mean, low, high))
     return points
 
 
-def pareto_front(points: Sequence[Point], higher_is_better: bool) -> list[Point]:
-    """Those for which no other is at least as good and at most as dear, and better in one of both; by rising cost."""
+def pareto_front(points: Sequence[CostPoint], higher_is_better: bool) -> list[CostPoint]:
+    """Return the points that no other point beats in score at the same or a lower cost, by increasing cost."""
     sign = 1 if higher_is_better else -1
-    front: list[Point] = []
-    for point in sorted(points, key=lambda each: (each.cost, -sign * each.score)):
+    front: list[CostPoint] = []
+    for point in sorted(points, key=lambda point: (point.cost, -sign * point.score)):
         if not front or sign * point.score > sign * front[-1].score:
             front.append(point)
     return front
 
 
 def tradeoffs(group: ComparisonGroup) -> Figure | None:
-    """The score against each cost, with the Pareto front; None for fewer than two settings.
+    """Plot the score against each cost, with the Pareto front; None if there are fewer than two settings.
 
-    Where there are more than MOST_NAMED, those on a front are named, the others grey: the table has them all.
+    If there are more than MOST_NAMED settings, those on a front are named, and the others are gray.
     """
     panels = [(cost, points) for cost in COSTS if len(points := points_of(group, cost)) > 1]
     if not panels:
         return None
     fronts = [pareto_front(points, group.main.higher_is_better) for _, points in panels]
-    on_front = [each for each in group.measured if any(p.setting is each for front in fronts for p in front)]
+    on_front = [setting for setting in group.measured if any(p.setting is setting for front in fronts for p in front)]
     named = (on_front if len(group.measured) > MOST_NAMED else group.measured)[:MOST_NAMED]
-    names = [each.label for each in named]
+    names = [setting.label for setting in named]
     wide, high = legend_inches([*names, "Pareto front"])
     figure = new_figure(0.6 + 3.1 * len(panels) + wide, max(3.6, high + 0.4))
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    handles = {}
+    handles: dict[str, Any] = {}
     for axes, (cost, points), front in zip(grid, panels, fronts, strict=True):
-        (line,) = axes.plot(
-            [point.cost for point in front],
-            [point.score for point in front],
-            drawstyle="steps-post",
-            color="#555555",
-            linewidth=1,
-            zorder=1,
-        )
-        handles["Pareto front"] = line
+        handles["Pareto front"] = _plot_front(axes, front)
         for point in points:
             is_named = point.setting in named
-            its = looks(named.index(point.setting)) if point.setting in named else {"color": GREY, "marker": "."}
-            dots = axes.errorbar(
-                point.cost,
-                point.score,
-                # Of the others they would hide what counts.
-                yerr=[[point.score - point.low], [point.high - point.score]] if is_named else None,
-                linestyle="none",
-                markersize=7,
-                markeredgecolor="white",
-                markeredgewidth=0.5,
-                elinewidth=0.8,
-                zorder=3 if is_named else 2,
-                **its,
+            handles[point.setting.label if is_named else "the others"] = _plot_point(
+                axes, point, named.index(point.setting) if is_named else None
             )
-            handles[point.setting.label if is_named else "the others"] = dots
         _scale(axes, cost, [point.cost for point in points])
-        tidy(axes)
+        style_axes(axes)
     grid[0].set_ylabel(group.main.title)
     order = [name for name in [*names, "the others", "Pareto front"] if name in handles]
     legend_beside(figure, [handles[name] for name in order], order)
     return figure
 
 
+def _plot_front(axes: Axes, front: Sequence[CostPoint]) -> Line2D:
+    costs, scores = [point.cost for point in front], [point.score for point in front]
+    (line,) = axes.plot(costs, scores, drawstyle="steps-post", color="#555555", linewidth=1, zorder=1)
+    return line
+
+
+def _plot_point(axes: Axes, point: CostPoint, place: int | None) -> ErrorbarContainer:
+    """Plot one point: with its interval and a color of its own if it has a place among the named, else gray."""
+    style = {"color": GRAY, "marker": "."} if place is None else line_style(place)
+    return axes.errorbar(
+        point.cost,
+        point.score,
+        # The intervals of unnamed settings would hide the named ones.
+        yerr=None if place is None else [[point.score - point.low], [point.high - point.score]],
+        linestyle="none",
+        markersize=7,
+        markeredgecolor="white",
+        markeredgewidth=0.5,
+        elinewidth=0.8,
+        zorder=2 if place is None else 3,
+        **style,
+    )
+
+
 def _scale(axes: Axes, cost: Cost, values: Sequence[float]) -> None:
-    """Logarithmic where values differ by factors, with few labels in plain numbers, so that none touches another."""
+    """Make the scale logarithmic where costs differ by factors, with few labels, in plain numbers."""
     low, high = min(values), max(values)
     if high / low > LEAST_RATIO:
         axes.set_xscale("log")
         margin = (high / low) ** 0.06
         axes.set_xlim(low / margin, high * margin)
-        # Within a decade its own labels are too few; across several all others would touch.
+        # One label per decade is too few within a decade or two; more than that would overlap across several.
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 30 else (1,), numticks=5))
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:

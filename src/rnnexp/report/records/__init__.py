@@ -1,1 +1,1 @@
-"""Finished runs read from their files and grouped for comparison."""
+"""Runs read from their files and grouped for comparison."""

@@ -1,9 +1,12 @@
-"""What each run answered to each test sample, read from its directory."""
+"""Read what runs answered to each test sample from their directories.
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+The registry of tasks names the reader of each task. A reader returns `Answers`; the parts of the report that show
+single samples use this interface and do not know the task.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,90 +14,146 @@ from numpy.typing import NDArray
 from rnnexp.core.errors import UserError
 from rnnexp.metrics.translation import exact_matches
 from rnnexp.report.records.runs import Run
+from rnnexp.tasks.registry import TaskKind, load_function
+from rnnexp.tracking import translations_file
+
+
+class Answers(ABC):
+    """The answers of one run to every sample of its test set, in the order of the set."""
+
+    distances: Sequence[int] = ()
+    """For each sample the distance in words between what must agree; empty if the data does not say."""
+
+    @property
+    @abstractmethod
+    def right(self) -> NDArray[np.bool_]:
+        """Whether each answer is right, bool [samples]."""
+
+    @abstractmethod
+    def same_samples(self, other: "Answers") -> bool:
+        """Whether both answer the same samples."""
+
+    @abstractmethod
+    def describe(self, sample: int) -> dict[str, str]:
+        """Return what a table shows of a sample besides the answers, by the title of its column."""
+
+    @abstractmethod
+    def show(self, sample: int) -> str:
+        """Return the answer to a sample as text."""
 
 
 @dataclass(frozen=True)
-class Predictions:
-    """Of a classification test, in the set's order."""
+class Predictions(Answers):
+    """Predicted classes.
+
+    Args:
+        labels: int64 [samples], the classes.
+        predicted: int64 [samples].
+    """
 
     labels: NDArray[np.int64]
-    """[samples]"""
     predicted: NDArray[np.int64]
-    """[samples]"""
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """Bool [samples]."""
+        """Whether each prediction is the label, bool [samples]."""
         return np.equal(self.labels, self.predicted)
 
-    def same_test(self, other: object) -> bool:
-        """Whether both were asked the same, as far as the labels tell."""
+    def same_samples(self, other: Answers) -> bool:
+        """Whether both have the same labels."""
         return isinstance(other, Predictions) and np.array_equal(self.labels, other.labels)
 
-    def shown(self, sample: int) -> str:
+    def describe(self, sample: int) -> dict[str, str]:
+        """Return the label."""
+        return {"label": str(self.labels[sample])}
+
+    def show(self, sample: int) -> str:
+        """Return the predicted class."""
         return str(self.predicted[sample])
 
 
 @dataclass(frozen=True)
-class Translations:
-    """Of a translation test, in the corpus' order."""
+class Translations(Answers):
+    """Translated sentences.
+
+    Args:
+        sources: the sentences.
+        references: their translations in the corpus.
+        translations: those of the network.
+        distances: see `Answers`.
+    """
 
     sources: Sequence[str]
     references: Sequence[str]
     translations: Sequence[str]
-    distances: Sequence[int]
-    """in words, between what must agree; empty of a corpus that does not tell"""
+    distances: Sequence[int] = ()
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """Whether each is its reference, bool [sentences]."""
+        """Whether each translation is its reference, bool [sentences]."""
         return np.array(exact_matches(self.translations, self.references), dtype=bool)
 
-    def same_test(self, other: object) -> bool:
-        """Whether both were asked the same."""
+    def same_samples(self, other: Answers) -> bool:
+        """Whether both have the same sources and references."""
         return isinstance(other, Translations) and (self.sources, self.references) == (other.sources, other.references)
 
-    def shown(self, sample: int) -> str:
+    def describe(self, sample: int) -> dict[str, str]:
+        """Return the source and the reference."""
+        return {"source": self.sources[sample], "reference": self.references[sample]}
+
+    def show(self, sample: int) -> str:
+        """Return the translation."""
         return self.translations[sample]
 
 
+def read_answers(kind: TaskKind, run: Run) -> Answers:
+    """Return the answers of a run by the reader of its task.
+
+    Raises:
+        UserError: if the task has no reader, or the file is missing or cannot be read.
+    """
+    if kind.answers is None:
+        raise UserError(f"runs of the task {kind.name!r} do not record their answers")
+    answers: Answers = load_function(kind.answers)(run)
+    return answers
+
+
 def read_predictions(run: Run) -> Predictions:
-    """Raises UserError for a file that is missing or cannot be read."""
+    """Return the content of test_predictions.pt.
+
+    Raises:
+        UserError: if the file is missing or cannot be read.
+    """
     file = run.files.predictions_file
     if not file.is_file():
         raise UserError(f"{file} is missing")
-    # Only here: everything else does without torch.
+    # Everything else in the report works without torch, which is slow to import.
     import torch
 
     try:
         content = torch.load(file, weights_only=True, map_location="cpu")
         labels, predicted = (content[key].numpy() for key in ("labels", "predicted"))
-    # torch raises whatever it stumbles over in a file that was cut short.
+    # torch.load has no exception of its own for a file that was cut short.
     except Exception as error:
         raise UserError(f"{file} cannot be read ({type(error).__name__}); was it cut short?") from None
     return Predictions(labels, predicted)
 
 
 def read_translations(run: Run) -> Translations:
-    """Raises UserError for a file that is missing or cannot be read."""
+    """Return the content of test_translations.jsonl.
+
+    Raises:
+        UserError: if the file is missing or cannot be read.
+    """
     file = run.files.translations_file
+    rows = translations_file.read_translations(file)
     try:
-        rows: list[Mapping[str, Any]] = [json.loads(line) for line in file.read_text().splitlines()]
         sources, references, translations = (
             [row[key] for row in rows] for key in ("source", "reference", "translation")
         )
-    except FileNotFoundError:
-        raise UserError(f"{file} is missing") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except KeyError as error:
         raise UserError(f"{file} cannot be read ({type(error).__name__}); was it cut short?") from None
     if not rows:
         raise UserError(f"{file} is empty")
     distances = [row["distance"] for row in rows if "distance" in row]
     return Translations(sources, references, translations, distances if len(distances) == len(rows) else [])
-
-
-READERS: Mapping[str, Callable[[Run], Predictions | Translations]] = {
-    "classification": read_predictions,
-    "translation": read_translations,
-}
-"""By task."""

@@ -1,4 +1,4 @@
-"""The axes of a comparison: the config keys in which settings differ, under names that a table has room for."""
+"""The axes of a comparison: the config keys in which settings differ, under short names."""
 
 import json
 from collections import Counter
@@ -9,29 +9,34 @@ from typing import Any
 from rnnexp.tracking.short_keys import VERBATIM
 
 FIRST = ("model.cell", "model.bidirectional", "model.num_layers", "model.hidden_size", "trainer.precision")
-"""What one asks for first stands on the left."""
+"""The keys whose columns come first."""
 ABSENT = "–"
-"""What stands there for a setting without that key."""
+"""The shown value of a setting without the key."""
 
 Flat = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A config key that differs among settings."""
+    """A config key that differs among settings.
+
+    Args:
+        key: the whole key.
+        name: a short name, which no other axis has.
+        companions: further keys that change exactly when this one does, and are no axes of their own.
+    """
 
     key: str
     name: str
-    """short, and like no other axis'"""
     companions: tuple[str, ...] = ()
-    """further keys that change exactly when this one does, and so would tell nothing more as columns"""
 
     def show(self, identity: Flat) -> str:
+        """Return the value of a setting on this axis as text."""
         return show_value(self.key, identity[self.key]) if self.key in identity else ABSENT
 
 
 def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings under their keys with dots between; a list is one value."""
+    """Return nested settings under their whole keys, with dots between; a list is one value."""
     flat: dict[str, Any] = {}
     for key, value in node.items():
         if isinstance(value, Mapping):
@@ -42,7 +47,7 @@ def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def show_value(key: str, value: Any) -> str:  # noqa: ANN401
-    """`yes`, `none`, `0.003`, and of a `_target_` the name of the class."""
+    """Return a value as text: `yes`, `none`, `0.003`, and for a `_target_` the name of the class."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -53,7 +58,7 @@ def show_value(key: str, value: Any) -> str:  # noqa: ANN401
 
 
 def varying_axes(identities: Sequence[Flat]) -> list[Axis]:
-    """The keys that do not have the same value everywhere; of those that change together the first alone."""
+    """Return an axis for each key whose values differ; keys that change together share one axis."""
     keys = list(dict.fromkeys([*FIRST, *(key for identity in identities for key in identity)]))
     by_pattern: dict[tuple[int, ...], list[str]] = {}
     for key in keys:
@@ -65,16 +70,16 @@ def varying_axes(identities: Sequence[Flat]) -> list[Axis]:
 
 
 def companions_of(axis: Axis, identities: Sequence[Flat]) -> str:
-    """What changes with an axis: `hidden_size with cell (gru 186, lstm 160)`; empty if nothing does."""
-    told = []
+    """Return what changes with an axis, `hidden_size (gru 186, lstm 160) with cell`; empty if nothing does."""
+    parts = []
     for key in axis.companions:
-        values = dict(sorted((axis.show(each), Axis(key, "").show(each)) for each in identities))
-        told.append(f"{_short(key, [key])} ({', '.join(f'{ours} {its}' for ours, its in values.items())})")
-    return f"{', '.join(told)} with {axis.name}" if told else ""
+        values = dict(sorted((axis.show(identity), Axis(key, "").show(identity)) for identity in identities))
+        parts.append(f"{_short(key, [key])} ({', '.join(f'{value} {other}' for value, other in values.items())})")
+    return f"{', '.join(parts)} with {axis.name}" if parts else ""
 
 
 def _pattern(values: Sequence[str]) -> tuple[int, ...]:
-    """Which settings share a value, whatever the values are."""
+    """Return a number per setting; settings with the same value have the same number."""
     numbers: dict[str, int] = {}
     return tuple(numbers.setdefault(value, len(numbers)) for value in values)
 
@@ -84,7 +89,7 @@ def _comparable(identity: Flat, key: str) -> str:
 
 
 def _short(key: str, among: Sequence[str]) -> str:
-    """The last part of the key where that says which, as `cell`; `optimizer` for its class; else the whole key."""
+    """Return the last part of the key if it is unambiguous, `cell`; `optimizer` for its class; else the whole key."""
     name = key.removesuffix("._target_").rpartition(".")[2]
     namesakes = [other for other in among if other.removesuffix("._target_").rpartition(".")[2] == name]
     is_plain = VERBATIM.get(name, key) == key and namesakes in ([key], [])
@@ -92,19 +97,21 @@ def _short(key: str, among: Sequence[str]) -> str:
 
 
 def labels_of(settings: Sequence[Mapping[str, str]]) -> list[str]:
-    """`lstm, bidirectional, 2 layers, precision bf16-mixed`: what tells each setting from the others.
+    """Return a label per setting, in few words: `lstm, bidirectional, 2 layers, precision bf16-mixed`.
+
+    The cell, direction, depth and width are always named; another axis only where its value is not the most common one.
+    One label may therefore be empty.
 
     Args:
-        settings: of every setting what stands on each axis. What most have goes without saying, the shape of the
-            network aside, so that one label may be empty.
+        settings: for each setting the name and the shown value of every axis.
     """
-    usual = {name: Counter(each[name] for each in settings).most_common(1)[0][0] for name in settings[0]}
-    return [_label(each, usual) for each in settings]
+    most_common = {name: Counter(setting[name] for setting in settings).most_common(1)[0][0] for name in settings[0]}
+    return [_label(setting, most_common) for setting in settings]
 
 
-def _label(settings: Mapping[str, str], usual: Mapping[str, str]) -> str:
+def _label(setting: Mapping[str, str], most_common: Mapping[str, str]) -> str:
     parts = []
-    for name, value in settings.items():
+    for name, value in setting.items():
         if name == "cell":
             parts.append(value)
         elif name == "bidirectional":
@@ -113,6 +120,6 @@ def _label(settings: Mapping[str, str], usual: Mapping[str, str]) -> str:
             parts.append(f"{value} layer{'' if value == '1' else 's'}")
         elif name == "hidden_size":
             parts.append(f"hidden {value}")
-        elif value != usual[name]:
+        elif value != most_common[name]:
             parts.append(f"{name} {value}")
     return ", ".join(part for part in parts if part)

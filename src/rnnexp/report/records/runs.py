@@ -1,4 +1,4 @@
-"""The runs below some directories, as their files tell of them: also those that failed, or have not ended yet."""
+"""Read the runs below some directories from their files, including those that failed or still run."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,66 +9,75 @@ from typing import Any
 from rnnexp.core.atomic_files import read_json
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import did_you_mean
-from rnnexp.tasks.registry import kind_of_target
+from rnnexp.tasks.registry import kind_of_run
 from rnnexp.tracking.run_directory import SCHEMA_VERSION, RunDirectory
 from rnnexp.tracking.short_keys import ShortKeys, short_keys
-
-UNREADABLE, MISSING = "unreadable", "missing"
-"""What becomes of a run besides the statuses of a run directory: its files cannot be read, or it has none."""
+from rnnexp.tracking.status import Status
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run directory, read once. Of a run that is not `done`, `result` is empty."""
+    """One run directory, read once.
+
+    Args:
+        path: the directory.
+        status: what became of the run.
+        reason: why, for a run that failed or cannot be read.
+        since: the time at which it reached the status, ISO 8601.
+        config: its resolved config; None if it cannot be read, and then the run belongs to no group.
+        facts: its short keys.
+        config_hash: the hash of its config.
+        result: the content of result.json; empty unless the run is done.
+        code: the commit that ran, and whether tracked files differed from it.
+    """
 
     path: Path
-    status: str
+    status: Status
     reason: str = ""
     since: str = ""
-    """the instant of the status, ISO 8601"""
     config: Mapping[str, Any] | None = None
-    """None where it cannot be read: the run has a place in no table then"""
     facts: ShortKeys = field(default_factory=dict)
     config_hash: str = ""
     result: Mapping[str, Any] = field(default_factory=dict)
     code: str = "unknown"
-    """the commit that ran, and whether tracked files differed from it"""
 
     @property
     def files(self) -> RunDirectory:
+        """The files of the run."""
         return RunDirectory(self.path)
 
     @property
     def seed(self) -> str:
-        """What runs are paired by; a seed of the data's own is part of it."""
+        """The seed by which runs are paired; a seed of the data that differs from it is part of it."""
         config = self.config or {}
         seed, of_data = config.get("seed"), config.get("data", {}).get("seed")
         return str(seed) if of_data in (None, seed) else f"{seed}, data {of_data}"
 
     @property
     def device(self) -> str:
+        """The name of the device, with the number of devices where there are several."""
         number, name = self.number("device.num_devices"), self.text("device.name")
         return f"{number:g} × {name}" if number and number > 1 else name
 
     def metric(self, name: str) -> float | None:
-        """A metric of the result; None where there is none, or it is not a number."""
+        """Return a metric of the result; None if the result has none, or it is not a number."""
         return _number(self.result.get("metrics", {}).get(name))
 
     def number(self, path: str) -> float | None:
-        """A number of the result, by keys with dots between them."""
+        """Return a number of the result by its path, keys with dots between them; None if there is none."""
         return _number(_at(self.result, path))
 
     def text(self, path: str) -> str:
-        """A field of the result, by keys with dots between them; empty where there is none."""
+        """Return a field of the result by its path, as text; empty if there is none."""
         value = _at(self.result, path)
         return "" if value is None else str(value)
 
 
 def find_runs(directories: Sequence[Path]) -> list[Run]:
-    """Every run below the directories, once, in the order of their paths.
+    """Return every run in or below the directories, once, ordered by path.
 
     Raises:
-        UserError: for a directory that is not there, or has no run in or below it.
+        UserError: if a directory does not exist, or holds no run.
     """
     runs: dict[Path, Run] = {}
     for directory in directories:
@@ -87,7 +96,7 @@ def _runs_below(directory: Path) -> Iterator[Run]:
     for place, subdirectories, files in os.walk(directory):
         path = Path(place)
         if {"config.yaml", "status.json"} <= set(files):
-            # What lies below a run belongs to it.
+            # Directories below a run belong to it.
             subdirectories.clear()
             yield read_run(path)
         elif "sweep.json" in files:
@@ -95,7 +104,7 @@ def _runs_below(directory: Path) -> Iterator[Run]:
 
 
 def _missing_jobs(sweep: Path) -> Iterator[Run]:
-    """The jobs that a sweep names, or has a directory for, and that have not so much as a config."""
+    """Yield the jobs of a sweep that have no config or no status: listed in sweep.json, or with a directory."""
     try:
         listed = read_json(sweep / "sweep.json").get("jobs")
     except (UserError, OSError):
@@ -107,48 +116,56 @@ def _missing_jobs(sweep: Path) -> Iterator[Run]:
     for name in sorted(names):
         absent = [file for file in ("config.yaml", "status.json") if not (jobs / name / file).is_file()]
         if absent:
-            # Without a directory it has not begun, as the last jobs of a sweep that still runs.
+            # A sweep that still runs has not made the directories of its last jobs.
             reason = f"it has no {absent[0]}" if (jobs / name).is_dir() else "it has not begun"
-            # What has a status has run.
-            yield Run(jobs / name, MISSING if "status.json" in absent else UNREADABLE, reason)
+            # A job with a status has run.
+            yield Run(jobs / name, Status.MISSING if "status.json" in absent else Status.UNREADABLE, reason)
 
 
 def read_run(path: Path) -> Run:
-    """A run directory as far as it can be read; what cannot is the reason of a run that is `unreadable`."""
+    """Return a run directory as far as its files can be read; the reason of an `unreadable` run says what cannot."""
     files = RunDirectory(path)
     try:
         config = files.read_config()
-        facts = _facts(config, files.config_file)
+        facts = _facts(config, files.config_file, {})
     except (UserError, OSError) as error:
-        return Run(path, UNREADABLE, str(error))
+        return Run(path, Status.UNREADABLE, str(error))
     try:
         record = files.read_status()
+        status = _status(record, files.status_file)
     except (UserError, OSError) as error:
-        return Run(path, UNREADABLE, str(error), config=config, facts=facts)
-    status, reason = str(record.get("status", UNREADABLE)), str(record.get("reason", ""))
+        return Run(path, Status.UNREADABLE, str(error), config=config, facts=facts)
+    reason = str(record.get("reason", ""))
     result: Mapping[str, Any] = {}
-    if status == "done":
+    if status is Status.DONE:
         try:
             result = _read_result(files.result_file)
         except (UserError, OSError) as error:
-            status, reason = UNREADABLE, str(error)
+            status, reason = Status.UNREADABLE, str(error)
     return Run(
         path,
         status,
         reason,
         since=str(record.get(f"{status}_since", "")),
         config=config,
-        facts=facts | {"num_parameters": _at(result, "model.num_parameters")},
+        facts=_facts(config, files.config_file, result),
         config_hash=str(record.get("config_hash", "")),
         result=result,
         code=_code(files.environment_file),
     )
 
 
-def _facts(config: Mapping[str, Any], file: Path) -> ShortKeys:
+def _status(record: Mapping[str, Any], file: Path) -> Status:
     try:
-        kind = kind_of_target(config["task"]["_target_"])
-        return short_keys(config, kind.name, kind.dataset_keys, None)
+        return Status(record["status"])
+    except (KeyError, ValueError):
+        raise UserError(f"{file} has no known status: {record.get('status')!r}") from None
+
+
+def _facts(config: Mapping[str, Any], file: Path, result: Mapping[str, Any]) -> ShortKeys:
+    try:
+        kind = kind_of_run(config["task"]["_target_"], result.get("task_kind"))
+        return short_keys(config, kind.name, kind.dataset_keys, _at(result, "model.num_parameters"))
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file} is not the config of a run ({type(error).__name__}: {error})") from None
 

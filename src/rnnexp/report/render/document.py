@@ -1,4 +1,4 @@
-"""What a report is made of, whatever it is written in: sections of paragraphs, tables and pictures."""
+"""The content of a report, independent of its format: sections of paragraphs, tables and figures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,32 +13,42 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Table:
-    """Plain text in cells."""
+    """Plain text in cells.
+
+    Args:
+        columns: the titles of the columns.
+        rows: the cells of each row.
+        numeric: the columns of numbers, which are aligned at the right.
+        kinds: for each row `best`, `even`, `bad` or nothing, which a page may show as a color.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     numeric: frozenset[str] = frozenset()
-    """the columns of numbers, which are aligned at their right"""
     kinds: Sequence[str] = ()
-    """of each row: empty, or one of best, even and bad, by which a page may colour it; words say it as well"""
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A figure that stands in files already."""
+class FigureBlock:
+    """A figure that has been written to files.
+
+    Args:
+        file: its PNG, relative to the report.
+        svg: the content of its SVG.
+        caption: what it shows.
+    """
 
     file: str
-    """its PNG, relative to the report"""
     svg: bytes
     caption: str
 
 
-Block = Paragraph | Table | Picture
+Block = Paragraph | Table | FigureBlock
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it."""
+    """A heading with what follows it."""
 
     title: str
     blocks: Sequence[Block]
@@ -47,9 +57,14 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """A whole report."""
+    """A whole report.
+
+    Args:
+        title: the title of the page.
+        note: what was reported, and when.
+        sections: its content.
+    """
 
     title: str
     note: str
-    """what was reported, and when"""
     sections: Sequence[Section]

@@ -1,13 +1,13 @@
-"""A report as Markdown, for GitHub and for reading as it is."""
+"""Render a report as Markdown, as GitHub shows it."""
 
 import re
 from collections.abc import Iterator
 
-from rnnexp.report.render.document import Block, Document, Paragraph, Picture, Section, Table
+from rnnexp.report.render.document import Block, Document, FigureBlock, Paragraph, Section, Table
 
 
-def as_markdown(document: Document) -> str:
-    """Tables in GitHub's form; pictures as links to their PNG."""
+def to_markdown(document: Document) -> str:
+    """Return the report with tables in GitHub's form, and figures as links to their PNG."""
     parts = [f"# {escape(document.title)}", escape(document.note)]
     for section in document.sections:
         parts += _section(section, level=2)
@@ -15,9 +15,9 @@ def as_markdown(document: Document) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that is to be read as it stands, in one line."""
+    """Return text in one line, without any Markdown."""
     line = " ".join(text.split())
-    # What opens emphasis, code, links, cells and tags anywhere; then what makes a heading or a list of a line.
+    # First what begins emphasis, code, links, cells and tags anywhere; then what begins a heading or a list.
     plain = re.sub(r"([\\`*_\[\]|<~])", r"\\\1", line)
     return re.sub(r"^(\d*)([#>+.)-])(?=\s)", r"\1\\\2", plain)
 
@@ -33,7 +33,7 @@ def _section(section: Section, level: int) -> Iterator[str]:
 def _block(block: Block) -> str:
     if isinstance(block, Paragraph):
         return escape(block.text)
-    if isinstance(block, Picture):
+    if isinstance(block, FigureBlock):
         return f"![{escape(block.caption)}]({block.file})\n\n{escape(block.caption)}"
     return _table(block)
 

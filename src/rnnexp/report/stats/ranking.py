@@ -1,12 +1,11 @@
-"""Who is best, and who is not significantly worse."""
+"""Compare every setting of a group with the best."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rnnexp.report.records.groups import ComparisonGroup, Setting
-from rnnexp.report.records.measures import Measure
-from rnnexp.report.stats.sample_tests import SAMPLE_TESTS
-from rnnexp.report.stats.tests import LEVEL, Test, holm, paired_t
+from rnnexp.report.stats.significance import LEVEL, PairedTestResult, holm, paired_t
+from rnnexp.tasks.registry import Measure, load_function
 
 BEST, EVEN, WORSE = "best", "not significantly worse", "significantly worse"
 UNSURE, UNTESTED = "worse with each seed, too few to be sure", "not tested"
@@ -14,39 +13,45 @@ UNSURE, UNTESTED = "worse with each seed, too few to be sure", "not tested"
 
 @dataclass(frozen=True)
 class Comparison:
-    """One setting beside the best. Differences say how far the best is ahead."""
+    """One setting against the best. Differences say how far the best is ahead.
+
+    Args:
+        setting: the setting.
+        verdict: BEST, EVEN, WORSE, UNSURE or UNTESTED.
+        seeds: the test over seeds; None for the best itself.
+        seeds_p: its p-value after Holm's correction for the number of comparisons with the best.
+        samples: the test over samples; None for the best itself, and if the task has no such test.
+        samples_p: its p-value after Holm's correction.
+    """
 
     setting: Setting
     verdict: str
-    seeds: Test | None = None
-    """None for the best itself"""
+    seeds: PairedTestResult | None = None
     seeds_p: float | None = None
-    """adjusted for the number of comparisons with the best, by Holm's method"""
-    samples: Test | None = None
-    """None for the best itself, and for a task without such a test"""
+    samples: PairedTestResult | None = None
     samples_p: float | None = None
 
 
-def sample_test_name(group: ComparisonGroup) -> str:
-    """What the test over the samples is called; empty if the task has none."""
-    return SAMPLE_TESTS[group.task][0] if group.task in SAMPLE_TESTS else ""
+def sample_test_name(comparisons: Sequence[Comparison]) -> str:
+    """Return the name of the test over samples; empty if the task has none."""
+    return next((comparison.samples.method for comparison in comparisons if comparison.samples), "")
 
 
 def compare_with_best(group: ComparisonGroup) -> list[Comparison]:
-    """Every measured setting against the best, in the group's order.
+    """Return the comparison of every measured setting with the best, in the group's order.
 
-    Only the paired t-test over seeds answers how another training would come out, so that it alone calls something
-    significantly worse. Few seeds can hardly do so: what the test over samples, which speaks of the networks that were
-    trained, finds worse with every seed is called neither that nor as good as the best.
+    Only the paired t-test over seeds says what another training would give, so only it calls a setting significantly
+    worse. With few seeds it can hardly do so. The test over samples says what holds for the networks that were trained:
+    a setting that it finds worse with every seed is called neither significantly worse nor as good as the best.
     """
     if not group.measured:
         return []
     best, *others = group.measured
     seeds = [_lead(group.main, best, other) for other in others]
     seeds_p = holm([test.p for test in seeds])
-    samples: Sequence[Test | None] = [None for _ in others]
-    if group.task in SAMPLE_TESTS and others:
-        samples = SAMPLE_TESTS[group.task][1](best, others)
+    samples: Sequence[PairedTestResult | None] = [None for _ in others]
+    if group.kind.sample_test is not None and others:
+        samples = load_function(group.kind.sample_test)(best, others)
     samples_p = holm([test.p if test else None for test in samples])
     return [
         Comparison(best, BEST),
@@ -57,12 +62,14 @@ def compare_with_best(group: ComparisonGroup) -> list[Comparison]:
     ]
 
 
-def _lead(measure: Measure, best: Setting, other: Setting) -> Test:
+def _lead(measure: Measure, best: Setting, other: Setting) -> PairedTestResult:
     scores = best.by_seed(measure), other.by_seed(measure)
     return paired_t(*scores) if measure.higher_is_better else paired_t(*reversed(scores))
 
 
-def _verdict(seeds: tuple[Test, float | None], samples: tuple[Test | None, float | None]) -> str:
+def _verdict(
+    seeds: tuple[PairedTestResult, float | None], samples: tuple[PairedTestResult | None, float | None]
+) -> str:
     if _is_worse(*seeds):
         return WORSE
     if _is_worse(*samples):
@@ -70,6 +77,6 @@ def _verdict(seeds: tuple[Test, float | None], samples: tuple[Test | None, float
     return EVEN if seeds[1] is not None else UNTESTED
 
 
-def _is_worse(lead: Test | None, p: float | None) -> bool:
-    # Over the seeds that both have, the best may even trail.
+def _is_worse(lead: PairedTestResult | None, p: float | None) -> bool:
+    # Over the shared seeds alone the best may be behind.
     return lead is not None and p is not None and p < LEVEL and (lead.difference or 0.0) > 0

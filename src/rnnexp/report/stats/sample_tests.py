@@ -1,6 +1,9 @@
-"""Whether two settings differ on the samples of the test set: McNemar's test, the paired bootstrap of BLEU."""
+"""Test whether settings differ on the samples of the test set: McNemar's test, the paired bootstrap of BLEU.
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+The registry of tasks names the test of each task: a function of the best setting and the others.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import TypeVar
@@ -12,116 +15,123 @@ from rnnexp.core.errors import UserError
 from rnnexp.report.records.answers import Predictions, Translations, read_predictions, read_translations
 from rnnexp.report.records.groups import Setting
 from rnnexp.report.records.runs import Run
-from rnnexp.report.stats.tests import LEVEL, Test, combine, mcnemar
+from rnnexp.report.stats.significance import LEVEL, PairedTestResult, combine, mcnemar
 
-Answers = TypeVar("Answers", Predictions, Translations)
+SomeAnswers = TypeVar("SomeAnswers", Predictions, Translations)
+SampleTest = Callable[[Setting, Sequence[Setting]], list[PairedTestResult]]
 
 LEAST_RESAMPLES = 1000
+MCNEMAR, BOOTSTRAP = "McNemar", "paired bootstrap"
 
 
 @dataclass
-class _PerSeed:
-    """What the test of each shared seed has given for one setting against the best."""
+class _SeedResults:
+    """The results for one setting against the best, one per shared seed.
+
+    Args:
+        p_values: the p-values.
+        differences: how far the best is ahead.
+        alone_right: for McNemar, how many samples the best alone has right, and how many the other alone.
+        reason: why there is no p-value, if there is none.
+    """
 
     p_values: list[float] = field(default_factory=list)
     differences: list[float] = field(default_factory=list)
     alone_right: list[tuple[int, int]] = field(default_factory=list)
-    """McNemar: how many samples the best alone has right, and how many the other alone"""
     reason: str = "no shared seed"
-    """why there is no p-value, if there is none"""
 
     def add(self, p: float, difference: float) -> None:
+        """Add the result of one seed."""
         self.p_values.append(p)
         self.differences.append(difference)
 
-    def combined(self, detail: str = "") -> Test:
-        """Of all seeds."""
+    def combined(self, method: str, detail: str = "") -> PairedTestResult:
+        """Return one result for all seeds."""
         number = len(self.p_values)
         if not number:
-            return Test(None, self.reason)
-        return Test(combine(self.p_values, self.differences), "", fmean(self.differences), None, number, detail)
+            return PairedTestResult(None, self.reason, method=method)
+        p = combine(self.p_values, self.differences)
+        return PairedTestResult(p, "", fmean(self.differences), None, number, detail, method)
 
 
-def mcnemar_with_best(best: Setting, others: Sequence[Setting]) -> list[Test]:
-    """McNemar's exact test of each setting against the best, on every shared seed, combined over the seeds."""
-    results = [_PerSeed() for _ in others]
+def mcnemar_with_best(best: Setting, others: Sequence[Setting]) -> list[PairedTestResult]:
+    """Return McNemar's exact test of each setting against the best, combined over the shared seeds."""
+    results = [_SeedResults() for _ in others]
     for of_best, answers in _pairs(best, others, results, read_predictions):
-        for its, predictions in answers:
+        for result, predictions in answers:
             only_best, only_other, p = mcnemar(of_best.right, predictions.right)
-            its.add(p, only_best - only_other)
-            its.alone_right.append((only_best, only_other))
-    return [_mcnemar_combined(its) for its in results]
+            result.add(p, only_best - only_other)
+            result.alone_right.append((only_best, only_other))
+    return [_combine_mcnemar(result) for result in results]
 
 
-def _mcnemar_combined(its: _PerSeed) -> Test:
-    if its.alone_right:
-        # The smallest that the test could give, had all disagreements gone one way.
-        least = combine([2.0 ** (1 - sum(counts)) for counts in its.alone_right], [1.0] * len(its.alone_right))
+def _combine_mcnemar(result: _SeedResults) -> PairedTestResult:
+    if result.alone_right:
+        # The least p-value that the test could give, if all disagreements were in favor of one side.
+        least = combine([2.0 ** (1 - sum(counts)) for counts in result.alone_right], [1.0] * len(result.alone_right))
         if least >= LEVEL:
-            fewest = min(map(sum, its.alone_right))
-            return Test(None, f"too few disagreements ({fewest}): no p could fall below {LEVEL}")
-    detail = " : ".join(f"{fmean(side):.4g}" for side in zip(*its.alone_right, strict=True))
-    return its.combined(detail)
+            fewest = min(map(sum, result.alone_right))
+            reason = f"too few disagreements ({fewest}): no p could fall below {LEVEL}"
+            return PairedTestResult(None, reason, method=MCNEMAR)
+    detail = " : ".join(f"{fmean(side):.4g}" for side in zip(*result.alone_right, strict=True))
+    return result.combined(MCNEMAR, detail)
 
 
-def bootstrap_with_best(best: Setting, others: Sequence[Setting]) -> list[Test]:
-    """The paired bootstrap of BLEU (Koehn, 2004) by sacrebleu, of each against the best, combined over shared seeds."""
-    results = [_PerSeed() for _ in others]
+def bootstrap_with_best(best: Setting, others: Sequence[Setting]) -> list[PairedTestResult]:
+    """Return sacrebleu's paired bootstrap of BLEU (Koehn, 2004) of each setting against the best, over shared seeds."""
+    results = [_SeedResults() for _ in others]
     for of_best, answers in _pairs(best, others, results, read_translations):
         systems = [
             ("best", of_best.translations),
-            *((str(n), each.translations) for n, (_, each) in enumerate(answers)),
+            *((str(n), theirs.translations) for n, (_, theirs) in enumerate(answers)),
         ]
-        # Forced, as everywhere: an untrained network may end its sentences in " .", which sacrebleu would warn of.
+        # An untrained network may end its sentences in " .", which sacrebleu takes for tokenized text unless forced.
         metrics = {"BLEU": BLEU(force=True)}
         _signatures, columns = PairedTest(systems, metrics, [of_best.references], "bs", num_resamples(len(others)))()
         baseline, *scores = columns["BLEU"]
-        for (its, _), score in zip(answers, scores, strict=True):
-            its.add(float(score.p_value), baseline.score - score.score)  # type: ignore[union-attr, arg-type]
-    return [its.combined() for its in results]
+        for (result, _), score in zip(answers, scores, strict=True):
+            result.add(float(score.p_value), baseline.score - score.score)  # type: ignore[union-attr, arg-type]
+    return [result.combined(BOOTSTRAP) for result in results]
 
 
 def num_resamples(num_tests: int) -> int:
-    """So many that a p-value can stay below LEVEL when it is adjusted for this many tests."""
+    """Return how many resamples let a p-value stay below LEVEL after the correction for this many tests."""
     return max(LEAST_RESAMPLES, int(num_tests / LEVEL))
 
 
 def _pairs(
-    best: Setting, others: Sequence[Setting], results: Sequence[_PerSeed], read: Callable[[Run], Answers]
-) -> Iterator[tuple[Answers, list[tuple[_PerSeed, Answers]]]]:
-    """For every seed the answers of the best, and of the others that were asked the same, each with where its results
-    go. What cannot be read or compared becomes a reason there.
+    best: Setting, others: Sequence[Setting], results: Sequence[_SeedResults], read: Callable[[Run], SomeAnswers]
+) -> Iterator[tuple[SomeAnswers, list[tuple[_SeedResults, SomeAnswers]]]]:
+    """Yield for each seed the answers of the best, and those of the others with the place of their results.
+
+    Answers that cannot be read, or are not about the same samples, become a reason in the results.
     """
     for seed, run in best.counted.items():
-        sharing = [
-            (its, other.counted[seed]) for its, other in zip(results, others, strict=True) if seed in other.counted
-        ]
+        with_seed = ((result, other) for result, other in zip(results, others, strict=True) if seed in other.counted)
+        sharing = [(result, other.counted[seed]) for result, other in with_seed]
         if not sharing:
             continue
         try:
             of_best = read(run)
         except UserError as error:
-            for its, _ in sharing:
-                its.reason = str(error)
+            for result, _ in sharing:
+                result.reason = str(error)
             continue
-        answers = []
-        for its, other in sharing:
-            try:
-                theirs = read(other)
-            except UserError as error:
-                its.reason = str(error)
-                continue
-            if of_best.same_test(theirs):
-                answers.append((its, theirs))
-            else:
-                its.reason = "not tested on the same samples"
-        if answers:
+        if answers := [
+            (result, theirs) for result, other in sharing if (theirs := _read_comparable(of_best, other, read, result))
+        ]:
             yield of_best, answers
 
 
-SampleTest = Callable[[Setting, Sequence[Setting]], list[Test]]
-SAMPLE_TESTS: Mapping[str, tuple[str, SampleTest]] = {
-    "classification": ("McNemar", mcnemar_with_best),
-    "translation": ("paired bootstrap", bootstrap_with_best),
-}
-"""By task: what the test is called, and the test."""
+def _read_comparable(
+    of_best: SomeAnswers, other: Run, read: Callable[[Run], SomeAnswers], result: _SeedResults
+) -> SomeAnswers | None:
+    try:
+        answers = read(other)
+    except UserError as error:
+        result.reason = str(error)
+        return None
+    if of_best.same_samples(answers):
+        return answers
+    result.reason = "not tested on the same samples"
+    return None

@@ -1,4 +1,4 @@
-"""What runs the jobs of a sweep: it submits them, polls them until they end, and records how each ended."""
+"""The base class of backends, which run the jobs of a sweep: submit them, poll them and record how each ended."""
 
 import time
 from abc import ABC, abstractmethod
@@ -89,7 +89,7 @@ S = TypeVar("S", bound=SubmittedJob)
 
 
 class Backend(ABC, Generic[S]):
-    """What runs the jobs of a sweep. One object serves the whole sweep.
+    """Runs the jobs of a sweep. One object serves the whole sweep.
 
     Args:
         settings: the fields of the launcher's config. Every launcher has `on_error`, which says whether the other jobs
@@ -102,7 +102,7 @@ class Backend(ABC, Generic[S]):
     """
 
     num_gpus: int
-    """What `trainer.accelerator=auto` and `trainer.devices=-1` stand for."""
+    """The number that `trainer.accelerator=auto` and `trainer.devices=-1` stand for."""
     poll_seconds = 0.5
     """The time between two looks at all jobs."""
 

@@ -1,4 +1,4 @@
-"""What the backends of one machine share: devices are handed out to jobs."""
+"""The base class of backends of one machine, which allocates its devices to jobs."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence

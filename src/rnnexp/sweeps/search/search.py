@@ -28,7 +28,7 @@ MIN_FAILURES = 4
 
 
 class BatchLauncher(Protocol):
-    """What a search needs of a launcher."""
+    """A launcher as a search uses it."""
 
     def check(self, points: Points) -> list[Job]:
         """Return the jobs of these points. Raise UserError if one cannot be composed or can never run here."""

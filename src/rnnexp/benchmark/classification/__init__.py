@@ -1,0 +1,1 @@
+"""The benchmark of classification, and the pipeline that it is compared with."""

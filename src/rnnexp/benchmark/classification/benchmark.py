@@ -1,0 +1,169 @@
+"""The speed of training a classifier: rnnexp, a plain PyTorch loop, and the pipeline of torchvision, in turns."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from rich.console import RenderableType
+from rich.table import Table
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from rnnexp.benchmark.measurement import RNNEXP, TimedSteps, compare, silenced_lightning, take_turns
+from rnnexp.benchmark.plain_loop import PlainLoop
+from rnnexp.benchmark.report import format_ratio
+from rnnexp.benchmark.workbench import TaskBenchmark, Workbench
+from rnnexp.core.validation import validate_choice
+from rnnexp.data.batches import LabelledSequences
+from rnnexp.models.classifier import SequenceClassifier
+from rnnexp.runs.build import config_errors
+from rnnexp.tasks.classification.task import ClassificationTask
+
+TORCH_MODULES: dict[str, Callable[..., nn.RNNBase]] = {"srn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+"""Cell -> the module of PyTorch that computes the same."""
+PLAIN, TORCHVISION = "plain loop", "torchvision"
+SUPPORTED = {
+    "trainer.precision": "32-true",
+    "trainer.devices": 1,
+    "trainer.accumulate_grad_batches": 1,
+    "task.pooling": "last_state",
+    "task.dropout": 0.0,
+    "task.label_smoothing": 0.0,
+    "model.backend": "auto",
+    "model.cell_options": {},
+    "model.layer_norm": False,
+    "model.residual": False,
+    "model.learned_initial_state": False,
+    "model.bidirectional": False,
+    "model.dropout": 0.0,
+}
+"""Keys that the plain loop does not vary. With other values the candidates would not do the same work."""
+
+
+class TorchClassifier(nn.Module):
+    """A recurrent module of torch.nn and a linear head on its final state, with the weights of a model of rnnexp."""
+
+    def __init__(self, model: SequenceClassifier) -> None:
+        super().__init__()
+        stack = model.stack
+        self.recurrence = TORCH_MODULES[stack.cell_name](
+            stack.input_size, stack.hidden_size, stack.num_layers, batch_first=True
+        )
+        self.recurrence.load_state_dict(stack.state_dict())
+        self.head = nn.Linear(model.head.in_features, model.head.out_features)
+        self.head.load_state_dict(model.head.state_dict())
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Inputs [batch, time, features] -> logits [batch, classes]."""
+        _outputs, state = self.recurrence(inputs)
+        hidden = state[0] if isinstance(state, tuple) else state
+        logits: Tensor = self.head(hidden[-1])
+        return logits
+
+
+def classification_loss(model: nn.Module, batch: LabelledSequences) -> Tensor:
+    """Return the mean cross-entropy of a batch, a scalar."""
+    return cross_entropy(model(batch.inputs), batch.labels)
+
+
+@dataclass(frozen=True)
+class NormalizedBatches:
+    """Batches of samples that are all on the device as floats; a batch costs one gather.
+
+    Args:
+        samples: all samples, [samples, time, features] and [samples].
+        order: int64 [batch] for each batch, on the device of the samples.
+    """
+
+    samples: LabelledSequences
+    order: Sequence[Tensor]
+
+    def __iter__(self) -> Iterator[LabelledSequences]:
+        for indices in self.order:
+            yield LabelledSequences(*(tensor.index_select(0, indices) for tensor in self.samples))
+
+
+class ClassificationBenchmark(TaskBenchmark):
+    """Measures training steps per second, for one cell after the other."""
+
+    def __init__(self, bench: Workbench) -> None:
+        super().__init__(bench)
+        with config_errors("benchmark"):
+            for cell in bench.options.cells:
+                validate_choice("cell", cell, TORCH_MODULES)
+        bench.require_values(SUPPORTED)
+
+    def measure(self, show: Callable[[RenderableType], None]) -> dict[str, Any]:
+        """Measure each cell, and show a table that grows by a cell."""
+        cells: list[dict[str, Any]] = []
+        for cell in self.bench.options.cells:
+            cells.append(measure_cell(self.bench.with_values({"model": {"cell": cell}}), cell))
+            show(speed_table(cells))
+        return {"cells": cells}
+
+
+def measure_cell(bench: Workbench, cell: str) -> dict[str, Any]:
+    """Return the steps per second of each candidate in each round, and the ratios to rnnexp's.
+
+    The steady state is timed: no import, no set-up, no validation and no checkpoint.
+
+    Raises:
+        UserError: if an epoch has fewer steps than are timed.
+    """
+    # torchvision takes seconds to import.
+    from rnnexp.benchmark.classification.torchvision_pipeline import ImageFiles, TorchvisionPipeline
+
+    with silenced_lightning(), TemporaryDirectory() as directory:
+        experiment = bench.build(Path(directory) / "built")
+        assert isinstance(experiment.task, ClassificationTask)
+        device = experiment.trainer.strategy.root_device
+        loader = experiment.datamodule.train_dataloader()
+        bench.require_batches(len(loader.order) // loader.batch_size)
+        every = loader.gather(torch.arange(len(loader.sequences), device=loader.sequences.device))
+        samples = LabelledSequences(*(tensor.to(device) for tensor in every))
+        order = [indices.to(device) for indices in loader.batches()[: bench.steps.total]]
+        model = TorchClassifier(experiment.task.model)
+        recipe = bench.recipe()
+        candidates: dict[str, Callable[[], TimedSteps]] = {
+            RNNEXP: bench.time_rnnexp,
+            PLAIN: PlainLoop(model, NormalizedBatches(samples, order), classification_loss, recipe, device),
+        }
+        files = ImageFiles(
+            Path(bench.value("data.root")).expanduser(), bench.value("data.name"), bench.value("data.val_size")
+        )
+        for num_workers in bench.options.workers:
+            candidates[f"{TORCHVISION}, {num_workers} workers"] = TorchvisionPipeline(
+                files,
+                model,
+                recipe,
+                batch_size=loader.batch_size,
+                num_workers=num_workers,
+                accelerator=bench.value("trainer.accelerator"),
+                log_every_n_steps=bench.value("trainer.log_every_n_steps"),
+                directory=Path(directory) / "torchvision",
+            )
+        rounds = take_turns(candidates, bench.options.repetitions)
+    speeds = {name: [bench.steps.timed / timed.seconds for timed in each] for name, each in rounds.items()}
+    return {
+        "cell": cell,
+        "steps_per_second": speeds,
+        "final_loss": {name: each[-1].final_loss for name, each in rounds.items()},
+        "rnnexp_over": {name: compare(speeds[RNNEXP], each) for name, each in speeds.items() if name != RNNEXP},
+    }
+
+
+def speed_table(cells: Sequence[Mapping[str, Any]]) -> Table:
+    """Return one row per cell and candidate."""
+    table = Table("cell", "candidate")
+    for column in ("steps/s", "rnnexp / candidate"):
+        table.add_column(column, justify="right")
+    for cell in cells:
+        for name, speeds in cell["steps_per_second"].items():
+            ratio = cell["rnnexp_over"].get(name)
+            shown = "" if ratio is None else format_ratio(ratio)
+            table.add_row(cell["cell"] if name == RNNEXP else "", name, f"{median(speeds):.2f}", shown)
+    return table

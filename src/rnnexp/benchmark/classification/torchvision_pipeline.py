@@ -1,0 +1,140 @@
+"""MNIST as tutorials train it: torchvision's dataset, a DataLoader, a plain LightningModule and a Trainer."""
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.loggers import CSVLogger
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, Subset
+from torchvision import transforms  # type: ignore[import-untyped]
+from torchvision.datasets import MNIST  # type: ignore[import-untyped]
+
+from rnnexp.benchmark.measurement import StepClock, TimedSteps
+from rnnexp.benchmark.plain_loop import Recipe
+from rnnexp.core.errors import UserError
+from rnnexp.data.files.find_or_fetch import find_files
+from rnnexp.data.images.files import FILES, TRAIN_IMAGES, candidate_directories
+
+Batch = tuple[Tensor, Tensor]
+"""Images [batch, 1, time, features] and labels [batch]."""
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """The files of a dataset of images that the data module has read.
+
+    Args:
+        root: the directory of datasets.
+        name: the dataset.
+        val_size: how many of the last training images are kept for validation.
+    """
+
+    root: Path
+    name: str
+    val_size: int
+
+    def training_images(self) -> "Subset[Batch]":
+        """Return the training images with torchvision's transforms, applied to each image when it is read.
+
+        Raises:
+            UserError: if the files are compressed.
+        """
+        files = find_files(candidate_directories(self.root, self.name), FILES)
+        assert files is not None, "the data module has read them"
+        if files[TRAIN_IMAGES].suffix == ".gz":
+            raise UserError(f"{files[TRAIN_IMAGES]}: torchvision reads unpacked files only: gunzip it and the others")
+        images = Images(files[TRAIN_IMAGES].parent)
+        return Subset(images, range(len(images) - self.val_size))
+
+
+class Images(MNIST):  # type: ignore[misc]
+    """torchvision's MNIST, from a directory of any name."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
+        super().__init__(str(directory), train=True, transform=transform)
+
+    @property
+    def raw_folder(self) -> str:
+        return str(self.directory)
+
+
+class PlainTask(pl.LightningModule):
+    """A model, its loss and its optimizer."""
+
+    def __init__(self, model: nn.Module, recipe: Recipe) -> None:
+        super().__init__()
+        self.model, self.recipe = model, recipe
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
+        """Return the mean cross-entropy of a batch."""
+        images, labels = batch
+        loss = cross_entropy(self.model(images.squeeze(1)), labels)
+        self.log("train/loss", loss)
+        return loss
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 (as in Task)
+        optimizer = self.recipe.make_optimizer(self.parameters())
+        scheduler = self.recipe.make_scheduler(optimizer, total_steps=self.recipe.steps.scheduled)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+class TorchvisionPipeline:
+    """Trains a copy of a model, without checkpoints and without a bar, which would only slow it down.
+
+    Args:
+        files: the images.
+        model: images [batch, time, features] -> logits [batch, classes].
+        recipe: how the copy is optimized.
+        batch_size: images per batch.
+        num_workers: processes of the DataLoader.
+        accelerator, log_every_n_steps: of the Trainer.
+        directory: where the loss is logged.
+    """
+
+    def __init__(
+        self,
+        files: ImageFiles,
+        model: nn.Module,
+        recipe: Recipe,
+        *,
+        batch_size: int,
+        num_workers: int,
+        accelerator: str,
+        log_every_n_steps: int,
+        directory: Path,
+    ) -> None:
+        self.files, self.model, self.recipe = files, model, recipe
+        self.batch_size, self.num_workers = batch_size, num_workers
+        self.accelerator, self.log_every_n_steps, self.directory = accelerator, log_every_n_steps, directory
+
+    def __call__(self) -> TimedSteps:
+        """Train, and return the time of the timed steps."""
+        loader: DataLoader[Batch] = DataLoader(
+            self.files.training_images(),
+            batch_size=self.batch_size,
+            shuffle=True,
+            num_workers=self.num_workers,
+            pin_memory=torch.cuda.is_available(),
+        )
+        clock = StepClock(self.recipe.steps)
+        trainer = pl.Trainer(
+            accelerator=self.accelerator,
+            devices=1,
+            max_steps=self.recipe.steps.scheduled,
+            gradient_clip_val=self.recipe.gradient_clip_val,
+            log_every_n_steps=self.log_every_n_steps,
+            logger=CSVLogger(self.directory),
+            callbacks=[clock],
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(PlainTask(copy.deepcopy(self.model), self.recipe), loader)
+        return clock.timed_steps

@@ -1,0 +1,53 @@
+"""The options of a benchmark."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from rnnexp.core.validation import require_positive
+
+
+@dataclass(frozen=True)
+class Options:
+    """The keys of conf/benchmark.yaml that are not keys of train.
+
+    Args:
+        steps: timed steps of each candidate in each repetition.
+        warmup_steps: steps before them, not timed.
+        repetitions: rounds in which the candidates take turns.
+        start_up: measure the start of the programs, too.
+        sweep_jobs: jobs of a sweep that is timed under rnnexp's launcher and under Hydra's; 0 measures none.
+        cells: cells to classify with, one after the other in place of `model.cell`.
+        workers: processes of the torchvision pipeline's DataLoader; each number is a candidate.
+        pairs: sentence pairs that the tutorial loop trains on in each repetition.
+        decode_sentences: test sentences that are translated in each repetition, the first ones.
+
+    Raises:
+        ValueError: for a size that is not a whole number, or too small.
+    """
+
+    steps: int
+    warmup_steps: int
+    repetitions: int
+    start_up: bool
+    sweep_jobs: int
+    cells: Sequence[str]
+    workers: Sequence[int]
+    pairs: int
+    decode_sentences: int
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "warmup_steps", "repetitions", "pairs", "decode_sentences"):
+            require_positive(**{name: getattr(self, name)})
+        for name in ("cells", "workers"):
+            if not isinstance(getattr(self, name), list):
+                raise TypeError(f"{name} must be a list, not {getattr(self, name)!r}: write {name}=[...]")
+        for name, sizes in (("sweep_jobs", [self.sweep_jobs]), ("workers", self.workers)):
+            for size in sizes:
+                if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+                    raise ValueError(f"{name} must be a whole number of at least 0, not {size!r}")
+        if not isinstance(self.start_up, bool):
+            raise TypeError(f"start_up must be true or false, not {self.start_up!r}")
+
+
+KEYS = tuple(field.name for field in fields(Options))
+"""Keys that train does not have."""

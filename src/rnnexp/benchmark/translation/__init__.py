@@ -1,0 +1,1 @@
+"""The benchmark of translation, and the loops and searches that are compared."""

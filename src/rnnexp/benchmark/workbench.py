@@ -1,0 +1,180 @@
+"""From the config of a benchmark to the experiments that it measures."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from rich.console import RenderableType
+
+from rnnexp.benchmark.measurement import StepClock, Steps, TimedSteps
+from rnnexp.benchmark.options import KEYS, Options
+from rnnexp.benchmark.plain_loop import Recipe
+from rnnexp.benchmark.report import describe_benchmark
+from rnnexp.core.errors import UserError
+from rnnexp.runs.build import (
+    Experiment,
+    apply_process_settings,
+    build_experiment,
+    config_errors,
+    make_task,
+    task_class,
+)
+from rnnexp.runs.create import resolved
+from rnnexp.runs.settings import RunSettings
+from rnnexp.runs.stages import fit
+from rnnexp.tasks.base import Task
+from rnnexp.tasks.registry import TaskKind, kind_of_class, load_function, registered_kinds
+from rnnexp.tracking.run_directory import RunDirectory
+
+Values = Mapping[str, Any]
+"""Values of a config, nested as in YAML."""
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """Builds experiments of one config, also with other values in it.
+
+    Args:
+        config: of train, whose training ends after `steps.scheduled` steps.
+        options: what is measured.
+        overrides: the overrides on the command line.
+        kind: the row of the task in the registry.
+    """
+
+    config: DictConfig
+    options: Options
+    overrides: Sequence[str]
+    kind: TaskKind
+
+    @property
+    def steps(self) -> Steps:
+        """Steps of each candidate in each round."""
+        return Steps(self.options.warmup_steps, self.options.steps)
+
+    @property
+    def outputs_dir(self) -> Path:
+        """The directory below which programs write."""
+        return Path(self.config.paths.outputs_dir).absolute()
+
+    @property
+    def train_overrides(self) -> list[str]:
+        """The overrides that train has, too, without `logger`."""
+        return [override for override in self.overrides if override.partition("=")[0] not in (*KEYS, "logger")]
+
+    def describe(self) -> dict[str, Any]:
+        """Return the report of the benchmark before anything is measured."""
+        return describe_benchmark(self.kind.name, resolved(self.config), list(self.overrides))
+
+    def value(self, key: str) -> Any:  # noqa: ANN401
+        """Return the value of a key such as `data.batch_size`; None if there is none."""
+        return OmegaConf.select(self.config, key)
+
+    def require_values(self, supported: Mapping[str, Any]) -> None:
+        """Raise UserError unless the keys have the only values with which all candidates do the same work."""
+        for key, value in supported.items():
+            if self.value(key) != value:
+                raise UserError(
+                    f"{key}={self.value(key)}: the plain loop supports {key}={value} only; measure with that, or train "
+                    "to see the speed"
+                )
+
+    def require_batches(self, num_batches: int) -> None:
+        """Raise UserError if an epoch has fewer batches than a candidate needs."""
+        if self.steps.scheduled > num_batches:
+            raise UserError(
+                f"warmup_steps={self.steps.warmup} and steps={self.steps.timed} need {self.steps.scheduled} batches, "
+                f"but an epoch has {num_batches} of data.batch_size={self.value('data.batch_size')}: choose fewer steps"
+            )
+
+    def with_values(self, values: Values) -> "Workbench":
+        """Return a workbench with other values in its config."""
+        config = OmegaConf.merge(self.config, values)
+        assert isinstance(config, DictConfig)
+        return replace(self, config=config)
+
+    def build(self, directory: Path) -> Experiment:
+        """Build the experiment as train does.
+
+        Args:
+            directory: the run directory.
+        """
+        plain = resolved(self.with_values({"paths": {"output_dir": str(directory)}}).config)
+        return build_experiment(RunSettings.from_config(plain, RunDirectory(directory)))
+
+    def build_task(self, experiment: Experiment, values: Values) -> Task:
+        """Build a task for the data of an experiment, with other values in the config."""
+        return make_task(resolved(self.with_values(values).config), experiment.datamodule)
+
+    def recipe(self) -> Recipe:
+        """Return how the experiment's model is optimized."""
+        return Recipe(
+            make_optimizer=instantiate(self.config.optimizer),
+            make_scheduler=instantiate(self.config.scheduler),
+            steps=self.steps,
+            gradient_clip_val=self.config.trainer.gradient_clip_val,
+            seed=self.config.seed,
+        )
+
+    def time_rnnexp(self) -> TimedSteps:
+        """Build and fit the experiment as train does, in a run directory that is removed afterwards."""
+        with TemporaryDirectory() as directory:
+            experiment = self.build(Path(directory))
+            clock = StepClock(self.steps)
+            experiment.callbacks.append(clock)
+            fit(experiment)
+        return clock.timed_steps
+
+
+class TaskBenchmark(ABC):
+    """The benchmark of a task, which its row in the registry of tasks names.
+
+    Raises:
+        UserError: for values with which the candidates would not do the same work.
+    """
+
+    def __init__(self, bench: Workbench) -> None:
+        self.bench = bench
+
+    @abstractmethod
+    def measure(self, show: Callable[[RenderableType], None]) -> dict[str, Any]:
+        """Measure, and return what the report file keeps.
+
+        Args:
+            show: prints a table.
+
+        Raises:
+            UserError: for sizes that the data do not have.
+        """
+
+
+def make_workbench(config: DictConfig) -> Workbench:
+    """Return the workbench of a config, and set the threads and the precision of products of this process.
+
+    Raises:
+        UserError: for options that are not valid.
+    """
+    with config_errors("benchmark"):
+        options = Options(**{key: value for key, value in resolved(config).items() if key in KEYS})
+    apply_process_settings(config.num_threads, config.tf32)
+    overrides = [str(override) for override in HydraConfig.get().overrides.task]
+    bench = Workbench(config, options, overrides, kind_of_class(task_class(resolved(config))))
+    return bench.with_values({"ckpt_path": None, "trainer": {"max_steps": bench.steps.scheduled}})
+
+
+def make_task_benchmark(bench: Workbench) -> TaskBenchmark:
+    """Return the benchmark of the task.
+
+    Raises:
+        UserError: for a task without one, and see `TaskBenchmark`.
+    """
+    if bench.kind.benchmark is None:
+        known = ", ".join(kind.name for kind in registered_kinds() if kind.benchmark is not None)
+        raise UserError(f"task {bench.kind.name!r} has no benchmark: choose a task that has one: {known}")
+    task_benchmark: TaskBenchmark = load_function(bench.kind.benchmark)(bench)
+    return task_benchmark

@@ -1,0 +1,76 @@
+"""Texts and switches of Hydra (1.3) that rnnexp depends on."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hydra.errors import InstantiationException, OverrideParseException
+
+FULL_ERROR = "HYDRA_FULL_ERROR"
+AMBIGUOUS_VALUE = r"Ambiguous value for argument '(.*)'"
+GROUP_OVERRIDE = "Config group override"
+PARSING_OVERRIDE = "Error parsing override"
+EXPECTING = " expecting "
+LOCATING_TARGET = r"Error locating target '.*?'"
+FULL_KEY = r"^full_key: (.+)$"
+
+
+@contextmanager
+def full_error(value: str | None) -> Iterator[None]:
+    """Set the variable HYDRA_FULL_ERROR within the block; None removes it.
+
+    With `1`, `hydra.main` raises errors, where by default it prints them in several lines and exits with code 1. No
+    argument of `hydra.main` does the same, and the public `hydra.compose` has neither `--help` nor multirun.
+    """
+    before = os.environ.get(FULL_ERROR)
+    _set_full_error(value)
+    try:
+        yield
+    finally:
+        _set_full_error(before)
+
+
+def _set_full_error(value: str | None) -> None:
+    if value is None:
+        os.environ.pop(FULL_ERROR, None)
+    else:
+        os.environ[FULL_ERROR] = value
+
+
+def ambiguous_override(error: Exception) -> str | None:
+    """Return the override that names several values without `-m`; None for another error.
+
+    Hydra raises its general ConfigCompositionException, so only the text tells it apart.
+    """
+    match = re.match(AMBIGUOUS_VALUE, str(error))
+    return match[1] if match else None
+
+
+def is_group_override(error: ValueError) -> bool:
+    """Whether a config group was given a number or null. Hydra raises a plain ValueError and does not say which."""
+    return str(error).startswith(GROUP_OVERRIDE)
+
+
+def syntax_reason(error: OverrideParseException) -> str:
+    """Return what the parser expected, in its own words; empty if it only repeats the override.
+
+    The exception has the override and the whole message as attributes, not the reason.
+    """
+    reason = next(line for line in error.message.splitlines() if not line.startswith(PARSING_OVERRIDE))
+    return "" if error.override in reason else reason.split(EXPECTING)[0]
+
+
+def failed_target(error: InstantiationException) -> str | None:
+    """Return `Error locating target 'x'` if a `_target_` does not exist; None for an error of its constructor.
+
+    The cause of the exception is an ImportError in both cases.
+    """
+    match = re.match(LOCATING_TARGET, str(error))
+    return match[0] if match else None
+
+
+def failed_key(error: InstantiationException) -> str | None:
+    """Return the config key of the node that could not be instantiated. The exception has it in its text alone."""
+    match = re.search(FULL_KEY, str(error), re.MULTILINE)
+    return match[1] if match else None

@@ -1,0 +1,79 @@
+"""The figure of learning curves: the validation of each epoch, over the seeds of each setting."""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from rnnexp.plots.style import GRAY, legend_beside, legend_inches, line_style, new_figure, style_axes
+from rnnexp.report.records.groups import ComparisonGroup, Setting
+from rnnexp.tasks.registry import Measure
+from rnnexp.tracking.metrics_file import logged_values
+
+MOST_NAMED = 6
+"""More bands would hide each other."""
+Curve = dict[int, list[float]]
+
+
+def epoch_values(metrics_file: Path, name: str) -> dict[int, float]:
+    """Return the last value of a metric in each epoch, counted from 1; epochs where it is not finite are left out."""
+    last = {logged.epoch: logged.value for logged in logged_values(metrics_file, name)}
+    return {epoch: value for epoch, value in last.items() if math.isfinite(value)}
+
+
+def curve_of(setting: Setting, measure: Measure) -> Curve:
+    """Return the scaled validation metric of every run by epoch; unfinished runs are included."""
+    curve: defaultdict[int, list[float]] = defaultdict(list)
+    for run in setting.runs:
+        for epoch, value in epoch_values(run.files.metrics_file, measure.validation).items():
+            curve[epoch].append(measure.scale * value)
+    return dict(sorted(curve.items()))
+
+
+def learning_curves(group: ComparisonGroup) -> Figure | None:
+    """Plot the mean over seeds, with a band of one standard deviation to both sides; None if nothing was logged.
+
+    The best settings are named; the others are gray.
+    """
+    curves = [(setting, curve) for setting in group.settings if (curve := curve_of(setting, group.main))]
+    if not curves:
+        return None
+    named: Sequence[str] = [setting.label for setting, _ in curves[:MOST_NAMED]]
+    names = [*named, "the others"] if len(curves) > MOST_NAMED else list(named)
+    wide, high = legend_inches(names)
+    figure = new_figure(6.4 + wide, max(3.8, high + 0.4))
+    axes = figure.subplots()
+    handles: list[Line2D] = []
+    # The best setting is plotted last, above the others.
+    for place, (_, curve) in reversed(list(enumerate(curves))):
+        is_named = place < MOST_NAMED
+        color = line_style(place)["color"] if is_named else GRAY
+        means = [fmean(values) for values in curve.values()]
+        few = len(curve) < 25
+        (line,) = axes.plot(
+            list(curve),
+            means,
+            color=color,
+            marker=line_style(place)["marker"] if is_named and few else None,
+            markersize=5,
+            markeredgecolor="white",
+            markeredgewidth=0.4,
+            linewidth=1.6 if is_named else 0.9,
+        )
+        if place <= MOST_NAMED:
+            handles.insert(0, line)
+        spread = [stdev(values) if len(values) > 1 else 0.0 for values in curve.values()]
+        if is_named and any(spread):
+            low, high_ = ([m + sign * s for m, s in zip(means, spread, strict=True)] for sign in (-1, 1))
+            axes.fill_between(list(curve), low, high_, color=color, alpha=0.13, linewidth=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(f"validation {group.main.title}")
+    style_axes(axes)
+    legend_beside(figure, handles, names)
+    return figure

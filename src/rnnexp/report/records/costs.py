@@ -1,0 +1,38 @@
+"""Costs of settings, as result.json records them. Their scores are a `Measure` of the registry of tasks."""
+
+from dataclasses import dataclass
+
+from rnnexp.tasks.registry import TaskKind
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A number of result.json that a setting takes, and how it is shown.
+
+    Args:
+        path: its keys in result.json, with dots between them.
+        label: the name in tables and figures, with the unit.
+        scale: the shown value over the recorded one.
+        digits: digits after the decimal point.
+    """
+
+    path: str
+    label: str
+    scale: float = 1.0
+    digits: int = 0
+
+    def show(self, value: float) -> str:
+        """Format a scaled value."""
+        return f"{value:,.{self.digits}f}"
+
+
+PARAMETERS = Cost("model.num_parameters", "parameters")
+STATE = Cost("model.state_size", "state size")
+FIT_TIME = Cost("timing.fit_seconds", "fit time, s", digits=1)
+MEMORY = Cost("peak_memory_bytes", "peak memory, MiB", 2**-20)
+
+
+def costs_of(kind: TaskKind) -> tuple[Cost, ...]:
+    """Return the costs that the table of costs shows for a task."""
+    speed = Cost(f"timing.{kind.throughput}_per_second", f"{kind.throughput}/s")
+    return (PARAMETERS, STATE, FIT_TIME, speed, MEMORY)

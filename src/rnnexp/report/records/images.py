@@ -1,0 +1,32 @@
+"""Find the images that a run was tested on."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnexp.core.errors import UserError
+from rnnexp.data.files.find_or_fetch import find_file
+from rnnexp.data.images.files import TEST_IMAGES, candidate_directories, read_array
+from rnnexp.report.records.runs import Run
+
+DIGEST = f"data.sha256/{TEST_IMAGES}"
+"""The path of the images' digest in result.json."""
+
+
+def images_of(run: Run) -> NDArray[np.uint8] | None:
+    """Return the test images of a run, uint8 [samples, height, width]; None if they cannot be found.
+
+    They are looked for below the data root of the run's config, and recognized by their SHA-256.
+    """
+    data = (run.config or {}).get("data", {})
+    root, name = Path(str(data.get("root"))), str(data.get("name"))
+    for directory in candidate_directories(root, name):
+        if file := find_file(directory, TEST_IMAGES):
+            try:
+                images, digest = read_array(file, name, TEST_IMAGES)
+            except UserError:
+                continue
+            if digest == run.text(DIGEST):
+                return images
+    return None

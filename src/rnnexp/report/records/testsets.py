@@ -1,0 +1,84 @@
+"""Tell test sets apart, so that only runs that were tested on the same data are compared."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rnnexp.report.records.axes import flatten
+from rnnexp.report.records.runs import Run
+
+IRRELEVANT_KEYS = frozenset(
+    {
+        # where the data come from and where they are kept
+        *("root", "cache", "device", "download_from", "mirrors", "timeout_seconds"),
+        # how batches are made
+        *("seed", "batch_size", "batch_unit", "eval_batch_size", "drop_last", "window"),
+        # the training and validation splits
+        *("train", "val", "val_size", "split_seed", "normalize"),
+        # how sentences become tokens
+        *("unit", "vocab_size", "min_frequency", "joint", "max_length"),
+    }
+)
+"""Keys of the config group `data` that do not change the test set. Any other key may."""
+
+
+def assign_test_sets(runs: Sequence[Run]) -> list[str]:
+    """Return a key per run: runs with equal keys were tested, or were to be tested, on the same data.
+
+    The name of the data, which says how a network reads them, and the recorded digest of the test set decide. A run
+    without a digest, because it failed before it recorded anything, gets the one that other runs with the same relevant
+    keys of `data` have recorded; if there are none, these keys decide.
+
+    Args:
+        runs: runs with a config.
+    """
+    by_config = [_to_text(relevant_keys(run)) for run in runs]
+    recorded = [f"{run.facts['dataset']} {digest}" if (digest := digest_of(run)) else "" for run in runs]
+    known: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for of_config, key in zip(by_config, recorded, strict=True):
+        if key:
+            known[of_config][key] += 1
+    most_common = {of_config: counts.most_common(1)[0][0] for of_config, counts in known.items()}
+    return [key or most_common.get(of_config, of_config) for of_config, key in zip(by_config, recorded, strict=True)]
+
+
+def digest_of(run: Run) -> str:
+    """Return the recorded digest of a run's test set; empty if it recorded none."""
+    return run.text("data.test_digest")
+
+
+def relevant_keys(run: Run) -> dict[str, Any]:
+    """Return the keys of the config group `data` that may change the test set, with their values."""
+    data = flatten((run.config or {}).get("data") or {})
+    return {key: value for key, value in data.items() if key.rpartition(".")[2] not in IRRELEVANT_KEYS}
+
+
+def titles_of_test_sets(examples: Sequence[Run]) -> list[str]:
+    """Return the name of each run's data; where names are alike, with what tells the test sets apart.
+
+    Args:
+        examples: one run for each test set.
+    """
+    names = [str(run.facts["dataset"]) for run in examples]
+    namesakes: defaultdict[str, list[Run]] = defaultdict(list)
+    for name, run in zip(names, examples, strict=True):
+        namesakes[name].append(run)
+    titles = [", ".join([name, *_differences(run, namesakes[name])]) for name, run in zip(names, examples, strict=True)]
+    counts = Counter(titles)
+    return [
+        f"{title}, test set {digest_of(run)[:8] or 'not recorded'}" if counts[title] > 1 else title
+        for title, run in zip(titles, examples, strict=True)
+    ]
+
+
+def _differences(run: Run, namesakes: Sequence[Run]) -> list[str]:
+    ours = relevant_keys(run)
+    others = [relevant_keys(other) for other in namesakes]
+    return [
+        f"{key} {value}" for key, value in ours.items() if len({_to_text({"": keys.get(key)}) for keys in others}) > 1
+    ]
+
+
+def _to_text(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True, default=str)

@@ -1,0 +1,58 @@
+"""Render results.csv: a row for every run that was found, whatever became of it."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+
+from rnnexp.report.records.groups import ComparisonGroup
+from rnnexp.report.records.runs import Run
+
+FROM_RESULT = (
+    *("model.state_size", "precision.requested", "precision.effective", "device.type", "device.name"),
+    *("device.num_devices", "num_epochs", "num_steps", "num_test_samples", "timing.fit_seconds"),
+    *("timing.total_seconds", "timing.samples_per_second", "timing.tokens_per_second", "peak_memory_bytes"),
+)
+"""Fields of result.json that are columns of the same name."""
+
+
+def results_csv(groups: Sequence[ComparisonGroup], ungrouped: Sequence[Run]) -> str:
+    """Return the content of the file. Missing values are empty; `counts` is 1 for the runs behind the tables.
+
+    Args:
+        groups: the groups of runs.
+        ungrouped: runs that belong to no group.
+    """
+    rows: list[dict[str, object]] = []
+    for group in groups:
+        for setting in group.settings:
+            counted = {id(run) for run in setting.counted.values()}
+            for run in setting.runs:
+                settings = {f"axis.{name}": value for name, value in setting.axis_values.items()}
+                rows.append(_row(run, group.title, setting.label, id(run) in counted) | settings)
+    rows += [_row(run, "", "", False) for run in ungrouped]
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    # Metrics are last and ordered by name; other columns keep the order of `_row`.
+    columns.sort(key=lambda column: (column.startswith(("test/", "val/")), column if "/" in column else ""))
+    file = io.StringIO()
+    writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+def _row(run: Run, group: str, setting: str, counts: bool) -> dict[str, object]:
+    metrics: Mapping[str, object] = run.result.get("metrics", {})
+    return {
+        "path": str(run.path),
+        "status": run.status,
+        "reason": run.reason,
+        "group": group,
+        "setting": setting,
+        "seed": run.seed if run.config is not None else "",
+        "counts": int(counts),
+        "config_hash": run.config_hash,
+        "code": run.code,
+        **run.facts,
+        **{name: run.text(name) for name in FROM_RESULT},
+        **{name: value for name, value in metrics.items() if name.startswith("test/") or name.endswith("_best")},
+    }

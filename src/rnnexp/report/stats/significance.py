@@ -1,0 +1,140 @@
+"""Means with their intervals, paired tests over seeds and over samples, and corrections for many tests."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+LEVEL = 0.05
+"""A p-value below it is called significant; intervals cover 1 - LEVEL."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The summary of n numbers.
+
+    Args:
+        n: how many numbers.
+        mean: their mean.
+        deviation: the standard deviation with n - 1 in the denominator; None for a single number.
+        half_width: half the width of the mean's 95 % interval by Student's t; None for a single number.
+    """
+
+    n: int
+    mean: float
+    deviation: float | None
+    half_width: float | None
+
+
+def summarize(values: Sequence[float]) -> Summary:
+    """Return the summary of some numbers.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    if not values:
+        raise ValueError("no values to summarize")
+    n = len(values)
+    if n == 1:
+        return Summary(1, values[0], None, None)
+    deviation = stdev(values)
+    quantile = float(stats.t.ppf(1 - LEVEL / 2, n - 1))
+    return Summary(n, fmean(values), deviation, quantile * deviation / math.sqrt(n))
+
+
+@dataclass(frozen=True)
+class PairedTestResult:
+    """The result of a paired test of the difference a - b.
+
+    Args:
+        p: the p-value; None if there is none, for the given reason.
+        reason: why there is no p-value.
+        difference: the mean difference.
+        half_width: half the width of the difference's 95 % interval.
+        num_seeds: over how many shared seeds.
+        detail: what else the test counted, in words.
+        method: the name of the test.
+    """
+
+    p: float | None
+    reason: str = ""
+    difference: float | None = None
+    half_width: float | None = None
+    num_seeds: int = 0
+    detail: str = ""
+    method: str = "paired t"
+
+
+def paired_t(a: Mapping[str, float], b: Mapping[str, float]) -> PairedTestResult:
+    """Return the two-sided t-test of the differences a - b over the seeds that both have."""
+    shared = [seed for seed in a if seed in b]
+    if len(shared) < 2:
+        return PairedTestResult(None, f"too few shared seeds ({len(shared)}; at least 2)", num_seeds=len(shared))
+    differences = np.array([a[seed] - b[seed] for seed in shared])
+    mean = float(differences.mean())
+    # Scores that are shares of few samples take few values: equal differences are coincidence and no certainty.
+    if differences.std() <= 1e-9 * max(1.0, abs(mean)):
+        if abs(mean) < 1e-9:
+            return PairedTestResult(1.0, "", mean, 0.0, len(shared))
+        return PairedTestResult(
+            None, f"the difference is the same for all {len(shared)} seeds: no t-test", mean, 0.0, len(shared)
+        )
+    result = stats.ttest_rel([a[seed] for seed in shared], [b[seed] for seed in shared])
+    low, high = result.confidence_interval(1 - LEVEL)
+    return PairedTestResult(float(result.pvalue), "", mean, float(high - low) / 2, len(shared))
+
+
+def mcnemar(a_right: NDArray[np.bool_], b_right: NDArray[np.bool_]) -> tuple[int, int, float]:
+    """Return McNemar's test (1947) in its exact form, of answers to the same samples.
+
+    Args:
+        a_right: bool [samples].
+        b_right: bool [samples].
+
+    Returns:
+        How many samples only a has right, how many only b, and the two-sided p-value: if both were equally good, each
+        of these samples would be a's with probability 1/2.
+    """
+    only_a, only_b = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
+    number = only_a + only_b
+    return only_a, only_b, float(stats.binomtest(only_a, number).pvalue) if number else 1.0
+
+
+def combine(p_values: Sequence[float], differences: Sequence[float]) -> float:
+    """Return one p-value for "one side is better with every seed" from the two-sided p-values of the seeds.
+
+    It is the largest of them, and 1 if the seeds disagree about which side is better: an intersection-union test
+    (Berger, 1982, Technometrics 24:295). The seeds are tested on the same samples, so their p-values depend on each
+    other. This test is valid under any dependence; Fisher's method would count one coincidence several times.
+
+    Args:
+        p_values: one per seed.
+        differences: one per seed; the sign says which side was better.
+
+    Raises:
+        ValueError: if there are no p-values.
+    """
+    if not p_values:
+        raise ValueError("no p-values to combine")
+    agree = all(difference > 0 for difference in differences) or all(difference < 0 for difference in differences)
+    return max(p_values) if agree else 1.0
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Return p-values adjusted for their number (Holm, 1979): those below LEVEL hold together. None is not counted."""
+    order = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    largest = 0.0
+    for rank, (p, place) in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * p))
+        adjusted[place] = largest
+    return adjusted
+
+
+def show_p(p: float) -> str:
+    """Format a p-value with two or three digits after the decimal point."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"

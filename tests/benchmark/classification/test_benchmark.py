@@ -1,0 +1,63 @@
+"""The benchmark of classification measures candidates that do the same work."""
+
+import math
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from support.benchmarks import Measure, read_report
+
+
+def test_every_candidate_trains_in_every_round_and_leaves_only_the_report(measure: Measure, tmp_path: Path) -> None:
+    outcome = measure("cells=[srn,lstm,gru]")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert outcome.directories == []
+    report = read_report(tmp_path / "outputs")
+    assert [cell["cell"] for cell in report["speed"]["cells"]] == ["srn", "lstm", "gru"]
+    for cell in report["speed"]["cells"]:
+        speeds = cell["steps_per_second"]
+        assert list(speeds) == ["rnnexp", "plain loop", "torchvision, 0 workers"]
+        assert all(len(rounds) == 2 and min(rounds) > 0 for rounds in speeds.values())
+        ratios = [ours / plain for ours, plain in zip(speeds["rnnexp"], speeds["plain loop"], strict=True)]
+        assert cell["rnnexp_over"]["plain loop"]["median"] == pytest.approx(median(ratios))
+        losses = cell["final_loss"]
+        assert losses["rnnexp"] == pytest.approx(losses["plain loop"], rel=1e-5), "they did not do the same work"
+        assert math.isfinite(losses["torchvision, 0 workers"])
+        for name, speed in speeds.items():
+            assert name in outcome.stdout
+            assert f"{median(speed):.2f}" in outcome.stdout
+    assert report["environment"]["device"]["num_threads"] == 1
+    assert report["environment"]["packages"]["torch"]
+    assert "steps=4" in report["overrides"]
+    assert report["start_up"] is None
+
+
+def test_the_loss_depends_on_every_step(measure: Measure, tmp_path: Path) -> None:
+    """Otherwise equal losses would prove nothing."""
+    losses = set()
+    for steps in (3, 4):
+        place = tmp_path / str(steps)
+        assert measure(f"steps={steps}", "workers=[]", f"paths.outputs_dir={place}/outputs").exit_code == 0
+        losses.add(round(read_report(place / "outputs")["speed"]["cells"][0]["final_loss"]["rnnexp"], 5))
+    assert len(losses) == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("cells=[lsmt]", "unknown cell 'lsmt': choose one of srn, lstm, gru; did you mean 'lstm'?"),
+        ("steps=0", "steps must be a whole number of at least 1, not 0"),
+        ("repetitions=-1", "repetitions must be a whole number of at least 1, not -1"),
+        ("steps=9", "need 11 batches, but an epoch has 10 of data.batch_size=50: choose fewer steps"),
+        (
+            "trainer.precision=bf16-mixed",
+            "trainer.precision=bf16-mixed: the plain loop supports trainer.precision=32-true",
+        ),
+        ("model.layer_norm=true", "model.layer_norm=True: the plain loop supports model.layer_norm=False only"),
+    ],
+)
+def test_what_cannot_be_compared_is_told_in_one_line(measure: Measure, override: str, message: str) -> None:
+    outcome = measure(override)
+    assert outcome.exit_code == 2
+    assert message in outcome.line

@@ -1,0 +1,48 @@
+"""The keys of the benchmark have one home, and their values are checked."""
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rnnexp.benchmark.options import KEYS, Options
+from rnnexp.cli.conf_dir import config_root
+
+DEFAULTS: dict[str, Any] = yaml.safe_load((Path(config_root()) / "benchmark.yaml").read_text(encoding="utf-8"))
+
+
+def test_the_config_has_the_keys_of_the_options() -> None:
+    assert set(DEFAULTS) - {"defaults", "name"} == set(KEYS)
+    assert dataclasses.asdict(Options(**{key: DEFAULTS[key] for key in KEYS})).keys() == set(KEYS)
+
+
+def test_the_help_has_the_keys_of_the_options() -> None:
+    text = (Path(config_root()) / "hydra" / "benchmark.yaml").read_text(encoding="utf-8")
+    template = yaml.safe_load(text)["help"]["template"]
+    assert re.findall(r"^  ([a-z_]+)  +\S", template, re.MULTILINE) == list(KEYS)
+
+
+def test_no_key_is_one_of_train() -> None:
+    train = yaml.safe_load((Path(config_root()) / "train.yaml").read_text(encoding="utf-8"))
+    groups = {path.name for path in Path(config_root()).iterdir() if path.is_dir()}
+    assert not set(KEYS) & (set(train) | groups)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("steps", True, "steps must be a whole number of at least 1, not True"),
+        ("cells", "gru", r"cells must be a list, not 'gru': write cells=\[...\]"),
+        ("workers", 2, r"workers must be a list, not 2: write workers=\[...\]"),
+        ("workers", [0, -1], "workers must be a whole number of at least 0, not -1"),
+        ("sweep_jobs", "many", "sweep_jobs must be a whole number of at least 0, not 'many'"),
+        ("sweep_jobs", -1, "sweep_jobs must be a whole number of at least 0, not -1"),
+        ("start_up", "no", "start_up must be true or false, not 'no'"),
+    ],
+)
+def test_a_bad_value_is_named(key: str, value: object, message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        Options(**{name: DEFAULTS[name] for name in KEYS} | {key: value})

@@ -1,0 +1,75 @@
+"""Private names and texts of Lightning that the stages of a run depend on. A failure here says what moved."""
+
+import inspect
+import warnings
+
+import lightning.pytorch.loops.fit_loop as fit_loop
+import lightning.pytorch.trainer.call as call
+import lightning.pytorch.utilities.data as data
+import pytest
+from lightning.pytorch import Trainer
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from rnnexp.compat.lightning import (
+    EMPTY_LOADER_WARNING,
+    FP16_WARNING,
+    VAL_CHECK_INTERVAL_ERROR,
+    lightning_errors,
+    set_progress,
+    without_fp16_warning,
+)
+from rnnexp.core.errors import UserError
+
+
+def test_fp16_on_a_cpu_is_a_warning_of_this_text() -> None:
+    # If no warning matches, Lightning words it otherwise, and runs will show it.
+    with pytest.warns(UserWarning, match=FP16_WARNING):
+        Trainer(accelerator="cpu", precision="16-mixed", logger=False, enable_checkpointing=False)
+    with warnings.catch_warnings(), without_fp16_warning():
+        Trainer(accelerator="cpu", precision="16-mixed", logger=False, enable_checkpointing=False)
+
+
+def test_an_empty_loader_is_a_warning_of_this_text() -> None:
+    text = EMPTY_LOADER_WARNING.replace("`list`", "`{type(dataloader).__name__}`")
+    assert text in inspect.getsource(data), "Lightning words its warning of an empty validation set otherwise"
+
+
+def test_val_check_interval_is_refused_with_a_value_error() -> None:
+    source = inspect.getsource(fit_loop)
+    assert VAL_CHECK_INTERVAL_ERROR in source, "Lightning words the error of val_check_interval otherwise"
+    assert "raise ValueError" in source, "Lightning refuses val_check_interval with another exception"
+
+
+def test_ctrl_c_ends_in_a_system_exit() -> None:
+    source = inspect.getsource(call)
+    assert "except KeyboardInterrupt as exception" in source, "Lightning no longer handles Ctrl-C by itself"
+    assert "sys.exit(1)" in source, "Lightning ends after Ctrl-C in another way than SystemExit"
+
+
+def test_the_progress_of_a_new_trainer_can_be_set() -> None:
+    trainer = Trainer(accelerator="cpu", barebones=True)
+    assert hasattr(trainer.fit_loop.epoch_loop, "_batches_that_stepped"), "the step of log entries is kept elsewhere"
+    set_progress(trainer, 3, 77)
+    assert trainer.current_epoch == 3, "Trainer.current_epoch is read from another place"
+    source = inspect.getsource(type(trainer._logger_connector).log_metrics)
+    assert "epoch_loop._batches_that_stepped" in source, "loggers take the step from another place"
+
+
+def raiser(error: BaseException, context: BaseException | None = None) -> None:
+    error.__context__ = context
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "context", "kind"),
+    [
+        (MisconfigurationException("no"), None, UserError),
+        (ValueError("`val_check_interval` (11) must be less"), None, UserError),
+        (ValueError("other"), None, ValueError),
+        (SystemExit(1), KeyboardInterrupt(), KeyboardInterrupt),
+        (SystemExit(1), None, SystemExit),
+    ],
+)
+def test_errors_of_lightning(error: BaseException, context: BaseException | None, kind: type[BaseException]) -> None:
+    with pytest.raises(kind), lightning_errors():
+        raiser(error, context)

@@ -1,0 +1,36 @@
+"""How torchmetrics is kept from importing torchvision. A failure here says what moved."""
+
+import subprocess
+import sys
+
+from lightning_utilities.core.imports import RequirementCache
+
+CODE = """
+import sys
+{before}
+import lightning.pytorch
+print(bool(sys.modules["torchmetrics.utilities.imports"]._TORCHVISION_AVAILABLE))
+print("torchvision" in sys.modules)
+"""
+
+
+def answers(before: str) -> list[str]:
+    code = CODE.format(before=before)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def test_torchmetrics_asks_a_requirement_cache() -> None:
+    assert answers("import rnnexp.compat.torchmetrics") == ["False", "False"], (
+        "torchmetrics finds out in another way than RequirementCache whether torchvision is installed"
+    )
+
+
+def test_it_is_still_needed() -> None:
+    assert answers("") == ["True", "True"], (
+        "torchmetrics no longer imports torchvision by itself: rnnexp.compat.torchmetrics can go"
+    )
+
+
+def test_the_answer_is_the_true_one_afterwards() -> None:
+    assert bool(RequirementCache("torchvision"))

@@ -1,0 +1,68 @@
+"""Files that are complete or absent, whoever else writes them."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rnnexp.core.atomic_files import read_json, write_json, write_text, written_atomically
+
+WRITER = """
+import sys
+from pathlib import Path
+from rnnexp.core.atomic_files import write_text
+
+for _ in range(200):
+    write_text(Path(sys.argv[1]), sys.argv[2] * 100_000)
+"""
+
+
+def test_the_umask_decides_who_may_read(tmp_path: Path) -> None:
+    previous = os.umask(0o027)
+    try:
+        write_text(tmp_path / "file", "text")
+    finally:
+        os.umask(previous)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+
+
+def test_the_umask_is_not_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It belongs to the whole process: another thread's files would be writable for everybody meanwhile."""
+    changes: list[int] = []
+    monkeypatch.setattr(os, "umask", changes.append)
+    write_text(tmp_path / "file", "text")
+    assert changes == []
+
+
+def test_two_processes_write_one_target(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    target.write_text("c", encoding="utf-8")
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(target), letter]) for letter in "ab"]
+    while any(writer.poll() is None for writer in writers):
+        content = target.read_text(encoding="utf-8")
+        assert len(set(content)) == 1, "a mixture"
+        assert len(content) in (1, 100_000), "a part"
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"], "a temporary file is left"
+
+
+def test_a_block_that_fails_leaves_the_target(tmp_path: Path) -> None:
+    write_text(tmp_path / "file", "before")
+
+    def fail() -> None:
+        with written_atomically(tmp_path / "file") as file:
+            file.write(b"after")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_json_knows_no_nan(tmp_path: Path) -> None:
+    write_json(tmp_path / "file", {"é": [float("nan"), (1.5, float("inf"))]})
+    assert read_json(tmp_path / "file") == {"é": [None, [1.5, None]]}

@@ -1,0 +1,78 @@
+"""Reports of progress: lines in a log, a bar on a terminal."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from rnnexp.core.progress import Progress, Rate, format_duration
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3600, "1:00:00"), (7325, "2:02:05")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+
+
+def test_a_rate_before_and_after_something_is_done() -> None:
+    rate = Rate()
+    assert rate.seconds_left(10) is None
+    time.sleep(0.05)
+    rate.count(5)
+    left = rate.seconds_left(10)
+    assert left is not None
+    assert 0.05 <= left < 5
+    assert 1 < rate.per_second <= 100
+
+
+def test_lines_come_at_intervals_with_rate_and_time_left() -> None:
+    lines: list[str] = []
+    with Progress(
+        "file", 4_000_000, "B", patience_seconds=0, interval_seconds=0.2, write_line=lines.append
+    ) as progress:
+        time.sleep(0.1)
+        progress.advance(1_000_000)
+        progress.advance(100_000)  # too early for another line
+        time.sleep(0.2)
+        progress.advance(900_000)
+    assert len(lines) == 2
+    match = re.fullmatch(r"file: 1\.0 MB of 4\.0 MB \(25%\), (\d+\.\d) MB/s, about 0:\d\d left", lines[0])
+    assert match
+    assert 1 < float(match[1]) <= 10
+    assert lines[1].startswith("file: 2.0 MB of 4.0 MB (50%), ")
+
+
+def test_work_of_unknown_size_has_a_rate_alone() -> None:
+    lines: list[str] = []
+    with Progress("translating", None, "sentences", patience_seconds=0, write_line=lines.append) as progress:
+        progress.advance(1200)
+    assert re.fullmatch(r"translating: 1,200 sentences, [\d,]+ sentences/s", lines[0])
+
+
+def test_work_that_ends_early_is_not_reported() -> None:
+    lines: list[str] = []
+    with Progress("file", 10, "B", patience_seconds=60, write_line=lines.append) as progress:
+        progress.advance(10)
+    assert lines == []
+
+
+def test_on_a_terminal_there_is_a_bar() -> None:
+    code = """
+from rnnexp.core.progress import Progress
+with Progress("file", 4_000_000, "B", patience_seconds=0) as progress:
+    progress.advance(1_000_000)
+    progress.advance(1_000_000)
+"""
+    terminal, other_end = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    subprocess.run([sys.executable, "-c", code], stderr=other_end, env=environment, check=True, timeout=60)
+    os.close(other_end)
+    shown = os.read(terminal, 65536).decode()
+    os.close(terminal)
+    assert "2.0 MB" in shown
+    assert "MB/s" in shown

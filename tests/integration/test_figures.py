@@ -1,0 +1,39 @@
+"""A figure that fails costs a run nothing but the figure."""
+
+from typing import Any
+
+import pytest
+from lightning.pytorch.loggers import CSVLogger as LightningCSVLogger
+
+from rnnexp.loggers.csv import CSVLogger
+from rnnexp.runs import figures
+from support.programs import Run
+
+
+def broken(*_arguments: Any, **_options: Any) -> Any:
+    raise RuntimeError("no such font")
+
+
+@pytest.mark.parametrize("name", ["learning_curves", "load_function", "save_figure"])
+def test_a_figure_that_fails_is_left_out(run: Run, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(figures, name, broken)
+    outcome = run()
+    assert outcome.exit_code == 0
+    assert (outcome.status, outcome.result["status"]) == ("done", "done")
+    assert "no such font" in outcome.stdout
+    log = (outcome.directory / "train.log").read_text(encoding="utf-8")
+    assert "Traceback" in log
+    assert 'raise RuntimeError("no such font")' in log
+    drawn = {path.stem for path in (outcome.directory / "figures").glob("*.png")}
+    everything = {"learning_curves", "confusion_matrix", "confident_mistakes"}
+    left_out = {"learning_curves": {"learning_curves"}, "load_function": everything - {"learning_curves"}}
+    assert drawn == everything - left_out.get(name, everything)
+
+
+def test_a_logger_that_cannot_show_a_figure(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert issubclass(CSVLogger, LightningCSVLogger)
+    monkeypatch.setattr(CSVLogger, "log_figure", broken)
+    outcome = run("callbacks.predictions=null")
+    assert outcome.exit_code == 0
+    assert outcome.status == "done"
+    assert (outcome.directory / "figures/learning_curves.png").is_file()

@@ -1,0 +1,53 @@
+"""The config ends where objects are built: below, functions take values and modules."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import rnnexp
+
+PACKAGE = Path(rnnexp.__file__).parent
+CONFIG_TYPES = {"DictConfig", "ListConfig", "OmegaConf", "open_dict"}
+# Modules that may hold a config, and why.
+ALLOWED = {
+    "cli": "Hydra's command line",
+    "compat": "private names of OmegaConf",
+    "train.py": "a program is called with its config",
+    "evaluate.py": "a program is called with its config",
+    "translate/__main__.py": "a program is called with its config",
+    "benchmark/__main__.py": "a program is called with its config",
+    "dashboard/__main__.py": "a program is called with its config",
+    "runs/create.py": "resolves the config of a run into plain values",
+    "sweeps/jobs.py": "composes the configs of jobs",
+    "sweeps/compose.py": "composes the configs of jobs",
+    "sweeps/sweep.py": "takes the config of the multirun from Hydra's launcher",
+    "sweeps/search/search.py": "takes the config of the multirun from Hydra's sweeper",
+    "benchmark": "changes single values of a config between measurements",
+    "translate": "reads the options of the program",
+    "dashboard": "reads the options of the program",
+}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def config_types(path: Path) -> set[str]:
+    """Return what a module imports of OmegaConf, also under TYPE_CHECKING and within functions."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("omegaconf"):
+            names |= {alias.name for alias in node.names} & CONFIG_TYPES
+        elif isinstance(node, ast.Import) and any(alias.name.startswith("omegaconf") for alias in node.names):
+            names.add("omegaconf")
+    return names
+
+
+def test_there_is_something_to_test() -> None:
+    assert config_types(PACKAGE / "train.py") == {"DictConfig"}
+    assert len(FILES) > 200
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_these_modules_know_the_config(path: Path) -> None:
+    name = str(path.relative_to(PACKAGE))
+    if name not in ALLOWED and name.partition("/")[0] not in ALLOWED:
+        assert not config_types(path), f"{name} takes a config: hand it values, or add it to ALLOWED with a reason"

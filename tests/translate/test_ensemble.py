@@ -1,0 +1,146 @@
+"""Runs are rebuilt from their directories, and several translate together."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from support.programs import Outcome
+from support.translating import SENTENCES, Translate, change_checkpoint, change_config, lines_of, piped
+
+
+def test_two_copies_of_a_run_are_that_run(say: Translate, copied: Callable[[str], Path], translator: Path) -> None:
+    outcome = say(f"run=[{translator},{copied('twin')}]", piped=piped(SENTENCES))
+    assert lines_of(outcome) == lines_of(say(piped=piped(SENTENCES)))
+
+
+def test_two_runs_average_their_probabilities(say: Translate, copied: Callable[[str], Path], translator: Path) -> None:
+    run = copied("other")
+    generator = torch.Generator().manual_seed(0)
+
+    def disturb(checkpoint: dict[str, Any]) -> None:
+        for tensor in checkpoint["state_dict"].values():
+            tensor += torch.randn(tensor.shape, generator=generator)
+
+    change_checkpoint(run, disturb)
+    first, second, together = (
+        say(f"run={given}", "scores=true", piped=piped(SENTENCES[:2]))
+        for given in (translator, run, f"[{translator},{run}]")
+    )
+    assert len({first.stdout, second.stdout, together.stdout}) == 3
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_runs_of_different_vocabularies_cannot_translate_together(
+    say: Translate, copied: Callable[[str], Path], translator: Path, side: str
+) -> None:
+    run = copied("other")
+
+    def swap(checkpoint: dict[str, Any]) -> None:
+        vocabulary = checkpoint["tokenizers"][f"{side}_tokenizer"]["vocabulary"]
+        vocabulary[-1], vocabulary[-2] = vocabulary[-2], vocabulary[-1]
+
+    change_checkpoint(run, swap)
+    outcome = say(f"run=[{translator},{run}]")
+    assert outcome.exit_code == 2
+    assert f"{translator} and {run} cannot translate together, as their {side} vocabularies differ" in outcome.line
+
+
+def test_needs_the_run_directory_alone(
+    say: Translate, copied: Callable[[str], Path], translator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run was moved, and its data, loggers, optimizer and schedule cannot be made."""
+    run = copied("moved")
+    (run / "config.yaml").write_text((run / "config.yaml").read_text().replace(str(translator), "/nowhere"))
+    change_config(run, lambda config: config["data"].update(_target_="nowhere.Nothing", root="/nowhere"))
+    change_config(run, lambda config: config.update(logger={"csv": {"_target_": "nowhere.Nothing"}}))
+    for group in ("optimizer", "scheduler"):
+        change_config(run, lambda config, group=group: config.update({group: {"_target_": "nowhere.Nothing"}}))
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    assert lines_of(say("run=../moved", piped=piped(SENTENCES))) == lines_of(say(piped=piped(SENTENCES)))
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    assert list(Path().iterdir()) == []
+
+
+def test_weights_are_those_the_run_tested(say: Translate, copied: Callable[[str], Path]) -> None:
+    run = copied("averaged")
+
+    def zero(checkpoint: dict[str, Any]) -> None:
+        for tensor in checkpoint["state_dict"].values():
+            tensor.zero_()
+
+    shutil.copy(run / "checkpoints" / "best.ckpt", run / "checkpoints" / "average.ckpt")
+    change_checkpoint(run, zero, "average.ckpt")
+    best = say(f"run={run}", piped=piped(SENTENCES)).stdout
+    change_config(run, lambda config: config.update(test_weights="average"))
+    average = say(f"run={run}", piped=piped(SENTENCES)).stdout
+    assert average != best
+    assert say(f"run={run}", "weights=average", piped=piped(SENTENCES)).stdout == average
+    assert say(f"run={run}", "weights=best", piped=piped(SENTENCES)).stdout == best
+
+
+def test_a_run_of_another_task(say: Translate, finished: Outcome) -> None:
+    outcome = say(f"run={finished.directory}")
+    assert outcome.exit_code == 2
+    assert (
+        f"{finished.directory} does not translate: its task is ClassificationTask; name a run of task=translation"
+        in outcome.line
+    )
+
+
+def test_a_damaged_checkpoint(say: Translate, copied: Callable[[str], Path]) -> None:
+    run = copied("damaged")
+    path = run / "checkpoints" / "best.ckpt"
+    path.write_bytes(path.read_bytes()[:1000])
+    outcome = say(f"run={run}")
+    assert outcome.exit_code == 2
+    assert f"checkpoint {path}" in outcome.line
+    assert "cut short or damaged" in outcome.line
+
+
+def test_weights_of_a_run_that_diverged(say: Translate, copied: Callable[[str], Path]) -> None:
+    run = copied("diverged")
+
+    def diverge(checkpoint: dict[str, Any]) -> None:
+        next(iter(checkpoint["state_dict"].values()))[0] = float("nan")
+
+    path = change_checkpoint(run, diverge)
+    outcome = say(f"run={run}")
+    assert outcome.exit_code == 2
+    assert f"{path} holds weights that are NaN or infinite: that run diverged; use another" in outcome.line
+
+
+def test_weights_that_do_not_fit(say: Translate, copied: Callable[[str], Path]) -> None:
+    run = copied("wider")
+    change_config(run, lambda config: config["model"].update(hidden_size=24))
+    outcome = say(f"run={run}")
+    assert outcome.exit_code == 2
+    assert f"best.ckpt does not fit {run}/config.yaml: size mismatch for model." in outcome.line
+
+
+def test_a_damaged_vocabulary(say: Translate, copied: Callable[[str], Path]) -> None:
+    run = copied("speechless")
+    path = change_checkpoint(run, lambda checkpoint: checkpoint.update(tokenizers={"source_tokenizer": {}}))
+    outcome = say(f"run={run}")
+    assert outcome.exit_code == 2
+    assert f"checkpoint {path} holds no valid vocabulary" in outcome.line
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("run={tmp}", "is not a run directory: it has no config.yaml"),
+        ("weights=bets", "unknown weights 'bets': choose one of best, last, average; did you mean 'best'?"),
+        ("weights=average", "has no epochs to average: choose weights=best or weights=last"),
+    ],
+)
+def test_a_bad_run_or_bad_weights_are_named(say: Translate, tmp_path: Path, override: str, message: str) -> None:
+    outcome = say(override.format(tmp=tmp_path), piped=b"The cat sleeps.\n")
+    assert outcome.exit_code == 2
+    assert message in outcome.line
+    assert outcome.stdout == ""
