@@ -49,6 +49,7 @@ test: $(COMPLETE) ## the unit tests; ARGS="-m slow" runs the slow ones
 
 lint: $(COMPLETE) ## lint, format and types
 	$(IN_VENV) -m ruff check .
+	$(IN_VENV) -m ruff check --preview --select PLW1514 .  # an encoding for every text file
 	$(IN_VENV) -m ruff format --check .
 	$(IN_VENV) -m mypy
 

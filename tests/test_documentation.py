@@ -32,7 +32,7 @@ REQUIRED = {"evaluate": ["run=x"], "translate": ["run=x"], "dashboard": ["projec
 # Words in place of keys, and an argument of a Python function.
 PLACEHOLDERS = {"key", "group", "group.key", "fused"}
 # Files that the documentation tells the reader to write.
-TO_CREATE = {"conf/model/mgu.yaml", "more_cells.py", "my_cells.py"}
+TO_CREATE = {"conf/experiment/mine.yaml", "conf/model/mgu.yaml", "more_cells.py", "my_cells.py"}
 BACKENDS = ["pool", "submitit_local", "submitit_slurm", "ray"]
 
 

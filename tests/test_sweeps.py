@@ -53,7 +53,7 @@ def test_there_is_something_to_test() -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_sweep_says_what_it_asks_and_how(file: Path) -> None:
-    question, command, *rest = file.read_text().splitlines()
+    question, command, *rest = file.read_text(encoding="utf-8").splitlines()
     assert re.fullmatch(r"# .*\?", question)
     assert shlex.split(command)[1:] == [
         *("python", "-m", "rnnexp.train", "--config-dir", "sweeps", "--config-name", file.stem),

@@ -134,7 +134,7 @@ def test_reference_to_a_key_that_is_not_there(launch: Any) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
 def test_full_disk_names_the_place(launch: Any) -> None:
     def program(config: DictConfig) -> None:  # noqa: ARG001
-        Path("/dev/full").write_text("result")
+        Path("/dev/full").write_text("result", encoding="utf-8")
 
     assert launch(program, "paths.outputs_dir=/far/away").line == "rnnexp: /far/away: No space left on device"
     assert launch(program, "paths.output_dir=/far/away/run").exit_code == 2

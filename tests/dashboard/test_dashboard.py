@@ -79,7 +79,7 @@ def flat(node: dict[str, Any], prefix: str = "") -> Iterator[str]:
             yield from flat(value, f"{prefix}{key}.")
 
 
-def shown(node: Any) -> Iterator[Key]:
+def shown(node: Any) -> Iterator[Key]:  # noqa: C901 (a case for each kind of node)
     """The names that a specification has for what runs log, wherever in it, with where W&B keeps it."""
     if isinstance(node, dict):
         if set(node) >= {"section", "name"}:

@@ -134,7 +134,7 @@ def add_a_byte(path: Path) -> None:
 
 
 def replace_by_a_page(path: Path) -> None:
-    path.write_text("<html>404 Not Found</html>")
+    path.write_text("<html>404 Not Found</html>", encoding="utf-8")
 
 
 def empty(path: Path) -> None:

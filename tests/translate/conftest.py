@@ -35,7 +35,7 @@ def say(translator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tr
     """Translates what is piped in, with that run unless others are named."""
 
     def call_with(*overrides: str, piped: bytes = b"") -> Outcome:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(piped)))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(piped), encoding="utf-8"))
         named = [] if any(override.startswith("run=") for override in overrides) else [f"run={translator}"]
         return call(translate.main, tmp_path, [*named, "accelerator=cpu", *overrides])
 

@@ -9,8 +9,8 @@ def _seconds_before_import() -> float:
     stat = Path("/proc/self/stat")
     if not stat.exists():
         return time.process_time()
-    start_ticks = int(stat.read_text().rpartition(")")[2].split()[19])
-    uptime_seconds = float(Path("/proc/uptime").read_text().split()[0])
+    start_ticks = int(stat.read_text(encoding="utf-8").rpartition(")")[2].split()[19])
+    uptime_seconds = float(Path("/proc/uptime").read_text(encoding="utf-8").split()[0])
     return max(0.0, uptime_seconds - start_ticks / os.sysconf("SC_CLK_TCK"))
 
 
