@@ -15,6 +15,7 @@ PACKAGE = Path(rnnexp.__file__).parent
 PLUGINS = PACKAGE.parent / "hydra_plugins"
 LAYERS = {
     # programs
+    "__main__": 7,
     "train": 7,
     "evaluate": 7,
     "translate": 7,
@@ -61,7 +62,7 @@ KNOW_HYDRA = {"compat", "cli", "runs", "sweeps", "hydra_plugins"} | {
 FILES = [*sorted(PACKAGE.rglob("*.py")), *sorted(PLUGINS.rglob("*.py"))]
 PROGRAMS = [
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
-    for path in sorted([*PACKAGE.glob("*.py"), *PACKAGE.rglob("__main__.py")])
+    for path in sorted({*PACKAGE.glob("*.py"), *PACKAGE.rglob("__main__.py")})
     if '__name__ == "__main__"' in path.read_text(encoding="utf-8")
 ]
 
@@ -167,7 +168,7 @@ def test_can_be_lifted_out(name: str) -> None:
 
 def test_programs_are_found() -> None:
     packages = [f"{name}.__main__" for name in ("benchmark", "dashboard", "report", "translate")]
-    assert sorted(PROGRAMS) == sorted(["evaluate", "train", *packages])
+    assert sorted(PROGRAMS) == sorted(["__main__", "evaluate", "train", *packages])
 
 
 @pytest.mark.parametrize("module", PROGRAMS)
@@ -193,13 +194,12 @@ def folders() -> dict[str, int]:
 SHORT_MODULES = {
     "hydra_plugins.rnnexp.open_nodes": "registered by Hydra at start",
     "rnnexp.cli.conf_dir": "read by tests and programs that need no other part of the command line",
+    "rnnexp.compat.omegaconf": "the one private name of OmegaConf",
     "rnnexp.compat.optuna": "private names of a library have a module of their own",
     "rnnexp.compat.wandb_workspaces": "private names of a library have a module of their own",
     "rnnexp.data.batches": "the batch types, which tasks import without a data module",
     "rnnexp.data.corpora.phrasebook.draw": "random choices that every part of the grammar shares",
     "rnnexp.metrics.classification": "the counterpart of metrics.translation",
-    "rnnexp.recurrent.directions": "the layouts of a state tensor, for kernels, stack and models",
-    "rnnexp.recurrent.lengths": "masks of padded batches, also for models",
     "rnnexp.runs.frozen": "shared by ranks and by jobs of a sweep",
     "rnnexp.sweeps.process.preload": "imported by the fork server alone: it sets a variable for the whole process",
     "rnnexp.tasks.callbacks": "base classes that callbacks/ and tasks of their own share",

@@ -206,7 +206,7 @@ def test_a_checkpoint_with_other_tokenizers_is_refused(run: Run, phrases: list[s
     [
         (
             ["data.source_lang=en", "data.target_lang=de"],
-            "data: unknown data.source_lang of phrasebook 'de': choose one of en, fr",
+            "data: unknown data.target_lang of phrasebook 'de': choose one of en, fr",
         ),
         (
             ["data.source_lang=fr"],

@@ -60,11 +60,11 @@ def finish(place: Path, *arguments: str) -> Outcome:
 def test_the_page_was_read() -> None:
     assert set(FILES) == {
         "my_cells.py",
-        "more_cells.py",
+        "my_other_cells.py",
         "my_metrics.py",
-        "conf/model/mgu.yaml",
-        "conf/experiment/mine.yaml",
-        "conf/cells.yaml",
+        "my_conf/model/mgu.yaml",
+        "my_conf/experiment/mine.yaml",
+        "my_conf/cells.yaml",
     }
     assert len(FILES["my_cells.py"].split("\n")) - FILES["my_cells.py"].count("\n\n") <= 15
     assert len(TRAIN) >= 10
@@ -133,8 +133,8 @@ def test_a_sweep_and_its_report(place: Path) -> None:
 
 
 def test_an_option_of_the_package_hides_one_of_the_same_name(place: Path) -> None:
-    (place / "conf" / "model" / "gru.yaml").write_text("cell: nonsense\n", encoding="utf-8")
-    assert finish(place, "--config-dir", "conf", "model=gru").result["model"]["cell"] == "gru"
+    (place / "my_conf" / "model" / "gru.yaml").write_text("cell: nonsense\n", encoding="utf-8")
+    assert finish(place, "--config-dir", "my_conf", "model=gru").result["model"]["cell"] == "gru"
 
 
 @pytest.mark.parametrize(
@@ -165,10 +165,10 @@ def test_a_cell_that_is_not_there(place: Path, cell: str, said: str) -> None:
     [
         (["model.cell_options.std=1"], "cell 'gru' has no option 'std': choose one of reset"),
         (
-            ["model.cell=more_cells.peephole_lstm", "model.cell_options.sdt=1"],
-            "cell 'more_cells.peephole_lstm' has no option 'sdt': choose one of std; did you mean 'std'?",
+            ["model.cell=my_other_cells.peephole_lstm", "model.cell_options.sdt=1"],
+            "cell 'my_other_cells.peephole_lstm' has no option 'sdt': choose one of std; did you mean 'std'?",
         ),
-        (["model.cell=more_cells.peephole_lstm", "model.cell_options.std=wide"], "std must be float, not 'wide'"),
+        (["model.cell=my_other_cells.peephole_lstm", "model.cell_options.std=wide"], "std must be float, not 'wide'"),
         (["model.cell=my_cells.mgu", "model.backend=fused"], "cell 'my_cells.mgu' has no fused kernel"),
         (["model.cell_options.reset=before", "model.backend=fused"], "cell 'gru' reset=before has no fused kernel"),
     ],
@@ -180,9 +180,9 @@ def test_an_option_that_is_not_there(place: Path, overrides: list[str], said: st
 
 
 def test_parameters_of_a_cell_are_counted_and_kept(place: Path) -> None:
-    minimal = finish(place, "model.cell=more_cells.min_gru", "model.num_layers=1", "callbacks=gradient_flow")
+    minimal = finish(place, "model.cell=my_other_cells.min_gru", "model.num_layers=1", "callbacks=gradient_flow")
     assert minimal.result["model"]["num_parameters"] == 2 * 6 * (28 + 1) + 10 * (6 + 1)
-    options = ["model.cell=more_cells.peephole_lstm", "model.cell_options.std=0.5", "model.num_layers=1"]
+    options = ["model.cell=my_other_cells.peephole_lstm", "model.cell_options.std=0.5", "model.num_layers=1"]
     peephole = finish(place, *options)
     model = peephole.result["model"]
     assert model["num_parameters"] == 4 * 6 * (28 + 6 + 2) + 3 * 6 + 10 * (6 + 1)
@@ -215,7 +215,7 @@ def test_from_an_installed_wheel(place: Path, site: Path) -> None:
     train_here(*small(*DEEP, *resume, "scheduler=constant"))
     assert read_json(place / "resumed" / "result.json")["num_epochs"] == 2
     train_here(*small("task=translation", *DEEP, "paths.output_dir=translation"))
-    train_here(*small("--config-dir", "conf", "--config-name", "cells", "seed=1", "sweep_dir=sweep"))
+    train_here(*small("--config-dir", "my_conf", "--config-name", "cells", "seed=1", "sweep_dir=sweep"))
     cells = [read_json(path)["model"]["cell"] for path in (place / "sweep" / "jobs").glob("*/result.json")]
     assert sorted(cells) == ["lstm", "my_cells.mgu"]
     program("report", "sweep", "run", "--output", "page")

@@ -1,1 +1,1 @@
-"""What happens beside training: each behaviour is one callback, switched off by one override."""
+"""Callbacks: one for each behavior beside training, each switched off by one override."""

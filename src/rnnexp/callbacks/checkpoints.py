@@ -1,4 +1,4 @@
-"""The checkpoints of a run, under fixed names."""
+"""Callbacks that save the checkpoints of a run, under fixed names."""
 
 import io
 import shutil
@@ -16,7 +16,7 @@ from rnnexp.core.validation import require_positive
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """`best.ckpt`: the epoch with the best monitored metric, also across an interruption.
+    """A callback that saves `best.ckpt`, the epoch with the best monitored metric, also across an interruption.
 
     Args:
         dirpath: the directory of checkpoints.
@@ -43,15 +43,15 @@ class BestCheckpoint(ModelCheckpoint):
             super().on_train_epoch_end(trainer, pl_module)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
-        # Beside the checkpoint to continue from: the run may have been moved since it noted where its best lies.
+        # Next to the checkpoint to continue from: the run may have been moved since it recorded the path of its best.
         previous = Path(str(trainer.ckpt_path)).parent / "best.ckpt"
         if previous.is_file():
             _take_over(trainer, previous, self._here)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes over the best score so far, and its checkpoint, from the directory of the run that is continued."""
+        """Take over the best score so far, and its checkpoint, from the run that is continued."""
         here = str(self._here)
-        # Without its file a score would only keep this run from saving any best of its own.
+        # A score without its file would only prevent this run from saving a best checkpoint.
         if not state_dict["best_model_path"] or not self._here.is_file():
             return
         moved = {
@@ -65,17 +65,17 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """`last.ckpt`: the end of the latest epoch, to continue from with `ckpt_path=`."""
+    """A callback that saves `last.ckpt`, the end of the latest epoch; `ckpt_path=` continues from it."""
 
     def __init__(self, dirpath: str) -> None:
         super().__init__(dirpath=dirpath, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
-        # Until this run saves one of its own, what it continues is its last.
+        # Until this run saves its first, the checkpoint that it continues is its last.
         _take_over(trainer, Path(str(trainer.ckpt_path)), Path(str(self.dirpath)) / "last.ckpt")
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing of an earlier run's last checkpoint matters: it would be deleted when this run saves its own."""
+        """Ignore the state: Lightning would delete an earlier run's last checkpoint when this run saves its own."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
@@ -83,11 +83,13 @@ class LastCheckpoint(ModelCheckpoint):
 
 
 class KeptCheckpoints(ModelCheckpoint):
-    """`epoch-007.ckpt`: the weights of the last or best epochs, whose mean `test_weights=average` tests.
+    """A callback that saves `epoch-007.ckpt`, weights of the last or best epochs.
+
+    `test_weights=average` tests their mean.
 
     Args:
         dirpath: the directory of checkpoints.
-        keep: how many.
+        keep: the number of epochs.
         monitor: name of the metric that decides which are best, `val/bleu`; None keeps the last.
         mode: `max` or `min`.
     """
@@ -99,7 +101,7 @@ class KeptCheckpoints(ModelCheckpoint):
             dirpath=dirpath,
             filename="epoch-{epoch:03d}",
             auto_insert_metric_name=False,
-            # Of all that Lightning monitors, the epoch itself says which is last.
+            # Lightning keeps the best by a metric only; by the epoch number the best are the last.
             monitor=monitor or "epoch",
             mode=mode if monitor else "max",
             save_top_k=keep,
@@ -113,13 +115,13 @@ class KeptCheckpoints(ModelCheckpoint):
             super().on_train_epoch_end(trainer, pl_module)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
-        # Beside the checkpoint to continue from: the run may have been moved since it noted where they lie.
+        # Next to the checkpoint to continue from: the run may have been moved since it recorded their paths.
         self._previous = Path(str(trainer.ckpt_path)).parent
         for name in self._kept_by(checkpoint["callbacks"].get(self.state_key, {})):
             _take_over(trainer, self._previous / name, Path(str(self.dirpath)) / name)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes over those that the run which is continued has kept."""
+        """Take over the epochs that the run that is continued has kept."""
         kept = {str(Path(str(self.dirpath)) / name): value for name, value in self._kept_by(state_dict).items()}
         if not kept:
             return
@@ -137,20 +139,20 @@ class KeptCheckpoints(ModelCheckpoint):
         super().load_state_dict(state_dict | moved)
 
     def _kept_by(self, state_dict: dict[str, Any]) -> dict[str, torch.Tensor]:
-        """File name -> its metric, of those that the state of another run names and its directory still has."""
+        """Return file name -> metric for the epochs that another run's state names and its directory still has."""
         kept = {Path(path).name: value for path, value in state_dict.get("best_k_models", {}).items()}
         return {name: value for name, value in kept.items() if (self._previous / name).is_file()}
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Checkpoint files that are whole or absent.
+    """A writer of checkpoint files that are whole or absent.
 
-    Lightning writes to the system's temporary directory and copies from there: a disk that fills up meanwhile, or a
-    kill, leaves half a file in the place of the last good one.
+    Lightning writes to the system's temporary directory and copies from there: a full disk or a kill leaves half a file
+    in place of the last complete one.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # noqa: ANN401, ARG002
-        """Writes under a temporary name beside the file and renames."""
+        """Write under a temporary name in the same directory, and rename."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
@@ -158,7 +160,7 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 def _take_over(trainer: Trainer, source: Path, target: Path) -> None:
-    # A run that continues in its own directory has them where they belong.
+    # A run that continues in its own directory has them already.
     if trainer.is_global_zero and source != target:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)

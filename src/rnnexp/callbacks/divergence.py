@@ -1,4 +1,4 @@
-"""NaN and infinity end a run early, with what a person needs to mend it."""
+"""The callback that ends a run whose loss is NaN or infinite."""
 
 from typing import Any
 
@@ -10,16 +10,16 @@ from rnnexp.core.errors import DivergedError
 
 
 class StopOnDivergence(Callback):
-    """Ends training when the loss is NaN or infinite.
+    """A callback that ends training when the loss is NaN or infinite.
 
-    Every loss is looked at, on the device; whether one was bad is asked only every so many steps, since asking makes
-    the CPU wait for the device.
+    Every loss is checked on the device. The result is read only every few steps, since reading makes the CPU wait for
+    the device.
 
     Args:
-        every_n_steps: steps between two questions; the end of an epoch always asks.
+        every_n_steps: steps between two reads; the end of an epoch always reads.
 
     Raises:
-        DivergedError: out of `Trainer.fit`, with the step, the learning rate and the parameters that are not finite.
+        DivergedError: from `Trainer.fit`, with the step, the learning rate and the parameters that are not finite.
     """
 
     def __init__(self, every_n_steps: int) -> None:
@@ -35,7 +35,7 @@ class StopOnDivergence(Callback):
         batch_idx: int,  # noqa: ARG002
     ) -> None:
         loss = outputs["loss"].detach()
-        # Times zero, a finite loss adds nothing, and NaN and infinity both leave NaN behind.
+        # Times zero, a finite loss is 0, and NaN and infinity are NaN.
         self._worst = loss * 0 if self._worst is None else self._worst + loss * 0
         if trainer.global_step % self.every_n_steps == 0:
             self._stop_if_bad(trainer, pl_module)

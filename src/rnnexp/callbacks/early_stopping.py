@@ -1,4 +1,4 @@
-"""Training ends where it no longer helps."""
+"""The callback that ends training early, and the check of its metric."""
 
 import logging
 
@@ -12,10 +12,10 @@ log = logging.getLogger(__name__)
 
 
 def is_measured(trainer: Trainer, monitor: str) -> bool:
-    """Whether the metric has a value yet; none has before the first validation, and a run may end without one.
+    """Return whether the metric has a value; none has one before the first validation, and a run may end without it.
 
     Raises:
-        UserError: for a metric that a validation does not give.
+        UserError: for a metric that validation does not log.
     """
     metrics = trainer.callback_metrics
     if monitor in metrics:
@@ -29,7 +29,7 @@ def is_measured(trainer: Trainer, monitor: str) -> bool:
 
 
 class EarlyStopping(ConditionalEarlyStopping):
-    """Stops after so many validations without a better value of the monitored metric, and says so.
+    """A callback that stops after `patience` validations without a better value of the monitored metric, and logs why.
 
     Args:
         monitor: name of the metric, `val/acc`.

@@ -1,4 +1,4 @@
-"""What a recurrence remembers, epoch by epoch: the gradient through time, closed gates, spectral radii."""
+"""The callback that measures the gradient through time, gate saturation and spectral radii in each epoch."""
 
 import copy
 import csv
@@ -29,10 +29,10 @@ Row = tuple[int, str, int | str, float]
 
 
 class GradientFlow(Callback):
-    """Measures a copy of the model after each validation, always on the same few validation sequences.
+    """A callback that measures a copy of the model after each validation, on the same few validation sequences.
 
     The copy runs its equations step by step in float32 and without dropout: weights, their gradients, random numbers
-    and the precision of training are left alone. Several validations within an epoch leave the last one's rows.
+    and the precision of training do not change. Several validations within an epoch leave the last one's rows.
 
     Logs `gradient_flow/gradient_ratio`, the mean norm of dL/dh of the first layer at the first step over that at each
     sequence's last step; `gradient_flow/saturation`, the mean over gates, layers and directions; and
@@ -42,7 +42,7 @@ class GradientFlow(Callback):
         path: the file to write, a row per number: `epoch` from 1, `layer` from 0, `quantity`, `index`, `value`.
             `gradient_norm`: ||dL/dh_t|| of the forward direction, the mean over sequences that still run; t from 1.
             `saturation` and `spectral_radius`: by block, `f` or `f_reverse`. See `rnnexp.recurrent.gradient_flow`.
-        num_sequences: how many, spread evenly over the split.
+        num_sequences: the number of sequences, spread evenly over the split.
     """
 
     COLUMNS = ("epoch", "layer", "quantity", "index", "value")
@@ -52,7 +52,7 @@ class GradientFlow(Callback):
         self.path = Path(path)
         self.num_sequences = num_sequences
         self._epochs: dict[int, str] = {}
-        """Epoch -> its rows as they stand in the file: a resumed run goes on with them."""
+        """Epoch -> its rows as in the file; a resumed run continues with them."""
 
     def state_dict(self) -> dict[str, Any]:
         return {"epochs": dict(self._epochs)}
@@ -63,7 +63,7 @@ class GradientFlow(Callback):
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
-        # Validation runs in inference mode, whose tensors no gradient passes.
+        # Validation runs in inference mode, whose tensors cannot be differentiated.
         with torch.inference_mode(mode=False), torch.enable_grad():
             assert isinstance(pl_module, Task)
             data: Any = trainer.datamodule  # type: ignore[attr-defined]

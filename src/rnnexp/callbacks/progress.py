@@ -1,4 +1,4 @@
-"""Progress for whoever is looking: a bar on a terminal, plain lines in a log."""
+"""The progress of training: a bar on a terminal, lines in a log."""
 
 import logging
 import sys
@@ -12,12 +12,12 @@ log = logging.getLogger(__name__)
 
 
 def make_progress(every_n_seconds: float) -> Callback:
-    """Lightning's rich bar if standard output is a terminal, else `ProgressLines`: a bar in a log is unreadable."""
+    """Return Lightning's rich bar if standard output is a terminal, else `ProgressLines`."""
     return Bar(leave=True) if sys.stdout.isatty() else ProgressLines(every_n_seconds)
 
 
 class Bar(RichProgressBar):
-    """Lightning's bar, without the W&B id that it calls v_num."""
+    """Lightning's bar without the W&B id, which it calls v_num."""
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         metrics: dict[str, Any] = super().get_metrics(trainer, pl_module)
@@ -26,7 +26,7 @@ class Bar(RichProgressBar):
 
 
 class ProgressLines(Callback):
-    """A line every so often, and one per epoch, with rate and time left."""
+    """A callback that logs a line every `every_n_seconds`, and one per epoch, with rate and time left."""
 
     def __init__(self, every_n_seconds: float) -> None:
         self.every_n_seconds = every_n_seconds

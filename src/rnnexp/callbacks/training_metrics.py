@@ -1,4 +1,4 @@
-"""Metrics of training itself: the learning rate, the norm of the gradient and the throughput."""
+"""Callbacks that log metrics of training: the learning rate, the norm of the gradient and the throughput."""
 
 import time
 from typing import Any
@@ -12,9 +12,9 @@ from rnnexp.tracking.stopwatch import seconds_since_process_start
 
 
 class LearningRate(Callback):
-    """Logs `train/lr`, the rate of the optimiser's first group, at the steps that are logged.
+    """A callback that logs `train/lr`, the rate of the optimizer's first group, at logged steps.
 
-    Lightning's LearningRateMonitor refuses to run without a logger and names its column after the optimiser's class.
+    Lightning's LearningRateMonitor refuses to run without a logger and names its column after the optimizer's class.
     """
 
     def on_train_batch_start(
@@ -29,7 +29,7 @@ class LearningRate(Callback):
 
 
 class GradientNorm(Callback):
-    """Logs `train/grad_norm`, the Euclidean norm of the whole gradient before clipping, at logged steps."""
+    """A callback that logs `train/grad_norm`, the Euclidean norm of the gradient before clipping, at logged steps."""
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:  # noqa: ARG002
         if is_logged_step(trainer):
@@ -85,7 +85,7 @@ class Throughput(Callback):
         self._validation_start = time.perf_counter()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        # As if the epoch had begun so much later: validation may come in its middle.
+        # Validation within the epoch is left out: the start of the epoch moves by its duration.
         self._epoch_start += time.perf_counter() - self._validation_start
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002

@@ -60,7 +60,7 @@ def main_metric(task_name: str) -> str:
     """
     kinds = {kind.name: kind for kind in registered_kinds()}
     if task_name not in kinds:
-        print(f"task_name={task_name} is no task of the package{did_you_mean(task_name, kinds)}; its loss is shown")
+        print(f"the loss is shown, as no task of the package is called {task_name!r}{did_you_mean(task_name, kinds)}")
     measure = kinds[task_name].main if task_name in kinds else LOSS
     return measure.name.removeprefix("test/")
 

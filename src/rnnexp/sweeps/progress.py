@@ -67,10 +67,9 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
         """Print how a job ended; of one that failed also the last lines of its output."""
         _, since = self.running.pop(job)
         self._cost_done += job.cost * (job.status is Status.DONE)
-        metric = newest_metric(job.run.metrics_file, (job.config["monitor"], "val/loss"))
-        shown = f", {metric[0]} {metric[1]:.4g}" if metric else ""
-        duration = format_duration(time.monotonic() - since)
-        self.say(f"{job.status:<6} {job.label} after {duration}{shown}" + f": {reason}" * bool(reason))
+        newest = shown_metric(job)
+        line = f"{job.status:<6} {job.label} after {format_duration(time.monotonic() - since)}"
+        self.say(line + f", {newest}" * bool(newest) + f": {reason}" * bool(reason))
         if job.status is Status.FAILED:
             for line in last_lines(job.run.output_file):
                 self.say(f"         | {line}")
@@ -109,10 +108,15 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
         for column in ("running", "on", "for", "newest"):
             table.add_column(column)
         for job, (place, since) in self.running.items():
-            metric = newest_metric(job.run.metrics_file, (job.config["monitor"], "val/loss"))
-            newest = f"{metric[0]} {metric[1]:.4g}" if metric else ""
-            table.add_row(Text(job.label), str(place), format_duration(time.monotonic() - since), newest)
+            duration = format_duration(time.monotonic() - since)
+            table.add_row(Text(job.label), str(place), duration, shown_metric(job))
         return Group(table, Text(self.summary()))
+
+
+def shown_metric(job: Job) -> str:
+    """Return the latest value of the monitored metric, or of the loss; empty before there is one."""
+    metric = newest_metric(job.run.metrics_file, (str(job.config.get("monitor")), "val/loss"))
+    return f"{metric[0]} {metric[1]:.4g}" if metric else ""
 
 
 def last_lines(path: Path, count: int = NUM_LAST_LINES) -> list[str]:

@@ -1,4 +1,4 @@
-"""Can this cell run on this device at this precision? Found out in milliseconds, before training."""
+"""A check before training whether a cell can run on a device at a precision."""
 
 import copy
 import warnings
@@ -7,20 +7,20 @@ from typing import Any, NamedTuple
 import torch
 from lightning.pytorch import Trainer
 
-from rnnexp.core.errors import UnsupportedError
+from rnnexp.core.errors import UnsupportedError, first_line
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.base import Task
 
 
 class Precision(NamedTuple):
-    """What was asked for, and what the recurrence really computes in."""
+    """The precision that was requested, and the one in which the recurrence computes."""
 
     requested: str
     effective: str
 
 
 def probe_precision(trainer: Trainer, task: Task, batch: Any, requested: str) -> Precision:  # noqa: ANN401
-    """Runs one tiny forward and backward pass of the task's model as the trainer would run it.
+    """Run one tiny forward and backward pass of the task's model as the trainer would run it.
 
     Autocast does not reach every kernel: then a mixed precision is requested and 32-true is effective.
 
@@ -41,7 +41,7 @@ def probe_precision(trainer: Trainer, task: Task, batch: Any, requested: str) ->
     stack = next(module for module in model.modules() if isinstance(module, RecurrentStack))
     stack.register_forward_hook(lambda _module, _inputs, result: observed.append(result[0].dtype))
     tiny = plugin.convert_input(batch)
-    # What a kernel says of its own shortcomings belongs to the training run, not to this trial.
+    # Warnings of kernels belong to the training run, not to this check.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -51,8 +51,7 @@ def probe_precision(trainer: Trainer, task: Task, batch: Any, requested: str) ->
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise UnsupportedError(f"{what} is unsupported here: {reason}") from error
+            raise UnsupportedError(f"{what} is unsupported here: {first_line(error)}") from error
     bits = {torch.float64: "64", torch.float32: "32", torch.bfloat16: "bf16", torch.float16: "16"}[observed[0]]
     effective = requested if requested.startswith(f"{bits}-") else f"{bits}-true"
     return Precision(requested, effective)

@@ -1,4 +1,4 @@
-"""Learning rate over the whole of training: factories that are told how many optimiser steps there will be."""
+"""Schedules of the learning rate over all optimizer steps of training."""
 
 import math
 
@@ -8,19 +8,19 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 from rnnexp.core.validation import require_fraction
 
 
-def constant(optimizer: Optimizer, total_steps: int) -> LRScheduler:  # noqa: ARG001 (every schedule is told)
-    """The optimiser's own rate throughout."""
+def constant(optimizer: Optimizer, total_steps: int) -> LRScheduler:  # noqa: ARG001 (the signature of schedules)
+    """Return a schedule that keeps the optimizer's rate."""
     return LambdaLR(optimizer, lambda _: 1.0)
 
 
 def one_cycle(
     optimizer: Optimizer, total_steps: int, warmup: float, initial_divisor: float, final_divisor: float
 ) -> LRScheduler:
-    """Up to the optimiser's rate and down again, both along a cosine (Smith & Topin, 2017, arXiv:1708.07120).
+    """Return a schedule to the optimizer's rate and down again along cosines (Smith & Topin, 2017, arXiv:1708.07120).
 
     Args:
-        warmup: share of the steps spent rising.
-        initial_divisor: the first rate is the optimiser's divided by it.
+        warmup: share of the steps in which the rate rises.
+        initial_divisor: the first rate is the optimizer's divided by it.
         final_divisor: the last rate is the first divided by it.
     """
     require_fraction(warmup=warmup)
@@ -31,13 +31,13 @@ def one_cycle(
         pct_start=warmup,
         div_factor=initial_divisor,
         final_div_factor=final_divisor,
-        # Cycling the momentum turns Adam's first coefficient, which the optimiser's settings have chosen.
+        # Cycling the momentum would change Adam's first coefficient, which the optimizer's config sets.
         cycle_momentum=False,
     )
 
 
 def cosine(optimizer: Optimizer, total_steps: int, warmup: float) -> LRScheduler:
-    """Linearly up to the optimiser's rate over the first share `warmup` of the steps, then along a cosine to zero."""
+    """Return a schedule up to the optimizer's rate, linearly in the share `warmup` of steps, then to 0 as a cosine."""
     require_fraction(warmup=warmup)
     num_warmup = round(warmup * total_steps)
 

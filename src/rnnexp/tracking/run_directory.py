@@ -120,10 +120,6 @@ class RunDirectory:
         """Return the file for an evaluation at this time."""
         return self.evaluations / f"{_file_stamp(now)}.json"
 
-    def new_translations(self, now: datetime) -> Path:
-        """Return the directory for what one command translates, its attention maps."""
-        return self.translations / _file_stamp(now)
-
     def freeze(
         self, config: Mapping[str, Any], overrides: Sequence[str], code: Mapping[str, Any] | None = None
     ) -> None:

@@ -1,5 +1,6 @@
-"""What a person reads at the start and at the end of a run."""
+"""The panel at the start of a run, and the table at its end."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,11 +8,9 @@ from rich.console import Group
 from rich.panel import Panel
 from rich.table import Table
 
-GROUPS = ("/acc_class/", "_length/", "_phenomenon/", "_distance/")
-
 
 def start_panel(title: str, facts: Mapping[str, str]) -> Panel:
-    """One compact panel: what runs, on what."""
+    """Return a compact panel that says what runs, and on what."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold")
     grid.add_column(overflow="fold")  # the path of a run must be whole
@@ -21,7 +20,7 @@ def start_panel(title: str, facts: Mapping[str, str]) -> Panel:
 
 
 def result_table(result: Mapping[str, Any]) -> Group:
-    """The metrics of a result and its times."""
+    """Return the metrics and the times of a result."""
     table = _metric_table(result["metrics"])
     for name, seconds in result["timing"].items():
         if name.endswith("_seconds") and seconds is not None:
@@ -30,7 +29,7 @@ def result_table(result: Mapping[str, Any]) -> Group:
 
 
 def evaluation_table(evaluation: Mapping[str, Any]) -> Group:
-    """The metrics of a finished run, scored anew."""
+    """Return the metrics of an evaluation of a finished run."""
     data = evaluation["data"]
     title = f"{evaluation['name']}, {evaluation['weights']}, on {evaluation['num_test_samples']:,} of {data['name']}"
     # Above the table, not as its title: that would be folded to the table's width.
@@ -41,11 +40,17 @@ def _metric_table(metrics: Mapping[str, float]) -> Table:
     table = Table()
     table.add_column("metric")
     table.add_column("value", justify="right")
+    members = Counter(_measured(name) for name in metrics)
     for name, value in sorted(metrics.items()):
-        # Ten classes, or twenty groups of sentences, would hide what matters; result.json has them.
-        if not any(group in name for group in GROUPS):
+        # Ten classes, or twenty groups of sentences, would hide the rest; result.json has them.
+        if members[_measured(name)] == 1:
             table.add_row(name, _shown(name, value))
     return table
+
+
+def _measured(name: str) -> str:
+    """Return `test/acc_class` for `test/acc_class/7`, a metric of a group of samples; other names as they are."""
+    return name.rpartition("/")[0] if name.count("/") > 1 else name
 
 
 def _shown(name: str, value: float) -> str:

@@ -8,7 +8,7 @@ from rnnexp.core.errors import UserError
 
 
 def read_translations(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of the file, see `rnnexp.callbacks.translations.TranslationWriter` for their keys.
+    """Return the rows of the file, see `rnnexp.tasks.translation.callbacks.TranslationWriter` for their keys.
 
     Raises:
         UserError: if the file is missing or damaged.

@@ -35,7 +35,7 @@ def translate_all(ensemble: RunEnsemble, sentences: Sentences, output: TextIO, o
         UserError: if `sentences` does.
     """
     in_rows = options.scores or options.n_best > 1
-    maps = AttentionMaps(ensemble.members[0].run.path / "translations") if options.attention else None
+    maps = AttentionMaps(ensemble.members[0].run.translations) if options.attention else None
     doubts = Doubts(ensemble.max_length)
     if sentences.interactive:
         print(f"{ensemble.languages}, one sentence per line; Ctrl-D ends", file=sys.stderr)

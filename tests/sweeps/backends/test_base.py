@@ -19,6 +19,7 @@ from rnnexp.tracking.status import Status
 CODE = {"commit": None, "dirty": None}
 CONFIG = {
     "name": "fake",
+    "monitor": "val/acc",
     "model": {"num_layers": 1, "bidirectional": False, "hidden_size": 8},
     "trainer": {"max_epochs": 1, "limit_train_batches": 1.0},
 }
@@ -194,6 +195,20 @@ def test_a_job_that_does_not_stop_is_lost(make_jobs: Any, monkeypatch: pytest.Mo
     assert job.run.read_status()["reason"].endswith(LOST.reason)
     assert backend.num_enforced > 0
     assert backend.released == ["a"]
+
+
+def test_the_status_is_recorded_before_what_may_fail(make_jobs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = make_jobs("a", "b")
+    backend = FakeBackend({"a": [Status.RUNNING], "b": [Status.RUNNING]})
+
+    def release(entry: FakeJob) -> None:
+        raise OSError(entry.job.label)
+
+    monkeypatch.setattr(backend, "release", release)
+    backend.interrupt_at = "a"
+    with pytest.raises(OSError, match="a"):
+        backend.run(jobs, Progress(jobs))
+    assert jobs[0].run.status is Status.INTERRUPTED
 
 
 def test_polling_changes_nothing(make_jobs: Any) -> None:

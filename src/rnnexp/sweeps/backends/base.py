@@ -238,7 +238,6 @@ class Backend(ABC, Generic[S]):
 
     def _finalize(self, entry: S, ended: Ended, progress: SweepProgress) -> None:
         self.submitted.remove(entry)
-        self.release(entry)
         if entry.stop is None:
             reason = finalize(entry.job, ended.reason, ended.status)
         else:
@@ -246,6 +245,8 @@ class Backend(ABC, Generic[S]):
             reason = finalize(entry.job, f"cancelled with the sweep{lost}", entry.stop.status, entry.stop.reason)
         self.num_failed += entry.job.status is Status.FAILED
         progress.ended(entry.job, reason)
+        # Last, since it may fail: the status is recorded by now.
+        self.release(entry)
 
     def _stop_hung_jobs(self) -> None:
         if (limit := self.job_timeout) is not None:

@@ -1,4 +1,4 @@
-"""One class per sequence."""
+"""The task of assigning a class to each sequence."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
@@ -18,7 +18,7 @@ Split = Literal["train", "val", "test"]
 
 
 class ClassificationTask(Task):
-    """Cross-entropy and accuracy of a recurrent classifier.
+    """The task of assigning a class to each sequence: cross-entropy and accuracy of a recurrent classifier.
 
     Args:
         make_stack: `input_size=` -> RecurrentStack.
@@ -55,7 +55,7 @@ class ClassificationTask(Task):
         self.model = SequenceClassifier(make_stack, input_size, num_classes, pooling=pooling, dropout=dropout)
         counts = ClassificationCounts(num_classes)
         self.counts = torch.nn.ModuleDict({f"{split}_counts": counts.clone() for split in ("train", "val", "test")})
-        # A run that is continued in the middle of an epoch still reports the accuracy of all of it.
+        # A run that is continued within an epoch reports the accuracy of the whole epoch.
         self.counts_of("train").persistent(mode=True)
 
     @staticmethod
@@ -90,7 +90,7 @@ class ClassificationTask(Task):
 
     @staticmethod
     def logits(model: nn.Module, batch: LabelledSequences) -> Tensor:
-        """[batch, classes]"""
+        """Return logits [batch, classes]."""
         logits: Tensor = model(batch.inputs)
         return logits
 
@@ -100,12 +100,12 @@ class ClassificationTask(Task):
         return cross_entropy(logits.float(), batch.labels, label_smoothing=label_smoothing)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """inputs [batch, time, features] -> logits [batch, classes]"""
+        """Return logits [batch, classes] for inputs [batch, time, features]."""
         logits: Tensor = self.model(inputs)
         return logits
 
     def shared_step(self, batch: LabelledSequences, split: Split) -> tuple[Tensor, Tensor]:
-        """Mean loss, scalar, and logits [batch, classes]; the split's counts are updated."""
+        """Return the mean loss, a scalar, and logits [batch, classes]; update the split's counts."""
         logits = self.logits(self.model, batch)
         loss = self.loss(logits, batch, self.label_smoothing if split == "train" else 0.0)
         self.counts_of(split).update(logits.detach().argmax(dim=1), batch.labels)
@@ -121,7 +121,7 @@ class ClassificationTask(Task):
         self.log("val/loss", loss, on_epoch=True, batch_size=len(batch.labels), sync_dist=True)
 
     def test_step(self, batch: LabelledSequences, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
-        """Returns `labels`, `predicted` and the `confidence` in what was predicted [batch]."""
+        """Return `labels`, `predicted` and the `confidence` in the predicted class [batch]."""
         loss, logits = self.shared_step(batch, "test")
         self.log("test/loss", loss, on_epoch=True, batch_size=len(batch.labels), sync_dist=True)
         confidence, predicted = logits.float().softmax(dim=1).max(dim=1)

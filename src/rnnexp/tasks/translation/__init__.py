@@ -1,1 +1,1 @@
-"""Translation of sentences."""
+"""The task of translating sentences."""

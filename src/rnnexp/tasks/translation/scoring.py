@@ -1,4 +1,4 @@
-"""What was made of the sentences of a split, from all ranks and in the corpus' order, and how good parts of it are."""
+"""The translations of a split, gathered from all ranks, and scores of its parts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,34 +10,34 @@ from rnnexp.metrics.translation import agreement, exact_matches, length_bucket, 
 
 
 class Translation(NamedTuple):
-    """What became of one sentence pair."""
+    """The translation of one sentence pair."""
 
     pair: int
-    """which pair of the split"""
+    """the index of the pair in the split"""
     text: str
-    """the translation, detokenised"""
+    """the translation, detokenized"""
     score: float
-    """of the search that found it, see `rnnexp.decoding.Hypotheses`"""
+    """from the search that found it, see `rnnexp.decoding.Hypotheses`"""
     loss: float
-    """of the reference: nats, summed over its tokens and EOS"""
+    """loss of the reference in nats, summed over its tokens and EOS"""
     num_source_tokens: int
     """without EOS"""
     num_target_tokens: int
-    """of the reference, with EOS"""
+    """tokens of the reference, with EOS"""
 
 
 class TranslatedSplit:
-    """Gathers translations batch by batch; each pair counts once, however many ranks have seen it."""
+    """A collection of translations, batch by batch; a pair that several ranks have translated counts once."""
 
     def __init__(self) -> None:
         self._here: list[Translation] = []
 
     def extend(self, translations: Iterable[Translation]) -> None:
-        """Adds those of a batch."""
+        """Add the translations of a batch."""
         self._here += translations
 
     def finish(self) -> Sequence[Translation]:
-        """Those of all ranks by rising number of the pair; begins anew."""
+        """Return the translations of all ranks in the order of the corpus, and empty the collection."""
         here, self._here = self._here, []
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             everywhere: list[Any] = [None] * torch.distributed.get_world_size()
@@ -47,16 +47,16 @@ class TranslatedSplit:
 
 
 def spread_evenly(indices: Tensor, number: int, wanted: int) -> Tensor:
-    """Which of the indices, int64 [batch], are among `wanted` that lie evenly over `number`: bool [batch]."""
+    """Return bool [batch]: which indices, int64 [batch], are among `wanted` that are spread evenly over `number`."""
     if wanted >= number:
         return torch.ones_like(indices, dtype=torch.bool)
     return (indices * wanted).floor_divide(number) != ((indices - 1) * wanted).floor_divide(number)
 
 
 def scores_by_length(translations: Sequence[Translation], references: Sequence[str]) -> dict[str, float]:
-    """`exact_match_length/<bucket>`, from 0 to 1, and `loss_length/<bucket>`, nats per target token.
+    """Return `exact_match_length/<bucket>`, from 0 to 1, and `loss_length/<bucket>`, nats per target token.
 
-    Buckets are of the source's tokens.
+    Buckets count the tokens of the source.
     """
     right = exact_matches([each.text for each in translations], references)
     buckets = [length_bucket(each.num_source_tokens) for each in translations]
@@ -71,12 +71,12 @@ def scores_by_length(translations: Sequence[Translation], references: Sequence[s
 def scores_by_phenomenon(
     translations: Sequence[Translation], references: Sequence[str], tags: Mapping[str, Sequence[Any]]
 ) -> dict[str, float]:
-    """`exact_match_phenomenon/<name>`, `acc_phenomenon/<name>` and `acc_distance/<words>`, from 0 to 1.
+    """Return `exact_match_phenomenon/<name>`, `acc_phenomenon/<name>` and `acc_distance/<words>`, from 0 to 1.
 
-    The latter two ask only for the word that agrees.
+    The latter two score only the word that agrees.
 
     Args:
-        tags: of the split: `phenomenon`, `distance` and `place`, which word of the reference agrees.
+        tags: the split's tags: `phenomenon`, `distance` and `place`, which word of the reference agrees.
     """
     texts = [each.text for each in translations]
     phenomena, distances, places = (
@@ -91,5 +91,5 @@ def scores_by_phenomenon(
 
 
 def shares(what: str, groups: Sequence[str], right: Sequence[bool]) -> dict[str, float]:
-    """`what/<group>` -> the share of each group that is right."""
+    """Return `what/<group>` -> the share of the group that is right."""
     return {f"{what}/{group}": share for group, (share, _number) in share_by(groups, right).items()}

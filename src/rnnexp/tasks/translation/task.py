@@ -1,4 +1,4 @@
-"""One sentence in another language per sentence."""
+"""The task of translating sentences."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal
@@ -95,7 +95,7 @@ class TranslationTask(Task):
         self.losses = nn.ModuleDict({f"{split}_loss": MeanMetric() for split in ("val", "test")})
         self._gathered = {"val": TranslatedSplit(), "test": TranslatedSplit()}
         self.translations: dict[str, Sequence[Translation]] = {}
-        """Of each split as it was last translated, by rising number of the pair."""
+        """Split -> its latest translations, in the order of the corpus."""
 
     @staticmethod
     def arguments_from(data: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -107,7 +107,7 @@ class TranslationTask(Task):
 
     @property
     def state_size(self) -> int:
-        """Of the encoder and the decoder; what attention reads grows with the sentence and is not counted."""
+        """The values of encoder and decoder; what attention reads grows with the sentence and is not counted."""
         decoder = self.model.decoder
         return self.stack.state_size + decoder.num_layers * decoder.num_states * decoder.hidden_size
 
@@ -126,7 +126,7 @@ class TranslationTask(Task):
 
     @property
     def metric_signatures(self) -> dict[str, str]:
-        """How each score was computed, in sacrebleu's words."""
+        """The signature of each score, as sacrebleu writes it."""
         literature = {"literature/bleu": literature_signature()} if self.literature else {}
         return signatures() | literature
 
@@ -157,7 +157,7 @@ class TranslationTask(Task):
 
     @staticmethod
     def logits(model: nn.Module, batch: TranslationBatch, teacher_forcing: float = 1.0) -> Tensor:
-        """[batch, target_time - 1, vocab], of the token after each but the last."""
+        """Return logits [batch, target_time - 1, vocab] of the token after each but the last."""
         logits: Tensor = model(batch.source, batch.source_lengths, batch.target[:, :-1], teacher_forcing)
         return logits
 
@@ -195,7 +195,7 @@ class TranslationTask(Task):
         self._gathered["test"].extend(self._translated(batch, losses, rows, self._search(batch, rows, greedy=False)))
 
     def sentence_losses(self, batch: TranslationBatch) -> Tensor:
-        """What each reference costs, in nats summed over its tokens and EOS, [batch]."""
+        """Return the loss of each reference, in nats summed over its tokens and EOS, [batch]."""
         logits = self.logits(self.model, batch)
         losses = cross_entropy(logits.transpose(1, 2).float(), batch.target[:, 1:], ignore_index=PAD, reduction="none")
         return losses.sum(dim=1)
@@ -240,11 +240,11 @@ class TranslationTask(Task):
         self.log_dict({f"test/{name}": value for name, value in scores.items()})
 
     @property
-    def _data(self) -> Any:  # noqa: ANN401 (TranslationDataModule, of which the trainer does not know)
+    def _data(self) -> Any:  # noqa: ANN401 (TranslationDataModule; the trainer types it as any)
         return self.trainer.datamodule  # type: ignore[attr-defined]
 
     def _finish(self, split: Split) -> tuple[Sequence[Translation], list[str]]:
-        """Logs the scores of a split. Returns its translations, those of all ranks, and their references."""
+        """Log the scores of a split. Return its translations from all ranks, and their references."""
         metric = self.loss_of(split)
         loss = metric.compute().double()
         metric.reset()

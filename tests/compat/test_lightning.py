@@ -1,0 +1,60 @@
+"""Canaries of the private names of Lightning: each fails where a name has moved."""
+
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loops.loop import _Loop
+from lightning.pytorch.trainer.states import TrainerFn
+
+from rnnexp.compat.lightning import (
+    ConditionalEarlyStopping,
+    forget_wandb_run,
+    started_wandb_run,
+    wandb_arguments,
+)
+
+
+@pytest.fixture
+def trainer() -> Trainer:
+    return Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+
+
+def test_loops_have_what_continues_an_epoch(trainer: Trainer) -> None:
+    """What they do is tested by resuming runs, tests/integration/test_resume.py."""
+    loop = trainer.fit_loop
+    assert callable(loop._load_combined_loader_states), "it loads the states of loaders from a checkpoint"
+    assert callable(loop.reset)
+    assert loop.epoch_loop.batch_progress.is_last_batch is False
+    _Loop.restarting.fset(loop, True)  # type: ignore[attr-defined]
+    assert loop.restarting
+
+
+class Never(ConditionalEarlyStopping):
+    def is_due(self, trainer: Trainer) -> bool:  # noqa: ARG002
+        return False
+
+
+@pytest.mark.parametrize("hook", ["on_train_epoch_end", "on_validation_end"])
+def test_early_stopping_asks_before_it_checks(trainer: Trainer, hook: str) -> None:
+    trainer.state.fn = TrainerFn.FITTING
+    checks_on_train = hook == "on_train_epoch_end"
+    arguments: dict[str, Any] = {"monitor": "val/loss", "check_on_train_epoch_end": checks_on_train}
+    with pytest.raises(RuntimeError, match="val/loss"):
+        getattr(EarlyStopping(**arguments), hook)(trainer, LightningModule())
+    getattr(Never(**arguments), hook)(trainer, LightningModule())
+
+
+def test_the_arguments_and_the_run_of_wandb(tmp_path: Any) -> None:
+    pytest.importorskip("wandb")
+    logger = WandbLogger(save_dir=tmp_path, offline=True, project="canary", mode="disabled")
+    arguments = wandb_arguments(logger)
+    assert {"anonymous", "mode", "project"} <= set(arguments)
+    assert started_wandb_run(logger) is None
+    logger._experiment = torch.nn.Identity()
+    assert started_wandb_run(logger) is not None
+    forget_wandb_run(logger)
+    assert started_wandb_run(logger) is None

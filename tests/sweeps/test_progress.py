@@ -1,0 +1,62 @@
+"""The lines of a sweep's progress."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnnexp.sweeps.devices import Allocation, ResourceRequest
+from rnnexp.sweeps.jobs import Job
+from rnnexp.sweeps.progress import NUM_LAST_LINES, SweepProgress
+from rnnexp.tracking.run_directory import RunDirectory
+from rnnexp.tracking.status import Status
+
+CONFIG: dict[str, Any] = {
+    "name": "small",
+    "monitor": "val/acc",
+    "model": {"num_layers": 1, "bidirectional": False, "hidden_size": 8},
+    "trainer": {"max_epochs": 1},
+}
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> list[Job]:
+    found = [Job(f"seed={seed}", [], CONFIG, RunDirectory(tmp_path / str(seed)), ResourceRequest()) for seed in (1, 2)]
+    for job in found:
+        job.run.path.mkdir()
+        job.status = Status.WAITING
+    return found
+
+
+def test_a_job_that_ends_shows_its_metric(jobs: list[Job], capsys: pytest.CaptureFixture[str]) -> None:
+    progress = SweepProgress(jobs)
+    progress.started(jobs[0], Allocation(cores=2))
+    jobs[0].status = Status.DONE
+    jobs[0].run.metrics_file.write_text("epoch,step,val/acc\n0,10,0.25\n1,20,0.75\n", encoding="utf-8")
+    progress.ended(jobs[0], "")
+    assert capsys.readouterr().out.splitlines() == [
+        "start  seed=1 on 2 cores",
+        "done   seed=1 after 0:00, val/acc 0.75",
+    ]
+
+
+def test_a_failure_shows_the_last_lines_of_its_output(jobs: list[Job], capsys: pytest.CaptureFixture[str]) -> None:
+    progress = SweepProgress(jobs)
+    progress.started(jobs[1], "slurm 1000")
+    jobs[1].status = Status.FAILED
+    jobs[1].run.output_file.write_bytes("".join(f"line {number}\n" for number in range(20)).encode() + b"\xff\n")
+    progress.ended(jobs[1], "out of memory")
+    _, ended, *last = capsys.readouterr().out.splitlines()
+    assert ended == "failed seed=2 after 0:00: out of memory"
+    assert len(last) == NUM_LAST_LINES
+    assert last[0].endswith("| line 15")
+
+
+def test_the_summary_counts_statuses_and_estimates_what_is_left(jobs: list[Job]) -> None:
+    progress = SweepProgress(jobs)
+    assert progress.summary() == "2 waiting; 0:00 so far", "nothing is known of the time"
+    progress.started(jobs[0], "here")
+    progress._start -= 60
+    jobs[0].status = Status.DONE
+    progress.ended(jobs[0], "")
+    assert progress.summary() == "1 done, 1 waiting; 1:00 so far, about 1:00 left"
