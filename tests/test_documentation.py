@@ -29,10 +29,10 @@ CURRENT = [page for page in PAGES if page.name != "CHANGELOG.md"]
 GROUPS = {path.name for path in CONF.iterdir() if path.is_dir()}
 PROGRAMS = {path.stem for path in CONF.glob("*.yaml")}
 REQUIRED = {"evaluate": ["run=x"], "translate": ["run=x"], "dashboard": ["project=x"]}
-# Words in place of keys, and an argument of a Python function.
-PLACEHOLDERS = {"key", "group", "group.key", "fused"}
+# Words in place of keys, a flag of Hydra, and an argument of a Python function.
+PLACEHOLDERS = {"install", "key", "group", "group.key", "fused"}
 # Files that the documentation tells the reader to write.
-TO_CREATE = {"conf/experiment/mine.yaml", "conf/model/mgu.yaml", "more_cells.py", "my_cells.py"}
+TO_CREATE = {"conf/cells.yaml", "conf/experiment/mine.yaml", "conf/model/mgu.yaml", "more_cells.py", "my_cells.py"}
 BACKENDS = ["pool", "submitit_local", "submitit_slurm", "ray"]
 
 
