@@ -61,7 +61,7 @@ def test_files_arrive_whole_in_the_layout_of_torchvision(
         ("missing", "train-images-idx3-ubyte.gz: HTTP 404 Not Found"),
         ("html", "train-images-idx3-ubyte.gz: is an HTML page, not a gzip file"),
         ("cut", "train-images-idx3-ubyte.gz: truncated: "),
-        ("garbled", "train-images-idx3-ubyte.gz: truncated: its header promises"),
+        ("garbled", "train-images-idx3-ubyte.gz: truncated: its header says"),
         ("stall", "train-images-idx3-ubyte.gz: silent for 0.3 s after 100 bytes"),
     ],
 )
