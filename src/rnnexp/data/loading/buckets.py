@@ -91,7 +91,7 @@ class BucketOrder(Order):
         if largest > self.batch_size:
             raise UserError(
                 f"data.batch_size={self.batch_size} {self.batch_unit} is less than a sentence pair of {largest}: "
-                "choose more, or a smaller data.max_length"
+                "choose a larger one, or a smaller data.max_length"
             )
         num_batches = -(-content // self.batch_size)
         most = content // largest  # with more batches, one after a long sample could be empty

@@ -203,7 +203,7 @@ class TranslationDataModule(DataModule):
         if left_out == num_train:
             raise UserError(
                 f"each of the {num_train:,} training pairs has a side of more than data.max_length={self.max_length} "
-                "tokens: choose more"
+                "tokens: choose a larger one"
             )
         sizes = ", ".join(f"{len(text):,} {split}" for split, text in self._texts.items())
         log.info("%s %s-%s: %s pairs", self.corpus.name, self.corpus.source_lang, self.corpus.target_lang, sizes)
