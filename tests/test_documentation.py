@@ -32,7 +32,14 @@ REQUIRED = {"evaluate": ["run=x"], "translate": ["run=x"], "dashboard": ["projec
 # Words in place of keys, a flag of Hydra, and an argument of a Python function.
 PLACEHOLDERS = {"install", "key", "group", "group.key", "fused"}
 # Files that the documentation tells the reader to write.
-TO_CREATE = {"conf/cells.yaml", "conf/experiment/mine.yaml", "conf/model/mgu.yaml", "more_cells.py", "my_cells.py"}
+TO_CREATE = {
+    "conf/data/waves.yaml",
+    "conf/cells.yaml",
+    "conf/experiment/mine.yaml",
+    "conf/model/mgu.yaml",
+    "more_cells.py",
+    "my_cells.py",
+}
 BACKENDS = ["pool", "submitit_local", "submitit_slurm", "ray"]
 
 
