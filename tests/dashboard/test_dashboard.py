@@ -240,4 +240,4 @@ def test_without_the_extra_one_line_says_what_to_install(call: Call) -> None:
 def test_a_project_must_be_named(call: Call) -> None:
     called = call()
     assert called.process.returncode == 2
-    assert called.process.stderr == "rnnexp: project has no value: give it one, project=...\n"
+    assert called.process.stderr == "rnnexp: project has no value: set project=...\n"
