@@ -25,7 +25,7 @@ def test_every_program_has_a_command() -> None:
 
 
 def test_a_command_is_the_program(tmp_path: Path) -> None:
-    arguments = ["--cfg", "job", "model=lstm", "--resolve"]
+    arguments = ["--cfg", "job", "model=lstm", "--resolve", "sweep_dir=here"]
     program = [sys.executable, "-m", "rnnexp.train", *arguments]
     done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert command("train", *arguments, cwd=tmp_path).stdout == done.stdout
