@@ -275,7 +275,7 @@ def test_the_hash_tells_averages_apart_and_not_where_corpora_are_kept(translated
 def test_weights_alone_are_not_continued(run: Run, phrases: list[str], translated: Outcome) -> None:
     outcome = run(f"ckpt_path={translated.directory}/checkpoints/average.ckpt", data=phrases)
     assert outcome.exit_code == 2
-    assert "average.ckpt holds weights alone: continue from last.ckpt or best.ckpt" in outcome.line
+    assert "average.ckpt holds only weights: continue from last.ckpt or best.ckpt" in outcome.line
 
 
 def test_kept_epochs_are_averaged_when_they_are_asked_for(run: Run, score: Run, phrases: list[str]) -> None:
