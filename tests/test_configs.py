@@ -129,7 +129,11 @@ def test_a_bidirectional_experiment_is_the_other_with_one_key_changed(composed: 
 def commands() -> list[str]:
     """What the comments in conf/ tell people to type."""
     pattern = re.compile(r"^#.*?(python -m rnnexp\.\w+.*?)\s*$", re.MULTILINE)
-    return [command for path in sorted(CONF.rglob("*.yaml")) for command in pattern.findall(path.read_text())]
+    return [
+        command
+        for path in sorted(CONF.rglob("*.yaml"))
+        for command in pattern.findall(path.read_text(encoding="utf-8"))
+    ]
 
 
 def test_every_recipe_says_how_it_is_run() -> None:

@@ -23,7 +23,7 @@ SEQ_LEN = 28
 def read(outcome: Outcome) -> dict[str, dict[tuple[int, int, str], float]]:
     """Quantity -> (epoch, layer, index) -> value, each there once."""
     table: dict[str, dict[tuple[int, int, str], float]] = defaultdict(dict)
-    with (outcome.directory / "gradient_flow.csv").open(newline="") as file:
+    with (outcome.directory / "gradient_flow.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             assert list(row) == ["epoch", "layer", "quantity", "index", "value"]
             key = (int(row["epoch"]), int(row["layer"]), row["index"])
@@ -33,7 +33,7 @@ def read(outcome: Outcome) -> dict[str, dict[tuple[int, int, str], float]]:
 
 
 def column(outcome: Outcome, name: str) -> list[float]:
-    with (outcome.directory / "metrics.csv").open(newline="") as file:
+    with (outcome.directory / "metrics.csv").open(encoding="utf-8", newline="") as file:
         return [float(row[name]) for row in csv.DictReader(file) if row.get(name)]
 
 
@@ -155,7 +155,9 @@ def test_a_resumed_run_goes_on_with_the_rows(run: Run) -> None:
     resumed = run(*options, "trainer.max_epochs=2", f"ckpt_path={first.directory}/checkpoints/last.ckpt")
     whole = run(*options, "trainer.max_epochs=2")
     assert resumed.exit_code == 0, resumed.stderr
-    files = [(outcome.directory / "gradient_flow.csv").read_text() for outcome in (first, resumed, whole)]
+    files = [
+        (outcome.directory / "gradient_flow.csv").read_text(encoding="utf-8") for outcome in (first, resumed, whole)
+    ]
     assert files[1] == files[2]
     assert files[1].startswith(files[0])
 

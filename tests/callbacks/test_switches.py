@@ -6,7 +6,7 @@ import yaml
 from rnnexp.cli.conf_dir import config_root
 from support.programs import Outcome, Run
 
-NAMES = list(yaml.safe_load((config_root() / "callbacks" / "default.yaml").read_text()))
+NAMES = list(yaml.safe_load((config_root() / "callbacks" / "default.yaml").read_text(encoding="utf-8")))
 # What is missing where one is missing.
 LEFT_OUT = {
     "best_checkpoint": "checkpoints/best.ckpt",

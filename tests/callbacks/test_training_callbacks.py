@@ -41,7 +41,7 @@ class TrueNorms(Callback):
 
 
 def column(outcome: Outcome, name: str) -> list[float]:
-    with (outcome.directory / "metrics.csv").open(newline="") as file:
+    with (outcome.directory / "metrics.csv").open(encoding="utf-8", newline="") as file:
         return [float(row[name]) for row in csv.DictReader(file) if row.get(name)]
 
 
@@ -97,7 +97,7 @@ def test_progress_lines_tell_rate_and_time_left(run: Run) -> None:
     assert len(re.findall(line, outcome.stdout)) == 10
     ended = r"epoch \d/2 ended: train/loss \d\.\d{4}, val/acc \d\.\d{4}, val/loss \d\.\d{4}, \d+\.\d steps/s"
     assert len(re.findall(ended, outcome.stdout)) == 2
-    assert len(re.findall(ended, (outcome.directory / "train.log").read_text())) == 2
+    assert len(re.findall(ended, (outcome.directory / "train.log").read_text(encoding="utf-8"))) == 2
     assert "\x1b" not in outcome.stdout, "no colours and no bar where nobody sees them"
     rare = run(*BARE, "callbacks.progress.every_n_seconds=1000")
     assert not re.findall("batch", rare.stdout)

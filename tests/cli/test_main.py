@@ -135,7 +135,7 @@ def test_an_interrupt_stops_the_jobs_to_come(launch: Any, error: BaseException, 
 
 
 def test_ctrl_c(tmp_path: Path) -> None:
-    (tmp_path / "program.py").write_text(PROGRAM)
+    (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
     process = subprocess.Popen(
         [sys.executable, "program.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -22,7 +22,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_submitit_takes_an_unknown_state_for_the_end(slurm: Path, tmp_path: Path) -> None:
     """Without this the module is not needed."""
-    (slurm / "8000.state").write_text("SUSPENDED")
+    (slurm / "8000.state").write_text("SUSPENDED", encoding="utf-8")
     theirs, ours = submitit.SlurmJob[int](tmp_path, "8000"), compat.SlurmJob(tmp_path, "8000")
     assert theirs.done(force_check=True), MOVED
     assert not ours.done(force_check=True)
@@ -40,14 +40,14 @@ def test_the_time_in_a_state_begins_when_it_is_first_seen(slurm: Path, monkeypat
     watcher = compat.SlurmWatcher()
     watcher.register_job("8002")
     file = slurm / "8002.state"
-    file.write_text("RUNNING")
+    file.write_text("RUNNING", encoding="utf-8")
     assert watcher.seconds_in_state("8002") == 0
     watcher.update()
     now = 130.0
     watcher.update()
     assert watcher.updated_at == now, MOVED
     assert watcher.seconds_in_state("8002") == 30.0, MOVED
-    file.write_text("CANCELLED by 0")
+    file.write_text("CANCELLED by 0", encoding="utf-8")
     watcher.update()
     now = 135.0
     assert watcher.seconds_in_state("8002") == 5.0

@@ -130,7 +130,7 @@ def test_weights_that_were_never_saved(score: Run, moved: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "- a list", "model: {cell: gru", "\0"])
 def test_a_damaged_config(score: Run, moved: Path, content: str) -> None:
-    (moved / "config.yaml").write_text(content)
+    (moved / "config.yaml").write_text(content, encoding="utf-8")
     outcome = score(f"run={moved}")
     assert outcome.exit_code == 2
     assert f"{moved}/config.yaml does not hold a config; was it cut short?" in outcome.line

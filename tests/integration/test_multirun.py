@@ -21,7 +21,7 @@ def test_a_job_that_fails_is_told_and_the_others_run(run: Run, tmp_path: Path) -
         "model.hidden_size-9": "done",
     }
     for path in outcome.directories:
-        log = (path / "train.log").read_text()
+        log = (path / "train.log").read_text(encoding="utf-8")
         assert not any(f"{other}/" in log or log.endswith(str(other)) for other in outcome.directories if other != path)
 
 

@@ -54,7 +54,7 @@ BARE = ["test_weights=none", "logger=none", "callbacks.predictions=null"]
 
 
 def rows(outcome: Outcome) -> list[dict[str, str]]:
-    with (outcome.directory / "metrics.csv").open(newline="") as file:
+    with (outcome.directory / "metrics.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -68,7 +68,7 @@ def test_every_file_is_there_and_nothing_else(finished: Outcome) -> None:
 
 
 def test_config_is_resolved_and_says_where_it_lies(finished: Outcome) -> None:
-    text = (finished.directory / "config.yaml").read_text()
+    text = (finished.directory / "config.yaml").read_text(encoding="utf-8")
     assert "${" not in text
     assert "???" not in text
     config = yaml.safe_load(text)
@@ -79,7 +79,7 @@ def test_config_is_resolved_and_says_where_it_lies(finished: Outcome) -> None:
 
 
 def test_overrides_are_what_was_typed(finished: Outcome, tiny: list[str]) -> None:
-    overrides = yaml.safe_load((finished.directory / "overrides.yaml").read_text())
+    overrides = yaml.safe_load((finished.directory / "overrides.yaml").read_text(encoding="utf-8"))
     assert overrides[: len(tiny)] == tiny
     assert overrides[-1] == "seed=7"
     assert finished.result["overrides"] == overrides
@@ -198,7 +198,7 @@ def test_environment_tells_versions_and_commit(finished: Outcome) -> None:
 
 
 def test_the_log_tells_the_whole_story(finished: Outcome) -> None:
-    log = (finished.directory / "train.log").read_text()
+    log = (finished.directory / "train.log").read_text(encoding="utf-8")
     assert f"run directory: {finished.directory}" in log
     for told in ("epoch 3/3 ended", "1 x 32 gru", "test/acc", "samples_per_second"):
         assert told in log
@@ -233,7 +233,7 @@ def hash_of(outcome: Outcome) -> str:
 
 
 def test_the_hash_tells_experiments_apart(finished: Outcome) -> None:
-    config: dict[str, Any] = yaml.safe_load((finished.directory / "config.yaml").read_text())
+    config: dict[str, Any] = yaml.safe_load((finished.directory / "config.yaml").read_text(encoding="utf-8"))
     plain = config_hash(config)
     assert plain == hash_of(finished)
     assert len(plain) == 12
@@ -308,7 +308,7 @@ def test_an_empty_directory_is_taken(run: Run, tmp_path: Path) -> None:
 
 def test_a_directory_with_files_is_refused_untouched(run: Run, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "notes").write_text("precious")
+    (tmp_path / "mine" / "notes").write_text("precious", encoding="utf-8")
     outcome = run(f"paths.output_dir={tmp_path}/mine")
     assert outcome.exit_code == 2
     assert f"{tmp_path}/mine exists and is not an empty directory" in outcome.line

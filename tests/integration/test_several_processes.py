@@ -57,7 +57,7 @@ def test_two_processes_translate_every_sentence_once(
     (directory,) = run_directories(tmp_path)
     result = read_json(directory / "result.json")
     assert result["num_test_samples"] == result["data"]["num_test"]
-    with (directory / "samples.csv").open(newline="") as file:
+    with (directory / "samples.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     for epoch in ("1", "2"):
         sources = [row["source"] for row in rows if row["epoch"] == epoch]

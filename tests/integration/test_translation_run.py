@@ -77,7 +77,9 @@ def test_result_tells_scores_and_how_they_were_computed(translated: Outcome) -> 
 
 def test_every_translation_of_the_test_is_kept(translated: Outcome) -> None:
     rows = [
-        json.loads(line) for line in (translated.directory / "test_translations.jsonl").read_text().split("\n") if line
+        json.loads(line)
+        for line in (translated.directory / "test_translations.jsonl").read_text(encoding="utf-8").split("\n")
+        if line
     ]
     assert [row["index"] for row in rows] == list(range(translated.result["num_test_samples"]))
     assert set(rows[0]) >= {"source", "reference", "translation", "score", "loss", "phenomenon", "distance", "place"}
@@ -86,7 +88,7 @@ def test_every_translation_of_the_test_is_kept(translated: Outcome) -> None:
 
 
 def test_the_table_of_samples_grows_over_epochs(translated: Outcome) -> None:
-    with (translated.directory / "samples.csv").open(newline="") as file:
+    with (translated.directory / "samples.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == [epoch for epoch in range(1, EPOCHS + 1) for _ in range(4)]
     assert len({row["source"] for row in rows}) == 4
@@ -133,9 +135,9 @@ def test_another_test_set_is_read_by_the_tokenizers_of_the_run(
     own = [part for part in phrases if not part.startswith("data.num_pairs")]
     first = run(*pairs, data=own)
     assert first.exit_code == 0, first.stderr
-    (tmp_path / "train.tsv").write_text("other words\tautres mots\n" * 3)
+    (tmp_path / "train.tsv").write_text("other words\tautres mots\n" * 3, encoding="utf-8")
     other = tmp_path / "other.tsv"
-    other.write_text("He is at one zero.\tIl est à un zéro.\nunheard of\tinouï\n")
+    other.write_text("He is at one zero.\tIl est à un zéro.\nunheard of\tinouï\n", encoding="utf-8")
     outcome = score(f"run={first.directory}", f"data.test={other}", "task.beam_size=1")
     assert outcome.exit_code == 0, outcome.stderr
     (file,) = (first.directory / "evaluations").glob("*.json")
@@ -172,7 +174,7 @@ def test_a_run_that_is_continued_ends_with_the_same_weights(run: Run, phrases: l
     kept = [{path.name for path in (each.directory / "checkpoints").glob("epoch-*.ckpt")} for each in (whole, resumed)]
     assert kept[0] == kept[1]
     assert len(kept[0]) == 2
-    with (resumed.directory / "samples.csv").open(newline="") as file:
+    with (resumed.directory / "samples.csv").open(encoding="utf-8", newline="") as file:
         assert {row["epoch"] for row in csv.DictReader(file)} == {"1", "2", "3", "4", "5"}
 
 
@@ -252,7 +254,7 @@ def test_long_sentences_are_counted_and_left_out_of_training_alone(run: Run, phr
     assert data["num_train_too_long"] > 0
     assert data["num_test_too_long"] > 0
     assert outcome.result["num_test_samples"] == data["num_test"]
-    assert "longer than data.max_length=12 tokens" in (outcome.directory / "train.log").read_text()
+    assert "longer than data.max_length=12 tokens" in (outcome.directory / "train.log").read_text(encoding="utf-8")
 
 
 def test_a_beam_wider_than_the_vocabulary_finds_translations(run: Run, phrases: list[str]) -> None:
@@ -263,7 +265,7 @@ def test_a_beam_wider_than_the_vocabulary_finds_translations(run: Run, phrases: 
 
 
 def test_the_hash_tells_averages_apart_and_not_where_corpora_are_kept(translated: Outcome) -> None:
-    config = yaml.safe_load((translated.directory / "config.yaml").read_text())
+    config = yaml.safe_load((translated.directory / "config.yaml").read_text(encoding="utf-8"))
     plain = config_hash(config)
     config["data"]["cache"] = "elsewhere"
     config["callbacks"]["kept_checkpoints"]["dirpath"] = "elsewhere"

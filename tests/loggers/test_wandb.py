@@ -54,7 +54,7 @@ def jobs(done: subprocess.CompletedProcess[str]) -> tuple[Recorded, Recorded]:
 
 def test_the_mirror_holds_the_resolved_config_once_and_its_short_keys(jobs: tuple[Recorded, Recorded]) -> None:
     for job in jobs:
-        config = yaml.safe_load((job.directory / "config.yaml").read_text())
+        config = yaml.safe_load((job.directory / "config.yaml").read_text(encoding="utf-8"))
         # What was 8 units wide on 28 pixels: three gates, and a head for ten classes.
         short = short_keys(
             config, "classification", ("view", "permutation"), 3 * (8 * 28 + 8 * 8 + 8 + 8) + 10 * 8 + 10
@@ -105,7 +105,7 @@ def test_it_says_why_it_is_offline_and_how_to_upload(
     done: subprocess.CompletedProcess[str], jobs: tuple[Recorded, Recorded]
 ) -> None:
     for job in jobs:
-        said = (job.directory / "train.log").read_text()
+        said = (job.directory / "train.log").read_text(encoding="utf-8")
         assert said.count("W&B: offline, because no W&B account is set up here") == 1
         commands = [line.partition("upload this run with")[2] for line in said.splitlines() if "upload this" in line]
         assert len(commands) == 1

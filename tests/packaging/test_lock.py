@@ -11,9 +11,9 @@ from packaging.utils import canonicalize_name
 
 from support import ROOT
 
-LOCK = (ROOT / "requirements.lock").read_text()
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 BLOCKS = [block.split("\\\n") for block in re.split(r"\n(?=\S)", LOCK.strip())]
-PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 WANTED = [
     *PROJECT["project"]["dependencies"],
     *(extra for extras in PROJECT["project"]["optional-dependencies"].values() for extra in extras),

@@ -53,9 +53,9 @@ def make(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "Makefile", tmp_path)
-    (tmp_path / "pyproject.toml").write_text(PYPROJECT)
-    (tmp_path / "backend.py").write_text(BACKEND)
-    (tmp_path / "requirements.lock").write_text("# no packages\n")
+    (tmp_path / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
+    (tmp_path / "backend.py").write_text(BACKEND, encoding="utf-8")
+    (tmp_path / "requirements.lock").write_text("# no packages\n", encoding="utf-8")
     return tmp_path
 
 
@@ -105,7 +105,7 @@ def agents(project: Path) -> Path:
 [ ! -e "{project}/wait" ] || {{ trap 'kill $!; echo ended >> "{project}/calls"; exit' TERM; sleep 60 & wait; }}''',
     }
     for name, script in scripts.items():
-        (programs / name).write_text(f"#!/bin/bash\n{script}\n")
+        (programs / name).write_text(f"#!/bin/bash\n{script}\n", encoding="utf-8")
         (programs / name).chmod(0o755)
     (project / ".venv" / "set-up-complete").touch()
     return project
@@ -122,7 +122,7 @@ def test_a_wandb_sweep_gets_an_agent_for_each_gpu(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
     ended = make(agents, "wandb-agent", "SWEEP=me/rnnexp/abc", "ARGS=--count 2")
     assert ended.returncode == 0, ended.stderr
-    calls = (agents / "calls").read_text().splitlines()
+    calls = (agents / "calls").read_text(encoding="utf-8").splitlines()
     assert sorted(calls) == sorted(f"gpu={gpu} agent --forward-signals --count 2 me/rnnexp/abc" for gpu in gpus)
 
 
@@ -137,14 +137,14 @@ def test_an_interrupt_is_handed_on_to_every_agent(agents: Path, monkeypatch: pyt
         start_new_session=True,
     )
     deadline = time.monotonic() + 60
-    while not (agents / "calls").exists() or (agents / "calls").read_text().count("agent") < 2:
+    while not (agents / "calls").exists() or (agents / "calls").read_text(encoding="utf-8").count("agent") < 2:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     time.sleep(0.2)  # until the agents have set their traps
     os.killpg(running.pid, signal.SIGINT)
     running.communicate(timeout=60)
     assert running.returncode != 0
-    assert (agents / "calls").read_text().splitlines()[2:] == ["ended", "ended"]
+    assert (agents / "calls").read_text(encoding="utf-8").splitlines()[2:] == ["ended", "ended"]
 
 
 def test_an_agent_without_a_sweep_gets_one_line(agents: Path) -> None:
@@ -188,13 +188,13 @@ def test_a_package_without_its_hash_is_refused(project: Path, installer: str) ->
     other = "DO NOT MATCH THE HASHES" if by_pip else "Hash mismatch"
     refusals = {"": missing, f" --hash=sha256:{'0' * 64}": other}
     for option, message in refusals.items():
-        (project / "requirements.lock").write_text(f"needed==1.0{option}\n")
+        (project / "requirements.lock").write_text(f"needed==1.0{option}\n", encoding="utf-8")
         refused = make(project, installer, "train")
         assert refused.returncode != 0
         assert message in refused.stderr
         assert "trained" not in refused.stdout
 
-    (project / "requirements.lock").write_text(f"needed==1.0 --hash=sha256:{digest}\n")
+    (project / "requirements.lock").write_text(f"needed==1.0 --hash=sha256:{digest}\n", encoding="utf-8")
     accepted = make(project, installer, "train")
     assert accepted.returncode == 0, accepted.stderr
     assert accepted.stdout.endswith("trained []\n")

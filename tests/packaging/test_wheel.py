@@ -58,7 +58,9 @@ def test_holds_every_config_and_module_and_nothing_else(unpacked: Path) -> None:
     assert files(unpacked / "hydra_plugins") == files(ROOT / "src" / "hydra_plugins") != set()
     (metadata,) = unpacked.glob("*.dist-info")
     assert {path.name for path in unpacked.iterdir()} == {"rnnexp", "hydra_plugins", metadata.name}
-    assert (metadata / "licenses" / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+    assert (metadata / "licenses" / "LICENSE").read_text(encoding="utf-8") == (ROOT / "LICENSE").read_text(
+        encoding="utf-8"
+    )
 
 
 @pytest.mark.parametrize("arguments", [("--cfg", "job", "model=lstm"), ("--help",)], ids=["config", "help"])

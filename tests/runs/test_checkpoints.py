@@ -42,7 +42,7 @@ DAMAGES: dict[str, tuple[Callable[[Path, Path], object], str]] = {
         lambda _, target: target.write_bytes(pickle.dumps(Path("x"))),
         "cannot be read|damaged",
     ),
-    "text": (lambda _, target: target.write_text("<html>404</html>"), "damaged"),
+    "text": (lambda _, target: target.write_text("<html>404</html>", encoding="utf-8"), "damaged"),
     "cut short": (cut_short, "cut short or damaged"),
     "empty": (lambda _, target: target.touch(), "cannot be read .*cut short or damaged"),
     "a directory": (lambda _, target: target.mkdir(), "is a directory: name the file in it"),

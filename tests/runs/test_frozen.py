@@ -45,7 +45,7 @@ AWKWARD: dict[str, Any] = {
 def frozen(run_dir: Path, values: dict[str, Any]) -> Path:
     run_dir.mkdir(parents=True)
     (run_dir / "config.yaml").write_text(
-        yaml.safe_dump(escape_interpolations(values), sort_keys=False, allow_unicode=True)
+        yaml.safe_dump(escape_interpolations(values), sort_keys=False, allow_unicode=True), encoding="utf-8"
     )
     return run_dir
 
@@ -55,7 +55,7 @@ def run_again(run_dir: Path, tmp_path: Path) -> dict[str, Any]:
     modules, elsewhere = tmp_path / "modules", tmp_path / "elsewhere"
     modules.mkdir()
     elsewhere.mkdir()
-    (modules / "probe.py").write_text(PROGRAM)
+    (modules / "probe.py").write_text(PROGRAM, encoding="utf-8")
     before = sorted(run_dir.iterdir())
     ended = subprocess.run(
         frozen_command(run_dir, module="probe"),

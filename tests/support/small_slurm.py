@@ -55,7 +55,7 @@ def sbatch(script: str) -> None:
     array = re.search(r"--array='?0-(\d+)", text)
     jobs = [f"{number}_{index}" for index in range(int(array[1]) + 1)] if array else [number]
     for job in jobs:
-        state(job).write_text("PENDING")
+        state(job).write_text("PENDING", encoding="utf-8")
         detached("--node", job)
     print(f"Submitted batch job {number}")
 
@@ -69,25 +69,25 @@ def run_on_node(job: str) -> None:
     if index:
         names |= {"SLURM_ARRAY_JOB_ID": number, "SLURM_ARRAY_TASK_ID": index}
     while not is_cancelled(job):
-        state(job).write_text("RUNNING")
+        state(job).write_text("RUNNING", encoding="utf-8")
         code = subprocess.run(["bash", PLACE / f"{number}.sh"], env={**os.environ, **names}, check=False).returncode
         requeue = PLACE / f"{job}.requeue"
         if not requeue.exists():
             break
         requeue.unlink()
-    if state(job).read_text() == "RUNNING":
-        state(job).write_text("FAILED" if code else "COMPLETED")
+    if state(job).read_text(encoding="utf-8") == "RUNNING":
+        state(job).write_text("FAILED" if code else "COMPLETED", encoding="utf-8")
 
 
 def is_cancelled(job: str) -> bool:
-    return state(job).read_text().startswith("CANCELLED")
+    return state(job).read_text(encoding="utf-8").startswith("CANCELLED")
 
 
 def srun(*arguments: str) -> None:
     job = os.environ["SLURM_JOB_ID"]
     if "SLURM_ARRAY_TASK_ID" in os.environ:
         job += "_" + os.environ["SLURM_ARRAY_TASK_ID"]
-    (PLACE / f"{job}.pid").write_text(str(os.getpid()))
+    (PLACE / f"{job}.pid").write_text(str(os.getpid()), encoding="utf-8")
     command = arguments[arguments.index("-u") - 1 :]
     os.execve(command[0], command, {**os.environ, STEP: f"{PLACE}/{job}"})
 
@@ -97,20 +97,20 @@ def sacct(*arguments: str) -> None:
     print("JobID|State|NodeList")
     for file in PLACE.glob("*.state"):
         if file.stem.partition("_")[0] in asked:
-            print(f"{file.stem}|{file.read_text()}|here")
+            print(f"{file.stem}|{file.read_text(encoding='utf-8')}|here")
 
 
 def scancel(*jobs: str) -> None:
-    with (PLACE / "scancel.log").open("a") as log:
+    with (PLACE / "scancel.log").open("a", encoding="utf-8") as log:
         print(*jobs, file=log)
     for job in jobs:
-        state(job).write_text("CANCELLED by 0")
+        state(job).write_text("CANCELLED by 0", encoding="utf-8")
         end(job)
 
 
 def preempt(job: str) -> None:
     """PreemptMode=REQUEUE, for which there is no command: SLURM itself starts the job again."""
-    state(job).write_text("PREEMPTED")
+    state(job).write_text("PREEMPTED", encoding="utf-8")
     (PLACE / f"{job}.requeue").touch()
     end(job)
 

@@ -37,7 +37,9 @@ def processes_of(place: Path) -> list[int]:
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         with contextlib.suppress(OSError):
-            if str(place) in (entry / "cmdline").read_text() or str(place) in str((entry / "fd" / "1").readlink()):
+            if str(place) in (entry / "cmdline").read_text(encoding="utf-8") or str(place) in str(
+                (entry / "fd" / "1").readlink()
+            ):
                 found.append(int(entry.name))
     return found
 

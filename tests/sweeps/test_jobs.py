@@ -68,7 +68,7 @@ def test_a_job_without_a_directory_is_new_and_an_unreadable_one_is_named(tmp_pat
     assert (new.status, new.resumes) == (Status.NEW, False)
     prepare(new, {})
     assert (new.status, new.run.status) == (Status.WAITING, Status.QUEUED)
-    new.run.status_file.write_text('{"status": "odd"}')
+    new.run.status_file.write_text('{"status": "odd"}', encoding="utf-8")
     with pytest.raises(UserError, match=f"remove {new.run.path} to run that job again"):
         load_statuses([new])
 
@@ -76,8 +76,8 @@ def test_a_job_without_a_directory_is_new_and_an_unreadable_one_is_named(tmp_pat
 def test_a_failed_attempt_leaves_only_its_output(tmp_path: Path) -> None:
     failed = job(tmp_path / "failed")
     prepare(failed, {})
-    failed.run.output_file.write_text("the last words")
-    failed.run.metrics_file.write_text("step\n")
+    failed.run.output_file.write_text("the last words", encoding="utf-8")
+    failed.run.metrics_file.write_text("step\n", encoding="utf-8")
     failed.run.last_checkpoint.write_bytes(b"")
     prepare(failed, {})
     assert failed.run.output_file.exists()

@@ -16,7 +16,7 @@ def last_loss(run: Run, *overrides: str, every: int) -> float:
 def test_the_loss_is_logged_at_every_nth_step(run: Run) -> None:
     outcome = run("trainer.log_every_n_steps=3")
     assert outcome.exit_code == 0, outcome.stderr
-    rows = list(csv.DictReader((outcome.directory / "metrics.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((outcome.directory / "metrics.csv").read_text(encoding="utf-8").splitlines()))
     for metric in ("train/loss", "train/lr", "train/grad_norm"):
         assert [row["step"] for row in rows if row[metric]] == ["2", "5", "8"], metric
 

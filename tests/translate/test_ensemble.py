@@ -54,7 +54,9 @@ def test_needs_the_run_directory_alone(
 ) -> None:
     """The run was moved, and its data, loggers, optimizer and schedule cannot be made."""
     run = copied("moved")
-    (run / "config.yaml").write_text((run / "config.yaml").read_text().replace(str(translator), "/nowhere"))
+    (run / "config.yaml").write_text(
+        (run / "config.yaml").read_text(encoding="utf-8").replace(str(translator), "/nowhere"), encoding="utf-8"
+    )
     change_config(run, lambda config: config["data"].update(_target_="nowhere.Nothing", root="/nowhere"))
     change_config(run, lambda config: config.update(logger={"csv": {"_target_": "nowhere.Nothing"}}))
     for group in ("optimizer", "scheduler"):

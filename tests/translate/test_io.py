@@ -32,12 +32,12 @@ def test_into_a_file(say: Translate, tmp_path: Path) -> None:
 
 
 def test_a_file_is_written_whole_or_not_at_all(say: Translate, tmp_path: Path) -> None:
-    (tmp_path / "text.fr").write_text("as it was")
+    (tmp_path / "text.fr").write_text("as it was", encoding="utf-8")
     outcome = say(f"output={tmp_path}/text.fr", "batch_size=1", piped=piped(SENTENCES) + b"\xff\n")
     assert outcome.exit_code == 2
     assert "standard input: line 8: not UTF-8 (byte 0xff): convert it to UTF-8" in outcome.line
     assert [path.name for path in tmp_path.iterdir()] == ["text.fr"]
-    assert (tmp_path / "text.fr").read_text() == "as it was"
+    assert (tmp_path / "text.fr").read_text(encoding="utf-8") == "as it was"
 
 
 def test_nothing_in_nothing_out(say: Translate, tmp_path: Path) -> None:

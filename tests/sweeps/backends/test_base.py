@@ -224,7 +224,7 @@ def test_polling_changes_nothing(make_jobs: Any) -> None:
 def test_only_a_final_or_absent_job_may_have_a_record_of_slurm(make_jobs: Any) -> None:
     done, left = make_jobs("done", "left")
     for job in (done, left):
-        job.run.slurm_file.write_text("{}")
+        job.run.slurm_file.write_text("{}", encoding="utf-8")
     done.status = Status.DONE
     backend = FakeBackend({})
     backend.reattach([done])

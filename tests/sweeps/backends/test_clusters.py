@@ -21,7 +21,7 @@ from support import ROOT, TESTS, small_slurm
 from support.programs import NUM_TEST, Run, run_directories
 from support.sweeps import BARE, FAULT, SEARCH, processes_of, start, statuses, uninstall, wait_for
 
-PAGE = (ROOT / "docs" / "clusters.md").read_text()
+PAGE = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
 LOCAL, SLURM, RAY = (f"hydra/launcher={name}" for name in ("submitit_local", "submitit_slurm", "ray"))
 ENDLESS = ["trainer.max_epochs=100000", "callbacks.early_stopping=null", *BARE]
 
@@ -64,7 +64,7 @@ def steps(sweep: Path) -> list[int]:
         return [-1]
     (file,) = files
     # Whole lines: the last may be half written.
-    return [int(line.split(",")[1]) for line in file.read_text().rpartition("\n")[0].splitlines()[1:]]
+    return [int(line.split(",")[1]) for line in file.read_text(encoding="utf-8").rpartition("\n")[0].splitlines()[1:]]
 
 
 def has_saved(sweep: Path, number: int) -> bool:
@@ -276,7 +276,7 @@ def test_slurm_runs_an_array_and_says_what_killed_a_job(tiny: list[str], slurm: 
     assert parent.returncode == 1, stdout + stderr
     assert "submitted 2 jobs as SLURM job 1000" in stdout
     assert statuses(sweep) == {1: "done", 2: "failed"}
-    script = (slurm / "1000.sh").read_text()
+    script = (slurm / "1000.sh").read_text(encoding="utf-8")
     for line in ("partition=gpu", "mem=4GB", "cpus-per-task=1", "array=0-1%2", "signal=USR2@120", "time=60"):
         assert f"#SBATCH --{line}\n" in script
     assert "gpus-per-node" not in script
@@ -294,13 +294,13 @@ def test_jobs_of_slurm_outlive_the_command_which_finds_them_again(tiny: list[str
     (pid,) = slurm.glob("*.pid")
 
     # The scheduler needs the machine: the job saves, waits and goes on.
-    os.kill(int(pid.read_text()), signal.SIGUSR2)
+    os.kill(int(pid.read_text(encoding="utf-8")), signal.SIGUSR2)
     wait_for(lambda: status_of_one(sweep)["status"] == "queued")
     reached = steps(sweep)[-1]
     wait_for(lambda: steps(sweep)[-1] > reached)
 
     parent = start(tiny, *asked)
-    wait_for(lambda: (slurm / "1000.state").read_text() == "RUNNING")
+    wait_for(lambda: (slurm / "1000.state").read_text(encoding="utf-8") == "RUNNING")
     process = status_of_one(sweep)["process_id"]
     reached = steps(sweep)[-1]
     wait_for(lambda: steps(sweep)[-1] > reached + 200)
@@ -329,7 +329,7 @@ def test_a_job_that_makes_way_is_requeued_by_the_later_signal_or_by_slurm(
     reached = steps(sweep)[-1]
     # More than the end of the job's own process takes to be noticed.
     time.sleep(2)
-    os.kill(int((slurm / "1000.pid").read_text()), signal.SIGUSR2)
+    os.kill(int((slurm / "1000.pid").read_text(encoding="utf-8")), signal.SIGUSR2)
     wait_for(lambda: steps(sweep)[-1] > reached)
 
     subprocess.run([slurm / "scontrol", "--preempt", "1000"], check=True)
@@ -353,7 +353,7 @@ def test_a_job_that_slurm_does_not_requeue_can_be_continued(tiny: list[str], slu
     parent = start(tiny, SLURM, f"sweep_dir={sweep}", "seed=1", *ENDLESS)
     wait_for(lambda: has_saved(sweep, 1))
     (slurm / "norequeue").touch()
-    os.kill(int((slurm / "1000.pid").read_text()), signal.SIGUSR2)
+    os.kill(int((slurm / "1000.pid").read_text(encoding="utf-8")), signal.SIGUSR2)
     stdout, stderr = parent.communicate(timeout=90)
     assert parent.returncode == 1, stdout + stderr
     assert status_of_one(sweep)["status"] == "interrupted", stdout
@@ -370,14 +370,14 @@ def test_jobs_that_slurm_has_taken_are_known_whatever_happens_then(
     obstacle = "for job in jobs/*seed-2*; do mkdir $job/slurm.json; done"
     for happens, code in {"kill -INT $PPID": 130, obstacle: 2}.items():
         sweep = tmp_path / f"sweep{code}"
-        sbatch.write_text(f'#!/bin/sh\n{slurm}/sbatch "$@"\ncd {sweep}\n{happens}\n')
+        sbatch.write_text(f'#!/bin/sh\n{slurm}/sbatch "$@"\ncd {sweep}\n{happens}\n', encoding="utf-8")
         sbatch.chmod(0o755)
         parent = start(tiny, SLURM, f"sweep_dir={sweep}", "seed=1,2", *ENDLESS)
         stdout, stderr = parent.communicate(timeout=120)
         assert parent.returncode == code, stdout + stderr
         assert set(statuses(sweep).values()) == {"interrupted"}, stdout + stderr
         wait_for(lambda: not processes_of(tmp_path), 30)
-    calls = (slurm / "scancel.log").read_text().splitlines()
+    calls = (slurm / "scancel.log").read_text(encoding="utf-8").splitlines()
     assert calls == ["1000_0 1000_1", "1001_0 1001_1"], "one command for all"
 
 
@@ -393,12 +393,12 @@ def test_a_job_of_slurm_has_ended_when_slurm_says_so(slurm: Path, tmp_path: Path
     from rnnexp.compat.submitit import SlurmJob
 
     file = slurm / "7000.state"
-    file.write_text(state)
+    file.write_text(state, encoding="utf-8")
     handle = SlurmJob(tmp_path, "7000")
     handle.watcher.clear()
     assert handle.done(force_check=True) == has_ended
     if not has_ended:
-        file.write_text("COMPLETED")
+        file.write_text("COMPLETED", encoding="utf-8")
         time.sleep(0.01)
         assert handle.done(force_check=True), "what it was before is not for ever"
 
@@ -409,7 +409,7 @@ def test_a_preempted_job_that_does_not_come_back_has_ended(
     from rnnexp.compat import submitit as compat_submitit
 
     monkeypatch.setattr(compat_submitit, "SECONDS_TO_COME_BACK", 0.5)
-    (slurm / "7100.state").write_text("PREEMPTED")
+    (slurm / "7100.state").write_text("PREEMPTED", encoding="utf-8")
     handle = compat_submitit.SlurmJob(tmp_path, "7100")
     assert not handle.done(force_check=True)
     time.sleep(0.6)
@@ -422,7 +422,7 @@ def test_a_job_of_slurm_is_for_slurm_to_continue(run: Run, slurm: Path, tmp_path
     (job,) = (tmp_path / "sweep").glob("jobs/*seed-2*")
     record = job / "slurm.json"
     write_json(record, {"job_id": "1000", "folder": f"{tmp_path}/submitit"})
-    (slurm / "1000.state").write_text("RUNNING")
+    (slurm / "1000.state").write_text("RUNNING", encoding="utf-8")
     for launcher in ("hydra/launcher=pool", LOCAL):
         outcome = run(launcher, *asked, "-m")
         assert outcome.exit_code == 2
@@ -443,8 +443,8 @@ def test_a_job_that_slurm_killed_failed_and_why(tiny: list[str], slurm: Path, tm
     sweep = tmp_path / "sweep"
     parent = start(tiny, SLURM, f"sweep_dir={sweep}", "seed=1", *ENDLESS)
     wait_for(lambda: has_saved(sweep, 1))
-    (slurm / "1000.state").write_text("OUT_OF_MEMORY")
-    os.kill(int((slurm / "1000.pid").read_text()), signal.SIGKILL)
+    (slurm / "1000.state").write_text("OUT_OF_MEMORY", encoding="utf-8")
+    os.kill(int((slurm / "1000.pid").read_text(encoding="utf-8")), signal.SIGKILL)
     for process in processes_of(sweep / "jobs"):
         os.kill(process, signal.SIGKILL)
     stdout, stderr = parent.communicate(timeout=120)
@@ -582,7 +582,7 @@ def test_several_nodes_need_somebody_to_start_them(run: Run, monkeypatch: pytest
 
 def test_the_documented_batch_script_is_sound(tmp_path: Path) -> None:
     script = tmp_path / "train.sbatch"
-    script.write_text(SBATCH)
+    script.write_text(SBATCH, encoding="utf-8")
     subprocess.run(["bash", "-n", str(script)], check=True)
     words = shlex.split(SBATCH.partition("srun ")[2].replace("\\\n", " "))
     overrides = words[words.index("rnnexp.train") + 1 :]

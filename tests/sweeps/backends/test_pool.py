@@ -64,9 +64,9 @@ def test_ends_with_a_report(run: Run, tmp_path: Path, capfd: pytest.CaptureFixtu
     asked = ["seed=1,2", "logger=csv", f"sweep_dir={sweep}", "report=true"]
     assert run(*asked, FAULT % "2:raise", "-m").exit_code == 1, "a report does not hide that a job failed"
     assert f"written to {sweep}/report/report.html" in capfd.readouterr().out
-    assert "| failed | division by a seed |" in (sweep / "report" / "report.md").read_text()
+    assert "| failed | division by a seed |" in (sweep / "report" / "report.md").read_text(encoding="utf-8")
     assert run(*asked, "-m").exit_code == 0
-    assert "2 runs: 2 done" in (sweep / "report" / "report.md").read_text()
+    assert "2 runs: 2 done" in (sweep / "report" / "report.md").read_text(encoding="utf-8")
 
 
 def test_other_code_is_noticed(run: Run, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_other_code_is_noticed(run: Run, tmp_path: Path) -> None:
 def test_what_cannot_be_a_sweep_is_refused_before_any_job(run: Run, tmp_path: Path) -> None:
     foreign = tmp_path / "foreign"
     foreign.mkdir()
-    (foreign / "letter.txt").write_text("Dear reader")
+    (foreign / "letter.txt").write_text("Dear reader", encoding="utf-8")
     outcome = run("seed=1,2", f"sweep_dir={foreign}", "-m")
     assert outcome.line == f"rnnexp: {foreign} holds files, but is no sweep directory: name another with sweep_dir="
     assert [entry.name for entry in foreign.iterdir()] == ["letter.txt"]
@@ -135,7 +135,7 @@ def test_what_is_printed_can_be_pasted(run: Run, tmp_path: Path, monkeypatch: py
 def test_a_status_that_cannot_be_read_is_told_before_any_job(run: Run, tmp_path: Path) -> None:
     asked = [f"sweep_dir={tmp_path}/sweep", *BARE, "trainer.max_steps=1", "-m"]
     (job,) = run("seed=1", *asked).directories
-    (job / "status.json").write_text("{")
+    (job / "status.json").write_text("{", encoding="utf-8")
     refused = run("seed=1,2", *asked)
     assert refused.exit_code == 2
     assert refused.line.endswith(f"was it cut short?; remove {job} to run that job again")
@@ -187,7 +187,9 @@ def test_ctrl_c_stops_the_jobs_which_go_on_where_they_were(tiny: list[str], run:
     outcome = run(*asked, "hydra.launcher.jobs=2", f"+callbacks.stop={STOP}", "-m")
     assert "continued" in outcome.stdout
     for directory, checkpoint in before.items():
-        steps = [line.split(",")[1] for line in (directory / "metrics.csv").read_text().splitlines()[1:]]
+        steps = [
+            line.split(",")[1] for line in (directory / "metrics.csv").read_text(encoding="utf-8").splitlines()[1:]
+        ]
         assert steps.count("0") == 1
         assert sorted(map(int, steps)) == list(map(int, steps)), "rows of before and after, none twice"
         assert max(map(int, steps)) >= checkpoint["global_step"], "steps are counted from 0"

@@ -52,11 +52,14 @@ def test_finds_the_best_and_stops_at_the_end_of_a_grid(run: Run, tmp_path: Path)
     assert f"best of 2 trials: val/acc_best {load(sweep).best_value:.6g} with optimizer.lr=0.03 in {best}" in (
         outcome.stdout.splitlines()
     )
-    written = yaml.safe_load((sweep / "optimization_results.yaml").read_text())
+    written = yaml.safe_load((sweep / "optimization_results.yaml").read_text(encoding="utf-8"))
     assert written["name"] == "optuna"
     assert written["best_params"] == {"optimizer.lr": 0.03}
     assert written["best_value"] == read_json(best / "result.json")["metrics"]["val/acc_best"]
-    numbers = {yaml.safe_load((path / "config.yaml").read_text())["trial_number"] for path in outcome.directories}
+    numbers = {
+        yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))["trial_number"]
+        for path in outcome.directories
+    }
     assert numbers == {0, 1}
     assert all(re.match(r"trial_number-[01]_optimizer\.lr-", path.name) for path in outcome.directories)
 
@@ -342,7 +345,7 @@ def test_pruning_of_something_else_is_refused(tmp_path: Path, changed: dict[str,
 def test_a_damaged_study_is_one_line(tmp_path: Path) -> None:
     journal = tmp_path / "journal.log"
     for content in ('not json\n{"op_code": 0}\n', '{"worker_id": "somebody"}\n'):
-        journal.write_text(content)
+        journal.write_text(content, encoding="utf-8")
         with pytest.raises(UserError, match=r"log is no journal of Optuna's, or a damaged one \(.*: name another"):
             open_storage(str(journal))
     with pytest.raises(UserError, match=r"below cannot be opened: Not a directory; name another"):
