@@ -49,7 +49,7 @@ LAYERS = {
     "core": 0,
 }
 """The layer of each package. A module imports from its own layer and from those below."""
-# Packages that can be lifted out and used alone, with all that they may import.
+# Packages that can be used alone, with all that they may import.
 ALONE = {
     "recurrent": {"torch", "rnnexp.recurrent", "rnnexp.core"},
     "models": {"torch", "rnnexp.models", "rnnexp.recurrent", "rnnexp.core", "rnnexp.text"},
@@ -68,7 +68,7 @@ PROGRAMS = [
 
 
 def package_of(name: str) -> str:
-    """The key of `LAYERS` for a module: the package below rnnexp, or hydra_plugins."""
+    """Return the key of `LAYERS` for a module: the package below rnnexp, or hydra_plugins."""
     first, *rest = name.split(".")
     return rest[0] if first == "rnnexp" and rest else first
 
@@ -156,7 +156,7 @@ def test_nothing_below_tasks_knows_lightning(file: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ALONE)
-def test_can_be_lifted_out(name: str) -> None:
+def test_can_be_used_alone(name: str) -> None:
     files = [path for path in FILES if package_of(module_name(path)) == name]
     names = {imported for path in files for imported in imported_names(path)}
     assert f"rnnexp.{name}" in {".".join(imported.split(".")[:2]) for imported in names}
@@ -172,7 +172,7 @@ def test_programs_are_found() -> None:
 
 
 @pytest.mark.parametrize("module", PROGRAMS)
-def test_a_program_is_cheap_to_import(module: str) -> None:
+def test_a_program_imports_no_slow_package(module: str) -> None:
     code = f"import sys, rnnexp.{module}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
@@ -181,7 +181,7 @@ def test_a_program_is_cheap_to_import(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", PROGRAMS)
-def test_a_program_reads_as_a_table_of_contents(module: str) -> None:
+def test_a_program_is_short(module: str) -> None:
     assert len((PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8").splitlines()) <= 60
 
 

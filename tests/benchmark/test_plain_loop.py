@@ -1,4 +1,4 @@
-"""The plain loop takes the steps of its recipe, and leaves the model as it was."""
+"""The plain loop follows its recipe and restores the model afterwards."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -22,7 +22,7 @@ RECIPE = Recipe(
 
 
 class Ready:
-    """Three batches, counted."""
+    """A loader of three batches that counts how many it gave."""
 
     def __init__(self) -> None:
         self.num_given = 0

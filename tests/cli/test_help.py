@@ -1,4 +1,4 @@
-"""--help and --cfg job: true, short, and answered without waiting for torch."""
+"""--help and --cfg job are correct and short, and do not import torch."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""Canaries for what submitit does not document, in rnnexp.compat.submitit."""
+"""Canaries for the undocumented behavior of submitit that rnnexp.compat.submitit uses."""
 
 import os
 from pathlib import Path
@@ -20,8 +20,8 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "slurm"
 
 
-def test_submitit_takes_an_unknown_state_for_the_end(slurm: Path, tmp_path: Path) -> None:
-    """Without this the module is not needed."""
+def test_submitit_treats_an_unknown_state_as_the_end(slurm: Path, tmp_path: Path) -> None:
+    """The module is needed only as long as this holds."""
     (slurm / "8000.state").write_text("SUSPENDED", encoding="utf-8")
     theirs, ours = submitit.SlurmJob[int](tmp_path, "8000"), compat.SlurmJob(tmp_path, "8000")
     assert theirs.done(force_check=True), MOVED

@@ -1,4 +1,4 @@
-"""What each option of the group logger leaves in the run directory."""
+"""Each option of the group logger writes its files into the run directory."""
 
 import csv
 from pathlib import Path
@@ -17,7 +17,7 @@ def test_csv_has_a_row_per_logged_step(run: Run) -> None:
     assert all(float(row["train/lr"]) > 0 for row in rows)
 
 
-def test_what_was_logged_before_is_in_the_file_from_the_beginning(tmp_path: Path) -> None:
+def test_rows_before_the_resumed_step_are_kept(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text("epoch,step,train/loss\n0,4,2.5\n0,9,1.5\n", encoding="utf-8")
     logger = CSVLogger(str(tmp_path), flush_every_n_steps=10)
     logger.continue_from(step=9)
@@ -25,7 +25,7 @@ def test_what_was_logged_before_is_in_the_file_from_the_beginning(tmp_path: Path
     assert (tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines() == ["epoch,step,train/loss", "0,4,2.5"]
 
 
-def test_none_leaves_the_result_alone(run: Run) -> None:
+def test_without_a_logger_the_result_is_written(run: Run) -> None:
     outcome = run("logger=none")
     assert outcome.exit_code == 0, outcome.stderr
     assert not (outcome.directory / "metrics.csv").exists()

@@ -1,4 +1,4 @@
-"""make: its list of targets, and a set-up with pip or uv that is done once, and again where it must be."""
+"""make lists its targets and installs with pip or uv, once and again when the lock changes."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from support import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
-# A project as small as can be, with a build backend of its own: installing it needs no network.
+# A minimal project with its own build backend: installing it needs no network.
 BACKEND = """
 import zipfile
 
@@ -40,7 +40,7 @@ backend-path = ["."]
 
 
 def make(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run make without a network: pip and uv find packages in `directory` alone."""
+    """Run make without a network: pip and uv find packages only in `directory`."""
     settings = ("MAKE", "PIP_", "PYTHON", "UV_")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(settings)}
     environment |= {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(directory)}
@@ -61,7 +61,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=["pip", "uv"])
 def installer(request: pytest.FixtureRequest) -> str:
-    """The argument of make that chooses pip or uv."""
+    """Return the argument of make that chooses pip or uv."""
     if request.param == "pip":
         return "UV="
     uv = shutil.which("uv")
@@ -85,7 +85,7 @@ def test_set_up_installs_from_the_hashed_lock(project: Path, uv: str, installing
     assert (".venv/bin/python -m pip" in commands) == (not uv)
 
 
-def test_an_interpreter_that_does_not_fit_gets_one_line(project: Path) -> None:
+def test_an_unsupported_interpreter_is_a_one_line_error(project: Path) -> None:
     ended = make(project, "PYTHON=python2.7", "train")
     assert ended.returncode != 0
     assert ended.stderr.splitlines()[0] == (
@@ -96,7 +96,7 @@ def test_an_interpreter_that_does_not_fit_gets_one_line(project: Path) -> None:
 
 @pytest.fixture
 def agents(project: Path) -> Path:
-    """A project that is set up, where `wandb` writes down how it was called, and ends when it is told to."""
+    """A project that is set up, with a `wandb` that records its calls and ends on a signal."""
     programs = project / ".venv" / "bin"
     programs.mkdir(parents=True)
     scripts = {
@@ -126,7 +126,7 @@ def test_a_wandb_sweep_gets_an_agent_for_each_gpu(
     assert sorted(calls) == sorted(f"gpu={gpu} agent --forward-signals --count 2 me/rnnexp/abc" for gpu in gpus)
 
 
-def test_an_interrupt_is_handed_on_to_every_agent(agents: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_is_passed_to_every_agent(agents: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     (agents / "wait").touch()
     running = subprocess.Popen(
@@ -140,14 +140,14 @@ def test_an_interrupt_is_handed_on_to_every_agent(agents: Path, monkeypatch: pyt
     while not (agents / "calls").exists() or (agents / "calls").read_text(encoding="utf-8").count("agent") < 2:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    time.sleep(0.2)  # until the agents have set their traps
+    time.sleep(0.2)  # until the agents handle signals
     os.killpg(running.pid, signal.SIGINT)
     running.communicate(timeout=60)
     assert running.returncode != 0
     assert (agents / "calls").read_text(encoding="utf-8").splitlines()[2:] == ["ended", "ended"]
 
 
-def test_an_agent_without_a_sweep_gets_one_line(agents: Path) -> None:
+def test_an_agent_without_a_sweep_is_a_one_line_error(agents: Path) -> None:
     ended = make(agents, "wandb-agent")
     assert ended.returncode == 2
     assert ended.stderr.splitlines()[0] == "which sweep? make wandb-agent SWEEP=entity/project/id"
@@ -155,7 +155,7 @@ def test_an_agent_without_a_sweep_gets_one_line(agents: Path) -> None:
 
 
 @pytest.mark.slow
-def test_set_up_is_done_once_and_when_it_must_be(project: Path, installer: str) -> None:
+def test_set_up_runs_once_and_after_a_change(project: Path, installer: str) -> None:
     first = make(project, installer, "train", "ARGS=model=lstm model.num_layers=3")
     assert first.returncode == 0, first.stderr
     assert "Making .venv" in first.stdout

@@ -45,7 +45,7 @@ def test_holds_every_config_and_module_and_nothing_else(unpacked: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("--cfg", "job", "model=lstm"), ("--help",)], ids=["config", "help"])
-def test_answers_as_the_checkout_does(unpacked: Path, elsewhere: Path, arguments: tuple[str, ...]) -> None:
+def test_prints_the_same_as_the_checkout(unpacked: Path, elsewhere: Path, arguments: tuple[str, ...]) -> None:
     from_wheel = python("-m", "rnnexp.train", *arguments, cwd=elsewhere, path=unpacked)
     assert from_wheel == python("-m", "rnnexp.train", *arguments, cwd=elsewhere)
     assert "lstm" in from_wheel

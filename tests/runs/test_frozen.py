@@ -1,4 +1,4 @@
-"""A config that was frozen into a run directory comes back as it was, and Hydra adds nothing."""
+"""A config that was frozen into a run directory is loaded unchanged, and Hydra adds no keys."""
 
 import itertools
 import json
@@ -51,7 +51,7 @@ def frozen(run_dir: Path, values: dict[str, Any]) -> Path:
 
 
 def run_again(run_dir: Path, tmp_path: Path) -> dict[str, Any]:
-    """What a program sees that is started by the frozen command in another, empty directory."""
+    """Return the values that a program gets when the frozen command starts it in an empty directory."""
     modules, elsewhere = tmp_path / "modules", tmp_path / "elsewhere"
     modules.mkdir()
     elsewhere.mkdir()
@@ -73,7 +73,7 @@ def run_again(run_dir: Path, tmp_path: Path) -> dict[str, Any]:
     return seen
 
 
-def test_awkward_values_in_an_awkward_place(tmp_path: Path) -> None:
+def test_special_characters_in_values_and_in_the_directory(tmp_path: Path) -> None:
     run_dir = frozen(tmp_path / "runs" / "seed=1,tags=['a b'] é", AWKWARD)
     assert run_again(run_dir, tmp_path) == {"config": AWKWARD, "handlers": 0}
 

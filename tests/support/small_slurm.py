@@ -1,4 +1,4 @@
-"""The five commands of SLURM that submitit uses, for one machine without a queue: each job begins at once.
+"""The five commands of SLURM that submitit uses, for one machine without a queue: each job starts immediately.
 
 `install` puts them into a directory. What is known of a job is in files beside them: <job>.state, .pid, .requeue. If
 there is one named norequeue, no job goes back into the queue.
@@ -33,10 +33,10 @@ def state(job: str) -> Path:
 
 
 def send(place: Path, job: str, number: int) -> None:
-    """A signal to all processes of a job's step, as SLURM does it."""
+    """Send a signal to all processes of a job's step, as SLURM does."""
     mark = f"{STEP}={place}/{job}".encode()
     for entry in Path("/proc").iterdir():
-        # Others end while this looks.
+        # Processes may end during the loop.
         with contextlib.suppress(OSError):
             if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
                 os.kill(int(entry.name), number)
@@ -61,7 +61,7 @@ def sbatch(script: str) -> None:
 
 
 def run_on_node(job: str) -> None:
-    # A node knows nothing of what the command that submitted a job was deaf to.
+    # A job does not inherit the blocked signals of the command that submitted it.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     number, _, index = job.partition("_")
     names = {"SLURM_JOB_ID": number, "SLURM_JOB_NAME": "rnnexp", "SLURM_NTASKS": "1", "SLURM_STEP_NUM_TASKS": "1"}
@@ -109,7 +109,7 @@ def scancel(*jobs: str) -> None:
 
 
 def preempt(job: str) -> None:
-    """PreemptMode=REQUEUE, for which there is no command: SLURM itself starts the job again."""
+    """Preempt a job with PreemptMode=REQUEUE, which has no command: SLURM itself starts the job again."""
     state(job).write_text("PREEMPTED", encoding="utf-8")
     (PLACE / f"{job}.requeue").touch()
     end(job)

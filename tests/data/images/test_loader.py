@@ -99,7 +99,7 @@ def test_state_continues_in_the_middle_of_an_epoch(stop: int, epoch: int) -> Non
     second = make_loader()
     second.load_state_dict(state)
     assert second.state_dict() == state
-    assert len(second) == 7  # of a whole epoch, whatever is left
+    assert len(second) == 7  # the length of a whole epoch, not of the rest
     rest = samples(second)
     if stop < 7:
         assert seen + rest == expected[0]
@@ -124,7 +124,7 @@ def test_state_between_two_epochs_is_that_of_the_first() -> None:
     assert (state["epoch"], state["batch"]) == (0, 7)
 
 
-def test_nothing_is_decided_before_the_first_batch() -> None:
+def test_the_batches_are_chosen_at_the_first_request() -> None:
     loader = make_loader()
     loader.load_state_dict({**loader.state_dict(), "epoch": 1, "batch": 3})
     discarded, iterator = iter(loader), iter(loader)

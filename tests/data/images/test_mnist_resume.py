@@ -1,4 +1,4 @@
-"""A run that stops anywhere and continues sees every sample that an uninterrupted one sees, in its order."""
+"""A run that stops at any batch and continues sees the samples of an uninterrupted run in the same order."""
 
 import json
 import subprocess
@@ -60,7 +60,7 @@ def test_resume_after_any_batch(make_data: MakeData, tmp_path: Path, calls: int,
 
 @pytest.mark.parametrize("hook", ["on_train_epoch_end", "on_validation_end"])
 @pytest.mark.parametrize("calls", [1, 2])
-def test_resume_from_the_edge_of_an_epoch(make_data: MakeData, tmp_path: Path, hook: str, calls: int) -> None:
+def test_resume_from_the_end_of_an_epoch(make_data: MakeData, tmp_path: Path, hook: str, calls: int) -> None:
     assert interrupted(make_data, hook, calls, tmp_path / "a.ckpt") == uninterrupted(make_data)
 
 
