@@ -131,7 +131,7 @@ def test_imports_only_go_down(file: Path) -> None:
         assert LAYERS[other] <= LAYERS[here], f"{here} (layer {LAYERS[here]}) imports {other} (layer {LAYERS[other]})"
 
 
-def test_packages_of_one_layer_do_not_import_each_other_in_circles() -> None:
+def test_packages_of_one_layer_have_no_import_cycles() -> None:
     imports = {
         name: set().union(*(imported_packages(path) for path in FILES if package_of(module_name(path)) == name))
         for name in LAYERS
@@ -144,12 +144,12 @@ def test_packages_of_one_layer_do_not_import_each_other_in_circles() -> None:
     assert not left, "these import each other in a circle"
 
 
-def test_only_these_packages_know_hydra(file: Path) -> None:
+def test_only_these_packages_import_hydra(file: Path) -> None:
     if package_of(module_name(file)) not in KNOW_HYDRA:
         assert not HYDRA & set(map(top_level, imported_names(file)))
 
 
-def test_nothing_below_tasks_knows_lightning(file: Path) -> None:
+def test_packages_below_tasks_do_not_import_lightning(file: Path) -> None:
     package = package_of(module_name(file))
     if LAYERS[package] < LAYERS["data"] and package != "compat":
         assert not LIGHTNING & set(map(top_level, imported_names(file)))

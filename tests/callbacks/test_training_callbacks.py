@@ -121,7 +121,7 @@ def test_divergence_is_noticed_and_diagnosed(run: Run, every: int) -> None:
     assert not list((outcome.directory / "checkpoints").iterdir())
 
 
-def test_without_the_callback_divergence_goes_unnoticed(run: Run) -> None:
+def test_without_the_callback_divergence_is_not_detected(run: Run) -> None:
     outcome = run(*BARE, *DIVERGES, "callbacks.divergence=null", "callbacks.gradient_norm=null")
     assert outcome.exit_code == 0, outcome.stderr
     assert outcome.status == "done"

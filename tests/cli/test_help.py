@@ -20,7 +20,7 @@ def answer(program: str, *arguments: str, cwd: Path, options: tuple[str, ...] = 
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True)
 
 
-def test_there_are_programs() -> None:
+def test_programs_exist() -> None:
     assert {"train", "evaluate"} <= set(PROGRAMS)
 
 

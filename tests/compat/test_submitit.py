@@ -54,5 +54,5 @@ def test_the_time_in_a_state_begins_when_it_is_first_seen(slurm: Path, monkeypat
     assert watcher.is_done("8002", mode="cache")
 
 
-def test_every_cluster_knows_the_shared_parameters() -> None:
+def test_every_cluster_has_the_shared_parameters() -> None:
     assert set(SHARED_PARAMETERS) == set(submitit.AutoExecutor._typed_parameters()), MOVED

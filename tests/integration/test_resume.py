@@ -186,8 +186,8 @@ def test_a_schedule_that_has_ended_is_not_prolonged(run: Run) -> None:
     assert longer.status == "failed"
 
 
-def test_without_dropout_the_order_alone_would_show_a_mistake(run: Run, whole: Callable[..., Outcome]) -> None:
-    """The comparison can fail: another step to begin from gives other weights."""
+def test_another_random_state_gives_other_weights(run: Run, whole: Callable[..., Outcome]) -> None:
+    """The comparison can fail: a run that resumes with another random state has other weights."""
     interrupted = run(*EXPERIMENT, SEND % (4, SIGTERM))
     checkpoint = load(interrupted)
     state = next(state for key, state in checkpoint["callbacks"].items() if "RandomState" in key)

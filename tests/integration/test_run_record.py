@@ -289,7 +289,7 @@ def test_the_same_experiment_elsewhere_has_the_same_hash_and_numbers(run: Run, t
     assert run("seed=2", *BARE).result["metrics"]["val/loss"] != one.result["metrics"]["val/loss"]
 
 
-def test_runs_of_one_second_get_directories_of_their_own(tmp_path: Path) -> None:
+def test_runs_in_the_same_second_get_different_directories(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: RunDirectory.create(tmp_path / "train", "same"), range(32)))
     assert len({run.path for run in made}) == 32

@@ -59,7 +59,7 @@ def test_a_second_ctrl_c_stops_at_once(run: Run) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_without_the_callback_nothing_is_saved_but_the_status_is_true(run: Run, number: signal.Signals) -> None:
+def test_without_the_callback_nothing_is_saved_but_the_status_is_correct(run: Run, number: signal.Signals) -> None:
     outcome = run(SEND % (3, number, 1), "callbacks.interruption=null")
     assert outcome.exit_code == 128 + number
     assert outcome.status == "interrupted"

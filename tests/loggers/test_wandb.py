@@ -116,7 +116,7 @@ def test_the_log_says_why_it_is_offline_and_how_to_upload(
 
 
 def test_an_unreachable_server_delays_a_run_by_seconds(tmp_path: Path) -> None:
-    """With an account and a broken network the logger goes offline."""
+    """The logger switches to offline mode with an account and a broken network."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]  # closed, so that connections are refused
     environment = without_account(tmp_path / "home")

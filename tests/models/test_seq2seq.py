@@ -440,8 +440,8 @@ def test_learns_to_reverse() -> None:
             "or tied_embeddings=output",
         ),
         ({"embedding_size": 0}, "embedding_size must be a whole number of at least 1, not 0"),
-        ({"decoder_layers": 0}, "num_layers must be a whole number of at least 1, not 0"),
-        ({"output_dropout": 1.0}, r"dropout must lie in \[0, 1\), not 1.0"),
+        ({"decoder_layers": 0}, "num_layers must be .*, not 0"),
+        ({"output_dropout": 1.0}, r"dropout must .*, not 1\.0"),
     ],
 )
 def test_bad_options(options: dict[str, Any], message: str) -> None:

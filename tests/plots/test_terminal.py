@@ -130,8 +130,8 @@ def test_odd_tokens_can_be_printed() -> None:
 @pytest.mark.parametrize(
     ("source", "target", "weights", "width", "message"),
     [
-        ([], ["a"], np.zeros((1, 0)), 80, "needs tokens, but got 0 of source and 1 of target"),
-        (["a"], [], np.zeros((0, 1)), 80, "needs tokens, but got 1 of source and 0 of target"),
+        ([], ["a"], np.zeros((1, 0)), 80, "0 of source and 1 of target"),
+        (["a"], [], np.zeros((0, 1)), 80, "1 of source and 0 of target"),
         (["a", "b"], ["c"], np.zeros((2, 1)), 80, r"\[target, source\] = \(1, 2\), not \(2, 1\)"),
         (["a"], ["b"], np.full((1, 1), np.inf), 80, "finite"),
         (["a"], ["b"], np.ones((1, 1)), 19, "at least 20 columns, not 19"),

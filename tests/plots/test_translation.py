@@ -146,8 +146,8 @@ def test_a_token_shows_its_spaces_and_is_cut() -> None:
 @pytest.mark.parametrize(
     ("source", "target", "weights", "message"),
     [
-        ([], ["a"], np.zeros((1, 0)), "needs tokens, but got 0 of source and 1 of target"),
-        (["a"], [], np.zeros((0, 1)), "needs tokens, but got 1 of source and 0 of target"),
+        ([], ["a"], np.zeros((1, 0)), "0 of source and 1 of target"),
+        (["a"], [], np.zeros((0, 1)), "1 of source and 0 of target"),
         (["a", "b"], ["c"], np.zeros((2, 1)), r"\[target, source\] = \(1, 2\), not \(2, 1\)"),
         (["a"], ["b"], np.full((1, 1), np.nan), "finite"),
     ],
@@ -212,7 +212,7 @@ def test_points_without_samples_are_omitted_from_a_line() -> None:
     assert len(figure.legends[0].get_texts()) == 3
 
 
-def test_an_accuracy_grid_writes_the_percent_and_leaves_blanks() -> None:
+def test_an_accuracy_grid_shows_percentages_and_blank_cells() -> None:
     cells = {
         ("number", 3): (0.876, 8),
         ("gender", 0): (1.0, 5),

@@ -31,7 +31,7 @@ def test_each_gate_starts_orthogonal(cell: str) -> None:
 
 
 @pytest.mark.parametrize("cell", ["srn", "lstm", "gru"])
-def test_initialization_pytorch_draws_what_torch_draws(cell: str) -> None:
+def test_initialization_pytorch_gives_the_weights_of_torch(cell: str) -> None:
     torch.manual_seed(3)
     bare = {"srn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[cell](5, 6, 2, bidirectional=True)
     torch.manual_seed(3)

@@ -63,7 +63,9 @@ def test_reasons_against_a_comparison(
 
 
 @pytest.mark.parametrize(("permutation", "score"), [("random92916", "85.7"), ("seed:3", "85.7"), (None, "98.9")])
-def test_permutations_of_one_kind_compare(made: Made, group_of: Grouped, permutation: str | None, score: str) -> None:
+def test_the_same_kinds_of_permutation_are_comparable(
+    made: Made, group_of: Grouped, permutation: str | None, score: str
+) -> None:
     row = by_score(group_of([mnist(made, "lstm", view="pixels", permutation=permutation)]))[score]
     assert row.reason == ""
     assert row.ours is not None

@@ -1,6 +1,6 @@
 """The five commands of SLURM that submitit uses, for one machine without a queue: each job starts immediately.
 
-`install` puts them into a directory. What is known of a job is in files beside them: <job>.state, .pid, .requeue. If
+`install` puts them into a directory, together with files about each job: <job>.state, .pid, .requeue. If
 there is one named norequeue, no job goes back into the queue.
 """
 

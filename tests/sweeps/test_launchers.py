@@ -54,7 +54,7 @@ def test_a_dry_run_returns_nothing() -> None:
     assert launcher_of(FakeSweep()).launch([["seed=1"]], 0) == []
 
 
-def test_a_search_gets_outcomes_and_no_report() -> None:
+def test_a_search_gets_outcomes_without_a_report() -> None:
     sweep = FakeSweep(JobOutcome(Status.FAILED, Path("a"), error=SweepFailedError("")))
     assert launcher_of(sweep).run_batch([["seed=1"]]) == sweep.outcomes
     assert sweep.reports == [False]

@@ -21,7 +21,7 @@ ALPHABET = f"abQu{JOINER} '’.\t-\u202fé_1\u0301²\n한"
         ("", ""),
     ],
 )
-def test_words_are_the_same_beside_any_mark(text: str, pieces: str) -> None:
+def test_words_do_not_depend_on_adjacent_punctuation(text: str, pieces: str) -> None:
     assert " ".join(split_pieces(text)) == pieces
 
 

@@ -83,5 +83,5 @@ def test_no_short_key_is_a_key_of_the_config(config: Any) -> None:
 
 
 @pytest.mark.parametrize("config", [["~optimizer.lr"]], indirect=True)
-def test_what_a_config_lacks_is_null(config: Any) -> None:
+def test_keys_missing_in_the_config_are_null(config: Any) -> None:
     assert keys_of(config)["lr"] is None

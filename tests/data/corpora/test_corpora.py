@@ -265,7 +265,7 @@ def test_a_pair_stays_in_its_split_when_the_file_grows() -> None:
 
 
 @pytest.mark.parametrize("direction", [("fr", "en"), ("en", "fr")])
-def test_the_archive_is_read_in_either_direction(tmp_path: Path, direction: tuple[str, str]) -> None:
+def test_the_archive_is_read_in_both_directions(tmp_path: Path, direction: tuple[str, str]) -> None:
     place(tmp_path / "tatoeba", {"fra-eng.zip": archive(as_text(PAIRS))})
     content = make_tatoeba(tmp_path, source_lang=direction[0], target_lang=direction[1]).read()
     found = {
@@ -399,7 +399,7 @@ def test_columns_of_a_text_belong_together() -> None:
 
 
 @pytest.mark.parametrize("direction", [("en", "fr"), ("fr", "en")])
-def test_the_phrasebook_in_either_direction(direction: tuple[str, str]) -> None:
+def test_the_phrasebook_in_both_directions(direction: tuple[str, str]) -> None:
     choices: dict[str, Any] = {"num_pairs": 600, "generator_seed": 3, "held_out": "sentence"}
     choices |= {"source_lang": direction[0], "target_lang": direction[1], "val_share": 0.2, "test_share": 0.1}
     content = Phrasebook(**choices).read()

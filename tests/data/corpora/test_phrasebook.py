@@ -20,7 +20,7 @@ def of(phenomenon: str) -> list[PhrasebookPair]:
     return found
 
 
-def test_the_corpus_stays_as_it_is() -> None:
+def test_the_corpus_never_changes() -> None:
     lines = "\n".join("\t".join(map(str, pair)) for pair in CORPUS)
     assert (
         hashlib.sha256(lines.encode()).hexdigest() == "14afa2647f1182676f0f8d03bc05589df4d4239a6aa91796d782dc9fa49bdb05"

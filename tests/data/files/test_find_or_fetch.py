@@ -37,7 +37,7 @@ def test_files_are_found_in_one_directory_compressed_or_not(tmp_path: Path) -> N
     assert find_file(second, "c") is None
 
 
-def test_the_next_source_is_asked_for_what_is_still_missing(tmp_path: Path) -> None:
+def test_missing_files_are_requested_from_the_next_source(tmp_path: Path) -> None:
     asked: list[list[str]] = []
     sources = {"first": source("a", asked=asked), "second": source("a", "b", asked=asked)}
     found = find_or_fetch("corpus 'x'", ["a", "b"], [tmp_path / "x", tmp_path], sources)

@@ -8,7 +8,7 @@ from rnnexp.data.batches import LabelledSequences
 from rnnexp.data.images.loader import TensorLoader
 from rnnexp.data.loading.order import EpochOrder
 
-INDICES = torch.arange(100, 153)  # 53 samples: divisible by nothing
+INDICES = torch.arange(100, 153)  # a prime number of samples
 SEQUENCES = torch.arange(200, dtype=torch.uint8).reshape(200, 1, 1).expand(200, 3, 2).contiguous()
 LABELS = torch.arange(200)
 
@@ -109,7 +109,7 @@ def test_state_continues_in_the_middle_of_an_epoch(stop: int, epoch: int) -> Non
     assert second.state_dict() == {**state, "epoch": epoch + 1, "batch": 7}
 
 
-def test_setting_another_epoch_gives_all_of_it() -> None:
+def test_setting_another_epoch_gives_a_whole_epoch() -> None:
     loader = make_loader()
     loader.load_state_dict({**loader.state_dict(), "epoch": 1, "batch": 3})
     loader.set_epoch(2)

@@ -4,7 +4,7 @@ import torch
 
 from rnnexp.data.loading.order import EpochOrder, epoch_generator
 
-INDICES = torch.arange(100, 153)  # 53 samples: divisible by nothing
+INDICES = torch.arange(100, 153)  # a prime number of samples
 
 
 def test_random_numbers_depend_on_seed_and_epoch_alone() -> None:

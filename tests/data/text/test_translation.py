@@ -226,7 +226,7 @@ def test_an_empty_test_set() -> None:
     "name", ["max_length", "batch_size", "eval_batch_size", "window", "vocab_size", "min_frequency"]
 )
 def test_sizes_must_be_positive(make_data: MakeData, name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1, not 0"):
+    with pytest.raises(ValueError, match=rf"{name} .* not 0$"):
         make_data(**{name: 0})
 
 

@@ -157,7 +157,7 @@ def test_tradeoffs_of_many_settings(made: Made, group_of: Grouped) -> None:
     assert_readable(figure)
 
 
-def test_a_single_point_is_no_tradeoff(made: Made, group_of: Grouped) -> None:
+def test_a_single_point_gives_no_tradeoff_figure(made: Made, group_of: Grouped) -> None:
     assert tradeoffs(group_of([made()])) is None
 
 

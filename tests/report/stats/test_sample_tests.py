@@ -184,7 +184,7 @@ def test_a_better_translator_is_found_by_the_bootstrap(phrases: Path, tmp_path: 
     assert test.p == pytest.approx(1 / 1001)
 
 
-def test_there_are_resamples_enough_for_many_tests() -> None:
+def test_the_number_of_resamples_suffices_for_many_tests() -> None:
     assert num_resamples(3) == 1000
     for number in (60, 200):
         assert number / (num_resamples(number) + 1) < 0.05

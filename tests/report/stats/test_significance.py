@@ -99,7 +99,7 @@ def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
-def test_holm_does_not_count_what_was_not_tested() -> None:
+def test_holm_does_not_count_missing_tests() -> None:
     assert holm([None, 0.04, None, 0.02]) == [None, 0.04, None, 0.04]
     assert holm([0.7, 0.8]) == [1.0, 1.0]
 
