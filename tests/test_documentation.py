@@ -31,8 +31,6 @@ PROGRAMS = {path.stem for path in CONF.glob("*.yaml")}
 REQUIRED = {"evaluate": ["run=x"], "translate": ["run=x"], "dashboard": ["project=x"]}
 # Placeholders for keys, a flag of Hydra, and an argument of a Python function.
 PLACEHOLDERS = {"install", "key", "group", "group.key", "fused"}
-# Files that the reader of the documentation writes.
-TO_CREATE = {"conf/cells.yaml", "conf/experiment/mine.yaml", "conf/model/mgu.yaml", "more_cells.py", "my_cells.py"}
 BACKENDS = ["pool", "submitit_local", "submitit_slurm", "ray"]
 
 
@@ -146,7 +144,8 @@ def sources() -> str:
 def test_files_exist(page: Path) -> None:
     for span in spans(page):
         written = span.startswith(("outputs/", "data/", "my_", "<"))
-        if span in TO_CREATE:
+        # extending.md tells the reader to write modules and configs.
+        if page.name == "extending.md" and re.fullmatch(r"conf/\w+(/\w+)?\.yaml|\w+\.py", span):
             continue
         if re.fullmatch(r"(src|conf|sweeps|docs|tests)/[\w./-]*", span):
             assert (ROOT / span).exists(), span
