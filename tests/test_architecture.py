@@ -27,9 +27,9 @@ LAYERS = {
     "sweeps": 6,
     # one run, built from a config
     "runs": 5,
-    # Hydra's face
+    # command line on top of Hydra
     "cli": 4,
-    # what Lightning runs
+    # modules that Lightning runs
     "tasks": 4,
     "callbacks": 4,
     "data": 3,
@@ -45,7 +45,7 @@ LAYERS = {
     "plots": 1,
     "text": 1,
     "tracking": 1,
-    # what everything builds on
+    # shared foundations
     "core": 0,
 }
 """The layer of each package. A module imports from its own layer and from those below."""
@@ -56,7 +56,7 @@ ALONE = {
     "decoding": {"torch", "rnnexp.decoding", "rnnexp.models", "rnnexp.core", "rnnexp.text"},
 }
 HYDRA, LIGHTNING = {"hydra", "omegaconf"}, {"lightning"}
-KNOW_HYDRA = {"compat", "cli", "runs", "sweeps", "hydra_plugins"} | {
+USE_HYDRA = {"compat", "cli", "runs", "sweeps", "hydra_plugins"} | {
     *("train", "evaluate", "translate", "benchmark", "dashboard"),
 }
 FILES = [*sorted(PACKAGE.rglob("*.py")), *sorted(PLUGINS.rglob("*.py"))]
@@ -145,7 +145,7 @@ def test_packages_of_one_layer_have_no_import_cycles() -> None:
 
 
 def test_only_these_packages_import_hydra(file: Path) -> None:
-    if package_of(module_name(file)) not in KNOW_HYDRA:
+    if package_of(module_name(file)) not in USE_HYDRA:
         assert not HYDRA & set(map(top_level, imported_names(file)))
 
 

@@ -43,7 +43,7 @@ def test_the_target_is_an_input_only_with_teacher_forcing(model: TutorialModel) 
     model.decoder.eval()
     source, target = tensors(PAIRS[1])
     other = target.clone()
-    other[0] = 4  # what is asked at the first step, and given at the second
+    other[0] = 4  # the reference of the first step is the input of the second
     for is_teacher_forced in (True, False):
         model.decoder.zero_grad()
         model.loss((source, other), is_teacher_forced).backward()  # type: ignore[no-untyped-call]

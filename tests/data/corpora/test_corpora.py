@@ -253,7 +253,7 @@ def test_splits_share_no_sentence_of_either_language() -> None:
         assert not seen[0] & seen[1]
         assert not seen[0] & seen[2]
         assert not seen[1] & seen[2]
-    assert sum(map(len, splits.values())) < len(pairs)  # some had to be left out
+    assert sum(map(len, splits.values())) < len(pairs)  # some pairs are left out
 
 
 def test_a_pair_stays_in_its_split_when_the_file_grows() -> None:

@@ -158,7 +158,7 @@ def test_interrupted_fetch_leaves_no_file_under_its_name(tmp_path: Path, mirror:
     process.communicate(timeout=30)
     assert process.returncode != 0
     assert written(tmp_path) == []
-    fetch(tmp_path, mirror.url("good"))  # and the lock is free
+    fetch(tmp_path, mirror.url("good"))  # the lock is free
 
 
 @pytest.mark.parametrize("place", ["a-file/data", "a-file"])

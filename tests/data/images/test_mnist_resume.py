@@ -134,5 +134,5 @@ def test_two_processes_share_each_epoch(root: Path, tmp_path: Path) -> None:
     assert [len(batch) for batch in first] == [len(batch) for batch in second] == [8, 8, 6] * 2
     for epoch in (slice(0, 3), slice(3, 6)):
         seen = [sample for batch in first[epoch] + second[epoch] for sample in batch]
-        assert len(set(seen)) == len(seen) == 44  # of 45: ranks have equally many
+        assert len(set(seen)) == len(seen) == 44  # of 45: every rank gets the same number
         assert set(seen) < set(range(45))

@@ -13,7 +13,7 @@ NUM_PAIRS = 997
 GENERATOR = torch.Generator().manual_seed(0)
 SOURCE = torch.randint(2, 40, (NUM_PAIRS + 3,), generator=GENERATOR)
 TARGET = (SOURCE + torch.randint(-3, 9, (NUM_PAIRS + 3,), generator=GENERATOR)).clamp(min=2)
-INDICES = torch.arange(3, NUM_PAIRS + 3)  # the split has three more
+INDICES = torch.arange(3, NUM_PAIRS + 3)  # the split has three more pairs
 
 
 def make_order(indices: Tensor = INDICES, **options: Any) -> BucketOrder:
