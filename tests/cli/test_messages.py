@@ -121,7 +121,7 @@ def read_root(config: DictConfig) -> None:
 
 def test_missing_value(launch: Any) -> None:
     ended = launch(read_root, "data.root=???")
-    assert ended.line == "rnnexp: data.root has no value: give it one, data.root=..."
+    assert ended.line == "rnnexp: data.root has no value: set data.root=..."
     assert ended.exit_code == 2
 
 

@@ -240,4 +240,4 @@ def test_a_missing_extra_is_a_one_line_error(call: Call) -> None:
 def test_a_project_must_be_named(call: Call) -> None:
     called = call()
     assert called.process.returncode == 2
-    assert called.process.stderr == "rnnexp: project has no value: give it one, project=...\n"
+    assert called.process.stderr == "rnnexp: project has no value: set project=...\n"

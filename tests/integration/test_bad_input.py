@@ -57,7 +57,7 @@ BAD_VALUES = {
     "seed=-1": r"seed must be at least 0",
     "optimizer.lr=nan": r"optimizer\.lr must be a number of at least 0, not nan",
     # impossible together
-    "trainer.max_epochs=-1": r"trainer: schedules need an end: give trainer.max_epochs= or trainer.max_steps=",
+    "trainer.max_epochs=-1": r"trainer: schedules need an end: set trainer.max_epochs= or trainer.max_steps=",
     # limits
     "trainer.limit_train_batches=-1": r"trainer: .*-1 for limit_train_batches",
     "trainer.limit_train_batches=1.5": r"trainer: .*1\.5 for limit_train_batches",
@@ -91,9 +91,9 @@ def test_a_bad_value_is_a_one_line_error(run: Run, tmp_path: Path, override: str
         ("model.hiden_size=3", "unknown key 'hiden_size' in model; did you mean 'hidden_size'?"),
         ("logger=wandbb", "did you mean 'wandb'?"),
         ("model=[gru,lstm]", "model=[...] is a list, and a run has one model: name one, or several with -m"),
-        ("hydra.run.dir=mine", "hydra.run.dir= has no effect here: name the place with paths.output_dir="),
-        ("hydra.sweep.dir=mine", "hydra.sweep.dir= has no effect here: name the place with sweep_dir="),
-        ("~model", "model was taken out with ~model, and is needed: leave it in"),
+        ("hydra.run.dir=mine", "hydra.run.dir= has no effect here: set paths.output_dir="),
+        ("hydra.sweep.dir=mine", "hydra.sweep.dir= has no effect here: set sweep_dir="),
+        ("~model", "model was deleted with ~model, but it is required: keep it"),
     ],
 )
 def test_a_misspelled_word_makes_no_run(run: Run, override: str, message: str) -> None:
@@ -105,7 +105,7 @@ def test_a_misspelled_word_makes_no_run(run: Run, override: str, message: str) -
 
 def test_a_key_that_was_removed(run: Run) -> None:
     line = run("~optimizer.lr").line
-    assert line == "rnnexp: optimizer.lr was taken out with ~optimizer.lr, and is needed: leave it in"
+    assert line == "rnnexp: optimizer.lr was deleted with ~optimizer.lr, but it is required: keep it"
 
 
 @pytest.mark.skipif(torch.cuda.device_count() > 0, reason="there is a GPU")

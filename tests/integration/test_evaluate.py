@@ -103,7 +103,7 @@ def test_a_dataset_of_another_shape_is_refused(score: Run, moved: Path, tmp_path
             "unknown weights 'bets': choose one of best, last, average; did you mean 'best'?",
         ),
         (["run={run}", "data.root={run}/nowhere"], "of the dataset 'Tiny'"),
-        ([], "run has no value: give it one, run=..."),
+        ([], "run has no value: set run=..."),
     ],
 )
 def test_missing_runs_and_weights(score: Run, moved: Path, overrides: list[str], message: str) -> None:
@@ -118,7 +118,7 @@ def test_damaged_weights(score: Run, moved: Path) -> None:
     outcome = score(f"run={moved}")
     assert outcome.exit_code == 2
     assert f"checkpoint {path}" in outcome.line
-    assert "cut short or damaged" in outcome.line
+    assert "truncated or damaged" in outcome.line
 
 
 def test_weights_that_were_never_saved(score: Run, moved: Path) -> None:

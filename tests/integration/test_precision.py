@@ -48,7 +48,7 @@ def test_fp16_autocast_on_a_cpu_is_unsupported(run: Run) -> None:
     assert outcome.exit_code == 3
     assert outcome.line == (
         "rnnexp: cell 'gru' (backend fused) on cpu at precision 16-mixed is unsupported: "
-        "Lightning would run bf16-mixed in its place"
+        "Lightning would run bf16-mixed instead"
     )
     assert outcome.result["reason"] in outcome.line
 

@@ -221,7 +221,7 @@ def test_a_checkpoint_with_other_tokenizers_is_refused(run: Run, phrases: list[s
             ["data=mnist"],
             "data: TranslationTask consumes TranslationBatch, and MNISTDataModule produces Labelled",
         ),
-        (["task.teacher_forcing=0.5"], "task: teacher_forcing=0.5 needs a decoder that goes step by step"),
+        (["task.teacher_forcing=0.5"], "task: teacher_forcing=0.5 needs a step-by-step decoder"),
         (["task.network.tied_embeddings=all"], "task: tied_embeddings=all needs one vocabulary for both sides"),
         (["task.network.decoder=fusedd"], "task: unknown decoder 'fusedd': choose one of fused, stepwise"),
         (["test_weights=average"], "test_weights=average has no epochs to average: set callbacks.kept_checkpoints"),

@@ -43,8 +43,8 @@ DAMAGES: dict[str, tuple[Callable[[Path, Path], object], str]] = {
         "cannot be read|damaged",
     ),
     "text": (lambda _, target: target.write_text("<html>404</html>", encoding="utf-8"), "damaged"),
-    "cut short": (cut_short, "cut short or damaged"),
-    "empty": (lambda _, target: target.touch(), "cannot be read .*cut short or damaged"),
+    "cut short": (cut_short, "truncated or damaged"),
+    "empty": (lambda _, target: target.touch(), "cannot be read .*truncated or damaged"),
     "a directory": (lambda _, target: target.mkdir(), "is a directory: name the file in it"),
 }
 
@@ -80,8 +80,8 @@ def test_a_missing_checkpoint_has_a_suggestion(run: Run, finished: Outcome) -> N
         (["model.hidden_size=16", "task.pooling=mean"], "hidden_size=32, here 16; pooling=last_state, here mean"),
         (["optimizer=sgd"], "optimizer=AdamW, here SGD"),
         (["scheduler=cosine"], "scheduler=one_cycle, here cosine"),
-        (["model.learned_initial_state=true"], r"initial_state is not there, here \[1, 1, 1, 32\]"),
-        (["model.layer_norm=true"], "norms.0.bias is not there, here .*, and 1 more differ"),
+        (["model.learned_initial_state=true"], r"initial_state is missing, here \[1, 1, 1, 32\]"),
+        (["model.layer_norm=true"], "norms.0.bias is missing, here .*, and 1 more differ"),
     ],
 )
 def test_a_checkpoint_of_another_experiment_is_refused(

@@ -104,7 +104,7 @@ def test_a_damaged_checkpoint(say: Translate, copied: Callable[[str], Path]) -> 
     outcome = say(f"run={run}")
     assert outcome.exit_code == 2
     assert f"checkpoint {path}" in outcome.line
-    assert "cut short or damaged" in outcome.line
+    assert "truncated or damaged" in outcome.line
 
 
 def test_weights_of_a_run_that_diverged(say: Translate, copied: Callable[[str], Path]) -> None:

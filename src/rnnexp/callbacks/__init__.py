@@ -1,1 +1,1 @@
-"""Callbacks: one for each behavior beside training, each switched off by one override."""
+"""Callbacks for checkpoints, logged metrics, progress and stopping; one override switches each of them off."""

@@ -16,7 +16,7 @@ from rnnexp.core.validation import require_positive
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """A callback that saves `best.ckpt`, the epoch with the best monitored metric, also across an interruption.
+    """A callback that saves `best.ckpt`, the epoch with the best monitored metric, over all parts of a resumed run.
 
     Args:
         dirpath: the directory of checkpoints.
@@ -35,7 +35,7 @@ class BestCheckpoint(ModelCheckpoint):
         )
 
     @property
-    def _here(self) -> Path:
+    def _path(self) -> Path:
         return Path(str(self.dirpath)) / "best.ckpt"
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -43,22 +43,22 @@ class BestCheckpoint(ModelCheckpoint):
             super().on_train_epoch_end(trainer, pl_module)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
-        # Next to the checkpoint to continue from: the run may have been moved since it recorded the path of its best.
+        # It is beside the checkpoint to continue from: the recorded path is out of date if the run was moved.
         previous = Path(str(trainer.ckpt_path)).parent / "best.ckpt"
         if previous.is_file():
-            _take_over(trainer, previous, self._here)
+            _take_over(trainer, previous, self._path)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the best score so far, and its checkpoint, from the run that is continued."""
-        here = str(self._here)
-        # A score without its file would only prevent this run from saving a best checkpoint.
-        if not state_dict["best_model_path"] or not self._here.is_file():
+        """Copy the best score so far, and its checkpoint, from the run to continue."""
+        path = str(self._path)
+        # A score without its file would prevent this run from saving a best checkpoint.
+        if not state_dict["best_model_path"] or not self._path.is_file():
             return
         moved = {
             "dirpath": self.dirpath,
-            "best_model_path": here,
-            "kth_best_model_path": here,
-            "best_k_models": {here: state_dict["best_model_score"]},
+            "best_model_path": path,
+            "kth_best_model_path": path,
+            "best_k_models": {path: state_dict["best_model_score"]},
             "last_model_path": "",
         }
         super().load_state_dict(state_dict | moved)
@@ -71,7 +71,7 @@ class LastCheckpoint(ModelCheckpoint):
         super().__init__(dirpath=dirpath, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
-        # Until this run saves its first, the checkpoint that it continues is its last.
+        # The checkpoint to continue from is the last one until this run saves its first.
         _take_over(trainer, Path(str(trainer.ckpt_path)), Path(str(self.dirpath)) / "last.ckpt")
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -83,7 +83,7 @@ class LastCheckpoint(ModelCheckpoint):
 
 
 class KeptCheckpoints(ModelCheckpoint):
-    """A callback that saves `epoch-007.ckpt`, weights of the last or best epochs.
+    """A callback that saves the weights of the last or best epochs, `epoch-007.ckpt`.
 
     `test_weights=average` tests their mean.
 
@@ -101,7 +101,7 @@ class KeptCheckpoints(ModelCheckpoint):
             dirpath=dirpath,
             filename="epoch-{epoch:03d}",
             auto_insert_metric_name=False,
-            # Lightning keeps the best by a metric only; by the epoch number the best are the last.
+            # Lightning keeps only the best by a metric; by the epoch number the best are the last.
             monitor=monitor or "epoch",
             mode=mode if monitor else "max",
             save_top_k=keep,
@@ -115,13 +115,13 @@ class KeptCheckpoints(ModelCheckpoint):
             super().on_train_epoch_end(trainer, pl_module)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
-        # Next to the checkpoint to continue from: the run may have been moved since it recorded their paths.
+        # They are beside the checkpoint to continue from: the recorded paths are out of date if the run was moved.
         self._previous = Path(str(trainer.ckpt_path)).parent
         for name in self._kept_by(checkpoint["callbacks"].get(self.state_key, {})):
             _take_over(trainer, self._previous / name, Path(str(self.dirpath)) / name)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the epochs that the run that is continued has kept."""
+        """Copy the epochs that the run to continue has kept."""
         kept = {str(Path(str(self.dirpath)) / name): value for name, value in self._kept_by(state_dict).items()}
         if not kept:
             return
@@ -145,7 +145,7 @@ class KeptCheckpoints(ModelCheckpoint):
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """A writer of checkpoint files that are whole or absent.
+    """A writer of checkpoint files that are complete or absent.
 
     Lightning writes to the system's temporary directory and copies from there: a full disk or a kill leaves half a file
     in place of the last complete one.
@@ -160,7 +160,7 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 def _take_over(trainer: Trainer, source: Path, target: Path) -> None:
-    # A run that continues in its own directory has them already.
+    # A run that continues in its own directory already has the file.
     if trainer.is_global_zero and source != target:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)

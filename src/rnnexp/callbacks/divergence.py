@@ -35,7 +35,7 @@ class StopOnDivergence(Callback):
         batch_idx: int,  # noqa: ARG002
     ) -> None:
         loss = outputs["loss"].detach()
-        # Times zero, a finite loss is 0, and NaN and infinity are NaN.
+        # A finite loss times zero is 0; NaN and infinity become NaN.
         self._worst = loss * 0 if self._worst is None else self._worst + loss * 0
         if trainer.global_step % self.every_n_steps == 0:
             self._stop_if_bad(trainer, pl_module)

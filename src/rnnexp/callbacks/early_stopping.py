@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def is_measured(trainer: Trainer, monitor: str) -> bool:
-    """Return whether the metric has a value; none has one before the first validation, and a run may end without it.
+    """Return whether the metric has a value. No validation metric has one before the first validation.
 
     Raises:
         UserError: for a metric that validation does not log.

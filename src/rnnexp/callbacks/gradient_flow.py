@@ -32,7 +32,7 @@ class GradientFlow(Callback):
     """A callback that measures a copy of the model after each validation, on the same few validation sequences.
 
     The copy runs its equations step by step in float32 and without dropout: weights, their gradients, random numbers
-    and the precision of training do not change. Several validations within an epoch leave the last one's rows.
+    and the precision of training do not change. The rows of an epoch are those of its last validation.
 
     Logs `gradient_flow/gradient_ratio`, the mean norm of dL/dh of the first layer at the first step over that at each
     sequence's last step; `gradient_flow/saturation`, the mean over gates, layers and directions; and
@@ -79,7 +79,7 @@ class GradientFlow(Callback):
         loader = data.val_dataloader()
         samples = torch.cat(list(loader.batches()))
         number = min(self.num_sequences, len(samples))
-        # Not the first: sentences are sorted by length.
+        # Spread over the split, since sentences are sorted by length.
         return loader.gather(samples[torch.arange(number, device=samples.device) * len(samples) // number])
 
 
@@ -98,16 +98,16 @@ def measure(task: Task, batch: Any) -> tuple[list[Row], dict[str, float]]:  # no
             shares, radii = saturation(stack, steps, layer, reverse), spectral_radii(stack, layer, reverse)
             rows += [(layer, "saturation", f"{block}{suffix}", share) for block, share in shares.items()]
             rows += [(layer, "spectral_radius", f"{block}{suffix}", radius) for block, radius in radii.items()]
-    return rows, {"gradient_ratio": ratio, **_summed_up(rows)}
+    return rows, {"gradient_ratio": ratio, **_summary(rows)}
 
 
-def _summed_up(rows: Sequence[Row]) -> dict[str, float]:
+def _summary(rows: Sequence[Row]) -> dict[str, float]:
     values = defaultdict(list)
     for _layer, quantity, _index, value in rows:
         values[quantity].append(value)
     summary = {}
     if values["spectral_radius"]:
-        # torch's maximum is NaN as soon as one value is.
+        # torch's maximum is NaN if one of the values is.
         summary["spectral_radius"] = torch.tensor(values["spectral_radius"]).max().item()
     if values["saturation"]:
         summary["saturation"] = fmean(values["saturation"])

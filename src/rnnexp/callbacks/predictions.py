@@ -1,4 +1,4 @@
-"""The callback that saves what was predicted for every test sample, so that runs can be compared sample by sample."""
+"""The callback that saves the prediction for every test sample, so that runs can be compared sample by sample."""
 
 import io
 from pathlib import Path
@@ -41,7 +41,7 @@ class PredictionWriter(ResultWriter):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         predictions = {name: torch.cat([b[name] for b in self._batches]).cpu() for name in self._batches[0]}
         self._batches.clear()
-        # Not straight into the file: torch.save says of a full disk only that a position is unexpected.
+        # Through a buffer, since the error of torch.save does not name a full disk.
         buffer = io.BytesIO()
         torch.save(predictions, buffer)
         write_bytes(self.path, buffer.getbuffer())

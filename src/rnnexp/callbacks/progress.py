@@ -69,5 +69,5 @@ class ProgressLines(Callback):
 
     def _rate(self, trainer: Trainer, now: float) -> str:
         steps_per_second = (trainer.global_step - self._first_step) / max(now - self._start, 1e-9)
-        left = (trainer.estimated_stepping_batches - trainer.global_step) / max(steps_per_second, 1e-9)
-        return f"{steps_per_second:.1f} steps/s, about {int(left // 60)}:{int(left % 60):02d} left"
+        seconds_left = (trainer.estimated_stepping_batches - trainer.global_step) / max(steps_per_second, 1e-9)
+        return f"{steps_per_second:.1f} steps/s, about {int(seconds_left // 60)}:{int(seconds_left % 60):02d} left"

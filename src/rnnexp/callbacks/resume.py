@@ -41,11 +41,11 @@ class SaveOnSignal(Checkpoint):
         self._handling.enter_context(handling(STOP_SIGNALS, self._receive))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        # Not at teardown: by then Lightning has restored its own handlers, and this would replace them again.
+        # Not in teardown: Lightning has restored its own handlers by then, and this would replace them.
         self._handling.close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002
-        # Lightning does not tear callbacks down after an error, and Ctrl-C would have no effect from then on.
+        # Lightning does not call teardown after an error, and Ctrl-C would have no effect afterwards.
         self._handling.close()
 
     def _receive(self, number: int, _: FrameType | None) -> None:
@@ -94,7 +94,7 @@ class SaveOnSignal(Checkpoint):
     def _stop_if_signaled(self, trainer: Trainer) -> None:
         number = self._received
         if trainer.world_size > 1:
-            # The signal reaches each rank at its own time; all must save at the same batch.
+            # The signal reaches the ranks at different times; all must save at the same batch.
             received = torch.tensor(number or 0, device=trainer.strategy.root_device)
             number = int(trainer.strategy.reduce(received, reduce_op="max")) or None
         if number is None:
@@ -120,7 +120,7 @@ class RandomState(Callback):
         self._loaded = state_dict
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        # Not earlier: making the optimizer and the loaders may draw random numbers too.
+        # Not earlier, since making the optimizer and the loaders may draw random numbers.
         loaded, self._loaded = self._loaded, None
         if loaded is None:
             return

@@ -14,7 +14,7 @@ from rnnexp.tracking.stopwatch import seconds_since_process_start
 class LearningRate(Callback):
     """A callback that logs `train/lr`, the rate of the optimizer's first group, at logged steps.
 
-    Lightning's LearningRateMonitor refuses to run without a logger and names its column after the optimizer's class.
+    Lightning's LearningRateMonitor raises an error without a logger, and names its column after the optimizer's class.
     """
 
     def on_train_batch_start(
@@ -40,9 +40,9 @@ class GradientNorm(Callback):
 class Throughput(Callback):
     """A callback that logs `train/samples_per_second`, and `train/tokens_per_second` if the task counts tokens.
 
-    It measures training alone, without validation, checkpoints and the first step. The first step of a run builds what
-    later steps reuse; its end is `first_step_seconds`, since the process began. Time is read at the end of an epoch,
-    when its metrics have waited for the device.
+    It measures training without validation, checkpoints and the first step, which builds what later steps reuse.
+    `first_step_seconds` is the time from the start of the process to the end of that step. Time is read at the end of
+    an epoch, after waiting for the device.
 
     Lightning's ThroughputMonitor needs a logger, and counts batches of a fixed size over a window of steps.
     """

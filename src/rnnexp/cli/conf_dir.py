@@ -1,4 +1,4 @@
-"""The directory of the configs: beside src/ in a checkout, inside the package in a wheel."""
+"""The location of the configs: beside src/ in a checkout, inside the package in a wheel."""
 
 from pathlib import Path
 

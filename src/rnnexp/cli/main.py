@@ -1,6 +1,6 @@
-"""The entry point of every program: Hydra's command line, one line for an error of the user, exact exit codes.
+"""The entry point of every program: Hydra's command line, error messages of one line, and exit codes.
 
-Nothing here imports torch: --help and --cfg job answer at once, and a program imports what it needs when it runs.
+Nothing here imports torch, so that --help and --cfg job are fast; a program imports what it needs when it runs.
 """
 
 import functools
@@ -25,16 +25,16 @@ from rnnexp.core.errors import UserError
 
 INTERNAL_ERROR, INTERRUPTED = 1, 130
 ONE_OF = ("task", "data", "model", "optimizer", "scheduler", "trainer")
-"""Config groups of which a run has one option; of callbacks, for example, it may have several."""
+"""Config groups of which a run has exactly one option. It may have several options of others, such as callbacks."""
 PLACES = {"hydra.run.dir": "paths.output_dir", "hydra.sweep.dir": "sweep_dir", "hydra.sweep.subdir": "sweep_dir"}
-"""Keys with which other programs of Hydra name directories, and those of rnnexp for them."""
+"""Hydra's keys for output directories -> the keys of rnnexp that replace them."""
 
 _users_full_error: str | None = None
-"""HYDRA_FULL_ERROR as it was when the program began; within Hydra the variable is 1."""
+"""The value of HYDRA_FULL_ERROR at the start of the program; within Hydra the variable is 1."""
 
 
 def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -> NoReturn:
-    """Compose the config that the command line asks for, run the program with it, and end the process.
+    """Compose the config from the command line, run the program with it, and end the process.
 
     With `-m` and Hydra's own launcher every job runs, also after one that failed: each failure is reported when it
     happens, with the overrides of its job, and the process ends with the highest exit code of all jobs. Only a signal
@@ -42,24 +42,24 @@ def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -
 
     Args:
         config_name: the primary config in `config_root()`, without .yaml.
-        program: takes the composed config and returns the exit code; None is 0.
+        program: a function of the composed config that returns the exit code; None is 0.
     """
     global _users_full_error
     _require_utf8()
     _users_full_error = os.environ.get(FULL_ERROR)
     exit_codes: list[int] = []
 
-    # Hydra takes the name of the job and its module from the wrapped function.
+    # Hydra reads the name of the job and its module from the wrapped function.
     @functools.wraps(program)
     def job(config: DictConfig) -> None:
         with full_error(_users_full_error):
             exit_codes.append(_run_job(program, config))
         if exit_codes[-1] >= 128:
-            # A signal to one job of a multirun means all of them, and Hydra holds back any ordinary exception.
+            # A signal to one job of a multirun ends all of them. Hydra would catch an ordinary exception.
             sys.exit(exit_codes[-1])
 
     if not {"", str(Path.cwd())} & set(sys.path):
-        # `python -m` puts it there, a console script does not: a cell of the user's own is imported from it.
+        # `python -m` adds the working directory, from which users' own modules are imported; a console script does not.
         sys.path.insert(0, str(Path.cwd()))
     try:
         if "--version" in sys.argv[1:]:
@@ -82,11 +82,11 @@ def full_error_of_user() -> str:
 
 
 def require_one_of_each(config: DictConfig, choices: Mapping[str, object]) -> None:
-    """Raise UserError where a list was chosen for a group of which a run has one option: Hydra would merge the options.
+    """Raise UserError if a list was chosen for a group of which a run has one option: Hydra would merge the options.
 
     Args:
-        config: composed.
-        choices: Hydra's, by group; a list is not among them.
+        config: the composed config.
+        choices: Hydra's record of the chosen options, by group; it leaves out lists.
     """
     for group in ONE_OF if "paths" in choices else ():
         if group not in choices and group in config:
@@ -94,13 +94,13 @@ def require_one_of_each(config: DictConfig, choices: Mapping[str, object]) -> No
 
 
 def _require_utf8() -> None:
-    """Start the process again in Python's UTF-8 mode if the locale cannot represent every text, as LANG=C."""
+    """Start the process again in Python's UTF-8 mode if the locale cannot represent every text, such as LANG=C."""
     if sys.getfilesystemencoding() != "utf-8":
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 (this program)
 
 
 def _normalize_arguments(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with the home directory in place of a `~/` at the start of a value, where shells keep it.
+    """Replace a `~/` at the start of a value, which shells do not expand, by the home directory.
 
     Raises:
         UserError: for a key of Hydra that has no effect here.
@@ -108,7 +108,7 @@ def _normalize_arguments(arguments: Sequence[str]) -> list[str]:
     for argument in arguments:
         key, _, value = argument.lstrip("+").partition("=")
         if key in PLACES and value != ".":
-            raise UserError(f"{key}= has no effect here: name the place with {PLACES[key]}=")
+            raise UserError(f"{key}= has no effect here: set {PLACES[key]}=")
     return [re.sub(r"^([\w./+]+=['\"]{0,2})~(?=/)", rf"\1{Path.home()}", argument) for argument in arguments]
 
 
@@ -132,13 +132,13 @@ def _report(error: Exception, explanation: Explanation | None, prefix: str = "")
 
 
 def _job_prefix() -> str:
-    """Return the overrides of a job of several; empty for a single one."""
+    """Return the overrides of a job of a multirun; empty for a single run."""
     settings = HydraConfig.get()
     return f"{' '.join(settings.overrides.task)}: " if settings.mode == RunMode.MULTIRUN else ""
 
 
 def _outputs(config: DictConfig) -> str:
     for key in ("paths.output_dir", "paths.outputs_dir"):
-        if place := OmegaConf.select(config, key, throw_on_resolution_failure=False):
-            return str(place)
+        if path := OmegaConf.select(config, key, throw_on_resolution_failure=False):
+            return str(path)
     return "output directory"

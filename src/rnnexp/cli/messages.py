@@ -1,4 +1,4 @@
-"""One-line messages: what went wrong, where, and what to do. An internal error has none."""
+"""One-line messages for errors, which say what is wrong, where, and what to do. An internal error has none."""
 
 import errno
 import sys
@@ -28,9 +28,9 @@ from rnnexp.compat.omegaconf import root_values
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.validation import did_you_mean
 
-# The option that the others of a group build on; it is not chosen by itself.
+# The option that the others of a group extend; users do not choose it.
 SHARED_OPTION = "base"
-# The user can name another place for these; any other OSError may be an internal error.
+# Errors that a user can avoid with another path; any other OSError may be an internal error.
 BAD_PLACES = frozenset(
     {
         errno.EACCES,
@@ -54,11 +54,11 @@ class Explanation(NamedTuple):
 
 
 def explain_running(error: Exception, outputs: str) -> Explanation | None:
-    """Return what went wrong while a program ran with its config; None for an internal error.
+    """Return the explanation of an error of a program that ran with its config; None for an internal error.
 
     Args:
-        error: as it was caught.
-        outputs: the place that the program writes to, for errors of the operating system that name none.
+        error: the exception.
+        outputs: the directory that the program writes to, for errors of the operating system without a path.
     """
     match error:
         case UserError():
@@ -66,11 +66,11 @@ def explain_running(error: Exception, outputs: str) -> Explanation | None:
         case InstantiationException():
             return _explain_constructor(error)
         case MissingMandatoryValue():
-            return Explanation(f"{error.full_key} has no value: give it one, {error.full_key}=...")
+            return Explanation(f"{error.full_key} has no value: set {error.full_key}=...")
         case InterpolationResolutionError() | ValidationError():
             return Explanation(f"{error.full_key}: {first_line(error)}")
         case ConfigAttributeError() | ConfigKeyError() if _is_deleted(str(error.full_key)):
-            return Explanation(f"{error.full_key} was taken out with ~{error.full_key}, and is needed: leave it in")
+            return Explanation(f"{error.full_key} was deleted with ~{error.full_key}, but it is required: keep it")
         case OSError() if error.errno in BAD_PLACES:
             return Explanation(f"{error.filename or outputs}: {error.strerror}")
         case _ if _is_out_of_memory(error):
@@ -79,7 +79,7 @@ def explain_running(error: Exception, outputs: str) -> Explanation | None:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    # PyTorch's exceptions by their names: this module must not import torch.
+    # PyTorch's exceptions are compared by name, since this module must not import torch.
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
@@ -88,7 +88,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def explain_composing(error: Exception) -> Explanation | None:
-    """Return what is wrong with a command line that Hydra could not compose; None for an internal error."""
+    """Return the explanation of an error of a command line that Hydra could not compose; None for an internal error."""
     cause = error.__cause__
     match error:
         case UserError():
@@ -116,7 +116,7 @@ def _explain_constructor(error: InstantiationException) -> Explanation | None:
     cause = error.__cause__
     if not isinstance(cause, UserError | ValueError | TypeError | ImportError):
         return None
-    # If a class does not exist, Hydra's own line says more than its cause.
+    # If a class does not exist, Hydra's message says more than its cause.
     line = failed_target(error) or _one_line(str(cause))
     exit_code = cause.exit_code if isinstance(cause, UserError) else UserError.exit_code
     key = failed_key(error)
@@ -162,13 +162,13 @@ def _unknown_option(group: str, option: str, options: list[str]) -> str:
 def _explain_key(error: ConfigAttributeError | ConfigKeyError) -> str:
     key, parent = str(error.key), error.parent_node
     if _is_deleted(key):
-        return f"{key} was taken out with ~{key}, and is needed: leave it in"
+        return f"{key} was deleted with ~{key}, but it is required: keep it"
     if not isinstance(parent, DictConfig):
         return f"unknown key {error.full_key!r}"
     siblings = [str(sibling) for sibling in parent if sibling not in ("hydra", "_target_", "_partial_")]
     where, _, _ = str(error.full_key).rpartition(".")
     if not where:
-        # A group whose choice is null has no key in the config, yet its name may be what was meant.
+        # A group whose choice is null has no key in the config, but the user may have meant it.
         siblings += [group for group in _groups() if group not in siblings]
     elsewhere = [path for path in _paths(root_values(parent)) if path.rpartition(".")[2] == key]
     hint = did_you_mean(key, siblings)

@@ -1,4 +1,4 @@
-"""Write the JSON schemas of conf/, from which editors complete and check config keys: python -m rnnexp.cli.schema."""
+"""The JSON schemas of conf/, with which editors complete and check keys: python -m rnnexp.cli.schema writes them."""
 
 import inspect
 import json
@@ -34,7 +34,7 @@ def schemas() -> dict[Path, Schema]:
     with initialize_config_dir(str(conf), version_base="1.3"):
         groups = {path.name: _group(path) for path in sorted(conf.iterdir()) if path.is_dir() and path.name != "hydra"}
         groups = {name: schema for name, schema in groups.items() if schema["properties"]}
-        found = {
+        by_path = {
             Path(name, "schema.json"): _with_properties(schema, defaults=DEFAULTS) for name, schema in groups.items()
         }
         for program in sorted(path.stem for path in conf.glob("*.yaml")):
@@ -43,8 +43,8 @@ def schemas() -> dict[Path, Schema]:
             trains = "model" in config
             nested = {name: groups[name] if program == "train" else ANY_NODE for name in groups if trains}
             body = _with_properties(schema, **nested, hydra=ANY_NODE, defaults=DEFAULTS)
-            found[Path(f"{program}.schema.json")] = body | CLOSED
-    return found
+            by_path[Path(f"{program}.schema.json")] = body | CLOSED
+    return by_path
 
 
 def _with_properties(schema: Schema, **properties: Schema) -> Schema:
@@ -67,10 +67,10 @@ def _group(directory: Path) -> Schema:
         node = _composed("train", [f"{name}={option}"]).get(name)
         if isinstance(node, dict):
             own = {key.removeprefix(f"{name}."): text for key, text in _comments(directory / f"{option}.yaml").items()}
-            found = _node(node, shared | own)
+            option_schema = _node(node, shared | own)
             closed = CLOSED if "_target_" in node else {}
-            for key, schema in found["properties"].items():
-                # Where two options give a key different types, only its name can be checked.
+            for key, schema in option_schema["properties"].items():
+                # If two options give a key different types, only its name can be checked.
                 known = properties.setdefault(key, schema)
                 if any(known.get(part) != schema.get(part) for part in ("type", "properties")):
                     properties[key] = {}
@@ -124,19 +124,20 @@ def _annotations(constructor: Callable[..., Any]) -> dict[str, object]:
 
 
 def _comments(file: Path) -> dict[str, str]:
-    """Return the comment behind each key of a YAML file, by the key with dots."""
-    found: dict[str, str] = {}
+    """Return the comment after each key of a YAML file, by the key with dots."""
+    comments: dict[str, str] = {}
     parents: list[tuple[int, str]] = []
     for line in file.read_text(encoding="utf-8").split("\n") if file.exists() else []:
         if match := re.match(r"( *)([\w/]+):(.*)", line):
             indent, key = len(match[1]), match[2]
             parents = [parent for parent in parents if parent[0] < indent] + [(indent, key)]
             if comment := re.search(r" # (.*)", match[3]):
-                found[".".join(name for _, name in parents)] = comment[1]
-    return found
+                comments[".".join(name for _, name in parents)] = comment[1]
+    return comments
 
 
 def main() -> None:
+    """Write every schema into conf/."""
     for path, schema in schemas().items():
         write_text(config_root() / path, json.dumps(schema, indent=1) + "\n")
 

@@ -1,5 +1,5 @@
 """Private names of other libraries that cannot be avoided, one module per library.
 
-Each stands beside the public way that was tried. `tests/compat/` has a canary test for each, which fails in words when
-the library moves.
+Each docstring names the public way that was tried. `tests/compat/` has a test for each name, which fails with an
+explanation if a new version of the library changes it.
 """

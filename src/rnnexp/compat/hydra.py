@@ -41,19 +41,19 @@ def _set_full_error(value: str | None) -> None:
 def ambiguous_override(error: Exception) -> str | None:
     """Return the override that names several values without `-m`; None for another error.
 
-    Hydra raises its general ConfigCompositionException, so only the text tells it apart.
+    Hydra raises its general ConfigCompositionException, so only the text identifies it.
     """
     match = re.match(AMBIGUOUS_VALUE, str(error))
     return match[1] if match else None
 
 
 def is_group_override(error: ValueError) -> bool:
-    """Whether a config group was given a number or null. Hydra raises a plain ValueError and does not say which."""
+    """Return whether a config group was given a number or null. Hydra raises a ValueError without the group's name."""
     return str(error).startswith(GROUP_OVERRIDE)
 
 
 def syntax_reason(error: OverrideParseException) -> str:
-    """Return what the parser expected, in its own words; empty if it only repeats the override.
+    """Return what the parser expected; empty if the message only repeats the override.
 
     The exception has the override and the whole message as attributes, not the reason.
     """
@@ -71,6 +71,6 @@ def failed_target(error: InstantiationException) -> str | None:
 
 
 def failed_key(error: InstantiationException) -> str | None:
-    """Return the config key of the node that could not be instantiated. The exception has it in its text alone."""
+    """Return the config key of the node that could not be instantiated. Only the text has it."""
     match = re.search(FULL_KEY, str(error), re.MULTILINE)
     return match[1] if match else None

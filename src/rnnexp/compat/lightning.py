@@ -22,7 +22,7 @@ VAL_CHECK_INTERVAL_ERROR = "`val_check_interval`"
 def without_fp16_warning() -> Iterator[None]:
     """Hide the warning that Lightning replaces fp16 on a CPU: the precision check raises an error for it.
 
-    The warning has no category of its own, so its text tells it apart.
+    The warning has no category of its own, so its text identifies it.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=f".*{FP16_WARNING}")
@@ -31,15 +31,15 @@ def without_fp16_warning() -> Iterator[None]:
 
 @contextmanager
 def lightning_errors() -> Iterator[None]:
-    """Turn the ways in which Lightning ends a run into those of rnnexp: bad settings, and Ctrl-C.
+    """Replace Lightning's exceptions for bad settings and for Ctrl-C by those of rnnexp.
 
     Lightning raises MisconfigurationException, its public class, for all bad settings but one: a `val_check_interval`
-    beyond the number of batches is a ValueError, which only its text tells apart. After Ctrl-C it raises SystemExit(1),
-    which only its context tells apart.
+    beyond the number of batches is a ValueError, which only its text identifies. After Ctrl-C it raises SystemExit(1),
+    which only its context identifies.
     """
     try:
         with warnings.catch_warnings():
-            # The validation loader is empty where data.val_size=0 was the intention.
+            # data.val_size=0 makes the validation loader empty.
             warnings.filterwarnings("ignore", message=EMPTY_LOADER_WARNING)
             yield
     except MisconfigurationException as error:
@@ -55,7 +55,7 @@ def lightning_errors() -> Iterator[None]:
 
 
 def set_progress(trainer: Trainer, epoch: int, step: int) -> None:
-    """Let loggers record what a new trainer tests at this epoch and step.
+    """Set the epoch and step at which loggers record the test of a new trainer.
 
     `Trainer.current_epoch` and `global_step` are read-only. A metric named `step` would set the step of a log entry,
     but stays among the metrics of the test.
@@ -67,9 +67,9 @@ def set_progress(trainer: Trainer, epoch: int, step: int) -> None:
 def restore_position_in_epoch(trainer: Trainer) -> None:
     """Continue the current epoch at the batch where the loaded checkpoint was saved; call it as training starts.
 
-    The public way is to leave it to `Trainer.fit(ckpt_path=...)`. It fails twice. A schedule that asks for
+    The public way is `Trainer.fit(ckpt_path=...)`. It has two faults. A schedule that reads
     `estimated_stepping_batches` makes Lightning set up the loader before the loader's state is loaded, so that the
-    epoch starts from its first batch. And with `max_steps` Lightning takes a checkpoint of a completed epoch for one
+    epoch starts from its first batch. And with `max_steps` Lightning treats a checkpoint of a completed epoch as one
     within the epoch, and skips the next epoch.
     """
     loop = trainer.fit_loop
@@ -80,10 +80,10 @@ def restore_position_in_epoch(trainer: Trainer) -> None:
 
 
 class ConditionalEarlyStopping(EarlyStopping):
-    """Early stopping that checks only when `is_due` says so.
+    """Early stopping that checks only when `is_due` is True.
 
-    The public way is `on_train_epoch_end` and `on_validation_end`. But which of them checks is known only within
-    Lightning, and the other one comes when the metric may have no value.
+    The public way is `on_train_epoch_end` and `on_validation_end`. But only Lightning knows
+    which of them checks, and it may call the other one before the metric has a value.
     """
 
     def is_due(self, trainer: Trainer) -> bool:  # noqa: ARG002
@@ -98,8 +98,8 @@ class ConditionalEarlyStopping(EarlyStopping):
 def wandb_arguments(logger: WandbLogger) -> dict[str, Any]:
     """Return the arguments that the logger passes to `wandb.init`, to be changed before its first use.
 
-    The public way is the constructor. But it passes `anonymous` always, of which W&B warns, and it cannot take another
-    `mode` after W&B has refused the first.
+    The public way is the constructor. But it always passes `anonymous`, which makes W&B warn, and the `mode` cannot be
+    changed after W&B has refused the first.
     """
     return logger._wandb_init
 

@@ -1,6 +1,6 @@
 """Functions of Optuna without a public name: trials that an earlier process left running, and a sampler's stop.
 
-Import it after it is known that Optuna is installed.
+Import this module only if Optuna is installed.
 """
 
 import optuna
@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 
 def running_trial(study: optuna.Study, frozen: FrozenTrial) -> optuna.Trial:
-    """Return a trial that can report and be told, for one that this or another process has asked for.
+    """Return the trial object of a trial that this or another process has asked for.
 
     `study.ask()`, the public way, makes a new trial, also for the parameters of `study.enqueue_trial()`.
     """

@@ -1,7 +1,7 @@
-"""Undocumented classes of submitit: how its jobs learn from SLURM that they have ended.
+"""Undocumented classes of submitit, which detect the end of a SLURM job.
 
-submitit.SlurmJob.done(), the public way, takes every state of SLURM that it does not know for the end of a job, and
-calls a job that was preempted unfinished for ever. The classes below override `is_done` and `read_info` of the watcher,
+submitit.SlurmJob.done(), the public way, treats every unknown state of SLURM as the end of a job, and a job that was
+preempted as unfinished forever. The classes below override `is_done` and `read_info` of the watcher,
 and `watcher` of the job, whose names the documentation does not give.
 """
 
@@ -13,19 +13,19 @@ from submitit.slurm.slurm import SlurmInfoWatcher
 
 MAX_QUERY_SECONDS = 60
 SECONDS_TO_COME_BACK = 300.0
-"""The time within which a job that SLURM may start again by itself is back in the queue."""
+"""The time within which a job that SLURM restarts is back in the queue."""
 MAY_COME_BACK = {"NODE_FAIL", "PREEMPTED"}
 ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "TIMEOUT"}
 """States of SLURM in which no process of a job runs or will run. SLURM has more states, and may get new ones."""
 
 
 class SlurmWatcher(SlurmInfoWatcher):
-    """Asks SLURM about all jobs at once, and remembers when it first saw the present state of each."""
+    """A watcher that queries SLURM about all jobs at once, and records when it first saw the current state of each."""
 
     def __init__(self) -> None:
         super().__init__(delay_s=MAX_QUERY_SECONDS)
         self.updated_at = -float("inf")
-        """The instant of the last query, of `time.monotonic`."""
+        """The time of the last query, from `time.monotonic`."""
         self._since: dict[str, tuple[str, float]] = {}
 
     def update(self) -> None:
@@ -34,7 +34,7 @@ class SlurmWatcher(SlurmInfoWatcher):
         super().update()
 
     def read_info(self, string: bytes | str) -> dict[str, dict[str, str]]:
-        """Return what SLURM answered, by the number of the job."""
+        """Return SLURM's answer by the number of the job."""
         answer: dict[str, dict[str, str]] = super().read_info(string)
         for job_id, info in answer.items():
             state = _name(info.get("State", ""))
@@ -43,11 +43,11 @@ class SlurmWatcher(SlurmInfoWatcher):
         return answer
 
     def seconds_in_state(self, job_id: str) -> float:
-        """Return how long a job has been in its present state, as far as this watcher has seen."""
+        """Return the seconds since the watcher first saw the current state of a job."""
         return time.monotonic() - self._since[job_id][1] if job_id in self._since else 0.0
 
     def is_done(self, job_id: str, mode: str = "standard") -> bool:
-        """Whether no process of a job runs or will run."""
+        """Return whether no process of a job runs or will run."""
         state = _name(self.get_state(job_id, mode))
         if state in MAY_COME_BACK:
             return self.seconds_in_state(job_id) > SECONDS_TO_COME_BACK
@@ -55,13 +55,13 @@ class SlurmWatcher(SlurmInfoWatcher):
 
 
 class SlurmJob(submitit.SlurmJob[Any]):
-    """A handle of a SLURM job that ends when SLURM says so."""
+    """A handle of a SLURM job whose end is a final state of SLURM."""
 
     watcher = SlurmWatcher()
 
     @property
     def seconds_in_state(self) -> float:
-        """How long the job has been in its present state."""
+        """The seconds since the watcher first saw the current state of the job."""
         return self.watcher.seconds_in_state(self.job_id)
 
 

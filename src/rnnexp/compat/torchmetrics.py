@@ -1,8 +1,8 @@
-"""torchmetrics without torchvision. Import this module before Lightning and torchmetrics.
+"""Import of torchmetrics without torchvision. Import this module before Lightning and torchmetrics.
 
-torchmetrics imports torchvision for two image metrics wherever it is installed, at its own import, which takes about a
+torchmetrics imports torchvision for two image metrics if it is installed, at its own import, which takes about a
 second. Lightning imports torchmetrics. No setting of either library prevents it, and importing a submodule of
-torchmetrics imports the whole package first. So the answer to "is torchvision installed?" is no while torchmetrics is
+torchmetrics imports the whole package first. This module makes the check for torchvision fail while torchmetrics is
 imported. Image metrics that need torchvision do not work afterwards; import torchvision itself as usual.
 """
 

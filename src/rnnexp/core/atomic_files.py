@@ -14,13 +14,13 @@ from rnnexp.core.errors import UserError
 
 @contextmanager
 def written_atomically(path: Path) -> Iterator[IO[bytes]]:
-    """Open a binary file that takes its name only when the block ends well; until then `path` is unchanged.
+    """Open a binary file that gets its name when the block ends without an error; until then `path` is unchanged.
 
-    The file survives the death of the process at any time. It is not forced to disk, so a power failure may lose it.
+    The process may be killed at any time. The file is not forced to disk, so a power failure may lose it.
     """
-    # A name of its own: several writers of one target do not meet, and the last one wins.
+    # A unique name, so that several writers of one target do not conflict; the last one wins.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
-    # Readable for others as far as the umask, which the system applies here, allows it.
+    # The mode of a new file before the system applies the umask.
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -1,14 +1,14 @@
-"""The ways a program ends other than well: each is one line to the user and an exit code of its own."""
+"""Errors that end a program, each with a message of one line and an exit code of its own."""
 
 
 class UserError(Exception):
-    """Bad input or a bad place: the message says what, where and what to do. No traceback is shown."""
+    """Bad input or an unusable path. The message says what, where and what to do; no traceback is shown."""
 
     exit_code = 2
 
 
 class UnsupportedError(UserError):
-    """This cell, device and precision cannot run together; nothing was changed to make them."""
+    """This cell, device and precision cannot run together."""
 
     exit_code = 3
 
@@ -20,13 +20,13 @@ class DivergedError(UserError):
 
 
 class PrunedError(UserError):
-    """A search ended the run early, since other trials do better."""
+    """A search ended the run early, since other trials are better."""
 
     exit_code = 5
 
 
 class InterruptedRunError(UserError):
-    """A signal asked the run to stop; it saved a checkpoint at a batch boundary first."""
+    """A signal stopped the run, which saved a checkpoint at a batch boundary if it was training."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
@@ -34,7 +34,7 @@ class InterruptedRunError(UserError):
 
 
 class SweepFailedError(UserError):
-    """Some job of a sweep did not come to an end of its own; the others did."""
+    """At least one job of a sweep failed or was interrupted; the others ended."""
 
     exit_code = 1
 
@@ -42,7 +42,7 @@ class SweepFailedError(UserError):
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or the name of its class if it has none.
 
-    The second line is added where the first ends in a colon, as where Hydra says what it could not import and why.
+    The second line is added if the first ends in a colon, as in Hydra's message about a failed import.
     """
     first, *rest = (str(error).strip() or type(error).__name__).splitlines()
     return f"{first} {rest[0].strip()}" if first.endswith(":") and rest else first

@@ -21,14 +21,14 @@ def format_duration(seconds: float) -> str:
 
 
 class Rate:
-    """Counts what is done and its rate since the object was made."""
+    """A counter of work, with its rate since the object was made."""
 
     def __init__(self) -> None:
         self.num_done = 0
         self._start = time.monotonic()
 
     def count(self, number: int) -> None:
-        """Add to what is done."""
+        """Add to the work that is done."""
         self.num_done += number
 
     @property
@@ -38,7 +38,7 @@ class Rate:
 
     @property
     def per_second(self) -> float:
-        """What is done per second."""
+        """Work per second."""
         return self.num_done / self.elapsed_seconds
 
     def seconds_left(self, total: float) -> float | None:
@@ -47,17 +47,17 @@ class Rate:
 
 
 class Progress:
-    """Reports how far one piece of work is: a transient bar if standard error is a terminal, else lines.
+    """A report of the progress of work: a transient bar if standard error is a terminal, else lines.
 
-    It is a context manager; `advance` is called with what was just done.
+    It is a context manager; call `advance` with the amount that was just done.
 
     Args:
-        what: what is being done, as the report calls it: `downloading train.en.gz`.
-        total: how much there is to do, if it is known.
-        unit: what is counted: `sentences`; `B` counts bytes and shows megabytes.
-        patience_seconds: how long to stay silent; work that ends before it is not reported.
+        what: the name of the work in the report: `downloading train.en.gz`.
+        total: the amount of work; None if it is unknown.
+        unit: the unit of the amount: `sentences`; `B` counts bytes and shows megabytes.
+        patience_seconds: the time before the first report; work that ends earlier is not reported.
         interval_seconds: the time between two lines.
-        write_line: where lines go; the log by default.
+        write_line: the function that writes a line; the log by default.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Progress:
             self._bar.stop()
 
     def advance(self, number: int) -> None:
-        """Count `number` more as done, and report if it is time."""
+        """Count `number` more as done, and report if the interval is over."""
         self.rate.count(number)
         now = time.monotonic()
         if self._bar is None and now < self._next_report:
@@ -125,7 +125,7 @@ class Progress:
                 *columns,
                 console=Console(stderr=True),
                 transient=True,
-                # Rich would print what is written to standard output on standard error, above its bar.
+                # Rich would send standard output to standard error, above its bar.
                 redirect_stdout=False,
                 redirect_stderr=False,
             )

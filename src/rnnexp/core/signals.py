@@ -1,4 +1,4 @@
-"""Signal handlers and masks that are put back when a block ends."""
+"""Context managers that set signal handlers and masks, and restore the earlier ones."""
 
 import signal
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +11,7 @@ Handler = Callable[[int, FrameType | None], object] | int | None
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """Signals that ask a program to save and end."""
 GRACE_SECONDS = 20.0
-"""The time that a process has to save after it was asked to end, before it is killed."""
+"""The time between a stop signal and the kill, in which a process can save."""
 
 
 @contextmanager
@@ -43,9 +43,9 @@ def blocked(signals: Iterable[int]) -> Iterator[None]:
 
 @contextmanager
 def deferred(signals: Iterable[int]) -> Iterator[None]:
-    """Let signals take effect after the block, on this process and on those that are started within it.
+    """Defer signals to this process until the end of the block. Processes that are started within it inherit the mask.
 
-    Only the main thread may enter it. Of several signals the first takes effect; none does if the block raises.
+    Only the main thread may enter it. The first of several signals takes effect; none does if the block raises.
     """
     numbers, received = tuple(signals), list[int]()
     # A mask belongs to one thread and a handler to the process: both are needed. Processes inherit the mask alone.

@@ -1,4 +1,4 @@
-"""Arguments checked where they are used: what is wrong, what is allowed, and the nearest thing that is."""
+"""Checks of arguments, with errors that name the value, the valid choices and the nearest of them."""
 
 import difflib
 import re
@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """`"; did you mean 'gru'?"` if a choice resembles the word, else an empty string."""
+    """Return `"; did you mean 'gru'?"` if a choice resembles the word, else an empty string."""
     matches = difflib.get_close_matches(str(word), list(choices), n=1, cutoff=0.6)
     return f"; did you mean {matches[0]!r}?" if matches else ""
 
 
 def quote_override(key: str, value: object) -> str:
-    """`key=value` as a shell and Hydra read it: quoted where a path holds what one of them takes for something else."""
+    """Return `key=value`, quoted if the value has characters that a shell or Hydra would interpret."""
     if re.fullmatch(r"[\w./+@%:-]*", str(value), re.ASCII):
         return f"{key}={value}"
     quoted = str(value).replace("'", "\\'")
@@ -24,7 +24,7 @@ def quote_override(key: str, value: object) -> str:
 
 
 def validate_choice(what: str, value: str, choices: Iterable[str]) -> None:
-    """Raises ValueError for a value outside the choices, with the value, the choices and the nearest of them."""
+    """Raise ValueError for a value outside the choices, with the value, the choices and the nearest of them."""
     listed = [str(choice) for choice in choices]
     if value not in listed:
         raise ValueError(f"unknown {what} {value!r}: choose one of {', '.join(listed)}{did_you_mean(value, listed)}")
@@ -41,14 +41,14 @@ def lookup(what: str, name: str, table: Mapping[str, T]) -> T:
 
 
 def require_positive(**sizes: int) -> None:
-    """Raises ValueError naming the first argument that is not a whole number of at least 1."""
+    """Raise ValueError that names the first argument that is not a whole number of at least 1."""
     for name, size in sizes.items():
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, not {size!r}")
 
 
 def require_fraction(**fractions: float) -> None:
-    """Raises ValueError naming the first argument that lies outside [0, 1)."""
+    """Raise ValueError that names the first argument outside [0, 1)."""
     for name, fraction in fractions.items():
         if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 <= fraction < 1:
             raise ValueError(f"{name} must lie in [0, 1), not {fraction!r}")

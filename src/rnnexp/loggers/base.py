@@ -1,4 +1,4 @@
-"""What the loggers of a run do beyond Lightning's."""
+"""The interface of loggers that record more of a run than Lightning's loggers do."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ class RunLogger:
     """
 
     def continue_from(self, step: int) -> None:
-        """Keep what an earlier part of the run has logged before that step. Called before training continues."""
+        """Keep what the run logged before this step in an earlier process. Called before training continues."""
 
     def log_short_keys(self, keys: ShortKeys) -> None:
         """Show the keys by which runs are compared. Called once, before training."""
@@ -25,16 +25,16 @@ class RunLogger:
         """Show a PNG file."""
 
     def log_rows(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Show a table in place of the last one of that name."""
+        """Show a table, in place of an earlier one of the same name."""
 
     def summarize(self, values: Mapping[str, Any]) -> None:
-        """Show what is known at the end of a run beside its metrics. Called once."""
+        """Show values other than metrics that are known at the end of a run. Called once."""
 
     def finish(self, exit_code: int) -> None:
-        """End the logger's record of the run. Called once, however the run has ended.
+        """End the logger's record of the run. Called once, also after an error.
 
         Args:
-            exit_code: the one that the program will have.
+            exit_code: the exit code of the program.
         """
 
 

@@ -25,7 +25,7 @@ class CSVLogger(RunLogger, lightning_loggers.CSVLogger):
         self._earlier: list[dict[str, Any]] = []
 
     def continue_from(self, step: int) -> None:
-        """Keep the rows of the file before that step, which an earlier part of the run has written."""
+        """Keep the rows before this step that an earlier process of the run wrote."""
         path = Path(self.log_dir) / ExperimentWriter.NAME_METRICS_FILE
         if path.exists():
             with path.open(newline="", encoding="utf-8") as file:
@@ -35,18 +35,18 @@ class CSVLogger(RunLogger, lightning_loggers.CSVLogger):
             self._earlier = [{name: value for name, value in row.items() if value} for row in rows]
 
     def log_hyperparams(self, params: Any = None) -> None:  # noqa: ANN401
-        """Do nothing: config.yaml in the same directory is that record."""
+        """Do nothing: config.yaml in the same directory has them."""
 
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:  # noqa: ANN401 (ExperimentWriter, or a stand-in on other ranks)
-        # Lightning warns of a directory that holds files; this one holds the run's own.
+        # Lightning warns if the directory has files; these are the files of the run.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             writer = super().experiment
         if self._earlier:
             writer.metrics[:0] = self._earlier
             self._earlier = []
-            # At once: Lightning has deleted the file, and a kill before the next rows would lose the earlier part.
+            # Save now: Lightning has deleted the file, and a kill before the next save would lose the earlier rows.
             writer.save()
         return writer

@@ -19,11 +19,11 @@ log = logging.getLogger(__name__)
 
 
 class WandbLogger(RunLogger, lightning_loggers.WandbLogger):
-    """A logger with one W&B run per job, which goes offline by itself where W&B cannot be reached.
+    """A logger with one W&B run per job, which goes offline if W&B cannot be reached.
 
     Args:
         save_dir: the run directory.
-        project, group, name, tags: as W&B shows them.
+        project, group, name, tags: the values that W&B shows.
         mode: auto, online, offline or disabled.
         timeout_seconds: how long W&B may take to answer before the run goes offline.
         log_model: upload checkpoints; an offline run uploads none.
@@ -44,18 +44,18 @@ class WandbLogger(RunLogger, lightning_loggers.WandbLogger):
 
         from rnnexp.loggers.wandb_connection import choose_mode
 
-        granted, reason = choose_mode(mode, timeout_seconds)
+        chosen, reason = choose_mode(mode, timeout_seconds)
         if reason:
-            log.info("W&B: %s, because %s", granted, reason)
-        self.mode = granted
+            log.info("W&B: %s, because %s", chosen, reason)
+        self.mode = chosen
         super().__init__(
             name=name,
             save_dir=save_dir,
             project=project,
-            log_model=log_model and granted == "online",
+            log_model=log_model and chosen == "online",
             group=group,
             tags=list(tags),
-            mode=granted,
+            mode=chosen,
             resume=None,
             settings=wandb.Settings(console="off", silent=True, init_timeout=max(1.0, timeout_seconds)),
         )
@@ -75,7 +75,7 @@ class WandbLogger(RunLogger, lightning_loggers.WandbLogger):
             self.mode = wandb_arguments(self)["mode"] = "offline"
             return super().experiment
         except ValueError as error:
-            # W&B checks its settings, tags among them, with a library of its own.
+            # W&B validates its settings, including tags, with pydantic, whose errors are ValueErrors.
             raise UserError(f"logger.wandb: {' '.join(str(error).split())}") from None
 
     @rank_zero_only

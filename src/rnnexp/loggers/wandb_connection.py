@@ -1,4 +1,4 @@
-"""Whether W&B can be reached, found out within seconds so that a run never waits for it."""
+"""A check whether W&B can be reached, which ends within seconds."""
 
 import http.client
 import os
@@ -11,37 +11,37 @@ import wandb
 
 from rnnexp.core.validation import validate_choice
 
-MODES = {"auto": "online if it can be", "online": "", "offline": "", "disabled": ""}
+MODES = ("auto", "online", "offline", "disabled")
 
 
 def choose_mode(requested: str, timeout_seconds: float) -> tuple[str, str]:
-    """The mode for `wandb.init`, and why it is not online, or an empty string.
+    """Return the mode for `wandb.init`, and the reason if it is not online, else an empty string.
 
     Args:
-        requested: auto, online, offline or disabled. `auto` obeys the variable WANDB_MODE, and goes offline without an
-            account or where the server does not answer.
-        timeout_seconds: how long the server may be silent.
+        requested: auto, online, offline or disabled. `auto` is the variable WANDB_MODE if it is set; else online, or
+            offline without an account or an answer of the server.
+        timeout_seconds: how long to wait for the server.
 
     Raises:
-        ValueError: for another mode.
+        ValueError: for an unknown mode.
     """
     validate_choice("W&B mode", requested, MODES)
     if requested != "auto":
         return requested, ""
     if mode := os.environ.get("WANDB_MODE"):
         return mode, f"WANDB_MODE={mode}"
-    # To say who is logged in, W&B would ask the server, with a patience of its own.
+    # verify=False: W&B would query the server for the user, with a timeout of its own.
     wandb.setup(settings=wandb.Settings(silent=True))
     if not wandb.login(prompt=False, verify=False):
         return "offline", "no W&B account is set up here"
     server = str(wandb.setup().settings.base_url)
-    if silence := _silence(server, timeout_seconds):
-        return "offline", f"{urlsplit(server).hostname} cannot be reached ({silence})"
+    if reason := _connection_error(server, timeout_seconds):
+        return "offline", f"{urlsplit(server).hostname} cannot be reached ({reason})"
     return "online", ""
 
 
-def _silence(address: str, timeout_seconds: float) -> str:
-    """Why an HTTP server does not answer, through the user's proxy if there is one; empty if it answers anything."""
+def _connection_error(address: str, timeout_seconds: float) -> str:
+    """Return why an HTTP server does not answer; empty if it answers. The user's proxy applies."""
     try:
         request = urllib.request.Request(address, method="HEAD")  # noqa: S310 (W&B's own setting)
         urllib.request.urlopen(request, timeout=timeout_seconds).close()  # noqa: S310

@@ -1,4 +1,4 @@
-"""Scores of a classifier. One metric gathers counts; every reported number is computed from them."""
+"""Scores of a classifier, all computed from the counts of one metric."""
 
 import torch
 from torch import Tensor

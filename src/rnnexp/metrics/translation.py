@@ -1,8 +1,8 @@
-"""Scores of translations: corpus scores by sacrebleu, exact match, and whether a word that must agree does.
+"""Scores of translations: corpus scores of sacrebleu, exact match, and agreement of a word.
 
-There are two kinds that cannot be compared. The first scores detokenized, cased text against the raw references. The
-second is that of the Multi30k literature: both sides are lower-cased, Moses-normalized and Moses-tokenized, and BLEU is
-computed over those tokens.
+There are two kinds of corpus scores, which cannot be compared. The first scores detokenized, cased text against the raw
+references. The second is that of the Multi30k literature: both sides are lower-cased, Moses-normalized and
+Moses-tokenized, and BLEU is computed over those tokens.
 """
 
 from collections import defaultdict
@@ -56,21 +56,21 @@ def _bleu() -> BLEU:
 
 def exact_matches(translations: Sequence[str], references: Sequence[str]) -> list[bool]:
     """Return which translations equal their references, apart from white space at the ends."""
-    return [ours.strip() == theirs.strip() for ours, theirs in zip(translations, references, strict=True)]
+    return [text.strip() == reference.strip() for text, reference in zip(translations, references, strict=True)]
 
 
 def literature_form(sentences: Sequence[str], language: str) -> list[str]:
     """Return sentences as Multi30k's script has them: lower-cased, Moses-normalized, Moses-tokenized, in that order.
 
     The script is multi30k/dataset's scripts/task1-tokenize.sh (4bf9b8d) with Moses 3a0631a: `lowercase.perl |
-    normalize-punctuation.perl -l LANG | tokenizer.perl -l LANG`, hyphens inside words kept. The order matters: a full
-    stop before a lower-case word remains part of its word. The script escapes `'` as `&apos;` and the like, which
-    changes no token's bounds; here nothing is escaped.
+    normalize-punctuation.perl -l LANG | tokenizer.perl -l LANG`, hyphens inside words kept. The order matters: a
+    period before a lower-case word remains part of its word. The script also escapes `'` as `&apos;` and the like,
+    which changes no token boundaries; this function escapes nothing.
 
-    Translations and references are both converted, so that they do not differ in typography. A language without Moses
-    rules of its own is tokenized by the English ones.
+    Translations and references are both converted, so that they do not differ in typography. The English rules
+    apply to a language without Moses rules of its own.
     """
-    # Its import takes a second, and only these scores need it.
+    # The import takes a second, and only these scores need it.
     from sacremoses import MosesPunctNormalizer, MosesTokenizer
 
     known = language if language in MOSES_LANGUAGES else "en"
@@ -88,8 +88,8 @@ def literature_scores(translations: Sequence[str], references: Sequence[str], la
         ValueError: for an empty set, or one whose sides differ in length.
     """
     _require_aligned(translations, references)
-    ours, theirs = literature_form(translations, language), literature_form(references, language)
-    return {"bleu": float(_literature_bleu().corpus_score(ours, [theirs]).score)}
+    translated, expected = literature_form(translations, language), literature_form(references, language)
+    return {"bleu": float(_literature_bleu().corpus_score(translated, [expected]).score)}
 
 
 def literature_signature() -> str:
@@ -100,7 +100,7 @@ def literature_signature() -> str:
 
 
 def _literature_bleu() -> BLEU:
-    # force=True: the text is tokenized, and sacrebleu would warn that it looks so.
+    # force=True: sacrebleu warns of text that looks tokenized, as this text is.
     return BLEU(tokenize="none", force=True)
 
 
@@ -127,8 +127,8 @@ def agreement(translations: Sequence[str], references: Sequence[str], places: Se
     Punctuation at the end of a word is ignored; a translation that is too short is wrong.
     """
     return [
-        _word(ours, place) is not None and _word(ours, place) == _word(theirs, place)
-        for ours, theirs, place in zip(translations, references, places, strict=True)
+        _word(text, place) is not None and _word(text, place) == _word(reference, place)
+        for text, reference, place in zip(translations, references, places, strict=True)
     ]
 
 
@@ -140,5 +140,5 @@ def _word(text: str, place: int) -> str | None:
 def _require_aligned(translations: Sequence[str], references: Sequence[str]) -> None:
     if not translations or len(translations) != len(references):
         raise ValueError(
-            f"{len(translations)} translations and {len(references)} references: there must be as many, at least one"
+            f"{len(translations)} translations and {len(references)} references: give as many of both, at least one"
         )

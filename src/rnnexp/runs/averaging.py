@@ -1,4 +1,4 @@
-"""One network from several checkpoints of a training run."""
+"""The average of several checkpoints of a training run."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,10 +7,12 @@ from torch import Tensor
 
 
 def average_checkpoints(state_dicts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The mean of each weight, summed in double precision; what is not floating point is the last one's.
+    """Return the mean of each weight, summed in double precision.
 
-    Averages the last or best checkpoints of one run, which lie near each other. Networks of different runs do not:
-    those make an ensemble.
+    It is meant for the last or best checkpoints of one run. Networks of different runs make an ensemble instead.
+
+    Args:
+        state_dicts: the weights of each checkpoint; values that are not floating point are those of the last.
 
     Raises:
         ValueError: for no checkpoints, and for ones of different networks.

@@ -1,4 +1,4 @@
-"""From the settings of a run to its objects: data, task, callbacks, loggers and trainer."""
+"""Construction of the objects of a run from its settings: data, task, callbacks, loggers and trainer."""
 
 import signal
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "bf16-true", "16-true", "64-t
 
 @dataclass
 class Experiment:
-    """The objects of a run, and what is measured while it runs."""
+    """The objects of a run, and the values that are measured while it runs."""
 
     settings: RunSettings
     datamodule: DataModule
@@ -77,14 +77,14 @@ def build_experiment(settings: RunSettings) -> Experiment:
     callbacks = make_callbacks(settings.config["callbacks"], task)
     loggers = make_loggers(settings.config["logger"])
     trainer = make_trainer(settings.config["trainer"], callbacks, loggers, cluster_environment())
-    # Ranks start from the same weights, but must not drop the same units.
+    # Ranks start from the same weights, but draw different dropout masks.
     torch.manual_seed(settings.seed + trainer.global_rank)
     return Experiment(settings, datamodule, task, trainer, size_budget)
 
 
 @contextmanager
 def finished_loggers(loggers: list[Logger]) -> Iterator[None]:
-    """End W&B runs with the exit code that the program will have, so that a crashed run does not look finished."""
+    """End W&B runs with the exit code of the program, so that W&B shows a failed run as failed."""
     exit_code = 1
     try:
         yield
@@ -119,7 +119,7 @@ def apply_process_settings(num_threads: int | None, tf32: bool) -> None:
     """Set the threads of PyTorch and the rounding of float32 products for the whole process."""
     if num_threads is not None:
         torch.set_num_threads(num_threads)
-    # The older of PyTorch's two interfaces: Lightning reads it, and mixing the two raises.
+    # The older of PyTorch's two interfaces: Lightning reads it, and mixing the two raises an error.
     torch.backends.cuda.matmul.allow_tf32 = tf32
     torch.backends.cudnn.allow_tf32 = tf32
 
@@ -128,8 +128,8 @@ def make_datamodule(config: Mapping[str, Any], checkpoint: Mapping[str, Any] | N
     """Make the data module and read its data, so that their sizes are known.
 
     Args:
-        config: of a run, `data` and `task` in it.
-        checkpoint: weights that were trained on other data and are tested on these; None to train on these.
+        config: the config of a run; `data` and `task` are read.
+        checkpoint: a checkpoint whose weights will be tested on these data; None to train on them.
 
     Raises:
         UserError: if the task needs other data, or the data cannot be read.
@@ -168,16 +168,16 @@ def task_class(config: Mapping[str, Any]) -> type[Task]:
 
 
 def make_task(config: Mapping[str, Any], datamodule: DataModule) -> Task:
-    """Make the model in its task for these data, see `make_task_of`."""
+    """Make the task with its model for these data, see `make_task_of`."""
     return make_task_of(config, task_class(config).arguments_from(datamodule))
 
 
 def make_task_of(config: Mapping[str, Any], from_data: Mapping[str, Any], *, trains: bool = True) -> Task:
-    """Make the model in its task. Its weights depend on the seed alone, not on earlier draws.
+    """Make the task with its model. The weights depend only on the seed, not on earlier random numbers.
 
     Args:
-        config: of a run, `model`, `optimizer`, `scheduler`, `task` and `seed` in it.
-        from_data: the arguments of the task that the data decide, see `Task.arguments_from`.
+        config: the config of a run; `model`, `optimizer`, `scheduler`, `task` and `seed` are read.
+        from_data: the arguments of the task that depend on the data, see `Task.arguments_from`.
         trains: whether the task will be trained; if not, neither `optimizer` nor `scheduler` is read.
     """
     make_optimizer = make_scheduler = _not_trained
@@ -188,7 +188,7 @@ def make_task_of(config: Mapping[str, Any], from_data: Mapping[str, Any], *, tra
             make_scheduler = _instantiate(config["scheduler"])
     with config_errors("model"):
         make_stack = _instantiate(config["model"])
-    # The task makes a stack of its own; this one attributes an error of its arguments to the right config group.
+    # The task makes a stack of its own; this one attributes errors of the arguments to the config group `model`.
     with config_errors("model"):
         make_stack(input_size=1)
     torch.manual_seed(config["seed"])
@@ -227,9 +227,9 @@ def make_trainer(
 
     Args:
         config: the config group `trainer`.
-        callbacks: in the order in which they are called.
-        loggers: may be empty.
-        environment: what started the processes; None for a single process.
+        callbacks: the callbacks in the order in which they are called.
+        loggers: the loggers; may be empty.
+        environment: the environment that started the processes; None for a single process.
     """
     with config_errors("trainer"):
         validate_choice("precision", str(config["precision"]), PRECISIONS)
@@ -238,7 +238,7 @@ def make_trainer(
                 config,
                 callbacks=callbacks,
                 logger=loggers or False,
-                # Lightning adds a bar and a checkpoint callback of its own by default, and raises if it is told not to
+                # Lightning adds a bar and a checkpoint callback by default, and raises an error if they are disabled
                 # while one is given.
                 enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
                 enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
@@ -277,5 +277,5 @@ def make_loggers(config: Mapping[str, Any]) -> list[Logger]:
 
 
 def _instantiate(config: Mapping[str, Any], **arguments: Any) -> Any:  # noqa: ANN401
-    """Call the `_target_` of a node of plain values. Lists and dicts arrive at it as such, not as OmegaConf's."""
+    """Call the `_target_` of a node of plain values, with lists and dicts instead of OmegaConf's containers."""
     return instantiate(escape_interpolations(config), **arguments, _convert_="all")

@@ -1,4 +1,4 @@
-"""Checkpoints as files: read safely, and refused in one line if they are not what they should be."""
+"""Functions that read, choose, average and check checkpoint files, with errors of one line."""
 
 import pickle
 import warnings
@@ -17,10 +17,10 @@ from rnnexp.tracking.run_directory import RunDirectory
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint of ours, on the CPU, read with `weights_only=True`.
+    """Return a checkpoint of rnnexp, on the CPU, read with `weights_only=True`.
 
     Raises:
-        UserError: if it is missing, cut short, corrupt, not loadable safely, or from another program.
+        UserError: if it is missing, truncated, corrupt, not safe to load, or from another program.
     """
     if path.is_dir():
         raise UserError(f"checkpoint {path} is a directory: name the file in it, best.ckpt or last.ckpt")
@@ -29,7 +29,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError(f"checkpoint {path} is missing{did_you_mean(path.name, siblings)}")
     try:
         with warnings.catch_warnings():
-            # What torch thinks of an unusual pickle is said by the error that follows.
+            # torch warns of an unusual pickle before the error below.
             warnings.simplefilter("ignore")
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
@@ -40,7 +40,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         raise UserError(
             f"checkpoint {path} cannot be read ({str(error).splitlines()[0] if str(error) else 'it is empty'}): "
-            "it is cut short or damaged; use another"
+            "it is truncated or damaged; use another"
         ) from None
     if not isinstance(checkpoint, dict) or "rnnexp" not in checkpoint or "state_dict" not in checkpoint:
         raise UserError(f"checkpoint {path} is not from rnnexp: use a best.ckpt or last.ckpt of a run directory")
@@ -48,21 +48,22 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def choose_weights(run: RunDirectory, weights: str | None, tested: str) -> Path:
-    """The checkpoint of a finished run.
+    """Return the checkpoint of a finished run.
 
     Args:
-        weights: best, last or average; None for what the run itself tested.
-        tested: `test` of the run's config; without one of these the last are taken.
+        run: the directory of the run.
+        weights: best, last or average; None for the weights that the run tested.
+        tested: `test_weights` of the run's config; none means last.
 
     Raises:
-        ValueError: for other weights.
+        ValueError: for an unknown name of weights.
         UserError: for the average of a run that has kept no epochs.
     """
     files = {"best": run.best_checkpoint, "last": run.last_checkpoint, "average": run.average_checkpoint}
-    wanted = weights or (tested if tested in files else "last")
-    path = lookup("weights", wanted, files)
-    if wanted == "average" and not path.is_file():
-        # A run that was stopped in training, or tested other weights, has not averaged them yet.
+    name = weights or (tested if tested in files else "last")
+    path = lookup("weights", name, files)
+    if name == "average" and not path.is_file():
+        # A run that was stopped in training or tested other weights has no average yet.
         if not run.kept_checkpoints:
             raise UserError(f"{run.checkpoints} has no epochs to average: choose weights=best or weights=last")
         return average_kept(run)
@@ -70,11 +71,11 @@ def choose_weights(run: RunDirectory, weights: str | None, tested: str) -> Path:
 
 
 def average_kept(run: RunDirectory) -> Path:
-    """Writes `average.ckpt`, whose weights are the mean of those of the epochs that were kept. Returns its path.
+    """Write `average.ckpt` with the mean of the weights of the kept epochs, and return its path.
 
     Raises:
-        UserError: if one is damaged.
-        ValueError: if none were kept.
+        UserError: if a checkpoint is damaged.
+        ValueError: if no epochs were kept.
     """
     checkpoints = [read_checkpoint(path) for path in run.kept_checkpoints]
     weights = average_checkpoints([checkpoint["state_dict"] for checkpoint in checkpoints])
@@ -83,26 +84,26 @@ def average_kept(run: RunDirectory) -> Path:
     return run.average_checkpoint
 
 
-def load_weights(task: Task, checkpoint: Mapping[str, Any], complaint: str) -> None:
-    """Takes over a checkpoint's weights. Raises UserError, beginning with the complaint, where they do not fit."""
+def load_weights(task: Task, checkpoint: Mapping[str, Any], message: str) -> None:
+    """Load the weights of a checkpoint. Raise UserError that begins with `message` if they do not fit."""
     try:
         task.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
-        raise UserError(f"{complaint}: {str(error).splitlines()[-1].strip()}") from None
+        raise UserError(f"{message}: {str(error).splitlines()[-1].strip()}") from None
 
 
 def require_same_experiment(checkpoint: Mapping[str, Any], task: Task, path: Path) -> None:
-    """Raises UserError naming every way in which what the checkpoint trained differs from what is at hand."""
-    saved, here = checkpoint["rnnexp"], task.model_info | task.training_info
-    different = [f"{key}={saved.get(key)}, here {value}" for key, value in here.items() if saved.get(key) != value]
+    """Raise UserError that names every difference between the experiment of the checkpoint and this one."""
+    saved, current = checkpoint["rnnexp"], task.model_info | task.training_info
+    different = [f"{key}={saved.get(key)}, here {value}" for key, value in current.items() if saved.get(key) != value]
     if different:
         raise UserError(f"checkpoint {path} is of another experiment: {'; '.join(different)}")
     shapes, others = (_shapes(state) for state in (checkpoint["state_dict"], task.state_dict()))
     names = sorted(name for name in shapes | others if shapes.get(name) != others.get(name))
     if names:
         raise UserError(
-            f"checkpoint {path} is of another model: {names[0]} is {shapes.get(names[0], 'not there')}, here "
-            f"{others.get(names[0], 'not there')}" + (f", and {len(names) - 1} more differ" if names[1:] else "")
+            f"checkpoint {path} is of another model: {names[0]} is {shapes.get(names[0], 'missing')}, here "
+            f"{others.get(names[0], 'missing')}" + (f", and {len(names) - 1} more differ" if names[1:] else "")
         )
 
 

@@ -1,4 +1,4 @@
-"""From a composed config to a run directory with that config frozen in it."""
+"""Creation of a run directory with the composed config frozen in it."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from rnnexp.tracking.run_directory import RunDirectory
 
 
 def require_one_job(config: DictConfig) -> None:
-    """Raise UserError for a key that only a sweep obeys."""
+    """Raise UserError for a key that only sweeps use."""
     for key in ("dry_run", "allow_code_change"):
         if config[key] is not False:
             raise UserError(f"{key}={config[key]} is for sweeps: add -m, or leave it out")
@@ -49,7 +49,7 @@ def _make_run(config: DictConfig) -> RunDirectory:
 
 
 def _is_frozen(config: DictConfig) -> bool:
-    """Whether the config was read from the run directory that it names."""
+    """Return whether the config was read from the run directory that it names."""
     sources = [Path(source.path) for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
     return config.paths.output_dir is not None and Path(config.paths.output_dir) in sources
 

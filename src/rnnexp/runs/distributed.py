@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 
 def is_rank() -> bool:
-    """Whether this process was started as one of several that train one model together."""
+    """Return whether this process was started as one of several that train one model together."""
     return "LOCAL_RANK" in os.environ or _is_task_of_srun()
 
 
 def _is_task_of_srun() -> bool:
-    """Whether srun started this process and others beside it; a script of sbatch alone has no such variable."""
+    """Return whether srun started this process and others; the variable is not set in a script of sbatch alone."""
     # srun may start torchrun once per node, which then starts the ranks.
     return "LOCAL_RANK" not in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1
 
@@ -45,9 +45,9 @@ def global_rank() -> int:
 
 
 def cluster_environment() -> "ClusterEnvironment":
-    """Return what started the ranks, in Lightning's terms.
+    """Return Lightning's object for the program that started the ranks.
 
-    Lightning's own detection takes every process on a SLURM node for a rank that srun started.
+    Lightning's own detection treats every process on a SLURM node as a rank that srun started.
     """
     from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
 
@@ -56,20 +56,20 @@ def cluster_environment() -> "ClusterEnvironment":
     return TorchElasticEnvironment() if TorchElasticEnvironment.detect() else LightningEnvironment()
 
 
-def broadcast_from_rank_zero(find_out: Callable[[], str]) -> str:
-    """Call `find_out` on rank 0 and return its result on every rank that torchrun or srun started.
+def broadcast_from_rank_zero(compute: Callable[[], str]) -> str:
+    """Call `compute` on rank 0 and return its result on every rank that torchrun or srun started.
 
     Raises:
-        UserError: on the other ranks, if `find_out` raises on rank 0, where the exception passes through.
+        UserError: on the other ranks, if `compute` raises on rank 0, where the exception passes through.
     """
     key, store = "rnnexp", _store()
     if global_rank() != 0:
         if answer := store.get(key).decode():
             return answer
-        raise UserError("rank 0 could not begin: see its error")
+        raise UserError("rank 0 could not start: see its error")
     answer = ""
     try:
-        answer = find_out()
+        answer = compute()
     finally:
         store.set(key, answer)
     return answer
@@ -77,11 +77,11 @@ def broadcast_from_rank_zero(find_out: Callable[[], str]) -> str:
 
 @functools.cache
 def _store() -> "Store":
-    """Return the store by which ranks find each other. Rank 0 is its server until the process ends."""
+    """Return the store through which ranks exchange values. Rank 0 is its server until the process ends."""
     from torch.distributed.rendezvous import rendezvous
 
     environment = cluster_environment()
-    # The rendezvous reads them; Lightning finds them out where srun has not set them.
+    # The rendezvous reads these variables, which srun does not set; Lightning determines the values.
     os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = environment.main_address, str(environment.main_port)
     store: Store
     store, _, _ = next(rendezvous("env://", environment.global_rank(), environment.world_size()))
@@ -104,10 +104,10 @@ def num_ranks(trainer: Mapping[str, Any]) -> int:
 
 
 def num_ranks_to_start(trainer: Mapping[str, Any]) -> int:
-    """Return the number of ranks that this process must start; 0 if it trains by itself, alone or as a rank.
+    """Return the number of ranks that this process must start; 0 if it trains, alone or as a rank.
 
     Args:
-        trainer: the config group.
+        trainer: the config group `trainer`.
 
     Raises:
         UserError: see `require_devices`.
@@ -118,9 +118,9 @@ def num_ranks_to_start(trainer: Mapping[str, Any]) -> int:
 
 
 def require_devices(trainer: Mapping[str, Any]) -> None:
-    """Raise UserError if more devices are asked for than there are, or another number of ranks was started.
+    """Raise UserError if there are fewer devices than requested, or another number of ranks was started.
 
-    Processes on the CPU are not limited, but only `trainer.accelerator=cpu` asks for them.
+    The number of processes on the CPU is not limited, but they need `trainer.accelerator=cpu`.
     """
     import torch
 
@@ -139,10 +139,10 @@ def require_devices(trainer: Mapping[str, Any]) -> None:
     num_gpus = torch.cuda.device_count()
     if accelerator in ("gpu", "cuda") and num_gpus == 0 and not torch.backends.mps.is_available():
         raise UserError("trainer.accelerator=gpu, but PyTorch sees no GPU here: use trainer=cpu or trainer=default")
-    wanted = devices if isinstance(devices, int) else 1
-    if accelerator != "cpu" and wanted > max(1, num_gpus):
+    requested = devices if isinstance(devices, int) else 1
+    if accelerator != "cpu" and requested > max(1, num_gpus):
         raise UserError(
-            f"trainer.devices={wanted}, but there is {max(1, num_gpus)} {'GPU' if num_gpus else 'CPU'} here: use "
+            f"trainer.devices={requested}, but there is {max(1, num_gpus)} {'GPU' if num_gpus else 'CPU'} here: use "
             f"trainer.devices={max(1, num_gpus)}"
             + ("" if num_gpus else ", or trainer.accelerator=cpu for that many processes on the CPU")
         )
@@ -152,11 +152,11 @@ def supervise_ranks(run: RunDirectory, number: int) -> int:
     """Start the ranks of this machine, wait for them, and stop the others if one fails.
 
     Rank 0 writes to the terminal and records the run; the output of the others goes to `rank-<number>.log` in the run
-    directory. SIGINT and SIGTERM are forwarded to all. They are recorded here if rank 0 could not, as while it imports.
+    directory. SIGINT and SIGTERM are forwarded to all. This process records them if rank 0 cannot.
 
     Args:
-        run: with the frozen config that the ranks start from.
-        number: of ranks.
+        run: the directory with the frozen config that the ranks start from.
+        number: the number of ranks.
 
     Returns:
         The exit code of the first rank that failed, else 0.
@@ -190,12 +190,12 @@ def _rank_environments(number: int) -> Iterator[dict[str, str]]:
 
 
 def _start_rank(run: RunDirectory, environment: dict[str, str], output: IO[bytes] | None) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(  # noqa: S603 (our own command line)
+    return subprocess.Popen(  # noqa: S603 (a command line of this package)
         frozen_command(run.path),
         env=environment,
         stdout=output,
         stderr=output,
-        # In a session of its own, or Ctrl-C would reach a rank twice: from the terminal and from here.
+        # In a new session, since Ctrl-C would otherwise reach a rank twice: from the terminal and from this process.
         start_new_session=True,
     )
 
@@ -203,17 +203,17 @@ def _start_rank(run: RunDirectory, environment: dict[str, str], output: IO[bytes
 def _wait_for_all(processes: Sequence["subprocess.Popen[bytes]"], received: Sequence[int]) -> None:
     """Wait until all processes have ended, and forward the signals that arrive meanwhile or arrived before.
 
-    The handler does not forward them by itself: it would miss a process that is just being started.
+    The handler does not forward them, since it would miss a process that is being started.
     """
     num_forwarded, deadline = 0, None
-    # All are polled each time: any() over a generator would not look behind the first that runs.
+    # A list, so that all processes are polled each time.
     while None in (exit_codes := [process.poll() for process in processes]):
         for signal_number in received[num_forwarded:]:
             for process in processes:
                 process.send_signal(signal_number)
             num_forwarded += 1
         if deadline is None and any(exit_codes):
-            # The others would wait for the one that failed for half an hour, but may be saving for the same reason.
+            # The others would wait for the failed rank for half an hour; some time is left for them to save.
             deadline = time.monotonic() + GRACE_SECONDS
         if deadline is not None and time.monotonic() > deadline:
             for process in processes:
@@ -223,7 +223,7 @@ def _wait_for_all(processes: Sequence["subprocess.Popen[bytes]"], received: Sequ
 
 @contextmanager
 def recorded_by_rank_zero(run: RunDirectory) -> Iterator[None]:
-    """Record status and log of the block in the run directory; of several ranks only rank 0 does."""
+    """Record status and log of the block in the run directory. Other ranks than rank 0 record nothing."""
     if global_rank() != 0:
         with warnings.catch_warnings():
             # Rank 0 gives the same warnings.

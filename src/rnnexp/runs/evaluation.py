@@ -1,4 +1,4 @@
-"""A finished run, rebuilt from its directory and scored."""
+"""Evaluation of a finished run, which is rebuilt from its directory."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

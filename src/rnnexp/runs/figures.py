@@ -1,4 +1,4 @@
-"""The figures of a run, drawn from its directory and what was tested."""
+"""The figures of a run, drawn from its directory, its task and its data."""
 
 import logging
 from collections.abc import Iterator
@@ -19,9 +19,12 @@ log = logging.getLogger(__name__)
 
 
 def draw_figures(run: RunDirectory, task: Task, datamodule: Any) -> dict[str, Path]:  # noqa: ANN401 (of the task's batches)
-    """Draw what the run's files allow: learning curves, those of the task, the gradient flow. Return name -> PNG.
+    """Draw the figures for which the run has files: learning curves, those of the task, the gradient flow.
 
     A figure that fails is left out with a warning.
+
+    Returns:
+        The path of each PNG file, by the name of the figure.
     """
     paths: dict[str, Path] = {}
     for what, draw in (
@@ -39,7 +42,7 @@ def draw_figures(run: RunDirectory, task: Task, datamodule: Any) -> dict[str, Pa
 
 @contextmanager
 def left_out_on_error(what: str) -> Iterator[None]:
-    """Log an error with its traceback in place of raising it: the run is trained and recorded by now."""
+    """Log an error with its traceback instead of raising it, since the run is already trained and recorded."""
     try:
         yield
     except InterruptedRunError:

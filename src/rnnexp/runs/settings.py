@@ -21,18 +21,18 @@ REQUIRED = (
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What the stages of a run need to know.
+    """The values that the stages of a run use.
 
     Args:
         directory: the files of the run.
         name: the name of the run, in tables and in W&B.
-        seed: draws the weights, the order of the batches and dropout.
-        tags: words to find the run by.
+        seed: the seed of the weights, the order of the batches and dropout.
+        tags: labels of the run.
         ckpt_path: the checkpoint to continue from; None to begin with new weights.
         test_weights: the weights to test: best, last, average or none.
-        precision: as Lightning calls it, `32-true`.
+        precision: Lightning's name of the precision, `32-true`.
         tf32: whether float32 products on an NVIDIA GPU may round to 10 bits.
-        num_threads: threads of PyTorch on the CPU; None leaves PyTorch its choice.
+        num_threads: threads of PyTorch on the CPU; None for PyTorch's default.
         size_budget: the budget that `model.hidden_size` is solved for, `params:250k`; None for none.
         config: the whole resolved config as plain values, for the record and for the constructors of objects.
     """
@@ -54,11 +54,11 @@ class RunSettings:
         """Read the settings of a run.
 
         Args:
-            config: resolved, of plain values.
+            config: the resolved config as plain values.
             directory: the run directory, which may have been moved since the config was written.
 
         Raises:
-            UserError: for a value that would fail later with a less clear message, or work by accident.
+            UserError: for a value that would cause a less clear error later, or none.
         """
         _validate(config)
         ckpt_path = config["ckpt_path"]
@@ -134,5 +134,5 @@ def _require_key(config: Mapping[str, Any], key: str) -> None:
     for number, part in enumerate(parts := key.split("."), start=1):
         if not isinstance(node, Mapping) or part not in node:
             missing = ".".join(parts[:number])
-            raise UserError(f"{missing} was taken out with ~{missing}, and is needed: leave it in")
+            raise UserError(f"{missing} was deleted with ~{missing}, but it is required: keep it")
         node = node[part]

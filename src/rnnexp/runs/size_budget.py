@@ -38,27 +38,27 @@ class SizeBudget(NamedTuple):
 
 
 def parse_budget(text: str) -> tuple[str, int]:
-    """`params:250k` -> ("params", 250000).
+    """Return the quantity and the number of a budget: `params:250k` -> ("params", 250000).
 
     Raises:
-        UserError: for text that is not `params:` or `flops:` and a number, with k, M, G or nothing behind it.
+        UserError: for text that is not `params:` or `flops:` and a number, followed by k, M, G or nothing.
     """
-    found = re.fullmatch(r"(\w+):(\d+(?:\.\d+)?)([kKmMgG]?)", text)
-    if found is None:
+    match = re.fullmatch(r"(\w+):(\d+(?:\.\d+)?)([kKmMgG]?)", text)
+    if match is None:
         raise UserError(
             f"size_budget must be params:<number> or flops:<number>, as in size_budget=params:250k, not {text!r}"
         )
     try:
-        validate_choice("budget", found[1], QUANTITIES)
+        validate_choice("budget", match[1], QUANTITIES)
     except ValueError as error:
         raise UserError(f"size_budget: {error}") from None
-    return found[1], round(float(found[2]) * SUFFIXES[found[3].lower()])
+    return match[1], round(float(match[2]) * SUFFIXES[match[3].lower()])
 
 
 def solve_size_budget(text: str, make_task: Callable[[int], Task], data_info: Mapping[str, Any]) -> SizeBudget:
     """Find the hidden size at which a network comes nearest to a budget.
 
-    Logs a warning if the nearest misses it by more than 2 %.
+    It logs a warning if the nearest network misses the budget by more than 2 %.
 
     Args:
         text: the budget, see `parse_budget`.
@@ -92,7 +92,7 @@ def solve_size_budget(text: str, make_task: Callable[[int], Task], data_info: Ma
 def flops_of_sequence(task: Task, data_info: Mapping[str, Any]) -> int:
     """Return the floating-point operations of the forward pass on one sequence, two per multiply-add.
 
-    Counts the matrix products alone.
+    Only matrix products are counted.
 
     Raises:
         UserError: for data whose sequences differ in length.

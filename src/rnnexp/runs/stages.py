@@ -37,7 +37,7 @@ C = TypeVar("C", bound=Callback)
 
 
 def check_precision(experiment: Experiment) -> Precision:
-    """Try one tiny batch. Raise UnsupportedError if this cell cannot train on this device at this precision."""
+    """Run one tiny batch. Raise UnsupportedError if this cell cannot train on this device at this precision."""
     datamodule, trainer = experiment.datamodule, experiment.trainer
     batch = experiment.task.tiny_batch(next(iter(datamodule.train_dataloader())))
     batch = datamodule.transfer_batch_to_device(batch, trainer.strategy.root_device, 0)
@@ -45,14 +45,14 @@ def check_precision(experiment: Experiment) -> Precision:
 
 
 def log_start(experiment: Experiment, precision: Precision) -> None:
-    """Show the start panel, write environment.json, and give every logger the resolved config; W&B gets short keys."""
+    """Show the start panel, write environment.json, and send the config and the short keys to the loggers."""
     trainer, settings = experiment.trainer, experiment.settings
     if not trainer.is_global_zero:
         return
     device = describe_device(experiment)
     run = settings.directory
     if experiment.size_budget is not None:
-        # With the size that was found, so that the directory by itself says which network it holds.
+        # Record the hidden size that was solved for, so that the directory describes its network.
         run.write_config(settings.config, run.read_overrides())
     write_json(run.environment_file, describe_environment(device))
     kind = experiment.task.kind
@@ -71,7 +71,7 @@ def log_start(experiment: Experiment, precision: Precision) -> None:
                 "data": experiment.datamodule.summary,
                 "device": f"{device['name']}, {trainer.world_size} process{'es' if trainer.world_size > 1 else ''} "
                 f"of {num_threads} thread{'s' if num_threads > 1 else ''}",
-                "precision": precision.effective + ("" if same else f" (asked for {precision.requested})"),
+                "precision": precision.effective + ("" if same else f" (requested {precision.requested})"),
                 "backend": experiment.task.stack.backend,
                 "run": str(run.path),
             },
@@ -80,10 +80,10 @@ def log_start(experiment: Experiment, precision: Precision) -> None:
 
 
 def fit(experiment: Experiment) -> None:
-    """Train, from `ckpt_path` on if it is given.
+    """Train, from the checkpoint `ckpt_path` on if it is set.
 
     Raises:
-        UserError: if the checkpoint cannot be continued here.
+        UserError: if this run cannot continue from the checkpoint.
         DivergedError, InterruptedRunError: see the callbacks.
     """
     path = experiment.settings.ckpt_path
@@ -102,7 +102,7 @@ def fit(experiment: Experiment) -> None:
 
 
 def test(experiment: Experiment) -> None:
-    """Score the test set on one device, so that no sample is counted twice, and add to `experiment.metrics`.
+    """Score the test set on one device, so that no sample is counted twice, and update `experiment.metrics`.
 
     Raises:
         UserError: if another number of samples was counted than the test set has.
@@ -115,14 +115,14 @@ def test(experiment: Experiment) -> None:
     if settings.test_weights == "none":
         return
     if torch.distributed.is_available() and torch.distributed.is_initialized():
-        # The other ranks have left: metrics must not wait for them.
+        # The other ranks have ended, so metrics must not wait for them.
         torch.distributed.destroy_process_group()
     if weights := _weights_to_test(settings):
         experiment.task.load_state_dict(read_checkpoint(weights)["state_dict"])
     single = {**settings.config["trainer"], "devices": 1, "num_nodes": 1, "strategy": "auto"}
     writers: list[Callback] = [c for c in experiment.callbacks if isinstance(c, ResultWriter)]
     trainer = make_trainer(single, writers, experiment.loggers)
-    # Without it loggers would record the test at step 0.
+    # Loggers would otherwise record the test at step 0.
     set_progress(trainer, experiment.trainer.current_epoch, experiment.trainer.global_step)
     with _interrupt_in_test(settings.directory), lightning_errors():
         trainer.test(experiment.task, datamodule=experiment.datamodule, verbose=False)
@@ -135,7 +135,7 @@ def test(experiment: Experiment) -> None:
 
 @contextmanager
 def _interrupt_in_test(run: RunDirectory) -> Iterator[None]:
-    """Turn Ctrl-C into an error that says that only the test is missing."""
+    """Replace Ctrl-C by an error that says that only the test is missing."""
     try:
         yield
     except KeyboardInterrupt:
@@ -156,7 +156,7 @@ def _weights_to_test(settings: RunSettings) -> Path | None:
 
 
 def write_record(experiment: Experiment, precision: Precision) -> None:
-    """Write result.json, give its summary to W&B, and show the table of results."""
+    """Write result.json, send a summary to the loggers, and show the table of results."""
     settings = experiment.settings
     throughput = find_callback(experiment, Throughput)
     times = experiment.fit_times
@@ -205,7 +205,7 @@ def write_record(experiment: Experiment, precision: Precision) -> None:
 def save_figures(experiment: Experiment) -> None:
     """Draw the figures of the run into files, and show them in the loggers that show images.
 
-    A figure that fails is left out with a warning: the run is trained and recorded by now.
+    A figure that fails is left out with a warning, since the run is already trained and recorded.
     """
     # matplotlib takes long to import and is not needed before training.
     from rnnexp.runs.figures import draw_figures, left_out_on_error
@@ -227,7 +227,7 @@ def find_callback(experiment: Experiment, kind: type[C]) -> C | None:
 
 
 def describe_model(experiment: Experiment) -> dict[str, Any]:
-    """Return what result.json records of the model."""
+    """Return the record of the model for result.json."""
     return {
         **experiment.task.model_info,
         "backend": experiment.task.stack.backend,
@@ -248,7 +248,7 @@ def describe_device(experiment: Experiment) -> dict[str, Any]:
 
 
 def peak_memory_bytes(experiment: Experiment) -> int:
-    """Return the most that PyTorch had allocated on a GPU, or that the process had resident on a CPU."""
+    """Return the peak of PyTorch's allocated memory on a GPU, or of the process's resident memory on a CPU."""
     device = experiment.trainer.strategy.root_device
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))

@@ -1,1 +1,1 @@
-"""LightningModules: the loss, the metrics and the logging of what a model is trained to do."""
+"""Tasks: LightningModules with the loss, the metrics and the logging of a model, and the registry that lists them."""

@@ -19,12 +19,12 @@ from rnnexp.tasks.registry import TaskKind, kind_of_class
 MakeOptimizer = Callable[[Iterator[Parameter]], Optimizer]
 MakeScheduler = Callable[..., LRScheduler]
 Info = dict[str, str | int | float | bool | None]
-"""A flat part of a run's record."""
+"""A flat part of the record of a run."""
 
 
-# Lightning takes a value at any step and drops it at all others, which costs 0.3 ms of a CPU each.
+# Lightning accepts values at every step and drops those of other steps, at a cost of 0.3 ms of CPU time each.
 def is_logged_step(trainer: Trainer) -> bool:
-    """Return whether loggers get what is logged in the current step, before its optimizer has stepped."""
+    """Return whether loggers receive the values of the current step. Call it before the optimizer steps."""
     every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
     return (trainer.global_step + 1) % every == 0
 
@@ -66,13 +66,13 @@ class Task(LightningModule, ABC):
 
     @property
     def kind(self) -> TaskKind:
-        """The row of the registry."""
+        """The row of the task in the registry."""
         return kind_of_class(type(self))
 
     @staticmethod
     @abstractmethod
     def arguments_from(data: Any) -> dict[str, Any]:  # noqa: ANN401 (a data module of its batch type)
-        """Return the arguments of the constructor that the data decide."""
+        """Return the arguments of the constructor that depend on the data."""
 
     @property
     @abstractmethod
@@ -82,7 +82,7 @@ class Task(LightningModule, ABC):
     @property
     @abstractmethod
     def model_info(self) -> Info:
-        """The model's choices and sizes, for the record of a run; a checkpoint fits only a run that has the same."""
+        """The model's choices and sizes, for the record of a run; a checkpoint fits only a run with equal values."""
 
     @property
     def stack_info(self) -> Info:
@@ -105,7 +105,7 @@ class Task(LightningModule, ABC):
 
     @property
     def metric_signatures(self) -> dict[str, str]:
-        """How metrics were computed that others compute differently, by the metric's name without `test/`."""
+        """The signatures of metrics that have several definitions, by the metric's name without `test/`."""
         return {}
 
     @property
@@ -120,7 +120,7 @@ class Task(LightningModule, ABC):
 
     @property
     def summary(self) -> str:
-        """A line about the model, shown at the start."""
+        """A line about the model, shown at the start of a run."""
         stack = self.stack
         both = ", both directions" if stack.bidirectional else ""
         return (
@@ -131,7 +131,7 @@ class Task(LightningModule, ABC):
     @staticmethod
     @abstractmethod
     def tiny_batch(batch: Any) -> Any:  # noqa: ANN401 (a batch of its type)
-        """Return a very small part of a batch, on which a program tries whether the model runs."""
+        """Return a very small part of a batch, for a check whether the model runs."""
 
     @staticmethod
     def num_samples(batch: Any) -> int:  # noqa: ANN401 (a batch of its type)
@@ -154,21 +154,21 @@ class Task(LightningModule, ABC):
     @staticmethod
     @abstractmethod
     def loss(logits: Tensor, batch: Any, label_smoothing: float = 0.0) -> Tensor:  # noqa: ANN401 (a batch of its type)
-        """Return what is minimized, a scalar: the mean over what the task counts.
+        """Return the loss to minimize, a scalar: the mean over the samples or tokens of the batch.
 
         Args:
             logits: the output of `logits`.
-            batch: the batch it was computed from.
+            batch: the batch that they were computed from.
             label_smoothing: the share of the target spread over all classes; validation uses 0.
         """
 
     def log_train_loss(self, loss: Tensor, batch_size: int) -> None:
-        """Log `train/loss` where loggers or the end of an epoch take it."""
+        """Log `train/loss` if loggers record the step or it is the last of an epoch."""
         if is_logged_step(self.trainer) or is_last_step(self.trainer):
             self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=batch_size)
 
     def on_test_start(self) -> None:
-        """Count from zero."""
+        """Reset the number of samples."""
         self.num_test_samples = 0
 
     def on_test_batch_end(self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:  # noqa: ANN401, ARG002
@@ -176,7 +176,7 @@ class Task(LightningModule, ABC):
         self.num_test_samples = (self.num_test_samples or 0) + self.num_samples(batch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what must agree for training to continue."""
+        """Add the values that must be equal for training to continue."""
         checkpoint["rnnexp"] = self.model_info | self.training_info
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -186,8 +186,8 @@ class Task(LightningModule, ABC):
             if schedule.get("total_steps", num_steps) != num_steps:
                 raise UserError(
                     f"ckpt_path: the learning rate of the run to continue is planned over {schedule['total_steps']} "
-                    f"steps, this run has {num_steps}: take its trainer.max_epochs= and data.batch_size=, "
-                    "or start a new run; only scheduler=constant and cosine can be prolonged"
+                    f"steps, this run has {num_steps}: use its trainer.max_epochs= and data.batch_size=, "
+                    "or start a new run; only scheduler=constant and cosine can be extended"
                 )
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 (Lightning's union of a dozen types)
@@ -199,7 +199,7 @@ class Task(LightningModule, ABC):
     def _total_steps(self) -> int:
         num_steps = self.trainer.estimated_stepping_batches
         if not math.isfinite(num_steps):
-            raise UserError("trainer: schedules need an end: give trainer.max_epochs= or trainer.max_steps=")
+            raise UserError("trainer: schedules need an end: set trainer.max_epochs= or trainer.max_steps=")
         return int(num_steps)
 
     def on_train_start(self) -> None:

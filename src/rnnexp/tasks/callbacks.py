@@ -1,4 +1,4 @@
-"""The base classes of callbacks that not every task can use."""
+"""Base classes of callbacks that do not work with every task."""
 
 from abc import ABC, abstractmethod
 
@@ -8,11 +8,11 @@ from rnnexp.tasks.base import Task
 
 
 class TaskCallback(Callback, ABC):
-    """A callback that reads what only some tasks offer."""
+    """A callback that reads attributes that only some tasks have."""
 
     @abstractmethod
     def fits(self, task: Task) -> bool:
-        """Return whether the task offers it; a run with a callback that does not fit is refused."""
+        """Return whether the callback works with the task; a run with one that does not raises an error."""
 
 
 class ResultWriter(TaskCallback):

@@ -22,11 +22,11 @@ class Precision(NamedTuple):
 def probe_precision(trainer: Trainer, task: Task, batch: Any, requested: str) -> Precision:  # noqa: ANN401
     """Run one tiny forward and backward pass of the task's model as the trainer would run it.
 
-    Autocast does not reach every kernel: then a mixed precision is requested and 32-true is effective.
+    Autocast has no effect on some kernels: a mixed precision is then requested, and 32-true is effective.
 
     Args:
-        batch: of the task's type, on the trainer's device; see `Task.tiny_batch`.
-        requested: the precision that the trainer was asked for.
+        batch: a batch of the task's type on the trainer's device; see `Task.tiny_batch`.
+        requested: the precision in the config of the trainer.
 
     Raises:
         UnsupportedError: with the reason, when the combination fails or Lightning has replaced the precision.
@@ -35,7 +35,7 @@ def probe_precision(trainer: Trainer, task: Task, batch: Any, requested: str) ->
     device = trainer.strategy.root_device
     what = f"cell {task.stack.cell_name!r} (backend {task.stack.backend}) on {device.type} at precision {requested}"
     if plugin.precision != requested:
-        raise UnsupportedError(f"{what} is unsupported: Lightning would run {plugin.precision} in its place")
+        raise UnsupportedError(f"{what} is unsupported: Lightning would run {plugin.precision} instead")
     model = plugin.convert_module(copy.deepcopy(task.model)).to(device).train()
     observed: list[torch.dtype] = []
     stack = next(module for module in model.modules() if isinstance(module, RecurrentStack))

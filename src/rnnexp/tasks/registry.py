@@ -1,12 +1,12 @@
 """The registry of tasks: one row per task, of strings and small values, importable without torch.
 
-Programs ask the registry instead of knowing tasks. A task of the user's own module adds its row with `register`, which
-runs wherever that module is imported: in every process that trains or evaluates. The report imports nothing that a run
-directory names, so it takes the row from result.json, where `as_record` has put it. A class without a row gets one with
-defaults: no figures, the loss as measure.
+Programs read the registry and contain no names of tasks. A user's own module adds the row of its task with `register`,
+which runs when the module is imported: in every process that trains or evaluates. The report imports nothing that a run
+directory names, so it reads the row from result.json, see `as_record`. A class without a row gets one with defaults: no
+figures, the loss as measure.
 
-Functions are written as `module:function`; `load_function` imports them when they are called. Only rows of this file
-name functions of the package, and only `register` adds others: a row out of a record has none.
+Functions are written as `module:function`; `load_function` imports them when they are called. Only the rows
+in this file and those of `register` name functions: a row from a record has none.
 """
 
 import math
@@ -18,15 +18,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric of result.json, and how it is shown.
+    """A metric of result.json and its format in reports.
 
     Args:
         name: the key in `metrics` of result.json.
         label: the name in tables and figures.
-        unit: what the shown value is counted in.
-        scale: the shown value over the metric's.
+        unit: the unit of the shown value.
+        scale: the factor from the metric's value to the shown value.
         digits: digits after the decimal point.
-        higher_is_better: the direction of better.
+        higher_is_better: whether a higher value is better.
         highest: the upper bound of shown values, None if there is none; the lower bound is 0.
     """
 
@@ -65,25 +65,26 @@ LOSS = Measure("test/loss", "loss", digits=4, higher_is_better=False)
 class TaskKind:
     """A row of the registry.
 
-    Which epoch of a run is best is not here but in the config (`monitor` and `monitor_mode`), where it can be changed.
+    The metric that selects the best epoch of a run is in the config (`monitor` and `monitor_mode`), where a user can
+    change it.
 
     Args:
-        name: how records and reports call the task: `classification`.
+        name: the name of the task in records and reports: `classification`.
         target: the class of the task, `module.Class` as `_target_` names it. Its subclasses share the row, unless they
             have one of their own.
-        data_options: options of the config group `data` whose batches fit, for the message about those that do not.
-        callbacks_options: options of the config group `callbacks` that fit, likewise.
-        dataset_keys: keys of the config group `data` that tell data sets apart, besides `name`. Their values are part
+        data_options: options of the config group `data` with batches of the right type, for error messages.
+        callbacks_options: options of the config group `callbacks` that work with the task, for error messages.
+        dataset_keys: keys of the config group `data` that distinguish data sets, besides `name`. Their values are part
             of a data set's short name.
-        measures: what is compared, the main measure first. The main measure is logged on the validation split, too.
-        throughput: what the speed of training is counted in, `samples` or `tokens`. See `Task.num_tokens`.
+        measures: the metrics to compare, the main measure first, which is also logged on the validation split.
+        throughput: the unit of the speed of training, `samples` or `tokens` per second. See `Task.num_tokens`.
         figures: `module:function` that makes the figures of a run besides its learning curves:
             `(run: RunDirectory, task, datamodule) -> dict[name, Figure]`.
-        answers: `module:function` that reads what a run answered to each test sample, for the report:
+        answers: `module:function` that reads a run's answer to each test sample, for the report:
             `(run: rnnexp.report.records.runs.Run) -> rnnexp.report.records.answers.Answers`.
         sample_test: `module:function` that tests the best setting of a group against others, sample by sample, for the
             report: `(best, others) -> list[PairedTestResult]`, see `rnnexp.report.stats.sample_tests`.
-        benchmark: `module:class` of a `rnnexp.benchmark.workbench.TaskBenchmark`, which measures the speed of training.
+        benchmark: `module:class`, a `rnnexp.benchmark.workbench.TaskBenchmark`, which measures the speed of training.
     """
 
     name: str
@@ -146,7 +147,7 @@ def register(kind: TaskKind) -> TaskKind:
         ValueError: for a name or a target that another row has.
     """
     for row in _ROWS.values():
-        # Importing a module twice is no conflict.
+        # A module may be imported twice.
         if row != kind and (row.name == kind.name or row.target == kind.target):
             raise ValueError(f"task {kind.name!r} ({kind.target}) is registered already: {row.name!r} ({row.target})")
     _ROWS[kind.target] = kind
@@ -159,7 +160,7 @@ def registered_kinds() -> tuple[TaskKind, ...]:
 
 
 def kind_of_target(target: str) -> TaskKind:
-    """Return the row of a class by its name, without importing it; defaults for a class without a row.
+    """Return the row of the class of a name, without importing it; defaults for a class without a row.
 
     Args:
         target: `_target_` of the config group `task`.
@@ -175,7 +176,7 @@ def kind_of_class(task: type) -> TaskKind:
 
 
 def kind_of_run(target: str, record: object) -> TaskKind:
-    """Return the row of a run from what its files say, without importing anything that they name.
+    """Return the row of a run from its files, without importing anything that they name.
 
     Args:
         target: `task._target_` of its config.

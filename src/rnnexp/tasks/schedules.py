@@ -16,7 +16,9 @@ def constant(optimizer: Optimizer, total_steps: int) -> LRScheduler:  # noqa: AR
 def one_cycle(
     optimizer: Optimizer, total_steps: int, warmup: float, initial_divisor: float, final_divisor: float
 ) -> LRScheduler:
-    """Return a schedule to the optimizer's rate and down again along cosines (Smith & Topin, 2017, arXiv:1708.07120).
+    """Return a schedule that rises to the optimizer's rate and falls again, both along cosines.
+
+    The source is Smith & Topin, 2017, arXiv:1708.07120.
 
     Args:
         warmup: share of the steps in which the rate rises.
@@ -37,7 +39,11 @@ def one_cycle(
 
 
 def cosine(optimizer: Optimizer, total_steps: int, warmup: float) -> LRScheduler:
-    """Return a schedule up to the optimizer's rate, linearly in the share `warmup` of steps, then to 0 as a cosine."""
+    """Return a schedule that rises linearly to the optimizer's rate, then falls to 0 along a cosine.
+
+    Args:
+        warmup: share of the steps in which the rate rises.
+    """
     require_fraction(warmup=warmup)
     num_warmup = round(warmup * total_steps)
 

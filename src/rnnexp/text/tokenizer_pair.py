@@ -7,15 +7,15 @@ from rnnexp.text.tokenizers import Plain, Tokenizer
 
 
 class TokenizerPair(NamedTuple):
-    """The tokenizers of both languages: one and the same object if the vocabulary is joint."""
+    """The tokenizers of both languages, which are the same object if the vocabulary is joint."""
 
     source: Tokenizer
-    """reads the sentences to translate"""
+    """the tokenizer of the sentences to translate"""
     target: Tokenizer
-    """writes their translations"""
+    """the tokenizer of their translations"""
 
     def to_plain(self) -> dict[str, Plain | None]:
-        """Return both as plain data, a joint one once."""
+        """Return both as plain data; the target is None if the vocabulary is joint."""
         return {
             "source_tokenizer": self.source.to_plain(),
             "target_tokenizer": None if self.source is self.target else self.target.to_plain(),

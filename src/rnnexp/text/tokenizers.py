@@ -20,7 +20,7 @@ from rnnexp.text.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
 from rnnexp.text.word_pieces import JOINER, join_pieces, split_pieces
 
 Plain = dict[str, Any]
-"""Strings, numbers, lists and dicts, which `torch.load(..., weights_only=True)` admits."""
+"""Strings, numbers, lists and dicts, which `torch.load(..., weights_only=True)` can load."""
 
 
 class Tokenizer(ABC):
@@ -47,7 +47,7 @@ class Tokenizer(ABC):
         """Return the tokenizer that `to_plain` was called on.
 
         Raises:
-            ValueError: for a unit that does not exist, or a vocabulary that does not begin as it must.
+            ValueError: for a unit that does not exist, or a vocabulary that does not begin with the special tokens.
         """
         return lookup("data.unit", plain["unit"], UNITS).restore(plain)
 
@@ -71,7 +71,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def encode_batch(self, sentences: Sequence[str]) -> list[list[int]]:
-        """Return the ids of each sentence, without BOS and EOS; UNK for what is not in the vocabulary."""
+        """Return the ids of each sentence, without BOS and EOS; UNK for a piece that is not in the vocabulary."""
 
     def encode(self, sentence: str) -> list[int]:
         """Return the ids of one sentence, without BOS and EOS."""
@@ -79,25 +79,25 @@ class Tokenizer(ABC):
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of the ids up to the first EOS, without BOS and PAD; UNK is written `<unk>`."""
-        wanted: list[int] = []
+        kept: list[int] = []
         for index in ids:
             if index == EOS:
                 break
             if index not in (PAD, BOS):
-                wanted.append(index)
-        return self.join(wanted)
+                kept.append(index)
+        return self.join(kept)
 
     @abstractmethod
     def join(self, ids: Sequence[int]) -> str:
         """Return the text of ids without PAD, BOS and EOS."""
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
-        """Return each token in readable form, special ones too, for the axes of a figure."""
+        """Return each token in readable form, special tokens included, for the axes of a figure."""
         return [without_joiners(self.vocabulary[index]) for index in ids]
 
 
 def without_joiners(token: str) -> str:
-    """Return a token as it is written in text; of a joiner alone, the joiner."""
+    """Return a token without its joiners; a joiner alone is returned unchanged."""
     return token.replace(f" {JOINER}", "").replace(JOINER, "") or token
 
 
@@ -106,7 +106,7 @@ class PieceTokenizer(Tokenizer):
 
     def __init__(self, vocabulary: Sequence[str]) -> None:
         super().__init__(vocabulary)
-        # Without the special tokens: a user's text that spells one out is text.
+        # Without the special tokens, so that `<eos>` in a text is ordinary text.
         self._ids = {token: index for index, token in enumerate(self.vocabulary) if index >= len(SPECIAL_TOKENS)}
 
     @staticmethod
@@ -164,8 +164,8 @@ class CharTokenizer(PieceTokenizer):
 class BPETokenizer(Tokenizer):
     """Byte-pair encoding (Sennrich et al., 2016, P16-1162) of the UTF-8 bytes of words and marks.
 
-    Every text is restored exactly, whatever its characters: a byte that was never merged is a token too, so nothing is
-    unknown. The words and marks are those of rnnexp.text.word_pieces; a token that begins one has a space before it.
+    Every text is restored exactly: a byte that was never merged is a token too, so there are no unknown characters. The
+    words and marks are those of rnnexp.text.word_pieces; a token that begins one has a space before it.
 
     Args:
         vocabulary: the token of each id. Bytes are written as printable characters, as in the `tokenizers` library.
@@ -178,8 +178,8 @@ class BPETokenizer(Tokenizer):
         super().__init__(vocabulary)
         self.merges = [(left, right) for left, right in merges]
         ids = {token: index for index, token in enumerate(self.vocabulary)}
-        # The special tokens are in the vocabulary only to reserve their ids: as special tokens of the engine they would
-        # be found in a user's text.
+        # The special tokens are in the vocabulary only to reserve their ids. As special tokens of the engine they would
+        # be recognized in a text.
         self._engine = make_engine(models.BPE(vocab=ids, merges=self.merges))
 
     @classmethod
@@ -221,7 +221,7 @@ class BPETokenizer(Tokenizer):
         return [encoding.ids for encoding in encodings]
 
     def join(self, ids: Sequence[int]) -> str:
-        # An UNK that a model wrote has no bytes: it is a word of its own.
+        # An UNK that a model predicts has no bytes; it becomes a word of its own.
         tokens = [f"{SPACE}{SPECIAL_TOKENS[UNK]}" if index == UNK else self.vocabulary[index] for index in ids]
         text = BYTES.decode(tokens)
         return join_pieces(text.removeprefix(" ").split(" "))
@@ -248,7 +248,7 @@ def make_engine(model: models.BPE) -> Engine:
 
 
 def mark(sentence: str) -> str:
-    """Return the pieces of a sentence, each after a space; of an empty sentence nothing."""
+    """Return the pieces of a sentence, each after a space; an empty string for an empty sentence."""
     return "".join(f" {piece}" for piece in split_pieces(sentence)) if sentence else ""
 
 

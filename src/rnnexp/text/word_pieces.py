@@ -1,8 +1,8 @@
-"""Text as words and punctuation marks, without loss: a joiner marks those that were written together.
+"""Lossless division of text into words and punctuation marks; a joiner marks pieces that were written together.
 
-Two pieces have a space between them, which is not written; where there is none, the mark has a joiner, as in the
-tokenizer of OpenNMT. `He's in l'Aigle (now).` is `He'￭ s in l'￭ Aigle (￭ now ￭) ￭.`: a word is the same piece
-whatever punctuation is beside it.
+Two pieces are separated by a space in the text, unless one of them has a joiner, as in the tokenizer of OpenNMT.
+`He's in l'Aigle (now).` is `He'￭ s in l'￭ Aigle (￭ now ￭) ￭.`: a word is the same piece with and without punctuation
+beside it.
 """
 
 import re
@@ -15,12 +15,12 @@ PIECE = re.compile(r"\b(?:\w{1,2}|\w*[qQ][uU])['’](?=\w)|(?<=\w)['’]\w+|\w+|
 
 
 def split_pieces(text: str) -> list[str]:
-    """Return the words and marks of a text. `join_pieces` restores the text, whatever its characters."""
+    """Return the words and marks of a text; `join_pieces` restores it exactly."""
     pieces: list[str] = []
     for chunk in text.split(" "):  # two spaces in a row leave an empty piece between them
-        found = PIECE.findall(chunk) or [""]
-        pieces.append(found[0])
-        for piece in found[1:]:
+        first, *others = PIECE.findall(chunk) or [""]
+        pieces.append(first)
+        for piece in others:
             before = pieces[-1]
             # A joiner goes on the mark, not on the word, except beside a joiner that is itself in the text.
             if is_word(piece[0]) and not is_word(before[-1]) and before[-1] != JOINER:

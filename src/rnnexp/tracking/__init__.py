@@ -1,1 +1,1 @@
-"""The record of a run: files are the truth, W&B is a mirror. Nothing here imports torch, Lightning or Hydra."""
+"""The files of runs and sweeps. Nothing here imports torch, Lightning or Hydra."""

@@ -1,4 +1,4 @@
-"""config.yaml of a run directory: plain resolved values, written so that Hydra reads them back unchanged."""
+"""The config.yaml of a run directory: plain resolved values, escaped so that Hydra reads them back unchanged."""
 
 import re
 from collections.abc import Mapping
@@ -35,12 +35,12 @@ def read_config_file(path: Path) -> dict[str, Any]:
 
 def escape_interpolations(value: Any) -> Any:  # noqa: ANN401
     r"""Return a value in which OmegaConf finds no interpolation: `${` becomes `\${`, at any depth."""
-    # Only before an interpolation is a backslash special, and there it is doubled.
-    return _map_text(value, lambda text: re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + r"\${", text))
+    # A backslash is special only before an interpolation, so only those are doubled.
+    return _map_text(value, lambda text: re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text))
 
 
 def _unescape_interpolations(value: Any) -> Any:  # noqa: ANN401
-    return _map_text(value, lambda text: re.sub(r"(\\+)\$\{", lambda found: found[1][::2][1:] + "${", text))
+    return _map_text(value, lambda text: re.sub(r"(\\+)\$\{", lambda match: match[1][::2][1:] + "${", text))
 
 
 def _map_text(value: Any, change: Any) -> Any:  # noqa: ANN401

@@ -1,4 +1,4 @@
-"""What a run ran on: versions, machine, code and command line."""
+"""The environment of a run: versions, machine, code and command line."""
 
 import importlib.metadata
 import os
@@ -13,12 +13,12 @@ PACKAGES = ("rnnexp", "torch", "lightning", "torchmetrics", "hydra-core", "wandb
 
 
 def git_state(directory: Path) -> dict[str, Any]:
-    """{"commit": 40 hexadecimal digits, "dirty": whether tracked files differ}; both None outside a checkout."""
+    """Return `commit` (40 hexadecimal digits) and `dirty` (whether tracked files differ); None outside a checkout."""
 
     def git(*arguments: str) -> str | None:
         try:
             answer = subprocess.run(  # noqa: S603
-                ("git", "-C", str(directory), *arguments),  # noqa: S607 (wherever the user has it)
+                ("git", "-C", str(directory), *arguments),  # noqa: S607 (the git on the user's PATH)
                 capture_output=True,
                 text=True,
                 timeout=10,
@@ -29,13 +29,14 @@ def git_state(directory: Path) -> dict[str, Any]:
         return answer.stdout.strip() if answer.returncode == 0 else None
 
     commit = git("rev-parse", "HEAD")
-    # An installed package may lie inside somebody else's repository: only code that git tracks has a commit.
+    # An installed package may be inside another repository: only code that git tracks has a commit.
     if commit is None or not git("ls-files", "."):
         return {"commit": None, "dirty": None}
     return {"commit": commit, "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
 
 
 def package_version(name: str) -> str | None:
+    """Return the version of an installed package; None if it is not installed."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -43,7 +44,7 @@ def package_version(name: str) -> str | None:
 
 
 def processor_name() -> str:
-    """The processor's own name where the system tells it, else its architecture."""
+    """Return the model name of the processor if the system reports it, else its architecture."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text(encoding="utf-8").splitlines():
@@ -58,7 +59,11 @@ def num_cores() -> int:
 
 
 def describe_environment(device: dict[str, Any]) -> dict[str, Any]:
-    """The content of environment.json. `device` is what the program knows of the accelerator in use."""
+    """Return the content of environment.json.
+
+    Args:
+        device: the description of the device in use.
+    """
     return {
         "command": shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]]),
         "working_directory": str(Path.cwd()),

@@ -1,4 +1,4 @@
-"""The identity of an experiment: what of a config shapes its numbers, and the hash of that."""
+"""The identity of an experiment: the part of a config that affects its results, and a hash of it."""
 
 import copy
 import hashlib
@@ -9,15 +9,15 @@ from typing import Any
 RUN_ONLY = (
     *("ckpt_path", "logger", "name", "paths", "tags"),
     *("sweep_dir", "dry_run", "allow_code_change", "report", "optimized_metric", "trial_number", "run_only"),
-    # The callbacks that use them count.
+    # The callbacks that use these keys are part of the identity.
     *("monitor", "monitor_mode"),
-    # Where the data come from does not change them; which data they are does.
+    # The location of the data does not change their content.
     *("data.root", "data.download_from", "data.mirrors", "data.device", "data.cache", "data.eval_batch_size"),
     *("trainer.default_root_dir", "trainer.profiler", "trainer.log_every_n_steps", "trainer.enable_model_summary"),
 )
 """Config keys that say where a run is recorded or where it started from, not what it computes.
 
-The config key `run_only` names further ones, a callback of the user that only prints, for example.
+The config key `run_only` names further ones, for example a user's callback that only prints.
 """
 
 HARMLESS_CALLBACKS = {
@@ -31,9 +31,9 @@ HARMLESS_CALLBACKS = {
         *("ThroughputMonitor", "TQDMProgressBar"),
     },
 }
-"""Callbacks that record a run and do not change its numbers, by the start of their `_target_`.
+"""Callbacks that record a run and do not change its results, by the start of their `_target_`.
 
-Any other callback, such as one of the user's, may change the numbers, so that its settings are part of the identity.
+Any other callback, such as a user's own, may change the results, so its settings are part of the identity.
 """
 
 SEEDS = ("seed", "data.seed")
@@ -47,18 +47,18 @@ def config_hash(config: Mapping[str, Any], *without: str) -> str:
 
 
 def identity_of(config: Mapping[str, Any], *without: str) -> dict[str, Any]:
-    """Return what shapes the numbers of a run.
+    """Return the part of a config that affects the results of a run.
 
     Args:
-        config: resolved, of plain values.
-        without: keys to leave out besides those that never matter: `SEEDS`, to find runs that differ in them alone.
+        config: the resolved config as plain values.
+        without: further keys to leave out, such as `SEEDS` to find runs that differ only in the seed.
     """
     identity = copy.deepcopy(dict(config))
-    identity["callbacks"] = _shaping_callbacks(config)
-    own = tuple(str(key) for key in config.get("run_only") or ())
-    # The hidden size that is solved for a budget is another way to write the budget.
+    identity["callbacks"] = _relevant_callbacks(config)
+    user_keys = tuple(str(key) for key in config.get("run_only") or ())
+    # A hidden size that was solved for a budget follows from the budget.
     solved = ("model.hidden_size",) if config.get("size_budget") else ()
-    for key in (*RUN_ONLY, *own, *solved, *without):
+    for key in (*RUN_ONLY, *user_keys, *solved, *without):
         *groups, name = key.split(".")
         node: Any = identity
         for group in groups:
@@ -68,21 +68,21 @@ def identity_of(config: Mapping[str, Any], *without: str) -> dict[str, Any]:
     return identity
 
 
-def _shaping_callbacks(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the callbacks that may change numbers, without the places that they write to."""
+def _relevant_callbacks(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the callbacks that may change the results, without their output paths."""
     directory = f"{(config.get('paths') or {}).get('output_dir')}/"
-    shaping: dict[str, Any] = {}
+    relevant: dict[str, Any] = {}
     for name, node in (config.get("callbacks") or {}).items():
         if node is None or _is_harmless(node, config):
             continue
-        shaping[name] = copy.deepcopy(dict(node))
+        relevant[name] = copy.deepcopy(dict(node))
         if str(node.get("_target_")).startswith("rnnexp."):
-            shaping[name].pop("dirpath", None)
+            relevant[name].pop("dirpath", None)
         for key, value in node.items():
-            # A path in the run directory says nothing but which run it is.
+            # A path in the run directory only identifies the run.
             if isinstance(value, str) and value.startswith(directory):
-                shaping[name].pop(key, None)
-    return shaping
+                relevant[name].pop(key, None)
+    return relevant
 
 
 def _is_harmless(callback: Mapping[str, Any], config: Mapping[str, Any]) -> bool:

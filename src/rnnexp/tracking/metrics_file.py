@@ -1,4 +1,4 @@
-"""metrics.csv, also while a run writes it."""
+"""Readers of metrics.csv, which may be used while a run writes it."""
 
 import csv
 import os
@@ -18,7 +18,7 @@ class Logged(NamedTuple):
 
 
 def logged_values(path: Path, name: str) -> list[Logged]:
-    """Return every value of a metric in the order of the file; none without the file, or the metric in it.
+    """Return every value of a metric in the order of the file; an empty list if the file or the metric is missing.
 
     A line that is being written is skipped.
     """
@@ -62,9 +62,9 @@ def _split(line: bytes) -> list[str]:
 
 
 def _lines_from_end(file: IO[bytes], start: int) -> Iterator[bytes]:
-    """Yield the complete lines behind `start`, the last one first."""
+    """Yield the complete lines after `start`, the last one first."""
     position = file.seek(0, os.SEEK_END)
-    # What follows the last line end is being written, so the first piece is dropped.
+    # The text after the last line end may be incomplete, so the first piece is dropped.
     rest, is_complete = b"", False
     while position > start:
         size = min(BLOCK_SIZE, position - start)

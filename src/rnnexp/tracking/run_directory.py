@@ -1,4 +1,4 @@
-"""The directory of a run: complete by itself, so that evaluate, report and resume need nothing else."""
+"""The directory of a run, which has everything that evaluate, report and resume need."""
 
 import os
 import re
@@ -25,11 +25,11 @@ ENDS: Mapping[type[BaseException], Status] = {
     InterruptedRunError: Status.INTERRUPTED,
     KeyboardInterrupt: Status.INTERRUPTED,
 }
-"""The exceptions that end a run with a status of their own; any other means `failed`."""
+"""The exceptions that end a run with a status of their own; any other exception means `failed`."""
 
 
 class RunDirectory:
-    """The files of a run. Their names are written here and nowhere else."""
+    """The files of a run. No other module spells their names."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -57,7 +57,7 @@ class RunDirectory:
 
     @classmethod
     def create(cls, parent: Path, name: str) -> "RunDirectory":
-        """Make a new directory `<parent>/<timestamp>_<name>`; two runs of one second get two directories.
+        """Make a new directory `<parent>/<timestamp>_<name>`; runs of the same second get different directories.
 
         Characters of the name that have a meaning in a path or a shell become hyphens.
 
@@ -77,7 +77,7 @@ class RunDirectory:
 
     @classmethod
     def create_at(cls, path: Path) -> "RunDirectory":
-        """Make a new directory of exactly that name, or take an empty one.
+        """Make a new directory of exactly that name, or use an empty one.
 
         Raises:
             UserError: if it holds files, or cannot be written.
@@ -87,14 +87,14 @@ class RunDirectory:
         except FileExistsError:
             if not path.is_dir() or any(path.iterdir()):
                 raise UserError(
-                    f"{path} exists and is not an empty directory: a run never writes over another; "
+                    f"{path} exists and is not an empty directory: a run never overwrites another; "
                     "name a new one with paths.output_dir="
                 ) from None
         return cls(path)
 
     @classmethod
     def of_finished_run(cls, path: Path) -> "RunDirectory":
-        """Return the directory of a run that was recorded before.
+        """Return the directory of an earlier run.
 
         Raises:
             UserError: if it is not a run directory.
@@ -113,7 +113,7 @@ class RunDirectory:
         return sorted(self.checkpoints.glob("epoch-*.ckpt"))
 
     def rank_log_file(self, rank: int) -> Path:
-        """Return the output of a rank; rank 0 writes to the terminal."""
+        """Return the file for the output of a rank; rank 0 writes to the terminal."""
         return self.path / f"rank-{rank}.log"
 
     def new_evaluation_file(self, now: datetime) -> Path:
@@ -126,9 +126,9 @@ class RunDirectory:
         """Record what will run: the resolved config, the overrides that led to it, and the status `queued`.
 
         Args:
-            config: resolved, of plain values.
-            overrides: as given on the command line.
-            code: the code that will run, see `rnnexp.tracking.environment.git_state`; None if nobody compares it.
+            config: the resolved config as plain values.
+            overrides: the overrides as given on the command line.
+            code: the code that will run, see `rnnexp.tracking.environment.git_state`; None if it is not compared.
         """
         self.checkpoints.mkdir()
         self.write_config(config, overrides)
@@ -196,11 +196,11 @@ class RunDirectory:
         """
         try:
             self.set_status(status, reason)
-            # A run that ends badly leaves a result as well, so that a report shows it instead of a gap.
+            # A run that fails has a result too, so that a report lists it.
             result = read_json(self.result_file) if self.result_file.exists() else {"schema_version": SCHEMA_VERSION}
             write_json(self.result_file, result | {"status": status, "reason": reason})
         except OSError:
-            # A full disk: the error that ends the run says so already, and this one must not replace it.
+            # If the disk is full, the error that ended the run says so, and this one must not replace it.
             if status == Status.DONE:
                 raise
 

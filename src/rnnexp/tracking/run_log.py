@@ -1,4 +1,4 @@
-"""What a run says: briefly to the person who watches, all of it to the run's own log."""
+"""The messages of a run: short ones on standard output, all of them in the log file of the run."""
 
 import logging
 import warnings
@@ -13,16 +13,16 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def logged_to(path: Path) -> Iterator[None]:
-    """Within the block, messages go to standard output, and with instants and Lightning's own to a file."""
+    """Send messages within the block to standard output, and with their times and Lightning's messages to a file."""
     file = logging.FileHandler(path, encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     screen = logging.StreamHandler(Console().file)
     screen.setLevel(logging.INFO)
     screen.setFormatter(logging.Formatter("%(message)s"))
-    ours, lightning, caught = (logging.getLogger(name) for name in ("rnnexp", "lightning", "py.warnings"))
+    package, lightning, caught = (logging.getLogger(name) for name in ("rnnexp", "lightning", "py.warnings"))
     children = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     handlers: dict[logging.Logger, list[logging.Handler]] = {
-        ours: [file, screen],
+        package: [file, screen],
         lightning: [file],
         caught: [file, screen],
         **{child: [] for child in children},
@@ -31,11 +31,11 @@ def logged_to(path: Path) -> Iterator[None]:
     for logger, added in handlers.items():
         logger.handlers[:] = added
         logger.propagate = logger in children
-    ours.setLevel(logging.DEBUG)
+    package.setLevel(logging.DEBUG)
     logging.captureWarnings(True)
     try:
         with warnings.catch_warnings():
-            # What Lightning calls of torch is theirs to mend; nobody who runs an experiment can.
+            # Lightning calls deprecated functions of torch, which a user cannot change.
             warnings.filterwarnings("ignore", category=FutureWarning, module=r"lightning\.")
             yield
     finally:
@@ -48,7 +48,7 @@ def logged_to(path: Path) -> Iterator[None]:
 
 
 def show(renderable: RenderableType) -> None:
-    """Prints a panel or table, and puts it into the log as plain text."""
+    """Print a panel or table, and write it to the log as plain text."""
     Console().print(renderable)
     plain = Console(width=100, no_color=True, force_terminal=False)
     with plain.capture() as captured:

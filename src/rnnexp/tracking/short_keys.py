@@ -1,4 +1,4 @@
-"""Short keys: a few flat values that tell runs apart, as columns of a table and axes of a chart."""
+"""Short keys: a few flat values that distinguish runs, for the columns of a table and the axes of a chart."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ VERBATIM = {
     "lr": "optimizer.lr",
     "batch_size": "data.batch_size",
 }
-"""Short keys and the config keys whose values they are; null in a config that has no such key."""
+"""Short key -> the config key that has its value; null in a config without that key."""
 
 
 def short_keys(
@@ -23,13 +23,13 @@ def short_keys(
 ) -> ShortKeys:
     """Return the short keys of a resolved config.
 
-    None of their names is a key of the config: `dataset` stands for `data`, `task_name` for `task`. `seed` is
-    a flat key of the config already.
+    Their names differ from the keys of the config: `dataset` describes `data`, `task_name` describes `task`. `seed` is
+    not among them, since it is a flat key of the config.
 
     Args:
         config: the config as frozen in a run directory.
-        task_name, dataset_keys: of the task's row, see `rnnexp.tasks.registry.TaskKind`.
-        num_parameters: of the network; None where it was not built.
+        task_name, dataset_keys: from the task's row, see `rnnexp.tasks.registry.TaskKind`.
+        num_parameters: the number of parameters of the network; None if it was not built.
     """
     return {
         "task_name": task_name,

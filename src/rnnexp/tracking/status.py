@@ -9,7 +9,7 @@ class Status(StrEnum):
     NEW = "new"
     """A job without a run directory."""
     WAITING = "waiting"
-    """A job that will run and has not been handed to a backend, or was never started because its sweep stopped."""
+    """A job that has not been passed to a backend yet, or was never started because its sweep stopped."""
     QUEUED = "queued"
     """Its config is frozen; it has not begun."""
     RUNNING = "running"
@@ -26,11 +26,11 @@ class Status(StrEnum):
     UNREADABLE = "unreadable"
     """Its files are damaged."""
     MISSING = "missing"
-    """Its sweep names it, and its directory is not there."""
+    """Its sweep lists it, but its directory does not exist."""
 
     @property
     def is_final(self) -> bool:
-        """Whether it would come out the same if the job ran again."""
+        """Whether the job would end in the same state if it ran again."""
         return self in (Status.DONE, Status.DIVERGED, Status.PRUNED)
 
     @property

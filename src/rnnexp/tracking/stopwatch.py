@@ -1,4 +1,4 @@
-"""How long a person has been waiting."""
+"""The wall time since the process started."""
 
 import os
 import time
@@ -18,11 +18,11 @@ _START = time.perf_counter() - _seconds_before_import()
 
 
 def restart() -> None:
-    """Counts from this process's own beginning: a forked one has inherited its parent's."""
+    """Count from the start of this process: a forked process inherits the start of its parent."""
     global _START
     _START = time.perf_counter() - _seconds_before_import()
 
 
 def seconds_since_process_start() -> float:
-    """Wall time since the process began, its imports included."""
+    """Return the wall time in seconds since the process started, imports included."""
     return time.perf_counter() - _START

@@ -10,10 +10,10 @@ from rich.table import Table
 
 
 def start_panel(title: str, facts: Mapping[str, str]) -> Panel:
-    """Return a compact panel that says what runs, and on what."""
+    """Return a compact panel with the name and value of each fact about a run."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold")
-    grid.add_column(overflow="fold")  # the path of a run must be whole
+    grid.add_column(overflow="fold")  # show the path of a run completely
     for name, fact in facts.items():
         grid.add_row(name, fact)
     return Panel(grid, title=title, title_align="left", expand=False)
@@ -32,7 +32,7 @@ def evaluation_table(evaluation: Mapping[str, Any]) -> Group:
     """Return the metrics of an evaluation of a finished run."""
     data = evaluation["data"]
     title = f"{evaluation['name']}, {evaluation['weights']}, on {evaluation['num_test_samples']:,} of {data['name']}"
-    # Above the table, not as its title: that would be folded to the table's width.
+    # A line above the table: rich wraps the title of a table at the width of the table.
     return Group(title, _metric_table(evaluation["metrics"]))
 
 
@@ -42,7 +42,7 @@ def _metric_table(metrics: Mapping[str, float]) -> Table:
     table.add_column("value", justify="right")
     members = Counter(_measured(name) for name in metrics)
     for name, value in sorted(metrics.items()):
-        # Ten classes, or twenty groups of sentences, would hide the rest; result.json has them.
+        # Metrics of single classes or groups of sentences would hide the others; result.json has them.
         if members[_measured(name)] == 1:
             table.add_row(name, _shown(name, value))
     return table
@@ -56,5 +56,5 @@ def _measured(name: str) -> str:
 def _shown(name: str, value: float) -> str:
     if name.endswith("_per_second"):
         return f"{value:,.0f}"
-    # A learning rate has often no digit left after four.
+    # Four decimals show few digits of a small value, such as a learning rate.
     return f"{value:.4f}" if value == 0 or abs(value) >= 0.01 else f"{value:.3g}"

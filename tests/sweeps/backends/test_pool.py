@@ -79,7 +79,7 @@ def test_changed_code_is_reported(run: Run, tmp_path: Path) -> None:
         assert refused.exit_code == 2
         assert refused.directories == [], "and none of it has run"
     assert " ran on other code (0000000000) than this (" in refused.line
-    assert refused.line.endswith("take a new sweep_dir=, or allow_code_change=true to go on all the same")
+    assert refused.line.endswith("choose a new sweep_dir=, or allow_code_change=true to continue anyway")
     assert "0 to run" in run("seed=1", *asked, "allow_code_change=true", "-m").stdout
 
 
@@ -88,7 +88,7 @@ def test_a_bad_sweep_is_refused_before_any_job(run: Run, tmp_path: Path) -> None
     foreign.mkdir()
     (foreign / "letter.txt").write_text("Dear reader", encoding="utf-8")
     outcome = run("seed=1,2", f"sweep_dir={foreign}", "-m")
-    assert outcome.line == f"rnnexp: {foreign} holds files, but is no sweep directory: name another with sweep_dir="
+    assert outcome.line == f"rnnexp: {foreign} holds files, but is not a sweep directory: name another with sweep_dir="
     assert [entry.name for entry in foreign.iterdir()] == ["letter.txt"]
 
     (foreign / "letter.txt").unlink()

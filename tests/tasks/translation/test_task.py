@@ -227,7 +227,7 @@ def test_a_checkpoint_carries_the_tokenizers_as_plain_data(data: TranslationData
         ({"teacher_forcing": 1.5}, r"teacher_forcing must lie in \[0, 1\], not 1.5"),
         (
             {"teacher_forcing": 0.5},
-            "teacher_forcing=0.5 needs a decoder that goes step by step: use task.network.decoder=",
+            "teacher_forcing=0.5 needs a step-by-step decoder: use task.network.decoder=",
         ),
         ({"beam_size": 0}, "beam_size .* not 0$"),
         ({"val_sentences": 0}, "val_sentences must be a whole number of at least 1, not 0"),

@@ -96,7 +96,7 @@ class ClassificationTask(Task):
 
     @staticmethod
     def loss(logits: Tensor, batch: LabelledSequences, label_smoothing: float = 0.0) -> Tensor:
-        # In float32: the softmax of half-precision logits costs accuracy and saves nothing.
+        # float32, since a softmax in half precision loses accuracy and saves no time.
         return cross_entropy(logits.float(), batch.labels, label_smoothing=label_smoothing)
 
     def forward(self, inputs: Tensor) -> Tensor:

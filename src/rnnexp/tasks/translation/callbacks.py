@@ -1,4 +1,4 @@
-"""Callbacks that save translations, for people to read and for runs to be compared sentence by sentence."""
+"""Callbacks that save translations: of the test, to compare runs sentence by sentence, and of a few samples to read."""
 
 import csv
 import io
@@ -55,7 +55,7 @@ class SampleWriter(TaskCallback):
 
     Args:
         path: the file to write: `epoch`, `source`, `reference`, `translation`.
-        num_sentences: how many, spread evenly over those that validation translates.
+        num_sentences: the number of sentences, spread evenly over those that validation translates.
     """
 
     COLUMNS = ("epoch", "source", "reference", "translation")
@@ -81,7 +81,7 @@ class SampleWriter(TaskCallback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         sources, references = data.sources("val"), data.references("val")
         number = min(self.num_sentences, len(translations))
-        chosen = [translations[place * len(translations) // number] for place in range(number)]
+        chosen = [translations[index * len(translations) // number] for index in range(number)]
         for each in chosen:
             row: list[str | int] = [
                 trainer.current_epoch + 1,

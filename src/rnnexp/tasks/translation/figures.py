@@ -1,4 +1,4 @@
-"""The pictures of a translation run."""
+"""The figures of a translation run."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ def draw_translations(run: RunDirectory, task: Task, datamodule: Any) -> dict[st
 
 
 def draw_attention(task: Task, datamodule: Any) -> dict[str, Figure]:  # noqa: ANN401
-    """Where the decoder looks while it translates a few sentences of the test, the same ones in every run."""
+    """Return the attention maps of a few test sentences, the same ones in every run."""
     assert isinstance(task, TranslationTask)
     if not task.model.decoder.attention.has_weights:
         return {}
     sources = datamodule.sources("test")
     number = min(NUM_ATTENTION_MAPS, len(sources))
-    chosen = [sources[place * len(sources) // number] for place in range(number)]
+    chosen = [sources[index * len(sources) // number] for index in range(number)]
     task.model.eval()
     translator = Translator([task.model], task.tokenizers, task.beam_size, 1, task.length_penalty, task.limits)
     figures = {}
@@ -43,7 +43,7 @@ def draw_attention(task: Task, datamodule: Any) -> dict[str, Figure]:  # noqa: A
 
 
 def draw_scores(run: RunDirectory) -> dict[str, Figure]:
-    """What of the test is right, by length of the source, and where the corpus says so by what is measured."""
+    """Return the test scores by length of the source and, if the corpus has tags, by phenomenon and distance."""
     if not run.translations_file.exists():
         return {}
     rows = read_translations(run.translations_file)
@@ -63,13 +63,13 @@ def draw_scores(run: RunDirectory) -> dict[str, Figure]:
 
 
 def agreement_by_cell(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, int], tuple[float, int]]:
-    """(phenomenon, distance) -> how often the word that agrees is right, and of how many pairs."""
+    """Return the share of pairs whose agreeing word is right, and their number, by (phenomenon, distance)."""
     right = agreement(*([row[key] for row in rows] for key in ("translation", "reference", "place")))
     return share_by([(row["phenomenon"], row["distance"]) for row in rows], right)
 
 
 def over_phenomena(cells: dict[tuple[str, int], tuple[float, int]]) -> dict[int, tuple[float, int]]:
-    """Distance -> the same of all phenomena together, each pair counted once."""
+    """Return shares and numbers by distance, over all phenomena together; each pair counts once."""
     right: dict[int, float] = defaultdict(float)
     count: dict[int, int] = defaultdict(int)
     for (_phenomenon, distance), (share, number) in cells.items():

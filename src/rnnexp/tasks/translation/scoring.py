@@ -1,4 +1,4 @@
-"""The translations of a split, gathered from all ranks, and scores of its parts."""
+"""The translations of a split, gathered from all ranks, and their scores by length and by phenomenon."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ class Translation(NamedTuple):
     text: str
     """the translation, detokenized"""
     score: float
-    """from the search that found it, see `rnnexp.decoding.Hypotheses`"""
+    """the score of the search, see `rnnexp.decoding.Hypotheses`"""
     loss: float
     """loss of the reference in nats, summed over its tokens and EOS"""
     num_source_tokens: int
@@ -27,30 +27,39 @@ class Translation(NamedTuple):
 
 
 class TranslatedSplit:
-    """A collection of translations, batch by batch; a pair that several ranks have translated counts once."""
+    """A collection of the translations of a split; a pair that several ranks have translated counts once."""
 
     def __init__(self) -> None:
-        self._here: list[Translation] = []
+        self._translations: list[Translation] = []
 
     def extend(self, translations: Iterable[Translation]) -> None:
         """Add the translations of a batch."""
-        self._here += translations
+        self._translations += translations
 
     def finish(self) -> Sequence[Translation]:
         """Return the translations of all ranks in the order of the corpus, and empty the collection."""
-        here, self._here = self._here, []
+        translations, self._translations = self._translations, []
         if torch.distributed.is_available() and torch.distributed.is_initialized():
-            everywhere: list[Any] = [None] * torch.distributed.get_world_size()
-            torch.distributed.all_gather_object(everywhere, here)
-            here = [translation for part in everywhere for translation in part]
-        return [each for _pair, each in sorted({each.pair: each for each in here}.items())]
+            parts: list[Any] = [None] * torch.distributed.get_world_size()
+            torch.distributed.all_gather_object(parts, translations)
+            translations = [translation for part in parts for translation in part]
+        return [each for _pair, each in sorted({each.pair: each for each in translations}.items())]
 
 
-def spread_evenly(indices: Tensor, number: int, wanted: int) -> Tensor:
-    """Return bool [batch]: which indices, int64 [batch], are among `wanted` that are spread evenly over `number`."""
-    if wanted >= number:
+def spread_evenly(indices: Tensor, number: int, num_chosen: int) -> Tensor:
+    """Return which indices are among `num_chosen` that are spread evenly over `range(number)`.
+
+    Args:
+        indices: int64 [batch].
+        number: the number of all indices.
+        num_chosen: the number of indices to choose.
+
+    Returns:
+        bool [batch].
+    """
+    if num_chosen >= number:
         return torch.ones_like(indices, dtype=torch.bool)
-    return (indices * wanted).floor_divide(number) != ((indices - 1) * wanted).floor_divide(number)
+    return (indices * num_chosen).floor_divide(number) != ((indices - 1) * num_chosen).floor_divide(number)
 
 
 def scores_by_length(translations: Sequence[Translation], references: Sequence[str]) -> dict[str, float]:
@@ -62,7 +71,7 @@ def scores_by_length(translations: Sequence[Translation], references: Sequence[s
     buckets = [length_bucket(each.num_source_tokens) for each in translations]
     scores = shares("exact_match_length", buckets, right)
     for bucket in dict.fromkeys(buckets):
-        members = [each for each, its_own in zip(translations, buckets, strict=True) if its_own == bucket]
+        members = [each for each, name in zip(translations, buckets, strict=True) if name == bucket]
         num_tokens = sum(each.num_target_tokens for each in members)
         scores[f"loss_length/{bucket}"] = sum(each.loss for each in members) / num_tokens
     return scores
@@ -76,7 +85,8 @@ def scores_by_phenomenon(
     The latter two score only the word that agrees.
 
     Args:
-        tags: the split's tags: `phenomenon`, `distance` and `place`, which word of the reference agrees.
+        tags: `phenomenon`, `distance` and `place` of each pair of the split; `place` is the index
+            of the word of the reference that agrees.
     """
     texts = [each.text for each in translations]
     phenomena, distances, places = (

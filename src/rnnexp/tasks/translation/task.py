@@ -30,26 +30,26 @@ Split = Literal["val", "test"]
 
 
 class TranslationTask(Task):
-    """The task of writing a sentence in another language: cross-entropy per target token, and scores of translations.
+    """The task of translating sentences: cross-entropy per target token, and scores of translations.
 
     Args:
         make_stack: `input_size=` -> RecurrentStack, the encoder's; the decoder's layers have its cell and width.
         make_optimizer, make_scheduler: see Task.
         network: Seq2Seq without its first three arguments, which are `make_stack` and the sizes of both vocabularies.
-        tokenizers: of both sides; they are saved in every checkpoint.
-        teacher_forcing: probability that the decoder's input in training is the reference's token.
+        tokenizers: the tokenizers of both sides, which are saved in every checkpoint.
+        teacher_forcing: probability that the decoder's input in training is the token of the reference.
         label_smoothing: share of the target spread over the vocabulary (Szegedy et al., 2016, section 7), in training.
-        beam_size, length_penalty: of the search in the test; validation is searched greedily.
+        beam_size, length_penalty: the settings of the search in the test; validation uses a greedy search.
         max_ratio, max_extra: bounds of a translation's length, see `rnnexp.decoding.Limits`.
-        val_sentences: number of validation sentences that are translated each epoch, spread evenly over the split; all
-            count in the loss.
+        val_sentences: number of validation sentences that are translated each epoch, spread evenly over the split; the
+            loss is that of all.
         literature: score the test a second time, as the Multi30k literature does.
 
     Logs `train/loss` at steps, `train/padding_share` per epoch, `val/loss`, `val/ppl`, `val/bleu`, `val/chrf` and
-    `val/exact_match` per epoch, and the same of the test once. It logs the test by length of the source in tokens,
-    `test/loss_length/<bucket>` and `test/exact_match_length/<bucket>`. Where a corpus says what its pairs measure, it
-    logs `test/exact_match_phenomenon/<name>`, and `test/acc_phenomenon/<name>` and `test/acc_distance/<words>` of the
-    word that agrees.
+    `val/exact_match` per epoch, and the same metrics of the test once. It logs the test by length of the source in
+    tokens, `test/loss_length/<bucket>` and `test/exact_match_length/<bucket>`. If the corpus tags its pairs with a
+    phenomenon, it logs `test/exact_match_phenomenon/<name>`, and for the word that agrees `test/acc_phenomenon/<name>`
+    and `test/acc_distance/<words>`.
     """
 
     batch_type: ClassVar = TranslationBatch
@@ -81,8 +81,7 @@ class TranslationTask(Task):
         self.model = network(make_stack, len(source), len(target))
         if teacher_forcing < 1 and self.model.choices["decoder"] == "fused":
             raise ValueError(
-                f"teacher_forcing={teacher_forcing} needs a decoder that goes step by step: "
-                "use task.network.decoder=stepwise"
+                f"teacher_forcing={teacher_forcing} needs a step-by-step decoder: use task.network.decoder=stepwise"
             )
         if self.model.choices["tied_embeddings"] == "all" and source.digest != target.digest:
             raise ValueError("tied_embeddings=all needs one vocabulary for both sides: use data.joint=true, or output")
@@ -91,7 +90,7 @@ class TranslationTask(Task):
         self.beam_size, self.length_penalty = beam_size, length_penalty
         self.limits = Limits(max_ratio=max_ratio, max_extra=max_extra)
         self.val_sentences, self.literature = val_sentences, literature
-        # Mean over tokens, whatever batches they came in.
+        # The mean over tokens, independent of the division into batches.
         self.losses = nn.ModuleDict({f"{split}_loss": MeanMetric() for split in ("val", "test")})
         self._gathered = {"val": TranslatedSplit(), "test": TranslatedSplit()}
         self.translations: dict[str, Sequence[Translation]] = {}
@@ -107,7 +106,7 @@ class TranslationTask(Task):
 
     @property
     def state_size(self) -> int:
-        """The values of encoder and decoder; what attention reads grows with the sentence and is not counted."""
+        """The number of values in the states of encoder and decoder, without the annotations that attention reads."""
         decoder = self.model.decoder
         return self.stack.state_size + decoder.num_layers * decoder.num_states * decoder.hidden_size
 
@@ -135,6 +134,7 @@ class TranslationTask(Task):
         checkpoint["tokenizers"] = self.tokenizers.to_plain()
 
     def loss_of(self, split: Split) -> MeanMetric:
+        """Return the metric of the loss of a split."""
         metric = self.losses[f"{split}_loss"]
         assert isinstance(metric, MeanMetric)
         return metric
@@ -152,7 +152,7 @@ class TranslationTask(Task):
 
     @staticmethod
     def num_tokens(batch: TranslationBatch) -> int:
-        # BOS is given, not predicted. Lengths are on the CPU.
+        # BOS is not predicted. Lengths are on the CPU.
         return int((batch.target_lengths - 1).sum())
 
     @staticmethod
@@ -163,7 +163,7 @@ class TranslationTask(Task):
 
     @staticmethod
     def loss(logits: Tensor, batch: TranslationBatch, label_smoothing: float = 0.0) -> Tensor:
-        # In float32: the softmax of half-precision logits costs accuracy and saves nothing.
+        # float32, since a softmax in half precision loses accuracy and saves no time.
         logits, target = logits.flatten(0, 1).float(), batch.target[:, 1:].flatten()
         return cross_entropy(logits, target, ignore_index=PAD, label_smoothing=label_smoothing)
 
@@ -173,7 +173,7 @@ class TranslationTask(Task):
         return loss
 
     def on_train_epoch_start(self) -> None:
-        # The same on every rank, and known before the epoch.
+        # The value is the same on every rank and known before the epoch.
         loader = self.trainer.train_dataloader
         if isinstance(loader, TranslationLoader):
             self.log("train/padding_share", loader.padding_share())
@@ -208,12 +208,12 @@ class TranslationTask(Task):
         return beam_search([self.model], source, lengths, self.beam_size, 1, self.length_penalty, self.limits)
 
     def _translated(
-        self, batch: TranslationBatch, losses: Tensor, rows: Tensor, found: Hypotheses
+        self, batch: TranslationBatch, losses: Tensor, rows: Tensor, hypotheses: Hypotheses
     ) -> list[Translation]:
         columns = (
             batch.indices[rows].tolist(),
-            map(self.tokenizers.target.decode, found.tokens[:, 0].tolist()),
-            found.scores[:, 0].tolist(),
+            map(self.tokenizers.target.decode, hypotheses.tokens[:, 0].tolist()),
+            hypotheses.scores[:, 0].tolist(),
             losses[rows.to(losses.device)].tolist(),
             (batch.source_lengths[rows] - 1).tolist(),
             (batch.target_lengths[rows] - 1).tolist(),

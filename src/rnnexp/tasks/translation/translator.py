@@ -1,4 +1,4 @@
-"""Text in, text out: sentences translated by one trained network, or by several that vote."""
+"""Translation of text by one trained network or by an ensemble."""
 
 import math
 from collections.abc import Sequence
@@ -21,35 +21,34 @@ class Candidate(NamedTuple):
 
     text: str
     score: float
-    """log-probability divided by length ** length_penalty"""
+    """the log-probability divided by length ** length_penalty"""
     tokens: list[str]
-    """as a person can read them, EOS the last"""
+    """in readable form, EOS the last"""
 
 
 class TranslatedSentence(NamedTuple):
-    """What is made of one sentence."""
+    """The translations of one sentence."""
 
     tokens: list[str]
-    """of the source, as a person can read them, EOS the last"""
+    """tokens of the source in readable form, EOS the last"""
     num_unknown: int
-    """tokens of the source that the vocabulary does not have"""
+    """the number of source tokens that are not in the vocabulary"""
     candidates: list[Candidate]
-    """distinct, by falling score; one without tokens where there was nothing to translate"""
+    """distinct translations by descending score; one without tokens for a sentence without words"""
     weights: NDArray[np.float32] | None = None
-    """if asked for, where the decoder looked for each token of the best candidate [tokens, source tokens]; with several
-    networks their mean"""
+    """attention weights of the best candidate [tokens, source tokens], a mean over networks; None unless requested"""
 
 
 class Translator:
-    """Searches with networks of one vocabulary.
+    """A translator that searches with one network or several of one vocabulary.
 
     Args:
-        models: in evaluation mode, on one device.
-        tokenizers: theirs.
+        models: the networks in evaluation mode, on one device.
+        tokenizers: the tokenizers of the networks.
         beam_size, n_best, length_penalty, limits: see `rnnexp.decoding.beam_search`.
 
     Raises:
-        ValueError: for sizes that the search refuses.
+        ValueError: for sizes outside the range of the search.
     """
 
     def __init__(
@@ -67,40 +66,43 @@ class Translator:
 
     @property
     def device(self) -> torch.device:
-        """Where the networks are."""
+        """The device of the networks."""
         return next(self.models[0].parameters()).device
 
     @torch.no_grad()
     def translate(self, sentences: Sequence[str], align: bool = False) -> list[TranslatedSentence]:
-        """Translates a batch of sentences, in their order. A sentence without words has an empty translation.
+        """Translate a batch of sentences. A sentence without words has an empty translation.
 
         Args:
-            align: say where the decoder looked, too; it takes a second pass of the decoder.
+            align: return attention weights, too; it takes a second pass of the decoder.
+
+        Returns:
+            The translations in the order of the sentences.
         """
         encoded = self.tokenizers.source.encode_batch([sentence.strip() for sentence in sentences])
         results = [self._untranslated(ids) for ids in encoded]
-        # The longest first, as they were batched in validation.
-        wanted = sorted((index for index, ids in enumerate(encoded) if ids), key=lambda index: -len(encoded[index]))
-        if wanted:
-            rows = [torch.tensor([*encoded[index], EOS]) for index in wanted]
+        # The longest first, as in the batches of validation.
+        nonempty = sorted((index for index, ids in enumerate(encoded) if ids), key=lambda index: -len(encoded[index]))
+        if nonempty:
+            rows = [torch.tensor([*encoded[index], EOS]) for index in nonempty]
             lengths = torch.tensor([len(row) for row in rows])
             source = pad_sequence(rows, batch_first=True, padding_value=PAD).to(self.device)
-            found = beam_search(
+            searched = beam_search(
                 self.models, source, lengths, self.beam_size, self.n_best, self.length_penalty, self.limits
             )
-            weights = self._align(source, lengths, found.tokens[:, 0]) if align else None
+            weights = self._align(source, lengths, searched.tokens[:, 0]) if align else None
             for row, (index, hypotheses, scores) in enumerate(
-                zip(wanted, found.tokens.tolist(), found.scores.tolist(), strict=True)
+                zip(nonempty, searched.tokens.tolist(), searched.scores.tolist(), strict=True)
             ):
                 candidates = [
                     self._candidate(ids, score)
                     for ids, score in zip(hypotheses, scores, strict=True)
                     if score > -math.inf
                 ]
-                looked = None
+                alignment = None
                 if weights is not None:
-                    looked = weights[row, : len(candidates[0].tokens), : int(lengths[row])].float().numpy()
-                results[index] = results[index]._replace(candidates=candidates, weights=looked)
+                    alignment = weights[row, : len(candidates[0].tokens), : int(lengths[row])].float().numpy()
+                results[index] = results[index]._replace(candidates=candidates, weights=alignment)
         return results
 
     def _untranslated(self, ids: list[int]) -> TranslatedSentence:
@@ -108,11 +110,11 @@ class Translator:
         return TranslatedSentence(tokens, ids.count(UNK), [Candidate("", 0.0, [])])
 
     def _align(self, source: Tensor, lengths: Tensor, tokens: Tensor) -> Tensor:
-        """Mean weights [batch, time, source_time] with which each of the tokens [batch, time] was written."""
+        """Return the mean attention weights, [batch, time, source_time], of target tokens, [batch, time]."""
         target_in = torch.cat([tokens.new_full((len(tokens), 1), BOS), tokens[:, :-1]], dim=1)
         return torch.stack([model.align(source, lengths, target_in) for model in self.models]).mean(dim=0).cpu()
 
     def _candidate(self, ids: list[int], score: float) -> Candidate:
-        written = ids[: ids.index(EOS)]
-        tokens = [*self.tokenizers.target.tokens(written), "</s>"]
-        return Candidate(self.tokenizers.target.decode(written), score, tokens)
+        content = ids[: ids.index(EOS)]
+        tokens = [*self.tokenizers.target.tokens(content), "</s>"]
+        return Candidate(self.tokenizers.target.decode(content), score, tokens)
