@@ -203,7 +203,6 @@ SHORT_MODULES = {
     "rnnexp.runs.frozen": "shared by ranks and by jobs of a sweep",
     "rnnexp.sweeps.process.preload": "imported by the fork server alone: it sets a variable for the whole process",
     "rnnexp.tasks.callbacks": "base classes that callbacks/ and tasks of their own share",
-    "rnnexp.tasks.classification.figures": "found by the registry without importing matplotlib elsewhere",
     "rnnexp.text.tokenizer_pair": "the type that data, models and translate share",
     "rnnexp.text.vocabulary": "ids of the special tokens, for models that import no tokenizer",
     "rnnexp.tracking.stopwatch": "the time since the process started",

@@ -277,7 +277,7 @@ def test_the_hash_depends_on_averaging_and_not_on_corpus_paths(translated: Outco
 def test_weights_without_training_state_are_not_continued(run: Run, phrases: list[str], translated: Outcome) -> None:
     outcome = run(f"ckpt_path={translated.directory}/checkpoints/average.ckpt", data=phrases)
     assert outcome.exit_code == 2
-    assert "average.ckpt holds weights alone: continue from last.ckpt or best.ckpt" in outcome.line
+    assert "average.ckpt holds only weights: continue from last.ckpt or best.ckpt" in outcome.line
 
 
 def test_kept_epochs_are_averaged_on_request(run: Run, score: Run, phrases: list[str]) -> None:

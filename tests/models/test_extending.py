@@ -1,6 +1,7 @@
 """The files and commands of docs/extending.md work as printed, on small datasets."""
 
 import re
+import runpy
 import shlex
 import sys
 from collections.abc import Iterator
@@ -33,7 +34,8 @@ PHRASES = ["data.num_pairs=600", "data.unit=word", "data.min_frequency=1", "task
 def small(*arguments: str) -> list[str]:
     """Return the arguments, preceded by overrides that make an experiment take a second."""
     given = {argument.partition("=")[0] for argument in arguments}
-    settings = [*SMALL, *(PHRASES if "task=translation" in arguments else IMAGES)]
+    data = PHRASES if "task=translation" in arguments else [] if "data=arrays" in arguments else IMAGES
+    settings = [*SMALL, *data]
     return [*arguments, *(each for each in settings if each.partition("=")[0] not in given)]
 
 
@@ -46,6 +48,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content, encoding="utf-8")
     write_dataset(tmp_path / "sets" / "Mine" / "raw", seed=0)
+    runpy.run_path("my_arrays.py")
     yield tmp_path
     for module in MODULES:
         sys.modules.pop(module, None)
@@ -61,6 +64,9 @@ def test_the_page_has_files_and_commands() -> None:
     assert set(FILES) == {
         "my_cells.py",
         "my_other_cells.py",
+        "my_data.py",
+        "my_arrays.py",
+        "my_conf/data/arrays.yaml",
         "my_metrics.py",
         "my_conf/model/mgu.yaml",
         "my_conf/experiment/mine.yaml",
@@ -189,6 +195,25 @@ def test_parameters_of_a_cell_are_counted_and_saved(place: Path) -> None:
     assert model["std"] == 0.5
     saved = torch.load(peephole.directory / "checkpoints" / "last.ckpt", weights_only=True)
     assert saved["state_dict"]["model.stack.p_f_l0"].shape == (6,)
+
+
+def test_a_dataset_of_arrays(place: Path) -> None:
+    """It trains, has a confusion matrix but no images of mistakes, and is scored again from its directory."""
+    trained = finish(place, "--config-dir", "my_conf", "data=arrays", "trainer.max_epochs=3", "size_budget=flops:60k")
+    data, metrics = trained.result["data"], trained.result["metrics"]
+    assert (data["name"], data["num_classes"], data["num_test"]) == ("waves", 3, 100)
+    assert {path.stem for path in (trained.directory / "figures").iterdir()} == {"learning_curves", "confusion_matrix"}
+    assert "left out" not in trained.stdout + trained.stderr
+    scored = call(evaluate.main, place, [f"run={trained.directory}"])
+    assert scored.exit_code == 0, scored.stderr
+    (evaluation,) = (trained.directory / "evaluations").glob("*.json")
+    assert read_json(evaluation)["metrics"]["test/acc"] == metrics["test/acc"]
+    outcome = call(
+        train.main, place, small("-m", "--config-dir", "my_conf", "data=arrays", "seed=1,2", "sweep_dir=sweep")
+    )
+    assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
+    report = (place / "sweep" / "report" / "report.md").read_text(encoding="utf-8")
+    assert "waves" in report
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from support.translating import Translate
         (["accelerator=tpu"], "unknown accelerator 'tpu': choose one of auto, cpu, gpu"),
         (["output={tmp}/no/text.fr"], "no is not a directory"),
         (["output={tmp}"], "exists and is not a file"),
-        (["input={tmp}/text.en", "output={tmp}/../{tmp.name}/text.en"], "is the input, which would be lost: name"),
+        (["input={tmp}/text.en", "output={tmp}/../{tmp.name}/text.en"], "is the input file and would overwrite it"),
         (["output=/dev/null"], "output /dev/null exists and is not a file"),
         (["run=[]"], "run names no run: give it one, run=..."),
         (["n_bets=2"], "unknown key 'n_bets'; did you mean 'n_best'?"),

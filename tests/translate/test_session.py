@@ -37,7 +37,7 @@ def test_unknown_characters_and_words(say: Translate) -> None:
     outcome = say(piped=piped(strange))
     assert len(lines_of(outcome)) == len(strange)
     assert outcome.line.startswith("rnnexp: warning: ")
-    assert "sentences have no word that the vocabulary knows" in outcome.line
+    assert "sentences have no word of the vocabulary" in outcome.line
 
 
 def test_rows_of_several_candidates(say: Translate) -> None:

@@ -62,7 +62,7 @@ def test_at_a_terminal_each_line_is_answered(translator: Path, say: Translate) -
         terminal.type(f"{sentence}\n")
         assert terminal.read_until("> ") == f"{sentence}\n{expected}\n> "
     terminal.type("qwxzé 猫\n")
-    assert "1 sentence has no word that the vocabulary knows" in terminal.read_until("> ")
+    assert "1 sentence has no word of the vocabulary" in terminal.read_until("> ")
     terminal.type("\x04")
     assert terminal.end() == ("\n", 0)
 

@@ -1,6 +1,6 @@
 """Hydra's launchers `pool`, `submitit_local`, `submitit_slurm` and `ray`: one class, and a config for each backend.
 
-Hydra imports this module in every program, so that it imports nothing slow.
+Hydra imports this module in every program, so it has no slow imports at the top.
 """
 
 import pkgutil
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from rnnexp.sweeps.sweep import JobOutcome, Points, Sweep
 
 EXTRAS = {"submitit": "slurm", "ray": "ray", "optuna": "optuna"}
-"""The extra of rnnexp that installs a package."""
+"""Package -> the extra of rnnexp that installs it."""
 
 
 @dataclass
 class LauncherConf:
-    """Settings of every `rnnexp.sweeps.backends.base.Backend`. Their defaults are here and nowhere else.
+    """Settings of every `rnnexp.sweeps.backends.base.Backend`. The defaults are defined here only.
 
     Args:
         backend: `module:class` of the backend.
@@ -62,7 +62,7 @@ class PoolConf(TimedLauncherConf):
 
 @dataclass
 class SubmititConf(LauncherConf):
-    """Settings of both backends with submitit, under its names. None leaves it to SLURM or to the job's own config."""
+    """Settings of both submitit backends, named as in submitit. None leaves a value to SLURM or to the job's config."""
 
     submitit_folder: str = "${sweep_dir}/submitit"
     name: str = "rnnexp"
@@ -78,13 +78,13 @@ class SubmititConf(LauncherConf):
 class SubmititLocalConf(SubmititConf, TimedLauncherConf):
     """Settings of `rnnexp.sweeps.backends.submitit_local.SubmititLocalBackend`.
 
-    It takes what it cannot use as well, so that a command for SLURM can be tried with another launcher's name.
+    It also accepts settings that only SLURM uses, so that a command for SLURM runs here with another launcher's name.
     """
 
     backend: str = "rnnexp.sweeps.backends.submitit_local:SubmititLocalBackend"
-    timeout_min: int = 10080  # a week: no other user waits for this machine
+    timeout_min: int = 10080  # one week: this machine has no queue
     max_num_timeout: int = 5
-    array_parallelism: int | None = None  # jobs at once; as many as there are devices for
+    array_parallelism: int | None = None  # jobs at once; None: as many as the devices allow
 
 
 @dataclass
@@ -93,8 +93,8 @@ class SubmititSlurmConf(SubmititConf):
 
     backend: str = "rnnexp.sweeps.backends.slurm:SlurmBackend"
     timeout_min: int = 60
-    max_num_timeout: int = 24  # how often a job that ran out of time goes back into the queue
-    signal_delay_s: int = 120  # the time before its end at which a job is asked to save
+    max_num_timeout: int = 24  # how often a job that reached its time limit is requeued
+    signal_delay_s: int = 120  # the time before the limit at which a job is signaled to save
     mem_per_cpu: str | None = None
     mem_per_gpu: str | None = None
     partition: str | None = None
@@ -105,9 +105,9 @@ class SubmititSlurmConf(SubmititConf):
     gres: str | None = None
     comment: str | None = None
     array_parallelism: int = 256  # jobs at once
-    setup: list[str] | None = None  # commands of the shell before the job
+    setup: list[str] | None = None  # shell commands that run before the job
     srun_args: list[str] | None = None
-    additional_parameters: dict[str, Any] = field(default_factory=dict)  # of sbatch: {mail-type: END}
+    additional_parameters: dict[str, Any] = field(default_factory=dict)  # options of sbatch, {mail-type: END}
 
 
 @dataclass
@@ -116,7 +116,7 @@ class RayConf(TimedLauncherConf):
 
     backend: str = "rnnexp.sweeps.backends.ray:RayBackend"
     address: str = "local"  # local starts a cluster on this machine; auto or host:port joins a running one
-    num_cpus: int | None = None  # of a local cluster; those of the machine
+    num_cpus: int | None = None  # of a local cluster; None: those of the machine
     num_gpus: int | None = None
     jobs_per_device: int = 1  # jobs that share a GPU
 
@@ -127,7 +127,7 @@ for _name, _node in LAUNCHERS.items():
 
 
 class SweepLauncher(Launcher):
-    """Runs the jobs that a sweeper asks for with one backend, which lasts as long as the sweep.
+    """A launcher that runs the jobs of a sweeper with one backend, which is kept for the whole sweep.
 
     Args:
         backend: `module:class` of the backend.
@@ -151,7 +151,7 @@ class SweepLauncher(Launcher):
         self.composer = JobComposer(hydra_context.config_loader, config)
 
     def check(self, points: "Points") -> "list[Job]":
-        """Return the jobs of these points. Raise UserError if one cannot be composed or can never run here."""
+        """Return the jobs of these points. Raise UserError if one cannot be composed or cannot run here."""
         return self.sweep.check(points)
 
     def run_batch(self, points: "Points") -> "list[JobOutcome]":
@@ -162,10 +162,10 @@ class SweepLauncher(Launcher):
         """Run the jobs of these points, and return their results to a sweeper of Hydra.
 
         Raises:
-            UserError: after all have ended, if one failed or did not measure the optimized metric.
+            UserError: after all jobs have ended, if one failed or did not measure the optimized metric.
         """
         outcomes = self.sweep.launch(job_overrides, report=self.sweep_settings.report)
-        # Hydra's own way to report a failure, an error in JobReturn, prints a line of its own beside ours.
+        # Hydra would print an additional line for an error in JobReturn.
         for outcome in outcomes:
             if outcome.error is not None:
                 raise outcome.error
@@ -179,7 +179,7 @@ class SweepLauncher(Launcher):
 
     @property
     def sweep(self) -> "Sweep":
-        """The sweep, made when it is first asked for."""
+        """The sweep; created on first access."""
         if self._sweep is None:
             from rnnexp.sweeps.sweep import Sweep
 
@@ -187,7 +187,7 @@ class SweepLauncher(Launcher):
         return self._sweep
 
     def _make_backend(self) -> "Backend[Any]":
-        """Raise UserError if the backend needs a package that is not installed."""
+        """Return the backend. Raise UserError if it needs a package that is not installed."""
         with missing_extra_errors(f"hydra/launcher={self.name}"):
             backend_class = pkgutil.resolve_name(self.backend)
         backend: Backend[Any] = backend_class(self.settings)
@@ -196,10 +196,10 @@ class SweepLauncher(Launcher):
 
 @contextmanager
 def missing_extra_errors(what: str) -> Iterator[None]:
-    """Turn the failed import of a package of an extra into one line.
+    """Convert a failed import of an optional package into a UserError.
 
     Args:
-        what: what needs the package.
+        what: the feature that needs the package, as named in the message.
     """
     try:
         yield

@@ -1,7 +1,7 @@
 """A config node whose keys are not known in advance, so that `model.cell_options.x=1` needs no plus sign.
 
-Hydra refuses keys that no config file has. The options of a cell are declared by the cell alone, which may come from a
-module of the user, and the cell refuses those that it does not have. Hydra imports this module with its plugins.
+Hydra raises an error for keys that no config file has. Only the cell declares its options, which may come from a module
+of the user, and it raises an error for unknown ones. Hydra imports this module with its plugins.
 """
 
 from hydra.core.config_store import ConfigStore

@@ -1,6 +1,6 @@
 """Hydra's sweeper `optuna`: a study of Optuna chooses the jobs.
 
-Hydra imports this module in every program, so that it imports nothing slow.
+Hydra imports this module in every program, so it has no slow imports at the top.
 """
 
 from dataclasses import dataclass, field
@@ -34,10 +34,10 @@ PRUNERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 @dataclass
 class OptunaSweeperConf:
-    """`params` and the arguments of `rnnexp.sweeps.search.study.SearchSettings`. Their defaults are here alone."""
+    """`params` and the arguments of `rnnexp.sweeps.search.study.SearchSettings`. The defaults are defined here only."""
 
     _target_: str = "hydra_plugins.rnnexp.sweeper.OptunaSweeper"
-    # The search instantiates the sampler and the pruner: the settings are checked before.
+    # The search instantiates the sampler and the pruner, after the settings have been checked.
     _recursive_: bool = False
     defaults: list[Any] = field(default_factory=lambda: ["_self_", {"sampler": "tpe"}, {"pruner": "median"}])
     sampler: Any = None
@@ -62,7 +62,7 @@ for name, (pruner, arguments) in PRUNERS.items():
 
 
 class OptunaSweeper(Sweeper):
-    """Passes the search space to a search, and the jobs of the search to the launcher.
+    """A sweeper that passes the search space to a search, and the jobs of the search to the launcher.
 
     Args:
         params: axes and fixed values by key, in the grammar of the command line, which overrides them.
@@ -90,12 +90,12 @@ class OptunaSweeper(Sweeper):
         if not isinstance(self.launcher, SweepLauncher):
             assert self.config is not None
             name = self.config.hydra.runtime.choices["hydra/launcher"]
-            raise UserError(f"hydra/launcher={name} does not return what its jobs measured: use hydra/launcher=pool")
+            raise UserError(f"hydra/launcher={name} does not return the metrics of its jobs: use hydra/launcher=pool")
         with missing_extra_errors("a search"):
             import optuna  # noqa: F401
         from rnnexp.sweeps.search.search import Search
         from rnnexp.sweeps.search.study import SearchSettings
 
-        written = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
-        overrides = OverridesParser.create(self.hydra_context.config_loader).parse_overrides(written)
+        all_overrides = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
+        overrides = OverridesParser.create(self.hydra_context.config_loader).parse_overrides(all_overrides)
         Search(SearchSettings(**self.settings), self.launcher.sweep_settings, overrides, self.launcher).run()

@@ -10,10 +10,10 @@ from rnnexp.data.text.parallel_text import Primitive
 
 
 class DataModule(LightningDataModule, ABC):
-    """Three splits as batches of one type.
+    """A data module that supplies three splits as batches of one type.
 
     Attributes:
-        batch_type: the type of batches that it produces; tasks that consume this type can be trained on these data, see
+        batch_type: the type of the batches. Tasks that consume this type can be trained on these data, see
             `rnnexp.tasks.base.Task`.
     """
 
@@ -22,16 +22,16 @@ class DataModule(LightningDataModule, ABC):
     @property
     @abstractmethod
     def data_info(self) -> dict[str, Primitive]:
-        """What the data are, for the record of a run: flat, with at least `name`, `num_train` and `num_test`."""
+        """The description of the data for the record of a run, flat, with at least `name`, `num_train`, `num_test`."""
 
     @property
     @abstractmethod
     def summary(self) -> str:
-        """A line about the data, shown at the start."""
+        """A line about the data, shown at the start of a run."""
 
     @abstractmethod
     def use_preprocessing_of(self, checkpoint: Mapping[str, Any]) -> None:
-        """Prepare inputs as they were for a checkpoint's weights. Call it before `setup`.
+        """Prepare inputs as in the training of a checkpoint. Call it before `setup`.
 
         Raises:
             UserError: for the weights of another task.
@@ -42,5 +42,5 @@ class DataModule(LightningDataModule, ABC):
         """Read all splits, once. It must work without a trainer."""
 
     def rank_and_world_size(self) -> tuple[int, int]:
-        """Return this process' rank and the number of processes that train together; (0, 1) without a trainer."""
+        """Return the rank of this process and the number of processes that train together; (0, 1) without a trainer."""
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)

@@ -20,10 +20,10 @@ class TranslationBatch(NamedTuple):
     source: Tensor
     """int64 [batch, source_time], each sentence ended by EOS, then PAD"""
     source_lengths: Tensor
-    """int64 [batch], EOS included, always on the CPU: packing asks for it there"""
+    """int64 [batch], EOS included, always on the CPU, where packing needs it"""
     target: Tensor
     """int64 [batch, target_time], BOS, the sentence, EOS, then PAD"""
     target_lengths: Tensor
     """int64 [batch], BOS and EOS included, always on the CPU"""
     indices: Tensor
-    """int64 [batch], which pairs of the split these are, always on the CPU"""
+    """int64 [batch], the indices of the pairs in the split, always on the CPU"""

@@ -40,6 +40,7 @@ class CSVLogger(RunLogger, lightning_loggers.CSVLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:  # noqa: ANN401 (ExperimentWriter, or a stand-in on other ranks)
+        """The writer of metrics.csv."""
         # Lightning warns if the directory has files; these are the files of the run.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

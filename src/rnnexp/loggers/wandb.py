@@ -64,6 +64,7 @@ class WandbLogger(RunLogger, lightning_loggers.WandbLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:  # noqa: ANN401 (wandb.Run, or its stand-in when disabled)
+        """The W&B run, which starts at the first access; offline if W&B refuses it online."""
         import wandb
 
         try:

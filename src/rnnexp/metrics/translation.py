@@ -140,5 +140,5 @@ def _word(text: str, place: int) -> str | None:
 def _require_aligned(translations: Sequence[str], references: Sequence[str]) -> None:
     if not translations or len(translations) != len(references):
         raise ValueError(
-            f"{len(translations)} translations and {len(references)} references: give as many of both, at least one"
+            f"{len(translations)} translations and {len(references)} references: give equal numbers, at least one"
         )

@@ -1,4 +1,4 @@
-"""Jobs composed from the config of a multirun and the points of a grid. No other module here reads a DictConfig."""
+"""The composition of jobs from the config of a multirun. No other module of this package reads a DictConfig."""
 
 import re
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.sweep_directory import SweepDirectory
 
 TRIAL_NUMBER = "trial_number="
-"""The override that starts those that a search chose for a trial."""
+"""The start of the first override that a search sets for a trial."""
 
 
 def read_settings(config: DictConfig) -> SweepSettings:
@@ -42,10 +42,10 @@ def read_settings(config: DictConfig) -> SweepSettings:
 
 
 class JobComposer:
-    """Composes the jobs of a sweep, all before the first one starts.
+    """A callable that composes the jobs of a sweep, all before the first one starts.
 
     Args:
-        loader: composes the config of one job.
+        loader: Hydra's loader, which composes the config of one job.
         config: the config of the multirun.
     """
 
@@ -58,7 +58,7 @@ class JobComposer:
         Args:
             points: the overrides of each point.
             sweep: the sweep directory.
-            num_gpus: what `trainer.accelerator=auto` and `trainer.devices=-1` stand for.
+            num_gpus: the number of GPUs that `trainer.accelerator=auto` and `trainer.devices=-1` select.
 
         Raises:
             UserError: if a config cannot be composed.
@@ -89,35 +89,35 @@ class JobComposer:
         require_one_of_each(composed, composed.hydra.runtime.choices)
         with open_dict(composed):
             del composed["hydra"]
-            # The default contains the current time, and every job must have the same.
+            # The default contains the current time; all jobs must have the same directory.
             composed.sweep_dir = str(sweep.path)
         return composed
 
 
 def _varying_keys(points: Sequence[Sequence[str]]) -> set[str]:
-    """Return the keys whose overrides differ between the points; of a single point none do."""
+    """Return the keys whose overrides differ between the points; an empty set for a single point."""
     shared = set.intersection(*(set(overrides) for overrides in points))
     return {override.partition("=")[0] for overrides in points for override in overrides if override not in shared}
 
 
 def _trial_overrides(overrides: Sequence[str]) -> list[str]:
-    """Return the number of a search's trial and what the search chose for it; an empty list for a point of a grid."""
+    """Return the overrides that a search sets for a trial, its number first; an empty list for a point of a grid."""
     numbered = (index for index, override in enumerate(overrides) if override.startswith(TRIAL_NUMBER))
     return list(overrides[next(numbered, len(overrides)) :])
 
 
 def _run_directory(overrides: Sequence[str], identity: str, sweep: SweepDirectory) -> RunDirectory:
-    # The name ends in the hash, and may begin with the overrides of an earlier grid.
+    # The name ends with the hash, and may begin with the overrides of an earlier grid.
     for path in sweep.jobs.glob(f"*{identity}"):
         return RunDirectory(path)
-    # Hydra wants an equals sign in run= quoted.
+    # Hydra requires quotes around an equals sign in run=.
     slug = "_".join(re.sub(r"[^\w.+-]+", "-", override) for override in overrides)[:80].strip("-_")
     return sweep.job(f"{slug}_{identity}" if slug else identity)
 
 
 def _adapt_to_job(config: dict[str, Any], sweep: SweepDirectory) -> None:
-    """Change a config where it depends on the job being one of a sweep."""
-    # A job sees its own devices alone, counted from 0.
+    """Change the values of a config that differ in a job of a sweep."""
+    # A job sees only its own devices, numbered from 0.
     if isinstance(config["trainer"]["devices"], list):
         config["trainer"]["devices"] = len(config["trainer"]["devices"])
     wandb = (config.get("logger") or {}).get("wandb")

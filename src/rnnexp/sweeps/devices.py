@@ -1,4 +1,4 @@
-"""The devices of a machine, what a job asks for, and what it gets."""
+"""The devices of a machine, and the requests and allocations of jobs."""
 
 import os
 import re
@@ -9,16 +9,16 @@ from typing import Any
 
 
 def visible_gpus(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Return entries for CUDA_VISIBLE_DEVICES, one a device: those that it names already, else those of all devices.
+    """Return one entry of CUDA_VISIBLE_DEVICES per device: those of the variable, or of all devices if it is not set.
 
     An entry is an index, the UUID of a GPU or the UUID of a MIG instance.
     """
-    named = environment.get("CUDA_VISIBLE_DEVICES")
-    if named is None:
+    variable = environment.get("CUDA_VISIBLE_DEVICES")
+    if variable is None:
         return _all_gpus()
-    words = [word.strip() for word in named.split(",") if word.strip()]
-    # CUDA ignores what follows the first -1.
-    return words[: words.index("-1")] if "-1" in words else words
+    entries = [entry.strip() for entry in variable.split(",") if entry.strip()]
+    # CUDA ignores the entries after the first -1.
+    return entries[: entries.index("-1")] if "-1" in entries else entries
 
 
 def _all_gpus() -> list[str]:
@@ -30,7 +30,7 @@ def _all_gpus() -> list[str]:
 
 
 def parse_gpu_list(listing: str) -> list[str]:
-    """Return the UUIDs in the output of `nvidia-smi -L`: of a GPU with MIG instances, those of the instances."""
+    """Return the UUIDs in the output of `nvidia-smi -L`; the MIG instances of a GPU replace the GPU."""
     gpus: list[list[str]] = []
     for line in listing.splitlines():
         if match := re.search(r"\(UUID: ([^)]+)\)", line):
@@ -46,8 +46,8 @@ class ResourceRequest:
     """The devices that a job must have to start.
 
     Args:
-        gpus: their number; a job with GPUs is not limited in cores.
-        cores: of the CPU, for a job without GPUs.
+        gpus: the number of GPUs; the cores of a job with GPUs are not limited.
+        cores: the number of CPU cores of a job without GPUs.
     """
 
     gpus: int = 0
@@ -63,7 +63,7 @@ class Allocation:
 
     Args:
         gpus: entries of CUDA_VISIBLE_DEVICES.
-        cores: of the CPU, for a job without GPUs.
+        cores: the number of CPU cores of a job without GPUs.
     """
 
     gpus: tuple[str, ...] = ()
@@ -83,7 +83,7 @@ def requested_resources(config: Mapping[str, Any], num_gpus: int) -> ResourceReq
 
     Args:
         config: the resolved config of the job.
-        num_gpus: the GPUs of the machine, which `trainer.accelerator=auto` and `trainer.devices=-1` stand for.
+        num_gpus: the number of GPUs that `trainer.accelerator=auto` and `trainer.devices=-1` select.
     """
     trainer = config["trainer"]
     devices = trainer["devices"]
@@ -101,7 +101,7 @@ class Devices:
     Args:
         gpus: entries of CUDA_VISIBLE_DEVICES.
         jobs_per_device: the number of jobs that share a GPU.
-        cores: of the CPU, for jobs without a GPU.
+        cores: the number of CPU cores for jobs without GPUs.
     """
 
     gpus: list[str]
@@ -111,29 +111,29 @@ class Devices:
 
     @property
     def num_slots(self) -> int:
-        """The number of jobs of one device that run at once."""
+        """The number of jobs with one device that run at once."""
         return max(1, len(self.gpus) * self.jobs_per_device or self.cores)
 
     def allocate(self, request: ResourceRequest) -> Allocation | None:
-        """Take what a job asks for, or return None if it is not free.
+        """Allocate the requested devices, or return None if they are not free.
 
-        A job that asks for more cores than there are gets all of them.
+        A request for more cores than the machine has is for all of them.
         """
         if request.gpus:
-            held = [gpu for each in self._held for gpu in each.gpus]
-            # The least busy first.
+            held = [gpu for other in self._held for gpu in other.gpus]
+            # The GPUs with the fewest jobs come first.
             free = sorted((gpu for gpu in self.gpus if held.count(gpu) < self.jobs_per_device), key=held.count)
             if len(free) < request.gpus:
                 return None
             allocation = Allocation(gpus=tuple(free[: request.gpus]))
         else:
             cores = min(request.cores, self.cores)
-            if cores > self.cores - sum(each.cores for each in self._held):
+            if cores > self.cores - sum(other.cores for other in self._held):
                 return None
             allocation = Allocation(cores=cores)
         self._held.append(allocation)
         return allocation
 
     def release(self, allocation: Allocation) -> None:
-        """Give back what `allocate` returned."""
+        """Release an allocation that `allocate` returned."""
         self._held.remove(allocation)

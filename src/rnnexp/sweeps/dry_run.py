@@ -1,4 +1,4 @@
-"""A dry run of a sweep: its jobs, which of them cannot run here, and about how long they take."""
+"""The dry run of a sweep: it lists the jobs, those that cannot run here, and estimates of their time."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -17,15 +17,15 @@ from rnnexp.sweeps.process.watchdog import exit_with_parent
 from rnnexp.tracking.identity import SEEDS, config_hash
 
 MAX_TRIAL_SECONDS = 600.0
-"""The time that a trial may take, with its imports and its data."""
+"""The time limit of a trial, including imports and the loading of data."""
 
 
 class Estimate(NamedTuple):
     """The result of a trial.
 
     Args:
-        seconds: how long training takes; infinite if the config sets it no end.
-        trouble: why the job cannot run here; empty if it can.
+        seconds: the estimated time of training; infinite if the config sets no end.
+        trouble: the reason for which the job cannot run here; empty if it can.
     """
 
     seconds: float = 0.0
@@ -38,15 +38,15 @@ class Estimate(NamedTuple):
 
 
 def dry_run_report(jobs: Sequence[Job], num_slots: int) -> None:
-    """Print the jobs in a table, with an estimate of their training from some steps of each setting.
+    """Print the jobs in a table, with estimates of their training time from some steps of each setting.
 
     Args:
         jobs: the jobs of the sweep.
-        num_slots: how many jobs run at once here.
+        num_slots: the number of jobs that run at once on this machine.
     """
     console = Console()
     if not console.is_terminal:
-        # A log has no width, and a row must stay one line.
+        # A log has no width, and every row must be one line.
         console = Console(width=250)
     estimates = _estimate([job for job in jobs if not job.status.is_final], console)
     table = Table(box=None, pad_edge=False)
@@ -66,7 +66,7 @@ def dry_run_report(jobs: Sequence[Job], num_slots: int) -> None:
 
 
 def _estimate(jobs: Sequence[Job], console: Console) -> dict[Job, Estimate]:
-    """Try one job of each setting, one after the other, so that they do not slow each other down."""
+    """Run a trial of one job of each setting, one after the other, so that they do not slow each other down."""
     settings: dict[str, list[Job]] = {}
     for job in jobs:
         settings.setdefault(config_hash(job.config, *SEEDS), []).append(job)
@@ -84,7 +84,7 @@ def _estimate(jobs: Sequence[Job], console: Console) -> dict[Job, Estimate]:
 
 
 def _try(context: ForkServerContext, config: Mapping[str, Any]) -> Estimate:
-    """Run a trial in a process of its own."""
+    """Return the estimate from a trial, which runs in a separate process."""
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_run_trial, args=(config, sender))
     process.start()
@@ -100,22 +100,22 @@ def _try(context: ForkServerContext, config: Mapping[str, Any]) -> Estimate:
         process.join()
 
 
-def _run_trial(config: Mapping[str, Any], answer: Connection) -> None:
+def _run_trial(config: Mapping[str, Any], sender: Connection) -> None:
     """Send the estimate of a config. All output is discarded."""
     exit_with_parent()
-    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 (not a file)
-        os.dup2(nowhere.fileno(), 1)
-        os.dup2(nowhere.fileno(), 2)
-    # It imports torch, which the sweep's own process does without.
+    with open(os.devnull, "w", encoding="utf-8") as devnull:  # noqa: PTH123 (not a file)
+        os.dup2(devnull.fileno(), 1)
+        os.dup2(devnull.fileno(), 2)
+    # This module imports torch, which the process of the sweep does not need.
     from rnnexp.sweeps.trial import training_seconds
 
     try:
-        answer.send((training_seconds(config), ""))
+        sender.send((training_seconds(config), ""))
     except UnsupportedError as error:
-        answer.send((0.0, str(error)))
+        sender.send((0.0, str(error)))
     except UserError as error:
-        answer.send((0.0, f"fails: {error}"))
+        sender.send((0.0, f"fails: {error}"))
     except Exception as error:
-        answer.send((0.0, f"fails: {type(error).__name__}: {error}"))
+        sender.send((0.0, f"fails: {type(error).__name__}: {error}"))
     finally:
-        answer.close()
+        sender.close()

@@ -1,4 +1,4 @@
-"""The jobs of a sweep: what each is, what its run directory says of it, and how it ended."""
+"""The jobs of a sweep, their status in the run directory, and the reasons for which they ended."""
 
 import shutil
 import signal
@@ -24,7 +24,7 @@ class Job:
         overrides: all overrides of the point, as given on the command line.
         config: the resolved config.
         run: the run directory.
-        request: the devices that the job asks for.
+        request: the devices that the job needs.
         status: the status in the run directory; `new` without one, `waiting` once the job is prepared to run.
         resumes: whether the job continues from the last checkpoint in its directory.
     """
@@ -39,7 +39,7 @@ class Job:
 
     @property
     def cost(self) -> float:
-        """A guess of how long the job takes, without a unit. It orders jobs, and it weighs them for the time left."""
+        """A relative estimate of the job's time, without a unit, for the order of jobs and the time left."""
         model, trainer = self.config["model"], self.config["trainer"]
         layers = model.get("num_layers", 1) * (2 if model.get("bidirectional") else 1)
         share = trainer.get("limit_train_batches")
@@ -60,25 +60,25 @@ def load_statuses(jobs: Sequence[Job]) -> None:
             status = job.run.status
         except UserError as error:
             raise UserError(f"{error}; remove {job.run.path} to run that job again") from None
-        # This process holds the lock of the sweep, so the process that ran the job is gone. Only SLURM may still run
-        # it; its backend looks that up.
+        # This process holds the lock of the sweep, so the process that ran the job has ended. Only SLURM may still run
+        # it; the backend of SLURM checks that.
         job.status = Status.INTERRUPTED if status.is_live else status
         job.resumes = job.status is Status.INTERRUPTED and job.run.last_checkpoint.exists()
 
 
 def require_gpus(jobs: Sequence[Job], num_gpus: int) -> None:
-    """Raise UserError for a job that asks for more GPUs than a job can get."""
+    """Raise UserError for a job that needs more than `num_gpus` GPUs."""
     for job in jobs:
         if job.request.gpus > num_gpus:
             raise UserError(f"{job.label}: needs {job.request.gpus} GPUs, and there are {num_gpus}")
 
 
 def prepare(job: Job, code: Mapping[str, Any]) -> None:
-    """Make the run directory ready to start in or to continue in. Files of a failed attempt are removed.
+    """Prepare the run directory for a new or a continued run. Files of a failed attempt are removed.
 
     Args:
         job: the job; its status becomes `waiting`.
-        code: the code that will run it, see `rnnexp.tracking.environment.git_state`.
+        code: the version of the code, see `rnnexp.tracking.environment.git_state`.
     """
     job.status = Status.WAITING
     if job.resumes:
@@ -99,13 +99,14 @@ def prepare(job: Job, code: Mapping[str, Any]) -> None:
 
 
 def finalize(job: Job, reason: str, status: Status = Status.FAILED, stop_reason: str = "") -> str:
-    """Set the status of a job whose process is gone, and record it where the job could not.
+    """Set the status of a job whose process has ended, and record it if the job did not.
 
     Args:
         job: the job.
         reason: the reason to record if the job recorded no end.
         status: the status to record if the job recorded no end.
-        stop_reason: why the sweep stopped the job; it is recorded with `status` in place of `interrupted by SIGTERM`.
+        stop_reason: the reason for which the sweep stopped the job; it is recorded with `status` in place of
+            `interrupted by SIGTERM`.
 
     Returns:
         The reason for the status.
@@ -116,7 +117,7 @@ def finalize(job: Job, reason: str, status: Status = Status.FAILED, stop_reason:
             job.status, recorded_reason = status, stop_reason or reason
             job.run.end(job.status, recorded_reason)
     except (OSError, UserError) as error:
-        # The disk may be full. The sweep goes on: other jobs may have somewhere to write.
+        # The disk may be full. The sweep continues, since other jobs may write to another disk.
         job.status, recorded_reason = Status.FAILED, f"{reason}, and its status could not be recorded ({error})"
     return recorded_reason
 

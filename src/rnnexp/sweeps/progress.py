@@ -19,17 +19,17 @@ from rnnexp.tracking.metrics_file import newest_metric
 from rnnexp.tracking.status import Status
 
 TABLE_SECONDS, LINE_SECONDS = 2.0, 30.0
-"""The time between two tables, and between two lines."""
+"""The intervals between two tables and between two lines."""
 NUM_LAST_LINES = 6
 
 
 class SweepProgress(AbstractContextManager["SweepProgress"]):
-    """Prints what happens to the jobs of a sweep.
+    """A context manager that prints the progress of the jobs of a sweep.
 
-    It is a context manager; the backend calls `started`, `ended` and `tick`.
+    The backend calls `started`, `ended` and `tick`.
 
     Args:
-        jobs: all jobs of the sweep, also those that need not run.
+        jobs: all jobs of the sweep, including those that need not run.
     """
 
     def __init__(self, jobs: Sequence[Job]) -> None:
@@ -37,7 +37,7 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
         self.console = Console()
         self.running: dict[Job, tuple[Allocation | str, float]] = {}
         self._start = time.monotonic()
-        self._shown = self._start
+        self._shown_at = self._start
         self._cost_done = 0.0
         self._live = (
             Live(console=self.console, refresh_per_second=2, transient=True) if self.console.is_terminal else None
@@ -64,7 +64,7 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
         self.say(f"start  {job.label} on {place}{', continued' if job.resumes else ''}")
 
     def ended(self, job: Job, reason: str) -> None:
-        """Print how a job ended; of one that failed also the last lines of its output."""
+        """Print how a job ended, and the last lines of its output if it failed."""
         _, since = self.running.pop(job)
         self._cost_done += job.cost * (job.status is Status.DONE)
         newest = shown_metric(job)
@@ -75,10 +75,10 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
                 self.say(f"         | {line}")
 
     def tick(self) -> None:
-        """Show the present state if the last one shown is old. It may be called often."""
-        if time.monotonic() - self._shown < (TABLE_SECONDS if self._live else LINE_SECONDS):
+        """Show the current state, at most once per interval. It may be called often."""
+        if time.monotonic() - self._shown_at < (TABLE_SECONDS if self._live else LINE_SECONDS):
             return
-        self._shown = time.monotonic()
+        self._shown_at = time.monotonic()
         if self._live:
             self._live.update(self._table())
         else:
@@ -95,7 +95,7 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
             return ""
         now = time.monotonic()
         rate = self._cost_done / (now - self._start)
-        # The rate is shared by the running jobs. What is left of a job is between nothing and its whole cost.
+        # The running jobs share the rate. The remaining cost of a job is between 0 and its whole cost.
         running = sum(
             max(0.0, job.cost - rate * (now - since) / max(1, len(self.running)))
             for job, (_, since) in self.running.items()
@@ -114,7 +114,7 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
 
 
 def shown_metric(job: Job) -> str:
-    """Return the latest value of the monitored metric, or of the loss; empty before there is one."""
+    """Return the latest value of the monitored metric, or of the loss; empty before the first one."""
     metric = newest_metric(job.run.metrics_file, (str(job.config.get("monitor")), "val/loss"))
     return f"{metric[0]} {metric[1]:.4g}" if metric else ""
 

@@ -1,4 +1,4 @@
-"""A sweep: from points of a grid to finished runs in one directory, continued and reported, with any backend."""
+"""A sweep: it runs the jobs of a grid in one directory with any backend, and writes a report."""
 
 import shlex
 import signal
@@ -28,7 +28,7 @@ from rnnexp.tracking.sweep_directory import SweepDirectory
 Points = Sequence[Sequence[str]]
 """The overrides of each point of a grid."""
 Compose = Callable[[Points, SweepDirectory, int], list[Job]]
-"""Makes the jobs of points, see `rnnexp.sweeps.compose.JobComposer`."""
+"""A function that makes the jobs of points, see `rnnexp.sweeps.compose.JobComposer`."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class SweepSettings:
 
     Args:
         directory: the sweep directory, an absolute path.
-        name: the name of the primary config, which says which sweep a directory holds.
+        name: the name of the primary config, which identifies the sweep of a directory.
         dry_run: whether the jobs are listed instead of run.
         allow_code_change: whether the sweep may continue on other code.
         report: whether a report is written at the end.
@@ -60,7 +60,7 @@ class JobOutcome:
         status: the status of its run directory, `waiting` if it was not started.
         directory: the run directory.
         value: the optimized metric, if there is one and the job measured it.
-        error: why there is no value, for a job that failed or did not measure the optimized metric.
+        error: the error of a job that failed or did not measure the optimized metric.
     """
 
     status: Status
@@ -70,10 +70,10 @@ class JobOutcome:
 
 
 class Sweep:
-    """Runs the jobs of a sweep in one sweep directory.
+    """The jobs of a sweep in one sweep directory.
 
     Args:
-        settings: of the sweep as a whole.
+        settings: settings of the sweep as a whole.
         compose: makes the jobs of points.
         backend: runs the jobs.
 
@@ -96,10 +96,10 @@ class Sweep:
             self.directory.require_code(self.code)
 
     def check(self, points: Points) -> list[Job]:
-        """Return the jobs of these points. Nothing is changed on disk.
+        """Return the jobs of these points. No file is changed.
 
         Raises:
-            UserError: if a config cannot be composed, or a job can never run here.
+            UserError: if a config cannot be composed, or a job cannot run here.
         """
         jobs = self._compose_jobs(points, self.directory, self.backend.num_gpus)
         load_statuses(jobs)
@@ -114,10 +114,10 @@ class Sweep:
             report: whether a report is written at the end.
 
         Returns:
-            The outcome of each point's job, in their order; an empty list of a dry run.
+            The outcome of each point's job, in their order; an empty list for a dry run.
 
         Raises:
-            UserError: before any job starts, if one cannot be composed or can never run here.
+            UserError: before any job starts, if one cannot be composed or cannot run here.
             KeyboardInterrupt, InterruptedRunError: after all jobs have stopped.
         """
         if not points:
@@ -143,7 +143,7 @@ class Sweep:
         unfinished = [job for job in jobs if not job.status.is_final]
         with SweepProgress(jobs) as progress:
             for job in unfinished:
-                # A job that is live belongs to an earlier command, and the backend has found it again.
+                # A live job was submitted by an earlier command, and the backend has found it.
                 if not job.status.is_live:
                     prepare(job, self.code)
             number = len(jobs)
@@ -180,7 +180,7 @@ class Sweep:
 
 
 def write_report(sweep: Path) -> None:
-    """Write the report of a sweep, in a process of its own: its imports and its errors are no part of the sweep."""
+    """Write the report of a sweep in a separate process, so that its imports and errors do not affect the sweep."""
     subprocess.run([sys.executable, "-m", "rnnexp.report", str(sweep)], check=False)  # noqa: S603 (our own)
 
 
@@ -190,7 +190,7 @@ def _raise_interrupt(number: int, _: FrameType | None) -> None:
 
 @contextmanager
 def _resume_hint(progress: SweepProgress, path: Path) -> Iterator[None]:
-    """Say how to continue the sweep if a signal interrupts the block."""
+    """Print how to continue the sweep if a signal interrupts the block."""
     try:
         yield
     except (KeyboardInterrupt, InterruptedRunError):

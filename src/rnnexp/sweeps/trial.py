@@ -1,4 +1,4 @@
-"""A trial of one job: some batches of its training, to see whether it runs here and to estimate how long it takes."""
+"""A trial of one job: some batches of its training, which show whether it runs here and how long it takes."""
 
 import time
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ MAX_SECONDS = 10.0
 
 
 class TrialClock(Callback):
-    """Times some batches of training and then ends it.
+    """A callback that times some batches of training and then ends the training.
 
-    Each batch counts with all that belongs to it: fetching it, every hook, the optimizer and the schedule.
+    The time of a batch includes loading it, all hooks, the optimizer and the scheduler.
 
     Args:
-        num_warmup: the number of batches before the clock starts; the first ones make what later ones use again.
+        num_warmup: the number of batches before the clock starts; the first ones allocate memory that later ones reuse.
         num_timed: the number of batches that are timed.
         max_seconds: the time after which training ends with fewer batches.
     """
@@ -44,7 +44,8 @@ class TrialClock(Callback):
         return self.num_batches * self.seconds_per_batch
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        # Lightning's number of optimizer steps knows max_steps, max_epochs, limit_train_batches and accumulation.
+        # Lightning's number of optimizer steps takes max_steps, max_epochs, limit_train_batches and accumulation into
+        # account.
         self.num_batches = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches
         self._first_start = self._start = _now(trainer)
 
@@ -70,7 +71,7 @@ class TrialClock(Callback):
 
 
 def training_seconds(config: Mapping[str, Any]) -> float:
-    """Return the estimated time of a training with one process, from its first batches.
+    """Return the estimated time of a training with one process in seconds, from its first batches.
 
     Args:
         config: the resolved config of a job.
@@ -84,7 +85,7 @@ def training_seconds(config: Mapping[str, Any]) -> float:
         "num_nodes": 1,
         "limit_val_batches": 0,
         "default_root_dir": None,
-        # A minimum would keep the clock from ending the training.
+        # A minimum would prevent the clock from ending the training.
         "min_epochs": None,
         "min_steps": None,
     }
@@ -100,7 +101,7 @@ def training_seconds(config: Mapping[str, Any]) -> float:
 
 
 def _now(trainer: Trainer) -> float:
-    """Return the time in seconds, after the device has done what it was asked to do."""
+    """Return the time in seconds when the device has finished its queued work."""
     device = trainer.strategy.root_device
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -205,7 +205,7 @@ class BPETokenizer(Tokenizer):
         if len(vocabulary) > vocab_size:
             raise UserError(
                 f"data.vocab_size={vocab_size} is too small: 256 bytes and {len(SPECIAL_TOKENS)} special tokens "
-                f"take {len(vocabulary)}: choose more, or data.unit=char"
+                f"take {len(vocabulary)}: choose a larger one, or data.unit=char"
             )
         return cls(vocabulary, learned["merges"])
 

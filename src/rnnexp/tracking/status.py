@@ -18,7 +18,7 @@ class Status(StrEnum):
     UNSUPPORTED = "unsupported"
     """This cell, device and precision cannot run together."""
     DIVERGED = "diverged"
-    """The loss or a gradient became NaN or infinite."""
+    """The loss became NaN or infinite."""
     PRUNED = "pruned"
     """A search ended it early."""
     INTERRUPTED = "interrupted"

@@ -23,8 +23,8 @@ class EnsembleMember:
     """A finished run with its weights.
 
     Args:
-        run: its directory.
-        config: its config.
+        run: the run directory.
+        config: the config of the run.
         task: the model, the tokenizers and the settings of the search.
     """
 
@@ -34,7 +34,7 @@ class EnsembleMember:
 
     @property
     def max_length(self) -> int | None:
-        """Tokens of the longest training sentence; None if the config does not say."""
+        """The length of the longest training sentence in tokens; None if the config does not contain it."""
         length: int | None = self.config["data"].get("max_length")
         return length
 
@@ -44,7 +44,7 @@ class RunEnsemble:
     """Finished runs with one vocabulary that translate together, or one run alone.
 
     Args:
-        members: the runs; the first one's settings apply where none are given.
+        members: the runs; the settings of the first one are the defaults.
         translator: searches with the models of all members.
     """
 
@@ -53,12 +53,12 @@ class RunEnsemble:
 
     @property
     def max_length(self) -> int | None:
-        """Tokens of the longest sentence that every member was trained on; None if no config says."""
+        """The length in tokens up to which every member saw training sentences; None if no config contains it."""
         return min((member.max_length for member in self.members if member.max_length is not None), default=None)
 
     @property
     def languages(self) -> str:
-        """The languages as the first run's config names them: `en to fr`."""
+        """The languages in the config of the first run: `en to fr`."""
         data = self.members[0].config["data"]
         source, target = (data.get(f"{side}_lang", side) for side in ("source", "target"))
         return f"{source} to {target}"
@@ -109,7 +109,7 @@ def choose_device(accelerator: str) -> torch.device:
     """Return the device to translate on.
 
     Raises:
-        UserError: for `gpu` where PyTorch finds none.
+        UserError: for `gpu` if PyTorch finds none.
     """
     found = torch.accelerator.current_accelerator(check_available=True)
     if accelerator == "gpu" and found is None:

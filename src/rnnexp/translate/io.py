@@ -1,4 +1,4 @@
-"""Input and output of sentences: files, pipes and a terminal, in UTF-8 whatever the locale is."""
+"""The input and output of sentences: files, pipes and a terminal, in UTF-8 with every locale."""
 
 import io
 import os
@@ -26,7 +26,7 @@ class Sentences:
     Args:
         lines: one sentence each.
         total: the number of lines; None where it is unknown.
-        interactive: a person types the lines and waits for each translation.
+        interactive: whether a person types the lines and waits for each translation.
     """
 
     lines: Iterator[str]
@@ -93,7 +93,7 @@ def _typed_lines(stream: BinaryIO) -> Iterator[str]:
 def require_writable(output: Path, source: Path | None) -> None:
     """Raise UserError for an output path where no file can be written, and for the input file itself."""
     if source is not None and output.resolve() == source.resolve():
-        raise UserError(f"output {output} is the input, which would be lost: name another")
+        raise UserError(f"output {output} is the input file and would overwrite it: name another")
     if not output.parent.is_dir():
         raise UserError(f"output {output}: {output.parent} is not a directory")
     # A device or a pipe would be replaced by a file.

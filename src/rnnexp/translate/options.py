@@ -21,20 +21,20 @@ class Options:
 
     Args:
         runs: directories of finished runs; several translate as one ensemble.
-        weights: `best`, `last` or `average`; None for those that each run tested.
+        weights: `best`, `last` or `average`; None for the weights that each run tested.
         input: the file to translate; None for standard input.
         output: the file to write; None for standard output.
-        beam_size: hypotheses kept per sentence; None for the first run's, or `n_best` if that is larger.
+        beam_size: hypotheses per sentence; None for the value of the first run, or `n_best` if that is larger.
         n_best: translations per sentence.
-        scores: write rows with scores, also for a single translation per sentence.
-        length_penalty: exponent of the length that divides a score; None for the first run's.
-        max_length: tokens of the longest translation; None for the first run's limits.
+        scores: whether rows with scores are written, also for a single translation per sentence.
+        length_penalty: exponent of the length that divides a score; None for the value of the first run.
+        max_length: tokens of the longest translation; None for the limits of the first run.
         batch_size: sentences per batch.
-        attention: print and save the attention map of each sentence.
+        attention: whether the attention map of each sentence is printed and saved.
         accelerator: one of `ACCELERATORS`.
 
     Raises:
-        UserError: for a value that no run could be searched with, and for an output that cannot be written.
+        UserError: for an invalid value, and for an output that cannot be written.
     """
 
     runs: Sequence[Path]
@@ -55,8 +55,8 @@ class Options:
             raise UserError("run names no run: give it one, run=...")
         with config_errors("search"):
             require_positive(n_best=self.n_best, batch_size=self.batch_size)
-            # None is the run's own value, which was checked when the run started. n_best is checked against the run's
-            # beam size when that is known.
+            # None is the value of the run, which was checked when the run started. n_best is checked against that beam
+            # size when it is known.
             beam_size = self.n_best if self.beam_size is None else self.beam_size
             require_search(beam_size, self.n_best, 0 if self.length_penalty is None else self.length_penalty)
             if self.max_length is not None:
@@ -70,7 +70,7 @@ class Options:
 
 
 def make_options(config: DictConfig) -> Options:
-    """Return the options that a config holds.
+    """Return the options in a config.
 
     Raises:
         UserError: see `Options`.

@@ -1,4 +1,4 @@
-"""A translation session: sentences in, translations out, warnings and progress on standard error."""
+"""A translation session, which translates sentences and prints warnings and progress to standard error."""
 
 import shutil
 import sys
@@ -18,7 +18,7 @@ from rnnexp.translate.io import Sentences, write_utf8
 from rnnexp.translate.options import Options
 
 SECONDS_BETWEEN_LINES = 10.0
-# A byte-pair model can write any byte. Those that would end a line or a column become spaces.
+# A byte-pair model can produce any byte. Bytes that would end a line or a column are replaced by spaces.
 SPACES = str.maketrans("\n\r\t", "   ")
 
 
@@ -26,13 +26,13 @@ def translate_all(ensemble: RunEnsemble, sentences: Sentences, output: TextIO, o
     """Write the translations of all sentences in their order, and warnings to standard error.
 
     Args:
-        ensemble: translates.
-        sentences: read batch by batch; a line that a person types is a batch of its own.
-        output: flushed after every batch.
-        options: `batch_size`, and what is written for each sentence: `n_best`, `scores`, `attention`.
+        ensemble: the runs that translate.
+        sentences: the sentences, read batch by batch; each line that a person types is one batch.
+        output: the stream of translations, flushed after every batch.
+        options: the options of the session.
 
     Raises:
-        UserError: if `sentences` does.
+        UserError: for a line that is not UTF-8.
     """
     in_rows = options.scores or options.n_best > 1
     maps = AttentionMaps(ensemble.members[0].run.translations) if options.attention else None
@@ -58,7 +58,7 @@ def translate_all(ensemble: RunEnsemble, sentences: Sentences, output: TextIO, o
 
 @contextmanager
 def show_progress(sentences: Sentences, output: TextIO) -> Iterator[Callable[[int], None]]:
-    """Show the progress on standard error, unless translations on the same terminal show it.
+    """Show the progress on standard error, unless the translations appear on the same terminal.
 
     Yields:
         A function to call with the number of sentences just translated.
@@ -85,15 +85,17 @@ def format_line(translated: TranslatedSentence) -> str:
 
 def format_rows(number: int, translated: TranslatedSentence) -> str:
     """Return one row per candidate, the best first: line number, score and translation, separated by tabs."""
-    return "".join(f"{number}\t{each.score:.4f}\t{each.text.translate(SPACES)}\n" for each in translated.candidates)
+    return "".join(
+        f"{number}\t{candidate.score:.4f}\t{candidate.text.translate(SPACES)}\n" for candidate in translated.candidates
+    )
 
 
 @dataclass
 class Doubts:
-    """Counts sentences whose translation is doubtful, and warns about them.
+    """A counter of sentences whose translation is doubtful.
 
     Args:
-        max_length: tokens of the longest sentence in training; None if unknown.
+        max_length: the length of the longest training sentence in tokens; None if unknown.
     """
 
     max_length: int | None
@@ -116,7 +118,7 @@ class Doubts:
             )
         if self.num_unknown:
             print(
-                f"rnnexp: warning: {_sentences(self.num_unknown)} no word that the vocabulary knows: the translation "
+                f"rnnexp: warning: {_sentences(self.num_unknown)} no word of the vocabulary: the translation "
                 "is a guess",
                 file=sys.stderr,
             )
@@ -128,13 +130,13 @@ def _sentences(number: int) -> str:
 
 
 class AttentionMaps:
-    """Shows attention maps as text on standard output, and saves them as figures.
+    """A writer of attention maps, as text on standard output and as figures.
 
     Args:
-        parent: a new directory with the current time as its name is made in it.
+        parent: the directory in which a new directory is created, named by the current time.
 
     Raises:
-        OSError: if the directory cannot be made.
+        OSError: if the directory cannot be created.
     """
 
     def __init__(self, parent: Path) -> None:
@@ -144,12 +146,12 @@ class AttentionMaps:
         print(f"attention maps of each sentence: {self.directory}", file=sys.stderr)
 
     def show(self, number: int, sentence: str, translated: TranslatedSentence) -> None:
-        """Print and save the map of the best translation; a sentence without words has none.
+        """Print and save the map of the best translation, if the sentence has words.
 
         Args:
-            number: the sentence's line number, which names the file.
+            number: the line number of the sentence, which is the name of the file.
             sentence: the title of the figure.
-            translated: with `weights`.
+            translated: the translations, with attention weights unless the sentence is empty.
         """
         # matplotlib takes a second to import.
         from rnnexp.plots.style import save_figure

@@ -53,7 +53,7 @@ def test_a_file_that_is_not_accepted_is_a_reason(mirror: Mirror) -> None:
     ("manner", "reason"),
     [
         ("missing", "HTTP 404 Not Found"),
-        ("cut", "truncated: 150 of 300 bytes arrived"),
+        ("cut", "truncated: 150 of 300 bytes received"),
         ("stall", "silent for 0.3 s after 100 bytes"),
     ],
 )

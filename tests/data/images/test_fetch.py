@@ -61,7 +61,7 @@ def test_files_arrive_whole_in_the_layout_of_torchvision(
         ("missing", "train-images-idx3-ubyte.gz: HTTP 404 Not Found"),
         ("html", "train-images-idx3-ubyte.gz: is an HTML page, not a gzip file"),
         ("cut", "train-images-idx3-ubyte.gz: truncated: "),
-        ("garbled", "train-images-idx3-ubyte.gz: truncated: its header promises"),
+        ("garbled", "train-images-idx3-ubyte.gz: truncated: its header says"),
         ("stall", "train-images-idx3-ubyte.gz: silent for 0.3 s after 100 bytes"),
     ],
 )
@@ -165,7 +165,7 @@ def test_interrupted_fetch_leaves_no_file_under_its_name(tmp_path: Path, mirror:
 def test_root_that_cannot_be_a_directory(tmp_path: Path, place: str) -> None:
     (tmp_path / "a-file").touch()
     with pytest.raises(
-        UserError, match=r"a-file.*Tiny/raw: cannot be written in \(.*\): name another place with data.root"
+        UserError, match=r"a-file.*Tiny/raw: cannot be written to \(.*\): name another place with data.root"
     ):
         fetch(tmp_path / place, "http://127.0.0.1:1")
 
@@ -173,7 +173,7 @@ def test_root_that_cannot_be_a_directory(tmp_path: Path, place: str) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to root")
 def test_root_without_permission(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
-    with pytest.raises(UserError, match=r"cannot be written in \(Permission denied\): name another place"):
+    with pytest.raises(UserError, match=r"cannot be written to \(Permission denied\): name another place"):
         fetch(tmp_path / "data", "http://127.0.0.1:1")
 
 

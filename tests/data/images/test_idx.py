@@ -32,8 +32,8 @@ def test_round_trip_through_a_file(tmp_path: Path, suffix: str) -> None:
     [
         (b"", "here: truncated: 0 bytes, too short for an IDX header"),
         (GOOD[:10], "here: truncated: 10 bytes, too short for an IDX header"),
-        (GOOD[:-1], "here: truncated: its header promises 40 bytes, it has 39"),
-        (GOOD + b"x", "here: wrong size: its header promises 40 bytes, it has 41"),
+        (GOOD[:-1], "here: truncated: its header says 40 bytes, it has 39"),
+        (GOOD + b"x", "here: wrong size: its header says 40 bytes, it has 41"),
         (b"<html><body>Not Found", "here: not an IDX file (it begins with 0x3c68746d)"),
         (b"\0\0\x07\x03" + GOOD[4:], "here: not an IDX file (it begins with 0x00000703)"),
         (b"\0\0\x0d\x03" + GOOD[4:], "here: holds 32-bit floats, not unsigned bytes"),

@@ -154,8 +154,8 @@ def test_files_are_found_in_every_supported_directory(
 @pytest.mark.parametrize(
     ("file", "damage", "message"),
     [
-        (TRAIN_IMAGES, lambda content: content[:-5], "truncated: its header promises 700 bytes, it has 695: replace"),
-        (TEST_LABELS, lambda content: content + b"1", "wrong size: its header promises 19 bytes, it has 20: replace"),
+        (TRAIN_IMAGES, lambda content: content[:-5], "truncated: its header says 700 bytes, it has 695: replace"),
+        (TEST_LABELS, lambda content: content + b"1", "wrong size: its header says 19 bytes, it has 20: replace"),
         (TRAIN_LABELS, lambda content: b"<html>" + content, "not an IDX file .*: replace it, or delete it to have it"),
         (TRAIN_LABELS, lambda _: encode_idx(np.zeros(56, np.uint8)), "holds 57 images, but .* 56 labels: replace the"),
         (TEST_IMAGES, lambda _: encode_idx(np.zeros((11, 4, 4), np.uint8)), r"images of \(4, 3\), but .* of \(4, 4\)"),

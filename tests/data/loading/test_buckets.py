@@ -152,7 +152,9 @@ def test_pairs_of_one_length_have_no_padding() -> None:
 
 
 def test_bad_batches_are_refused() -> None:
-    with pytest.raises(UserError, match=r"data.batch_size=20 tokens is less than a sentence pair of \d\d: choose more"):
+    with pytest.raises(
+        UserError, match=r"data.batch_size=20 tokens is less than a sentence pair of \d\d: choose a larger one"
+    ):
         make_order(batch_unit="tokens", batch_size=20)
     with pytest.raises(UserError, match="3 training pairs are too few for 4 processes: use fewer devices"):
         make_order(INDICES[:3], world_size=4, equal_length_ranks=True)

@@ -156,7 +156,7 @@ def test_a_file_with_fewer_sentences_is_rebuilt(
 
 def test_a_cache_that_cannot_be_written(content: CorpusContent, tmp_path: Path) -> None:
     (tmp_path / "a-file").write_text("", encoding="utf-8")
-    with pytest.raises(UserError, match=r"a-file/.*: cannot be written in \(.*\): name another place with data.cache="):
+    with pytest.raises(UserError, match=r"a-file/.*: cannot be written to \(.*\): name another place with data.cache="):
         load_or_encode(content, UNITS, tmp_path / "a-file")
 
 

@@ -177,7 +177,8 @@ def test_long_sentences_are_counted_and_excluded_only_from_training(
 def test_a_limit_below_every_sentence(root: Path, make_data: MakeData) -> None:
     (root / "train.tsv").write_text("un deux\tun deux\n" * 5, encoding="utf-8")
     with pytest.raises(
-        UserError, match=r"each of the 5 training pairs has a side of more than data\.max_length=1 tokens: choose more"
+        UserError,
+        match=r"each of the 5 training pairs has a side of more than data\.max_length=1 tokens: choose a larger one",
     ):
         make_data(max_length=1).setup()
 

@@ -437,7 +437,7 @@ def test_only_slurm_continues_a_job_of_slurm(run: Run, slurm: Path, tmp_path: Pa
         write_json(record, wrong)
         outcome = run(SLURM, *asked, "-m")
         assert outcome.exit_code == 2
-        assert outcome.line.startswith(f"rnnexp: {record} names no job of SLURM: ")
+        assert outcome.line.startswith(f"rnnexp: {record} does not name a SLURM job: ")
 
 
 @pytest.mark.slow
@@ -512,7 +512,7 @@ def test_a_command_for_slurm_can_be_tried_without_slurm(
 def test_unsupported_settings_of_slurm_are_refused(run: Run, slurm: Path, tmp_path: Path) -> None:
     asked = [SLURM, "seed=1,2", f"sweep_dir={tmp_path}/sweep", "-m"]
     outcome = run("trainer=gpu", "trainer.devices=-1", *asked)
-    assert "trainer.devices=-1 is no number of GPUs that SLURM could be asked for" in outcome.line
+    assert "trainer.devices=-1 is not a number of GPUs that SLURM can allocate" in outcome.line
     outcome = run("trainer=gpu", "trainer.devices=4", "hydra.launcher.gpus_per_node=2", *asked)
     assert outcome.line.endswith("needs 4 GPUs, and there are 2")
     outcome = run("dry_run=true", *asked)

@@ -61,7 +61,7 @@ def test_a_disk_that_becomes_full_during_a_sweep(tiny: list[str], tmp_path: Path
 
 def test_a_sweep_ends_with_a_report(run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     sweep = tmp_path / "sweep"
-    asked = ["seed=1,2", "logger=csv", f"sweep_dir={sweep}", "report=true"]
+    asked = ["seed=1,2", "logger=csv", f"sweep_dir={sweep}", "report=true", "run_only=[callbacks.fault]"]
     assert run(*asked, FAULT % "2:raise", "-m").exit_code == 1, "a report does not hide that a job failed"
     assert f"written to {sweep}/report/report.html" in capfd.readouterr().out
     assert "| failed | division by a seed |" in (sweep / "report" / "report.md").read_text(encoding="utf-8")

@@ -131,7 +131,7 @@ def test_a_search_whose_trials_all_fail_ends(run: Run, tmp_path: Path) -> None:
     assert outcome.line == f"rnnexp: 4 failed of 4 trials, see output.log in {sweep}/jobs"
     again = run(*asked, "hydra.sweeper.n_trials=4", "-m")
     assert again.exit_code == 2
-    assert again.line.startswith("rnnexp: all that hydra.sweeper.n_trials=4 asks for has failed: mend what output.log ")
+    assert again.line.startswith("rnnexp: all hydra.sweeper.n_trials=4 trials have failed: see output.log ")
 
 
 def test_pruning_with_another_direction_makes_no_trial(run: Run, tmp_path: Path) -> None:
@@ -185,15 +185,15 @@ def test_a_dry_run_lists_the_first_trials_and_makes_no_study(run: Run, tmp_path:
             ["hydra.sweeper.study_name=null"],
             "hydra.sweeper.study_name must be the name of a study in the storage, not N",
         ),
-        (["hydra/launcher=basic"], "hydra/launcher=basic does not return what its jobs measured"),
+        (["hydra/launcher=basic"], "hydra/launcher=basic does not return the metrics of its jobs"),
         (["optimizer.lr=0.1"], "the search space is empty: give a key some values, "),
-        (["model=glob(*)"], "model=glob(*): a search takes choice(), range() and interval(), and no glob: list the"),
-        (["optimizer.lr=tag(lgo,interval(1,2))"], ": a search knows the tag log alone, not lgo"),
+        (["model=glob(*)"], "model=glob(*): a search supports choice(), range() and interval(), but not glob(): list"),
+        (["optimizer.lr=tag(lgo,interval(1,2))"], ": a search supports only the tag log, not lgo"),
         (["optimizer.lr=tag(log,interval(0,1))"], "optimizer.lr=tag(log,interval(0,1)): "),
         (["model=tag(log,choice(gru,lstm))"], "the tag log is for ranges and intervals"),
         (["seed=range(3,3)"], "seed=range(3,3): the range is empty"),
         (["hydra/sweeper/sampler=tpo"], "did you mean 'tpe'?"),
-        (["hydra/sweeper/sampler=grid"], "sampler=grid: optimizer.lr may be any number between two: give it a range()"),
+        (["hydra/sweeper/sampler=grid"], "sampler=grid: optimizer.lr is continuous: give it a range()"),
         (["model=gru,lsmt"], "unknown model 'lsmt': choose one of birnn, gru, lstm, srn; did you mean 'lstm'?"),
         (["model.hiden_size=1,2"], "unknown key 'hiden_size' in model"),
     ],
@@ -323,10 +323,10 @@ def pruning(storage: Path, **changed: Any) -> Pruning:
     [
         ({"trial_number": 1}, r"the study 'train' has no trial 1: a search sets trial_number= itself"),
         ({"trial_number": -1}, r"the study 'train' has no trial -1"),
-        ({"study_name": "other"}, r"study holds no study 'other', of which this is a trial"),
+        ({"study_name": "other"}, r"study does not contain the study 'other' of this trial"),
         (
             {"monitor": "val/loss", "mode": "min"},
-            r"the study is to maximize, but val/loss, which its pruner would see, is better at its min: set "
+            r"the pruner needs a metric to maximize like the study, but the mode of val/loss is min: set "
             r"callbacks\.pruning\.monitor= and callbacks\.pruning\.mode=",
         ),
     ],
@@ -344,9 +344,9 @@ def test_pruning_of_another_metric_is_refused(tmp_path: Path, changed: dict[str,
 
 def test_a_damaged_study_is_a_one_line_error(tmp_path: Path) -> None:
     journal = tmp_path / "journal.log"
-    for content in ('not json\n{"op_code": 0}\n', '{"worker_id": "somebody"}\n'):
+    for content in ('not json\n{"op_code": 0}\n', '{"worker_id": "other"}\n'):
         journal.write_text(content, encoding="utf-8")
-        with pytest.raises(UserError, match=r"log is no journal of Optuna's, or a damaged one \(.*: name another"):
+        with pytest.raises(UserError, match=r"log is not a journal of Optuna, or is damaged \(.*: name another"):
             open_storage(str(journal))
     with pytest.raises(UserError, match=r"below cannot be opened: Not a directory; name another"):
         open_storage(str(journal / "further" / "below"))

@@ -216,8 +216,8 @@ def test_a_checkpoint_carries_the_tokenizers_as_plain_data(data: TranslationData
         ParallelFiles, source_lang="en", target_lang="fr", train="a", val="b", test="c", **BATCHING
     )
     other.use_preprocessing_of(checkpoint)
-    assert other._given_tokenizers is not None
-    assert [each.digest for each in other._given_tokenizers] == [each.digest for each in data.tokenizers]
+    assert other._checkpoint_tokenizers is not None
+    assert [each.digest for each in other._checkpoint_tokenizers] == [each.digest for each in data.tokenizers]
     assert checkpoint["rnnexp"]["source_tokenizer"] == data.tokenizers.source.digest[:12]
 
 

@@ -1,1 +1,1 @@
-"""Corpora of sentence pairs: Multi30k, Tatoeba, the generated phrasebook and the user's own files."""
+"""Corpora of sentence pairs: Multi30k, Tatoeba, the generated phrasebook and a user's own files."""

@@ -1,7 +1,7 @@
 """Multi30k: captions of Flickr images in English, German, French and Czech.
 
 Elliott et al., 2016 (W16-3210), Elliott et al., 2017 (W17-4718) and Barrault et al., 2018 (W18-6402); the raw text of
-task 1, as the GitHub repository multi30k/dataset has it at one commit.
+task 1 from one commit of the GitHub repository multi30k/dataset.
 """
 
 import hashlib
@@ -44,20 +44,19 @@ PUBLISHED_SHA256 = {
     "test_2016_flickr.de": "4be6b5b3236b79c25475c6bb829800a7ce559e9ba7a1f6c2394fe4d40be46d16",
     "test_2016_flickr.fr": "cb3160d69b002bb638e66cc7612fcd56cb0af82eadc9c142dedc438afb885ef6",
 }
-"""SHA-256 of the uncompressed files, where it is known. The others are accepted if they have the published number of
-lines; the record of a run has the digest of every file, and whether it was compared."""
+"""SHA-256 of the uncompressed files, if it is known. Other files are accepted if they have the published number of
+lines. The record of a run has the digest of every file, and whether it was compared."""
 
 
 class Multi30k:
     """The corpus for one pair of languages.
 
     Args:
-        root: the directory of all data; files are looked for and stored in root/multi30k, as `train.en.gz` or
-            `train.en`.
+        root: the directory of all data; files are found and stored in root/multi30k, as `train.en.gz` or `train.en`.
         source_lang, target_lang: two different ones of en, de, fr, cs.
         test: the test set, one of TESTS.
-        mirrors: base addresses to fetch from instead of the published one; without any, nothing is fetched.
-        timeout_seconds: how long a server may take to connect or be silent.
+        mirrors: base addresses to fetch from instead of the published one; if empty, nothing is fetched.
+        timeout_seconds: how long to wait for a server to connect or to send data.
 
     Raises:
         ValueError: for a language or a test set that does not exist, or one that does not exist in that language.
@@ -96,7 +95,7 @@ class Multi30k:
         """Fetch the files that are missing.
 
         Raises:
-            UserError: if they cannot be had, with what to do.
+            UserError: if they cannot be fetched, with instructions.
         """
         names = [f"{name}.{language}" for name in self.published_names.values() for language in self._languages]
         sources: dict[str, Source] = {"mirrors": self._download} if self.addresses else {}
@@ -132,7 +131,7 @@ class Multi30k:
 
 
 def accept_compressed(name: str, received: bytes, url: str) -> bytes:
-    """Return the `.gz` file as it was received, after checking what is inside; see `check_content`."""
+    """Return the `.gz` file as it was received, after checking its content; see `check_content`."""
     check_content(name.removesuffix(".gz"), decompress(received, url), url)
     return received
 

@@ -1,4 +1,4 @@
-"""The user's own corpus: text files in any two languages."""
+"""A user's own corpus: text files in any two languages."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,15 +6,15 @@ from pathlib import Path
 from rnnexp.data.text.parallel_text import CorpusContent, ParallelText, read_aligned, read_tsv
 
 Files = str | Sequence[str] | None
-"""One file with a tab between a sentence and its translation, or two of which line n of one translates line n of the
-other."""
+"""One file with a tab between a sentence and its translation, or two files, where line n of the second translates line
+n of the first."""
 
 
 class ParallelFiles:
-    """Text files of one split each, UTF-8, plain or `.gz`.
+    """A corpus of text files, one or two for each split, UTF-8, plain or `.gz`.
 
     Args:
-        source_lang, target_lang: the languages, in the user's words.
+        source_lang, target_lang: the user's names of the languages.
         train, val, test: the files of each split.
 
     Raises:
@@ -36,7 +36,7 @@ class ParallelFiles:
         """Read all sentence pairs.
 
         Raises:
-            UserError: if a file cannot be read, is empty, is not UTF-8 or does not fit its partner, with the line.
+            UserError: if a file cannot be read, is empty, is not UTF-8 or is not aligned, with the line.
         """
         splits: dict[str, ParallelText] = {
             split: read_tsv(*paths) if len(paths) == 1 else read_aligned(*paths) for split, paths in self.files.items()
@@ -46,7 +46,7 @@ class ParallelFiles:
 
 
 def find_paths(split: str, files: Files) -> list[Path]:
-    """Return the one or two paths of a split; raises ValueError for another number."""
+    """Return the one or two paths of a split. Raise ValueError for another number."""
     names = [files] if isinstance(files, str) else list(files or [])
     if not 1 <= len(names) <= 2:
         raise ValueError(

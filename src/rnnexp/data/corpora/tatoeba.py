@@ -1,6 +1,6 @@
-"""Short everyday sentences in English and French, from the Tatoeba project, as manythings.org/anki publishes them.
+"""Short everyday sentences in English and French from the Tatoeba project, published by manythings.org/anki.
 
-The filter `tutorial` makes the selection of the PyTorch tutorial "Translation with a Sequence to Sequence Network and
+The filter `tutorial` selects the pairs of the PyTorch tutorial "Translation with a Sequence to Sequence Network and
 Attention" (Sean Robertson, 2017), which chapter 11 of Baileyswu/pytorch-exercise follows.
 """
 
@@ -41,9 +41,9 @@ ENGLISH_PREFIXES = (
 
 
 def normalize(sentence: str) -> str:
-    """Return a sentence in lower case, without accents, and with no other characters than letters and `.!?`.
+    """Return a sentence in lower case, without accents, and with no characters other than letters and `.!?`.
 
-    Each of `.!?` becomes a word of its own. It is `normalizeString` of the PyTorch tutorial, in the version that counts
+    Each of `.!?` becomes a word of its own. The rule is `normalizeString` of the PyTorch tutorial, in the version with
     10,853 pairs.
     """
     decomposed = unicodedata.normalize("NFD", sentence.lower().strip())
@@ -60,7 +60,7 @@ def keep_all(pairs: Sequence[Pair]) -> list[Pair]:
 def keep_tutorial(pairs: Sequence[Pair]) -> list[Pair]:
     """Return the pairs that the PyTorch tutorial keeps, normalized.
 
-    Both sides have less than 10 words, and the English side begins with one of ENGLISH_PREFIXES. Words are counted as
+    Both sides have fewer than 10 words, and the English side begins with one of ENGLISH_PREFIXES. Words are counted as
     in the tutorial, between single spaces, `.!?` included.
     """
     normalized = [(normalize(english), normalize(french)) for english, french in pairs]
@@ -80,17 +80,17 @@ class Tatoeba:
     """The corpus in one direction.
 
     The split of a pair is decided by a hash of its normalized English side, so that all translations of a sentence are
-    in one split, however the file grows. A pair whose French side is then also in another split that is held out is
+    in one split, also in later versions of the file. A pair whose French side is already in another held-out split is
     left out and counted, so that no sentence of either language is in two splits.
 
     Args:
-        root: the directory of all data; the archive is looked for and stored in root/tatoeba.
-        path: a file to read instead: such an archive, or its text, lines of `English TAB French`.
+        root: the directory of all data; the archive is found and stored in root/tatoeba.
+        path: a file to read instead: such an archive, or text with lines of `English TAB French`.
         source_lang, target_lang: en and fr, or fr and en.
-        filter: `none` keeps every pair as it is, `tutorial` those of `keep_tutorial`.
+        filter: `none` keeps every pair unchanged, `tutorial` those of `keep_tutorial`.
         val_share, test_share: the shares of the English sentences.
-        mirrors: base addresses to fetch from instead of the published one; without any, nothing is fetched.
-        timeout_seconds: how long a server may take to connect or be silent.
+        mirrors: base addresses to fetch from instead of the published one; if empty, nothing is fetched.
+        timeout_seconds: how long to wait for a server to connect or to send data.
 
     Raises:
         ValueError: for a choice outside its list, or shares that leave nothing for training.
@@ -125,10 +125,10 @@ class Tatoeba:
         self.timeout_seconds = timeout_seconds
 
     def prepare(self) -> None:
-        """Fetch the archive if it is not there.
+        """Fetch the archive if it is missing.
 
         Raises:
-            UserError: if it cannot be had, with what to do.
+            UserError: if it cannot be fetched, with instructions.
         """
         if self.path is None:
             sources: dict[str, Source] = {"mirrors": self._download} if self.addresses else {}
@@ -142,7 +142,7 @@ class Tatoeba:
         """Read all sentence pairs that the filter keeps.
 
         Raises:
-            UserError: if the file is not what it should be.
+            UserError: if the file is damaged or has another format.
         """
         self.prepare()
         try:
@@ -154,7 +154,7 @@ class Tatoeba:
         kept = FILTERS[self.filter](pairs)
         splits = divide(kept, self.val_share, self.test_share)
         details: dict[str, Primitive] = {
-            # Its publisher replaces the file now and then: this says which one was read.
+            # The publisher updates the file; the digest identifies the version that was read.
             f"sha256/{self._file.name}": hashlib.sha256(content).hexdigest(),
             "filter": self.filter,
             "num_read": len(pairs),
@@ -182,7 +182,7 @@ def extract_text(archive: bytes, where: str) -> bytes:
     """Return the text inside the archive.
 
     Raises:
-        BadFileError: naming `where`, if it is cut short, corrupt, or holds no such file.
+        BadFileError: naming `where`, if the archive is truncated or corrupt, or has no such file.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as opened:

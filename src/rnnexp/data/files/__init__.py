@@ -1,1 +1,1 @@
-"""Files of datasets: found or fetched once, whole and checked, and read with or without compression."""
+"""Files of datasets: found or fetched once, checked, and read with or without compression."""

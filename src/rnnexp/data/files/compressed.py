@@ -10,19 +10,19 @@ Content = bytes | bytearray | memoryview
 
 
 class BadFileError(ValueError):
-    """A file has other content than it should: the message says where and what, not yet what to do."""
+    """A file with wrong content. The message says where and what, not what to do."""
 
 
 def read_content(path: Path) -> memoryview:
-    """Return the bytes of a file, uncompressed if its name ends in `.gz`, in memory of their own that may be written.
+    """Return the bytes of a file in writable memory, uncompressed if its name ends in `.gz`.
 
     Raises:
-        BadFileError: if it cannot be read, or is not sound gzip.
+        BadFileError: if it cannot be read, or is not valid gzip.
     """
     try:
         if path.suffix == ".gz":
             return memoryview(decompress(path.read_bytes(), str(path)))
-        return np.fromfile(path, dtype=np.uint8).data  # without a copy, or MNIST would take twice the time
+        return np.fromfile(path, dtype=np.uint8).data  # a copy would double the time for MNIST
     except OSError as error:
         raise BadFileError(f"{path}: cannot be read ({error.strerror or error})") from error
 
@@ -31,7 +31,7 @@ def decompress(content: bytes, where: str) -> bytearray:
     """Return the bytes inside gzip content.
 
     Raises:
-        BadFileError: naming `where`, if the content is cut short or corrupt.
+        BadFileError: naming `where`, if the content is truncated or corrupt.
     """
     try:
         return bytearray(gzip.decompress(content))
@@ -42,6 +42,6 @@ def decompress(content: bytes, where: str) -> bytearray:
 
 
 def describe_content(content: bytes, kind: str, error: Exception) -> str:
-    """Return what the content is, where a `kind` of file was expected: a page to sign in, or a corrupt file."""
+    """Return a description of content that is not a valid file of a `kind`: an HTML page, or a corrupt file."""
     is_html = content.lstrip()[:1] == b"<"
     return f"an HTML page, not a {kind}" if is_html else f"a corrupt {kind} ({error})"

@@ -1,4 +1,4 @@
-"""Downloads of whole files, with their progress."""
+"""Downloads of complete files, with their progress."""
 
 import http.client
 import urllib.error
@@ -15,33 +15,33 @@ Accept = Callable[[str, bytes, str], Content]
 
 
 class SourceError(Exception):
-    """A source cannot supply the files; the message says why in a few words. Another source may."""
+    """A source that cannot supply the files. The message gives the reason; another source may have them."""
 
 
 def download_files(
     names: Sequence[str], addresses: Sequence[str], accept: Accept, timeout_seconds: float
 ) -> Iterable[tuple[str, Content]]:
-    """Yield each file with the content to store, from the first address that has a good one.
+    """Yield each file with the content to store, from the first address that has it.
 
     Args:
-        names: the names of the files, as the addresses have them.
-        addresses: base addresses, tried in order. One that fails is not asked again.
-        accept: checks what was received.
-        timeout_seconds: how long a server may take to connect or be silent.
+        names: the names of the files at the addresses.
+        addresses: base addresses, tried in order. One that fails is not used again.
+        accept: the function that checks the content that was received.
+        timeout_seconds: how long to wait for a server to connect or to send data.
 
     Raises:
         SourceError: when no address is left, with the reason of each.
     """
-    left = list(addresses)
-    reasons = [] if left else ["no address given"]
+    remaining = list(addresses)
+    reasons = [] if remaining else ["no address given"]
     for name in names:
-        while left:
-            url = f"{left[0].rstrip('/')}/{name}"
+        while remaining:
+            url = f"{remaining[0].rstrip('/')}/{name}"
             try:
                 content = accept(name, download(url, timeout_seconds), url)
             except (SourceError, BadFileError) as error:
                 reasons.append(str(error))
-                del left[0]
+                del remaining[0]
             else:
                 yield name, content
                 break
@@ -50,13 +50,14 @@ def download_files(
 
 
 def download(url: str, timeout_seconds: float) -> bytes:
-    """Return the content at an address, as it is sent. The user's proxy and certificate settings apply.
+    """Return the content at an address. The user's proxy and certificate settings apply.
 
     Args:
-        timeout_seconds: how long the server may take to connect or be silent.
+        url: the address.
+        timeout_seconds: how long to wait for the server to connect or to send data.
 
     Raises:
-        SourceError: if it cannot be fetched or is cut short.
+        SourceError: if it cannot be fetched or is truncated.
     """
     request = urllib.request.Request(url, headers={"User-Agent": "rnnexp"})  # noqa: S310 (the user's own address)
     received = bytearray()
@@ -76,5 +77,5 @@ def download(url: str, timeout_seconds: float) -> bytes:
         reason = getattr(error, "reason", error)
         raise SourceError(f"{url}: {reason}") from error
     if total is not None and len(received) != total:
-        raise SourceError(f"{url}: truncated: {len(received):,} of {total:,} bytes arrived")
+        raise SourceError(f"{url}: truncated: {len(received):,} of {total:,} bytes received")
     return bytes(received)

@@ -1,4 +1,4 @@
-"""Files that belong together: those that are there already, else fetched once, whole and checked."""
+"""A search for files that belong together, which are fetched once if they are missing."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,20 +24,20 @@ def find_or_fetch(
 ) -> dict[str, Path]:
     """Return the path of each file, after fetching those that are missing.
 
-    Only one process fetches; others that start meanwhile wait for it. A file gets its final name when it is whole and
-    checked, and no file that is there already is replaced.
+    Only one process fetches; others wait for it. A file gets its final name when it is complete and checked, and no
+    existing file is replaced.
 
     Args:
-        what: what the files are, for messages: `corpus 'multi30k'`.
+        what: the description of the files in messages: `corpus 'multi30k'`.
         files: their names, without `.gz`.
-        directories: where they are looked for, all in one; fetched files are stored in the first.
-        sources: from where to fetch, by name, in the order to try. Without any, nothing is fetched or written.
+        directories: the directories to search, one of which must have all files; fetched files are stored in the first.
+        sources: the functions that fetch files, by name, in the order to try. If empty, nothing is fetched or written.
 
     Raises:
         UserError: if no source can supply them, with the reason of each; or if they cannot be stored.
     """
-    if found := find_files(directories, files):
-        return found
+    if paths := find_files(directories, files):
+        return paths
     if not sources:
         raise _cannot_get(what, files, directories, {"sources": "data.mirrors or data.download_from is empty"})
     with lock_directory(directories[0], f"fetching the {what}"):
@@ -48,20 +48,20 @@ def find_or_fetch(
 def find_files(directories: Sequence[Path], files: Sequence[str]) -> dict[str, Path] | None:
     """Return the path of each file, in the first directory that has them all; None if no directory has."""
     for directory in directories:
-        found = {file: path for file in files if (path := find_file(directory, file))}
-        if len(found) == len(files):
-            return found
+        paths = {file: path for file in files if (path := find_file(directory, file))}
+        if len(paths) == len(files):
+            return paths
     return None
 
 
 def find_file(directory: Path, file: str) -> Path | None:
-    """Return the path of a file in a directory, uncompressed or else `.gz`; None if it is not there."""
+    """Return the path of a file in a directory, uncompressed or else `.gz`; None if it is missing."""
     candidates = (directory / file, directory / f"{file}.gz")
     return next((path for path in candidates if path.is_file()), None)
 
 
 def store(path: Path, content: Content) -> None:
-    """Write a file whole or not at all.
+    """Write a file atomically.
 
     Raises:
         UserError: if it cannot be written.
@@ -77,7 +77,7 @@ def store(path: Path, content: Content) -> None:
 def _fetch(
     what: str, files: Sequence[str], directories: Sequence[Path], sources: Mapping[str, Source]
 ) -> dict[str, Path]:
-    """Ask one source after the other for the files that are still missing. The caller holds the lock."""
+    """Fetch the missing files from one source after the other. The caller holds the lock."""
     directory = directories[0]
     reasons = {}
     for name, source in sources.items():
@@ -87,9 +87,9 @@ def _fetch(
         except SourceError as error:
             reasons[name] = str(error)
             log.warning("cannot get the %s from %s: %s", what, name, error)
-        if found := find_files([directory], files):
+        if paths := find_files([directory], files):
             log.info("the %s is in %s", what, directory)
-            return found
+            return paths
     raise _cannot_get(what, files, directories, reasons)
 
 

@@ -1,4 +1,4 @@
-"""A directory in which one process at a time works."""
+"""A lock on a directory, so that only one process at a time works in it."""
 
 import logging
 from contextlib import AbstractContextManager
@@ -15,11 +15,12 @@ def lock_directory(directory: Path, activity: str, key: str = "data.root") -> Ab
     """Make a directory and lock it for this process, as a context manager; wait while another process has the lock.
 
     Args:
-        activity: what is done in it, for the message of processes that wait: `fetching the corpus 'multi30k'`.
-        key: the key of the config that names another place.
+        directory: the directory.
+        activity: the work in it, for the message of processes that wait: `fetching the corpus 'multi30k'`.
+        key: the config key that names another directory.
 
     Raises:
-        UserError: if the directory cannot be made or written in.
+        UserError: if the directory cannot be made or written to.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -31,5 +32,5 @@ def lock_directory(directory: Path, activity: str, key: str = "data.root") -> Ab
             return lock.acquire()
     except OSError as error:
         raise UserError(
-            f"{directory}: cannot be written in ({error.strerror or error}): name another place with {key}="
+            f"{directory}: cannot be written to ({error.strerror or error}): name another place with {key}="
         ) from error

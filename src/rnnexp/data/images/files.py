@@ -1,6 +1,6 @@
-"""The four files of an MNIST-like dataset: their names, where they are, and what they must hold.
+"""The four files of an MNIST-like dataset: their names, their directories, and checks of their content.
 
-It needs neither torch nor Lightning, so that the report reads images with it too.
+The module imports neither torch nor Lightning, since the report uses it too.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ OFFICIAL_SHA256: Mapping[str, Mapping[str, str]] = {
         TEST_LABELS: "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     }
 }
-"""SHA-256 of the uncompressed files, for each dataset whose every byte is known."""
+"""SHA-256 of the uncompressed files of each dataset that must be the official one."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class LabelledImages:
 
 
 def candidate_directories(root: Path, name: str) -> list[Path]:
-    """Return where the four files are looked for, in order.
+    """Return the directories to search for the four files, in order.
 
     Fetched files are stored in the first, which is torchvision's layout, so that its datasets find them too.
     """
@@ -59,10 +59,11 @@ def candidate_directories(root: Path, name: str) -> list[Path]:
 
 
 def check_content(name: str, file: str, content: Content, where: str) -> str:
-    """Return the SHA-256 of the content of one of the four files, after checking that it is what it should be.
+    """Return the SHA-256 of the content of one of the four files, after checking the content.
 
     Raises:
-        BadFileError: naming `where`, if it is not a sound IDX file, or not the official one where that is known.
+        BadFileError: naming `where`, if it is not a valid IDX file, or not the official one of a dataset in
+            OFFICIAL_SHA256.
     """
     parse_idx(content, where, NUM_DIMENSIONS[file])
     digest = hashlib.sha256(content).hexdigest()
@@ -76,7 +77,7 @@ def read_labelled_images(files: Mapping[str, Path], name: str, images_file: str,
     """Read and check the images and labels of one part.
 
     Raises:
-        UserError: if a file is truncated, corrupt, not the official one, or the two do not belong together.
+        UserError: if a file is truncated, corrupt or not the official one, or the two have different lengths.
     """
     images, images_sha256 = read_array(files[images_file], name, images_file)
     labels, labels_sha256 = read_array(files[labels_file], name, labels_file)
@@ -92,10 +93,10 @@ def read_array(path: Path, name: str, file: str) -> tuple[NDArray[np.uint8], str
     """Read and check one of the four files.
 
     Returns:
-        Its array, and the SHA-256 of its uncompressed content.
+        The array, and the SHA-256 of the uncompressed content.
 
     Raises:
-        UserError: if it is truncated, corrupt or not the official one. It is not changed.
+        UserError: if the file is truncated, corrupt or not the official one.
     """
     try:
         content = read_content(path)

@@ -1,7 +1,7 @@
-"""The IDX format, in which MNIST and its relatives are published: a short header, then unsigned bytes.
+"""The IDX format of MNIST and similar datasets: a short header, then unsigned bytes.
 
 Bytes 0 and 1 are zero, byte 2 is the element type, byte 3 the number of dimensions; then each dimension as a
-big-endian uint32, then the elements. Described by LeCun, Cortes and Burges on the page that first published MNIST.
+big-endian uint32, then the elements. LeCun, Cortes and Burges describe it on the page that first published MNIST.
 """
 
 import math
@@ -42,10 +42,10 @@ def parse_idx(content: Content, where: str, num_dimensions: int) -> NDArray[np.u
     shape = struct.unpack_from(f">{num_dimensions}I", content, offset=4)
     if 0 in shape:
         raise BadFileError(f"{where}: is empty (its header says {shape})")
-    promised = header_size + math.prod(shape)
-    if len(content) != promised:
-        what = "truncated" if len(content) < promised else "wrong size"
-        raise BadFileError(f"{where}: {what}: its header promises {promised:,} bytes, it has {len(content):,}")
+    expected = header_size + math.prod(shape)
+    if len(content) != expected:
+        what = "truncated" if len(content) < expected else "wrong size"
+        raise BadFileError(f"{where}: {what}: its header says {expected:,} bytes, it has {len(content):,}")
     return np.frombuffer(content, dtype=np.uint8, offset=header_size).reshape(shape)
 
 

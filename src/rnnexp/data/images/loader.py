@@ -1,4 +1,4 @@
-"""Batches of a dataset that is kept whole as bytes: one indexed gather and one normalization each."""
+"""A loader for a dataset that is kept in memory as bytes: one indexed gather and one normalization per batch."""
 
 from collections.abc import Sequence
 
@@ -60,7 +60,7 @@ class TensorLoader(ResumableLoader[LabelledSequences]):
         return LabelledSequences(inputs, self.labels.index_select(0, indices))
 
     def order_config(self) -> dict[str, int | str]:
-        """Return what the batches of an epoch depend on."""
+        """Return the values that the batches of an epoch depend on."""
         return {
             "batch_size": self.batch_size,
             "num_samples": len(self.order.indices),

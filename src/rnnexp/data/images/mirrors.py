@@ -1,4 +1,4 @@
-"""MNIST-like files from the web: from the addresses that torchvision knows, or from those of the user."""
+"""Downloads of MNIST-like files, from the addresses that torchvision knows or from a user's own."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,13 +13,13 @@ TORCHVISION_NAMES = ("MNIST", "FashionMNIST", "KMNIST")
 def fetch_from_mirrors(
     name: str, files: Sequence[str], mirrors: Sequence[str] | None, timeout_seconds: float
 ) -> Iterable[tuple[str, Content]]:
-    """Yield each file with its uncompressed content, checked, from the first mirror that has a good one.
+    """Yield each file with its checked, uncompressed content, from the first mirror that has it.
 
     Args:
         name: the name of the dataset.
         files: names of the files, without `.gz`.
-        mirrors: base addresses, tried in order; None takes those that torchvision knows.
-        timeout_seconds: how long a mirror may take to connect or be silent.
+        mirrors: base addresses, tried in order; None for those that torchvision knows.
+        timeout_seconds: how long to wait for a mirror to connect or to send data.
 
     Raises:
         SourceError: when no mirror is left, with the reason of each.
@@ -37,13 +37,13 @@ def fetch_from_mirrors(
 
 
 def require_md5(content: bytes, url: str, md5: str | None) -> None:
-    """Raise SourceError for content with another MD5 than a published one."""
+    """Raise SourceError if the content does not have the MD5 that was published; None skips the check."""
     if md5 is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
         raise SourceError(f"{url}: not the published file (its MD5 differs)")
 
 
 def torchvision_mirrors(name: str) -> tuple[Sequence[str], Mapping[str, str]]:
-    """Return the base addresses of a dataset and the MD5 of each `.gz` file there, as torchvision has them.
+    """Return torchvision's base addresses of a dataset and the MD5 of each `.gz` file there.
 
     Raises:
         SourceError: for a dataset that torchvision does not know, or without a working torchvision.

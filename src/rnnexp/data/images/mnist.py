@@ -32,26 +32,26 @@ DEVICES = ("auto", "cpu", "cuda")
 class MNISTDataModule(DataModule):
     """Training, validation and test images of an MNIST-like dataset as `LabelledSequences`.
 
-    The published test images are the test set. Validation images are taken from the published training images, and
-    nothing else of validation or test is ever seen in training.
+    The published test images are the test set. Validation images are taken from the published training images and are
+    not used for training.
 
     Args:
-        root: the directory under which files are looked for and put, see `fetch_files`.
-        name: the name of the dataset: MNIST, whose files must be the official ones, or of another directory under root.
+        root: the directory below which files are found and stored, see `fetch_files`.
+        name: the name of the dataset: MNIST, whose files must be the official ones, or another directory below root.
         view: an image of [height, width] as `rows`, [time=height, features=width], or `pixels`, [height * width, 1].
-        permutation: a fixed other order of the pixels, see `make_permutation`; None leaves them as they are.
+        permutation: a fixed permutation of the pixels, see `make_permutation`; None for none.
         normalize: `standard` subtracts the mean of all pixels of the training split and divides by their standard
             deviation, `unit` divides bytes by 255.
         batch_size, eval_batch_size: samples per batch and rank in training, and in validation and test.
         drop_last: leave out the last training batch of an epoch if it is smaller than the others.
-        val_size: number of validation images; 0 trains on all and validates on none.
-        split: `last` takes the last `val_size` published training images for validation, `seeded` a choice of them.
+        val_size: number of validation images; with 0, training uses all images and there is no validation.
+        split: `last` takes the last `val_size` published training images for validation, `seeded` a random choice.
         split_seed: the seed of that choice.
         seed: the seed of the order of training samples.
-        device: where the images are kept: `auto` is the GPU if training runs on one and its memory has room.
-        download_from: where to fetch files that are missing, see `fetch_files`.
+        device: the device that holds the images: `auto` is the GPU if training runs on one with enough memory.
+        download_from: the sources of missing files, see `fetch_files`.
         mirrors: addresses to fetch from instead of the public ones.
-        timeout_seconds: how long a mirror may take to connect or be silent.
+        timeout_seconds: how long to wait for a mirror to connect or to send data.
 
     Raises:
         ValueError: for a choice outside its list, or a size that is not positive.
@@ -113,7 +113,7 @@ class MNISTDataModule(DataModule):
     def use_preprocessing_of(self, checkpoint: Mapping[str, Any]) -> None:
         """Use the normalization and the number of classes that the weights of a checkpoint were trained with.
 
-        It is called before `setup`, which raises UserError for classes that the weights do not know.
+        It is called before `setup`, which raises UserError if the data have more classes.
         """
         self._preprocessing = {
             **checkpoint[type(self).__qualname__],
@@ -121,18 +121,18 @@ class MNISTDataModule(DataModule):
         }
 
     def prepare_data(self) -> None:
-        """Fetch the files if they are not there.
+        """Fetch the files if they are missing.
 
         Raises:
-            UserError: if they cannot be had, with what to do.
+            UserError: if they cannot be fetched, with instructions.
         """
         self._files = fetch_files(self.root, self.dataset_name, self.download_from, self.mirrors, self.timeout_seconds)
 
-    def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (training and test are read at once: they are small)
+    def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (all splits are read at once)
         """Read the files, once, and put the images on the device. A trainer is not needed.
 
         Raises:
-            UserError: if a file is truncated, corrupt or not what it should be, or the sizes do not fit.
+            UserError: if a file is truncated, corrupt or not the official one, or the sizes do not fit.
         """
         if not self._is_set_up:
             self.prepare_data()
@@ -152,7 +152,7 @@ class MNISTDataModule(DataModule):
 
     @property
     def data_info(self) -> dict[str, str | int | float | None]:
-        """The data of training and test, for the record of a run: a flat mapping to primitives."""
+        """The description of the data for the record of a run: a flat mapping to primitives."""
         return {
             "name": self.dataset_name,
             "view": self.view,
@@ -189,13 +189,13 @@ class MNISTDataModule(DataModule):
         self.mean, self.std = state_dict["mean"], state_dict["std"]
 
     def train_dataloader(self) -> TensorLoader:
-        """Return batches of the training split, in another order each epoch; ranks have equally many.
+        """Return batches of the training split, in a new order each epoch and the same number on each rank.
 
         Raises:
             UserError: if a batch is larger than the part of a rank.
         """
         rank, world_size = self.rank_and_world_size()
-        overfit = getattr(self.trainer, "overfit_batches", 0) > 0  # on the same batches every epoch
+        overfit = getattr(self.trainer, "overfit_batches", 0) > 0  # with the same batches in every epoch
         order = EpochOrder(
             self._train_indices,
             shuffle=not overfit,
@@ -218,7 +218,7 @@ class MNISTDataModule(DataModule):
         return self._eval_loader(self._train_sequences, self._train_labels, self._val_indices)
 
     def test_dataloader(self) -> TensorLoader:
-        """Batches of the published test images, every sample once over all ranks."""
+        """Return batches of the published test images, every sample once over all ranks."""
         return self._eval_loader(self._test_sequences, self._test_labels, torch.arange(len(self._test_sequences)))
 
     def predict_dataloader(self) -> TensorLoader:
@@ -233,7 +233,7 @@ class MNISTDataModule(DataModule):
                 f"{self._files[TRAIN_IMAGES]} has images of {train.images.shape[1:]}, but {self._files[TEST_IMAGES]} "
                 f"of {test.images.shape[1:]}: replace them by files that belong together"
             )
-        self.test_images = test.images  # as published, to be shown to people
+        self.test_images = test.images  # as published, for figures
         self._sha256 = {**train.sha256, **test.sha256}
         self._test_digest = test.digest
         self._train_indices, self._val_indices = split_images(

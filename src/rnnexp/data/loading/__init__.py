@@ -1,1 +1,1 @@
-"""Orders and loaders that depend on the seed and the epoch alone, so that training resumes within an epoch."""
+"""Orders and loaders that depend only on the seed and the epoch, so that training can resume within an epoch."""

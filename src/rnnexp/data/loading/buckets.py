@@ -1,4 +1,4 @@
-"""Batches of sequences of about the same length, so that little of a batch is padding."""
+"""Batches of sequences of about the same length, which need little padding."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,23 +16,23 @@ class BucketOrder(Order):
     """An order of batches, each of samples of about the same length: a function of (seed, epoch).
 
     The samples are shuffled and cut into windows. Each window is sorted by length, one descending and the next
-    ascending so that neighbors across a border are alike too, and the whole is cut into batches of equal content. The
-    batches are shuffled and the ranks take turns. Every sample is in one batch of one rank, and each epoch has the same
-    number of batches. Without shuffling all samples are one window, the longest first: a batch that does not fit into
-    memory fails at once.
+    ascending, so that lengths are also similar across the boundary of two windows. The whole is cut into batches of
+    equal content. The batches are shuffled and assigned to the ranks in turn. Every sample is in one batch of one rank,
+    and each epoch has the same number of batches. Without shuffling, all samples are one window with the longest first,
+    so that a batch that does not fit into memory fails at once.
 
     Args:
         indices, shuffle, seed, rank, world_size: see `Order`.
         lengths: int64 [all samples of the split], in tokens, for each sequence of a sample: source and target.
         batch_size: the content of a batch of one rank, in `batch_unit`: at most that many `sentences`, or on average at
-            most that many `tokens` of all sequences, give or take a sample.
+            most that many `tokens` of all sequences, plus or minus one sample.
         batch_unit: `sentences` or `tokens`.
-        window: batches, of all ranks, in a window.
+        window: number of batches of all ranks in a window.
         equal_length_ranks: give every rank the same number of batches, some of which may then hold one sample more.
             Training needs it, since ranks wait for each other at each step.
 
     Raises:
-        ValueError: for another unit, or a size that is not positive.
+        ValueError: for an unknown unit, or a size that is not positive.
         UserError: if a sample does not fit into a batch, or there are fewer samples than ranks that need one.
     """
 
@@ -80,7 +80,7 @@ class BucketOrder(Order):
         return 1 - num_tokens / num_positions
 
     def _weights(self, samples: Tensor) -> Tensor:
-        """Return how much of a batch each sample takes, int64 [samples]."""
+        """Return the content of each sample in `batch_unit`, int64 [samples]."""
         if self.batch_unit == "sentences":
             return torch.ones_like(samples)
         return torch.stack([lengths[samples] for lengths in self.lengths]).sum(0)
@@ -91,10 +91,10 @@ class BucketOrder(Order):
         if largest > self.batch_size:
             raise UserError(
                 f"data.batch_size={self.batch_size} {self.batch_unit} is less than a sentence pair of {largest}: "
-                "choose more, or a smaller data.max_length"
+                "choose a larger one, or a smaller data.max_length"
             )
         num_batches = -(-content // self.batch_size)
-        most = content // largest  # with more, a long sample would leave the next batch empty
+        most = content // largest  # with more batches, one after a long sample could be empty
         if equal_length_ranks:
             num_batches += -num_batches % self.world_size
             most -= most % self.world_size

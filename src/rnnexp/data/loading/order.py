@@ -1,4 +1,4 @@
-"""The samples of each epoch: a function of the seed and the epoch alone, whatever was drawn before."""
+"""The order of the samples of each epoch, which depends only on the seed and the epoch."""
 
 import hashlib
 from typing import Self
@@ -8,8 +8,8 @@ from torch import Tensor
 
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
-    """Return a generator on the CPU whose random numbers depend on (seed, epoch) alone."""
-    # A digest, so that (seed, epoch + 1) and (seed + 1, epoch) have nothing in common.
+    """Return a generator on the CPU whose random numbers depend only on (seed, epoch)."""
+    # A digest, so that (seed, epoch + 1) and (seed + 1, epoch) have unrelated numbers.
     digest = hashlib.sha256(f"{seed} {epoch}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8]) >> 1)
 
@@ -19,9 +19,9 @@ class Order:
 
     Args:
         indices: int64 [samples], the samples of the split that belong to an epoch.
-        shuffle: draw a new order in each epoch; without it, every epoch has the same.
+        shuffle: draw a new order in each epoch; otherwise every epoch has the same order.
         seed: the seed of the order.
-        rank, world_size: this process among those that share the samples.
+        rank, world_size: the rank of this process, and the number of processes that share the samples.
     """
 
     def __init__(self, indices: Tensor, *, shuffle: bool, seed: int = 0, rank: int = 0, world_size: int = 1) -> None:
@@ -36,7 +36,7 @@ class Order:
     def sampler(self) -> Self:
         """The object itself: Lightning calls `loader.batch_sampler.sampler.set_epoch` before each epoch.
 
-        It would call that of `loader.sampler` too, but with `overfit_batches` it accepts only torch's samplers there.
+        It also calls `loader.sampler.set_epoch`, but with `overfit_batches` it accepts only torch's samplers there.
         """
         return self
 

@@ -15,9 +15,9 @@ Batch = TypeVar("Batch")
 class ResumableLoader(ABC, Generic[Batch]):
     """A loader of the batches of an epoch that continues where it was stopped.
 
-    Its state is the number of batches that were loaded, and of which epoch. After `load_state_dict`, the first
-    iteration loads the rest of that epoch, or the whole next epoch if nothing is left. If another epoch is set before,
-    it loads all of that one.
+    Its state is the epoch and the number of its batches that were loaded. After `load_state_dict`, the first iteration
+    loads the rest of that epoch, or the whole next epoch if nothing is left. If another epoch is set before, it loads
+    the whole of that epoch.
 
     Args:
         order: the order of the samples of each epoch.
@@ -25,7 +25,7 @@ class ResumableLoader(ABC, Generic[Batch]):
 
     def __init__(self, order: Order) -> None:
         self.batch_sampler = order
-        self._position = {"epoch": 0, "batch": 0}  # how many batches of which epoch were loaded
+        self._position = {"epoch": 0, "batch": 0}  # the epoch, and the number of its batches that were loaded
         self._loaded: Mapping[str, int | str] | None = None
 
     @abstractmethod
@@ -42,7 +42,7 @@ class ResumableLoader(ABC, Generic[Batch]):
 
     @abstractmethod
     def order_config(self) -> dict[str, int | str]:
-        """Return what the batches of an epoch depend on: an epoch can only be continued with the same values."""
+        """Return the values that the batches of an epoch depend on. An epoch can only be resumed with equal values."""
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch of the next iteration. Lightning calls it; another loop calls it before each pass."""
@@ -52,10 +52,10 @@ class ResumableLoader(ABC, Generic[Batch]):
         """Yield the batches of this rank.
 
         Raises:
-            UserError: if an epoch was begun with another `order_config` than the present one.
+            UserError: if an epoch was begun with another `order_config`.
         """
-        # A generator, so that nothing is decided before the first batch is requested: Lightning makes iterators, some
-        # only to see whether that works, before it sets the epoch.
+        # A generator, so that the epoch is read when the first batch is requested: Lightning makes iterators before it
+        # sets the epoch.
         first_batch = self._first_batch()
         batches = self.batches()
         for batch in range(first_batch, len(self)):
@@ -63,7 +63,7 @@ class ResumableLoader(ABC, Generic[Batch]):
             yield self.gather(batches[batch])
 
     def state_dict(self) -> dict[str, int | str]:
-        """Return how many batches (`batch`) of which epoch (`epoch`) were loaded, and the `order_config`."""
+        """Return the epoch (`epoch`), the number of its batches that were loaded (`batch`), and the `order_config`."""
         return {**self._position, **self.order_config()}
 
     def load_state_dict(self, state: Mapping[str, int | str]) -> None:

@@ -1,4 +1,4 @@
-"""A corpus as token ids: tokenizers are trained and sentences encoded once, and kept on disk for the next run."""
+"""A corpus as token ids. Tokenizers are trained and sentences are encoded once, and cached on disk for later runs."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ from rnnexp.text.vocabulary import BOS, EOS
 log = logging.getLogger(__name__)
 
 FORMAT = 1
-"""The version of the cached file: with another number, older files are not read."""
+"""The version of the cached file; files of another version are not read."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Units:
     vocab_size: int
     min_frequency: int
     joint: bool
-    """one vocabulary for both languages, else one for each"""
+    """whether both languages have one vocabulary"""
 
     def __post_init__(self) -> None:
         validate_choice("data.unit", self.unit, UNITS)
@@ -51,16 +51,16 @@ class Units:
 
 
 class Sequences(NamedTuple):
-    """Sequences of token ids, one after the other."""
+    """Concatenated sequences of token ids."""
 
     tokens: Tensor
     """int32 [all tokens]"""
     offsets: Tensor
-    """int64 [sequences + 1], the begin of each, and the end of the last"""
+    """int64 [sequences + 1], the start of each sequence, and the end of the last"""
 
     @property
     def lengths(self) -> Tensor:
-        """The number of tokens of each, int64 [sequences]."""
+        """The number of tokens of each sequence, int64 [sequences]."""
         return self.offsets.diff()
 
 
@@ -84,15 +84,15 @@ class EncodedCorpus:
 def load_or_encode(
     content: CorpusContent, units: Units, cache: Path | None, tokenizers: TokenizerPair | None = None
 ) -> EncodedCorpus:
-    """Return the encoded corpus from the cache, or encode it and keep it there.
+    """Return the encoded corpus from the cache, or encode it and write it there.
 
-    Only one process encodes; others that start meanwhile wait for it. A damaged file is replaced.
+    Only one process encodes; others wait for it. A damaged file is replaced.
 
     Args:
         content: the corpus.
         units: the settings of tokenizers to train.
-        cache: the directory; None encodes each time.
-        tokenizers: to encode with; None trains them on the training split.
+        cache: the directory of the cache; None encodes each time.
+        tokenizers: the tokenizers to use; None trains them on the training split.
 
     Raises:
         UserError: if the units do not fit the text, or the cache cannot be written.
@@ -115,7 +115,7 @@ def load_or_encode(
 
 
 def cache_key(content: CorpusContent, units: Units, tokenizers: TokenizerPair | None = None) -> str:
-    """Return a digest of what the encoded corpus depends on."""
+    """Return a digest of the values that the encoded corpus depends on."""
     digests = None if tokenizers is None else [tokenizer.digest for tokenizer in tokenizers]
     dependencies = [FORMAT, content.digest(), asdict(units), version("tokenizers"), digests]
     return hashlib.sha256(json.dumps(dependencies).encode()).hexdigest()[:32]
@@ -150,14 +150,14 @@ def train_tokenizers(train: ParallelText, units: Units) -> TokenizerPair:
 
 
 def flatten(sequences: Sequence[Sequence[int]]) -> Sequences:
-    """Return lists of ids as one tensor."""
+    """Return lists of ids as concatenated sequences."""
     offsets = np.cumsum([0, *map(len, sequences)], dtype=np.int64)
     tokens = np.fromiter(chain.from_iterable(sequences), dtype=np.int32, count=int(offsets[-1]))
     return Sequences(torch.from_numpy(tokens), torch.from_numpy(offsets))
 
 
 def save(encoded: EncodedCorpus, path: Path) -> None:
-    """Write a file that `load` reads, whole or not at all.
+    """Write a file for `load` atomically.
 
     Raises:
         UserError: if it cannot be written.
@@ -175,7 +175,7 @@ def save(encoded: EncodedCorpus, path: Path) -> None:
 
 
 def load(path: Path, content: CorpusContent) -> EncodedCorpus:
-    """Read a file of `save`; a damaged one raises an exception of any type."""
+    """Read a file of `save`. A damaged file raises an exception of any type."""
     with zipfile.ZipFile(path) as archive:  # torch writes a checksum of every tensor, but does not compare it
         if damaged := archive.testzip():
             raise ValueError(f"the checksum of {damaged} differs")

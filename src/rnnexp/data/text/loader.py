@@ -1,4 +1,4 @@
-"""Batches of sentence pairs that are kept in memory as one tensor of tokens per side: two indexed gathers each."""
+"""A loader for sentence pairs that are in memory as one tensor of tokens per side: two indexed gathers per batch."""
 
 from collections.abc import Sequence
 
@@ -44,7 +44,7 @@ class TranslationLoader(ResumableLoader[TranslationBatch]):
         return TranslationBatch(source, source_lengths, target, target_lengths, indices)
 
     def order_config(self) -> dict[str, int | str]:
-        """Return what the batches of an epoch depend on."""
+        """Return the values that the batches of an epoch depend on."""
         order = self.order
         return {
             "batch_size": order.batch_size,
@@ -65,6 +65,6 @@ def pad(sequences: Sequences, indices: Tensor) -> tuple[Tensor, Tensor]:
     starts, ends = sequences.offsets[indices], sequences.offsets[indices + 1]
     lengths = ends - starts
     positions = starts[:, None] + torch.arange(int(lengths.max()))
-    # Past the end of a sequence begins the next one, or nothing: read the last token there, then mask it.
+    # Positions past the end of a sequence are outside of it: read the last token there, then mask it.
     tokens = sequences.tokens[positions.minimum(ends[:, None] - 1)].long()
     return tokens.masked_fill_(positions >= ends[:, None], PAD), lengths

@@ -16,7 +16,7 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class ParallelText:
-    """Aligned sentences as the corpus has them, without white space at their ends.
+    """Aligned, unprocessed sentences, without white space at their ends.
 
     Raises:
         ValueError: if the columns differ in length.
@@ -25,7 +25,7 @@ class ParallelText:
     sources: Sequence[str]
     targets: Sequence[str]
     tags: Mapping[str, Sequence[str | int]] = field(default_factory=dict)
-    """more values of each pair, by name: `phenomenon`, `distance`"""
+    """further values of each pair, by name: `phenomenon`, `distance`"""
 
     def __post_init__(self) -> None:
         sizes = {"sources": len(self.sources), "targets": len(self.targets)}
@@ -45,10 +45,10 @@ class CorpusContent:
     splits: Mapping[str, ParallelText]
     """the text of each of SPLITS"""
     details: Mapping[str, Primitive]
-    """more that identifies the corpus, for the record of a run"""
+    """further values that identify the corpus, for the record of a run"""
 
     def digest(self, *splits: str) -> str:
-        """Return the SHA-256 over every sentence of the splits, by default of all, in order."""
+        """Return the SHA-256 over every sentence of the splits, by default of all splits, in order."""
         digest = hashlib.sha256()
         for split in splits or SPLITS:
             for sentences in (self.splits[split].sources, self.splits[split].targets):
@@ -67,14 +67,14 @@ class Corpus(Protocol):
     """the language to translate into"""
 
     def prepare(self) -> None:
-        """Fetch what is missing. Raises UserError, with what to do, if it cannot be had."""
+        """Fetch missing files. Raise UserError, with instructions, if they cannot be fetched."""
 
     def read(self) -> CorpusContent:
-        """Read all sentence pairs. Raises UserError for a file that is not what it should be."""
+        """Read all sentence pairs. Raise UserError for a file that is damaged or has another format."""
 
 
 def validate_languages(corpus: str, source_lang: str, target_lang: str, languages: Mapping[str, str]) -> None:
-    """Raise ValueError unless the two are different ones of the languages of a corpus."""
+    """Raise ValueError unless the two are different languages of a corpus."""
     for key, language in (("source_lang", source_lang), ("target_lang", target_lang)):
         validate_choice(f"data.{key} of {corpus}", language, languages)
     if source_lang == target_lang:
@@ -86,7 +86,7 @@ def validate_languages(corpus: str, source_lang: str, target_lang: str, language
 def read_lines(path: Path) -> list[str]:
     """Return the lines of a UTF-8 text file, uncompressed if its name ends in `.gz`.
 
-    Only a line feed ends a line: others of Unicode's separators occur within sentences of published corpora.
+    Only a line feed ends a line, since other line separators of Unicode occur in sentences of published corpora.
 
     Raises:
         UserError: if it cannot be read, is empty or is not UTF-8, with the line.
@@ -118,10 +118,10 @@ def split_lines(content: bytes | bytearray, where: str) -> list[str]:
 
 
 def read_aligned(source: Path, target: Path) -> ParallelText:
-    """Read two text files of which line n of one translates line n of the other.
+    """Read two text files, where line n of the second translates line n of the first.
 
     Raises:
-        UserError: if they have unequal numbers of lines, or see `read_lines`.
+        UserError: if they have different numbers of lines; see also `read_lines`.
     """
     sources, targets = read_lines(source), read_lines(target)
     if len(sources) != len(targets):
@@ -137,7 +137,7 @@ def read_tsv(path: Path) -> ParallelText:
     """Read a text file of two columns, separated by a tab: the sentence and its translation. More columns are ignored.
 
     Raises:
-        UserError: naming the line that has only one column, or see `read_lines`.
+        UserError: naming the line that has only one column; see also `read_lines`.
     """
     rows = [line.split("\t") for line in read_lines(path)]
     for number, row in enumerate(rows, start=1):

@@ -1,4 +1,4 @@
-"""Sentence pairs of any corpus as batches of token ids."""
+"""The data module that supplies sentence pairs of any corpus as batches of token ids."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -24,17 +24,17 @@ log = logging.getLogger(__name__)
 class TranslationDataModule(DataModule):
     """Training, validation and test pairs of a corpus as `TranslationBatch`.
 
-    Tokenizers are trained on the training split alone. Training leaves out pairs with a side longer than `max_length`,
-    and says how many; validation and test keep every pair.
+    Tokenizers are trained only on the training split. Training leaves out pairs with a side longer than `max_length`,
+    and logs their number; validation and test keep every pair.
 
     Args:
-        corpus: the class of the corpus, or a function that makes one from `corpus_options`.
+        corpus: the class of the corpus, or a function that makes a corpus from `corpus_options`.
         unit, vocab_size, min_frequency: the tokens of the text, see `train_tokenizer`.
-        joint: one vocabulary for both languages, else one for each.
+        joint: whether both languages have one vocabulary.
         max_length: tokens of a sentence, without BOS and EOS, above which a pair is left out of training.
         batch_size, batch_unit: content of a training batch of one rank, see `BucketOrder`.
         eval_batch_size: sentence pairs per batch and rank in validation and test.
-        window: training batches that are sorted by length together: more mean less padding and less chance.
+        window: number of training batches that are sorted by length together; more means less padding and randomness.
         seed: the seed of the order of training pairs.
         cache: the directory that keeps encoded corpora; None encodes again in each run.
         corpus_options: the arguments of `corpus`.
@@ -92,10 +92,10 @@ class TranslationDataModule(DataModule):
         self._checkpoint_tokenizers = TokenizerPair.from_plain(checkpoint["tokenizers"])
 
     def prepare_data(self) -> None:
-        """Fetch the files if they are not there.
+        """Fetch the files if they are missing.
 
         Raises:
-            UserError: if they cannot be had, with what to do.
+            UserError: if they cannot be fetched, with instructions.
         """
         self.corpus.prepare()
 
@@ -103,7 +103,7 @@ class TranslationDataModule(DataModule):
         """Read and encode the corpus, once. A trainer is not needed.
 
         Raises:
-            UserError: if a file is not what it should be, a split is empty, or the units do not fit the text.
+            UserError: if a file is damaged, a split is empty, or the units do not fit the text.
         """
         if self._is_set_up:
             return
@@ -122,7 +122,7 @@ class TranslationDataModule(DataModule):
 
     @property
     def data_info(self) -> dict[str, Primitive]:
-        """The data of training and test, for the record of a run: a flat mapping to primitives."""
+        """The description of the data for the record of a run: a flat mapping to primitives."""
         info: dict[str, Primitive] = {
             "name": self.corpus.name,
             "source_lang": self.corpus.source_lang,
@@ -160,16 +160,16 @@ class TranslationDataModule(DataModule):
         return lookup("split", split, self._texts).targets
 
     def tags(self, split: str) -> Mapping[str, Sequence[str | int]]:
-        """Return more values of each pair, by name; empty for most corpora."""
+        """Return further values of each pair, by name; empty for most corpora."""
         return lookup("split", split, self._texts).tags
 
     def train_dataloader(self) -> TranslationLoader:
-        """Return batches of the training split, others in each epoch; ranks have equally many.
+        """Return batches of the training split, new ones in each epoch and the same number on each rank.
 
         Raises:
             UserError: if a batch is smaller than a sentence pair, or there are fewer pairs than ranks.
         """
-        overfit = getattr(self.trainer, "overfit_batches", 0) > 0  # on the same batches every epoch
+        overfit = getattr(self.trainer, "overfit_batches", 0) > 0  # with the same batches in every epoch
         return self._loader(
             "train", self._train_indices, self.batch_size, self.batch_unit, shuffle=not overfit, equal_length_ranks=True
         )
@@ -203,7 +203,7 @@ class TranslationDataModule(DataModule):
         if left_out == num_train:
             raise UserError(
                 f"each of the {num_train:,} training pairs has a side of more than data.max_length={self.max_length} "
-                "tokens: choose more"
+                "tokens: choose a larger one"
             )
         sizes = ", ".join(f"{len(text):,} {split}" for split, text in self._texts.items())
         log.info("%s %s-%s: %s pairs", self.corpus.name, self.corpus.source_lang, self.corpus.target_lang, sizes)

@@ -16,14 +16,14 @@ from rnnexp.sweeps.jobs import Job, finalize
 from rnnexp.sweeps.progress import SweepProgress
 from rnnexp.tracking.status import Status
 
-# A job may take GRACE_SECONDS to save; the processes between it and the sweep take time as well.
+# A job may take GRACE_SECONDS to save. The processes between the job and the sweep need more time to end.
 SECONDS_TO_STOP = GRACE_SECONDS + 20
 ON_ERROR = ("continue", "stop")
 
 
 @dataclass(frozen=True)
 class Ended:
-    """The state of a submitted job of which no process runs or will run.
+    """The state of a submitted job that has ended: no process of it runs or will run.
 
     Args:
         reason: the reason to record if the job recorded no end.
@@ -35,16 +35,16 @@ class Ended:
 
 
 LOST = Ended("no exit status received")
-"""The state of a job that was asked to stop so long ago that no more is expected of it."""
+"""The state of a job that did not end within `SECONDS_TO_STOP` after a request to stop."""
 JobState = Literal[Status.QUEUED, Status.RUNNING] | Ended
 
 
 @dataclass(frozen=True)
 class StopRequest:
-    """A request to a job to save and end.
+    """A request to a job to save its state and end.
 
     Args:
-        requested_at: the instant, of `time.monotonic`.
+        requested_at: the time of the request in seconds, from `time.monotonic`.
         status: the status to record if the job recorded no end.
         reason: if not empty, the reason to record in place of the job's own.
     """
@@ -56,13 +56,13 @@ class StopRequest:
 
 @dataclass
 class SubmittedJob(ABC):
-    """A job that was handed to a backend.
+    """A job that was submitted to a backend.
 
     Args:
         job: the job.
-        place: where it runs, as messages name it.
-        started_at: the instant at which it was first seen to run, of `time.monotonic`.
-        stop: the request to end, if there was one.
+        place: the devices or the cluster job on which it runs, as shown in messages.
+        started_at: the time at which a poll first found it running in seconds, from `time.monotonic`; None before.
+        stop: the request to stop, or None.
     """
 
     job: Job
@@ -72,16 +72,16 @@ class SubmittedJob(ABC):
 
     @abstractmethod
     def poll(self) -> JobState:
-        """Return the present state. Nothing is changed, so that it may be called at any time."""
+        """Return the current state, without side effects."""
 
     @property
     def recorded_state(self) -> Literal[Status.QUEUED, Status.RUNNING]:
-        """The state of a job that has not ended, as its run directory tells it."""
+        """The state of a job that has not ended, read from its run directory."""
         return Status.QUEUED if status_of(self.job) is Status.QUEUED else Status.RUNNING
 
     @property
     def is_overdue(self) -> bool:
-        """Whether the job was asked to stop longer ago than any takes."""
+        """Whether more than `SECONDS_TO_STOP` have passed since the job was asked to stop."""
         return self.stop is not None and time.monotonic() - self.stop.requested_at > SECONDS_TO_STOP
 
 
@@ -89,7 +89,7 @@ S = TypeVar("S", bound=SubmittedJob)
 
 
 class Backend(ABC, Generic[S]):
-    """Runs the jobs of a sweep. One object serves the whole sweep.
+    """The base class of backends. One backend runs all jobs of a sweep.
 
     Args:
         settings: the fields of the launcher's config. Every launcher has `on_error`, which says whether the other jobs
@@ -98,13 +98,13 @@ class Backend(ABC, Generic[S]):
             as hung, or None.
 
     Raises:
-        UserError: for a value outside these.
+        UserError: for an invalid setting.
     """
 
     num_gpus: int
-    """The number that `trainer.accelerator=auto` and `trainer.devices=-1` stand for."""
+    """The number of GPUs that `trainer.accelerator=auto` and `trainer.devices=-1` select."""
     poll_seconds = 0.5
-    """The time between two looks at all jobs."""
+    """The interval at which all jobs are polled."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings = settings
@@ -128,13 +128,13 @@ class Backend(ABC, Generic[S]):
             raise UserError(str(error)) from None
 
     def preload(self) -> None:
-        """Start what every job will need and what takes a while. The jobs are composed meanwhile."""
+        """Start slow preparations that every job needs. They run while the jobs are composed."""
 
     def validate_jobs(self, jobs: Sequence[Job]) -> None:
         """Raise UserError for a job that can never run."""
 
     def reattach(self, jobs: Sequence[Job]) -> None:
-        """Find jobs that an earlier command submitted and that still run. They become live, and are watched.
+        """Find jobs that an earlier command submitted and that still run, and add them to `submitted`.
 
         Raises:
             UserError: for a job that SLURM may still run.
@@ -147,34 +147,34 @@ class Backend(ABC, Generic[S]):
                 )
 
     def dry_run_report(self, jobs: Sequence[Job]) -> None:
-        """Print the jobs. None is tried, since they will run on other machines."""
+        """Print the jobs without a trial of them, since they run on other machines."""
         console = Console(soft_wrap=True, highlight=False)
         for job in jobs:
-            is_left = not job.status.is_final and not job.status.is_live
-            state = ("to be continued" if job.resumes else "to run") if is_left else str(job.status)
+            is_pending = not job.status.is_final and not job.status.is_live
+            state = ("to be continued" if job.resumes else "to run") if is_pending else str(job.status)
             console.print(f"{state:<15} {job.label} on {job.request}", markup=False)
         console.print(f"{len(jobs)} jobs; their duration is not estimated, since they run on other machines")
 
     @abstractmethod
     def submit(self, jobs: Sequence[Job], progress: SweepProgress) -> None:
-        """Add to `submitted` those jobs that can be handed over now. It is called again for those that remain."""
+        """Submit the jobs that can be submitted now, and add them to `submitted`. It is called again for the others."""
 
     def wait(self) -> None:
         """Return when a job may have ended, and after `poll_seconds` at the latest."""
         time.sleep(self.poll_seconds)
 
     def refresh(self) -> None:
-        """Ask a scheduler about all jobs, where `poll` reads its answer."""
+        """Query the scheduler for the states of all jobs, if `poll` reads them from one query."""
 
     @abstractmethod
     def request_stop(self, entries: Sequence[S]) -> None:
-        """Ask jobs to save and end, or not to start. It is called once for each job."""
+        """Ask jobs to save their state and end, or not to start. It is called once for each job."""
 
     def enforce_stop(self, entries: Sequence[S]) -> None:
-        """Ask again or kill, if need be. It is called at every look for jobs that were asked to stop."""
+        """Repeat the request or kill jobs, if necessary. It is called at every poll for jobs that must stop."""
 
     def release(self, entry: S) -> None:
-        """Give back what a job held. It is called when the job has ended or is lost."""
+        """Release the resources of a job. It is called when the job has ended or is lost."""
 
     def run(self, jobs: Sequence[Job], progress: SweepProgress) -> None:
         """Run prepared jobs, the longest first, until the status of each is final or known to be a failure.
@@ -188,11 +188,11 @@ class Backend(ABC, Generic[S]):
                 if waiting:
                     self.submit(waiting, progress)
                     waiting = self._not_submitted(waiting)
-                self._look(progress)
+                self._poll_all(progress)
                 self.wait()
-                self._look(progress)
+                self._poll_all(progress)
                 self._stop_hung_jobs()
-                if self._has_failed_enough:
+                if self._has_too_many_failures:
                     waiting = []
                     self.stop(self.submitted, Status.INTERRUPTED, "stopped after failures of other jobs")
                 progress.tick()
@@ -214,7 +214,7 @@ class Backend(ABC, Generic[S]):
                 entry.stop = StopRequest(time.monotonic(), status, reason)
 
     @property
-    def _has_failed_enough(self) -> bool:
+    def _has_too_many_failures(self) -> bool:
         limit = 1 if self.settings["on_error"] == "stop" else self.settings.get("max_failures")
         return limit is not None and self.num_failed >= limit
 
@@ -222,8 +222,8 @@ class Backend(ABC, Generic[S]):
         submitted = {entry.job for entry in self.submitted}
         return [job for job in jobs if job not in submitted]
 
-    def _look(self, progress: SweepProgress) -> None:
-        """Poll every job: note which started, finalize those that ended, and insist where one was asked to stop."""
+    def _poll_all(self, progress: SweepProgress) -> None:
+        """Poll every job: record which started, finalize those that ended, and enforce requests to stop."""
         self.refresh()
         for entry in list(self.submitted):
             state = entry.poll()
@@ -245,7 +245,7 @@ class Backend(ABC, Generic[S]):
             reason = finalize(entry.job, f"cancelled with the sweep{lost}", entry.stop.status, entry.stop.reason)
         self.num_failed += entry.job.status is Status.FAILED
         progress.ended(entry.job, reason)
-        # Last, since it may fail: the status is recorded by now.
+        # Comes last, since it may fail and the status must be recorded before.
         self.release(entry)
 
     def _stop_hung_jobs(self) -> None:
@@ -260,7 +260,7 @@ class Backend(ABC, Generic[S]):
         while self.submitted:
             self.stop(self.submitted, Status.INTERRUPTED)
             self.wait()
-            self._look(progress)
+            self._poll_all(progress)
 
 
 def status_of(job: Job) -> Status:

@@ -1,4 +1,4 @@
-"""The base class of backends of one machine, which allocates its devices to jobs."""
+"""The base class of backends that run jobs on this machine and allocate its devices to them."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,9 @@ from rnnexp.tracking.environment import num_cores
 
 
 class MachineBackend(Backend[S]):
-    """Runs jobs on this machine, as many at once as there are devices for: the longest first, shorter ones in the gaps.
+    """A backend that runs as many jobs at once as the devices of this machine allow, the longest first.
+
+    A shorter job starts earlier if the devices for a longer one are not free.
 
     Args:
         settings: the fields of the launcher's config.
@@ -32,7 +34,7 @@ class MachineBackend(Backend[S]):
         require_gpus(jobs, self.num_gpus)
 
     def dry_run_report(self, jobs: Sequence[Job]) -> None:
-        """Print the jobs in a table with an estimate of their time, from some training steps of each setting."""
+        """Print the jobs in a table with estimates of their time, from some training steps of each setting."""
         from rnnexp.sweeps.dry_run import dry_run_report
 
         dry_run_report(jobs, self.devices.num_slots)

@@ -1,4 +1,4 @@
-"""Jobs on this machine as processes that are forked from a server of the sweep."""
+"""A backend that runs jobs on this machine as processes forked from a server of the sweep."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -29,11 +29,11 @@ class JobProcess(SubmittedJob):
 
 
 class PoolBackend(MachineBackend[JobProcess]):
-    """Starts the next job when one ends.
+    """A backend that starts the next job as soon as one ends.
 
     Args:
-        settings: the fields of the launcher's config. `jobs` is the number of jobs that run at once; `auto` is as many
-            as there are devices for: GPUs times `jobs_per_device`, or cores divided by `num_threads`.
+        settings: the fields of the launcher's config. `jobs` is the number of jobs that run at once; `auto` means as
+            many as the devices allow: GPUs times `jobs_per_device`, or cores divided by `num_threads`.
     """
 
     server: ForkServerContext
@@ -57,12 +57,12 @@ class PoolBackend(MachineBackend[JobProcess]):
         wait([entry.process.sentinel for entry in self.submitted], timeout=self.poll_seconds)
 
     def request_stop(self, entries: Sequence[JobProcess]) -> None:
-        """Send SIGTERM, on which a job saves."""
+        """Send SIGTERM, on which a job saves its state and ends."""
         for entry in entries:
             entry.process.terminate()
 
     def enforce_stop(self, entries: Sequence[JobProcess]) -> None:
-        """Kill jobs that are past the grace."""
+        """Kill jobs that have not ended within `GRACE_SECONDS`."""
         for entry in entries:
             if entry.stop is not None and time.monotonic() - entry.stop.requested_at > GRACE_SECONDS:
                 entry.process.kill()

@@ -1,4 +1,4 @@
-"""Jobs as tasks of a Ray cluster: a running one, or one on this machine that ends with the sweep."""
+"""A backend that runs jobs as tasks of Ray, on a running cluster or on a local one that ends with the sweep."""
 
 import os
 import signal
@@ -25,9 +25,9 @@ from rnnexp.tracking.status import Status
 LOCAL = "local"
 VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    # A task that reserves no GPU gets its CUDA_VISIBLE_DEVICES from the sweep.
+    # The sweep sets CUDA_VISIBLE_DEVICES of a task that reserves no GPU.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # A job whose worker is gone saves and ends by itself; Ray would kill it first.
+    # A job whose worker has ended saves its state and ends by itself; Ray would kill it before.
     "RAY_kill_child_processes_on_worker_exit": "false",
 }
 """Environment variables that Ray reads when it starts a cluster on this machine."""
@@ -35,7 +35,7 @@ SECONDS_TO_ANSWER = 10.0
 
 
 def run_as_task(command: JobCommand) -> int:
-    """Run a job within a task, and return its exit code. If the task is cancelled, the job saves first."""
+    """Run a job within a task, and return its exit code. If the task is cancelled, the job saves its state first."""
     process = command.start()
     try:
         while process.poll() is None:
@@ -58,18 +58,18 @@ class RayJob(SubmittedJob):
                 return self.recorded_state
             return Ended(exit_reason(ray.get(self.task, timeout=SECONDS_TO_ANSWER)))
         except RayError as error:
-            # The task has failed, or the cluster is gone.
+            # The task has failed, or the cluster has ended.
             return Ended(f"{type(error).__name__}: {first_line(error)}")
 
 
 class RayBackend(Backend[RayJob]):
-    """Submits all jobs at once. Ray starts each where its CPUs or GPUs are free.
+    """A backend that submits all jobs at once. Ray starts each job on a node with enough free CPUs or GPUs.
 
     Args:
         settings: the fields of the launcher's config, among them `address`, `num_cpus`, `num_gpus`, `jobs_per_device`.
 
     Raises:
-        UserError: if there is no cluster at the address, or it refuses the connection.
+        UserError: if a setting is invalid, or the cluster at the address cannot be reached.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -103,11 +103,11 @@ class RayBackend(Backend[RayJob]):
             if gpus == 1:
                 gpus /= self.settings["jobs_per_device"]
             cores = self._cores(job)
-            hidden = {} if gpus else {"CUDA_VISIBLE_DEVICES": ""}
+            environment = {} if gpus else {"CUDA_VISIBLE_DEVICES": ""}
             task = ray.remote(run_as_task).options(name=job.label, num_cpus=cores, num_gpus=gpus, max_retries=0)
             job.status = Status.QUEUED
             place = f"ray, {gpus:g} gpu" if gpus else f"ray, {cores} core"
-            self.submitted.append(RayJob(job, place, task.remote(JobCommand(job.run.path, hidden))))
+            self.submitted.append(RayJob(job, place, task.remote(JobCommand(job.run.path, environment))))
 
     def request_stop(self, entries: Sequence[RayJob]) -> None:
         for entry in entries:
@@ -115,7 +115,7 @@ class RayBackend(Backend[RayJob]):
                 ray.cancel(entry.task)
 
     def _cores(self, job: Job) -> int:
-        """Return the cores to reserve: of a job that asks for more than a node with its GPUs has, all of one node."""
+        """Return the number of cores to reserve, at most those of the largest node with enough GPUs."""
         wanted = (job.config["num_threads"] or 1) if job.request.gpus else job.request.cores
         return min(wanted, max(cores for cores, gpus in self.nodes if gpus >= job.request.gpus))
 
@@ -123,17 +123,17 @@ class RayBackend(Backend[RayJob]):
         """Connect once for the whole sweep. Ray disconnects when this process ends, and ends the cluster it started."""
         if ray.is_initialized():
             return
-        given = {"address": self.settings["address"], "log_to_driver": False, "logging_level": "ERROR"}
-        if given["address"] == LOCAL:
+        options = {"address": self.settings["address"], "log_to_driver": False, "logging_level": "ERROR"}
+        if options["address"] == LOCAL:
             ((num_cpus, num_gpus),) = self.nodes
-            given |= {"num_cpus": num_cpus, "num_gpus": num_gpus, "include_dashboard": False}
-            # Ray offers no other way to set these. They are read by the processes of the cluster, this one's children.
+            options |= {"num_cpus": num_cpus, "num_gpus": num_gpus, "include_dashboard": False}
+            # Ray has no other way to set these. The processes of the cluster, children of this one, read them.
             for name, value in VARIABLES.items():
                 os.environ.setdefault(name, value)
         try:
-            # Ray installs a handler of its own, and the sweep's must stay.
+            # Ray installs its own handler, which must not replace the sweep's.
             with handling((signal.SIGTERM,), signal.getsignal(signal.SIGTERM)):
-                ray.init(**given)
+                ray.init(**options)
         except (ConnectionError, ValueError, RuntimeError, RayError) as error:
             raise self._user_error(error) from None
 

@@ -1,6 +1,6 @@
-"""Jobs as arrays of SLURM jobs, through submitit.
+"""A backend that submits jobs to SLURM as job arrays, with submitit.
 
-A job that SLURM stops, at its time limit or for another job, saves, goes back into the queue and continues.
+A job that SLURM stops, at its time limit or by preemption, saves its state, is requeued and continues.
 """
 
 import re
@@ -28,9 +28,9 @@ from rnnexp.tracking.status import Status
 
 COMMANDS = ("sbatch", "srun", "sacct", "scancel")
 QUERY_SECONDS_WHILE_STOPPING = 3.0
-"""The time between two queries of SLURM while jobs stop. submitit alone would let up to a minute pass."""
+"""The interval at which SLURM is queried while jobs stop. The interval of submitit is up to a minute."""
 OWN_SETTINGS = ("submitit_folder", "max_num_timeout", "on_error", "max_failures")
-"""Settings of the launcher that are no parameters of submitit."""
+"""Settings of the launcher that are not parameters of submitit."""
 SHARED_PARAMETERS = (
     *("name", "nodes", "tasks_per_node", "cpus_per_task", "gpus_per_node", "mem_gb", "timeout_min", "stderr_to_stdout"),
 )
@@ -50,21 +50,21 @@ class SubmittedSlurmJob(SubmittedJob):
         ended = Ended(submitit_exit_reason(self.handle, f"SLURM job {self.handle.job_id} ended as {state}"))
         if self.handle.paths.result_pickle.exists() or not state.startswith(("CANCELLED", "PREEMPTED")):
             return ended
-        # SLURM says so as soon as it asks a job to end. The job may still save.
+        # SLURM reports these states as soon as it signals a job, which may still be saving.
         is_saving = status_of(self.job) is Status.RUNNING and self.handle.seconds_in_state <= GRACE_SECONDS
         return Status.RUNNING if is_saving else Ended(ended.reason, Status.INTERRUPTED)
 
 
 class SlurmBackend(Backend[SubmittedSlurmJob]):
-    """Submits one array for all jobs that need the same resources.
+    """A backend that submits one array for all jobs that need the same resources.
 
-    The jobs outlive the sweep's command, which finds them again when it is repeated.
+    The jobs continue after the sweep's command has ended. The same command, given again, finds them.
 
     Args:
-        settings: the fields of the launcher's config; what is None is left to submitit.
+        settings: the fields of the launcher's config; None leaves a setting to submitit.
 
     Raises:
-        UserError: for a value that SLURM cannot take, or on a machine without the commands of SLURM.
+        UserError: for an invalid setting, or on a machine without the commands of SLURM.
     """
 
     poll_seconds = 2.0
@@ -78,7 +78,7 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
         super().__init__({name: value for name, value in settings.items() if value is not None})
         numbers = ("timeout_min", "nodes", "tasks_per_node", "cpus_per_task", "array_parallelism")
         self.require_positive(optional=numbers)
-        # The GPUs of the nodes are not known here: a number must be asked for.
+        # The GPUs of the nodes are not known here, so jobs must request a number.
         self.num_gpus = self.settings.get("gpus_per_node", 0)
 
     def validate_jobs(self, jobs: Sequence[Job]) -> None:
@@ -88,24 +88,24 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
         for job in jobs:
             if not job.request.gpus and job.config["trainer"]["accelerator"] in ("gpu", "cuda"):
                 raise UserError(
-                    f"{job.label}: trainer.devices={job.config['trainer']['devices']} is no number of GPUs that SLURM "
-                    "could be asked for: give it one, or hydra.launcher.gpus_per_node="
+                    f"{job.label}: trainer.devices={job.config['trainer']['devices']} is not a number of GPUs that "
+                    "SLURM can allocate: set it to one, or set hydra.launcher.gpus_per_node="
                 )
 
     def reattach(self, jobs: Sequence[Job]) -> None:
         """Find the jobs that an earlier command submitted.
 
         Raises:
-            UserError: for a job of which SLURM does not say whether it runs.
+            UserError: for a job whose state SLURM does not report.
         """
-        # All handles are made before the first is asked for its state: one query then serves all.
+        # All handles are created before the first query, so that one query returns all states.
         recorded = [(job, _recorded(job)) for job in jobs if not job.status.is_final and job.run.slurm_file.exists()]
         for job, handle in recorded:
             if handle.done():
                 continue
             if handle.state == "UNKNOWN":
                 raise UserError(
-                    f"{job.label}: SLURM does not say whether its job {handle.job_id} has ended; if it has, remove "
+                    f"{job.label}: SLURM does not report the state of its job {handle.job_id}: if it has ended, remove "
                     f"{job.run.slurm_file}"
                 )
             job.status = Status.QUEUED
@@ -116,7 +116,7 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
         for job in jobs:
             groups[self._resources(job)].append(job)
         for resources, group in groups.items():
-            # A signal between the submission and its record would leave jobs that no command knows.
+            # After a signal between submission and record, no later command would find the jobs.
             with deferred(STOP_SIGNALS):
                 handles = self._submit_array(group, *resources)
                 for job, handle in zip(group, handles, strict=True):
@@ -129,28 +129,28 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
             progress.say(f"submitted {len(group)} job{'s' * (len(group) > 1)} as SLURM job {number}")
 
     def refresh(self) -> None:
-        """Query SLURM while jobs stop; at other times the handles do so themselves."""
+        """Query SLURM while jobs stop; at other times the handles query it themselves."""
         is_stopping = any(entry.stop is not None for entry in self.submitted)
         if is_stopping and time.monotonic() - SlurmJob.watcher.updated_at > QUERY_SECONDS_WHILE_STOPPING:
             SlurmJob.watcher.update()
 
     def request_stop(self, entries: Sequence[SubmittedSlurmJob]) -> None:
-        """Cancel all jobs in one command, since each command takes SLURM a while."""
+        """Cancel all jobs with one command, since commands of SLURM are slow."""
         numbers = [entry.handle.job_id for entry in entries]
         subprocess.run(["scancel", *numbers], check=False)  # noqa: S603, S607 (wherever SLURM is installed)
 
     def release(self, entry: SubmittedSlurmJob) -> None:
         if isinstance(entry.poll(), Ended):
-            # SLURM forgets ended jobs; the next command would then not know whether this one has ended.
+            # SLURM deletes its records of ended jobs, so a later command could not check whether this one has ended.
             entry.job.run.slurm_file.unlink(missing_ok=True)
 
     def _submit_array(self, jobs: Sequence[Job], cpus: int, gpus: int) -> list[SlurmJob]:
-        """Raise UserError if SLURM refuses."""
+        """Submit jobs as one array, and return their handles. Raise UserError if sbatch fails."""
         executor = make_executor("slurm", self.settings, self._parameters(cpus, gpus))
         grace = max(1.0, 0.75 * self.settings["signal_delay_s"])
         tasks = [SubmititTask(JobCommand(job.run.path), grace_seconds=grace) for job in jobs]
         try:
-            # A sweep that is itself a SLURM job would pass its own variables on.
+            # A sweep that runs in a SLURM job would otherwise pass on the variables of that job.
             with submitit.helpers.clean_env():
                 handles = executor.submit_array(tasks)
         except (FailedJobError, FailedSubmissionError) as error:
@@ -168,10 +168,10 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
 
     def _parameters(self, cpus: int, gpus: int) -> dict[str, Any]:
         """Return the parameters under the names of submitit.AutoExecutor."""
-        given = {**self.settings, "cpus_per_task": cpus, "gpus_per_node": gpus or None}
+        settings = {**self.settings, "cpus_per_task": cpus, "gpus_per_node": gpus or None}
         return {
             name if name in SHARED_PARAMETERS else f"slurm_{name}": value
-            for name, value in given.items()
+            for name, value in settings.items()
             if name not in OWN_SETTINGS
         }
 
@@ -180,10 +180,10 @@ def _recorded(job: Job) -> SlurmJob:
     """Return the SLURM job that an earlier command submitted.
 
     Raises:
-        UserError: if the record names none.
+        UserError: if the record is not valid.
     """
     file = job.run.slurm_file
     match read_json(file):
         case {"job_id": str(number), "folder": str(folder)} if re.fullmatch(r"\d+(_\d+)?", number):
             return SlurmJob(folder, number)
-    raise UserError(f"{file} names no job of SLURM: see that none runs for this directory, and remove the file")
+    raise UserError(f"{file} does not name a SLURM job: check that none runs for this directory, then remove the file")

@@ -1,4 +1,4 @@
-"""Jobs on this machine as processes of submitit: what a SLURM job does, without SLURM."""
+"""A backend that runs jobs on this machine with submitit, in the same way as on SLURM."""
 
 import os
 import signal
@@ -34,11 +34,11 @@ class LocalJob(SubmittedJob):
 
 
 class SubmititLocalBackend(MachineBackend[LocalJob]):
-    """Runs as many jobs at once as this machine has devices for. They end with the sweep's command.
+    """A backend that runs as many jobs at once as the devices of this machine allow. Jobs end with the sweep's command.
 
     Args:
-        settings: the fields of the launcher's config. Those that are meant for a cluster are ignored, as submitit does:
-            a job gets the devices that its config asks for.
+        settings: the fields of the launcher's config. Settings for clusters are ignored, as in submitit: a job gets
+            the devices that its config requests.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -49,7 +49,7 @@ class SubmititLocalBackend(MachineBackend[LocalJob]):
 
     @cached_property
     def executor(self) -> submitit.AutoExecutor:
-        """submitit's executor, which is made when the first job starts."""
+        """The executor of submitit; created when the first job starts."""
         parameters = {name: self.settings[name] for name in ("timeout_min", "stderr_to_stdout")}
         return make_executor("local", self.settings, parameters)
 
@@ -57,18 +57,18 @@ class SubmititLocalBackend(MachineBackend[LocalJob]):
         command = JobCommand(job.run.path, allocation.environment)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.watchdog.acquire()
-        # Ctrl-C at the terminal is for the sweep, which asks its jobs to save. They inherit the mask.
+        # Ctrl-C at the terminal must reach only the sweep, which stops its jobs. The jobs inherit the mask.
         with blocked((signal.SIGINT,)):
             handle = self.executor.submit(SubmititTask(command, GRACE_SECONDS, Path(self.watchdog.lock_file)))
         job.status = Status.QUEUED
         return LocalJob(job, allocation, handle)
 
     def request_stop(self, entries: Sequence[LocalJob]) -> None:
-        """Send SIGTERM. submitit's own cancel() would give a job one second to save."""
+        """Send SIGTERM. The method cancel() of submitit would give a job only one second to save."""
         for entry in entries:
             if not isinstance(entry.poll(), Ended):
                 os.kill(int(entry.handle.job_id), signal.SIGTERM)
 
     def enforce_stop(self, entries: Sequence[LocalJob]) -> None:
-        """Ask again: submitit's controller passes SIGTERM on only once it has started the job."""
+        """Send SIGTERM again, since submitit's controller forwards it only after it has started the job."""
         self.request_stop(entries)

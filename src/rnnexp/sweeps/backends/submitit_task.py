@@ -1,4 +1,4 @@
-"""The callable of a job that submitit pickles and calls on another machine, and what submitit tells of its end."""
+"""The callable with which submitit runs a job, the executor, and the reason for which a job ended."""
 
 import re
 import signal
@@ -25,12 +25,12 @@ UNFINISHED = (Status.QUEUED, Status.RUNNING, Status.INTERRUPTED)
 
 
 class SubmititTask:
-    """A callable that submitit pickles, and calls on the machine that the job was given.
+    """A callable that submitit pickles, and calls on the machine of the job.
 
     Args:
         command: the command of the job.
-        grace_seconds: the time that a job has to save when submitit says that it must stop.
-        watchdog: a file lock that the sweep's command holds while it lives; None lets the job outlive the command.
+        grace_seconds: the time that a job has to save when submitit stops it.
+        watchdog: a file lock that the sweep's command holds while it runs; None lets the job continue without it.
     """
 
     def __init__(self, command: JobCommand, grace_seconds: float, watchdog: Path | None = None) -> None:
@@ -41,13 +41,13 @@ class SubmititTask:
     def __call__(self) -> int:
         """Run the job, and return its exit code.
 
-        On SLURM a job that got SIGTERM saves but does not return, since a result would tell that nothing follows.
-        SIGUSR2 puts it back into the queue (see `checkpoint`). SIGKILL ends it, unless SLURM starts it again.
+        After SIGTERM on SLURM the job saves its state, but this call does not return, since a result would mark the job
+        as complete. SIGUSR2 then requeues it (see `checkpoint`), or SIGKILL ends it, unless SLURM starts it again.
         """
-        # A result of an earlier attempt.
+        # Remove the result of an earlier attempt.
         submitit.JobEnvironment().paths.result_pickle.unlink(missing_ok=True)
         self._process = self.command.start()
-        # submitit ignores SIGTERM. scancel sends it first, and a job that gets it can save.
+        # submitit ignores SIGTERM, which scancel sends first. A job that receives it can save.
         signal.signal(signal.SIGTERM, self._request_stop)
         try:
             while self._process.poll() is None:
@@ -59,8 +59,8 @@ class SubmititTask:
             while self._waits_for_scheduler:
                 time.sleep(POLL_SECONDS)
         except (UncompletedJobError, subprocess.SubprocessError, OSError) as error:
-            # submitit's signal handler raises these here, after `checkpoint`, if the job is not put back into the
-            # queue: it was too often, or `scontrol requeue` fails.
+            # submitit's signal handler raises these here, after `checkpoint`, if the job is not requeued: it was
+            # requeued too often, or `scontrol requeue` failed.
             if self.command.run.status is Status.QUEUED:
                 self.command.run.end(Status.INTERRUPTED, str(error))
             raise
@@ -68,11 +68,11 @@ class SubmititTask:
 
     @property
     def _waits_for_scheduler(self) -> bool:
-        """Whether a job that was asked to stop may still be put back into the queue or be killed."""
+        """Whether a job that was asked to stop may still be requeued or killed."""
         return self.watchdog is None and self._stop_requested_at is not None and self.command.run.status in UNFINISHED
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission | None:
-        """Return what runs when the job's turn comes again, if anything. submitit calls it when the job must stop."""
+        """Return the task that continues the job, or None if it is complete. submitit calls it to stop the job."""
         if self._process is not None:
             stop_process(self._process, self.grace_seconds)
             if self.command.run.status not in UNFINISHED:
@@ -87,7 +87,7 @@ class SubmititTask:
 
 
 def _is_held(path: Path) -> bool:
-    # A process id would not do: it exists until the parent of a dead process has read its exit status.
+    # A process id would not work: it exists until the parent of an ended process has read its exit status.
     try:
         with FileLock(path, timeout=0):
             return False
@@ -96,15 +96,15 @@ def _is_held(path: Path) -> bool:
 
 
 def make_executor(cluster: str, settings: Mapping[str, Any], parameters: Mapping[str, Any]) -> submitit.AutoExecutor:
-    """Return submitit's executor.
+    """Return an executor of submitit.
 
     Args:
         cluster: `local` or `slurm`.
         settings: the fields of the launcher's config.
-        parameters: of submitit.
+        parameters: the parameters of the executor.
 
     Raises:
-        UserError: for parameters that submitit refuses.
+        UserError: for parameters that submitit does not accept.
     """
     executor = submitit.AutoExecutor(
         submitit_folder(settings), cluster, **{f"{cluster}_max_num_timeout": settings["max_num_timeout"]}
@@ -121,10 +121,10 @@ def submitit_folder(settings: Mapping[str, Any]) -> Path:
     return Path(settings["submitit_folder"]).expanduser().absolute()
 
 
-def submitit_exit_reason(handle: submitit.Job[int], otherwise: str) -> str:
-    """Return how a job ended: its exit code or its error, or `otherwise` if submitit has neither."""
+def submitit_exit_reason(handle: submitit.Job[int], default: str) -> str:
+    """Return how a job ended: its exit code or its error, or `default` if submitit has neither."""
     if not handle.paths.result_pickle.exists():
-        return otherwise
+        return default
     error = handle.exception()
     if error is None:
         # One result for each task of the job.

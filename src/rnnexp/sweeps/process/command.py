@@ -1,4 +1,4 @@
-"""The command of one job: small enough to be sent to another machine, and it continues where the last attempt ended."""
+"""The command of one job. It can be sent to another machine, and continues from the job's last checkpoint."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ class JobCommand:
     Args:
         run_dir: the run directory, which holds the frozen config.
         environment: variables to set before Python starts.
-        working_directory: where the sweep's command was given; a config may hold relative paths.
+        working_directory: the working directory of the sweep's command; a config may hold relative paths.
         full_error: HYDRA_FULL_ERROR as the user set it.
     """
 
@@ -50,7 +50,7 @@ class JobCommand:
 
 
 def stop_process(process: "subprocess.Popen[bytes]", grace_seconds: float) -> None:
-    """Ask a job to save and end, and kill it if that takes longer than the grace. Signal handlers may call it."""
+    """Ask a job to save and end, and kill it after `grace_seconds`. It may be called from signal handlers."""
     process.terminate()
     deadline = time.monotonic() + grace_seconds
     # A signal handler that calls process.wait() deadlocks if it interrupted process.wait(), which holds a lock.

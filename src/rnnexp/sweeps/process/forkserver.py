@@ -1,8 +1,8 @@
-"""The process of a job: what it does before its program starts.
+"""The process of a job, and the server from which it is forked.
 
-On this machine the process is forked from a server that has imported everything and computed nothing: it has started no
-thread and used no GPU. A job so starts in a fraction of a second and still has its own memory, devices and exit status.
-On other machines the process is `python -m rnnexp.sweeps.process.forkserver <run directory> [override ...]`.
+The server has imported all modules, but has started no thread and used no GPU. A job on this machine therefore starts
+in a fraction of a second, and still has its own memory, devices and exit status. On other machines the process is
+`python -m rnnexp.sweeps.process.forkserver <run directory> [override ...]`.
 """
 
 import importlib
@@ -26,7 +26,7 @@ PRELOADED = "rnnexp.sweeps.process.preload"
 
 
 def start_server() -> ForkServerContext:
-    """Return a context whose processes are forked from a server that imports `PRELOADED` meanwhile."""
+    """Return a context whose processes are forked from a server, which imports `PRELOADED` in the background."""
     context = ForkServerContext()
     context.set_forkserver_preload([PRELOADED])
     # The server ignores SIGINT only after its imports; until then it inherits the mask.
@@ -43,11 +43,11 @@ def run_job(run_dir: Path, overrides: list[str], environment: dict[str, str]) ->
         overrides: further overrides of the command line.
         environment: variables to set before the program starts.
     """
-    # A session of its own: Ctrl-C at the terminal must reach the sweep's command alone.
+    # The process has its own session, since Ctrl-C at the terminal must reach only the sweep's command.
     os.setsid()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     exit_with_parent()
-    # An empty variable is the same as none, except for CUDA, which then shows no device.
+    # An empty variable is equivalent to an unset one, except for CUDA_VISIBLE_DEVICES, which then hides all devices.
     os.environ.update(environment)
     with RunDirectory(run_dir).output_file.open("a", encoding="utf-8") as output:
         os.dup2(output.fileno(), 1)

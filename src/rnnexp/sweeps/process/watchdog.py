@@ -1,4 +1,4 @@
-"""A watchdog thread, which ends a process whose parent has died."""
+"""A watchdog thread that ends a process whose parent has ended."""
 
 import multiprocessing
 import os
@@ -10,13 +10,13 @@ from collections.abc import Callable
 from rnnexp.core.signals import GRACE_SECONDS
 
 POLL_SECONDS = 0.2
-"""The time between two looks at another process."""
+"""The interval at which another process is polled."""
 
 
 def exit_with_parent() -> None:
-    """End this process when the one that started it is gone: with SIGTERM, and with SIGKILL after `GRACE_SECONDS`.
+    """End this process when its parent has ended: with SIGTERM, and with SIGKILL after `GRACE_SECONDS`.
 
-    It must be called at the start of a process, while its parent certainly exists.
+    It must be called at the start of a process, while its parent still exists.
     """
     is_alive = _parent_is_alive()
 
@@ -33,9 +33,9 @@ def exit_with_parent() -> None:
 def _parent_is_alive() -> Callable[[], bool]:
     starter = multiprocessing.parent_process()
     if starter is not None:
-        # The parent process is the fork server, which lives as long as any of its children. This is the process that
-        # asked the server to fork.
+        # The operating system's parent is the fork server, which runs as long as any of its children. This object is
+        # the process that requested the fork.
         return starter.is_alive
     parent = os.getppid()
-    # An orphan gets another parent, on every Unix and however its parent died.
+    # On every Unix an orphan gets another parent, however its parent ended.
     return lambda: os.getppid() == parent

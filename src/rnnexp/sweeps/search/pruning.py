@@ -12,19 +12,19 @@ from rnnexp.sweeps.search.storage import open_storage, require_direction, storag
 
 
 class Pruning(Callback):
-    """Reports a metric to the study after each validation, and ends the run if the pruner decides so.
+    """A callback that reports a metric to the study after each validation, and ends the run if the pruner decides so.
 
     Args:
         monitor: the name of the metric, `val/acc`.
-        mode: `max` if more of it is better, `min` if less is. It must be the direction of the study, which pruners use.
-        trial_number: the number that the study gave the run; None for a run outside a search, which is refused.
+        mode: `max` if more of it is better, `min` if less is. It must match the direction of the study.
+        trial_number: the number of the trial in the study; None, for a run outside a search, is an error.
         storage: see `rnnexp.sweeps.search.storage.open_storage`.
         study_name: the name of the study in that storage.
-        pruner: decides from the metric of other trials after as many validations.
+        pruner: Optuna's pruner, which compares the metric with other trials after the same number of validations.
 
     Raises:
         PrunedError: from `Trainer.fit`.
-        UserError: if the run is no running trial, or `mode` is not the direction of the study.
+        UserError: if the run is not a running trial, or `mode` does not match the direction of the study.
         ValueError: for another mode.
     """
 
@@ -45,7 +45,7 @@ class Pruning(Callback):
             with storage_errors(storage):
                 study = optuna.load_study(study_name=study_name, storage=open_storage(storage), pruner=pruner)
         except KeyError:
-            raise UserError(f"callbacks: {storage} holds no study {study_name!r}, of which this is a trial") from None
+            raise UserError(f"callbacks: {storage} does not contain the study {study_name!r} of this trial") from None
         found = [frozen for frozen in study.get_trials(deepcopy=False) if frozen.number == trial_number]
         if not found:
             raise UserError(
@@ -54,7 +54,7 @@ class Pruning(Callback):
         if found[0].state.is_finished():
             raise UserError(
                 f"callbacks: trial {trial_number} of the study {study_name!r} has ended: "
-                "callbacks.pruning=null trains on"
+                "callbacks.pruning=null trains without it"
             )
         require_direction(study.direction.name.lower(), monitor, mode)
         self.trial = running_trial(study, found[0])
@@ -64,7 +64,7 @@ class Pruning(Callback):
             return
         value = float(trainer.callback_metrics[self.monitor])
         is_pruned = False
-        # One process reports for all.
+        # The first process reports for all.
         if trainer.is_global_zero:
             assert self.storage is not None
             with storage_errors(self.storage):

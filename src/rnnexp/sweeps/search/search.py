@@ -1,4 +1,4 @@
-"""A search: a study of Optuna asks for trials, which run as jobs of a sweep, and is told their results."""
+"""A search: the trials of a study of Optuna run as jobs of a sweep."""
 
 import uuid
 from collections import Counter
@@ -24,30 +24,30 @@ from rnnexp.tracking.sweep_directory import SweepDirectory
 RESUMABLE = (Status.INTERRUPTED, Status.WAITING)
 """Statuses of jobs that run when the search continues."""
 MIN_FAILURES = 4
-"""The number of failures, and nothing else, after which a search ends early."""
+"""The number of failed trials after which a search ends early if no trial had another outcome."""
 
 
 class BatchLauncher(Protocol):
-    """A launcher as a search uses it."""
+    """The interface of launchers that a search uses."""
 
     def check(self, points: Points) -> list[Job]:
-        """Return the jobs of these points. Raise UserError if one cannot be composed or can never run here."""
+        """Return the jobs of these points. Raise UserError if one cannot be composed or cannot run here."""
 
     def run_batch(self, points: Points) -> list[JobOutcome]:
         """Run the jobs without a report, and return their outcomes, in order."""
 
 
 class Search:
-    """Asks a study for trials, runs them in batches and tells the study their results, until it has all its trials.
+    """A search, which asks a study for trials in batches, runs them and records their results until it is complete.
 
     Args:
-        settings: of the study.
+        settings: settings of the study.
         sweep: settings of the sweep whose jobs the trials are.
         overrides: the axes of the search space, and the overrides that every trial has.
         launcher: runs a batch of jobs in the sweep directory.
 
     Raises:
-        UserError: if nothing is optimized or varied, or a value of the space is impossible.
+        UserError: if no metric is optimized, no key is varied, or a value of the space is not valid.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Search:
         self.space = distributions(axes)
         self.sampler = make_sampler(settings, num_trials=0)
         if isinstance(self.sampler, optuna.samplers.BruteForceSampler):
-            # It would repeat points that it has tried.
+            # This sampler would repeat points.
             settings = replace(settings, n_trials=min(settings.n_trials, num_points(self.space)))
         self.settings = settings
 
@@ -70,10 +70,10 @@ class Search:
         """Run the search, or list its first trials in a dry run.
 
         Raises:
-            UserError: if a trial cannot be composed, or the study is of something else.
+            UserError: if a trial cannot be composed, or the study has another metric or space.
             SweepFailedError: at the end, if a trial failed or was stopped.
         """
-        # A study counts every trial that it was asked for, so that errors must be found before.
+        # A study counts every trial that it was asked for, so errors must be found before.
         self._check()
         if self.sweep.dry_run:
             self._dry_run()
@@ -85,8 +85,8 @@ class Search:
             self._show_best(study, directory)
             if not counts and study.has_failed:
                 raise UserError(
-                    f"all that hydra.sweeper.n_trials={self.settings.n_trials} asks for has failed: mend what "
-                    f"output.log in {directory.jobs} says, and raise it, or begin another study with "
+                    f"all hydra.sweeper.n_trials={self.settings.n_trials} trials have failed: see output.log in "
+                    f"{directory.jobs}, fix the errors and increase n_trials, or start another study with "
                     "hydra.sweeper.study_name="
                 )
         if self.sweep.report and counts:
@@ -95,12 +95,12 @@ class Search:
             raise failure
 
     def run_trials(self, study: Study) -> Counter[Status]:
-        """Run the trials that the study lacks, first those that an earlier process of this search left running.
+        """Run the missing trials of the study, first those that an earlier process of this search left running.
 
-        Trials of other processes count, so that several processes do not run more than was asked for.
+        Trials of other processes count, so that several processes together run `n_trials`.
 
         Returns:
-            How many trials ended with which status.
+            The number of trials of each status.
         """
         counts: Counter[Status] = Counter()
         batch = study.unfinished_trials() or study.ask_for_missing()
@@ -110,7 +110,7 @@ class Search:
                 counts[outcome.status] += 1
                 if outcome.status not in RESUMABLE:
                     study.tell(trial, outcome)
-            # A job that did not end was stopped because too many failed. If all fail, the next ones would as well.
+            # A job that did not end was stopped because too many failed. If all trials fail, the next ones would too.
             is_hopeless = counts[Status.FAILED] >= MIN_FAILURES and set(counts) == {Status.FAILED}
             batch = [] if is_hopeless or any(counts[status] for status in RESUMABLE) else study.ask_for_missing()
         return counts
@@ -146,7 +146,7 @@ class Search:
 
 
 def _owner_of(directory: SweepDirectory) -> str:
-    """Return what identifies this sweep directory, also among those of other machines with the same path."""
+    """Return an identifier of this sweep directory, which differs from that of the same path on another machine."""
     file = directory.study / "owner"
     if not file.exists():
         directory.study.mkdir(exist_ok=True)
@@ -155,7 +155,7 @@ def _owner_of(directory: SweepDirectory) -> str:
 
 
 def _failure(counts: Counter[Status], directory: SweepDirectory) -> SweepFailedError | None:
-    """Return the error that names the trials which failed or were stopped, if any did."""
+    """Return the error that counts the trials which failed or were stopped; None if there are none."""
     bad = [status for status in (Status.FAILED, *RESUMABLE) if counts[status]]
     if not bad:
         return None

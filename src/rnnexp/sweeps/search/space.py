@@ -1,4 +1,4 @@
-"""The search space: Hydra's override grammar as distributions of Optuna."""
+"""The search space: distributions of Optuna from overrides in Hydra's grammar."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from rnnexp.core.errors import UserError
 def split(overrides: Sequence[Override]) -> tuple[dict[str, Override], list[str]]:
     """Return the axes of the space by key, and the overrides that are the same for every trial.
 
-    Of two overrides with the same key the last counts.
+    If two overrides have the same key, the last one applies.
 
     Raises:
         UserError: if there is no axis.
@@ -46,7 +46,7 @@ def distributions(axes: Mapping[str, Override]) -> dict[str, BaseDistribution]:
 
 
 def corners(space: Mapping[str, BaseDistribution]) -> list[dict[str, Any]]:
-    """Return the fewest points in which every choice of every axis occurs; axes of numbers have their lowest value."""
+    """Return the smallest list of points with every choice of every axis; numeric axes have their lowest value."""
 
     def examples(axis: BaseDistribution) -> Sequence[Any]:
         if isinstance(axis, CategoricalDistribution):
@@ -56,7 +56,7 @@ def corners(space: Mapping[str, BaseDistribution]) -> list[dict[str, Any]]:
 
     values = {key: examples(axis) for key, axis in space.items()}
     longest = max(map(len, values.values()))
-    return [{key: some[index % len(some)] for key, some in values.items()} for index in range(longest)]
+    return [{key: options[index % len(options)] for key, options in values.items()} for index in range(longest)]
 
 
 def num_points(space: Mapping[str, BaseDistribution]) -> int:
@@ -71,7 +71,7 @@ def num_points(space: Mapping[str, BaseDistribution]) -> int:
             return len(axis.choices)
         assert isinstance(axis, FloatDistribution | IntDistribution)
         if axis.step is None:
-            raise UserError(f"hydra/sweeper/sampler=grid: {key} may be any number between two: give it a range()")
+            raise UserError(f"hydra/sweeper/sampler=grid: {key} is continuous: give it a range()")
         return round((axis.high - axis.low) / axis.step) + 1
 
     return math.prod(size(key, axis) for key, axis in space.items())
@@ -80,9 +80,9 @@ def num_points(space: Mapping[str, BaseDistribution]) -> int:
 def _distribution(override: Override) -> BaseDistribution:
     sweep = override.value()
     if not isinstance(sweep, Sweep) or override.value_type == ValueType.GLOB_CHOICE_SWEEP:
-        raise ValueError("a search takes choice(), range() and interval(), and no glob: list the values")
+        raise ValueError("a search supports choice(), range() and interval(), but not glob(): list the values")
     if unknown := sweep.tags - {"log"}:
-        raise ValueError(f"a search knows the tag log alone, not {', '.join(sorted(unknown))}")
+        raise ValueError(f"a search supports only the tag log, not {', '.join(sorted(unknown))}")
     log = "log" in sweep.tags
     if isinstance(sweep, IntervalSweep):
         return _interval(sweep, log)
@@ -113,5 +113,5 @@ def _range(sweep: RangeSweep, log: bool) -> BaseDistribution:
 
 
 def _rounded(value: float) -> float:
-    # Three steps of 0.1 are 0.30000000000000004, which Optuna does not take for a multiple of 0.1.
+    # Three steps of 0.1 are 0.30000000000000004, which is not a multiple of 0.1 for Optuna.
     return float(f"{value:.12g}")

@@ -1,4 +1,4 @@
-"""The storage of a study: a file that processes append to, or a database."""
+"""The storage of a study: a journal file or a database."""
 
 import time
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ NUM_ATTEMPTS, SECONDS_TO_MAKE_TABLES = 3, 1.0
 
 
 def open_storage(place: str) -> BaseStorage:
-    """Open the storage that `hydra.sweeper.storage` names; it is made if it does not exist.
+    """Open the storage of `hydra.sweeper.storage`; it is created if it does not exist.
 
     Args:
         place: the URL of a database, `sqlite:///study.db`, or the path of a journal file.
 
     Raises:
-        UserError: if it cannot be opened, or holds something else.
+        UserError: if it cannot be opened, or has another format.
     """
     if "://" in place:
         with storage_errors(place):
@@ -32,7 +32,7 @@ def open_storage(place: str) -> BaseStorage:
                 try:
                     return RDBStorage(place)
                 except DBAPIError:
-                    # Another process may be making the same tables.
+                    # Another process may be creating the same tables.
                     time.sleep(SECONDS_TO_MAKE_TABLES)
             return RDBStorage(place)
     path = Path(place).expanduser().absolute()
@@ -43,33 +43,33 @@ def open_storage(place: str) -> BaseStorage:
         raise UserError(f"hydra.sweeper.storage={path} cannot be opened: {error.strerror}; name another") from None
     except (ValueError, KeyError) as error:
         raise UserError(
-            f"hydra.sweeper.storage={path} is no journal of Optuna's, or a damaged one ({error}): name another"
+            f"hydra.sweeper.storage={path} is not a journal of Optuna, or is damaged ({error}): name another"
         ) from None
 
 
 def require_direction(direction: str, monitor: str, mode: str) -> None:
-    """Require that the metric which pruners see improves in the direction of the study's metric.
+    """Require that the direction of the study matches the mode of the metric that pruners compare.
 
     Args:
-        direction: of the study, `maximize` or `minimize`.
+        direction: the direction of the study, `maximize` or `minimize`.
         monitor: the metric that is reported to pruners.
         mode: `max` if more of it is better, `min` if less is.
 
     Raises:
-        UserError: if the directions differ.
+        UserError: if they do not match.
         ValueError: for another mode.
     """
     validate_choice("callbacks.pruning.mode", mode, MODES)
     if not direction.startswith(mode):
         raise UserError(
-            f"callbacks: the study is to {direction}, but {monitor}, which its pruner would see, is better at its "
-            f"{mode}: set callbacks.pruning.monitor= and callbacks.pruning.mode="
+            f"callbacks: the pruner needs a metric to {direction} like the study, but the mode of {monitor} is {mode}: "
+            "set callbacks.pruning.monitor= and callbacks.pruning.mode="
         )
 
 
 @contextmanager
 def storage_errors(place: str) -> Iterator[None]:
-    """Turn an error of a database into one line without its URL, which may contain a password."""
+    """Convert an error of a database into a UserError without the URL, which may contain a password."""
     try:
         yield
     except (ImportError, SQLAlchemyError, StorageInternalError) as error:

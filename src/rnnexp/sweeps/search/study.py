@@ -1,4 +1,4 @@
-"""A study of Optuna: opened or continued, asked for trials, told how they ended."""
+"""A study of Optuna, its settings and its trials."""
 
 import warnings
 from collections.abc import Mapping
@@ -33,14 +33,14 @@ class SearchSettings:
         sampler: the config of Optuna's sampler. Its `seed` is for the first trials, and changes whenever the search is
             continued.
         pruner: the config of Optuna's pruner.
-        direction: of the metric, `maximize` or `minimize`.
+        direction: the direction of the metric, `maximize` or `minimize`.
         storage: see `rnnexp.sweeps.search.storage.open_storage`.
-        study_name: the name in the storage; processes that give the same name search together.
-        n_trials: the number at which the study is complete, whoever ran the trials and however they ended.
-        n_jobs: the number of trials in a batch: they are asked for at once, and run before the study is told.
+        study_name: the name in the storage; processes with the same name share one study.
+        n_trials: the number of trials of a complete study, including failed ones and those of other processes.
+        n_jobs: the number of trials in a batch, whose results are recorded when all have ended.
 
     Raises:
-        UserError: for a value outside these.
+        UserError: for an invalid value.
     """
 
     sampler: Mapping[str, Any]
@@ -69,9 +69,9 @@ class BestTrial:
     """The best trial of a study.
 
     Args:
-        value: of the metric.
-        overrides: what the search chose, as written on the command line.
-        run_directory: of the trial's job.
+        value: the value of the metric.
+        overrides: the chosen values by key, as written on the command line.
+        run_directory: the run directory of the trial's job.
     """
 
     value: float
@@ -90,10 +90,10 @@ class Study:
     """A study in its storage, and the trials of one process in it.
 
     Args:
-        study: Optuna's.
-        settings: of the study.
+        study: the study of Optuna.
+        settings: settings of the study.
         space: the distribution of each axis.
-        owner: identifies the trials of this search among those of other processes.
+        owner: the identifier of this search, which distinguishes its trials from those of other processes.
     """
 
     def __init__(self, study: optuna.Study, settings: SearchSettings, space: Space, owner: str) -> None:
@@ -107,11 +107,11 @@ class Study:
     @property
     def has_failed(self) -> bool:
         """Whether every trial has failed."""
-        return all(trial.state is TrialState.FAIL for trial in self._asked())
+        return all(trial.state is TrialState.FAIL for trial in self._asked_trials())
 
     def ask_for_missing(self) -> list[optuna.Trial]:
         """Return the next batch of new trials; it is empty when the study is complete."""
-        missing = self.settings.n_trials - len(self._asked())
+        missing = self.settings.n_trials - len(self._asked_trials())
         batch = []
         for _ in range(min(self.settings.n_jobs, missing)):
             trial = self.study.ask(self.space)
@@ -120,7 +120,7 @@ class Study:
         return batch
 
     def unfinished_trials(self) -> list[optuna.Trial]:
-        """Return the trials that an earlier process of this search left running. Those of another space fail."""
+        """Return the trials that an earlier process of this search left running. Trials of another space fail."""
         unfinished = []
         for frozen in self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
             if frozen.user_attrs.get("owner") != self.owner:
@@ -158,15 +158,15 @@ class Study:
         assert best.value is not None
         return BestTrial(best.value, best.params, best.user_attrs.get("run_directory"))
 
-    def _asked(self) -> list[optuna.trial.FrozenTrial]:
+    def _asked_trials(self) -> list[optuna.trial.FrozenTrial]:
         return [t for t in self.study.get_trials(deepcopy=False) if t.state is not TrialState.WAITING]
 
 
 def open_study(settings: SearchSettings, metric: str, space: Space, owner: str) -> Study:
-    """Return the study of that name, new or to be continued.
+    """Return the study of that name, new or existing.
 
     Raises:
-        UserError: if it optimizes something else, or in another space.
+        UserError: if it has another metric, direction or space.
     """
     name, direction = settings.study_name, settings.direction
     study = optuna.create_study(
@@ -198,7 +198,7 @@ def open_study(settings: SearchSettings, metric: str, space: Space, owner: str) 
 
 
 def make_sampler(settings: SearchSettings, num_trials: int) -> optuna.samplers.BaseSampler:
-    """Return the sampler of a study that has that many trials."""
+    """Return the sampler of a study that has `num_trials` trials."""
     seed = settings.sampler.get("seed")
     # With the same seed a continued search would repeat its trials.
     seeded = {} if seed is None else {"seed": seed + num_trials}

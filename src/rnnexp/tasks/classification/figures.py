@@ -11,14 +11,20 @@ from rnnexp.tracking.run_directory import RunDirectory
 
 
 def draw_predictions(run: RunDirectory, task: Task, datamodule: Any) -> dict[str, Figure]:  # noqa: ANN401, ARG001
-    """Return the confusion matrix and the most confident mistakes; nothing if no predictions were saved."""
+    """Return the confusion matrix and, for images, the most confident mistakes; nothing without saved predictions.
+
+    Args:
+        run: the directory of the finished run.
+        task: not used.
+        datamodule: has `num_classes`, and `test_images` [samples, height, width] if its sequences are images.
+    """
     if not run.predictions_file.exists():
         return {}
     title = run.path.name
     predictions = torch.load(run.predictions_file, weights_only=True)
     labels, predicted, confidence = (predictions[key].numpy() for key in ("labels", "predicted", "confidence"))
-    images = datamodule.test_images[: len(labels)]
-    return {
-        "confusion_matrix": confusion_matrix(labels, predicted, datamodule.num_classes, title),
-        "confident_mistakes": confident_mistakes(images, labels, predicted, confidence, title),
-    }
+    figures = {"confusion_matrix": confusion_matrix(labels, predicted, datamodule.num_classes, title)}
+    images = getattr(datamodule, "test_images", None)
+    if images is not None:
+        figures["confident_mistakes"] = confident_mistakes(images[: len(labels)], labels, predicted, confidence, title)
+    return figures

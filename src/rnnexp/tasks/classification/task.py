@@ -80,6 +80,7 @@ class ClassificationTask(Task):
         }
 
     def counts_of(self, split: Split) -> ClassificationCounts:
+        """Return the metric that counts the predictions of a split."""
         counts = self.counts[f"{split}_counts"]
         assert isinstance(counts, ClassificationCounts)
         return counts

@@ -179,6 +179,7 @@ class TranslationTask(Task):
             self.log("train/padding_share", loader.padding_share())
 
     def validation_step(self, batch: TranslationBatch, batch_idx: int) -> None:  # noqa: ARG002
+        """Score the references of the batch, and translate the chosen sentences with a greedy search."""
         losses = self.sentence_losses(batch)
         chosen = spread_evenly(batch.indices, len(self._data.references("val")), self.val_sentences)
         translated: list[Translation] = []
@@ -189,6 +190,7 @@ class TranslationTask(Task):
         self._gathered["val"].extend(translated)
 
     def test_step(self, batch: TranslationBatch, batch_idx: int) -> None:  # noqa: ARG002
+        """Score the references of the batch, and translate every sentence with a beam search."""
         losses = self.sentence_losses(batch)
         rows = torch.arange(len(batch.source))
         self._count_loss("test", batch, losses)

@@ -1,7 +1,7 @@
 """English and French sentences made by a grammar, to measure what a translation model has learned.
 
-An early English word decides a late French word, or the other way round, over a controlled number of words with nouns
-of another gender and number between. `generate` makes the corpus, `split` divides it, `PHENOMENA` names what is
+An early English word decides a late French word, or the reverse, over a controlled number of words, among them nouns of
+another gender and number. `generate` makes the corpus, `split` divides it, `PHENOMENA` lists the relations that are
 measured. French is written with the apostrophe ' and a plain space before the question mark.
 """
 

@@ -1,4 +1,4 @@
-"""Sentences in which a French word agrees with another far before it: number, gender, participle, pronoun."""
+"""Sentences in which a French word agrees with an earlier word: number, gender, participle, pronoun."""
 
 from rnnexp.data.corpora.phrasebook.draw import Draw
 from rnnexp.data.corpora.phrasebook.lexicon.adjectives import (
@@ -86,7 +86,7 @@ def number(draw: Draw, distance: int) -> Sentence:
 
 
 def gender(draw: Draw, distance: int) -> Sentence:
-    """Make a sentence whose adjective after to be agrees with the subject."""
+    """Make a sentence whose adjective after être agrees with the subject."""
     kind = draw.one(("human", "thing", "place"))
     shortest_modifier = {"human": 2, "thing": 2, "place": 3}[kind]
     sizes = [size for size in (1, 2, 3) if distance == size or distance - size >= shortest_modifier]

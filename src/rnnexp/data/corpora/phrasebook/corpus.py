@@ -1,4 +1,4 @@
-"""The phrasebook as a corpus: English and French made by a grammar, so that nothing has to be fetched."""
+"""The phrasebook as a corpus: English and French sentences from a grammar, without a download."""
 
 from rnnexp.core.validation import require_fraction, require_positive, validate_choice
 from rnnexp.data.corpora.phrasebook.generation import HELD_OUT, PhrasebookPair, generate, split
@@ -16,9 +16,9 @@ class Phrasebook:
 
     Args:
         source_lang, target_lang: en and fr, or fr and en.
-        num_pairs: distinct pairs to generate, for all splits together.
+        num_pairs: number of distinct pairs to generate for all splits together.
         generator_seed: the seed of the grammar.
-        held_out: what no two splits share: a `sentence` or a `combination`, see `split`.
+        held_out: the unit that no two splits share: `sentence` or `combination`, see `split`.
         val_share, test_share: the approximate shares of the pairs.
 
     Raises:
@@ -51,7 +51,7 @@ class Phrasebook:
         self.val_share, self.test_share = val_share, test_share
 
     def prepare(self) -> None:
-        """Do nothing: there is nothing to fetch."""
+        """Do nothing: the corpus is generated."""
 
     def read(self) -> CorpusContent:
         """Generate all sentence pairs.

@@ -1,4 +1,4 @@
-"""Choices drawn from a seed, the same on every platform and version of Python."""
+"""Random choices from a seed, the same on every platform and version of Python."""
 
 import hashlib
 import random
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Draw:
-    """A source of choices.
+    """A source of random choices.
 
     It uses only `random()` of `random.Random`, whose sequence Python guarantees not to change.
 

@@ -1,4 +1,4 @@
-"""Generation of the corpus, with as many pairs for each phenomenon and distance, and its division into splits."""
+"""Generation of the corpus, with equal numbers of pairs per phenomenon and distance, and its division into splits."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -16,7 +16,7 @@ from rnnexp.data.corpora.phrasebook.word_order import adjective, contraction, el
 
 
 class Phenomenon(NamedTuple):
-    """A grammatical relation that sentences measure, and the distances over which they do."""
+    """A grammatical relation that sentences measure, and the distances at which they measure it."""
 
     make: Callable[[Draw, int], Sentence]
     distances: range
@@ -42,7 +42,7 @@ MAX_MISSES = 1000
 
 
 class PhrasebookPair(NamedTuple):
-    """An English sentence, its French translation, and what can be measured on it.
+    """An English sentence, its French translation, and the relation that it measures.
 
     Words are those of `str.split`. `source[controller]` decides which form `target[agreeing]` has, the translation of
     `source[measured]` or a part of it.
@@ -67,8 +67,8 @@ class PhrasebookPair(NamedTuple):
 def generate(seed: int = 0, num_pairs: int = 24_000) -> list[PhrasebookPair]:
     """Return sentence pairs with different sources, the same for the same arguments on every platform.
 
-    The numbers of pairs of each (phenomenon, distance) differ by one at most; they take turns in the list, so that any
-    part of it is as balanced as the whole.
+    The numbers of pairs of each (phenomenon, distance) differ by one at most. The pairs alternate in the list, so that
+    any part of it is as balanced as the whole.
 
     Raises:
         ValueError: if `num_pairs` is not positive, or more than the grammar can make.
@@ -77,18 +77,18 @@ def generate(seed: int = 0, num_pairs: int = 24_000) -> list[PhrasebookPair]:
     seen: set[str] = set()
     columns = []
     for index, (phenomenon, distance) in enumerate(CELLS):
-        num_wanted = num_pairs // len(CELLS) + (index < num_pairs % len(CELLS))
+        num_needed = num_pairs // len(CELLS) + (index < num_pairs % len(CELLS))
         draw = Draw(f"{seed} {phenomenon} {distance}")
         column: list[PhrasebookPair] = []
         misses = 0
-        while len(column) < num_wanted:
+        while len(column) < num_needed:
             pair = finished(PHENOMENA[phenomenon].make(draw, distance), phenomenon, distance)
             if pair.source in seen or repeats_a_word(by_sentence(pair).split()):
                 misses += 1
                 if misses == MAX_MISSES:
                     raise ValueError(
                         f"num_pairs={num_pairs} is more than the phrasebook can make: {phenomenon} at distance "
-                        f"{distance} has {len(column)} sentences, not {num_wanted}; choose a smaller num_pairs"
+                        f"{distance} has {len(column)} sentences, not {num_needed}; choose a smaller num_pairs"
                     )
             else:
                 misses = 0
@@ -147,9 +147,9 @@ def split(
     """Divide pairs into `train`, `val` and `test` by a hash of each pair, independently of the other pairs.
 
     Args:
-        held_out: what no two splits share: a `sentence`, or a `combination` of controller and measured word within a
-            phenomenon (key ... green, boys ... slept), so that val and test need agreement between words that never
-            agree in training.
+        held_out: the unit that no two splits share: a `sentence`, or a `combination` of controller and measured word
+            within a phenomenon (key ... green, boys ... slept), so that val and test need agreement between words that
+            never agree in training.
         val_share, test_share: the shares of the hashes, and so approximately of the pairs.
 
     Raises:

@@ -1,6 +1,6 @@
 """Modifiers between a noun and its verb: prepositional phrases and relative clauses of a given number of words.
 
-`The boy | that the women sitting near the door know | will sing`: the modifier decides the distance between the words
+`The boy | that the women sitting near the door know | will sing`: the modifier sets the distance between the words
 that agree, and its nouns, of another gender or number, are wrong candidates for agreement.
 """
 
@@ -31,7 +31,7 @@ class Preposition(NamedTuple):
     french: str
     places: tuple[Noun, ...]
     singular: bool
-    """whether it goes with one place only: nobody sits in two gardens"""
+    """whether it goes only with a singular place, as `in the garden`"""
 
 
 def with_trait(trait: str) -> tuple[Noun, ...]:
@@ -60,7 +60,7 @@ def location(
     """Make a place of 3 to 8 words: near the door, in the old kitchen of the castle.
 
     Args:
-        plural: all its nouns are.
+        plural: make all nouns plural.
     """
     possible = []
     for preposition in prepositions:
@@ -157,7 +157,7 @@ def about_human(draw: Draw, num_words: int, who: Features, stative: bool = False
     """Make a modifier of people, of 2 to 12 words.
 
     Args:
-        stative: no verb in it has another tense than the present.
+        stative: use only verbs in the present.
     """
     if num_words == 2:
         verb = draw.one(INTRANSITIVES)
@@ -175,10 +175,10 @@ def about_human(draw: Draw, num_words: int, who: Features, stative: bool = False
 
 
 def about_object(draw: Draw, num_words: int, what: Features, kind: str, plural: bool = False) -> NounPhrase:
-    """Make a modifier of a thing or a place, of 3 to 12 words; of a thing also `that fell`, of 2.
+    """Make a modifier of a thing or a place, of 3 to 12 words; for a thing also `that fell`.
 
     Args:
-        plural: no noun in it that is neither plural nor human, so that `it` can only be the thing.
+        plural: use only nouns that are plural or human, so that `it` can refer only to the thing.
     """
     if num_words == 2:
         group = verb_group(FALL, "past", what)
@@ -207,7 +207,7 @@ def human_subject(draw: Draw, num_words: int, *, controls: bool = False, stative
     """Make a noun phrase for people with 0, 2 or more words after the noun.
 
     Args:
-        num_words: after the noun.
+        num_words: the number of words after the noun.
         controls: mark the noun as the word that decides a form.
     """
     phrase = noun_phrase(human(draw), draw.chance(), controls=controls)

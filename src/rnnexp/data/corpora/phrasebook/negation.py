@@ -1,4 +1,4 @@
-"""Negative sentences: ne and its second half around the verb, or a negative subject far before ne."""
+"""Negative sentences: ne and its second part around the verb, or a negative subject before ne."""
 
 from rnnexp.data.corpora.phrasebook.draw import Draw
 from rnnexp.data.corpora.phrasebook.lexicon.morphology import CONTROLLER, Features, Verb, begins_with_vowel
@@ -27,7 +27,7 @@ def negation(draw: Draw, distance: int) -> Sentence:
     tense = draw.one(TENSES[negative])
     if kind == "pronoun":
         what = Predicate(draw.one(MEETINGS))
-        pronoun = draw.one(telling_pronouns(what.verb, tense))
+        pronoun = draw.one(unambiguous_pronouns(what.verb, tense))
     elif kind == "feeling":
         tense = "present"
         whom = people(draw, 2, draw.chance())
@@ -41,15 +41,15 @@ def negation(draw: Draw, distance: int) -> Sentence:
     return statement(subject, group, what)
 
 
-def telling_pronouns(verb: Verb, tense: str) -> tuple[Pronoun, ...]:
-    """Return the verbs whose French form shows the gender if the English one does, and only then."""
+def unambiguous_pronouns(verb: Verb, tense: str) -> tuple[Pronoun, ...]:
+    """Return the pronouns whose French form shows the gender exactly if the English form does."""
     if tense == "past":  # in the participle
         return HIM, HER
     return (THEM,) if begins_with_vowel(verb.future) else (HIM, HER, THEM)
 
 
 def nobody(draw: Draw, distance: int) -> NounPhrase:
-    """Make a negative subject with a number of words between its first word and its verb."""
+    """Make a negative subject with `distance` words between its first word and its verb."""
     kinds = []
     if distance == 0 or 3 <= distance <= 8:
         kinds.append("nobody")
@@ -82,9 +82,9 @@ def nobody(draw: Draw, distance: int) -> NounPhrase:
 
 
 def negative_subject(draw: Draw, distance: int) -> Sentence:
-    """Make a sentence about nobody, no boy, none of the boys: French has ne before the verb, however far it is."""
+    """Make a sentence about nobody, no boy, none of the boys: French has ne before the verb at any distance."""
     subject = nobody(draw, distance)
-    # None of the boys sings, or sing: English has no agreed present.
+    # None of the boys sings, or sing: both are used in the present.
     tense = draw.one(("past", "future") if "none" in subject.english else ("present", "past", "future"))
     what = predicate(draw, indefinite="not a")
     group = verb_group(what.verb, tense, subject.features, ne=True)

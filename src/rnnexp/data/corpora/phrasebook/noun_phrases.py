@@ -47,7 +47,7 @@ DETERMINERS = {
     "this": ("ce", "cette", ""),
     "these": ("", "", "ces"),
     "my": ("mon", "ma", "mes"),
-    # Nothing of something: pas de chapeau.
+    # The article of a negated object: pas de chapeau.
     "not a": ("de", "de", ""),
     "no": ("aucun", "aucune", ""),
 }
@@ -67,9 +67,9 @@ class NounPhrase(NamedTuple):
     english: str
     french: str
     features: Features
-    """of its head"""
+    """the features of the head"""
     nearest: Features
-    """of its last noun"""
+    """the features of the last noun"""
 
 
 PLAIN = Description()

@@ -81,7 +81,7 @@ def predicate(draw: Draw, *, indefinite: str = "a") -> Predicate:
     """Make a predicate of people, with a thing, a person or no object.
 
     Args:
-        indefinite: the determiner that stands for `a`: `not a` in what is denied.
+        indefinite: the determiner to use for `a`: `not a` in negative sentences.
     """
     kind = draw.one(("alone", "thing", "person"))
     if kind == "alone":
@@ -106,7 +106,7 @@ def tenseless_predicate(draw: Draw, num_words: int) -> Predicate:
         nouns: tuple[Noun, ...] = OBJECTS_OF_TENSELESS[verb]
     elif with_location:
         nouns = THINGS
-    else:  # one does not put a key without putting it somewhere
+    else:  # put and set need a location
         verb, nouns = READ, OBJECTS_OF_TENSELESS[READ]
     sizes = [size for size in (2, 3, 4) if size == num_words or 3 <= num_words - size <= 8]
     size = draw.one(sizes)

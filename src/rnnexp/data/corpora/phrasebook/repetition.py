@@ -28,5 +28,5 @@ DICTIONARY_FORMS = english_forms()
 
 def repeats_a_word(english: list[str]) -> bool:
     """Return whether two of the words are forms of one noun, adjective or verb."""
-    found = [DICTIONARY_FORMS[word] for word in english if word in DICTIONARY_FORMS]
-    return len(set(found)) < len(found)
+    forms = [DICTIONARY_FORMS[word] for word in english if word in DICTIONARY_FORMS]
+    return len(set(forms)) < len(forms)

@@ -1,4 +1,4 @@
-"""A sentence in both languages, with its marks, and how it is put together."""
+"""A sentence in both languages, with its marks, and its construction."""
 
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ SPEAKERS = (
     NounPhrase("I", "je", I_FEATURES, I_FEATURES),
     NounPhrase("we", "nous", WE_FEATURES, WE_FEATURES),
 )
-"""Subjects whose gender English does not show: no French word that shows it goes with them."""
+"""Subjects whose gender English does not show. They are used without French words that show it."""
 
 
 def statement(subject: NounPhrase, group: VerbGroup, what: Predicate, *, attractor: bool = False) -> Sentence:

@@ -1,4 +1,4 @@
-"""Sentences whose tense an English word far from the verb decides: an adverbial before or after it, or an auxiliary."""
+"""Sentences whose tense a distant English word decides: an adverbial before or after the verb, or an auxiliary."""
 
 from rnnexp.data.corpora.phrasebook.draw import Draw
 from rnnexp.data.corpora.phrasebook.lexicon.morphology import CONTROLLER, Features
@@ -52,7 +52,7 @@ def tense_start(draw: Draw, distance: int) -> Sentence:
 
 
 def tense_end(draw: Draw, distance: int) -> Sentence:
-    """Make `The boys read the letter every day` or `yesterday`: the last words decide, long after the verb."""
+    """Make `The boys read the letter every day` or `yesterday`: the last words decide."""
     subject = draw.one(SPEAKERS) if draw.chance(0.2) else people(draw, draw.one((2, 2, 3)), plural=True)
     time = draw.one(draw.one((HABITS, (YESTERDAY, *LAST))))
     what = tenseless_predicate(draw, distance)

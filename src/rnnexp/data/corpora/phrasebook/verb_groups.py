@@ -31,7 +31,7 @@ class Pronoun(NamedTuple):
     english: str
     french: str
     features: Features | None
-    """those of its antecedent, for a participle; None where English does not show them"""
+    """the features of its antecedent, for a participle; None if English does not show them"""
 
 
 HIM = Pronoun("him", "le", Features(feminine=False, plural=False))
@@ -95,8 +95,8 @@ def verb_group(
     Args:
         tense: `present`, `past` (passé composé), `imperfect` (English past progressive) or `future`.
         negation: one of NEGATIONS, or nothing.
-        with_do: English do, does or did even without `not`, as in questions.
-        ne: French ne, as after aucun and personne.
+        with_do: add English do, does or did even without `not`, as in questions.
+        ne: add French ne, as after aucun and personne.
     """
     auxiliary, english = english_forms(verb, tense, subject, with_do or negation == "not")
     who = person(subject)

@@ -64,13 +64,13 @@ COMPLEMENTS = (
     Complement(DREAM, "about", "de", THINGS),
     Complement(WRITE, "to", "à", HUMANS),
     Complement(ANSWER, "", "à", HUMANS),
-    # They needed it would be the French imparfait.
+    # No past: `they needed it` would be a French imparfait.
     Complement(NEED, "", "besoin de", THINGS, ("present", "future")),
 )
 
 
 def by_initial(draw: Draw, nouns: tuple[Noun, ...]) -> Noun:
-    """Return a noun before which words elide, or one before which they do not, with the same probability."""
+    """Return a noun with elision before it or one without, with equal probability."""
     with_vowel = draw.chance()
     return draw.one([noun for noun in nouns if begins_with_vowel(noun.french) == with_vowel])
 

@@ -5,13 +5,13 @@ from rnnexp.data.corpora.phrasebook.lexicon.morphology import Adjective
 
 def adjectives(table: str) -> tuple[Adjective, ...]:
     """Parse rows of `english masculine [feminine [before_vowel]]`; regular feminines are left out."""
-    found = []
+    rows = []
     for row in table.strip().splitlines():
         english, masculine, *others = row.split()
         regular = masculine if masculine.endswith("e") else f"{masculine}e"
         feminine, before_vowel = (*others, *(regular, masculine)[len(others) :])
-        found.append(Adjective(english, masculine, feminine, before_vowel))
-    return tuple(found)
+        rows.append(Adjective(english, masculine, feminine, before_vowel))
+    return tuple(rows)
 
 
 COLORS = adjectives("""
@@ -81,7 +81,7 @@ cruel cruel cruelle
 famous célèbre
 rich riche
 """)
-# Said after a verb only: beside a noun some of them mean something else.
+# Used only after a verb: next to a noun some of them have another meaning.
 HUMAN_PREDICATES = adjectives("""
 happy heureux heureuse
 ready prêt

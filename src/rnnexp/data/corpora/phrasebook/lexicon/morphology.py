@@ -1,8 +1,8 @@
 """Morphology of English and French words: endings, agreement, elision and contraction.
 
-Phrases are strings of words in their full form, `près de le arbre`; `surface` turns them into what one writes,
-`près de l'arbre`. Two marks may stand before a word and survive all of it: `CONTROLLER` before the word that decides a
-form, `MEASURED` before the word whose form it decides.
+Phrases are strings of words in their full form, `près de le arbre`; `surface` returns their written form,
+`près de l'arbre`. Two marks may precede a word, and every function keeps them: `CONTROLLER` before the word that
+decides a form, `MEASURED` before the word whose form it decides.
 """
 
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from typing import NamedTuple
 CONTROLLER, MEASURED = "<", ">"
 
 VOWELS = "aàâeéèêëiîïoôuûœ"
-# An aspirated h keeps the word before it whole: le héros, but l'héroïne. Every other h is mute.
+# There is no elision before an aspirated h: le héros, but l'héroïne. Every other h is mute.
 ASPIRATED = frozenset(
     f"{word}{ending}" for word in ("hache", "haie", "hamac", "hangar", "haricot", "harpe") for ending in ("", "s")
 ) | {"héros"}
@@ -31,7 +31,7 @@ class Features(NamedTuple):
 
 
 class Adjective(NamedTuple):
-    """An adjective; `before_vowel` is the masculine singular before a noun that begins with one (bel, vieil)."""
+    """An adjective; `before_vowel` is the masculine singular before a noun that begins with a vowel (bel, vieil)."""
 
     english: str
     masculine: str

@@ -1,6 +1,6 @@
 """The nouns of the phrasebook, each with its only translation.
 
-Only words whose French gender shows in English or belongs to a thing: a doctor could be either, a waitress cannot.
+It has things, and people whose gender the English word shows: a waitress, but no doctor.
 """
 
 from typing import NamedTuple
@@ -22,18 +22,18 @@ class Noun(NamedTuple):
 
 def nouns(kind: str, table: str) -> tuple[Noun, ...]:
     """Parse rows of `english[/plural] french[/plural] gender traits...`; regular plurals are left out."""
-    found = []
+    rows = []
     for row in table.strip().splitlines():
         english, french, gender, *traits = row.split()
         one, _, many = english.partition("/")
         un, _, plusieurs = french.partition("/")
-        found.append(
+        rows.append(
             Noun(one, many or f"{one}s", un, plusieurs or french_plural(un), gender == "f", kind, frozenset(traits))
         )
-    return tuple(found)
+    return tuple(rows)
 
 
-# old, young: what may be said of them.
+# old, young: the adjectives that go with the noun.
 HUMANS = nouns(
     "human",
     """
@@ -80,8 +80,8 @@ witch/witches sorcière f old young
 """,
 )
 
-# in, on, under: where somebody or something may be; building: has doors, windows, walls and an entrance, which are
-# parts; home: has a kitchen and a garden besides.
+# in, on, under: the prepositions that go with the noun; building: has doors, windows, walls and an entrance, which are
+# parts; home: also has a kitchen and a garden.
 PLACES = nouns(
     "place",
     """
@@ -122,7 +122,7 @@ boat bateau m in
 """,
 )
 
-# read, shut: what may be done with them.
+# read, shut: the verbs that go with the noun.
 THINGS = nouns(
     "thing",
     """

@@ -5,7 +5,7 @@ from rnnexp.data.corpora.phrasebook.lexicon.morphology import Verb, regular_verb
 
 def verbs(table: str, with_etre: bool = False) -> tuple[Verb, ...]:
     """Parse rows of `base third past progressive | [se] infinitive` or `| [se] je il nous ils future participle`."""
-    found = []
+    rows = []
     for row in table.strip().splitlines():
         english, _, french = row.partition(" | ")
         base, third, past, progressive = english.split()
@@ -16,10 +16,10 @@ def verbs(table: str, with_etre: bool = False) -> tuple[Verb, ...]:
         else:
             je, il, nous, ils, future, participle = forms
             present = (je, il, nous, ils)
-        found.append(
+        rows.append(
             Verb(base, third, past, progressive, present, future, participle, with_etre or reflexive, reflexive)
         )
-    return tuple(found)
+    return tuple(rows)
 
 
 INTRANSITIVES = verbs("""
@@ -79,7 +79,7 @@ encourage encourages encouraged encouraging | encourager
 insult insults insulted insulting | insulter
 comfort comforts comforted comforting | consoler
 """)
-"""Verbs with people as objects, of something that happens at a moment."""
+"""Verbs of momentary events, with people as objects."""
 FEELINGS = verbs("""
 know knows knew knowing | connais connaît connaissons connaissent connaîtr connu
 love loves loved loving | aimer
@@ -90,7 +90,7 @@ envy envies envied envying | envier
 fear fears feared fearing | crains craint craignons craignent craindr craint
 despise despises despised despising | mépriser
 """)
-"""Verbs of feelings for people, without begin or end: in the present only, since English past would be imparfait."""
+"""Verbs of lasting feelings for people: in the present only, since the English past would be an imparfait."""
 ACTIONS = verbs("""
 buy buys bought buying | achète achète achetons achètent achèter acheté
 sell sells sold selling | vends vend vendons vendent vendr vendu
@@ -147,4 +147,4 @@ write writes wrote writing | écris écrit écrivons écrivent écrir écrit
 answer answers answered answering | réponds répond répondons répondent répondr répondu
 need needs needed needing | ai a avons ont aur eu
 """)
-"""Verbs with a preposition in one of the languages. To need is avoir besoin."""
+"""Verbs with a preposition in one of the languages. `To need` is `avoir besoin`."""
