@@ -66,7 +66,7 @@ def test_finds_the_best_and_stops_at_the_end_of_a_grid(run: Run, tmp_path: Path)
     again = run(*asked)
     assert again.exit_code == 0
     assert [line.partition(":")[0] for line in again.stdout.splitlines()] == ["best of 2 trials"], (
-        "nothing else is message"
+        "no other line is printed"
     )
     by_chance = [*SEARCH, "hydra/sweeper/sampler=random", "hydra.sweeper.n_trials=3", *asked[len(GRID) :]]
     assert "1 job, 0 to run" in run(*by_chance).stdout, "the same experiment as another trial is not run again"
