@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
@@ -144,9 +143,6 @@ def sources() -> str:
 def test_files_exist(page: Path) -> None:
     for span in spans(page):
         written = span.startswith(("outputs/", "data/", "my_", "<"))
-        # extending.md tells the reader to write modules and configs.
-        if page.name == "extending.md" and re.fullmatch(r"conf/\w+(/\w+)?\.yaml|\w+\.py", span):
-            continue
         if re.fullmatch(r"(src|conf|sweeps|docs|tests)/[\w./-]*", span):
             assert (ROOT / span).exists(), span
         elif re.fullmatch(r"[\w./-]+\.(yaml|py|md|toml|cff)", span) and not written:
@@ -243,11 +239,11 @@ def test_a_key_without_a_description_is_found(finished: Outcome) -> None:
 
 def test_the_library_snippet_runs() -> None:
     (snippet,) = blocks(ROOT / "README.md", "python")
-    names: dict[str, Any] = {"x": torch.rand(4, 10, 28), "lengths": torch.tensor([10, 7, 3, 1])}
+    names: dict[str, Any] = {}
     exec(snippet, names)
     assert names["outputs"].shape == (4, 10, 256)
     assert names["h"].shape == (2, 4, 256)
 
 
 def test_the_front_page_is_one_page() -> None:
-    assert len(text_of(ROOT / "README.md").split("\n")) <= 110
+    assert len(text_of(ROOT / "README.md").split("\n")) <= 100

@@ -93,7 +93,7 @@ def answer(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> str:
         parts.append(f"{_others(by_verdict[WORSE])} significantly worse.")
     if by_verdict[UNSURE]:
         parts.append(
-            f"{_others(by_verdict[UNSURE])} worse with each shared seed, and the seeds are too few to be sure."
+            f"{_others(by_verdict[UNSURE])} worse with each shared seed, with too few seeds for certainty."
         )
     if by_verdict[UNTESTED]:
         reasons = Counter(

@@ -8,7 +8,7 @@ from rnnexp.report.stats.significance import LEVEL, PairedTestResult, holm, pair
 from rnnexp.tasks.registry import Measure, load_function
 
 BEST, EVEN, WORSE = "best", "not significantly worse", "significantly worse"
-UNSURE, UNTESTED = "worse with each seed, too few to be sure", "not tested"
+UNSURE, UNTESTED = "worse with each seed, too few seeds for certainty", "not tested"
 
 
 @dataclass(frozen=True)
