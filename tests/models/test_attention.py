@@ -74,6 +74,6 @@ def test_masks_are_exact(kind: str, dtype: torch.dtype) -> None:
 
 
 def test_dot_needs_equal_sizes() -> None:
-    message = "^dot attention needs a decoder as wide as the encoder's outputs, not 4 and 8: use attention=general"
+    message = "^dot attention needs a decoder with the size of the encoder's outputs, not 4 and 8: use attention="
     with pytest.raises(ValueError, match=message):
         ATTENTIONS["dot"](4, 8)

@@ -451,7 +451,7 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
 
 def test_bad_teacher_forcing() -> None:
     with pytest.raises(
-        ValueError, match=r"^the fused decoder learns with teacher forcing 1 alone: use decoder=stepwise for less$"
+        ValueError, match=r"^the fused decoder supports only teacher forcing 1: use decoder=stepwise for less$"
     ):
         model_of()(*sentences(), teacher_forcing=0.5)
     with pytest.raises(ValueError, match=r"^teacher_forcing must lie in \[0, 1\], not 1.5$"):

@@ -49,8 +49,8 @@ def test_a_report_of_images_and_sentences(
         "Against the best",
         "Costs",
         "Figures",
-        "Where they differ",
-        "How to read this",
+        "Samples with different answers",
+        "Method",
     ):
         assert re.search(rf"^##+ {heading}$", markdown, flags=re.MULTILINE), heading
         assert re.search(rf"<h\d>{heading}</h\d>", html), heading
@@ -98,7 +98,7 @@ def test_failed_runs_are_shown_with_their_reasons(
     (jobs / "srn_2" / "result.json").write_text('{"schema_version": 1,', encoding="utf-8")
     changed(sweep / "sweep.json", lambda record: record["jobs"].append("lstm_7"))
     assert report([str(sweep)]) == 0
-    assert capsys.readouterr().out.startswith("Tiny-rows: no run has come to a result yet.")
+    assert capsys.readouterr().out.startswith("Tiny-rows: no run has a result yet.")
     markdown = (sweep / "report" / "report.md").read_text(encoding="utf-8")
     for text in (
         "5 runs: 2 unreadable, 1 diverged, 1 running, 1 missing",
@@ -106,7 +106,7 @@ def test_failed_runs_are_shown_with_their_reasons(
         "| running | – | 20",
         "has schema version 99; this rnnexp reads up to 1",
         "was it cut short?",
-        "| jobs/lstm\\_7 | missing | it has not begun |",
+        "| jobs/lstm\\_7 | missing | it has not started |",
     ):
         assert text in markdown, text
 
@@ -182,7 +182,7 @@ def test_digits_without_their_images_are_listed_by_number(sweep: Path) -> None:
         (job / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     assert report([str(sweep)]) == 0
     markdown = (sweep / "report" / "report.md").read_text(encoding="utf-8")
-    assert "The images are not where the run's config says" in markdown
+    assert "The images were not found below the run's data.root" in markdown
     assert "| right | wrong | sample | label | wrong answer |" in markdown
 
 

@@ -52,9 +52,9 @@ def test_the_loss_depends_on_every_step(measure: Measure, tmp_path: Path) -> Non
         ("steps=9", "need 11 batches, but an epoch has 10 of data.batch_size=50: choose fewer steps"),
         (
             "trainer.precision=bf16-mixed",
-            "trainer.precision=bf16-mixed: the plain loop supports trainer.precision=32-true",
+            "trainer.precision=bf16-mixed: the plain loop supports only trainer.precision=32-true",
         ),
-        ("model.layer_norm=true", "model.layer_norm=True: the plain loop supports model.layer_norm=False only"),
+        ("model.layer_norm=true", "model.layer_norm=True: the plain loop supports only model.layer_norm=False"),
     ],
 )
 def test_a_bad_option_is_a_one_line_error(measure: Measure, override: str, message: str) -> None:

@@ -133,7 +133,7 @@ def test_jobs_that_have_not_begun_or_lost_their_config(sweep: Path, changed: Cal
     runs = by_name(find_runs([sweep]))
     found = {name: (run.status, run.reason) for name, run in runs.items() if run.config is None}
     assert found == {
-        "lstm_1": (Status.MISSING, "it has not begun"),
+        "lstm_1": (Status.MISSING, "it has not started"),
         "gru_1": (Status.UNREADABLE, "it has no config.yaml"),
         "gru_2": (Status.MISSING, "it has no status.json"),
     }

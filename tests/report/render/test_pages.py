@@ -103,7 +103,7 @@ def test_rows_and_numbers_are_marked() -> None:
 
 def test_a_figure_without_a_size() -> None:
     broken = Document("", "", [Section("", [FigureBlock("a.png", b"<svg></svg>", "")])])
-    with pytest.raises(ValueError, match="does not say its size"):
+    with pytest.raises(ValueError, match="has no size"):
         to_html(broken)
 
 

@@ -138,7 +138,7 @@ def test_pruning_with_another_direction_makes_no_trial(run: Run, tmp_path: Path)
     asked = [f"sweep_dir={tmp_path}/sweep", BAD_OR_GOOD, "callbacks=pruning", "optimized_metric=val/loss", "-m"]
     outcome = run("hydra/sweeper=optuna", "hydra.sweeper.direction=minimize", *asked)
     assert outcome.exit_code == 2
-    assert outcome.line.startswith("rnnexp: callbacks: the study is to minimize, but val/acc, ")
+    assert outcome.line.startswith("rnnexp: callbacks: the pruner needs a metric to minimize ")
     assert not (tmp_path / "sweep" / "study").exists()
 
 
