@@ -74,6 +74,21 @@ def test_an_unknown_data_key_may_choose_the_test_set(made: Made) -> None:
     assert [len(group.settings) for group in groups] == [2, 2]
 
 
+@pytest.mark.parametrize("key", ["window", "batch_size", "normalize", "train"])
+def test_any_key_of_a_data_module_from_elsewhere_may_choose_the_test_set(made: Made, key: str) -> None:
+    """The names of keys that are irrelevant in this package say nothing about another one."""
+    settings = {"data___target_": "elsewhere.SignalDataModule"}
+    runs = [made(cell, **settings, **{f"data__{key}": value}) for cell in ("gru", "srn") for value in (5, 50)]
+    groups, _ = make_groups(runs)
+    assert [group.title for group in groups] == [f"MNIST-rows, {key} 5", f"MNIST-rows, {key} 50"]
+
+
+def test_the_seed_of_a_data_module_from_elsewhere_does_not_choose_the_test_set(made: Made, group_of: Grouped) -> None:
+    target = "elsewhere.SignalDataModule"
+    (setting,) = group_of([made(seed=n, data___target_=target, data__seed=n) for n in (1, 2)]).settings
+    assert list(setting.counted) == ["1", "2"]
+
+
 def test_recorded_digests_identify_the_test_set(made: Made) -> None:
     """Different keys may choose the same test set, and equal keys different ones."""
 

@@ -12,15 +12,18 @@ IRRELEVANT_KEYS = frozenset(
     {
         # the source of the data and its location
         *("root", "cache", "device", "download_from", "mirrors", "timeout_seconds"),
-        # batches
-        *("seed", "batch_size", "batch_unit", "eval_batch_size", "drop_last", "window"),
+        # how batches are made
+        *("batch_size", "batch_unit", "eval_batch_size", "drop_last", "window"),
         # the training and validation splits
         *("train", "val", "val_size", "split_seed", "normalize"),
         # tokenization
         *("unit", "vocab_size", "min_frequency", "joint", "max_length"),
     }
 )
-"""Keys of the config group `data` that do not change the test set. Any other key may."""
+"""Keys of the config group `data` that do not change the test set of this package's data modules.
+
+Any other key may, and every key of a data module from elsewhere but the seed: names do not tell what it does with them.
+"""
 
 
 def assign_test_sets(runs: Sequence[Run]) -> list[str]:
@@ -51,7 +54,10 @@ def digest_of(run: Run) -> str:
 def relevant_keys(run: Run) -> dict[str, Any]:
     """Return the keys of the config group `data` that may change the test set, with their values."""
     data = flatten((run.config or {}).get("data") or {})
-    return {key: value for key, value in data.items() if key.rpartition(".")[2] not in IRRELEVANT_KEYS}
+    irrelevant = {"seed"}
+    if str(data.get("_target_")).startswith("rnnexp."):
+        irrelevant |= IRRELEVANT_KEYS
+    return {key: value for key, value in data.items() if key.rpartition(".")[2] not in irrelevant}
 
 
 def titles_of_test_sets(examples: Sequence[Run]) -> list[str]:
