@@ -1,4 +1,4 @@
-"""Every command, config key, file and result key that the documentation names exists, and its snippets run."""
+"""Every command, config key, file and result key in the documentation exists, and its snippets run."""
 
 import json
 import re
@@ -28,7 +28,7 @@ CURRENT = [page for page in PAGES if page.name != "CHANGELOG.md"]
 GROUPS = {path.name for path in CONF.iterdir() if path.is_dir()}
 PROGRAMS = {path.stem for path in CONF.glob("*.yaml")}
 REQUIRED = {"evaluate": ["run=x"], "translate": ["run=x"], "dashboard": ["project=x"]}
-# Words in place of keys, a flag of Hydra, and an argument of a Python function.
+# Placeholders for keys, a flag of Hydra, and an argument of a Python function.
 PLACEHOLDERS = {"install", "key", "group", "group.key", "fused"}
 BACKENDS = ["pool", "submitit_local", "submitit_slurm", "ray"]
 
@@ -63,7 +63,7 @@ COMMANDS = commands()
 
 
 def single_overrides(arguments: list[str]) -> list[list[str]]:
-    """One list of overrides per job of a multirun: the first value of every sweep, and the last."""
+    """Return a list of overrides for each of two jobs of a multirun: the first value of every sweep, and the last."""
     jobs = []
     for choose in (0, -1):
         job = []
@@ -79,7 +79,7 @@ def single_overrides(arguments: list[str]) -> list[list[str]]:
     return jobs
 
 
-def test_there_are_commands() -> None:
+def test_commands_exist() -> None:
     pages = {page for page, _ in COMMANDS}
     assert {"README.md", "docs/running.md", "docs/tutorial.md", "docs/results/mnist.md"} <= pages
     assert len(COMMANDS) >= 80
@@ -109,7 +109,7 @@ def test_command_is_accepted(page: str, command: str) -> None:  # noqa: ARG001
             compose(name, [f"hydra.searchpath=[file://{CONF}]", *overrides], return_hydra_config=True)
 
 
-def test_links_lead_somewhere() -> None:
+def test_links_have_targets() -> None:
     texts = {page: re.sub(r"```.*?```|`[^`]*`", "", text_of(page), flags=re.DOTALL) for page in PAGES}
     links = [(page, link) for page, text in texts.items() for link in re.findall(r"\]\(([^)]+)\)", text)]
     assert links
@@ -146,7 +146,7 @@ def test_files_exist(page: Path) -> None:
         if re.fullmatch(r"(src|conf|sweeps|docs|tests)/[\w./-]*", span):
             assert (ROOT / span).exists(), span
         elif re.fullmatch(r"[\w./-]+\.(yaml|py|md|toml|cff)", span) and not written:
-            # A file of the checkout, or one that a program writes.
+            # A file of the repository, or one that a program writes.
             near = [ROOT, page.parent, ROOT / "conf", ROOT / "src" / "rnnexp"]
             assert any((place / span).exists() for place in near) or Path(span).name in sources(), span
 
@@ -232,7 +232,7 @@ def test_every_key_of_a_translation_result_is_described(run: Run, translate_tiny
     assert_described(outcome.result)
 
 
-def test_the_key_without_a_description_would_be_found(finished: Outcome) -> None:
+def test_a_key_without_a_description_is_found(finished: Outcome) -> None:
     with pytest.raises(AssertionError, match="test/new"):
         assert_described(json.loads(json.dumps(finished.result)) | {"metrics": {"test/new": 0.0}})
 
