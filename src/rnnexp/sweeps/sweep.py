@@ -25,6 +25,9 @@ from rnnexp.tracking.environment import git_state
 from rnnexp.tracking.status import Status
 from rnnexp.tracking.sweep_directory import SweepDirectory
 
+NUM_LISTED = 3
+"""The number of repeated points that a line lists."""
+
 Points = Sequence[Sequence[str]]
 """The overrides of each point of a grid."""
 Compose = Callable[[Points, SweepDirectory, int], list[Job]]
@@ -125,6 +128,8 @@ class Sweep:
         if not self.settings.dry_run:
             self.backend.preload()
         jobs = self.check(points)
+        if line := describe_repetitions(points, jobs):
+            print(line, flush=True)
         self.backend.reattach(jobs)
         distinct = list(dict.fromkeys(jobs))
         if self.settings.dry_run:
@@ -177,6 +182,31 @@ class Sweep:
             f"{counted} of {len(self.jobs)} jobs, see output.log in {self.directory.jobs}; the same command with "
             f"{quote_override('sweep_dir', self.directory.path)} runs these again"
         )
+
+
+def describe_repetitions(points: Points, jobs: Sequence[Job]) -> str:
+    """Return one line about the points that share the job of an earlier point; empty if there are none.
+
+    Such points differ in no key that is part of the identity of an experiment, see `rnnexp.tracking.identity`.
+
+    Args:
+        points: the overrides of each point.
+        jobs: the job of each point.
+    """
+    first: dict[Job, Sequence[str]] = {}
+    repeated = []
+    for overrides, job in zip(points, jobs, strict=True):
+        if job in first:
+            differing = [override for override in overrides if override not in first[job]] or overrides
+            repeated.append(f"{' '.join(differing)} as {job.label}")
+        first.setdefault(job, overrides)
+    if not repeated:
+        return ""
+    listed = repeated[:NUM_LISTED] + [f"and {len(repeated) - NUM_LISTED} more"] * (len(repeated) > NUM_LISTED)
+    return (
+        f"{len(repeated)} of {len(points)} points {'is' if len(repeated) == 1 else 'are'} the same experiment as an "
+        f"earlier one and run once: {'; '.join(listed)}"
+    )
 
 
 def write_report(sweep: Path) -> None:
