@@ -262,3 +262,23 @@ def test_seeds_of_only_other_groups_are_missing(made: Made, group_of: Grouped, t
         ["lstm", "2", "missing", "others have run this seed"],
     ]
     assert unfinished_table(group_of([made()]), tmp_path) is None
+
+
+def test_a_record_of_another_type_does_not_end_the_report(
+    sweep: Path, changed: Callable[..., None], tmp_path: Path
+) -> None:
+    """The result of somebody else may hold anything; the other runs are still compared."""
+    measure = {"name": "test/acc", "label": "accuracy", "scale": "x"}
+    kind = {"name": "mine", "target": "mine.Task", "throughput": "samples", "dataset_keys": [], "measures": [measure]}
+    other = sweep / "jobs" / "gru_1"
+    changed(other / "result.json", lambda result: result.update(task_kind=kind, signatures=["a"]))
+    changed(other / "environment.json", lambda environment: environment.update(git={"commit": 3}))
+    config = yaml.safe_load((other / "config.yaml").read_text(encoding="utf-8"))
+    config["task"]["_target_"] = "mine.Task"
+    (other / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    assert report([str(sweep), "--output", str(tmp_path)]) == 0
+    with (tmp_path / "results.csv").open(newline="", encoding="utf-8") as file:
+        assert {row["task_name"]: row["status"] for row in csv.DictReader(file)} == {
+            "classification": "done",
+            "task": "done",
+        }

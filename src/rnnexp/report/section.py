@@ -1,7 +1,7 @@
 """The section of a report about one group."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -175,7 +175,10 @@ def _facts(group: ComparisonGroup) -> Iterator[Paragraph]:
             "were tested on the same data."
         )
     signatures = dict.fromkeys(
-        f"{name}: {signature}" for run in runs for name, signature in (run.result.get("signatures") or {}).items()
+        f"{name}: {signature}"
+        for run in runs
+        if isinstance(recorded := run.result.get("signatures"), Mapping)
+        for name, signature in recorded.items()
     )
     if signatures:
         yield Paragraph(f"Signatures: {', '.join(signatures)}.")

@@ -188,7 +188,7 @@ def _code(file: Path) -> str:
         return "unknown"
     if not isinstance(git, dict) or not git.get("commit"):
         return "unknown"
-    return f"{git['commit'][:10]}{' with changes' if git.get('dirty') else ''}"
+    return f"{str(git['commit'])[:10]}{' with changes' if git.get('dirty') else ''}"
 
 
 def _at(node: Any, path: str) -> Any:  # noqa: ANN401
