@@ -92,9 +92,7 @@ def answer(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> str:
     if by_verdict[WORSE]:
         parts.append(f"{_others(by_verdict[WORSE])} significantly worse.")
     if by_verdict[UNSURE]:
-        parts.append(
-            f"{_others(by_verdict[UNSURE])} worse with each shared seed, with too few seeds for certainty."
-        )
+        parts.append(f"{_others(by_verdict[UNSURE])} worse with each shared seed, with too few seeds for certainty.")
     if by_verdict[UNTESTED]:
         reasons = Counter(
             comparison.seeds.reason for comparison in comparisons if comparison.verdict == UNTESTED and comparison.seeds
