@@ -49,7 +49,7 @@ def learning_curves(metrics_file: Path, labels: Mapping[str, str], logarithmic: 
 def gradient_flow(gradient_flow_file: Path, title: str) -> Figure:
     """Plot the norm of the gradient by step of the sequence (x axis) and epoch (y axis), with a map for each layer.
 
-    The map of the last layer is the first. A vanishing gradient gets darker from right to left.
+    The map of the last layer is at the top. A vanishing gradient gets darker from right to left.
 
     Args:
         gradient_flow_file: gradient_flow.csv of the run.

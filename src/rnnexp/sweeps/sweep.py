@@ -211,7 +211,7 @@ def describe_repetitions(points: Points, jobs: Sequence[Job]) -> str:
 
 def start_report(sweep: Path) -> None:
     """Write the report of a sweep in a separate process, so that its imports and errors do not affect the sweep."""
-    subprocess.run([sys.executable, "-m", "rnnexp.report", str(sweep)], check=False)  # noqa: S603 (our own)
+    subprocess.run([sys.executable, "-m", "rnnexp.report", str(sweep)], check=False)  # noqa: S603 (a fixed command)
 
 
 def _raise_interrupt(number: int, _: FrameType | None) -> None:

@@ -42,7 +42,7 @@ class Search:
 
     Args:
         settings: settings of the study.
-        sweep: settings of the sweep whose jobs the trials are.
+        sweep: settings of the sweep, whose jobs are the trials.
         overrides: the axes of the search space, and the overrides that every trial has.
         launcher: runs a batch of jobs in the sweep directory.
 
