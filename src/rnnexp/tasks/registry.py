@@ -63,7 +63,7 @@ class Measure:
 
 MOST_DIGITS = 15
 """Digits after the decimal point that a recorded measure may have at most: as many as a float has."""
-LOSS = Measure("test/loss", "loss", digits=4, higher_is_better=False)
+LOSS = Measure("test/loss", "loss", digits=4, higher_is_better=False, lowest=None)
 
 
 @dataclass(frozen=True)
