@@ -87,5 +87,5 @@ def gradient_flow(gradient_flow_file: Path, title: str) -> Figure:
     bar = figure.colorbar(image, ax=list(grid), extend="min" if faded else "neither", pad=0.02, aspect=6 * height)
     bar.set_label("‖∂L/∂h‖")
     bar.outline.set_visible(False)
-    figure.suptitle(f"{title}: gradient through time", fontsize=10, color=INK)
+    figure.suptitle(f"{title}: gradient flow", fontsize=10, color=INK)
     return figure
