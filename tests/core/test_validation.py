@@ -9,7 +9,20 @@ from hydra import compose, initialize_config_dir
 from rnnexp.core.validation import override, quote_override
 
 TEXTS = [
-    *("plain/path-1.ckpt", "it's", "a[b]", "a,b", "a=b", "a{b}", "$HOME", "${seed}", r"\${seed}", r"a\b", "a\\'b", "end\\"),
+    *(
+        "plain/path-1.ckpt",
+        "it's",
+        "a[b]",
+        "a,b",
+        "a=b",
+        "a{b}",
+        "$HOME",
+        "${seed}",
+        r"\${seed}",
+        r"a\b",
+        "a\\'b",
+        "end\\",
+    ),
     *("two words", "é/ü", "a(b)", "a#b", "~/x", '"quoted"', "tab\there", "50%", "a:b", "!x", "a\\\\", "'"),
 ]
 

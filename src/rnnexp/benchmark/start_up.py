@@ -16,6 +16,7 @@ from rnnexp.benchmark.measurement import compare, take_turns
 from rnnexp.benchmark.report import format_ratio
 from rnnexp.core.atomic_files import read_json
 from rnnexp.core.errors import UserError
+from rnnexp.core.validation import override
 
 IMPORTS = "import torch, lightning"
 FIRST_STEPS = {
@@ -73,7 +74,7 @@ def first_step_seconds(overrides: Sequence[str]) -> float:
     """Return the seconds until a new process has trained one step, as its result.json records them."""
     with TemporaryDirectory() as directory:
         output_dir = Path(directory) / "run"
-        one_step = ["trainer.max_steps=1", "test_weights=none", f"paths.output_dir='{output_dir}'"]
+        one_step = ["trainer.max_steps=1", "test_weights=none", override("paths.output_dir", output_dir)]
         run_python("-m", "rnnexp.train", *overrides, *one_step)
         return float(read_json(output_dir / "result.json")["timing"]["first_step_seconds"])
 

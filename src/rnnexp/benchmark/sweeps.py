@@ -13,6 +13,7 @@ from rnnexp.benchmark.measurement import compare, take_turns
 from rnnexp.benchmark.report import format_ratio
 from rnnexp.benchmark.start_up import run_python
 from rnnexp.core.atomic_files import read_json
+from rnnexp.core.validation import override
 
 POOL, BASIC = "hydra/launcher=pool", "hydra/launcher=basic"
 
@@ -65,7 +66,12 @@ def sweep_table(sweep: Mapping[str, Any]) -> Table:
 
 
 def _seconds(launcher: str, overrides: Sequence[str], num_jobs: int, place: Path) -> float:
-    own = [f"seed={','.join(map(str, range(1, num_jobs + 1)))}", f"sweep_dir='{place}/sweep'", "logger=csv"]
+    own = [
+        f"seed={','.join(map(str, range(1, num_jobs + 1)))}",
+        "logger=csv",
+        override("sweep_dir", place / "sweep"),
+        override("paths.outputs_dir", place / "outputs"),
+    ]
     start = time.perf_counter()
-    run_python("-m", "rnnexp.train", "-m", launcher, *overrides, *own, f"paths.outputs_dir='{place}/outputs'")
+    run_python("-m", "rnnexp.train", "-m", *overrides, launcher, *own)
     return time.perf_counter() - start
