@@ -1,4 +1,4 @@
-"""The whole program, on the directories of real runs."""
+"""The report program, run on directories of real runs."""
 
 import csv
 import json
@@ -49,8 +49,8 @@ def test_a_report_of_images_and_sentences(
         "Against the best",
         "Costs",
         "Figures",
-        "Where they differ",
-        "How to read this",
+        "Samples with different answers",
+        "Method",
     ):
         assert re.search(rf"^##+ {heading}$", markdown, flags=re.MULTILINE), heading
         assert re.search(rf"<h\d>{heading}</h\d>", html), heading
@@ -88,7 +88,7 @@ def test_results_csv_has_a_row_for_every_run(sweep: Path, changed: Callable[...,
     assert rows["gru_1"]["test/acc"] == rows["srn_2"]["seed"] == ""
 
 
-def test_runs_that_went_wrong_are_shown_with_their_reasons(
+def test_failed_runs_are_shown_with_their_reasons(
     sweep: Path, changed: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     jobs = sweep / "jobs"
@@ -98,17 +98,17 @@ def test_runs_that_went_wrong_are_shown_with_their_reasons(
     (jobs / "srn_2" / "result.json").write_text('{"schema_version": 1,', encoding="utf-8")
     changed(sweep / "sweep.json", lambda record: record["jobs"].append("lstm_7"))
     assert report([str(sweep)]) == 0
-    assert capsys.readouterr().out.startswith("Tiny-rows: no run has come to a result yet.")
+    assert capsys.readouterr().out.startswith("Tiny-rows: no run has a result yet.")
     markdown = (sweep / "report" / "report.md").read_text(encoding="utf-8")
-    for said in (
+    for text in (
         "5 runs: 2 unreadable, 1 diverged, 1 running, 1 missing",
         "| diverged | NaN in step 3 |",
         "| running | – | 20",
         "has schema version 99; this rnnexp reads up to 1",
         "was it cut short?",
-        "| jobs/lstm\\_7 | missing | it has not begun |",
+        "| jobs/lstm\\_7 | missing | it has not started |",
     ):
-        assert said in markdown, said
+        assert text in markdown, text
 
 
 def test_a_second_report_replaces_the_first(sweep: Path) -> None:
@@ -132,7 +132,7 @@ def test_an_empty_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_misspelt_directory(digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_misspelled_directory(digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert errors([str(digits / "jbos")], capsys).endswith("is not a directory; did you mean 'jobs'?")
 
 
@@ -156,7 +156,7 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
-def test_it_is_cheap_to_import_and_needs_only_files(phrases: Path, tmp_path: Path) -> None:
+def test_imports_are_fast_and_only_files_are_needed(phrases: Path, tmp_path: Path) -> None:
     loaded = loaded_by("import rnnexp.report.__main__")
     assert "rnnexp" in loaded
     assert not loaded & {"torch", "matplotlib", "numpy", "scipy", "hydra", "yaml"}
@@ -182,7 +182,7 @@ def test_digits_without_their_images_are_listed_by_number(sweep: Path) -> None:
         (job / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     assert report([str(sweep)]) == 0
     markdown = (sweep / "report" / "report.md").read_text(encoding="utf-8")
-    assert "The images are not where the run's config says" in markdown
+    assert "The images were not found below the run's data.root" in markdown
     assert "| right | wrong | sample | label | wrong answer |" in markdown
 
 
@@ -217,7 +217,7 @@ def test_the_table_of_costs(digits: Path, group_of: Grouped) -> None:
     assert "tokens/s" not in columns
 
 
-def test_what_a_row_must_be_read_with(sweep: Path, changed: Callable[..., None], group_of: Grouped) -> None:
+def test_notes_of_a_row(sweep: Path, changed: Callable[..., None], group_of: Grouped) -> None:
     def otherwise(result: dict[str, object]) -> None:
         result["device"] = {"name": "another machine", "num_devices": 2}
         result["precision"] = {"requested": "16-mixed", "effective": "32-true"}
@@ -252,7 +252,7 @@ def test_the_table_of_comparisons_says_why_there_is_no_test(made: Made, group_of
     assert by_name["srn"]["against the best"] == "not tested"
 
 
-def test_seeds_that_only_others_ran_are_missing(made: Made, group_of: Grouped, tmp_path: Path) -> None:
+def test_seeds_of_only_other_groups_are_missing(made: Made, group_of: Grouped, tmp_path: Path) -> None:
     group = group_of([made("gru", 1), made("gru", 2), made("srn", 1), made("lstm", 1, acc=None)])
     table = unfinished_table(group, tmp_path)
     assert table is not None

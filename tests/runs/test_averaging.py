@@ -30,7 +30,7 @@ def test_the_mean_of_each_weight_and_the_last_of_each_count() -> None:
     torch.testing.assert_close(given, checkpoints())
 
 
-def test_one_checkpoint_is_itself() -> None:
+def test_the_mean_of_one_checkpoint_is_that_checkpoint() -> None:
     given = checkpoints()[:1]
     averaged = average_checkpoints(given)
     torch.testing.assert_close(averaged, given[0])

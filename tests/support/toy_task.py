@@ -1,4 +1,4 @@
-"""A task of a user's own: the value of a sine one step after a short sequence. Nothing in the package knows it."""
+"""A task of a user, which the package does not know: the next value of a sine after a short sequence."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
@@ -28,7 +28,7 @@ NUM_TEST = 30
 
 
 class Waves(NamedTuple):
-    """Sequences, and the number that follows each of them."""
+    """Sequences and the next value of each."""
 
     inputs: Tensor
     """float [batch, time, 1]"""

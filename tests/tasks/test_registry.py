@@ -1,4 +1,4 @@
-"""The registry of tasks: lookups, and what a record of it may do."""
+"""The registry of tasks: lookups, and limits on its records in run directories."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ FUNCTIONS = ("figures", "answers", "sample_test", "benchmark")
 
 
 class OwnTask(ClassificationTask):
-    """A subclass without a row."""
+    """A subclass without a registry row."""
 
 
 @pytest.mark.parametrize(("task", "row"), [(ClassificationTask, CLASSIFICATION), (TranslationTask, TRANSLATION)])
@@ -57,7 +57,7 @@ def test_the_functions_of_a_row_exist(row: TaskKind) -> None:
             assert callable(load_function(function)), name
 
 
-def test_names_and_targets_are_taken_once() -> None:
+def test_names_and_targets_are_unique() -> None:
     assert register(CLASSIFICATION) is CLASSIFICATION
     for taken in (TaskKind("classification", "elsewhere.Task"), TaskKind("other", CLASSIFICATION.target)):
         with pytest.raises(ValueError, match="registered already"):

@@ -1,4 +1,4 @@
-"""The report of a benchmark: where it ran, and the file that keeps what it measured."""
+"""The report of a benchmark: its environment, its measurements and its file."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,11 +12,11 @@ from rnnexp.tracking.environment import describe_environment, processor_name
 
 
 def describe_benchmark(task: str, config: Mapping[str, Any], overrides: list[str]) -> dict[str, Any]:
-    """Return the report before anything is measured.
+    """Return the report without measurements.
 
     Args:
         task: the name of the task.
-        config: what is measured, as plain values.
+        config: the config of the measured experiment, as plain values.
         overrides: the overrides on the command line.
     """
     on_gpu = torch.cuda.is_available() and config["trainer"]["accelerator"] != "cpu"

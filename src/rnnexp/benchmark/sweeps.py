@@ -1,4 +1,4 @@
-"""The time that a sweep takes, beside the same jobs under Hydra's own launcher, which runs them in one process."""
+"""The time of a sweep, compared with the same jobs under Hydra's basic launcher, which runs them in one process."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -19,14 +19,14 @@ POOL, BASIC = "hydra/launcher=pool", "hydra/launcher=basic"
 
 
 def measure_sweep(arguments: Sequence[str], num_jobs: int, repetitions: int) -> dict[str, Any]:
-    """Return the seconds of a sweep over seeds under each launcher, from the command line to its end.
+    """Return the seconds of a sweep over seeds under each launcher, from the start of the command to its end.
 
     They include the report, which Hydra's launcher does not write.
 
     Args:
-        arguments: of train, flags first.
-        num_jobs: jobs of the sweep.
-        repetitions: rounds.
+        arguments: arguments of train, flags first.
+        num_jobs: the number of jobs of the sweep.
+        repetitions: the number of rounds.
 
     Raises:
         UserError: if a job fails.
@@ -54,7 +54,7 @@ def measure_sweep(arguments: Sequence[str], num_jobs: int, repetitions: int) -> 
 
 
 def sweep_table(sweep: Mapping[str, Any]) -> Table:
-    """Return the seconds under each launcher, their ratio, and the time until a job's first step."""
+    """Return a table of the seconds under each launcher, their ratio, and the time until a job's first step."""
     table = Table(f"{sweep['jobs']} jobs")
     table.add_column("measured", justify="right")
     for name, rounds in sweep["seconds"].items():
@@ -65,12 +65,12 @@ def sweep_table(sweep: Mapping[str, Any]) -> Table:
     return table
 
 
-def _seconds(launcher: str, arguments: Sequence[str], num_jobs: int, place: Path) -> float:
+def _seconds(launcher: str, arguments: Sequence[str], num_jobs: int, directory: Path) -> float:
     own = [
         f"seed={','.join(map(str, range(1, num_jobs + 1)))}",
         "logger=csv",
-        override("sweep_dir", place / "sweep"),
-        override("paths.outputs_dir", place / "outputs"),
+        override("sweep_dir", directory / "sweep"),
+        override("paths.outputs_dir", directory / "outputs"),
     ]
     start = time.perf_counter()
     run_python("-m", "rnnexp.train", "-m", *arguments, launcher, *own)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 Handler = Callable[[int, FrameType | None], object] | int | None
-"""What `signal.signal` takes and `signal.getsignal` returns."""
+"""A handler for `signal.signal`, or one that `signal.getsignal` returns."""
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """Signals that ask a program to save and end."""

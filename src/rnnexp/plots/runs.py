@@ -14,26 +14,26 @@ from rnnexp.plots.style import ACCENT, INK, SECOND, new_figure, style_axes
 from rnnexp.tracking.metrics_file import logged_values
 
 MOST_DECADES = 12
-"""How many decades a logarithmic color scale has at most; smaller gradients have the darkest color."""
+"""The maximum number of decades of a logarithmic color scale; smaller gradients have the darkest color."""
 
 
 def learning_curves(metrics_file: Path, val_metric: str, label: str, title: str) -> Figure:
-    """Plot training and validation loss over optimizer steps, and beside them another metric.
+    """Plot training and validation loss over optimizer steps, and another metric in a second panel.
 
     Args:
         metrics_file: metrics.csv of the run.
-        val_metric: the metric on the validation split; for `val/loss` the loss alone is plotted.
+        val_metric: the metric on the validation split; for `val/loss` only the loss is plotted.
         label: the name of the metric in the figure.
         title: the title of the figure.
     """
     pairs = {"val/loss": "loss, nats", val_metric: label}
     figure = new_figure(4.5 * len(pairs), 3.6)
     left, *_ = all_axes = figure.subplots(1, len(pairs), squeeze=False)[0]
-    for axes, name_of_both in zip(all_axes, pairs, strict=True):
-        names = (name_of_both.replace("val/", "train/", 1), name_of_both)
+    for axes, val_name in zip(all_axes, pairs, strict=True):
+        names = (val_name.replace("val/", "train/", 1), val_name)
         for name, color in zip(names, (ACCENT, SECOND), strict=True):
             if logged := logged_values(metrics_file, name):
-                # A line of one point shows nothing without a marker, and many markers hide the line.
+                # A single point is visible only with a marker, but many markers hide the line.
                 marker = "o" if len(logged) < 40 else None
                 steps, values = [value.step for value in logged], [value.value for value in logged]
                 axes.plot(steps, values, color=color, linewidth=1.4, marker=marker, markersize=4, label=name)
@@ -41,14 +41,14 @@ def learning_curves(metrics_file: Path, val_metric: str, label: str, title: str)
         style_axes(axes)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False)
-        axes.set_ylabel(pairs[name_of_both])
+        axes.set_ylabel(pairs[val_name])
     left.set_yscale("log")
     figure.suptitle(title, color=INK)
     return figure
 
 
 def confusion_matrix(labels: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int, title: str) -> Figure:
-    """Plot the counts of true class (rows) against predicted class (columns); color shows the mistakes alone.
+    """Plot the counts of true class (rows) against predicted class (columns); color shows only the mistakes.
 
     Args:
         labels: int64 [samples].
@@ -59,7 +59,7 @@ def confusion_matrix(labels: NDArray[np.int64], predicted: NDArray[np.int64], nu
     matrix = np.zeros((num_classes, num_classes), dtype=np.int64)
     np.add.at(matrix, (labels, predicted), 1)
     mistakes = matrix.astype(float)
-    # The right answers are so many that no mistake would have a visible color.
+    # On a scale with the right answers, mistakes would have no visible color.
     np.fill_diagonal(mistakes, np.nan)
     side = 1.6 + 0.46 * num_classes
     figure = new_figure(side, side)
@@ -99,7 +99,7 @@ def confident_mistakes(
         predicted: int64 [samples].
         confidence: float32 [samples], the probability of the predicted class.
         title: the title of the figure.
-        most: how many images to show at most.
+        most: the maximum number of images.
     """
     wrong = np.flatnonzero(labels != predicted)
     shown: Sequence[int] = wrong[np.argsort(-confidence[wrong], kind="stable")][:most].tolist()
@@ -131,9 +131,9 @@ def read_gradient_norms(gradient_flow_file: Path) -> tuple[list[int], NDArray[np
 
 
 def gradient_through_time(gradient_flow_file: Path, title: str) -> Figure:
-    """Plot the norm of the gradient at each step of the sequence (across) in each epoch (down), one map per layer.
+    """Plot the norm of the gradient by step of the sequence (x axis) and epoch (y axis), with a map for each layer.
 
-    The layer next to the output is on top. A gradient that vanishes on its way back gets darker from right to left.
+    The map of the last layer is the first. A vanishing gradient gets darker from right to left.
 
     Args:
         gradient_flow_file: gradient_flow.csv of the run.
@@ -143,7 +143,7 @@ def gradient_through_time(gradient_flow_file: Path, title: str) -> Figure:
     num_layers, num_epochs, time = norms.shape
     visible = norms[np.isfinite(norms) & (norms > 0)]
     largest = visible.max() if visible.size else 1.0
-    # The scale has at least one decade: matplotlib needs two different ends.
+    # The scale has at least one decade, since matplotlib needs two different limits.
     smallest = max(visible.min(initial=largest / 10), largest * 10.0**-MOST_DECADES)
     height = 1.0 + num_layers * (0.6 + min(2.4, 0.16 * num_epochs))
     figure = new_figure(9, height)

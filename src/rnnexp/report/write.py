@@ -22,13 +22,13 @@ METHOD = (
     "Runs that differ only in their seed are one setting: mean ± standard deviation over its seeds, and the 95 % "
     "interval of the mean by Student's t. The verdict against the best comes from a paired t-test over the seeds that "
     "both have, two-sided, at 5 %, after Holm's correction for the number of comparisons with the best.",
-    "The test over samples answers another question: do the trained networks differ on sentences or images like these? "
+    "The test over samples shows whether the trained networks differ on sentences or images like these. "
     "It is McNemar's exact test for classes, and sacrebleu's paired bootstrap for BLEU, for each shared seed on the "
-    "same samples. The largest p-value over the seeds counts, and 1 if they disagree about which is better, so a small "
-    "one means: better with each seed. It is corrected by Holm's method as well. A setting that is worse with each "
-    "seed, but not significantly over seeds, is called neither significantly worse nor as good as the "
-    "best: more seeds are needed.",
-    "The best is chosen by the same numbers that it is compared on, so a lead within its interval is no result.",
+    "same samples. Its p-value is the largest over the seeds, or 1 if the seeds disagree about which is better, so a "
+    "small value means better with each seed. It is corrected by Holm's method as well. A setting that is worse with "
+    "each seed, but not significantly over seeds, is called neither significantly worse nor as good as the best: more "
+    "seeds are needed.",
+    "The best setting is chosen by the same scores that are compared, so a lead within its interval is not evidence.",
 )
 GroupResult = tuple[ComparisonGroup, Sequence[Comparison]]
 
@@ -54,8 +54,8 @@ def write_report(directories: Sequence[Path], output: Path) -> list[str]:
             [
                 Section("Answer", _answers(results)),
                 *_sections(results, output, root),
-                *([Section("Runs in no group", [ungrouped_table(ungrouped, root)])] if ungrouped else []),
-                Section("How to read this", [Paragraph(text) for text in METHOD]),
+                *([Section("Ungrouped runs", [ungrouped_table(ungrouped, root)])] if ungrouped else []),
+                Section("Method", [Paragraph(text) for text in METHOD]),
             ],
         )
         write_text(output / "results.csv", results_csv(groups, ungrouped))

@@ -1,4 +1,4 @@
-"""Group runs: those that differ only in the seed are a setting, settings tested on the same data are a group."""
+"""Settings of runs that differ only in the seed, and groups of settings that were tested on the same data."""
 
 import json
 from collections import Counter, defaultdict
@@ -23,7 +23,7 @@ class Setting:
     Args:
         label: a short name.
         axis_values: the name and the shown value of each axis of the group.
-        runs: all of its runs, whatever became of them.
+        runs: all of its runs, with any status.
         main: the main measure of the group; a run without it does not count.
     """
 
@@ -55,7 +55,7 @@ class Setting:
         return cost.scale * sum(values) / len(values) if values else None
 
     def statuses(self) -> str:
-        """Return how many runs have which status: `3 done, 1 failed`."""
+        """Return the number of runs of each status: `3 done, 1 failed`."""
         return ", ".join(f"{number} {status}" for status, number in Counter(run.status for run in self.runs).items())
 
 
@@ -64,11 +64,11 @@ class ComparisonGroup:
     """Settings that were tested on the same data.
 
     Args:
-        title: the name of the data, and what tells this test set from others of that name.
+        title: the name of the data, and the differences from other test sets of that name.
         kind: the row of the task in the registry.
         axes: the config keys in which the settings differ.
-        together: what changes with an axis and is none itself, in words.
-        settings: the best first, those without a number last.
+        together: descriptions of the keys that change with an axis.
+        settings: the settings, the best first and those without a result last.
     """
 
     title: str
@@ -84,7 +84,7 @@ class ComparisonGroup:
 
     @property
     def costs(self) -> tuple[Cost, ...]:
-        """The costs that the table of costs shows."""
+        """The costs in the table of costs."""
         return costs_of(self.kind)
 
     @cached_property
@@ -93,7 +93,7 @@ class ComparisonGroup:
         return [setting for setting in self.settings if setting.counted]
 
     def best_of_each_cell(self) -> dict[str, Setting]:
-        """Return the best setting by cell, and by direction where both were measured, the best first."""
+        """Return the best setting by cell, and by direction if both were measured, the best first."""
         best: dict[str, Setting] = {}
         for setting in self.measured:
             direction = ", bidirectional" if setting.axis_values.get("bidirectional") == "yes" else ""
@@ -152,7 +152,7 @@ def _make_group(title: str, kind: TaskKind, runs: Sequence[Run]) -> ComparisonGr
     axis_values = [{axis.name: axis.show(identity) for axis in axes} for identity in identities]
     labels = labels_of(axis_values)
     if "model.cell" not in {axis.key for axis in axes}:
-        # The cell is named even if it is the same everywhere.
+        # Labels contain the cell even if it is the same for all settings.
         labels = [", ".join(filter(None, [str(runs[0].facts["cell"]), label])) for label in labels]
     settings = [
         Setting(label, values, members, kind.main)

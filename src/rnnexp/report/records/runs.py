@@ -1,4 +1,4 @@
-"""Read the runs below some directories from their files, including those that failed or still run."""
+"""The runs below some directories, read from their files, including those that failed or still run."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,14 +21,14 @@ class Run:
 
     Args:
         path: the directory.
-        status: what became of the run.
-        reason: why, for a run that failed or cannot be read.
+        status: the status of the run.
+        reason: the reason for the status, if the run failed or cannot be read.
         since: the time at which it reached the status, ISO 8601.
-        config: its resolved config; None if it cannot be read, and then the run belongs to no group.
+        config: its resolved config; None, for a run without a group, if it cannot be read.
         facts: its short keys.
         config_hash: the hash of its config.
         result: the content of result.json; empty unless the run is done.
-        code: the commit that ran, and whether tracked files differed from it.
+        code: the commit of the code, and whether tracked files differed from it.
     """
 
     path: Path
@@ -48,14 +48,14 @@ class Run:
 
     @property
     def seed(self) -> str:
-        """The seed by which runs are paired; a seed of the data that differs from it is part of it."""
+        """The seed by which runs are paired; it includes the seed of the data if that differs."""
         config = self.config or {}
         seed, of_data = config.get("seed"), config.get("data", {}).get("seed")
         return str(seed) if of_data in (None, seed) else f"{seed}, data {of_data}"
 
     @property
     def device(self) -> str:
-        """The name of the device, with the number of devices where there are several."""
+        """The name of the device, with the number of devices if there are several."""
         number, name = self.number("device.num_devices"), self.text("device.name")
         return f"{number:g} × {name}" if number and number > 1 else name
 
@@ -64,7 +64,7 @@ class Run:
         return _number(self.result.get("metrics", {}).get(name))
 
     def number(self, path: str) -> float | None:
-        """Return a number of the result by its path, keys with dots between them; None if there is none."""
+        """Return a number of the result by its path, keys joined by dots; None if there is none."""
         return _number(_at(self.result, path))
 
     def text(self, path: str) -> str:
@@ -116,14 +116,14 @@ def _missing_jobs(sweep: Path) -> Iterator[Run]:
     for name in sorted(names):
         absent = [file for file in ("config.yaml", "status.json") if not (jobs / name / file).is_file()]
         if absent:
-            # A sweep that still runs has not made the directories of its last jobs.
-            reason = f"it has no {absent[0]}" if (jobs / name).is_dir() else "it has not begun"
+            # A sweep that still runs has not created the directories of its last jobs.
+            reason = f"it has no {absent[0]}" if (jobs / name).is_dir() else "it has not started"
             # A job with a status has run.
             yield Run(jobs / name, Status.MISSING if "status.json" in absent else Status.UNREADABLE, reason)
 
 
 def read_run(path: Path) -> Run:
-    """Return a run directory as far as its files can be read; the reason of an `unreadable` run says what cannot."""
+    """Return the run of a directory as far as it can be read; the reason of an `unreadable` run names the file."""
     files = RunDirectory(path)
     try:
         config = files.read_config()
