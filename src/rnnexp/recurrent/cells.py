@@ -127,7 +127,7 @@ class Cell:
             validate_choice("block in squashed", block, self.blocks)
             if squash not in SATURATED:
                 names = ", ".join(f"torch.{known.__name__}" for known in SATURATED)
-                name = getattr(squash, "__name__", squash)
+                name = getattr(squash, "__name__", str(squash))
                 raise ValueError(f"squashed[{block!r}] is {name}: choose one of {names}, or leave the block out")
 
     def weight_shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
