@@ -211,7 +211,10 @@ def test_an_option_outside_the_list_is_refused(factory: Any, options: dict[str, 
         ({"weights": ("weight_hh", "bias_ih")}, "a cell needs weight_ih"),
         ({"weights": ("weight_ih", "bias_hh")}, "a cell needs weight_ih, and weight_hh for bias_hh"),
         ({"parameters": {"norms": Parameter(lambda size: (size,))}}, "a stack already has norms"),
-        ({"weights": ("weight_ih",), "fused": torch.gru}, "the kernels of torch compute cells that have W, U, b and d"),
+        (
+            {"weights": ("weight_ih",), "fused": torch.gru},
+            "the kernels of torch support only cells with exactly W, U, b and d",
+        ),
     ],
 )
 def test_a_bad_cell_is_refused(options: dict[str, Any], message: str) -> None:
