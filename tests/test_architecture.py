@@ -198,6 +198,7 @@ SHORT_MODULES = {
     "rnnexp.compat.omegaconf": "the one private name of OmegaConf",
     "rnnexp.compat.optuna": "private names of a library have a module of their own",
     "rnnexp.compat.wandb_workspaces": "private names of a library have a module of their own",
+    "rnnexp.core.types": "types that packages of all layers share",
     "rnnexp.data.batches": "the batch types, which tasks import without a data module",
     "rnnexp.data.corpora.phrasebook.draw": "random choices that every part of the grammar shares",
     "rnnexp.metrics.classification": "the counterpart of metrics.translation",
@@ -206,6 +207,7 @@ SHORT_MODULES = {
     "rnnexp.tasks.callbacks": "base classes that callbacks/ and tasks of their own share",
     "rnnexp.text.tokenizer_pair": "the type that data, models and translate share",
     "rnnexp.text.vocabulary": "ids of the special tokens, for models that import no tokenizer",
+    "rnnexp.tracking.gradient_flow_file": "the reader that figures of a run and of the report share",
     "rnnexp.tracking.stopwatch": "the time since the process started",
     "rnnexp.tracking.translations_file": "one reader and one writer of the file",
 }

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from rnnexp.plots.runs import read_gradient_norms
+from rnnexp.tracking.gradient_flow_file import read_gradient_norms
 from support.programs import Outcome, Run
 
 MODULES = ("rnnexp.callbacks.gradient_flow", "rnnexp.recurrent.gradient_flow")
@@ -103,7 +103,7 @@ def test_the_file_the_metrics_and_the_figure(run: Run) -> None:
     assert {f"gradient_flow/{name}" for name in ("gradient_ratio", "saturation", "spectral_radius")} <= set(
         outcome.result["metrics"]
     )
-    assert (outcome.directory / "figures/gradient_through_time.png").read_bytes().startswith(b"\x89PNG")
+    assert (outcome.directory / "figures/gradient_flow.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_both_directions_of_an_lstm(run: Run) -> None:
@@ -182,7 +182,7 @@ def test_without_validation_nothing_is_written(run: Run) -> None:
     outcome = run("callbacks=gradient_flow", "data.val_size=0")
     assert outcome.exit_code == 0, outcome.stderr
     assert not (outcome.directory / "gradient_flow.csv").exists()
-    assert not (outcome.directory / "figures/gradient_through_time.png").exists()
+    assert not (outcome.directory / "figures/gradient_flow.png").exists()
 
 
 def test_a_number_of_sequences_below_one_is_refused(run: Run) -> None:
@@ -208,5 +208,5 @@ def test_the_encoder_of_a_translation(run: Run, translate_tiny: Callable[[str], 
     assert {index for _, _, index in table["saturation"]} == {"r", "z", "r_reverse", "z_reverse"}
     assert len(column(outcome, "gradient_flow/gradient_ratio")) == 2
     assert (outcome.directory / "samples.csv").exists()
-    assert (outcome.directory / "figures/gradient_through_time.png").exists()
+    assert (outcome.directory / "figures/gradient_flow.png").exists()
     assert "val/bleu_best" in outcome.result["metrics"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from rnnexp.core.validation import override, quote_override
+from rnnexp.core.validation import did_you_mean_path, override, quote_override
 
 TEXTS = [
     *(
@@ -46,3 +46,12 @@ def test_a_shell_reads_a_quoted_override_as_one_word(text: str) -> None:
 
 def test_a_plain_value_has_no_quotes() -> None:
     assert quote_override("place", Path("/a/b-1.ckpt")) == "place=/a/b-1.ckpt"
+
+
+def test_a_missing_path_is_compared_with_its_siblings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "jobs").mkdir()
+    assert did_you_mean_path(tmp_path / "jobz") == "; did you mean 'jobs'?"
+    assert did_you_mean_path(tmp_path / "elsewhere") == ""
+    assert did_you_mean_path(tmp_path / "missing" / "jobz") == ""
+    monkeypatch.chdir(tmp_path)
+    assert did_you_mean_path(Path("jobz")) == "; did you mean 'jobs'?"

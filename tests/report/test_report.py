@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rnnexp.report import section
 from rnnexp.report.__main__ import make_parser, report
 from rnnexp.report.records.costs import PARAMETERS
 from rnnexp.report.records.groups import ComparisonGroup
@@ -248,7 +250,7 @@ def test_the_table_of_comparisons_says_why_there_is_no_test(made: Made, group_of
     table = comparisons_table(group, compare_with_best(group))
     by_name = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
     assert by_name["srn"]["p over seeds"] == "too few shared seeds (1; at least 2)"
-    assert by_name["lstm"]["p over samples (McNemar)"] == "no shared seed"
+    assert by_name["lstm"]["p over samples (McNemar's exact test)"] == "no shared seed"
     assert by_name["srn"]["against the best"] == "not tested"
 
 
@@ -262,3 +264,60 @@ def test_seeds_of_only_other_groups_are_missing(made: Made, group_of: Grouped, t
         ["lstm", "2", "missing", "others have run this seed"],
     ]
     assert unfinished_table(group_of([made()]), tmp_path) is None
+
+
+def test_a_record_of_another_type_does_not_end_the_report(
+    sweep: Path, changed: Callable[..., None], tmp_path: Path
+) -> None:
+    """The result of somebody else may hold anything; the other runs are still compared."""
+    measure = {"name": "test/acc", "label": "accuracy", "scale": "x"}
+    kind = {"name": "mine", "target": "mine.Task", "throughput": "samples", "dataset_keys": [], "measures": [measure]}
+    other = sweep / "jobs" / "gru_1"
+    changed(other / "result.json", lambda result: result.update(task_kind=kind, signatures=["a"]))
+    changed(other / "environment.json", lambda environment: environment.update(git={"commit": 3}))
+    config = yaml.safe_load((other / "config.yaml").read_text(encoding="utf-8"))
+    config["task"]["_target_"] = "mine.Task"
+    (other / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    assert report([str(sweep), "--output", str(tmp_path)]) == 0
+    with (tmp_path / "results.csv").open(newline="", encoding="utf-8") as file:
+        assert {row["task_name"]: row["status"] for row in csv.DictReader(file)} == {
+            "classification": "done",
+            "task": "done",
+        }
+
+
+def broken(*_arguments: object) -> None:
+    raise RuntimeError("no such font")
+
+
+@pytest.mark.parametrize("name", ["tradeoffs", "encode_figure", "images_figure", "find_disagreements"])
+def test_a_figure_that_fails_is_omitted_and_named(
+    sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    if name == "tradeoffs":
+        rows = [(row, broken if row == name else plot, caption) for row, plot, caption in section.FIGURES]
+        monkeypatch.setattr(section, "FIGURES", rows)
+    else:
+        monkeypatch.setattr(section, name, broken)
+    with caplog.at_level(logging.WARNING):
+        assert report([str(sweep), "--output", str(tmp_path)]) == 0
+    assert "no such font" in caplog.text
+    markdown = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "left out, because of RuntimeError: no such font" in markdown
+    drawn = set(re.findall(r"figures/(\w+)\.png", markdown))
+    everything = {"learning_curves", "tradeoffs", "main_effects", "disagreements_1"}
+    missing = {"tradeoffs": {"tradeoffs"}, "encode_figure": everything}
+    assert drawn == everything - missing.get(name, {"disagreements_1"})
+
+
+def test_the_tests_over_samples_of_these_tasks_alone_are_explained(digits: Path, sweep: Path, tmp_path: Path) -> None:
+    assert report([str(digits), "--output", str(tmp_path)]) == 0
+    explained = (tmp_path / "report.md").read_text(encoding="utf-8").partition("## Method")[2]
+    assert "McNemar" in explained
+    assert "BLEU" not in explained
+    for job in (sweep / "jobs").glob("srn_*"):
+        shutil.rmtree(job)
+    assert report([str(sweep / "jobs"), "--output", str(tmp_path)]) == 0
+    explained = (tmp_path / "report.md").read_text(encoding="utf-8").partition("## Method")[2]
+    assert explained
+    assert "McNemar" not in explained

@@ -9,8 +9,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from rnnexp.cli.conf_dir import config_root
+from rnnexp.core.types import Primitive
 from rnnexp.tasks.registry import kind_of_target
-from rnnexp.tracking.short_keys import ShortKeys, short_keys
+from rnnexp.tracking.short_keys import short_keys
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def config(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     return plain
 
 
-def keys_of(config: Any, num_parameters: int | None = None) -> ShortKeys:
+def keys_of(config: Any, num_parameters: int | None = None) -> dict[str, Primitive]:
     kind = kind_of_target(config["task"]["_target_"])
     return short_keys(config, kind.name, kind.dataset_keys, num_parameters)
 
@@ -44,7 +45,7 @@ def test_they_are_the_values_of_the_config(config: Any) -> None:
         "precision": "bf16-mixed",
         "lr": config["optimizer"]["lr"],
         "batch_size": 128,
-        "budget": "6 epochs",
+        "train_budget": "6 epochs",
         "num_parameters": 1234,
     }
 
@@ -73,7 +74,7 @@ def test_the_dataset_key_includes_options_that_change_the_data(config: Any, data
     indirect=["config"],
 )
 def test_a_budget_is_the_limit_that_ends_training(config: Any, budget: str) -> None:
-    assert keys_of(config)["budget"] == budget
+    assert keys_of(config)["train_budget"] == budget
 
 
 @pytest.mark.parametrize("config", [[], ["task=translation"]], indirect=True)

@@ -42,7 +42,7 @@ def format_ratio(ratio: Mapping[str, float]) -> str:
     return f"{ratio['median']:.3f} ({ratio['lowest']:.2f}-{ratio['highest']:.2f})"
 
 
-def write_report(outputs_dir: Path, report: Mapping[str, Any]) -> Path:
+def write_measurements(outputs_dir: Path, report: Mapping[str, Any]) -> Path:
     """Write `<outputs_dir>/benchmark/<timestamp>.json`, and return its path."""
     directory = outputs_dir / "benchmark"
     directory.mkdir(parents=True, exist_ok=True)

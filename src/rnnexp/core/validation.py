@@ -4,6 +4,7 @@ import difflib
 import re
 import shlex
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -37,6 +38,15 @@ def override(key: str, value: object) -> str:
     """Return `key=value` as one argument for Hydra, quoted if the value has characters that Hydra would interpret."""
     text = str(value)
     return f"{key}={text}" if is_plain(text) else f"{key}='{escape_quotes(escape_interpolation(text))}'"
+
+
+def did_you_mean_path(path: Path) -> str:
+    """Return `"; did you mean 'jobs'?"` if the directory of a missing path has an entry of a similar name."""
+    try:
+        siblings = [entry.name for entry in path.absolute().parent.iterdir()]
+    except OSError:
+        return ""
+    return did_you_mean(path.name, siblings)
 
 
 def quote_override(key: str, value: object) -> str:

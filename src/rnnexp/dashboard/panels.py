@@ -16,7 +16,7 @@ MAX_RUNS = 500
 AXES = ("cell", "num_layers", "bidirectional", "precision", "hidden_size")
 """Short keys that are often varied, in the order of the parallel coordinates."""
 COLUMNS = (
-    *(f"config:{key}.value" for key in ("dataset", *AXES, "num_parameters", "budget", "seed")),
+    *(f"config:{key}.value" for key in ("dataset", *AXES, "num_parameters", "train_budget", "seed")),
     *("summary:timing.fit_seconds", "summary:peak_memory_bytes"),
 )
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from lightning.pytorch import LightningDataModule
 
-from rnnexp.data.text.parallel_text import Primitive
+from rnnexp.core.types import Primitive
 
 
 class DataModule(LightningDataModule, ABC):

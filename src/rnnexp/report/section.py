@@ -1,12 +1,15 @@
 """The section of a report about one group."""
 
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from rnnexp.core.atomic_files import write_bytes
+from rnnexp.core.errors import first_line
 from rnnexp.plots.style import encode_figure
 from rnnexp.report.figures.agreement import agreement_figure
 from rnnexp.report.figures.disagreements import Disagreement, find_disagreements, images_figure
@@ -28,6 +31,8 @@ from rnnexp.report.tables import (
     results_table,
     unfinished_table,
 )
+
+log = logging.getLogger(__name__)
 
 MOST_LISTED = 5
 FIGURES: Sequence[tuple[str, Callable[[ComparisonGroup], Figure | None], str]] = (
@@ -118,14 +123,34 @@ class FigureWriter:
         self._directory = output / "figures"
         self._prefix = prefix
 
-    def write(self, figure: Figure, name: str, caption: str) -> FigureBlock:
-        """Write one figure, and return the block that shows it."""
+    def write(self, plot: Callable[[], Figure | None], name: str, caption: str) -> FigureBlock | Paragraph | None:
+        """Plot a figure, write it, and return the block that shows it, or the reason why the plot failed.
+
+        None if the plot returns None.
+
+        Raises:
+            OSError: if the files cannot be written.
+        """
+        try:
+            figure = plot()
+            if figure is None:
+                return None
+            svg, png = encode_figure(figure, "svg"), encode_figure(figure, "png")
+        except Exception as error:
+            return _left_out(f"figure {name}", error)
         self._directory.mkdir(parents=True, exist_ok=True)
         stem = self._directory / f"{self._prefix}{name}"
-        svg = encode_figure(figure, "svg")
         write_bytes(stem.with_suffix(".svg"), svg)
-        write_bytes(stem.with_suffix(".png"), encode_figure(figure, "png"))
+        write_bytes(stem.with_suffix(".png"), png)
         return FigureBlock(f"figures/{self._prefix}{name}.png", svg, caption)
+
+
+def _left_out(what: str, error: Exception) -> Paragraph:
+    """Log an error and return a paragraph about it: the tables are worth more than one figure."""
+    message = f"{what}: left out, because of {type(error).__name__}: {first_line(error)}"
+    log.warning("%s", message)
+    log.debug("%s: left out", what, exc_info=error)
+    return Paragraph(message)
 
 
 def make_section(
@@ -146,8 +171,11 @@ def make_section(
         sections.append(Section("Costs", [costs_table(group)]))
     if unfinished := unfinished_table(group, root):
         sections.append(Section("Runs without a result", [unfinished]))
-    plotted = [(name, plot(group), caption.format(label=group.main.label)) for name, plot, caption in FIGURES]
-    if blocks := [figures.write(figure, name, caption) for name, figure, caption in plotted if figure]:
+    plotted = (
+        figures.write(partial(plot, group), name, caption.format(label=group.main.label))
+        for name, plot, caption in FIGURES
+    )
+    if blocks := [block for block in plotted if block]:
         sections.append(Section("Figures", blocks))
     if examples := list(_examples(group, figures)):
         sections.append(Section("Samples with different answers", examples))
@@ -173,7 +201,10 @@ def _facts(group: ComparisonGroup) -> Iterator[Paragraph]:
             "were tested on the same data."
         )
     signatures = dict.fromkeys(
-        f"{name}: {signature}" for run in runs for name, signature in (run.result.get("signatures") or {}).items()
+        f"{name}: {signature}"
+        for run in runs
+        if isinstance(recorded := run.result.get("signatures"), Mapping)
+        for name, signature in recorded.items()
     )
     if signatures:
         yield Paragraph(f"Signatures: {', '.join(signatures)}.")
@@ -181,13 +212,19 @@ def _facts(group: ComparisonGroup) -> Iterator[Paragraph]:
 
 def _examples(group: ComparisonGroup, figures: FigureWriter) -> Iterator[Block]:
     """Yield samples on which settings differ, as images if the runs were tested on images, or else as a table."""
-    for number, pair in enumerate(find_disagreements(group), start=1):
+    try:
+        pairs = find_disagreements(group)
+    except Exception as error:
+        yield _left_out("samples with different answers", error)
+        return
+    for number, pair in enumerate(pairs, start=1):
         counts = ", ".join(f"only {found.right.label} is right on {found.total:,} samples" for found in pair)
         caption = f"With seed {pair[0].seed} {counts}. The clearest of these over the shared seeds are shown."
         run = pair[0].right.counted[pair[0].seed]
         images = images_of(run) if run.text(DIGEST) else None
         if images is not None:
-            yield figures.write(images_figure(pair, images), f"disagreements_{number}", caption)
+            if block := figures.write(partial(images_figure, pair, images), f"disagreements_{number}", caption):
+                yield block
             continue
         if run.text(DIGEST):
             caption += " The images were not found below the run's data.root, so the table contains their numbers."

@@ -137,7 +137,7 @@ class Sweep:
             return []
         self._run(distinct)
         if report:
-            write_report(self.directory.path)
+            start_report(self.directory.path)
         return [self._outcome(job) for job in jobs]
 
     def _run(self, jobs: Sequence[Job]) -> None:
@@ -209,9 +209,9 @@ def describe_repetitions(points: Points, jobs: Sequence[Job]) -> str:
     )
 
 
-def write_report(sweep: Path) -> None:
+def start_report(sweep: Path) -> None:
     """Write the report of a sweep in a separate process, so that its imports and errors do not affect the sweep."""
-    subprocess.run([sys.executable, "-m", "rnnexp.report", str(sweep)], check=False)  # noqa: S603 (our own)
+    subprocess.run([sys.executable, "-m", "rnnexp.report", str(sweep)], check=False)  # noqa: S603 (a fixed command)
 
 
 def _raise_interrupt(number: int, _: FrameType | None) -> None:

@@ -77,7 +77,7 @@ def test_sizes_are_known_after_setup(
     data.setup()
     assert (data.seq_len, data.input_size) == shape
     assert data.num_classes == 7
-    for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader(), data.predict_dataloader()):
+    for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
         assert next(iter(loader)).inputs.shape[1:] == shape
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes as Panel
 from matplotlib.figure import Figure
 
 from rnnexp.plots.style import ACCENT, GRAY, drawable, line_style, new_figure, style_axes, wrapped
-from rnnexp.report.records.axes import Axis
+from rnnexp.report.records.axes import Axis, number_order
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 from rnnexp.report.stats.significance import summarize
 
@@ -60,24 +60,20 @@ def margins(group: ComparisonGroup, axes: Sequence[Axis]) -> Margins | None:
         point = tuple(setting.axis_values[name] for name in names)
         rest = tuple(value for name, value in setting.axis_values.items() if name not in names)
         settings[rest][point] = setting
-    points = sorted({point for setting in settings.values() for point in setting}, key=_natural)
+    points = sorted({point for setting in settings.values() for point in setting}, key=_natural_order)
     complete = [setting for setting in settings.values() if len(setting) == len(points)]
     if not complete or any(len({point[place] for point in points}) < 2 for place in range(len(axes))):
         return None
     return Margins(points, complete)
 
 
-def _natural(point: AxisValues) -> list[tuple[bool, float, str]]:
-    """Return a sorting key that orders numbers by value and puts them before words."""
-    return [(False, float(value), "") if _is_number(value) else (True, 0.0, value) for value in point]
+def _natural_order(point: AxisValues) -> list[tuple[bool, float, str]]:
+    return [number_order(value) for value in point]
 
 
 def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True
+    is_word, _, _ = number_order(value)
+    return not is_word
 
 
 def main_effects(group: ComparisonGroup) -> Figure | None:
@@ -147,7 +143,7 @@ def _numbers_first(group: ComparisonGroup, first: Axis, second: Axis) -> tuple[A
 
 def _plot_interaction(panel: Panel, across: Axis, series: Axis, crossed: Margins) -> None:
     values = list(dict.fromkeys(point[0] for point in crossed.points))
-    names = sorted({point[1] for point in crossed.points}, key=lambda value: _natural((value,)))
+    names = sorted({point[1] for point in crossed.points}, key=number_order)
     joined = all(map(_is_number, values))
     for number, name in enumerate(names):
         points = [point for point in crossed.points if point[1] == name]

@@ -4,9 +4,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from rnnexp.plots.runs import read_gradient_norms
 from rnnexp.plots.style import legend_beside, legend_inches, line_style, new_figure, style_axes
 from rnnexp.report.records.groups import ComparisonGroup, Setting
+from rnnexp.tracking.gradient_flow_file import read_gradient_norms
 
 SMALLEST = 1e-12
 """The lower bound of shown ratios."""

@@ -57,6 +57,14 @@ def show_value(key: str, value: Any) -> str:  # noqa: ANN401
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def number_order(value: str) -> tuple[bool, float, str]:
+    """Return a sorting key that orders numbers by value and puts them before words."""
+    try:
+        return (False, float(value), "")
+    except ValueError:
+        return (True, 0.0, value)
+
+
 def varying_axes(identities: Sequence[Flat]) -> list[Axis]:
     """Return an axis for each key whose values differ; keys that change together share one axis."""
     keys = list(dict.fromkeys([*FIRST, *(key for identity in identities for key in identity)]))

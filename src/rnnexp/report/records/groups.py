@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from rnnexp.report.records.axes import Axis, companions_of, flatten, labels_of, varying_axes
+from rnnexp.report.records.axes import Axis, companions_of, flatten, labels_of, number_order, varying_axes
 from rnnexp.report.records.costs import Cost, costs_of
 from rnnexp.report.records.runs import Run
 from rnnexp.report.records.testsets import assign_test_sets, digest_of, titles_of_test_sets
@@ -37,7 +37,7 @@ class Setting:
         """The run that counts for each seed: done, with the main measure, and the newest if there are several."""
         done = [run for run in self.runs if run.status is Status.DONE and run.metric(self.main.name) is not None]
         newest_last = sorted(done, key=lambda run: run.since)
-        return dict(sorted(((run.seed, run) for run in newest_last), key=lambda item: _by_number(item[0])))
+        return dict(sorted(((run.seed, run) for run in newest_last), key=lambda item: number_order(item[0])))
 
     def by_seed(self, measure: Measure) -> dict[str, float]:
         """Return the scaled values of a measure by seed, for the runs that count."""
@@ -170,11 +170,3 @@ def _make_group(title: str, kind: TaskKind, runs: Sequence[Run]) -> ComparisonGr
 
 def _identity(run: Run) -> dict[str, Any]:
     return identity_of(run.config or {}, *SEEDS)
-
-
-def _by_number(seed: str) -> tuple[bool, float, str]:
-    """Return a sorting key that orders numbers by value and puts them before the rest."""
-    try:
-        return (False, float(seed), "")
-    except ValueError:
-        return (True, 0.0, seed)

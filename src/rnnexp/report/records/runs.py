@@ -8,10 +8,11 @@ from typing import Any
 
 from rnnexp.core.atomic_files import read_json
 from rnnexp.core.errors import UserError
-from rnnexp.core.validation import did_you_mean
+from rnnexp.core.types import Primitive
+from rnnexp.core.validation import did_you_mean_path
 from rnnexp.tasks.registry import kind_of_run
 from rnnexp.tracking.run_directory import SCHEMA_VERSION, RunDirectory
-from rnnexp.tracking.short_keys import ShortKeys, short_keys
+from rnnexp.tracking.short_keys import short_keys
 from rnnexp.tracking.status import Status
 
 
@@ -36,7 +37,7 @@ class Run:
     reason: str = ""
     since: str = ""
     config: Mapping[str, Any] | None = None
-    facts: ShortKeys = field(default_factory=dict)
+    facts: dict[str, Primitive] = field(default_factory=dict)
     config_hash: str = ""
     result: Mapping[str, Any] = field(default_factory=dict)
     code: str = "unknown"
@@ -82,9 +83,7 @@ def find_runs(directories: Sequence[Path]) -> list[Run]:
     runs: dict[Path, Run] = {}
     for directory in directories:
         if not directory.is_dir():
-            parent = directory.absolute().parent
-            siblings = [entry.name for entry in parent.iterdir() if entry.is_dir()] if parent.is_dir() else []
-            raise UserError(f"{directory} is not a directory{did_you_mean(directory.name, siblings)}")
+            raise UserError(f"{directory} is not a directory{did_you_mean_path(directory)}")
         below = {run.path.resolve(): run for run in _runs_below(directory)}
         if not below:
             raise UserError(f"{directory} holds no runs: a run directory has a config.yaml and a status.json")
@@ -162,7 +161,7 @@ def _status(record: Mapping[str, Any], file: Path) -> Status:
         raise UserError(f"{file} has no known status: {record.get('status')!r}") from None
 
 
-def _facts(config: Mapping[str, Any], file: Path, result: Mapping[str, Any]) -> ShortKeys:
+def _facts(config: Mapping[str, Any], file: Path, result: Mapping[str, Any]) -> dict[str, Primitive]:
     try:
         kind = kind_of_run(config["task"]["_target_"], result.get("task_kind"))
         return short_keys(config, kind.name, kind.dataset_keys, _at(result, "model.num_parameters"))
@@ -188,7 +187,7 @@ def _code(file: Path) -> str:
         return "unknown"
     if not isinstance(git, dict) or not git.get("commit"):
         return "unknown"
-    return f"{git['commit'][:10]}{' with changes' if git.get('dirty') else ''}"
+    return f"{str(git['commit'])[:10]}{' with changes' if git.get('dirty') else ''}"
 
 
 def _at(node: Any, path: str) -> Any:  # noqa: ANN401

@@ -18,10 +18,9 @@ from rnnexp.report.records.runs import Run
 from rnnexp.report.stats.significance import LEVEL, PairedTestResult, combine, mcnemar
 
 SomeAnswers = TypeVar("SomeAnswers", Predictions, Translations)
-SampleTest = Callable[[Setting, Sequence[Setting]], list[PairedTestResult]]
 
 LEAST_RESAMPLES = 1000
-MCNEMAR, BOOTSTRAP = "McNemar", "paired bootstrap"
+MCNEMAR, BOOTSTRAP = "McNemar's exact test", "sacrebleu's paired bootstrap of BLEU"
 
 
 @dataclass
