@@ -162,6 +162,13 @@ def _one_of(choices: Sequence[str]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
+def datamodule_class(config: Mapping[str, Any]) -> type[DataModule]:
+    """Return the class of the data module that the config of a run names."""
+    with config_errors("data"):
+        named: type[DataModule] = get_class(config["data"]["_target_"])
+    return named
+
+
 def task_class(config: Mapping[str, Any]) -> type[Task]:
     """Return the class of the task that the config of a run names."""
     with config_errors("task"):
