@@ -18,9 +18,7 @@ def evaluate(config: DictConfig) -> int:
     from rnnexp.tracking.summary import evaluation_table
 
     values = resolved(config)
-    changes = {
-        group: {key: value for key, value in values[group].items() if value is not None} for group in ("data", "task")
-    }
+    changes = {group: values[group] for group in ("data", "task")}
     run = RunDirectory.of_finished_run(Path(str(values["run"])).expanduser())
     with logged_to(run.evaluate_log_file):
         experiment, weights = load_finished(run, values["weights"], changes)

@@ -13,7 +13,7 @@ from support.programs import call
 def measure(tiny: list[str], tmp_path: Path) -> Measure:
     """A function that runs a small classification benchmark with further overrides."""
     everywhere = [*tiny, "cells=[lstm]", *SMALL, f"paths.outputs_dir={tmp_path}/outputs"]
-    return lambda *overrides: call(benchmark.main, tmp_path, [*everywhere, *overrides])
+    return lambda *overrides, flags=(): call(benchmark.main, tmp_path, [*flags, *everywhere, *overrides])
 
 
 @pytest.fixture

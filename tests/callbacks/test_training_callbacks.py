@@ -4,12 +4,14 @@ import csv
 import re
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from rnnexp.callbacks.progress import ProgressLines
 from support.programs import Outcome, Run
 
 BARE = ["test_weights=none", "callbacks.predictions=null"]
@@ -171,3 +173,17 @@ def test_a_checkpoint_is_whole_or_absent(tmp_path: Path) -> None:
         io.save_checkpoint({"weight": torch.zeros(2), "code": lambda: None}, path)
     assert torch.load(path, weights_only=True)["weight"].tolist() == [1, 1]
     assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_a_progress_line_shows_hours(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    trainer: Any = SimpleNamespace(
+        global_step=0, current_epoch=0, max_epochs=2, estimated_stepping_batches=7325, callback_metrics={}
+    )
+    lines = ProgressLines(every_n_seconds=0)
+    caplog.set_level("INFO")
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    lines.on_train_start(trainer, SimpleNamespace())  # type: ignore[arg-type]
+    now, trainer.global_step = 225.0, 125
+    lines.on_train_epoch_end(trainer, SimpleNamespace())  # type: ignore[arg-type]
+    assert caplog.messages[-1].endswith("1.0 steps/s, about 2:00:00 left")

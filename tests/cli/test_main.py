@@ -145,3 +145,20 @@ def test_ctrl_c_ends_with_its_exit_code(tmp_path: Path) -> None:
     _, stderr = process.communicate(timeout=30)
     assert stderr == "rnnexp: interrupted\n"
     assert process.returncode == 130
+
+
+@pytest.mark.parametrize("home", ["/home/a", "/home/it's", "/home/a[b]", "/home/a,b=c", "/home/é", "/a\\b", "/a ${x}"])
+def test_the_home_directory_is_inserted_into_values(
+    launch: Any, monkeypatch: pytest.MonkeyPatch, home: str, tmp_path: Path
+) -> None:
+    found: list[str] = []
+
+    def program(config: DictConfig) -> None:
+        found.append(config.ckpt_path)
+
+    monkeypatch.setenv("HOME", home)
+    for value in ("~/x y.ckpt", "'~/x,y.ckpt'", '"~/x.ckpt"', r"~/x\,y.ckpt"):
+        assert launch(program, f"paths.output_dir={tmp_path}", f"ckpt_path={value}").exit_code == 0
+    assert found == [f"{home}/{name}.ckpt" for name in ("x y", "x,y", "x", "x,y")]
+    launch(program, *IN_PROCESS, f"paths.output_dir={tmp_path}", "ckpt_path=~/x.ckpt,y.ckpt")
+    assert found[-2:] == [f"{home}/x.ckpt", "y.ckpt"]

@@ -56,3 +56,10 @@ def test_the_time_in_a_state_begins_when_it_is_first_seen(slurm: Path, monkeypat
 
 def test_every_cluster_has_the_shared_parameters() -> None:
     assert set(SHARED_PARAMETERS) == set(submitit.AutoExecutor._typed_parameters()), MOVED
+
+
+def test_errors_are_not_public() -> None:
+    """Without this the names of errors are not needed here."""
+    names = ("FailedJobError", "FailedSubmissionError", "UncompletedJobError")
+    assert not any(hasattr(submitit, name) for name in names), MOVED
+    assert all(issubclass(getattr(compat, name), RuntimeError) for name in names), MOVED

@@ -41,10 +41,10 @@ def test_lines_come_at_intervals_with_rate_and_time_left() -> None:
         time.sleep(0.2)
         progress.advance(900_000)
     assert len(lines) == 2
-    match = re.fullmatch(r"file: 1\.0 MB of 4\.0 MB \(25%\), (\d+\.\d) MB/s, about 0:\d\d left", lines[0])
+    match = re.fullmatch(r"file: 1\.0 of 4\.0 MB \(25%\), (\d+\.\d) MB/s, about 0:\d\d left", lines[0])
     assert match
     assert 1 < float(match[1]) <= 10
-    assert lines[1].startswith("file: 2.0 MB of 4.0 MB (50%), ")
+    assert lines[1].startswith("file: 2.0 of 4.0 MB (50%), ")
 
 
 def test_work_of_unknown_size_shows_only_a_rate() -> None:

@@ -146,3 +146,14 @@ def test_limits_of_the_run_do_not_shorten_its_evaluation(score: Run, run: Run) -
 def test_the_record_is_plain_json(score: Run, moved: Path) -> None:
     score(f"run={moved}")
     assert json.dumps(evaluation(moved), allow_nan=False)
+
+
+def test_any_key_of_the_run_may_change_and_no_other(score: Run, moved: Path) -> None:
+    assert score(f"run={moved}", "data.batch_size=25", "task.label_smoothing=0").exit_code == 0
+    for override, message in (
+        ("data.nmae=Other", "unknown key of this run 'nmae': choose one of "),
+        ("task.poling=mean", "did you mean 'pooling'?"),
+    ):
+        outcome = score(f"run={moved}", override)
+        assert outcome.exit_code == 2
+        assert message in outcome.line

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from rnnexp.recurrent import CELLS, Cell, RecurrentStack
-from rnnexp.recurrent.cells import make_cell, option_values, srn_tanh
+from rnnexp.recurrent.cells import SATURATED, make_cell, option_values, srn_tanh
 from rnnexp.recurrent.gradient_flow import (
-    SATURATED,
     first_over_last,
     gradient_norms,
     mean_over_running,

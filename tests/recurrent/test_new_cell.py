@@ -165,7 +165,7 @@ def test_initialize_may_set_every_weight() -> None:
 
 def leaky(rate: float = 0.5, squash: Literal["tanh", "relu"] = "tanh", hold: bool = False) -> Cell:
     assert isinstance(rate, float | int)
-    return Cell(minimal_gated_unit, gates=2 + hold, blocks=(squash,))
+    return Cell(minimal_gated_unit, gates=2 + hold, blocks=(squash,) * (2 + hold))
 
 
 def test_options_are_the_arguments_of_the_function() -> None:
@@ -220,3 +220,19 @@ def test_an_option_outside_the_list_is_refused(factory: Any, options: dict[str, 
 def test_a_bad_cell_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
         Cell(minimal_gated_unit, gates=2, **options)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"squashed": {"z": nn.functional.hardsigmoid}},
+            r"squashed\['z'\] is hardsigmoid: choose one of torch.sigmoid, torch.tanh, torch.relu, ",
+        ),
+        ({"squashed": {"zz": torch.sigmoid}}, "unknown block in squashed 'zz': choose one of z, h~"),
+        ({"blocks": ("z",)}, "blocks names 1 blocks, but the cell has gates=2"),
+    ],
+)
+def test_a_block_that_cannot_be_measured_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Cell(**({"step": minimal_gru, "gates": 2, "blocks": ("z", "h~")} | settings))

@@ -1,12 +1,13 @@
 """Hidden sizes solved for a budget."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from rnnexp.core.atomic_files import read_json
 from rnnexp.core.errors import UserError
-from rnnexp.runs.size_budget import LARGEST, parse_budget, solve_size_budget
+from rnnexp.runs.size_budget import LARGEST, flops_of_sequence, parse_budget, solve_size_budget
 from support.programs import Run
 
 BARE = ["test_weights=none", "logger=none", "callbacks.predictions=null", "trainer.max_steps=1"]
@@ -67,6 +68,11 @@ def test_the_nearest_size_is_found(budget: int, hidden_size: int) -> None:
 def test_operations_need_one_length() -> None:
     with pytest.raises(UserError, match=r"size_budget=flops: .* use params:"):
         solve_size_budget("flops:1M", Square, {"source_lang": "en"})  # type: ignore[arg-type]
+
+
+def test_a_task_counts_its_products_outside_the_stack() -> None:
+    task: Any = SimpleNamespace(stack=SimpleNamespace(multiply_adds_per_step=3), multiply_adds_outside_stack=5)
+    assert flops_of_sequence(task, {"seq_len": 4}) == 2 * (4 * 3 + 5)
 
 
 def test_operations_count_the_matrix_products(run: Run) -> None:

@@ -15,7 +15,7 @@ from rnnexp.tracking.run_directory import RunDirectory
 from support.programs import Outcome, Run
 
 LONG = ["data.batch_size=5", "trainer.max_epochs=1000", "dry_run=true", "-m"]
-"""100 batches an epoch: far more than a trial takes."""
+"""100 batches an epoch: far more than an estimate takes."""
 
 
 def estimates(outcome: Outcome) -> list[int]:
@@ -47,7 +47,7 @@ def test_a_short_training_is_estimated(run: Run) -> None:
     assert estimates(run("trainer.max_steps=1,2", "dry_run=true", "-m")) == [0, 0]
 
 
-def test_jobs_that_differ_in_the_seed_share_one_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jobs_that_differ_in_the_seed_share_one_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[Any] = []
 
     def estimate(_: Any, config: Any) -> Estimate:

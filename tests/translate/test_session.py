@@ -123,9 +123,9 @@ def test_progress_as_lines(say: Translate, tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "text.en").write_bytes(piped(SENTENCES))
     outcome = say(f"input={tmp_path}/text.en", "batch_size=4")
     first, second = outcome.stderr.splitlines()
-    assert first.startswith("translating: 4 sentences of 7 sentences (57%), ")
+    assert first.startswith("translating: 4 of 7 sentences (57%), ")
     assert " sentences/s, about 0:0" in first
-    assert second.startswith("translating: 7 sentences of 7 sentences (100%), ")
+    assert second.startswith("translating: 7 of 7 sentences (100%), ")
     assert second.endswith(" left")
     assert len(lines_of(outcome)) == len(SENTENCES)
     (only,) = say(piped=piped(SENTENCES)).stderr.splitlines()

@@ -15,6 +15,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from rnnexp.core.errors import UserError
+
 if TYPE_CHECKING:
     from rnnexp.sweeps.backends.base import Backend
     from rnnexp.sweeps.jobs import Job
@@ -204,8 +206,6 @@ def missing_extra_errors(what: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        from rnnexp.core.errors import UserError
-
         if error.name not in EXTRAS:
             raise
         extra = EXTRAS[error.name]

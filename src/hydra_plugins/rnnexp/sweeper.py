@@ -14,6 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.rnnexp.launchers import SweepLauncher, missing_extra_errors
+from rnnexp.core.errors import UserError
 
 SAMPLERS = {
     "tpe": "TPESampler",
@@ -84,8 +85,6 @@ class OptunaSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        from rnnexp.core.errors import UserError
-
         assert self.hydra_context is not None
         if not isinstance(self.launcher, SweepLauncher):
             assert self.config is not None

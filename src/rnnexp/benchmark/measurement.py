@@ -2,15 +2,15 @@
 
 import gc
 import logging
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from statistics import median
 from typing import Any, NamedTuple, TypeVar
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+
+from rnnexp.core.clock import now
 
 T = TypeVar("T")
 RNNEXP = "rnnexp"
@@ -60,13 +60,6 @@ def compare(numerators: Sequence[float], denominators: Sequence[float]) -> dict[
     """
     ratios = [a / b for a, b in zip(numerators, denominators, strict=True)]
     return {"median": median(ratios), "lowest": min(ratios), "highest": max(ratios)}
-
-
-def now(device: torch.device) -> float:
-    """Return the wall time in seconds when the device has finished its queued work."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
 
 
 class StepClock(Callback):

@@ -11,7 +11,8 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from rnnexp.benchmark.measurement import Steps, TimedSteps, now
+from rnnexp.benchmark.measurement import Steps, TimedSteps
+from rnnexp.core.clock import now
 
 B = TypeVar("B")
 

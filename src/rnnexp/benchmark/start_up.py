@@ -16,6 +16,7 @@ from rnnexp.benchmark.measurement import compare, take_turns
 from rnnexp.benchmark.report import format_ratio
 from rnnexp.core.atomic_files import read_json
 from rnnexp.core.errors import UserError
+from rnnexp.core.validation import override
 
 IMPORTS = "import torch, lightning"
 FIRST_STEPS = {
@@ -25,11 +26,11 @@ FIRST_STEPS = {
 }
 
 
-def measure_start_up(overrides: Sequence[str], repetitions: int) -> dict[str, Any]:
+def measure_start_up(arguments: Sequence[str], repetitions: int) -> dict[str, Any]:
     """Return the seconds from the start of a process until it has imported modules, trained one step, or ended.
 
     Args:
-        overrides: overrides of train.
+        arguments: arguments of train, flags first.
         repetitions: the number of rounds.
 
     Raises:
@@ -37,7 +38,7 @@ def measure_start_up(overrides: Sequence[str], repetitions: int) -> dict[str, An
     """
     candidates: dict[str, Callable[[], float]] = {
         IMPORTS: import_seconds,
-        **{name: partial(first_step_seconds, [*overrides, *logger]) for name, logger in FIRST_STEPS.items()},
+        **{name: partial(first_step_seconds, [*arguments, *logger]) for name, logger in FIRST_STEPS.items()},
         "train --help": partial(answer_seconds, ["--help"]),
         "train --cfg job": partial(answer_seconds, ["--cfg", "job"]),
     }
@@ -69,12 +70,12 @@ def import_seconds() -> float:
     return float(run_python("-c", code))
 
 
-def first_step_seconds(overrides: Sequence[str]) -> float:
+def first_step_seconds(arguments: Sequence[str]) -> float:
     """Return the seconds until a new process has trained one step, from its result.json."""
     with TemporaryDirectory() as directory:
         output_dir = Path(directory) / "run"
-        one_step = ["trainer.max_steps=1", "test_weights=none", f"paths.output_dir='{output_dir}'"]
-        run_python("-m", "rnnexp.train", *overrides, *one_step)
+        one_step = ["trainer.max_steps=1", "test_weights=none", override("paths.output_dir", output_dir)]
+        run_python("-m", "rnnexp.train", *arguments, *one_step)
         return float(read_json(output_dir / "result.json")["timing"]["first_step_seconds"])
 
 

@@ -13,17 +13,18 @@ from rnnexp.benchmark.measurement import compare, take_turns
 from rnnexp.benchmark.report import format_ratio
 from rnnexp.benchmark.start_up import run_python
 from rnnexp.core.atomic_files import read_json
+from rnnexp.core.validation import override
 
 POOL, BASIC = "hydra/launcher=pool", "hydra/launcher=basic"
 
 
-def measure_sweep(overrides: Sequence[str], num_jobs: int, repetitions: int) -> dict[str, Any]:
+def measure_sweep(arguments: Sequence[str], num_jobs: int, repetitions: int) -> dict[str, Any]:
     """Return the seconds of a sweep over seeds under each launcher, from the start of the command to its end.
 
     They include the report, which Hydra's launcher does not write.
 
     Args:
-        overrides: overrides of train.
+        arguments: arguments of train, flags first.
         num_jobs: the number of jobs of the sweep.
         repetitions: the number of rounds.
 
@@ -34,14 +35,14 @@ def measure_sweep(overrides: Sequence[str], num_jobs: int, repetitions: int) -> 
 
     def pool() -> float:
         with TemporaryDirectory() as directory:
-            seconds = _seconds(POOL, overrides, num_jobs, Path(directory))
+            seconds = _seconds(POOL, arguments, num_jobs, Path(directory))
             results = sorted(Path(directory).glob("sweep/jobs/*/result.json"))
             first_steps.extend(float(read_json(result)["timing"]["first_step_seconds"]) for result in results)
             return seconds
 
     def basic() -> float:
         with TemporaryDirectory() as directory:
-            return _seconds(BASIC, overrides, num_jobs, Path(directory))
+            return _seconds(BASIC, arguments, num_jobs, Path(directory))
 
     seconds = take_turns({POOL: pool, BASIC: basic}, repetitions)
     return {
@@ -64,9 +65,13 @@ def sweep_table(sweep: Mapping[str, Any]) -> Table:
     return table
 
 
-def _seconds(launcher: str, overrides: Sequence[str], num_jobs: int, directory: Path) -> float:
-    seeds = f"seed={','.join(map(str, range(1, num_jobs + 1)))}"
-    directories = [f"sweep_dir='{directory}/sweep'", f"paths.outputs_dir='{directory}/outputs'"]
+def _seconds(launcher: str, arguments: Sequence[str], num_jobs: int, directory: Path) -> float:
+    own = [
+        f"seed={','.join(map(str, range(1, num_jobs + 1)))}",
+        "logger=csv",
+        override("sweep_dir", directory / "sweep"),
+        override("paths.outputs_dir", directory / "outputs"),
+    ]
     start = time.perf_counter()
-    run_python("-m", "rnnexp.train", "-m", launcher, *overrides, seeds, "logger=csv", *directories)
+    run_python("-m", "rnnexp.train", "-m", *arguments, launcher, *own)
     return time.perf_counter() - start

@@ -8,7 +8,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import RenderableType
 
@@ -22,6 +21,7 @@ from rnnexp.runs.build import (
     apply_process_settings,
     build_experiment,
     config_errors,
+    make_optimizer_factories,
     make_task,
     task_class,
 )
@@ -44,12 +44,14 @@ class Workbench:
         config: the config of a training that ends after `steps.scheduled` steps.
         options: the options of the benchmark.
         overrides: the overrides on the command line.
+        config_directories: the arguments on the command line that name further directories of configs.
         kind: the row of the task in the registry.
     """
 
     config: DictConfig
     options: Options
     overrides: Sequence[str]
+    config_directories: Sequence[str]
     kind: TaskKind
 
     @property
@@ -63,9 +65,10 @@ class Workbench:
         return Path(self.config.paths.outputs_dir).absolute()
 
     @property
-    def train_overrides(self) -> list[str]:
-        """The overrides that train accepts as well, without `logger`."""
-        return [override for override in self.overrides if override.partition("=")[0] not in (*KEYS, "logger")]
+    def train_arguments(self) -> list[str]:
+        """The arguments that train accepts as well, without `logger`; flags first."""
+        overrides = [override for override in self.overrides if override.partition("=")[0] not in (*KEYS, "logger")]
+        return [*self.config_directories, *overrides]
 
     def describe(self) -> dict[str, Any]:
         """Return the report of the benchmark without measurements."""
@@ -113,9 +116,10 @@ class Workbench:
 
     def recipe(self) -> Recipe:
         """Return the optimization of the experiment's model."""
+        make_optimizer, make_scheduler = make_optimizer_factories(resolved(self.config))
         return Recipe(
-            make_optimizer=instantiate(self.config.optimizer),
-            make_scheduler=instantiate(self.config.scheduler),
+            make_optimizer=make_optimizer,
+            make_scheduler=make_scheduler,
             steps=self.steps,
             gradient_clip_val=self.config.trainer.gradient_clip_val,
             seed=self.config.seed,
@@ -163,8 +167,16 @@ def make_workbench(config: DictConfig) -> Workbench:
         options = Options(**{key: value for key, value in resolved(config).items() if key in KEYS})
     apply_process_settings(config.num_threads, config.tf32)
     overrides = [str(override) for override in HydraConfig.get().overrides.task]
-    bench = Workbench(config, options, overrides, kind_of_class(task_class(resolved(config))))
+    kind = kind_of_class(task_class(resolved(config)))
+    bench = Workbench(config, options, overrides, _config_directories(), kind)
     return bench.with_values({"ckpt_path": None, "trainer": {"max_steps": bench.steps.scheduled}})
+
+
+def _config_directories() -> list[str]:
+    settings = HydraConfig.get()
+    sources = settings.runtime.config_sources
+    flags = [f"--config-dir={source.path}" for source in sources if source.provider == "command-line"]
+    return flags + [override for override in settings.overrides.hydra if override.startswith("hydra.searchpath=")]
 
 
 def make_task_benchmark(bench: Workbench) -> TaskBenchmark:

@@ -8,6 +8,8 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 
+from rnnexp.core.progress import Rate, format_duration
+
 log = logging.getLogger(__name__)
 
 
@@ -30,11 +32,13 @@ class ProgressLines(Callback):
 
     def __init__(self, every_n_seconds: float) -> None:
         self.every_n_seconds = every_n_seconds
-        self._start = self._last_line = 0.0
+        self._last_line = 0.0
         self._first_step = 0
+        self._rate = Rate()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        self._start = self._last_line = time.monotonic()
+        self._last_line = time.monotonic()
+        self._rate = Rate()
         self._first_step = trainer.global_step
 
     def on_train_batch_end(
@@ -55,7 +59,7 @@ class ProgressLines(Callback):
                 batch_idx + 1,
                 trainer.num_training_batches,
                 outputs["loss"],
-                self._rate(trainer, now),
+                self._rate_and_time_left(trainer),
             )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
@@ -64,10 +68,11 @@ class ProgressLines(Callback):
             for name, value in sorted(trainer.callback_metrics.items())
             if name.startswith(("train/loss", "val/"))
         )
-        rate = self._rate(trainer, time.monotonic())
+        rate = self._rate_and_time_left(trainer)
         log.info("epoch %d/%s ended: %s, %s", trainer.current_epoch + 1, trainer.max_epochs, metrics, rate)
 
-    def _rate(self, trainer: Trainer, now: float) -> str:
-        steps_per_second = (trainer.global_step - self._first_step) / max(now - self._start, 1e-9)
-        seconds_left = (trainer.estimated_stepping_batches - trainer.global_step) / max(steps_per_second, 1e-9)
-        return f"{steps_per_second:.1f} steps/s, about {int(seconds_left // 60)}:{int(seconds_left % 60):02d} left"
+    def _rate_and_time_left(self, trainer: Trainer) -> str:
+        self._rate.num_done = trainer.global_step - self._first_step
+        left = self._rate.seconds_left(trainer.estimated_stepping_batches - self._first_step)
+        shown = f"{self._rate.per_second:.1f} steps/s"
+        return shown if left is None else f"{shown}, about {format_duration(left)} left"

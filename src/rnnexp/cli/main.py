@@ -22,6 +22,7 @@ from rnnexp.cli.conf_dir import config_root
 from rnnexp.cli.messages import Explanation, explain_composing, explain_running
 from rnnexp.compat.hydra import FULL_ERROR, full_error
 from rnnexp.core.errors import UserError
+from rnnexp.core.validation import escape_interpolation, escape_quotes, is_plain
 
 INTERNAL_ERROR, INTERRUPTED = 1, 130
 ONE_OF = ("task", "data", "model", "optimizer", "scheduler", "trainer")
@@ -109,7 +110,21 @@ def _normalize_arguments(arguments: Sequence[str]) -> list[str]:
         key, _, value = argument.lstrip("+").partition("=")
         if key in PLACES and value != ".":
             raise UserError(f"{key}= has no effect here: set {PLACES[key]}=")
-    return [re.sub(r"^([\w./+]+=['\"]{0,2})~(?=/)", rf"\1{Path.home()}", argument) for argument in arguments]
+    return [_expand_home(argument) for argument in arguments]
+
+
+def _expand_home(argument: str) -> str:
+    match = re.match(r"([\w./+@]+=)(['\"]?)~(/.*)", argument, re.DOTALL)
+    if match is None:
+        return argument
+    (key, quote, rest), home = match.groups(), str(Path.home())
+    if quote or is_plain(home):
+        return key + quote + (escape_quotes(escape_interpolation(home), quote) if quote else home) + rest
+    # A value outside quotes ends at a comma, and a backslash in it escapes any character.
+    first = re.match(r"(\\.|[^,\\])*", rest, re.DOTALL)
+    assert first is not None
+    inside = escape_quotes(escape_interpolation(home) + re.sub(r"\\(.)", r"\1", first[0]))
+    return f"{key}'{inside}'{rest[first.end() :]}"
 
 
 def _run_job(program: Callable[[DictConfig], int | None], config: DictConfig) -> int:

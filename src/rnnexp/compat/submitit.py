@@ -1,15 +1,20 @@
-"""Undocumented classes of submitit, which detect the end of a SLURM job.
+"""Undocumented classes of submitit: its errors, and those that detect the end of a SLURM job.
 
 submitit.SlurmJob.done(), the public way, treats every unknown state of SLURM as the end of a job, and a job that was
 preempted as unfinished forever. The classes below override `is_done` and `read_info` of the watcher,
 and `watcher` of the job, whose names the documentation does not give.
+
+The public package exports none of the errors that it raises; their common public base is Exception.
 """
 
 import time
 from typing import Any
 
 import submitit
+from submitit.core.utils import FailedJobError, FailedSubmissionError, UncompletedJobError
 from submitit.slurm.slurm import SlurmInfoWatcher
+
+__all__ = ["FailedJobError", "FailedSubmissionError", "SlurmJob", "SlurmWatcher", "UncompletedJobError"]
 
 MAX_QUERY_SECONDS = 60
 SECONDS_TO_COME_BACK = 300.0

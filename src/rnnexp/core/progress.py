@@ -104,7 +104,9 @@ class Progress:
         counted, rate = self._amount(self.rate.num_done), self._amount(self.rate.per_second)
         if self.total is None:
             return f"{self.what}: {counted}, {rate}/s"
-        done = f"{counted} of {self._amount(self.total)} ({self.rate.num_done / max(self.total, 1):.0%})"
+        done = (
+            f"{counted.partition(' ')[0]} of {self._amount(self.total)} ({self.rate.num_done / max(self.total, 1):.0%})"
+        )
         left = self.rate.seconds_left(self.total)
         return f"{self.what}: {done}, {rate}/s" + ("" if left is None else f", about {format_duration(left)} left")
 

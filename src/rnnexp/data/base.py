@@ -1,7 +1,7 @@
 """The base class of data modules."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from lightning.pytorch import LightningDataModule
@@ -44,6 +44,15 @@ class DataModule(LightningDataModule, ABC):
     @abstractmethod
     def setup(self, stage: str | None = None) -> None:
         """Read all splits, once. It must work without a trainer."""
+
+    @staticmethod
+    def evaluation_overrides(changed: Collection[str]) -> dict[str, Any]:  # noqa: ARG004
+        """Return the values of the config group `data` with which an evaluation rebuilds the data, by default none.
+
+        Args:
+            changed: the keys to which the evaluation gives other values than the run.
+        """
+        return {}
 
     def rank_and_world_size(self) -> tuple[int, int]:
         """Return the rank of this process and the number of processes that train together; (0, 1) without a trainer."""

@@ -29,6 +29,13 @@ State = tuple[Tensor, ...]
 Squash = Callable[[Tensor], Tensor]
 """The nonlinearity of a gate or a state: torch.sigmoid, torch.tanh or torch.relu."""
 
+SATURATED: Mapping[Squash, Callable[[Tensor], Tensor]] = {
+    torch.sigmoid: lambda activation: (activation < 0.05) | (activation > 0.95),
+    torch.tanh: lambda activation: activation.abs() > 0.95,
+    torch.relu: lambda activation: activation == 0,
+}
+"""The function of a gate -> whether an activation is saturated: the derivative there is almost zero."""
+
 Kernel = Callable[..., tuple[Tensor, ...]]
 """A function of torch that runs a recurrent network over whole sequences, such as torch.gru."""
 
@@ -91,7 +98,8 @@ class Cell:
         squashed: block -> the function that is applied to its W x + b + U h + d, for the gates and an SRN's state.
 
     Raises:
-        ValueError: for unknown weights, and names of parameters that the stack already uses.
+        ValueError: for unknown weights, names of parameters that the stack already uses, and blocks or nonlinearities
+            that cannot be measured.
     """
 
     step: CellFunction
@@ -113,6 +121,14 @@ class Cell:
             raise ValueError(f"a stack already has {min(taken)}: rename that parameter of the cell")
         if self.fused is not None and (self.parameters or self.weights != WEIGHTS):
             raise ValueError("the kernels of torch support only cells with exactly W, U, b and d: leave out fused")
+        if self.blocks and len(self.blocks) != self.gates:
+            raise ValueError(f"blocks names {len(self.blocks)} blocks, but the cell has gates={self.gates}")
+        for block, squash in self.squashed.items():
+            validate_choice("block in squashed", block, self.blocks)
+            if squash not in SATURATED:
+                names = ", ".join(f"torch.{known.__name__}" for known in SATURATED)
+                name = getattr(squash, "__name__", str(squash))
+                raise ValueError(f"squashed[{block!r}] is {name}: choose one of {names}, or leave the block out")
 
     def weight_shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
         """Return the shapes of all weights of one layer and direction by name, in the order of registration."""

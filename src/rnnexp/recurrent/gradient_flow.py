@@ -5,22 +5,15 @@ with their number (Bengio, Simard & Frasconi, 1994; Pascanu, Mikolov & Bengio, 2
 designed to prevent this (Hochreiter & Schmidhuber, 1997).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-from rnnexp.recurrent.cells import Squash
+from rnnexp.recurrent.cells import SATURATED
 from rnnexp.recurrent.scan import StepRecorder
 from rnnexp.recurrent.stack import RecurrentStack
-
-SATURATED: Mapping[Squash, Callable[[Tensor], Tensor]] = {
-    torch.sigmoid: lambda activation: (activation < 0.05) | (activation > 0.95),
-    torch.tanh: lambda activation: activation.abs() > 0.95,
-    torch.relu: lambda activation: activation == 0,
-}
-"""The function of a gate -> whether an activation is saturated: the derivative there is almost zero."""
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Construction of the objects of a run from its settings: data, task, callbacks, loggers and trainer."""
 
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +14,8 @@ from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.environments import ClusterEnvironment, LightningEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from rnnexp.callbacks.checkpoints import LastCheckpoint, WholeCheckpoints
 from rnnexp.compat.lightning import without_fp16_warning
@@ -160,6 +162,13 @@ def _one_of(choices: Sequence[str]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
+def datamodule_class(config: Mapping[str, Any]) -> type[DataModule]:
+    """Return the class of the data module that the config of a run names."""
+    with config_errors("data"):
+        named: type[DataModule] = get_class(config["data"]["_target_"])
+    return named
+
+
 def task_class(config: Mapping[str, Any]) -> type[Task]:
     """Return the class of the task that the config of a run names."""
     with config_errors("task"):
@@ -180,12 +189,10 @@ def make_task_of(config: Mapping[str, Any], from_data: Mapping[str, Any], *, tra
         from_data: the arguments of the task that depend on the data, see `Task.arguments_from`.
         trains: whether the task will be trained; if not, neither `optimizer` nor `scheduler` is read.
     """
-    make_optimizer = make_scheduler = _not_trained
+    make_optimizer: Callable[..., Any] = _not_trained
+    make_scheduler: Callable[..., Any] = _not_trained
     if trains:
-        with config_errors("optimizer"):
-            make_optimizer = _instantiate(config["optimizer"])
-        with config_errors("scheduler"):
-            make_scheduler = _instantiate(config["scheduler"])
+        make_optimizer, make_scheduler = make_optimizer_factories(config)
     with config_errors("model"):
         make_stack = _instantiate(config["model"])
     # The task makes a stack of its own; this one attributes errors of the arguments to the config group `model`.
@@ -203,6 +210,19 @@ def make_task_of(config: Mapping[str, Any], from_data: Mapping[str, Any], *, tra
     if trains:
         _check_factories(task, make_optimizer, make_scheduler)
     return task
+
+
+def make_optimizer_factories(config: Mapping[str, Any]) -> tuple[Callable[..., Optimizer], Callable[..., LRScheduler]]:
+    """Return the functions parameters -> optimizer, and (optimizer, total_steps=) -> schedule.
+
+    Args:
+        config: the config of a run; `optimizer` and `scheduler` are read.
+    """
+    with config_errors("optimizer"):
+        make_optimizer = _instantiate(config["optimizer"])
+    with config_errors("scheduler"):
+        make_scheduler = _instantiate(config["scheduler"])
+    return make_optimizer, make_scheduler
 
 
 def _not_trained(*_: Any, **__: Any) -> Any:  # noqa: ANN401

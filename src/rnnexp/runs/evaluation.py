@@ -11,6 +11,7 @@ from rnnexp.runs.build import (
     Experiment,
     apply_process_settings,
     config_errors,
+    datamodule_class,
     make_datamodule,
     make_task,
     make_trainer,
@@ -62,20 +63,21 @@ def load_finished(run: RunDirectory, weights: str | None, changes: Changes) -> t
 
 def _changed_config(run: RunDirectory, changes: Changes) -> dict[str, Any]:
     config = run.read_config()
+    config["data"] |= datamodule_class(config).evaluation_overrides(changes.get("data", {}))
     for group, values in changes.items():
         with config_errors(group):
-            for key in values:
-                validate_choice("key of this run", key, config[group])
-        config[group] = {**config[group], **values}
-    data = config["data"]
-    if "cache" in data:
-        # The cache saves seconds and may be a directory that this machine does not have.
-        data["cache"] = None
-    if {"root", "name"} & set(changes.get("data", ())) and "val_size" in data:
-        # Only the test images of the other set are scored: it may be too small for this run's validation split.
-        data["val_size"] = 0
+            config[group] = _with_changes(config[group], values)
     config["trainer"] = {**config["trainer"], **ON_ONE_DEVICE}
     return config
+
+
+def _with_changes(node: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    changed = dict(node)
+    for key, value in changes.items():
+        validate_choice("key of this run", key, node)
+        both_nested = isinstance(value, Mapping) and isinstance(node[key], Mapping)
+        changed[key] = _with_changes(node[key], value) if both_nested else value
+    return changed
 
 
 def score(experiment: Experiment, weights: Path, changes: Changes) -> dict[str, Any]:

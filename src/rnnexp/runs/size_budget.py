@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-from torch import nn
-
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import validate_choice
 from rnnexp.tasks.base import Task
@@ -99,8 +97,7 @@ def flops_of_sequence(task: Task, data_info: Mapping[str, Any]) -> int:
     """
     if "seq_len" not in data_info:
         raise UserError("size_budget=flops: counts one sequence, but these sequences differ in length: use params:")
-    head = sum(module.weight.numel() for module in task.modules() if isinstance(module, nn.Linear))
-    return 2 * (int(data_info["seq_len"]) * task.stack.multiply_adds_per_step + head)
+    return 2 * (int(data_info["seq_len"]) * task.stack.multiply_adds_per_step + task.multiply_adds_outside_stack)
 
 
 QUANTITIES: dict[str, Callable[[Task, Mapping[str, Any]], int]] = {

@@ -17,6 +17,7 @@ from rnnexp.callbacks.training_metrics import Throughput
 from rnnexp.compat.lightning import lightning_errors, set_progress
 from rnnexp.core.atomic_files import write_json
 from rnnexp.core.errors import InterruptedRunError, UserError
+from rnnexp.core.validation import quote_override
 from rnnexp.loggers.base import run_loggers
 from rnnexp.runs.build import Experiment, make_trainer
 from rnnexp.runs.checkpoints import average_kept, read_checkpoint, require_same_experiment
@@ -140,7 +141,8 @@ def _interrupt_in_test(run: RunDirectory) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise InterruptedRunError(
-            f"interrupted by SIGINT in the test; training is complete: python -m rnnexp.evaluate run={run.path}",
+            "interrupted by SIGINT in the test; training is complete: "
+            f"python -m rnnexp.evaluate {quote_override('run', run.path)}",
             signal.SIGINT,
         ) from None
 

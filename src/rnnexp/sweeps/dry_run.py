@@ -16,12 +16,12 @@ from rnnexp.sweeps.process.forkserver import start_server
 from rnnexp.sweeps.process.watchdog import exit_with_parent
 from rnnexp.tracking.identity import SEEDS, config_hash
 
-MAX_TRIAL_SECONDS = 600.0
-"""The time limit of a trial, including imports and the loading of data."""
+MAX_ESTIMATE_SECONDS = 600.0
+"""The time limit of an estimate, including imports and the loading of data."""
 
 
 class Estimate(NamedTuple):
-    """The result of a trial.
+    """The estimate of a job.
 
     Args:
         seconds: the estimated time of training; infinite if the config sets no end.
@@ -66,7 +66,7 @@ def dry_run_report(jobs: Sequence[Job], num_slots: int) -> None:
 
 
 def _estimate(jobs: Sequence[Job], console: Console) -> dict[Job, Estimate]:
-    """Run a trial of one job of each setting, one after the other, so that they do not slow each other down."""
+    """Time one job of each setting, one after the other, so that they do not slow each other down."""
     settings: dict[str, list[Job]] = {}
     for job in jobs:
         settings.setdefault(config_hash(job.config, *SEEDS), []).append(job)
@@ -84,30 +84,30 @@ def _estimate(jobs: Sequence[Job], console: Console) -> dict[Job, Estimate]:
 
 
 def _try(context: ForkServerContext, config: Mapping[str, Any]) -> Estimate:
-    """Return the estimate from a trial, which runs in a separate process."""
+    """Return the estimate of a config, which is made in a separate process."""
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_run_trial, args=(config, sender))
+    process = context.Process(target=_send_estimate, args=(config, sender))
     process.start()
     sender.close()
     try:
-        if receiver.poll(MAX_TRIAL_SECONDS):
+        if receiver.poll(MAX_ESTIMATE_SECONDS):
             return Estimate(*receiver.recv())
-        return Estimate(trouble=f"fails: its trial took more than {MAX_TRIAL_SECONDS:g} seconds")
+        return Estimate(trouble=f"fails: its estimate took more than {MAX_ESTIMATE_SECONDS:g} seconds")
     except EOFError:
-        return Estimate(trouble="fails: the process of its trial was killed")
+        return Estimate(trouble="fails: the process of its estimate was killed")
     finally:
         process.kill()
         process.join()
 
 
-def _run_trial(config: Mapping[str, Any], sender: Connection) -> None:
+def _send_estimate(config: Mapping[str, Any], sender: Connection) -> None:
     """Send the estimate of a config. All output is discarded."""
     exit_with_parent()
     with open(os.devnull, "w", encoding="utf-8") as devnull:  # noqa: PTH123 (not a file)
         os.dup2(devnull.fileno(), 1)
         os.dup2(devnull.fileno(), 2)
     # This module imports torch, which the process of the sweep does not need.
-    from rnnexp.sweeps.trial import training_seconds
+    from rnnexp.sweeps.estimate import training_seconds
 
     try:
         sender.send((training_seconds(config), ""))

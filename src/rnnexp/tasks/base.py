@@ -114,6 +114,14 @@ class Task(LightningModule, ABC):
         """The number of values that a sequence carries from one step to the next."""
 
     @property
+    def multiply_adds_outside_stack(self) -> int:
+        """The multiply-adds of the forward pass on one sequence outside the stack.
+
+        By default each linear layer runs once, like the head of a classifier.
+        """
+        return sum(module.weight.numel() for module in self.modules() if isinstance(module, nn.Linear))
+
+    @property
     def num_parameters(self) -> int:
         """The number of trained values."""
         return sum(parameter.numel() for parameter in self.parameters())

@@ -43,6 +43,11 @@ def test_the_loss_depends_on_every_step(measure: Measure, tmp_path: Path) -> Non
     assert len(losses) == 2
 
 
+def test_the_fused_backend_may_be_named(measure: Measure) -> None:
+    outcome = measure("workers=[]", "model.backend=fused", "repetitions=1")
+    assert outcome.exit_code == 0, outcome.stderr
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -54,6 +59,7 @@ def test_the_loss_depends_on_every_step(measure: Measure, tmp_path: Path) -> Non
             "trainer.precision=bf16-mixed",
             "trainer.precision=bf16-mixed: the plain loop supports only trainer.precision=32-true",
         ),
+        ("model.backend=reference", "model.backend=reference: the plain loop runs the kernels of torch"),
         ("model.layer_norm=true", "model.layer_norm=True: the plain loop supports only model.layer_norm=False"),
     ],
 )

@@ -108,7 +108,7 @@ def test_a_bad_mirror_is_named_and_no_file_is_left(
     first, where, why, last = str(caught.value).split("\n")
     assert first.startswith("cannot get train.en, train.de, ")
     assert first.endswith(" of the corpus 'multi30k':")
-    assert where == f"  files: not all in {tmp_path / 'multi30k'}"
+    assert where == f"  files: not all in {tmp_path / 'multi30k'};"
     assert why.startswith(f"  mirrors: {mirror.url(manner)}/train.en.gz: {reason}")
     assert last.startswith(f"Place them in {tmp_path / 'multi30k'}, ")
     assert written(tmp_path) == []

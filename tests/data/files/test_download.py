@@ -78,7 +78,7 @@ def test_long_download_reports_rate_and_time_left(
     with caplog.at_level(logging.INFO):
         download(url, 5)
     number = r"(\d+\.\d)"
-    pattern = rf"downloading {url}: {number} MB of 2\.0 MB \((\d+)%\), {number} MB/s, about (\d+):\d\d left"
+    pattern = rf"downloading {url}: {number} of 2\.0 MB \((\d+)%\), {number} MB/s, about (\d+):\d\d left"
     matches = [re.fullmatch(pattern, message) for message in caplog.messages]
     assert len(matches) > 2
     assert all(matches)

@@ -52,9 +52,9 @@ def test_the_error_names_the_missing_files_the_directory_and_the_reasons(tmp_pat
         find_or_fetch("corpus 'x'", ["a", "b"], [tmp_path], {"one": source("a"), "other": source()})
     assert str(caught.value).split("\n") == [
         "cannot get b of the corpus 'x':",
-        f"  files: not all in {tmp_path}",
-        "  one: there is no b",
-        "  other: there is no b",
+        f"  files: not all in {tmp_path};",
+        "  one: there is no b;",
+        "  other: there is no b.",
         f"Place it in {tmp_path}, uncompressed or as .gz, or name another place with data.root=",
     ]
 

@@ -97,10 +97,10 @@ def test_one_error_names_each_source_and_the_files(tmp_path: Path, mirror: Mirro
     raw = tmp_path / "Tiny" / "raw"
     assert str(caught.value).split("\n") == [
         f"cannot get {', '.join(FILES)} of the dataset 'Tiny':",
-        f"  files: not all in {raw} or {tmp_path / 'Tiny'} or {tmp_path}",
+        f"  files: not all in {raw} or {tmp_path / 'Tiny'} or {tmp_path};",
         f"  mirrors: {mirror.url('missing')}/train-images-idx3-ubyte.gz: HTTP 404 Not Found; "
-        f"{closed}/train-images-idx3-ubyte.gz: [Errno 111] Connection refused",
-        "  wheel: only MNIST comes in a wheel",
+        f"{closed}/train-images-idx3-ubyte.gz: [Errno 111] Connection refused;",
+        "  wheel: only MNIST comes in a wheel.",
         f"Place them in {raw}, uncompressed or as .gz, or name another place with data.root=",
     ]
 

@@ -17,6 +17,7 @@ from rnnexp.benchmark.measurement import RNNEXP, TimedSteps, compare, silenced_l
 from rnnexp.benchmark.plain_loop import PlainLoop
 from rnnexp.benchmark.report import format_ratio
 from rnnexp.benchmark.workbench import TaskBenchmark, Workbench
+from rnnexp.core.errors import UserError
 from rnnexp.core.validation import validate_choice
 from rnnexp.data.batches import LabelledSequences
 from rnnexp.models.classifier import SequenceClassifier
@@ -33,7 +34,6 @@ SUPPORTED = {
     "task.pooling": "last_state",
     "task.dropout": 0.0,
     "task.label_smoothing": 0.0,
-    "model.backend": "auto",
     "model.cell_options": {},
     "model.layer_norm": False,
     "model.residual": False,
@@ -125,6 +125,8 @@ def measure_cell(bench: Workbench, cell: str) -> dict[str, Any]:
         bench.require_batches(len(loader.order) // loader.batch_size)
         gathered = loader.gather(torch.arange(len(loader.sequences), device=loader.sequences.device))
         samples = LabelledSequences(*(tensor.to(device) for tensor in gathered))
+        if (backend := experiment.task.stack.backend) != "fused":
+            raise UserError(f"model.backend={backend}: the plain loop runs the kernels of torch, so choose auto")
         order = [indices.to(device) for indices in loader.batches()[: bench.steps.total]]
         model = TorchClassifier(experiment.task.model)
         recipe = bench.recipe()

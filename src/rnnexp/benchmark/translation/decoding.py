@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rnnexp.benchmark.measurement import TimedSteps, now
+from rnnexp.benchmark.measurement import TimedSteps
+from rnnexp.core.clock import now
 from rnnexp.data.batches import TranslationBatch
 from rnnexp.decoding import Limits, beam_search, greedy_search
 from rnnexp.models import Seq2Seq

@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from rnnexp.benchmark.measurement import TimedSteps, now
+from rnnexp.benchmark.measurement import TimedSteps
+from rnnexp.core.clock import now
 from rnnexp.data.batches import TranslationBatch
 from rnnexp.models import Seq2Seq
 from rnnexp.recurrent import RecurrentStack

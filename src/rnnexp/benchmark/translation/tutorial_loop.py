@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax, nll_loss, relu
 
-from rnnexp.benchmark.measurement import TimedSteps, now
+from rnnexp.benchmark.measurement import TimedSteps
+from rnnexp.core.clock import now
 from rnnexp.text.vocabulary import BOS, EOS
 
 HIDDEN_SIZE, DROPOUT, LEARNING_RATE, TEACHER_FORCING = 256, 0.1, 0.01, 0.5

@@ -102,7 +102,7 @@ def _cannot_get(what: str, files: Sequence[str], directories: Sequence[Path], re
     places = {"files": f"not all in {' or '.join(map(str, directories))}"}
     return UserError(
         f"cannot get {', '.join(missing)} of the {what}:\n"
-        + "".join(f"  {name}: {reason}\n" for name, reason in (places | dict(reasons)).items())
-        + f"Place {'it' if len(missing) == 1 else 'them'} in {directories[0]}, uncompressed or as .gz, "
+        + ";\n".join(f"  {name}: {reason}" for name, reason in (places | dict(reasons)).items())
+        + f".\nPlace {'it' if len(missing) == 1 else 'them'} in {directories[0]}, uncompressed or as .gz, "
         "or name another place with data.root="
     )

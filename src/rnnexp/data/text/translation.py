@@ -1,7 +1,7 @@
 """The data module that supplies sentence pairs of any corpus as batches of token ids."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -99,6 +99,11 @@ class TranslationDataModule(DataModule):
             UserError: if they cannot be fetched, with instructions.
         """
         self.corpus.prepare()
+
+    @staticmethod
+    def evaluation_overrides(changed: Collection[str]) -> dict[str, Any]:  # noqa: ARG004
+        # The cache saves seconds and may be a directory that this machine does not have.
+        return {"cache": None}
 
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (all splits are encoded at once)
         """Read and encode the corpus, once. A trainer is not needed.

@@ -147,7 +147,7 @@ class Backend(ABC, Generic[S]):
                 )
 
     def dry_run_report(self, jobs: Sequence[Job]) -> None:
-        """Print the jobs without a trial of them, since they run on other machines."""
+        """Print the jobs without an estimate of their time, since they run on other machines."""
         console = Console(soft_wrap=True, highlight=False)
         for job in jobs:
             is_pending = not job.status.is_final and not job.status.is_live

@@ -6,6 +6,7 @@ from typing import Any
 
 from rnnexp.sweeps.backends.base import Backend, S
 from rnnexp.sweeps.devices import Allocation, Devices, visible_gpus
+from rnnexp.sweeps.dry_run import dry_run_report
 from rnnexp.sweeps.jobs import Job, require_gpus
 from rnnexp.sweeps.progress import SweepProgress
 from rnnexp.tracking.environment import num_cores
@@ -35,8 +36,6 @@ class MachineBackend(Backend[S]):
 
     def dry_run_report(self, jobs: Sequence[Job]) -> None:
         """Print the jobs in a table with estimates of their time, from some training steps of each setting."""
-        from rnnexp.sweeps.dry_run import dry_run_report
-
         dry_run_report(jobs, self.devices.num_slots)
 
     def submit(self, jobs: Sequence[Job], progress: SweepProgress) -> None:  # noqa: ARG002

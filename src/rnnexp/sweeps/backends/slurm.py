@@ -13,9 +13,8 @@ from shutil import which
 from typing import Any
 
 import submitit
-from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-from rnnexp.compat.submitit import SlurmJob
+from rnnexp.compat.submitit import FailedJobError, FailedSubmissionError, SlurmJob
 from rnnexp.core.atomic_files import read_json, write_json
 from rnnexp.core.errors import UserError
 from rnnexp.core.signals import GRACE_SECONDS, STOP_SIGNALS, deferred

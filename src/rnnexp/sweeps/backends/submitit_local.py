@@ -45,7 +45,7 @@ class SubmititLocalBackend(MachineBackend[LocalJob]):
         super().__init__(settings, max_running=settings["array_parallelism"])
         self.require_positive("timeout_min", optional=("array_parallelism",))
         self.folder = submitit_folder(settings)
-        self.watchdog = FileLock(self.folder / f"{os.getpid()}.lock")
+        self.sweep_lock = FileLock(self.folder / f"{os.getpid()}.lock")
 
     @cached_property
     def executor(self) -> submitit.AutoExecutor:
@@ -56,10 +56,10 @@ class SubmititLocalBackend(MachineBackend[LocalJob]):
     def start(self, job: Job, allocation: Allocation) -> LocalJob:
         command = JobCommand(job.run.path, allocation.environment)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.watchdog.acquire()
+        self.sweep_lock.acquire()
         # Ctrl-C at the terminal must reach only the sweep, which stops its jobs. The jobs inherit the mask.
         with blocked((signal.SIGINT,)):
-            handle = self.executor.submit(SubmititTask(command, GRACE_SECONDS, Path(self.watchdog.lock_file)))
+            handle = self.executor.submit(SubmititTask(command, GRACE_SECONDS, Path(self.sweep_lock.lock_file)))
         job.status = Status.QUEUED
         return LocalJob(job, allocation, handle)
 

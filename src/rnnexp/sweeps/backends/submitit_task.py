@@ -11,8 +11,8 @@ from typing import Any
 
 import submitit
 from filelock import FileLock, Timeout
-from submitit.core.utils import UncompletedJobError
 
+from rnnexp.compat.submitit import UncompletedJobError
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.signals import GRACE_SECONDS
 from rnnexp.sweeps.jobs import exit_reason
@@ -30,11 +30,11 @@ class SubmititTask:
     Args:
         command: the command of the job.
         grace_seconds: the time that a job has to save when submitit stops it.
-        watchdog: a file lock that the sweep's command holds while it runs; None lets the job continue without it.
+        sweep_lock: a file lock that the sweep's command holds while it runs; None lets the job continue without it.
     """
 
-    def __init__(self, command: JobCommand, grace_seconds: float, watchdog: Path | None = None) -> None:
-        self.command, self.grace_seconds, self.watchdog = command, grace_seconds, watchdog
+    def __init__(self, command: JobCommand, grace_seconds: float, sweep_lock: Path | None = None) -> None:
+        self.command, self.grace_seconds, self.sweep_lock = command, grace_seconds, sweep_lock
         self._process: subprocess.Popen[bytes] | None = None
         self._stop_requested_at: float | None = None
 
@@ -52,7 +52,7 @@ class SubmititTask:
         try:
             while self._process.poll() is None:
                 time.sleep(POLL_SECONDS)
-                if self.watchdog is not None and not _is_held(self.watchdog):
+                if self.sweep_lock is not None and not _is_held(self.sweep_lock):
                     self._request_stop()
                 if self._stop_requested_at is not None and time.monotonic() - self._stop_requested_at > GRACE_SECONDS:
                     self._process.kill()
@@ -69,7 +69,7 @@ class SubmititTask:
     @property
     def _waits_for_scheduler(self) -> bool:
         """Whether a job that was asked to stop may still be requeued or killed."""
-        return self.watchdog is None and self._stop_requested_at is not None and self.command.run.status in UNFINISHED
+        return self.sweep_lock is None and self._stop_requested_at is not None and self.command.run.status in UNFINISHED
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission | None:
         """Return the task that continues the job, or None if it is complete. submitit calls it to stop the job."""
@@ -78,7 +78,7 @@ class SubmititTask:
             if self.command.run.status not in UNFINISHED:
                 return None
         self.command.run.set_status(Status.QUEUED, "stopped by the scheduler, to be continued")
-        return submitit.helpers.DelayedSubmission(SubmititTask(self.command, self.grace_seconds, self.watchdog))
+        return submitit.helpers.DelayedSubmission(SubmititTask(self.command, self.grace_seconds, self.sweep_lock))
 
     def _request_stop(self, number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:  # noqa: ARG002
         if self._stop_requested_at is None and self._process is not None:

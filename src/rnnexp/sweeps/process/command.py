@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rnnexp.cli.main import full_error_of_user
 from rnnexp.core.signals import blocked
+from rnnexp.core.validation import override
 from rnnexp.sweeps.process.watchdog import POLL_SECONDS
 from rnnexp.tracking.run_directory import RunDirectory
 
@@ -41,7 +42,7 @@ class JobCommand:
     def start(self) -> "subprocess.Popen[bytes]":
         """Start the job, from its last checkpoint if there is one: a scheduler may start a job again by itself."""
         checkpoint = self.run.last_checkpoint
-        overrides = [f"ckpt_path='{checkpoint}'"] if checkpoint.exists() else []
+        overrides = [override("ckpt_path", checkpoint)] if checkpoint.exists() else []
         command = [sys.executable, "-m", "rnnexp.sweeps.process.forkserver", str(self.run_dir), *overrides]
         environment = {**os.environ, "HYDRA_FULL_ERROR": self.full_error, **self.environment}
         # The child inherits the mask.

@@ -1,13 +1,13 @@
-"""A trial of one job: some batches of its training, which show whether it runs here and how long it takes."""
+"""An estimate of the time of one job, from some batches of its training, which also show whether it runs here."""
 
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from rnnexp.core.clock import now
 from rnnexp.runs.build import build_experiment
 from rnnexp.runs.settings import RunSettings
 from rnnexp.runs.stages import check_precision, fit
@@ -17,7 +17,7 @@ NUM_WARMUP, NUM_TIMED = 5, 30
 MAX_SECONDS = 10.0
 
 
-class TrialClock(Callback):
+class BatchClock(Callback):
     """A callback that times some batches of training and then ends the training.
 
     The time of a batch includes loading it, all hooks, the optimizer and the scheduler.
@@ -47,7 +47,7 @@ class TrialClock(Callback):
         # Lightning's number of optimizer steps takes max_steps, max_epochs, limit_train_batches and accumulation into
         # account.
         self.num_batches = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches
-        self._first_start = self._start = _now(trainer)
+        self._first_start = self._start = now(trainer.strategy.root_device)
 
     def on_train_batch_end(
         self,
@@ -60,14 +60,14 @@ class TrialClock(Callback):
         self._num_seen += 1
         self._num_since_start += 1
         if self._num_seen == self.num_warmup:
-            self._start, self._num_since_start = _now(trainer), 0
+            self._start, self._num_since_start = now(trainer.strategy.root_device), 0
         is_late = time.perf_counter() - self._first_start > self.max_seconds
         trainer.should_stop = is_late or self._num_seen == self.num_warmup + self.num_timed
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         if self._num_since_start == 0:
             self._start, self._num_since_start = self._first_start, self._num_seen
-        self.seconds_per_batch = (_now(trainer) - self._start) / max(self._num_since_start, 1)
+        self.seconds_per_batch = (now(trainer.strategy.root_device) - self._start) / max(self._num_since_start, 1)
 
 
 def training_seconds(config: Mapping[str, Any]) -> float:
@@ -89,20 +89,12 @@ def training_seconds(config: Mapping[str, Any]) -> float:
         "min_epochs": None,
         "min_steps": None,
     }
-    clock = {"_target_": f"{TrialClock.__module__}.{TrialClock.__qualname__}"}
+    clock = {"_target_": f"{BatchClock.__module__}.{BatchClock.__qualname__}"}
     small = {**config, "logger": {}, "callbacks": {"clock": clock}, "test_weights": "none", "trainer": trainer}
-    # A trial writes no files; the directory need not exist.
+    # The estimate writes no files; the directory need not exist.
     run = RunDirectory(Path(config["paths"]["output_dir"]))
     experiment = build_experiment(RunSettings.from_config(small, run))
     check_precision(experiment)
     fit(experiment)
-    found = next(callback for callback in experiment.callbacks if isinstance(callback, TrialClock))
+    found = next(callback for callback in experiment.callbacks if isinstance(callback, BatchClock))
     return found.training_seconds
-
-
-def _now(trainer: Trainer) -> float:
-    """Return the time in seconds when the device has finished its queued work."""
-    device = trainer.strategy.root_device
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
