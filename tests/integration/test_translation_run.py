@@ -13,7 +13,7 @@ import yaml
 
 from rnnexp import train
 from rnnexp.core.atomic_files import read_json
-from rnnexp.runs.averaging import average_checkpoints
+from rnnexp.runs.checkpoints import average_checkpoints
 from rnnexp.tracking.identity import config_hash
 from support.programs import Outcome, Run, call, write_pairs
 
