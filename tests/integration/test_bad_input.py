@@ -116,9 +116,9 @@ def test_a_key_that_was_taken_out(run: Run) -> None:
         ("logger.wandb=false", "logger.wandb"),
     ],
 )
-def test_a_callback_or_logger_is_switched_off_by_null_alone(run: Run, override: str, key: str) -> None:
-    for arguments in ([override], ["-m", override, "seed=1,2"]):
-        outcome = run(*arguments, "logger=wandb")
+def test_a_callback_or_logger_is_switched_off_by_null_alone(run: Run, tiny: list[str], override: str, key: str) -> None:
+    for data, seeds in ((tiny, "seed=1"), (["-m", *tiny], "seed=1,2")):
+        outcome = run("logger=wandb", override, seeds, data=data)
         assert outcome.exit_code == 2
         assert f"{key} must be a mapping or null" in outcome.line
         assert f"write {key}=null" in outcome.line

@@ -59,6 +59,6 @@ def test_a_plotting_library_that_cannot_be_imported(run: Run, monkeypatch: pytes
 
 def test_an_error_of_a_logger_does_not_replace_the_error_of_the_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CSVLogger, "finish", broken)
-    outcome = run("optimizer=sgd", "optimizer.lr=1e30", "trainer.gradient_clip_val=null")
-    assert outcome.exit_code == 4
-    assert outcome.status == "diverged"
+    outcome = run("ckpt_path=nowhere.ckpt")
+    assert outcome.exit_code == 2
+    assert "nowhere.ckpt is missing" in outcome.line

@@ -108,7 +108,7 @@ def require_switches(config: DictConfig) -> None:
         nodes = config.get(group)
         for name, node in nodes.items() if isinstance(nodes, DictConfig) else ():
             if node is not None and not isinstance(node, DictConfig):
-                key = f"{group}.{name}"
+                key = f"{group}.{name!s}"
                 raise UserError(f"{key} must be a mapping or null, not {node!r}: write {key}=null to switch it off")
 
 
