@@ -1,8 +1,8 @@
-"""Fixtures of all tests: tiny datasets, and programs that run on them within this process."""
+"""Fixtures of all tests: tiny datasets, and programs that run on them in this process."""
 
 import os
 
-# Before torch is imported: on small matrices a second thread costs more than it computes.
+# Set before torch is imported: a second thread makes operations on small matrices slower.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 from collections.abc import Callable, Sequence
@@ -45,7 +45,7 @@ def tiny(tiny_root: Path) -> list[str]:
 
 @pytest.fixture(scope="session")
 def translate_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]]:
-    """Overrides that make an experiment on a corpus a small one on generated sentences in that corpus' format."""
+    """A function that returns overrides which replace a corpus by a few generated sentences in its format."""
     root = tmp_path_factory.mktemp("pairs")
     train, held_out = write_pairs(root / "train.tsv", 0, 100), write_pairs(root / "held_out.tsv", 100, 30)
     small = [
@@ -58,7 +58,7 @@ def translate_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], 
     small += [f"data.cache={root}/encoded", "data.min_frequency=1"]
     parallel = ["data=parallel", f"data.train={train}", f"data.val={held_out}", f"data.test={held_out}"]
     files = {
-        # The published files are known by their checksums, so that others stand in their place.
+        # The published files are checked by their checksums, so other files replace them.
         "Multi30k": [*parallel, "data.vocab_size=290"],
         "Tatoeba": [f"data.path={train}", "data.val_share=0.2", "data.test_share=0.2"],
         "ParallelFiles": [*parallel, "data.vocab_size=290"],
@@ -69,10 +69,10 @@ def translate_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], 
 
 @pytest.fixture
 def run(tiny: list[str], tmp_path: Path) -> Run:
-    """Trains with further overrides, on `Tiny` or on what `data` says."""
+    """A function that trains with further overrides, on `Tiny` or on the given data."""
 
     def train_on(*overrides: str, data: Sequence[str] = tiny) -> Outcome:
-        # A sweep's report takes seconds: who asks about it asks for it.
+        # The report of a sweep takes seconds, so it is written only if a test asks for it.
         bare = ["report=false"] if "-m" in overrides and "report=true" not in overrides else []
         return call(train.main, tmp_path, [*data, f"paths.outputs_dir={tmp_path}/outputs", *bare, *overrides])
 
@@ -81,13 +81,13 @@ def run(tiny: list[str], tmp_path: Path) -> Run:
 
 @pytest.fixture
 def score(tmp_path: Path) -> Run:
-    """Scores a finished run."""
+    """A function that evaluates a finished run."""
     return lambda *overrides: call(evaluate.main, tmp_path, overrides)
 
 
 @pytest.fixture(scope="session")
 def finished(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    """A run that has learned most of its task, and is not to be changed."""
+    """A run that has learned most of its task; tests must not change it."""
     place = tmp_path_factory.mktemp("finished")
     learning = ["trainer.max_epochs=3", "model.hidden_size=32", "optimizer.lr=0.02", "tags=[small,tested]", "seed=7"]
     outcome = call(train.main, place, [*tiny, f"paths.outputs_dir={place}/outputs", *learning])

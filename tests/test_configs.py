@@ -1,4 +1,4 @@
-"""Every YAML in conf/ composes, says what its constructor takes, and runs."""
+"""Every YAML file in conf/ composes, matches the arguments of its constructor, and runs."""
 
 import inspect
 import re
@@ -21,7 +21,7 @@ from support.programs import Run
 CONF = config_root()
 PROGRAMS = sorted(path.stem for path in CONF.glob("*.yaml"))
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
-# base is what others of its group build on; hydra's options belong to one program each.
+# base is included by the other options of its group; the options of hydra belong to one program each.
 OPTIONS = [
     (group, path.stem)
     for group in GROUPS
@@ -29,7 +29,7 @@ OPTIONS = [
     if path.stem != "base" and group != "hydra"
 ]
 RECIPES = [(group, option) for group, option in OPTIONS if group in ("experiment", "debug")]
-# What the program supplies when it makes the object that a group describes.
+# Arguments that the program supplies when it makes the object of a group.
 SUPPLIED = {
     "task": {"make_stack", "make_optimizer", "make_scheduler"},
     "task.network": {"make_stack", "source_vocab_size", "target_vocab_size"},
@@ -44,7 +44,7 @@ FROM_DATA = {ClassificationTask: {"input_size", "num_classes"}, TranslationTask:
 
 @pytest.fixture
 def composed(tmp_path: Path) -> Iterator[Any]:
-    """Composes a program's config as the command line would, interpolations of Hydra's own included."""
+    """A function that composes a program's config like the command line, with Hydra's own interpolations."""
 
     def make(program: str, *overrides: str) -> DictConfig:
         with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -57,7 +57,7 @@ def composed(tmp_path: Path) -> Iterator[Any]:
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
-    """The config with every interpolation replaced and no value missing, without Hydra's own."""
+    """Return the config without Hydra's own keys, with all interpolations resolved and no value missing."""
     ours = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     plain = OmegaConf.to_container(ours, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
@@ -65,7 +65,7 @@ def resolved(config: DictConfig) -> dict[str, Any]:
 
 
 def targets(node: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every node that has a _target_, with its place."""
+    """Yield every node that has a _target_, with its key."""
     if isinstance(node, dict):
         if "_target_" in node:
             yield where, node
@@ -74,12 +74,12 @@ def targets(node: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def corpus_options(data: dict[str, Any]) -> dict[str, Any]:
-    """The keys of `data` that the data module hands to its corpus."""
+    """Return the keys of `data` that the data module passes to its corpus."""
     own = inspect.signature(get_object(data["_target_"])).parameters
     return {key: value for key, value in data.items() if key not in own and key != "_target_"}
 
 
-def test_there_is_something_to_test() -> None:
+def test_configs_exist() -> None:
     assert PROGRAMS == ["benchmark", "dashboard", "evaluate", "train", "translate"]
     assert {"model", "data", "task", "optimizer", "scheduler", "trainer", "logger", "callbacks", "paths"} <= set(GROUPS)
     assert {"mnist", "mnist_pixels", "mnist_permuted"} <= {option for group, option in OPTIONS if group == "data"}
@@ -127,12 +127,16 @@ def test_a_bidirectional_experiment_is_the_other_with_one_key_changed(composed: 
 
 
 def commands() -> list[str]:
-    """What the comments in conf/ tell people to type."""
+    """Return the commands in the comments of conf/."""
     pattern = re.compile(r"^#.*?(python -m rnnexp\.\w+.*?)\s*$", re.MULTILINE)
-    return [command for path in sorted(CONF.rglob("*.yaml")) for command in pattern.findall(path.read_text())]
+    return [
+        command
+        for path in sorted(CONF.rglob("*.yaml"))
+        for command in pattern.findall(path.read_text(encoding="utf-8"))
+    ]
 
 
-def test_every_recipe_says_how_it_is_run() -> None:
+def test_every_recipe_has_its_command() -> None:
     written = set(commands())
     assert RECIPES
     assert {f"python -m rnnexp.train {group}={option}" for group, option in RECIPES} <= written
@@ -150,7 +154,7 @@ def test_a_recipe_takes_two_steps(
 ) -> None:
     config = composed("train", f"{group}={option}")
     recipe = [f"{group}={option}", "data.batch_size=25", "trainer.max_epochs=2", "trainer.max_steps=2"]
-    # Two epochs, since some recipes have but one batch in an epoch.
+    # Two epochs, since some recipes have only one batch in an epoch.
     is_translation = get_object(config.task._target_) is TranslationTask
     outcome = run(*recipe, data=translate_tiny(config.data.corpus._target_)) if is_translation else run(*recipe)
     assert outcome.exit_code == 0, outcome.stderr

@@ -1,4 +1,4 @@
-"""Every file of sweeps/ asks a question, says how it is run, and every point of its grid composes."""
+"""Every file of sweeps/ has a question and a command, and every point of its grid composes."""
 
 import inspect
 import re
@@ -29,12 +29,12 @@ def compose_sweep(name: str, *overrides: str) -> DictConfig:
 
 
 def points(config: DictConfig) -> list[list[str]]:
-    """The overrides of every point of the grid, with one seed of several."""
+    """Return the overrides of every point of the grid, with one of its seeds."""
     parser = OverridesParser.create()
     params = [f"{key}={value}" for key, value in config.hydra.sweeper.params.items()]
     for place, override in enumerate(parser.parse_overrides(params)):
         if override.is_interval_sweep():
-            # A search may go to either end.
+            # A search may choose both ends of a range.
             interval: Any = override.value()
             params[place] = f"{override.key_or_group}={interval.start},{interval.end}"
     (grid,) = BasicSweeper.split_arguments(parser.parse_overrides(params), None)
@@ -45,14 +45,14 @@ def points(config: DictConfig) -> list[list[str]]:
 CASES = [(file.stem, size) for file in FILES for size in SIZES]
 
 
-def test_there_is_something_to_test() -> None:
+def test_sweeps_exist() -> None:
     wanted = {"cells_mnist", "depth_mnist", "direction_mnist", "precision_mnist", "memory_pixels", "seeds"}
     assert wanted | {"cells_translation", "cells_phrasebook", "search_mnist"} <= {file.stem for file in FILES}
     assert {file.stem for file in (SWEEPS / "size").glob("*.yaml")} == set(SIZES)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_sweep_says_what_it_asks_and_how(file: Path) -> None:
+def test_a_sweep_has_a_question_and_a_command(file: Path) -> None:
     question, command, *rest = file.read_text(encoding="utf-8").splitlines()
     assert re.fullmatch(r"# .*\?", question)
     assert shlex.split(command)[1:] == [

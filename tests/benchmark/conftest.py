@@ -1,4 +1,4 @@
-"""Fixtures of the tests of the benchmark."""
+"""Fixtures of the benchmark tests."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from support.programs import call
 
 @pytest.fixture
 def measure(tiny: list[str], tmp_path: Path) -> Measure:
-    """Runs a small benchmark of classification with further overrides."""
+    """A function that runs a small classification benchmark with further overrides."""
     everywhere = [*tiny, "cells=[lstm]", *SMALL, f"paths.outputs_dir={tmp_path}/outputs"]
     return lambda *overrides: call(benchmark.main, tmp_path, [*everywhere, *overrides])
 
 
 @pytest.fixture
 def measure_translation(tmp_path: Path) -> Measure:
-    """Runs a small benchmark of translation with further overrides."""
+    """A function that runs a small translation benchmark with further overrides."""
     everywhere = [
         *SMALL,
         "task=translation",

@@ -1,4 +1,4 @@
-"""Candidates take turns, ratios are taken within rounds, and the clock counts what callbacks take."""
+"""Candidates take turns, ratios are computed within rounds, and the clock includes the time of callbacks."""
 
 import math
 import time
@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from rnnexp.benchmark.measurement import StepClock, Steps, compare, take_turns
 
 
-def test_contenders_take_turns() -> None:
+def test_candidates_take_turns() -> None:
     order: list[str] = []
 
     def candidate(name: str) -> Callable[[], int]:
@@ -24,13 +24,13 @@ def test_contenders_take_turns() -> None:
     assert order == ["a", "b"] * 3
 
 
-def test_a_ratio_is_taken_within_rounds() -> None:
+def test_a_ratio_is_computed_within_rounds() -> None:
     # The machine was ten times slower in the last two rounds: the ratio of medians would be 3.
     assert compare([2, 20, 30], [1, 10, 10]) == {"median": 2, "lowest": 2, "highest": 3}
 
 
 class Slow(Callback):
-    """Takes 5 ms after every step."""
+    """A callback that takes 5 ms after every step."""
 
     def on_train_batch_end(self, *_: Any) -> None:
         time.sleep(0.005)
@@ -51,7 +51,7 @@ class Regression(LightningModule):
 
 
 @pytest.mark.filterwarnings("ignore:The 'train_dataloader' does not have many workers")
-def test_the_clock_counts_what_callbacks_take(tmp_path: Path) -> None:
+def test_the_clock_includes_the_time_of_callbacks(tmp_path: Path) -> None:
     clock = StepClock(Steps(warmup=2, timed=6))
     trainer = Trainer(
         accelerator="cpu",

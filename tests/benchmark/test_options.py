@@ -1,4 +1,4 @@
-"""The keys of the benchmark have one home, and their values are checked."""
+"""The keys of the benchmark are defined in one place, and their values are checked."""
 
 import dataclasses
 import re
@@ -25,7 +25,7 @@ def test_the_help_has_the_keys_of_the_options() -> None:
     assert re.findall(r"^  ([a-z_]+)  +\S", template, re.MULTILINE) == list(KEYS)
 
 
-def test_no_key_is_one_of_train() -> None:
+def test_no_key_is_also_a_key_of_train() -> None:
     train = yaml.safe_load((Path(config_root()) / "train.yaml").read_text(encoding="utf-8"))
     groups = {path.name for path in Path(config_root()).iterdir() if path.is_dir()}
     assert not set(KEYS) & (set(train) | groups)

@@ -1,4 +1,4 @@
-"""The plain loop takes the steps of its recipe, and leaves the model as it was."""
+"""The plain loop follows its recipe and restores the model afterwards."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -22,7 +22,7 @@ RECIPE = Recipe(
 
 
 class Ready:
-    """Three batches, counted."""
+    """A loader of three batches that counts how many it gave."""
 
     def __init__(self) -> None:
         self.num_given = 0
@@ -43,4 +43,4 @@ def test_steps_are_clipped_and_scheduled() -> None:
     # Each gradient is 10, clipped to 1; rates are 0.5 * (1, 3/4); the loss is that of the last step's weight.
     assert timed.final_loss == pytest.approx(-10 * 0.5 * (1 + 3 / 4), rel=1e-5)
     assert model.weight.item() == 0
-    assert loop().final_loss == timed.final_loss, "a round starts from the same weights"
+    assert loop().final_loss == timed.final_loss, "every round starts from the same weights"

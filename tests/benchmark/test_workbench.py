@@ -1,4 +1,4 @@
-"""A task has the benchmark that its row in the registry names."""
+"""A task uses the benchmark that its registry row names."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from rnnexp.tasks.registry import load_function, registered_kinds
 from support.benchmarks import Measure
 
 
-def test_a_task_without_a_benchmark_is_one_line(measure: Measure) -> None:
+def test_a_task_without_a_benchmark_is_a_one_line_error(measure: Measure) -> None:
     outcome = measure("task._target_=lightning.pytorch.LightningModule")
     assert outcome.exit_code == 2
     message = "task 'lightningmodule' has no benchmark: choose a task that has one: classification, translation"

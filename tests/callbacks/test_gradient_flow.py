@@ -1,4 +1,4 @@
-"""The probe of memory: what it writes and logs, and that training does not notice it."""
+"""The gradient-flow probe: its file, metrics and figure, and that training is the same with and without it."""
 
 import csv
 import sys
@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 import torch
 
-from rnnexp.plots.runs import read_gradient_norms
+from rnnexp.tracking.gradient_flow_file import read_gradient_norms
 from support.programs import Outcome, Run
 
 MODULES = ("rnnexp.callbacks.gradient_flow", "rnnexp.recurrent.gradient_flow")
 UNDRAWN = ["test_weights=none", "callbacks.predictions=null"]
-# Random numbers between the layers, before the head and in the order of training images.
+# Random numbers are used between the layers, before the head and for the order of training images.
 DROPOUT = ["model=lstm", "model.num_layers=2", "model.bidirectional=true", "model.dropout=0.3", "task.dropout=0.2"]
 SEQ_LEN = 28
 
 
 def read(outcome: Outcome) -> dict[str, dict[tuple[int, int, str], float]]:
-    """Quantity -> (epoch, layer, index) -> value, each there once."""
+    """Return {quantity: {(epoch, layer, index): value}}; every entry must be unique."""
     table: dict[str, dict[tuple[int, int, str], float]] = defaultdict(dict)
-    with (outcome.directory / "gradient_flow.csv").open(newline="") as file:
+    with (outcome.directory / "gradient_flow.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             assert list(row) == ["epoch", "layer", "quantity", "index", "value"]
             key = (int(row["epoch"]), int(row["layer"]), row["index"])
@@ -33,7 +33,7 @@ def read(outcome: Outcome) -> dict[str, dict[tuple[int, int, str], float]]:
 
 
 def column(outcome: Outcome, name: str) -> list[float]:
-    with (outcome.directory / "metrics.csv").open(newline="") as file:
+    with (outcome.directory / "metrics.csv").open(encoding="utf-8", newline="") as file:
         return [float(row[name]) for row in csv.DictReader(file) if row.get(name)]
 
 
@@ -42,8 +42,8 @@ def checkpoint(outcome: Outcome) -> dict[str, Any]:
     return state
 
 
-def test_training_does_not_notice_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights, optimiser and random numbers are the same in every bit; without it, its modules are not even loaded."""
+def test_training_is_the_same_with_and_without_the_probe(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights, optimizer and random numbers are equal bit for bit, and modules of an unused probe are not imported."""
     for module in MODULES:
         monkeypatch.delitem(sys.modules, module, raising=False)
     options = [*UNDRAWN, *DROPOUT, "trainer.max_epochs=2"]
@@ -103,7 +103,7 @@ def test_the_file_the_metrics_and_the_figure(run: Run) -> None:
     assert {f"gradient_flow/{name}" for name in ("gradient_ratio", "saturation", "spectral_radius")} <= set(
         outcome.result["metrics"]
     )
-    assert (outcome.directory / "figures/gradient_through_time.png").read_bytes().startswith(b"\x89PNG")
+    assert (outcome.directory / "figures/gradient_flow.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_both_directions_of_an_lstm(run: Run) -> None:
@@ -116,7 +116,7 @@ def test_both_directions_of_an_lstm(run: Run) -> None:
 
 
 def test_the_gradient_is_that_of_the_validation_loss(run: Run) -> None:
-    """Of the last step it goes through the head alone: found here from the checkpoint and the images themselves."""
+    """The gradient of the last step passes only the head; here it is computed from the checkpoint and the images."""
     outcome = run(*UNDRAWN, "callbacks=gradient_flow", "callbacks.gradient_flow.num_sequences=1000", "model=srn")
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
@@ -141,7 +141,7 @@ def test_the_gradient_is_that_of_the_validation_loss(run: Run) -> None:
 
 
 @pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
-def test_whatever_the_precision_of_training_it_measures_in_single(run: Run, precision: str) -> None:
+def test_measurements_are_in_single_precision(run: Run, precision: str) -> None:
     outcome = run(*UNDRAWN, "callbacks=gradient_flow", "model=srn", f"trainer.precision={precision}")
     assert outcome.exit_code == 0, outcome.stderr
     norms = list(read(outcome)["gradient_norm"].values())
@@ -149,18 +149,20 @@ def test_whatever_the_precision_of_training_it_measures_in_single(run: Run, prec
     assert norms != torch.tensor(norms).bfloat16().tolist()
 
 
-def test_a_resumed_run_goes_on_with_the_rows(run: Run) -> None:
+def test_a_resumed_run_appends_rows(run: Run) -> None:
     options = [*UNDRAWN, "callbacks=gradient_flow", "scheduler=constant"]
     first = run(*options, "trainer.max_epochs=1")
     resumed = run(*options, "trainer.max_epochs=2", f"ckpt_path={first.directory}/checkpoints/last.ckpt")
     whole = run(*options, "trainer.max_epochs=2")
     assert resumed.exit_code == 0, resumed.stderr
-    files = [(outcome.directory / "gradient_flow.csv").read_text() for outcome in (first, resumed, whole)]
+    files = [
+        (outcome.directory / "gradient_flow.csv").read_text(encoding="utf-8") for outcome in (first, resumed, whole)
+    ]
     assert files[1] == files[2]
     assert files[1].startswith(files[0])
 
 
-def test_several_validations_in_an_epoch_leave_the_last(run: Run) -> None:
+def test_the_last_of_several_validations_in_an_epoch_is_kept(run: Run) -> None:
     options = [*UNDRAWN, "callbacks=gradient_flow", "trainer.max_epochs=2", "trainer.val_check_interval=5"]
     outcome = run(*options)
     assert outcome.exit_code == 0, outcome.stderr
@@ -168,19 +170,19 @@ def test_several_validations_in_an_epoch_leave_the_last(run: Run) -> None:
     assert len(column(outcome, "gradient_flow/gradient_ratio")) == 4
 
 
-def test_divergence_is_still_what_ends_a_run(run: Run) -> None:
-    """The weights are not numbers when they are probed, at the end of the epoch and before the other looks."""
+def test_divergence_still_ends_a_run(run: Run) -> None:
+    """The weights are NaN when the probe runs, at the end of the epoch and before the divergence check."""
     options = ["callbacks=gradient_flow", "optimizer.lr=1e30", "scheduler=constant"]
     outcome = run(*UNDRAWN, *options, "callbacks.divergence.every_n_steps=1000")
     assert outcome.status == "diverged", outcome.stderr
     assert np.isnan(list(read(outcome)["spectral_radius"].values())).any()
 
 
-def test_without_validation_there_is_nothing(run: Run) -> None:
+def test_without_validation_nothing_is_written(run: Run) -> None:
     outcome = run("callbacks=gradient_flow", "data.val_size=0")
     assert outcome.exit_code == 0, outcome.stderr
     assert not (outcome.directory / "gradient_flow.csv").exists()
-    assert not (outcome.directory / "figures/gradient_through_time.png").exists()
+    assert not (outcome.directory / "figures/gradient_flow.png").exists()
 
 
 def test_a_number_of_sequences_below_one_is_refused(run: Run) -> None:
@@ -197,7 +199,7 @@ def test_the_encoder_of_a_translation(run: Run, translate_tiny: Callable[[str], 
     assert outcome.exit_code == 0, outcome.stderr
     table = read(outcome)
     epochs, norms = read_gradient_norms(outcome.directory / "gradient_flow.csv")
-    # The longest sentence of validation is among those that are measured.
+    # The longest validation sentence is one of those that are measured.
     assert norms.shape[:2] == (2, 2)
     assert norms.shape[2] > 3
     assert np.isfinite(norms).all()
@@ -206,5 +208,5 @@ def test_the_encoder_of_a_translation(run: Run, translate_tiny: Callable[[str], 
     assert {index for _, _, index in table["saturation"]} == {"r", "z", "r_reverse", "z_reverse"}
     assert len(column(outcome, "gradient_flow/gradient_ratio")) == 2
     assert (outcome.directory / "samples.csv").exists()
-    assert (outcome.directory / "figures/gradient_through_time.png").exists()
+    assert (outcome.directory / "figures/gradient_flow.png").exists()
     assert "val/bleu_best" in outcome.result["metrics"]

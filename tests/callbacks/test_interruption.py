@@ -1,4 +1,4 @@
-"""The handler of signals, which may interrupt anything."""
+"""The signal handler, which may interrupt any code."""
 
 import logging
 import os
@@ -39,7 +39,7 @@ def stream() -> Iterator[InterruptedStream]:
     root.removeHandler(handler)
 
 
-def test_a_signal_within_a_log_message_is_logged_after_it(stream: InterruptedStream) -> None:
+def test_a_signal_during_a_log_message_is_logged_after_it(stream: InterruptedStream) -> None:
     callback = SaveOnSignal("last.ckpt")
     trainer, module = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False), LightningModule()
     before = signal.getsignal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Each behaviour beside training is switched off by one override, and the run is none the worse."""
+"""Each callback is disabled by one override, and the run still succeeds."""
 
 import pytest
 import yaml
@@ -6,8 +6,8 @@ import yaml
 from rnnexp.cli.conf_dir import config_root
 from support.programs import Outcome, Run
 
-NAMES = list(yaml.safe_load((config_root() / "callbacks" / "default.yaml").read_text()))
-# What is missing where one is missing.
+NAMES = list(yaml.safe_load((config_root() / "callbacks" / "default.yaml").read_text(encoding="utf-8")))
+# The file that is missing when a callback is disabled.
 LEFT_OUT = {
     "best_checkpoint": "checkpoints/best.ckpt",
     "last_checkpoint": "checkpoints/last.ckpt",
@@ -21,13 +21,13 @@ METRICS = {
 }
 
 
-def test_there_are_those_that_the_documentation_names() -> None:
+def test_the_documented_callbacks_exist() -> None:
     assert set(NAMES) >= {*LEFT_OUT, *METRICS, "early_stopping", "divergence", "interruption", "progress"}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_is_switched_off(run: Run, finished: Outcome, name: str) -> None:
-    # Without the predictions nothing is drawn, which takes longer than all the rest.
+def test_one_callback_is_disabled(run: Run, finished: Outcome, name: str) -> None:
+    # Drawing takes longer than the rest of the test; without predictions nothing is drawn.
     off = {name, "predictions"}
     outcome = run(*(f"callbacks.{switch}=null" for switch in off), "logger=none")
     assert outcome.exit_code == 0, outcome.stderr
@@ -42,7 +42,7 @@ def test_one_is_switched_off(run: Run, finished: Outcome, name: str) -> None:
     assert ("epoch 1/1 ended" in outcome.stdout) == (name != "progress")
 
 
-def test_all_are_switched_off(run: Run) -> None:
+def test_all_callbacks_are_disabled(run: Run) -> None:
     outcome = run("callbacks=none", "logger=none")
     assert outcome.exit_code == 0, outcome.stderr
     assert outcome.status == "done"

@@ -1,4 +1,4 @@
-"""What the callbacks measure, say and stop."""
+"""Measurements, log lines and stops of the training callbacks."""
 
 import csv
 import re
@@ -17,7 +17,7 @@ DIVERGES = ["optimizer.lr=1e30", "scheduler=constant"]
 
 
 class TrueNorms(Callback):
-    """Computes the gradient's norm by itself, before and after clipping."""
+    """A callback that computes the norm of the gradient before and after clipping."""
 
     before: list[float]
     after: list[float]
@@ -41,7 +41,7 @@ class TrueNorms(Callback):
 
 
 def column(outcome: Outcome, name: str) -> list[float]:
-    with (outcome.directory / "metrics.csv").open(newline="") as file:
+    with (outcome.directory / "metrics.csv").open(encoding="utf-8", newline="") as file:
         return [float(row[name]) for row in csv.DictReader(file) if row.get(name)]
 
 
@@ -52,7 +52,7 @@ def test_the_logged_norm_is_that_of_the_whole_gradient_before_clipping(run: Run,
     options = [f"trainer.gradient_clip_val={clip}", f"trainer.accumulate_grad_batches={accumulated}"]
     outcome = run(*BARE, *options, probe)
     assert outcome.exit_code == 0, outcome.stderr
-    # Importing by path makes one more module of this file, whose class has the lists.
+    # Importing by path creates a second module of this file; the lists are attributes of its class.
     from callbacks.test_training_callbacks import TrueNorms as Probed
 
     assert len(Probed.before) == 10 // accumulated
@@ -69,7 +69,7 @@ def test_the_learning_rate_is_the_one_that_was_used(run: Run) -> None:
 
 
 class SlowBatches(Callback):
-    """Makes every step at least so long."""
+    """A callback that makes every step take at least a given time."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -81,7 +81,7 @@ class SlowBatches(Callback):
         time.sleep(30 * self.seconds)
 
 
-def test_throughput_counts_training_alone(run: Run) -> None:
+def test_throughput_excludes_validation(run: Run) -> None:
     """50 images in at least 20 ms, and a validation of 600 ms that is not counted."""
     slow = "+callbacks.slow={_target_:callbacks.test_training_callbacks.SlowBatches,seconds:0.02}"
     outcome = run(*BARE, slow, "trainer.max_epochs=2")
@@ -91,21 +91,21 @@ def test_throughput_counts_training_alone(run: Run) -> None:
     assert column(outcome, "train/samples_per_second")[-1] == pytest.approx(speed)
 
 
-def test_progress_lines_tell_rate_and_time_left(run: Run) -> None:
+def test_progress_lines_show_rate_and_time_left(run: Run) -> None:
     outcome = run(*BARE, "callbacks.progress.every_n_seconds=0", "trainer.max_epochs=2")
     line = r"epoch 1/2, batch \d+/10: loss \d\.\d{4}, \d+\.\d steps/s, about 0:\d\d left"
     assert len(re.findall(line, outcome.stdout)) == 10
     ended = r"epoch \d/2 ended: train/loss \d\.\d{4}, val/acc \d\.\d{4}, val/loss \d\.\d{4}, \d+\.\d steps/s"
     assert len(re.findall(ended, outcome.stdout)) == 2
-    assert len(re.findall(ended, (outcome.directory / "train.log").read_text())) == 2
-    assert "\x1b" not in outcome.stdout, "no colours and no bar where nobody sees them"
+    assert len(re.findall(ended, (outcome.directory / "train.log").read_text(encoding="utf-8"))) == 2
+    assert "\x1b" not in outcome.stdout, "no colors and no bar outside a terminal"
     rare = run(*BARE, "callbacks.progress.every_n_seconds=1000")
     assert not re.findall("batch", rare.stdout)
 
 
 @pytest.mark.parametrize("every", [1, 4, 1000])
 def test_divergence_is_noticed_and_diagnosed(run: Run, every: int) -> None:
-    """With every=1000 at the end of the epoch, before anything of it is saved as the best."""
+    """Divergence is noticed at the end of the epoch with every=1000, before its weights are saved as the best."""
     outcome = run(*BARE, *DIVERGES, f"callbacks.divergence.every_n_steps={every}")
     assert outcome.exit_code == 4
     assert outcome.status == "diverged"
@@ -114,21 +114,21 @@ def test_divergence_is_noticed_and_diagnosed(run: Run, every: int) -> None:
     )
     assert found, outcome.line
     assert int(found[1]) == every
-    # The first step makes the weights enormous, the second or third loss is NaN.
+    # The first step makes the weights very large, and the second or third loss is NaN.
     assert int(found[2]) in {1: (2, 3), 4: (4,), 1000: (10,)}[every]
     assert re.fullmatch(r"\d parameters are not finite, first model\.stack\.weight_ih_l0", found[3])
     assert "lower optimizer.lr=" in outcome.line
     assert not list((outcome.directory / "checkpoints").iterdir())
 
 
-def test_without_the_callback_divergence_goes_unnoticed(run: Run) -> None:
+def test_without_the_callback_divergence_is_not_detected(run: Run) -> None:
     outcome = run(*BARE, *DIVERGES, "callbacks.divergence=null", "callbacks.gradient_norm=null")
     assert outcome.exit_code == 0, outcome.stderr
     assert outcome.status == "done"
 
 
-def test_early_stopping_stops_and_says_why(run: Run) -> None:
-    """A rate of nothing: no epoch is better than the first."""
+def test_early_stopping_stops_and_logs_the_reason(run: Run) -> None:
+    """A learning rate of zero: no epoch is better than the first."""
     patience = ["callbacks.early_stopping.patience=2", "trainer.max_epochs=9", "optimizer.lr=0", "scheduler=constant"]
     outcome = run(*BARE, *patience)
     assert outcome.status == "done"
@@ -151,7 +151,7 @@ def test_a_run_without_validation_ends_well(run: Run, overrides: list[str]) -> N
     assert "test/acc" in metrics
 
 
-def test_checkpoints_have_fixed_names_whatever_happens(run: Run) -> None:
+def test_checkpoints_have_fixed_names(run: Run) -> None:
     outcome = run(*BARE, "trainer.max_epochs=4", "optimizer.lr=0.02")
     names = sorted(path.name for path in (outcome.directory / "checkpoints").iterdir())
     assert names == ["best.ckpt", "last.ckpt"]

@@ -1,4 +1,4 @@
-"""--help and --cfg job: true, short, and answered without waiting for torch."""
+"""--help and --cfg job are correct and short, and do not import torch."""
 
 import re
 import shlex
@@ -20,7 +20,7 @@ def answer(program: str, *arguments: str, cwd: Path, options: tuple[str, ...] = 
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True)
 
 
-def test_there_are_programs() -> None:
+def test_programs_exist() -> None:
     assert {"train", "evaluate"} <= set(PROGRAMS)
 
 

@@ -1,4 +1,4 @@
-"""Exit codes, several jobs, signals, and what Hydra leaves behind."""
+"""Exit codes, several jobs, signals, and the files and variables of Hydra."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from rnnexp.core.errors import InterruptedRunError, UserError
 
-# Hydra's own launcher: what stands in for a program here is a function of this process.
+# Hydra's own launcher, since the program of these tests is a function of this process.
 IN_PROCESS = ("-m", "hydra/launcher=basic")
 PROGRAM = """
 import time
@@ -59,7 +59,7 @@ def test_the_traceback_of_a_user_error_is_shown_on_request(launch: Any, monkeypa
         )
 
 
-def test_the_environment_is_the_users(launch: Any) -> None:
+def test_the_environment_is_unchanged(launch: Any) -> None:
     seen = []
 
     def program(config: DictConfig) -> None:  # noqa: ARG001
@@ -72,7 +72,7 @@ def test_the_environment_is_the_users(launch: Any) -> None:
     assert dict(os.environ) == before
 
 
-def test_hydra_leaves_nothing_behind(launch: Any, tmp_path: Path) -> None:
+def test_hydra_leaves_no_files(launch: Any, tmp_path: Path) -> None:
     places = []
 
     def program(config: DictConfig) -> None:
@@ -83,7 +83,7 @@ def test_hydra_leaves_nothing_behind(launch: Any, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_of_several_jobs_hydra_keeps_one_file(launch: Any, tmp_path: Path) -> None:
+def test_hydra_keeps_one_file_of_several_jobs(launch: Any, tmp_path: Path) -> None:
     launch(lambda _: None, *IN_PROCESS, "seed=1,2,3")
     assert [path.relative_to(tmp_path).parts[:2] for path in tmp_path.rglob("*") if path.is_file()] == [
         ("outputs", "sweeps")
@@ -102,13 +102,13 @@ def test_every_job_runs_and_the_highest_exit_code_counts(launch: Any) -> None:
     ended = launch(program, *IN_PROCESS, "seed=1,2,3,4", "model=gru")
     assert ended.exit_code == 2
     assert ended.stdout.splitlines() == ["seed 1", "seed 2", "seed 3", "seed 4"]
-    told = [line for line in ended.stderr.splitlines() if line.startswith("rnnexp: ")]
-    assert told[0] == "rnnexp: seed=2 model=gru: no second one"
-    assert told[1].startswith("rnnexp: seed=3 model=gru: internal error")
-    assert len(told) == 2
+    lines = [line for line in ended.stderr.splitlines() if line.startswith("rnnexp: ")]
+    assert lines[0] == "rnnexp: seed=2 model=gru: no second one"
+    assert lines[1].startswith("rnnexp: seed=3 model=gru: internal error")
+    assert len(lines) == 2
 
 
-def test_no_job_starts_if_one_is_misspelt(launch: Any) -> None:
+def test_no_job_starts_if_one_is_misspelled(launch: Any) -> None:
     ended = launch(lambda _: print("ran"), *IN_PROCESS, "model=gru,grru")
     assert ended.line == "rnnexp: unknown model 'grru': choose one of birnn, gru, lstm, srn; did you mean 'gru'?"
     assert ended.exit_code == 2
@@ -122,7 +122,7 @@ def test_no_job_starts_if_one_is_misspelt(launch: Any) -> None:
         (InterruptedRunError("saved", signal.SIGTERM), 143, "rnnexp: seed=2: saved"),
     ],
 )
-def test_an_interrupt_stops_the_jobs_to_come(launch: Any, error: BaseException, exit_code: int, line: str) -> None:
+def test_an_interrupt_stops_the_remaining_jobs(launch: Any, error: BaseException, exit_code: int, line: str) -> None:
     def program(config: DictConfig) -> None:
         print(f"seed {config.seed}")
         if config.seed == 2:
@@ -134,8 +134,8 @@ def test_an_interrupt_stops_the_jobs_to_come(launch: Any, error: BaseException, 
     assert ended.exit_code == exit_code
 
 
-def test_ctrl_c(tmp_path: Path) -> None:
-    (tmp_path / "program.py").write_text(PROGRAM)
+def test_ctrl_c_ends_with_its_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
     process = subprocess.Popen(
         [sys.executable, "program.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

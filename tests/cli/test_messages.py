@@ -1,4 +1,4 @@
-"""What a person can mend is told in one line, whatever raised it."""
+"""Errors that the user can correct are one line, whichever library raised them."""
 
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def test_bad_command_line(launch: Any, argument: str, line: str) -> None:
     assert ended.exit_code == 2
 
 
-def test_unknown_key_without_a_near_miss_lists_the_keys_there(launch: Any) -> None:
+def test_an_unknown_key_without_a_close_match_lists_the_keys(launch: Any) -> None:
     line = launch(never, "model.xyzzy=1").line
     assert line.startswith("rnnexp: unknown key 'xyzzy' in model: choose one of ")
     assert ", cell, hidden_size, num_layers, " in line
@@ -101,7 +101,7 @@ def test_an_argument_that_a_constructor_does_not_have(launch: Any) -> None:
     assert ended.line == "rnnexp: model: refuse() got an unexpected keyword argument 'colour'"
 
 
-def test_a_target_that_is_not_there(launch: Any) -> None:
+def test_a_target_that_does_not_exist(launch: Any) -> None:
     def program(config: DictConfig) -> None:
         instantiate(config.model)
 
@@ -126,14 +126,14 @@ def test_missing_value(launch: Any) -> None:
     assert ended.exit_code == 2
 
 
-def test_reference_to_a_key_that_is_not_there(launch: Any) -> None:
+def test_a_reference_to_a_key_that_does_not_exist(launch: Any) -> None:
     ended = launch(read_root, "data.root=${paths.dat}")
     assert ended.line == "rnnexp: data.root: Interpolation key 'paths.dat' not found"
     assert ended.exit_code == 2
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
-def test_full_disk_names_the_place(launch: Any) -> None:
+def test_a_full_disk_is_named(launch: Any) -> None:
     def program(config: DictConfig) -> None:  # noqa: ARG001
         Path("/dev/full").write_text("result", encoding="utf-8")
 
@@ -141,7 +141,7 @@ def test_full_disk_names_the_place(launch: Any) -> None:
     assert launch(program, "paths.output_dir=/far/away/run").exit_code == 2
 
 
-def test_place_that_cannot_be_written(launch: Any, tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_written(launch: Any, tmp_path: Path) -> None:
     def program(config: DictConfig) -> None:  # noqa: ARG001
         (tmp_path / "file").touch()
         (tmp_path / "file" / "run").mkdir()
@@ -151,7 +151,7 @@ def test_place_that_cannot_be_written(launch: Any, tmp_path: Path) -> None:
     assert ended.exit_code == 2
 
 
-def test_other_errors_of_the_system_are_bugs(launch: Any) -> None:
+def test_other_system_errors_are_bugs(launch: Any) -> None:
     ended = launch(raiser(ConnectionResetError("gone")))
     assert ended.exit_code == 1
     assert ended.stderr.endswith("rnnexp: internal error, please report it: ConnectionResetError: gone\n")

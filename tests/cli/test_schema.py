@@ -1,4 +1,4 @@
-"""The JSON schemas of conf/: up to date, named by every YAML file, and true to it."""
+"""The JSON schemas of conf/ are up to date, and every YAML file names its schema and fits it."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from rnnexp.cli.schema import schemas
 from support import ROOT
 
 CONF = config_root()
-# hydra/ has Hydra's own keys, wandb/ those of W&B.
+# The files of hydra/ have Hydra's own keys, and those of wandb/ the keys of W&B.
 FILES = sorted(
     path
     for top in (CONF, ROOT / "sweeps")
@@ -29,7 +29,7 @@ def schema_of(file: Path) -> Path:
     return (file.parent / named).resolve()
 
 
-def test_the_schemas_are_those_of_the_configs() -> None:
+def test_the_schemas_match_the_configs() -> None:
     made = schemas()
     assert {CONF / path for path in made} == set(CONF.rglob("*.json")), "run make schema"
     for path, schema in made.items():
@@ -62,10 +62,10 @@ def test_a_file_names_its_schema_and_fits_it(file: Path) -> None:
         ("train.schema.json", {"sed": 1}),
     ],
 )
-def test_a_mistake_does_not_fit(schema: str, wrong: dict[str, Any]) -> None:
+def test_a_mistake_does_not_fit_the_schema(schema: str, wrong: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(wrong, json.loads((CONF / schema).read_text(encoding="utf-8")))
 
 
-def test_an_interpolation_fits() -> None:
+def test_an_interpolation_fits_the_schema() -> None:
     jsonschema.validate({"hidden_size": "${other}"}, json.loads((CONF / "model" / "schema.json").read_text("utf-8")))

@@ -1,4 +1,4 @@
-"""Texts of Hydra that one-line messages are made of. A failure here says which text moved."""
+"""Texts of Hydra that one-line messages are made from. A failure names the text that changed."""
 
 import functools
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Canaries of the private names of Lightning: each fails where a name has moved."""
+"""Canaries for the private names of Lightning: a test fails when its name has moved."""
 
 from typing import Any
 
@@ -23,8 +23,8 @@ def trainer() -> Trainer:
     return Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
 
 
-def test_loops_have_what_continues_an_epoch(trainer: Trainer) -> None:
-    """What they do is tested by resuming runs, tests/integration/test_resume.py."""
+def test_loops_have_the_state_that_resumes_an_epoch(trainer: Trainer) -> None:
+    """The effect of these names is tested by resuming runs in tests/integration/test_resume.py."""
     loop = trainer.fit_loop
     assert callable(loop._load_combined_loader_states), "it loads the states of loaders from a checkpoint"
     assert callable(loop.reset)
@@ -39,7 +39,7 @@ class Never(ConditionalEarlyStopping):
 
 
 @pytest.mark.parametrize("hook", ["on_train_epoch_end", "on_validation_end"])
-def test_early_stopping_asks_before_it_checks(trainer: Trainer, hook: str) -> None:
+def test_early_stopping_calls_the_hook_before_it_checks(trainer: Trainer, hook: str) -> None:
     trainer.state.fn = TrainerFn.FITTING
     checks_on_train = hook == "on_train_epoch_end"
     arguments: dict[str, Any] = {"monitor": "val/loss", "check_on_train_epoch_end": checks_on_train}

@@ -1,4 +1,4 @@
-"""Private names and texts of Lightning that the stages of a run depend on. A failure here says what moved."""
+"""Private names and texts of Lightning that the stages of a run depend on. A failure names what changed."""
 
 import inspect
 import warnings
@@ -22,7 +22,7 @@ from rnnexp.core.errors import UserError
 
 
 def test_fp16_on_a_cpu_is_a_warning_of_this_text() -> None:
-    # If no warning matches, Lightning words it otherwise, and runs will show it.
+    # If no warning matches, Lightning has changed its text, and runs will show the warning.
     with pytest.warns(UserWarning, match=FP16_WARNING):
         Trainer(accelerator="cpu", precision="16-mixed", logger=False, enable_checkpointing=False)
     with warnings.catch_warnings(), without_fp16_warning():

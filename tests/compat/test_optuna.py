@@ -37,7 +37,7 @@ def test_a_trial_that_another_process_asked_for_can_be_continued(tmp_path: Path)
     assert (ended.state, ended.value, ended.intermediate_values) == (TrialState.COMPLETE, 1.0, {0: 0.5})
 
 
-def test_a_sampler_that_has_tried_everything_stops_no_search() -> None:
+def test_an_exhausted_sampler_does_not_stop_the_search() -> None:
     study = grid_study()
     trial = ask(study)
     with pytest.raises(RuntimeError) as raised:

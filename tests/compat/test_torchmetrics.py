@@ -1,4 +1,4 @@
-"""How torchmetrics is kept from importing torchvision. A failure here says what moved."""
+"""Canaries for the way torchmetrics is kept from importing torchvision. A failure names what changed."""
 
 import subprocess
 import sys
@@ -32,13 +32,13 @@ def test_torchmetrics_asks_a_requirement_cache() -> None:
     ], "torchmetrics finds out in another way than RequirementCache whether torchvision is installed"
 
 
-def test_it_is_still_needed() -> None:
+def test_the_module_is_still_needed() -> None:
     assert answers("") == ["True", "True"], (
         "torchmetrics no longer imports torchvision by itself: rnnexp.compat.torchmetrics can go"
     )
 
 
-def test_the_answer_is_the_true_one_afterwards() -> None:
+def test_the_requirement_cache_is_restored() -> None:
     hide_torchvision()
     assert bool(RequirementCache("torchvision"))
 

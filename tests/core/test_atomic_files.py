@@ -1,4 +1,4 @@
-"""Files that are complete or absent, whoever else writes them."""
+"""Files are complete or absent, also if several processes write them."""
 
 import os
 import stat
@@ -30,7 +30,7 @@ def test_the_umask_decides_who_may_read(tmp_path: Path) -> None:
 
 
 def test_the_umask_is_not_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It belongs to the whole process: another thread's files would be writable for everybody meanwhile."""
+    """The umask belongs to the whole process: files of other threads would be writable for all users."""
     changes: list[int] = []
     monkeypatch.setattr(os, "umask", changes.append)
     write_text(tmp_path / "file", "text")
@@ -49,7 +49,7 @@ def test_two_processes_write_one_target(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"], "a temporary file is left"
 
 
-def test_a_block_that_fails_leaves_the_target(tmp_path: Path) -> None:
+def test_a_block_that_fails_does_not_change_the_target(tmp_path: Path) -> None:
     write_text(tmp_path / "file", "before")
 
     def fail() -> None:
@@ -63,6 +63,6 @@ def test_a_block_that_fails_leaves_the_target(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_json_knows_no_nan(tmp_path: Path) -> None:
+def test_nan_is_refused_in_json(tmp_path: Path) -> None:
     write_json(tmp_path / "file", {"é": [float("nan"), (1.5, float("inf"))]})
     assert read_json(tmp_path / "file") == {"é": [None, [1.5, None]]}

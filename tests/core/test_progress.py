@@ -1,4 +1,4 @@
-"""Reports of progress: lines in a log, a bar on a terminal."""
+"""Progress is shown as lines in a log and as a bar on a terminal."""
 
 import os
 import pty
@@ -47,7 +47,7 @@ def test_lines_come_at_intervals_with_rate_and_time_left() -> None:
     assert lines[1].startswith("file: 2.0 MB of 4.0 MB (50%), ")
 
 
-def test_work_of_unknown_size_has_a_rate_alone() -> None:
+def test_work_of_unknown_size_shows_only_a_rate() -> None:
     lines: list[str] = []
     with Progress("translating", None, "sentences", patience_seconds=0, write_line=lines.append) as progress:
         progress.advance(1200)
@@ -61,7 +61,7 @@ def test_work_that_ends_early_is_not_reported() -> None:
     assert lines == []
 
 
-def test_on_a_terminal_there_is_a_bar() -> None:
+def test_a_terminal_shows_a_bar() -> None:
     code = """
 from rnnexp.core.progress import Progress
 with Progress("file", 4_000_000, "B", patience_seconds=0) as progress:

@@ -1,4 +1,4 @@
-"""A dashboard shows what runs log, and is made without W&B, too."""
+"""A dashboard shows the keys that runs log, and its specification is written also without W&B."""
 
 import json
 import subprocess
@@ -38,7 +38,7 @@ Call = Callable[..., Called]
 
 @pytest.fixture
 def call(tmp_path: Path) -> Call:
-    """Runs the program as somebody without an account, unless `account` is given."""
+    """Run the program without a W&B account unless `account` is given."""
 
     def run(*arguments: str, account: dict[str, str] | None = None, before: str = "") -> Called:
         environment = without_account(tmp_path / "home") | (account or {})
@@ -72,7 +72,7 @@ def logged(
 
 
 def flat(node: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """Every key with dots, also those that hold others."""
+    """Return every key with dots, including keys of nested mappings."""
     for key, value in node.items():
         yield f"{prefix}{key}"
         if isinstance(value, dict):
@@ -80,7 +80,7 @@ def flat(node: dict[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def shown(node: Any) -> Iterator[Key]:  # noqa: C901 (a case for each kind of node)
-    """The names that a specification has for what runs log, wherever in it, with where W&B keeps it."""
+    """Return the names of logged values in a specification, each with the place where W&B stores it."""
     if isinstance(node, dict):
         if set(node) >= {"section", "name"}:
             yield node["section"], node["name"].replace(".value", "", 1)
@@ -103,14 +103,14 @@ def shown(node: Any) -> Iterator[Key]:  # noqa: C901 (a case for each kind of no
             yield section, name.replace(".value", "", 1)
 
 
-def test_everything_it_shows_is_what_runs_log(logged: tuple[str, WandbRun], call: Call) -> None:
+def test_every_shown_key_is_logged_by_runs(logged: tuple[str, WandbRun], call: Call) -> None:
     task, run = logged
     metric = {"classification": "acc", "translation": "bleu"}[task]
     called = call("project=rnnexp", f"task_name={task}", "sweep=outputs/sweeps/depth/", "dataset=MNIST-rows")
     assert called.process.returncode == 0, called.process.stderr
     history = {name for row in run.history for name in row}
     known = {("history", name) for name in history}
-    # The last value of all that has a history is in W&B's summary.
+    # W&B's summary holds the last value of every key with a history.
     known |= {("summary", name) for name in [*history, *flat(run.summary)]}
     known |= {("config", name) for name in flat(run.config)}
     for view in called.specification.values():
@@ -130,7 +130,7 @@ def panels(specification: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def test_both_have_the_panels_of_the_comparison_grouped_by_the_config(call: Call) -> None:
+def test_workspace_and_report_have_comparison_panels_grouped_by_the_config(call: Call) -> None:
     specification = call("project=rnnexp").specification
     for found in panels(specification).values():
         kinds = [panel["viewType"] for panel in found]
@@ -182,7 +182,7 @@ def test_a_sweep_and_a_dataset_filter(call: Call) -> None:
     assert specification["report"]["displayName"] == "acc of depth on Multi30k-en-de"
 
 
-def test_without_an_account_the_specification_is_all(call: Call) -> None:
+def test_without_an_account_only_the_specification_is_written(call: Call) -> None:
     called = call("project=rnnexp", "entity=my-team")
     assert called.process.returncode == 0
     assert called.process.stderr == ""
@@ -192,7 +192,7 @@ def test_without_an_account_the_specification_is_all(call: Call) -> None:
 
 @pytest.mark.parametrize(("arguments", "entity"), [([], "me"), (["entity=my-team"], "my-team")], ids=["own", "team"])
 def test_with_an_account_both_are_saved(call: Call, arguments: list[str], entity: str) -> None:
-    """Against a server that takes whatever it is sent: what W&B makes of it, no test can know."""
+    """The server accepts any request; how W&B shows the result is not tested."""
     with wandb_server() as server:
         called = call("project=rnnexp", *arguments, account=server.account)
     assert called.process.returncode == 0
@@ -219,7 +219,7 @@ def test_a_refusal_is_a_warning(call: Call) -> None:
     assert "permission denied" in warning
 
 
-def test_a_server_that_is_not_there_is_no_failure(call: Call) -> None:
+def test_an_unreachable_server_is_not_a_failure(call: Call) -> None:
     with wandb_server() as server:
         account = server.account
     called = call("project=rnnexp", account=account)
@@ -228,7 +228,7 @@ def test_a_server_that_is_not_there_is_no_failure(call: Call) -> None:
     assert called.specification
 
 
-def test_without_the_extra_one_line_says_what_to_install(call: Call) -> None:
+def test_a_missing_extra_is_a_one_line_error(call: Call) -> None:
     called = call("project=rnnexp", before="import sys; sys.modules['wandb_workspaces'] = None")
     assert called.process.returncode == 2
     assert called.process.stderr == (

@@ -49,7 +49,7 @@ def test_a_sweep_is_named_or_its_directory_given() -> None:
         ({"timeout_seconds": 0}, "timeout_seconds must be a number above 0, not 0"),
     ],
 )
-def test_a_bad_value_is_one_line(given: dict[str, object], message: str) -> None:
+def test_a_bad_value_is_a_one_line_error(given: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message) as raised:
         made(**given)
     assert "\n" not in str(raised.value)

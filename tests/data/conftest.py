@@ -1,4 +1,4 @@
-"""Small datasets in the published format, whose images carry their own number."""
+"""Small datasets in the published format, with the number of each image in its first pixel."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +24,7 @@ def numbered_images(first: int, count: int) -> np.ndarray:
 
 @pytest.fixture
 def contents() -> dict[str, bytes]:
-    """The four files of a dataset: training images are numbered from 0, test images from 200, in their first pixel."""
+    """Return the four files of a dataset: training images are numbered from 0 and test images from 200."""
     arrays = {
         TRAIN_IMAGES: numbered_images(0, NUM_TRAIN),
         TRAIN_LABELS: np.arange(NUM_TRAIN, dtype=np.uint8) % 7,
@@ -46,7 +46,7 @@ def root(tmp_path: Path, contents: dict[str, bytes]) -> Path:
 
 @pytest.fixture
 def make_data(root: Path) -> Callable[..., Any]:
-    """Makes the data module of `Tiny`, not yet set up; nothing is ever fetched unless sources are given."""
+    """A function that makes the data module of `Tiny` without setup; nothing is fetched unless sources are given."""
     from rnnexp.data.images.mnist import MNISTDataModule
 
     defaults = {
@@ -71,5 +71,5 @@ def make_data(root: Path) -> Callable[..., Any]:
 
 @pytest.fixture
 def numbers() -> Callable[[Tensor], list[int]]:
-    """Which images a batch of inputs, in unit normalisation and unpermuted, shows."""
+    """Return the numbers of the images in a batch of inputs with unit normalization and without permutation."""
     return lambda inputs: (inputs[:, 0, 0] * 255).round().int().tolist()

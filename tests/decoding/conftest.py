@@ -1,4 +1,4 @@
-"""Tiny translation networks with opinions, and sentences of several lengths."""
+"""Tiny translation networks with random weights, and sentences of several lengths."""
 
 from collections.abc import Callable
 from functools import partial
@@ -27,7 +27,7 @@ def make_model() -> MakeModel:
         for parameter in model.parameters():
             nn.init.normal_(parameter, std=spread)
         with torch.no_grad():
-            model.decoder.output.bias[EOS] = 2.0  # some sentences end early, some late, some not by themselves
+            model.decoder.output.bias[EOS] = 2.0  # some sentences end early, some late, some only at the length limit
         return model
 
     return make

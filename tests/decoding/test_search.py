@@ -1,4 +1,4 @@
-"""Greedy and beam search against enumeration and against a search written with lists, hypothesis by hypothesis."""
+"""Greedy and beam search, compared with enumeration and with a search that uses lists of hypotheses."""
 
 import itertools
 import math
@@ -22,7 +22,7 @@ WORDS = len(SPECIAL_TOKENS)
 
 
 def as_lists(found: Hypotheses) -> list[list[Scored]]:
-    """The hypotheses of each sentence, without padding."""
+    """Return the hypotheses of each sentence without padding."""
     return [
         [
             (score, [token for token in tokens if token != PAD])
@@ -41,7 +41,7 @@ def assert_same(found: list[Scored], expected: list[Scored]) -> None:
 def every_translation(
     model: Seq2Seq, source: Tensor, lengths: Tensor, longest: int, length_penalty: float
 ) -> list[Scored]:
-    """All translations of one sentence, scored by one teacher-forced sweep, best first."""
+    """Return all translations of one sentence, scored by one teacher-forced pass, best first."""
     words = range(WORDS, model.decoder.output.out_features)
     scored = []
     for length in range(longest + 1):
@@ -56,7 +56,7 @@ def every_translation(
 def slow_beam_search(
     models: list[Seq2Seq], source: Tensor, lengths: Tensor, beam_size: int, length_penalty: float, limits: Limits
 ) -> list[Scored]:
-    """One sentence, hypothesis by hypothesis, to the end, each step by a teacher-forced sweep."""
+    """Search for one sentence without early stopping; each step is a teacher-forced pass per hypothesis."""
     longest = math.floor(lengths.item() * limits.max_ratio + limits.max_extra)
     opened: list[tuple[float, list[int]]] = [(0.0, [])]
     ended: list[Scored] = []
@@ -93,7 +93,7 @@ def test_a_beam_as_wide_as_the_space_finds_the_optimum(
     for row, length in enumerate(lengths.tolist()):
         alone = source[row : row + 1, :length], lengths[row : row + 1]
         expected = every_translation(model, *alone, 3, length_penalty)
-        assert len(expected) == 1 + 2 + 4 + 8  # fewer than the beam holds, and than were asked for
+        assert len(expected) == 1 + 2 + 4 + 8  # fewer than the beam size and than the requested number
         assert_same(found[row], expected)
         assert_same(narrow[row], expected[:1])
 
@@ -123,7 +123,7 @@ def test_greedy_takes_the_most_likely_token(make_model: MakeModel, make_source: 
         chosen = log_probs[range(len(tokens)), tokens]
         log_probs[:, [PAD, BOS]] = -math.inf
         whole = len(tokens) <= limits.longest(lengths)[row]
-        steps = slice(None if whole else -1)  # the longest are ended by force
+        steps = slice(None if whole else -1)  # the longest are cut at the limit
         assert torch.equal(log_probs.argmax(dim=1)[steps], torch.tensor(tokens)[steps])
         assert score == pytest.approx(chosen.mean().item())
 
@@ -142,7 +142,7 @@ SEARCHES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("num_models", [1, 2])
 @pytest.mark.parametrize("search", SEARCHES, ids=str)
-def test_no_hypothesis_is_cut_short_of_a_search_to_the_end(
+def test_early_stopping_gives_the_same_as_a_search_to_the_end(
     make_model: MakeModel, make_source: MakeSource, search: dict[str, Any], num_models: int
 ) -> None:
     settings: dict[str, Any] = {
@@ -194,7 +194,7 @@ def test_batched_equals_one_by_one(
     assert len(lengths_found) > 3
 
 
-def test_hypotheses_are_sorted_distinct_and_whole(make_model: MakeModel, make_source: MakeSource) -> None:
+def test_hypotheses_are_sorted_distinct_and_complete(make_model: MakeModel, make_source: MakeSource) -> None:
     model = make_model(vocab_size=12)
     source, lengths = make_source(12)
     found = beam_search([model], source, lengths, beam_size=6, n_best=6)
@@ -239,7 +239,7 @@ def test_the_unknown_word_is_written_only_on_request(
 
 
 @pytest.mark.parametrize("search", [greedy_search, beam_search])
-def test_equal_models_are_one(
+def test_an_ensemble_of_equal_models_is_that_model(
     make_model: MakeModel, make_source: MakeSource, search: Callable[..., Hypotheses]
 ) -> None:
     source, lengths = make_source()
@@ -262,7 +262,9 @@ def test_models_of_different_kinds_search_together(make_model: MakeModel, make_s
     assert_same(found[0], slow_beam_search(models, source[:1], lengths[:1], 7, 1.0, limits))
 
 
-def test_a_search_leaves_the_random_state_and_takes_no_gradient(make_model: MakeModel, make_source: MakeSource) -> None:
+def test_a_search_keeps_the_random_state_and_computes_no_gradient(
+    make_model: MakeModel, make_source: MakeSource
+) -> None:
     model = make_model()
     before = torch.get_rng_state()
     for search in (greedy_search, beam_search):
@@ -279,7 +281,7 @@ def test_low_precision(make_model: MakeModel, make_source: MakeSource, decoder: 
     assert greedy_search([model], *make_source()).scores.isfinite().all()
 
 
-def test_a_network_gone_wrong_ends_the_search(make_model: MakeModel, make_source: MakeSource) -> None:
+def test_a_network_with_nan_weights_ends_the_search(make_model: MakeModel, make_source: MakeSource) -> None:
     model = make_model()
     with torch.no_grad():
         model.decoder.output.bias.fill_(math.nan)

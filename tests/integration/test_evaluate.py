@@ -1,4 +1,4 @@
-"""A finished run is scored from its directory alone."""
+"""A finished run is evaluated from its directory alone."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from support.programs import NUM_TEST, Outcome, Run
 
 @pytest.fixture
 def moved(finished: Outcome, tmp_path: Path) -> Path:
-    """The finished run, elsewhere and under another name."""
+    """A copy of the finished run in another directory under another name."""
     shutil.copytree(finished.directory, tmp_path / "moved")
     return tmp_path / "moved"
 
@@ -37,7 +37,7 @@ def test_reproduces_the_score_of_the_run(score: Run, finished: Outcome, moved: P
     assert f"{there['test/acc']:.4f}" in outcome.stdout
 
 
-def test_the_run_itself_is_left_as_it_is(score: Run, moved: Path) -> None:
+def test_the_run_is_not_changed(score: Run, moved: Path) -> None:
     before = {path: path.read_bytes() for path in moved.rglob("*") if path.is_file()}
     assert score(f"run={moved}").exit_code == 0
     after = {path: path.read_bytes() for path in moved.rglob("*") if path.is_file()}
@@ -53,7 +53,7 @@ def test_each_evaluation_is_kept(score: Run, moved: Path) -> None:
 
 
 def test_last_weights(score: Run, moved: Path) -> None:
-    """They are told apart by weights that cannot be right."""
+    """The last checkpoint gets zero weights, so that its score differs."""
     path = moved / "checkpoints" / "last.ckpt"
     checkpoint = torch.load(path, weights_only=True)
     for value in checkpoint["state_dict"].values():
@@ -108,7 +108,7 @@ def test_a_dataset_of_another_shape_is_refused(score: Run, moved: Path, tmp_path
         ([], "run has no value: set run=..."),
     ],
 )
-def test_what_is_not_there(score: Run, moved: Path, overrides: list[str], message: str) -> None:
+def test_missing_runs_and_weights(score: Run, moved: Path, overrides: list[str], message: str) -> None:
     outcome = score(*(override.format(parent=moved.parent, run=moved) for override in overrides))
     assert outcome.exit_code == 2
     assert message in outcome.line
@@ -132,7 +132,7 @@ def test_weights_that_were_never_saved(score: Run, moved: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "- a list", "model: {cell: gru", "\0"])
 def test_a_damaged_config(score: Run, moved: Path, content: str) -> None:
-    (moved / "config.yaml").write_text(content)
+    (moved / "config.yaml").write_text(content, encoding="utf-8")
     outcome = score(f"run={moved}")
     assert outcome.exit_code == 2
     assert f"{moved}/config.yaml does not hold a config; was it cut short?" in outcome.line

@@ -6,14 +6,14 @@ from rnnexp.core.atomic_files import read_json
 from support.programs import Run
 
 
-def test_a_job_that_fails_is_told_and_the_others_run(run: Run, tmp_path: Path) -> None:
+def test_a_failed_job_is_reported_and_the_others_run(run: Run, tmp_path: Path) -> None:
     bare = ["test_weights=none", "logger=none", "callbacks.predictions=null", f"sweep_dir={tmp_path}/multirun"]
     outcome = run("model.hidden_size=8,0,9", *bare, "-m")
     assert outcome.exit_code == 1
     assert outcome.line.startswith("rnnexp: 1 failed of 3 jobs, see output.log in ")
-    told = [line for line in outcome.stdout.splitlines() if line.startswith("failed model.hidden_size=0 after ")]
-    assert len(told) == 1
-    assert told[0].endswith(": model: hidden_size must be a whole number of at least 1, not 0")
+    lines = [line for line in outcome.stdout.splitlines() if line.startswith("failed model.hidden_size=0 after ")]
+    assert len(lines) == 1
+    assert lines[0].endswith(": model: hidden_size must be a whole number of at least 1, not 0")
     statuses = {path.name[:19]: read_json(path / "status.json")["status"] for path in outcome.directories}
     assert statuses == {
         "model.hidden_size-0": "failed",
@@ -21,12 +21,12 @@ def test_a_job_that_fails_is_told_and_the_others_run(run: Run, tmp_path: Path) -
         "model.hidden_size-9": "done",
     }
     for path in outcome.directories:
-        log = (path / "train.log").read_text()
+        log = (path / "train.log").read_text(encoding="utf-8")
         assert not any(f"{other}/" in log or log.endswith(str(other)) for other in outcome.directories if other != path)
 
 
-def test_a_job_gives_the_same_numbers_wherever_it_stands(run: Run, tmp_path: Path) -> None:
-    """Nothing leaks from job to job: a seed gives the same after another job as alone."""
+def test_a_job_gives_the_same_numbers_at_any_position(run: Run, tmp_path: Path) -> None:
+    """No state passes from job to job: a seed gives the same numbers after another job as alone."""
     bare = ["test_weights=none", "logger=none", "callbacks.predictions=null", "model.dropout=0.3", "model.num_layers=2"]
     alone = run(*bare, "seed=2")
     both = run(*bare, "seed=1,2", f"sweep_dir={tmp_path}/multirun", "-m")

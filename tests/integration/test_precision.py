@@ -1,4 +1,4 @@
-"""A precision runs as it was asked for, or the run ends at once and says why; it is never changed silently."""
+"""A run uses the requested precision or ends with an error; the precision is never changed silently."""
 
 import pytest
 
@@ -16,17 +16,17 @@ NAMES = {"64": "float64", "32": "float32", "bf16": "bfloat16", "16": "float16"}
     ("model", "backend"), [("srn", "fused"), ("lstm", "fused"), ("gru", "fused"), ("lstm", "reference")]
 )
 @pytest.mark.parametrize("precision", ["32-true", "64-true", "bf16-true", "16-true", "bf16-mixed", "16-mixed"])
-def test_what_is_recorded_is_what_ran(run: Run, model: str, backend: str, precision: str) -> None:
+def test_the_recorded_precision_is_the_one_that_ran(run: Run, model: str, backend: str, precision: str) -> None:
     RecordDtypes.seen = {}
     outcome = run(*BARE, f"model={model}", f"model.backend={backend}", f"trainer.precision={precision}")
     if outcome.exit_code == 3:
         assert outcome.status == "unsupported"
         assert f"cell {model!r} (backend {backend}) on cpu at precision {precision} is unsupported" in outcome.line
         assert RecordDtypes.seen == {}, "training had begun"
-        # Only where a kernel or Lightning refuses: full precision must work anywhere.
+        # Only if a kernel or Lightning refuses it: full precision must always work.
         assert precision not in ("32-true", "64-true")
         return
-    # Half precision may overflow; what it ran in is still to be seen.
+    # Half precision may overflow; the recorded precision is still checked.
     assert outcome.exit_code == 0 or (outcome.exit_code == 4 and precision == "16-true"), outcome.stderr
     bits, kind = precision.split("-")
     held = "float32" if kind == "mixed" else NAMES[bits]
@@ -36,7 +36,7 @@ def test_what_is_recorded_is_what_ran(run: Run, model: str, backend: str, precis
     if outcome.exit_code == 0:
         recorded = outcome.result["precision"]
         assert recorded["requested"] == precision
-        # Autocast does not reach every kernel: then the effective precision is another, and the record says so.
+        # Autocast does not apply to every kernel: the record then has another effective precision.
         assert NAMES[recorded["effective"].split("-")[0]] == RecordDtypes.seen["outputs"]
         assert recorded["effective"] in outcome.stdout
         if recorded["effective"] != precision:
@@ -54,7 +54,7 @@ def test_fp16_autocast_on_a_cpu_is_unsupported(run: Run) -> None:
 
 
 @pytest.mark.parametrize("precision", ["32-ture", "fp16", "32", "bf16"])
-def test_a_misspelt_precision_is_named_with_the_list(run: Run, precision: str) -> None:
+def test_a_misspelled_precision_is_named_with_the_list(run: Run, precision: str) -> None:
     outcome = run(f"trainer.precision={precision}")
     assert outcome.exit_code == 2
     assert f"trainer: unknown precision '{precision}': choose one of 32-true, 16-mixed" in outcome.line

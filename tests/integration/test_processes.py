@@ -1,4 +1,4 @@
-"""What only shows in a process of its own: its locale, and what it imports."""
+"""Behavior that needs a separate process: its locale and its imports."""
 
 import json
 import os
@@ -23,7 +23,7 @@ finally:
 """
 
 
-def test_a_run_under_a_locale_that_knows_no_unicode(tiny: list[str], tmp_path: Path) -> None:
+def test_a_run_under_a_locale_without_unicode(tiny: list[str], tmp_path: Path) -> None:
     place = tmp_path / "où"
     place.mkdir()
     environment = {**os.environ, "LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

@@ -1,4 +1,4 @@
-"""An interrupted run that is continued ends with the very weights of one that was not interrupted."""
+"""An interrupted run that is continued ends with the same weights as an uninterrupted run."""
 
 import shutil
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def load(outcome: Outcome, name: str = "last") -> dict[str, Any]:
 
 
 def differences(one: Any, other: Any, where: str = "") -> list[str]:
-    """Where two nested values differ in any bit."""
+    """Return the places where two nested values differ in any bit."""
     if isinstance(one, dict) and isinstance(other, dict):
         keys = [f"{where}.{key}" for key in one.keys() ^ other.keys()]
         return keys + [
@@ -50,7 +50,7 @@ def differences(one: Any, other: Any, where: str = "") -> list[str]:
 
 
 def require_same_end(resumed: Outcome, whole: Outcome) -> None:
-    """Weights, optimiser, schedule, random state, early stopping and the best score agree; so do the metrics."""
+    """Require equal weights, optimizer, schedule, random state, early stopping, best score and metrics."""
     here, there = load(resumed), load(whole)
     for key in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch"):
         assert differences(here[key], there[key]) == [], key
@@ -70,7 +70,7 @@ def require_same_end(resumed: Outcome, whole: Outcome) -> None:
 
 @pytest.fixture(scope="module")
 def whole_runs() -> dict[str, Outcome]:
-    """Uninterrupted runs, by their overrides: several tests compare with the same one."""
+    """Uninterrupted runs by their overrides, since several tests compare with the same run."""
     return {}
 
 
@@ -115,10 +115,10 @@ def test_continues_bit_for_bit(run: Run, whole: Callable[..., Outcome], step: in
 @pytest.mark.parametrize(
     ("overrides", "step", "saved_after"),
     [
-        # 10 batches in groups of 3: 4 optimiser steps an epoch; a group must not be torn apart.
+        # 10 batches in groups of 3 make 4 optimizer steps an epoch; a group must not be split.
         pytest.param(["trainer.accumulate_grad_batches=3"], 5, 6, id="accumulated gradients"),
         pytest.param(["callbacks.best_checkpoint.mode=min"], 9, 10, id="at the end of the best epoch"),
-        # Lightning takes every checkpoint for one within an epoch where steps are counted.
+        # With a limit on steps Lightning treats every checkpoint as one within an epoch.
         pytest.param(["trainer.max_steps=24"], 9, 10, id="a number of steps, at the end of an epoch"),
         pytest.param(["trainer.max_steps=24"], 14, 15, id="a number of steps, within an epoch"),
         pytest.param(["trainer.max_epochs=1"], 4, 5, id="no other epoch follows"),
@@ -138,7 +138,9 @@ def test_continues_bit_for_bit_with(
     require_same_end(resumed, whole(*overrides))
 
 
-def test_a_signal_within_validation_is_kept_for_the_end_of_the_epoch(run: Run, whole: Callable[..., Outcome]) -> None:
+def test_a_signal_during_validation_takes_effect_at_the_end_of_the_epoch(
+    run: Run, whole: Callable[..., Outcome]
+) -> None:
     interrupted = run(*EXPERIMENT, (SEND % (10, SIGINT))[:-1] + ",in_validation:true}")
     assert interrupted.exit_code == 130
     assert load(interrupted)["global_step"] == 10
@@ -147,7 +149,7 @@ def test_a_signal_within_validation_is_kept_for_the_end_of_the_epoch(run: Run, w
 
 
 def test_continues_twice_although_the_runs_were_moved(run: Run, whole: Callable[..., Outcome], tmp_path: Path) -> None:
-    """The best of the first part is found beside its last checkpoint, wherever that lies now."""
+    """The best checkpoint of the first part is found beside its last one, also in another directory."""
     first = run(*EXPERIMENT, SEND % (12, SIGTERM))
     moved = tmp_path / "moved"
     shutil.move(first.directory, moved)
@@ -184,8 +186,8 @@ def test_a_schedule_that_has_ended_is_not_prolonged(run: Run) -> None:
     assert longer.status == "failed"
 
 
-def test_without_dropout_the_order_alone_would_show_a_mistake(run: Run, whole: Callable[..., Outcome]) -> None:
-    """The comparison can fail: another step to begin from gives other weights."""
+def test_another_random_state_gives_other_weights(run: Run, whole: Callable[..., Outcome]) -> None:
+    """The comparison can fail: a run that resumes with another random state has other weights."""
     interrupted = run(*EXPERIMENT, SEND % (4, SIGTERM))
     checkpoint = load(interrupted)
     state = next(state for key, state in checkpoint["callbacks"].items() if "RandomState" in key)

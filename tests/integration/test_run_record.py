@@ -1,4 +1,4 @@
-"""A run directory is complete by itself, and what it says is true."""
+"""A run directory is complete, and its records are correct."""
 
 import csv
 import json
@@ -49,12 +49,12 @@ FIELDS: dict[str, set[str]] = {
     },
     "device": {"type", "name", "num_devices", "num_threads"},
 }
-# Without what draws, tests and logs, a run takes a third of the time.
+# Without figures, test and loggers a run takes a third of the time.
 BARE = ["test_weights=none", "logger=none", "callbacks.predictions=null"]
 
 
 def rows(outcome: Outcome) -> list[dict[str, str]]:
-    with (outcome.directory / "metrics.csv").open(newline="") as file:
+    with (outcome.directory / "metrics.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -62,13 +62,13 @@ def column(outcome: Outcome, name: str) -> list[float]:
     return [float(row[name]) for row in rows(outcome) if row.get(name)]
 
 
-def test_every_file_is_there_and_nothing_else(finished: Outcome) -> None:
+def test_exactly_the_documented_files_exist(finished: Outcome) -> None:
     found = {str(path.relative_to(finished.directory)) for path in finished.directory.rglob("*") if path.is_file()}
     assert found == FILES
 
 
-def test_config_is_resolved_and_says_where_it_lies(finished: Outcome) -> None:
-    text = (finished.directory / "config.yaml").read_text()
+def test_config_is_resolved_and_names_its_directory(finished: Outcome) -> None:
+    text = (finished.directory / "config.yaml").read_text(encoding="utf-8")
     assert "${" not in text
     assert "???" not in text
     config = yaml.safe_load(text)
@@ -78,8 +78,8 @@ def test_config_is_resolved_and_says_where_it_lies(finished: Outcome) -> None:
     assert config["data"]["seed"] == config["seed"] == 7
 
 
-def test_overrides_are_what_was_typed(finished: Outcome, tiny: list[str]) -> None:
-    overrides = yaml.safe_load((finished.directory / "overrides.yaml").read_text())
+def test_overrides_are_recorded_as_typed(finished: Outcome, tiny: list[str]) -> None:
+    overrides = yaml.safe_load((finished.directory / "overrides.yaml").read_text(encoding="utf-8"))
     assert overrides[: len(tiny)] == tiny
     assert overrides[-1] == "seed=7"
     assert finished.result["overrides"] == overrides
@@ -161,7 +161,7 @@ def test_metrics_agree_with_the_predictions(finished: Outcome) -> None:
 
 
 def test_the_best_weights_are_tested_unless_others_are_named(run: Run) -> None:
-    """The first of two epochs is called the best: it is the worse one."""
+    """The first of two epochs, which is the worse one, is declared the best."""
     experiment = ["trainer.max_epochs=2", "optimizer.lr=0.02", "callbacks.best_checkpoint.mode=min", "logger=none"]
     best, last = run(*experiment), run(*experiment, "test_weights=last")
     assert torch.load(best.directory / "checkpoints/best.ckpt", weights_only=True)["epoch"] == 0
@@ -182,7 +182,7 @@ def test_times_and_memory_are_plausible(finished: Outcome) -> None:
     assert finished.result["device"]["num_threads"] == torch.get_num_threads()
 
 
-def test_environment_tells_versions_and_commit(finished: Outcome) -> None:
+def test_environment_has_versions_and_commit(finished: Outcome) -> None:
     environment = read_json(finished.directory / "environment.json")
     assert environment["packages"]["torch"] == torch.__version__.split("+")[0]
     assert environment["packages"]["rnnexp"] == rnnexp.__version__
@@ -197,23 +197,23 @@ def test_environment_tells_versions_and_commit(finished: Outcome) -> None:
         assert environment["git"] == {"commit": None, "dirty": None}
 
 
-def test_the_log_tells_the_whole_story(finished: Outcome) -> None:
-    log = (finished.directory / "train.log").read_text()
+def test_the_log_has_the_main_events(finished: Outcome) -> None:
+    log = (finished.directory / "train.log").read_text(encoding="utf-8")
     assert f"run directory: {finished.directory}" in log
-    for told in ("epoch 3/3 ended", "1 x 32 gru", "test/acc", "samples_per_second"):
-        assert told in log
+    for text in ("epoch 3/3 ended", "1 x 32 gru", "test/acc", "samples_per_second"):
+        assert text in log
 
 
 def test_the_screen_shows_a_panel_a_table_and_the_directory(finished: Outcome) -> None:
     parameters = f"{finished.result['model']['num_parameters']:,} parameters"
-    for told in ("1 x 32 gru", parameters, "state of 32", "32-true", "fused", "500 training", "test/acc"):
-        assert told in finished.stdout
+    for text in ("1 x 32 gru", parameters, "state of 32", "32-true", "fused", "500 training", "test/acc"):
+        assert text in finished.stdout
     assert finished.stdout.splitlines()[-1] == f"run directory: {finished.directory}"
     assert finished.stderr == ""
 
 
 @pytest.mark.parametrize("name", sorted(file for file in FILES if file.endswith(".png")))
-def test_figures_show_something(finished: Outcome, name: str) -> None:
+def test_figures_are_not_blank(finished: Outcome, name: str) -> None:
     path = finished.directory / name
     content = path.read_bytes()
     assert content[:8] == b"\x89PNG\r\n\x1a\n"
@@ -232,8 +232,8 @@ def hash_of(outcome: Outcome) -> str:
     return frozen
 
 
-def test_the_hash_tells_experiments_apart(finished: Outcome) -> None:
-    config: dict[str, Any] = yaml.safe_load((finished.directory / "config.yaml").read_text())
+def test_the_hash_distinguishes_experiments(finished: Outcome) -> None:
+    config: dict[str, Any] = yaml.safe_load((finished.directory / "config.yaml").read_text(encoding="utf-8"))
     plain = config_hash(config)
     assert plain == hash_of(finished)
     assert len(plain) == 12
@@ -289,26 +289,26 @@ def test_the_same_experiment_elsewhere_has_the_same_hash_and_numbers(run: Run, t
     assert run("seed=2", *BARE).result["metrics"]["val/loss"] != one.result["metrics"]["val/loss"]
 
 
-def test_runs_of_one_second_get_directories_of_their_own(tmp_path: Path) -> None:
+def test_runs_in_the_same_second_get_different_directories(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: RunDirectory.create(tmp_path / "train", "same"), range(32)))
     assert len({run.path for run in made}) == 32
 
 
-def test_a_name_cannot_leave_its_place(run: Run, tmp_path: Path) -> None:
+def test_a_name_cannot_leave_the_outputs_directory(run: Run, tmp_path: Path) -> None:
     outcome = run("name='../a b/$c'", *BARE)
     assert outcome.directory.parent == tmp_path / "outputs" / "train"
     assert outcome.directory.name.endswith("_..-a-b-c")
 
 
-def test_an_empty_directory_is_taken(run: Run, tmp_path: Path) -> None:
+def test_an_empty_directory_is_used(run: Run, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     assert run(f"paths.output_dir={tmp_path}/mine", *BARE).directory == tmp_path / "mine"
 
 
-def test_a_directory_with_files_is_refused_untouched(run: Run, tmp_path: Path) -> None:
+def test_a_directory_with_files_is_refused_and_unchanged(run: Run, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "notes").write_text("precious")
+    (tmp_path / "mine" / "notes").write_text("precious", encoding="utf-8")
     outcome = run(f"paths.output_dir={tmp_path}/mine")
     assert outcome.exit_code == 2
     assert f"{tmp_path}/mine exists and is not an empty directory" in outcome.line

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM from outside and at any time: what is saved, recorded, said and returned."""
+"""Ctrl-C and SIGTERM at any time: checkpoint, status, message and exit code."""
 
 import signal
 import subprocess
@@ -28,7 +28,7 @@ def wait_for_checkpoint(process: subprocess.Popen[str], outputs: Path) -> None:
         time.sleep(0.05)
 
 
-def test_a_process_that_is_told_to_stop_saves_and_says_how_to_go_on(tiny: list[str], tmp_path: Path) -> None:
+def test_a_signal_saves_a_checkpoint_and_prints_how_to_continue(tiny: list[str], tmp_path: Path) -> None:
     endless = ["trainer.max_epochs=100000", "callbacks.early_stopping=null"]
     started = {number: start(tiny, tmp_path / number.name, *endless) for number in (signal.SIGINT, signal.SIGTERM)}
     for number, process in started.items():
@@ -55,11 +55,11 @@ def test_a_second_ctrl_c_stops_at_once(run: Run) -> None:
     assert outcome.status == "interrupted"
     assert outcome.line == "rnnexp: interrupted"
     last = outcome.directory / "checkpoints" / "last.ckpt"
-    assert torch.load(last, weights_only=True)["global_step"] == 10, "that of the end of the first epoch"
+    assert torch.load(last, weights_only=True)["global_step"] == 10, "saved at the end of the first epoch"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_without_the_callback_nothing_is_saved_but_the_status_is_true(run: Run, number: signal.Signals) -> None:
+def test_without_the_callback_nothing_is_saved_but_the_status_is_correct(run: Run, number: signal.Signals) -> None:
     outcome = run(SEND % (3, number, 1), "callbacks.interruption=null")
     assert outcome.exit_code == 128 + number
     assert outcome.status == "interrupted"
@@ -67,7 +67,7 @@ def test_without_the_callback_nothing_is_saved_but_the_status_is_true(run: Run, 
 
 
 @pytest.mark.parametrize("overrides", [["optimizer.lr=1e30", "scheduler=constant"], []], ids=["error", "done"])
-def test_handlers_are_given_back(run: Run, overrides: list[str]) -> None:
+def test_handlers_are_restored(run: Run, overrides: list[str]) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     run(*overrides)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

@@ -1,4 +1,4 @@
-"""A task from outside the package goes through every program: train, resume, evaluate, sweep and report."""
+"""A task from outside the package works in every program: train, resume, evaluate, sweep and report."""
 
 import subprocess
 import sys
@@ -71,16 +71,16 @@ def test_a_sweep_of_it_is_reported_without_its_module(
     assert len(outcome.directories) == 2
     assert "val/mae" in outcome.stdout, "progress shows the metric that the task monitors"
     monkeypatch.delenv("PYTHONPATH")
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-m", "rnnexp.report", str(sweep)], capture_output=True, text=True, check=True, cwd=tmp_path
     ).stdout
-    assert "Waves-0.3: best is" in told
-    assert "mean absolute error" in told
+    assert "Waves-0.3: best is" in printed
+    assert "mean absolute error" in printed
     values = [f"{read_json(directory / 'result.json')['metrics']['test/mae']:.4f}" for directory in outcome.directories]
     page = (sweep / "report" / "report.md").read_text(encoding="utf-8")
     for value in values:
         assert value in page
-    assert min(values) in told, "less is better"
+    assert min(values) in printed, "less is better"
 
 
 def test_a_report_runs_no_function_that_a_run_names(waves: Outcome, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_task_without_test_outputs_runs_with_the_default_callbacks(run: Run, m
     assert not (outcome.directory / "test_predictions.pt").exists()
 
 
-def test_the_benchmark_says_that_it_has_none_for_it(tmp_path: Path) -> None:
+def test_the_benchmark_refuses_a_task_without_one(tmp_path: Path) -> None:
     waves = [argument for argument in WAVES if not argument.startswith("logger")]
     outcome = call(benchmark.main, tmp_path, [*waves, f"paths.outputs_dir={tmp_path}/outputs"])
     assert outcome.exit_code == 2

@@ -1,4 +1,4 @@
-"""Translation from the command line: what a run leaves behind, scoring it again, continuing it, and bad input."""
+"""Translation from the command line: the files of a run, evaluation, resuming, and bad input."""
 
 import csv
 import json
@@ -36,7 +36,7 @@ def phrases(translate_tiny: Callable[[str], list[str]]) -> list[str]:
 
 @pytest.fixture(scope="session")
 def translated(phrases: list[str], tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    """A run of three epochs whose mean of the last two is tested; not to be changed."""
+    """A run of three epochs that tests the mean of the last two; tests must not change it."""
     place = tmp_path_factory.mktemp("translated")
     averaging = ["callbacks=averaging", "test_weights=average", "callbacks.kept_checkpoints.keep=2"]
     averaging += [
@@ -55,12 +55,12 @@ def weights(path: Path) -> dict[str, Any]:
     return state
 
 
-def test_every_file_is_there_and_nothing_else(translated: Outcome) -> None:
+def test_exactly_the_documented_files_exist(translated: Outcome) -> None:
     found = {str(path.relative_to(translated.directory)) for path in translated.directory.rglob("*") if path.is_file()}
     assert found == FILES
 
 
-def test_result_tells_scores_and_how_they_were_computed(translated: Outcome) -> None:
+def test_result_has_scores_and_their_signatures(translated: Outcome) -> None:
     result = translated.result
     assert result["task"] == "translation"
     assert {"bleu", "chrf", "literature/bleu"} == set(result["signatures"])
@@ -77,7 +77,9 @@ def test_result_tells_scores_and_how_they_were_computed(translated: Outcome) -> 
 
 def test_every_translation_of_the_test_is_kept(translated: Outcome) -> None:
     rows = [
-        json.loads(line) for line in (translated.directory / "test_translations.jsonl").read_text().split("\n") if line
+        json.loads(line)
+        for line in (translated.directory / "test_translations.jsonl").read_text(encoding="utf-8").split("\n")
+        if line
     ]
     assert [row["index"] for row in rows] == list(range(translated.result["num_test_samples"]))
     assert set(rows[0]) >= {"source", "reference", "translation", "score", "loss", "phenomenon", "distance", "place"}
@@ -86,7 +88,7 @@ def test_every_translation_of_the_test_is_kept(translated: Outcome) -> None:
 
 
 def test_the_table_of_samples_grows_over_epochs(translated: Outcome) -> None:
-    with (translated.directory / "samples.csv").open(newline="") as file:
+    with (translated.directory / "samples.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == [epoch for epoch in range(1, EPOCHS + 1) for _ in range(4)]
     assert len({row["source"] for row in rows}) == 4
@@ -104,11 +106,11 @@ def test_the_average_is_that_of_the_epochs_that_were_kept(translated: Outcome) -
 
 @pytest.fixture
 def copied(translated: Outcome, tmp_path: Path) -> Path:
-    """The run of all, to be scored again."""
+    """A copy of the translation run, to be evaluated."""
     return Path(shutil.copytree(translated.directory, tmp_path / "copied"))
 
 
-def test_scored_again_it_scores_the_same(translated: Outcome, copied: Path, score: Run) -> None:
+def test_evaluation_reproduces_the_scores(translated: Outcome, copied: Path, score: Run) -> None:
     outcome = score(f"run={copied}")
     assert outcome.exit_code == 0, outcome.stderr
     (file,) = (copied / "evaluations").glob("*.json")
@@ -121,21 +123,21 @@ def test_scored_again_it_scores_the_same(translated: Outcome, copied: Path, scor
 
 @pytest.fixture
 def pairs(tmp_path: Path) -> list[str]:
-    """Overrides of a corpus of the user's own."""
+    """Overrides for a corpus in files of the user."""
     files = {"train": (0, 100), "val": (100, 20), "test": (120, 20)}
     paths = {split: write_pairs(tmp_path / f"{split}.tsv", *numbers) for split, numbers in files.items()}
     return ["data=parallel", *(f"data.{split}={path}" for split, path in paths.items()), "data.unit=word"]
 
 
-def test_another_test_set_is_read_by_the_tokenizers_of_the_run(
+def test_another_test_set_is_encoded_by_the_tokenizers_of_the_run(
     run: Run, score: Run, phrases: list[str], pairs: list[str], tmp_path: Path
 ) -> None:
     own = [part for part in phrases if not part.startswith("data.num_pairs")]
     first = run(*pairs, data=own)
     assert first.exit_code == 0, first.stderr
-    (tmp_path / "train.tsv").write_text("other words\tautres mots\n" * 3)
+    (tmp_path / "train.tsv").write_text("other words\tautres mots\n" * 3, encoding="utf-8")
     other = tmp_path / "other.tsv"
-    other.write_text("He is at one zero.\tIl est à un zéro.\nunheard of\tinouï\n")
+    other.write_text("He is at one zero.\tIl est à un zéro.\nunheard of\tinouï\n", encoding="utf-8")
     outcome = score(f"run={first.directory}", f"data.test={other}", "task.beam_size=1")
     assert outcome.exit_code == 0, outcome.stderr
     (file,) = (first.directory / "evaluations").glob("*.json")
@@ -144,7 +146,7 @@ def test_another_test_set_is_read_by_the_tokenizers_of_the_run(
     assert record["data"]["source_vocab_size"] == first.result["data"]["source_vocab_size"]
 
 
-def test_a_key_that_the_data_do_not_have_is_told(copied: Path, score: Run) -> None:
+def test_a_key_that_the_data_do_not_have_is_an_error(copied: Path, score: Run) -> None:
     outcome = score(f"run={copied}", "data.name=Other")
     assert outcome.exit_code == 2
     assert "data: unknown key of this run 'name': choose one of" in outcome.line
@@ -172,13 +174,13 @@ def test_a_run_that_is_continued_ends_with_the_same_weights(run: Run, phrases: l
     kept = [{path.name for path in (each.directory / "checkpoints").glob("epoch-*.ckpt")} for each in (whole, resumed)]
     assert kept[0] == kept[1]
     assert len(kept[0]) == 2
-    with (resumed.directory / "samples.csv").open(newline="") as file:
+    with (resumed.directory / "samples.csv").open(encoding="utf-8", newline="") as file:
         assert {row["epoch"] for row in csv.DictReader(file)} == {"1", "2", "3", "4", "5"}
 
 
 @pytest.mark.parametrize("cell", ["srn", "lstm"])
 @pytest.mark.parametrize("attention", ["additive", "none"])
-def test_any_cell_deep_in_both_directions(run: Run, phrases: list[str], cell: str, attention: str) -> None:
+def test_every_cell_deep_and_bidirectional(run: Run, phrases: list[str], cell: str, attention: str) -> None:
     options = [f"model={cell}", "model.num_layers=2", "model.bidirectional=true", f"task.network.attention={attention}"]
     outcome = run(*options, "trainer.max_steps=2", data=phrases)
     assert outcome.exit_code == 0, outcome.stderr
@@ -230,7 +232,7 @@ def test_a_checkpoint_with_other_tokenizers_is_refused(run: Run, phrases: list[s
         (["callbacks=averaging", "callbacks.kept_checkpoints.keep=0"], "callbacks: keep must be a whole number of at"),
     ],
 )
-def test_bad_input_gets_one_line(run: Run, phrases: list[str], overrides: list[str], message: str) -> None:
+def test_bad_input_is_a_one_line_error(run: Run, phrases: list[str], overrides: list[str], message: str) -> None:
     if "data=mnist" in overrides:
         phrases = [part for part in phrases if not part.startswith("data.")]
         overrides = [*overrides, "data.download_from=[]"]
@@ -245,14 +247,14 @@ def test_classification_refuses_sentence_pairs(run: Run) -> None:
     assert "data: ClassificationTask consumes LabelledSequences, and TranslationDataModule produces" in outcome.line
 
 
-def test_long_sentences_are_counted_and_left_out_of_training_alone(run: Run, phrases: list[str]) -> None:
+def test_long_sentences_are_counted_and_excluded_only_from_training(run: Run, phrases: list[str]) -> None:
     outcome = run("data.max_length=12", "trainer.max_steps=2", data=phrases)
     assert outcome.exit_code == 0, outcome.stderr
     data = outcome.result["data"]
     assert data["num_train_too_long"] > 0
     assert data["num_test_too_long"] > 0
     assert outcome.result["num_test_samples"] == data["num_test"]
-    assert "longer than data.max_length=12 tokens" in (outcome.directory / "train.log").read_text()
+    assert "longer than data.max_length=12 tokens" in (outcome.directory / "train.log").read_text(encoding="utf-8")
 
 
 def test_a_beam_wider_than_the_vocabulary_finds_translations(run: Run, phrases: list[str]) -> None:
@@ -262,8 +264,8 @@ def test_a_beam_wider_than_the_vocabulary_finds_translations(run: Run, phrases: 
     assert outcome.result["data"]["target_vocab_size"] < 150
 
 
-def test_the_hash_tells_averages_apart_and_not_where_corpora_are_kept(translated: Outcome) -> None:
-    config = yaml.safe_load((translated.directory / "config.yaml").read_text())
+def test_the_hash_depends_on_averaging_and_not_on_corpus_paths(translated: Outcome) -> None:
+    config = yaml.safe_load((translated.directory / "config.yaml").read_text(encoding="utf-8"))
     plain = config_hash(config)
     config["data"]["cache"] = "elsewhere"
     config["callbacks"]["kept_checkpoints"]["dirpath"] = "elsewhere"
@@ -272,13 +274,13 @@ def test_the_hash_tells_averages_apart_and_not_where_corpora_are_kept(translated
     assert config_hash(config) != plain
 
 
-def test_weights_alone_are_not_continued(run: Run, phrases: list[str], translated: Outcome) -> None:
+def test_weights_without_training_state_are_not_continued(run: Run, phrases: list[str], translated: Outcome) -> None:
     outcome = run(f"ckpt_path={translated.directory}/checkpoints/average.ckpt", data=phrases)
     assert outcome.exit_code == 2
     assert "average.ckpt holds only weights: continue from last.ckpt or best.ckpt" in outcome.line
 
 
-def test_kept_epochs_are_averaged_when_they_are_asked_for(run: Run, score: Run, phrases: list[str]) -> None:
+def test_kept_epochs_are_averaged_on_request(run: Run, score: Run, phrases: list[str]) -> None:
     averaging = ["callbacks=averaging", "callbacks.kept_checkpoints.monitor=null", "trainer.max_epochs=2"]
     trained = run(*averaging, data=phrases)
     assert trained.exit_code == 0, trained.stderr
@@ -291,7 +293,7 @@ def test_kept_epochs_are_averaged_when_they_are_asked_for(run: Run, score: Run, 
     assert "tok:13a" in record["signatures"]["bleu"]
 
 
-def test_separators_of_unicode_within_a_sentence_survive(run: Run, phrases: list[str], pairs: list[str]) -> None:
+def test_unicode_line_separators_in_a_sentence_are_kept(run: Run, phrases: list[str], pairs: list[str]) -> None:
     test = next(part for part in pairs if part.startswith("data.test=")).partition("=")[2]
     Path(test).write_text(
         "He is\u2028at one.\tIl est\u2028à un.\nHe is at two.\tIl est à\u0085deux.\n", encoding="utf-8"

@@ -1,4 +1,4 @@
-"""What each option of the group logger leaves in the run directory."""
+"""Each option of the group logger writes its files into the run directory."""
 
 import csv
 from pathlib import Path
@@ -11,21 +11,21 @@ from support.programs import Run
 
 def test_csv_has_a_row_per_logged_step(run: Run) -> None:
     outcome = run("logger=csv", "trainer.log_every_n_steps=3", "test_weights=none")
-    with (outcome.directory / "metrics.csv").open(newline="") as file:
+    with (outcome.directory / "metrics.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["train/loss"]]
     assert [int(row["step"]) for row in rows] == [2, 5, 8]
     assert all(float(row["train/lr"]) > 0 for row in rows)
 
 
-def test_what_was_logged_before_is_in_the_file_from_the_beginning(tmp_path: Path) -> None:
-    (tmp_path / "metrics.csv").write_text("epoch,step,train/loss\n0,4,2.5\n0,9,1.5\n")
+def test_rows_before_the_resumed_step_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("epoch,step,train/loss\n0,4,2.5\n0,9,1.5\n", encoding="utf-8")
     logger = CSVLogger(str(tmp_path), flush_every_n_steps=10)
     logger.continue_from(step=9)
     assert logger.experiment.metrics == []
-    assert (tmp_path / "metrics.csv").read_text().splitlines() == ["epoch,step,train/loss", "0,4,2.5"]
+    assert (tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines() == ["epoch,step,train/loss", "0,4,2.5"]
 
 
-def test_none_leaves_the_result_alone(run: Run) -> None:
+def test_without_a_logger_the_result_is_written(run: Run) -> None:
     outcome = run("logger=none")
     assert outcome.exit_code == 0, outcome.stderr
     assert not (outcome.directory / "metrics.csv").exists()

@@ -1,4 +1,4 @@
-"""W&B mirrors the run directory; its absence costs seconds at most, and never a run."""
+"""W&B mirrors the run directory; without its server a run is delayed by seconds and never fails."""
 
 import os
 import shlex
@@ -24,7 +24,7 @@ from support.wandb_file import WandbRun, read_run
 
 @dataclass
 class Recorded:
-    """One job: its run directory, and what W&B knows of it."""
+    """A job with its run directory and its W&B run."""
 
     directory: Path
     mirror: WandbRun
@@ -32,7 +32,7 @@ class Recorded:
 
 @pytest.fixture(scope="module")
 def done(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
-    """Two jobs of a sweep, the default logger, no account: one learns, one diverges."""
+    """A sweep of two jobs with the default logger and no account: one job learns, the other diverges."""
     place = tmp_path_factory.mktemp("wandb")
     command = [sys.executable, "-m", "rnnexp.train", "-m", *tiny, "report=false", f"sweep_dir={place}/depth"]
     jobs = ["optimizer.lr=0.02,1e30", "scheduler=constant", "trainer.max_epochs=2", "logger=wandb", "tags=[a,b]"]
@@ -43,7 +43,7 @@ def done(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> subproces
 
 @pytest.fixture(scope="module")
 def jobs(done: subprocess.CompletedProcess[str]) -> tuple[Recorded, Recorded]:
-    """The one that is done, and the one that diverged."""
+    """The finished job and the diverged job."""
     assert done.returncode == 0, done.stderr
     sweep = next(argument for argument in done.args if argument.startswith("sweep_dir=")).partition("=")[2]
     found = {read_json(path / "status.json")["status"]: path for path in run_directories(Path(sweep))}
@@ -54,8 +54,8 @@ def jobs(done: subprocess.CompletedProcess[str]) -> tuple[Recorded, Recorded]:
 
 def test_the_mirror_holds_the_resolved_config_once_and_its_short_keys(jobs: tuple[Recorded, Recorded]) -> None:
     for job in jobs:
-        config = yaml.safe_load((job.directory / "config.yaml").read_text())
-        # What was 8 units wide on 28 pixels: three gates, and a head for ten classes.
+        config = yaml.safe_load((job.directory / "config.yaml").read_text(encoding="utf-8"))
+        # A GRU layer of 8 units over 28 pixels has three gates; the head has ten classes.
         short = short_keys(
             config, "classification", ("view", "permutation"), 3 * (8 * 28 + 8 * 8 + 8 + 8) + 10 * 8 + 10
         )
@@ -95,19 +95,19 @@ def test_the_mirror_shows_the_pictures(jobs: tuple[Recorded, Recorded]) -> None:
     assert shown == {"figures/learning_curves", "figures/confusion_matrix", "figures/confident_mistakes"}
 
 
-def test_exit_codes_are_true(jobs: tuple[Recorded, Recorded]) -> None:
+def test_exit_codes_are_correct(jobs: tuple[Recorded, Recorded]) -> None:
     learned, diverged = jobs
     assert learned.mirror.exit_codes == [0]
     assert diverged.mirror.exit_codes == [4]
 
 
-def test_it_says_why_it_is_offline_and_how_to_upload(
+def test_the_log_says_why_it_is_offline_and_how_to_upload(
     done: subprocess.CompletedProcess[str], jobs: tuple[Recorded, Recorded]
 ) -> None:
     for job in jobs:
-        said = (job.directory / "train.log").read_text()
-        assert said.count("W&B: offline, because no W&B account is set up here") == 1
-        commands = [line.partition("upload this run with")[2] for line in said.splitlines() if "upload this" in line]
+        log = (job.directory / "train.log").read_text(encoding="utf-8")
+        assert log.count("W&B: offline, because no W&B account is set up here") == 1
+        commands = [line.partition("upload this run with")[2] for line in log.splitlines() if "upload this" in line]
         assert len(commands) == 1
         *program, directory = shlex.split(commands[0])
         assert program == ["wandb", "sync"]
@@ -115,10 +115,10 @@ def test_it_says_why_it_is_offline_and_how_to_upload(
     assert done.stderr == ""
 
 
-def test_a_server_that_does_not_answer_costs_seconds(tmp_path: Path) -> None:
-    """With an account, behind a broken network: offline by itself."""
+def test_an_unreachable_server_delays_a_run_by_seconds(tmp_path: Path) -> None:
+    """The logger switches to offline mode with an account and a broken network."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]  # closed again, so that nobody answers there
+        port = server.getsockname()[1]  # closed, so that connections are refused
     environment = without_account(tmp_path / "home")
     environment |= {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": f"http://127.0.0.1:{port}"}
     code = (
@@ -134,8 +134,8 @@ def test_a_server_that_does_not_answer_costs_seconds(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_behind_a_broken_network_is_as_good_as_any(tiny: list[str], tmp_path: Path) -> None:
-    """The server accepts connections and then says nothing: the worst of all."""
+def test_a_run_behind_a_broken_network_is_complete(tiny: list[str], tmp_path: Path) -> None:
+    """The server accepts connections and never answers, which is the slowest failure."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         environment = without_account(tmp_path / "home")
         environment |= {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": f"http://127.0.0.1:{server.getsockname()[1]}"}
@@ -156,11 +156,11 @@ def test_a_run_behind_a_broken_network_is_as_good_as_any(tiny: list[str], tmp_pa
 
 
 @pytest.mark.parametrize("mode", ["online", "offline", "disabled"])
-def test_an_explicit_mode_is_obeyed(mode: str) -> None:
+def test_an_explicit_mode_is_used(mode: str) -> None:
     assert choose_mode(mode, 5.0) == (mode, "")
 
 
-def test_the_environment_variable_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_variable_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert choose_mode("auto", 5.0) == ("disabled", "WANDB_MODE=disabled")
 
@@ -172,8 +172,8 @@ def test_an_unknown_mode_is_refused(run: Run) -> None:
     assert outcome.line.endswith("did you mean 'offline'?")
 
 
-def test_nothing_is_left_in_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WANDB_SERVICE", "")  # of W&B's own process, which serves every run of this one
+def test_the_environment_is_unchanged(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_SERVICE", "")  # variables of W&B's service process, which serves all runs of this process
     monkeypatch.delenv("WANDB_SERVICE")
     before = dict(os.environ)
     outcome = run("logger=wandb", "logger.wandb.mode=offline", "test_weights=none")

@@ -1,4 +1,4 @@
-"""One command uploads what a whole sweep left offline, as W&B's own command line reads it."""
+"""One command uploads all offline runs of a sweep, as parsed by W&B's own command line."""
 
 import shlex
 import subprocess
@@ -12,7 +12,7 @@ from support.wandb_account import without_account
 
 
 def offline_run(place: Path, name: str, *, kind: str = "offline-run", synced: bool = False) -> Path:
-    """The files of a W&B run as it names them; the newest is linked, as W&B does."""
+    """Write the files of a W&B run under its names, with a link to the newest run."""
     directory = place / "wandb" / f"{kind}-20261124_120000-{name}"
     directory.mkdir(parents=True)
     file = directory / f"run-{name}.wandb"
@@ -24,7 +24,7 @@ def offline_run(place: Path, name: str, *, kind: str = "offline-run", synced: bo
 
 
 def found(command: str, place: Path) -> set[str]:
-    """The runs that the command would upload."""
+    """Return the runs that the command uploads."""
     bin_directory = Path(sys.executable).parent
     environment = without_account(place / "home")
     environment["PATH"] = f"{bin_directory}:{environment['PATH']}"
@@ -36,12 +36,12 @@ def found(command: str, place: Path) -> set[str]:
         text=True,
         check=True,
     )
-    # Indented below the number of runs that it would upload.
+    # Run names are indented below the number of runs.
     listed = (line.removeprefix("wandb:   ") for line in dry.stderr.splitlines() if line.startswith("wandb:   "))
     return {Path(path).name for path in listed}
 
 
-def test_runs_that_lie_alike_are_one_short_pattern(tmp_path: Path) -> None:
+def test_runs_at_one_depth_are_one_short_pattern(tmp_path: Path) -> None:
     sweep = tmp_path / "my sweeps" / "depth"
     for job in range(30):
         offline_run(sweep / "jobs" / f"model.cell=gru,seed={job}_0123", f"run{job}")
@@ -62,7 +62,7 @@ def test_runs_at_different_depths_are_all_found(tmp_path: Path) -> None:
     assert found(command, tmp_path) == {"run-first.wandb", "run-second.wandb", "run-third.wandb"}
 
 
-def test_of_a_single_run(tmp_path: Path) -> None:
+def test_the_command_for_a_single_run(tmp_path: Path) -> None:
     offline_run(tmp_path, "only")
     command = sync_command(tmp_path)
     assert command == f"wandb sync {tmp_path}/wandb"
@@ -70,7 +70,7 @@ def test_of_a_single_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("synced", [True, False], ids=["all uploaded", "none made"])
-def test_nothing_to_upload_is_no_command(synced: bool, tmp_path: Path) -> None:
+def test_without_offline_runs_there_is_no_command(synced: bool, tmp_path: Path) -> None:
     if synced:
         offline_run(tmp_path / "job", "done", synced=True)
     assert sync_command(tmp_path) is None

@@ -1,4 +1,4 @@
-"""Scores of translations: against sacrebleu called directly, by hand, and against what Multi30k's script wrote."""
+"""Scores of translations, compared with sacrebleu, with values by hand, and with files of Multi30k's script."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ TRANSLATIONS = [
     "Two dogs run through the snow, and a child watches them.",
     "The key to the old cabinet is on a table.",
 ]
-TOKENISED = ["a dog runs through the deep snow ."] * 120
+TOKENIZED = ["a dog runs through the deep snow ."] * 120
 
 scored = pytest.mark.parametrize(
     "score",
@@ -41,12 +41,12 @@ Score = Callable[[list[str], list[str]], dict[str, float]]
 
 @pytest.fixture
 def shown(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
-    """All that has been printed or logged so far."""
+    """Return all text that has been printed or logged."""
     with caplog.at_level(logging.DEBUG):
         yield lambda: "".join(capfd.readouterr()) + caplog.text
 
 
-# The first track: detokenised, cased.
+# The first track: detokenized, cased.
 
 
 def test_corpus_scores_are_sacrebleus_own() -> None:
@@ -63,7 +63,7 @@ def test_corpus_scores_reach_the_ends_of_their_ranges() -> None:
     assert corpus_scores(["", ""], ["one", "two"]) == {"bleu": 0.0, "chrf": 0.0, "exact_match": 0.0}
 
 
-def test_bleu_is_of_the_whole_set_and_no_mean_over_sentences() -> None:
+def test_bleu_is_computed_over_the_whole_set_and_not_averaged_over_sentences() -> None:
     mean = sum(
         sacrebleu.sentence_bleu(ours, [theirs]).score for ours, theirs in zip(TRANSLATIONS, REFERENCES, strict=True)
     ) / len(REFERENCES)
@@ -79,7 +79,7 @@ def test_corpus_scores_are_cased() -> None:
     assert corpus_scores(lowered, lowered)["bleu"] == pytest.approx(100)
 
 
-def test_exact_match_ignores_white_space_at_the_ends_alone() -> None:
+def test_exact_match_ignores_white_space_only_at_the_ends() -> None:
     translations = [" a cat \n", "a  cat", "A cat", "a cat."]
     assert exact_matches(translations, ["a cat"] * 4) == [True, False, False, False]
     assert corpus_scores(translations, ["a cat"] * 4)["exact_match"] == 0.25
@@ -92,16 +92,16 @@ def test_signatures_are_those_of_the_metrics_that_scored() -> None:
     assert signatures() == {"bleu": str(bleu.get_signature()), "chrf": str(chrf.get_signature())}
 
 
-def test_signatures_name_version_tokeniser_and_case() -> None:
+def test_signatures_name_version_tokenizer_and_case() -> None:
     bleu, chrf = signatures()["bleu"].split("|"), signatures()["chrf"].split("|")
     assert {"nrefs:1", "case:mixed", "tok:13a", "smooth:exp", f"version:{version('sacrebleu')}"} <= set(bleu)
     assert {"nrefs:1", "case:mixed", "nc:6", "nw:0", f"version:{version('sacrebleu')}"} <= set(chrf)
 
 
-# The second track: the Multi30k literature's.
+# The second track: the tokenization of the Multi30k literature.
 
 RAW_AND_PUBLISHED = [
-    # Of test_2016_flickr.{en,de,fr} and its .lc.norm.tok of multi30k/dataset, whose script escapes what is not here.
+    # Lines of test_2016_flickr.{en,de,fr} and .lc.norm.tok in multi30k/dataset, without characters that it escapes.
     (
         "en",
         "A young boy, wearing a chef's hat and apron, is cutting sausages in a kitchen.",
@@ -126,13 +126,13 @@ RAW_AND_PUBLISHED = [
 
 
 @pytest.mark.parametrize(("language", "raw", "published"), RAW_AND_PUBLISHED)
-def test_literature_form_is_what_the_script_published(language: str, raw: str, published: str) -> None:
+def test_literature_form_equals_the_published_files(language: str, raw: str, published: str) -> None:
     unescaped = published.replace("&apos;", "'").replace("&quot;", '"')
     assert literature_form([raw], language) == [unescaped]
 
 
-def test_literature_form_lowers_before_it_tokenises() -> None:
-    # After tokenising, the first full stop would stand alone: Moses keeps it before a lower-case word.
+def test_literature_form_is_lowercased_before_tokenization() -> None:
+    # Moses keeps the first full stop only before a lowercase word; otherwise it is a token by itself.
     assert literature_form(["I see a man. He runs."], "en") == ["i see a man. he runs ."]
 
 
@@ -141,7 +141,7 @@ def test_literature_form_keeps_sentences_one_to_one() -> None:
     assert literature_form(["", " One. ", "Two\n"], "en") == ["", "one .", "two"]
 
 
-def test_literature_form_splits_apostrophes_as_the_language_does() -> None:
+def test_literature_form_splits_apostrophes_by_language() -> None:
     sentence = ["l'ami"]
     assert [literature_form(sentence, language)[0] for language in ("en", "fr", "de")] == [
         "l 'ami",
@@ -151,7 +151,7 @@ def test_literature_form_splits_apostrophes_as_the_language_does() -> None:
 
 
 @pytest.mark.parametrize("language", ["source", "target", "", "xx"])
-def test_a_language_without_rules_is_tokenised_as_english(language: str) -> None:
+def test_a_language_without_rules_is_tokenized_as_english(language: str) -> None:
     sentences = [*REFERENCES, "It's Mr. X's"]
     assert literature_form(sentences, language) == literature_form(sentences, "en")
     assert literature_scores(TRANSLATIONS, REFERENCES, language) == literature_scores(TRANSLATIONS, REFERENCES, "en")
@@ -165,7 +165,7 @@ def test_literature_scores_are_sacrebleus_over_those_tokens() -> None:
     assert literature_scores(REFERENCES, REFERENCES, "en")["bleu"] == pytest.approx(100)
 
 
-def test_the_literature_sees_neither_case_nor_typographic_marks() -> None:
+def test_literature_scores_ignore_case_and_typographic_marks() -> None:
     typed = ["It's a \"big\" dog - isn't it...", "The boy said: 'no' to the girl"]
     printed = ["IT’S A “big” DOG – isn’t it…", "The Boy said: ‘no’ to the Girl"]
     assert literature_scores(printed, typed, "en")["bleu"] == pytest.approx(100)
@@ -182,7 +182,7 @@ def test_escaping_would_not_change_a_score() -> None:
     assert literature_scores(ours, theirs, "fr")["bleu"] == over_escaped
 
 
-def test_literature_signature_names_what_was_done_to_the_text() -> None:
+def test_literature_signature_names_the_text_processing() -> None:
     parts = literature_signature().split("|")
     assert parts[0] == "lower-cased+moses-normalized+moses-tokenized"
     assert f"sacremoses:{version('sacremoses')}" in parts
@@ -196,7 +196,9 @@ def test_literature_signature_names_what_was_done_to_the_text() -> None:
 @pytest.mark.parametrize(
     ("translations", "references"), [([], []), (["a"], []), ([], ["a"]), (["a"], ["a", "b"]), (["a", "b"], ["a"])]
 )
-def test_sides_must_be_as_many_and_at_least_one(score: Score, translations: list[str], references: list[str]) -> None:
+def test_both_sides_need_equally_many_sentences_and_at_least_one(
+    score: Score, translations: list[str], references: list[str]
+) -> None:
     message = f"{len(translations)} translations and {len(references)} references: .* at least one"
     with pytest.raises(ValueError, match=message):
         score(translations, references)
@@ -204,14 +206,14 @@ def test_sides_must_be_as_many_and_at_least_one(score: Score, translations: list
 
 @scored
 def test_nothing_is_printed_or_logged(score: Score, shown: Callable[[], str]) -> None:
-    assert score(TOKENISED, TOKENISED)["bleu"] == pytest.approx(100)  # sacrebleu warns from the 100th " ." on
+    assert score(TOKENIZED, TOKENIZED)["bleu"] == pytest.approx(100)  # sacrebleu warns from the 100th " ." on
     score(TRANSLATIONS, REFERENCES)
     signatures()
     literature_signature()
     assert shown() == ""
 
 
-# By group.
+# Shares by group.
 
 
 def test_share_by_group_in_rising_order() -> None:
@@ -270,7 +272,7 @@ def test_agreement_of_one_word(translation: str, reference: str, place: int, agr
     assert agreement([translation], [reference], [place]) == [agrees]
 
 
-def test_agreement_answers_for_each_pair() -> None:
+def test_agreement_is_returned_for_each_pair() -> None:
     assert agreement(["a b", "a b"], ["a c", "c b"], [0, 0]) == [True, False]
     assert agreement([], [], []) == []
     with pytest.raises(ValueError, match="shorter"):

@@ -1,4 +1,4 @@
-"""Attention against its equations, and masks that are exact."""
+"""Attention is compared with its equations, and masked positions get exactly zero weight."""
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ def score_by_hand(attention: Attention, kind: str, q: Tensor, a: Tensor) -> Tens
     ]()
 
 
-def test_every_kind_is_here() -> None:
+def test_every_kind_is_tested() -> None:
     assert set(ATTENTIONS) == {"additive", "general", "dot", "none"}
 
 
@@ -60,7 +60,7 @@ def test_equations(kind: str) -> None:
 def test_masks_are_exact(kind: str, dtype: torch.dtype) -> None:
     attention = attention_of(kind, dtype)
     queries, annotations = tensors(dtype)
-    annotations[~MASK] = 100.0  # would win every softmax
+    annotations[~MASK] = 100.0  # would dominate the softmax
     contexts, weights = attention(queries, attention.project(annotations), annotations, MASK)
     assert contexts.dtype == weights.dtype == dtype
     assert (weights.masked_select(~MASK.unsqueeze(1)) == 0).all()
@@ -74,6 +74,6 @@ def test_masks_are_exact(kind: str, dtype: torch.dtype) -> None:
 
 
 def test_dot_needs_equal_sizes() -> None:
-    message = "^dot attention needs a decoder as wide as the encoder's outputs, not 4 and 8: use attention=general"
+    message = "^dot attention needs a decoder with the size of the encoder's outputs, not 4 and 8: use attention="
     with pytest.raises(ValueError, match=message):
         ATTENTIONS["dot"](4, 8)

@@ -16,7 +16,7 @@ ENCODER_HIDDEN, DECODER_HIDDEN = 3, 4
 def crossed(
     kind: str, encoder_cell: str, encoder_layers: int, num_layers: int, num_states: int
 ) -> tuple[Bridge, Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """The bridge, what it crossed from (annotations, final state), and where to."""
+    """Return the bridge, its input (annotations, final state), and its output."""
     torch.manual_seed(0)
     encoder = RecurrentStack(encoder_cell, 2, ENCODER_HIDDEN, encoder_layers, bidirectional=True).double()
     bridge = BRIDGES[kind](encoder, num_layers, DECODER_HIDDEN, num_states).double()
@@ -29,7 +29,7 @@ def crossed(
 @pytest.mark.parametrize(("encoder_layers", "num_layers"), [(1, 1), (2, 2), (1, 3), (3, 1)])
 @pytest.mark.parametrize("encoder_cell", CELLS)
 @pytest.mark.parametrize("kind", BRIDGES)
-def test_any_cells_and_depths(
+def test_every_combination_of_cells_and_depths(
     kind: str, encoder_cell: str, encoder_layers: int, num_layers: int, num_states: int
 ) -> None:
     bridge, annotations, final, state = crossed(kind, encoder_cell, encoder_layers, num_layers, num_states)

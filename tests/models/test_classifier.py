@@ -1,4 +1,4 @@
-"""Pooling of the sequence classifier, against explicit indexing."""
+"""Pooling of the sequence classifier, compared with explicit indexing."""
 
 from functools import partial
 from typing import Any
@@ -27,7 +27,7 @@ def classifier_of(pooling: str, bidirectional: bool, **options: Any) -> Sequence
 
 
 def pooled_by_hand(pooling: str, outputs: Tensor, length: int) -> Tensor:
-    """The expected features of one sequence, from its outputs [time, directions * hidden]."""
+    """Return the expected features of one sequence from its outputs [time, directions * hidden]."""
     steps = outputs[:length]
     if pooling == "last_state":
         return torch.cat([steps[-1, :HIDDEN], steps[0, HIDDEN:]])
@@ -60,7 +60,7 @@ def test_last_state_is_the_final_state_of_the_top_layer() -> None:
     "options", [{}, {"layer_norm": True, "residual": True, "learned_initial_state": True}], ids=str
 )
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_every_parameter_takes_part(pooling: str, options: dict[str, bool]) -> None:
+def test_every_parameter_has_a_gradient(pooling: str, options: dict[str, bool]) -> None:
     """Distributed training stops at a parameter without a gradient."""
     classifier = classifier_of(pooling, bidirectional=True, **options)
     classifier(torch.randn(3, 6, 3), LENGTHS).square().sum().backward()

@@ -1,4 +1,4 @@
-"""The files of docs/extending.md work as printed, and so do its commands, on datasets that are small."""
+"""The files and commands of docs/extending.md work as printed, on small datasets."""
 
 import re
 import runpy
@@ -32,7 +32,7 @@ PHRASES = ["data.num_pairs=600", "data.unit=word", "data.min_frequency=1", "task
 
 
 def small(*arguments: str) -> list[str]:
-    """Return the arguments, and those that make an experiment take a second where they say nothing else."""
+    """Return the arguments, preceded by overrides that make an experiment take a second."""
     given = {argument.partition("=")[0] for argument in arguments}
     data = PHRASES if "task=translation" in arguments else [] if "data=arrays" in arguments else IMAGES
     settings = [*SMALL, *data]
@@ -60,7 +60,7 @@ def finish(place: Path, *arguments: str) -> Outcome:
     return outcome
 
 
-def test_the_page_was_read() -> None:
+def test_the_page_has_files_and_commands() -> None:
     assert set(FILES) == {
         "my_cells.py",
         "my_other_cells.py",
@@ -77,7 +77,7 @@ def test_the_page_was_read() -> None:
     assert len(NOTEBOOK) == 1
 
 
-# Sweeps start processes, which takes long: other tests run one of either kind.
+# Sweeps start processes, which is slow: other tests run one of each kind.
 @pytest.mark.parametrize(
     "command", [command for command in TRAIN if "-m model" not in command and "cells sw" not in command]
 )
@@ -100,7 +100,7 @@ def test_train_evaluate_resume_and_refuse(place: Path) -> None:
     first = finish(place, *DEEP, "callbacks=gradient_flow", "scheduler=constant")
     model, metrics = first.result["model"], first.result["metrics"]
     assert (model["cell"], model["backend"]) == ("my_cells.mgu", "reference")
-    # Two gates of six units, in two directions: a layer over 28 pixels, one over both directions, and the head.
+    # Two gates of six units in two directions: a layer over 28 pixels, a layer over both directions, and the head.
     assert model["num_parameters"] == 2 * 12 * (28 + 6 + 2) + 2 * 12 * (12 + 6 + 2) + 10 * (12 + 1)
     assert {"gradient_flow/gradient_ratio", "gradient_flow/spectral_radius"} <= set(metrics)
 
@@ -144,7 +144,7 @@ def test_an_option_of_the_package_hides_one_of_the_same_name(place: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("cell", "said"),
+    ("cell", "message"),
     [
         ("my_cell.mgu", "model: unknown cell 'my_cell.mgu': there is no module my_cell"),
         ("my_cells.mug", "choose one of mgu; did you mean 'mgu'?"),
@@ -158,16 +158,16 @@ def test_an_option_of_the_package_hides_one_of_the_same_name(place: Path) -> Non
         ("gruu", "model: unknown cell 'gruu': choose one of srn, lstm, gru; did you mean 'gru'?"),
     ],
 )
-def test_a_cell_that_is_not_there(place: Path, cell: str, said: str) -> None:
+def test_a_cell_that_does_not_exist(place: Path, cell: str, message: str) -> None:
     (place / "broken.py").write_text("1 / 0\n", encoding="utf-8")
     (place / "needy.py").write_text("import nohow\n", encoding="utf-8")
     outcome = call(train.main, place, small(f"model.cell={cell}"))
     assert outcome.exit_code == 2
-    assert said in outcome.line
+    assert message in outcome.line
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "message"),
     [
         (["model.cell_options.std=1"], "cell 'gru' has no option 'std': choose one of reset"),
         (
@@ -179,13 +179,13 @@ def test_a_cell_that_is_not_there(place: Path, cell: str, said: str) -> None:
         (["model.cell_options.reset=before", "model.backend=fused"], "cell 'gru' reset=before has no fused kernel"),
     ],
 )
-def test_an_option_that_is_not_there(place: Path, overrides: list[str], said: str) -> None:
+def test_an_option_that_does_not_exist(place: Path, overrides: list[str], message: str) -> None:
     outcome = call(train.main, place, small(*overrides))
     assert outcome.exit_code == 2
-    assert said in outcome.line
+    assert message in outcome.line
 
 
-def test_parameters_of_a_cell_are_counted_and_kept(place: Path) -> None:
+def test_parameters_of_a_cell_are_counted_and_saved(place: Path) -> None:
     minimal = finish(place, "model.cell=my_other_cells.min_gru", "model.num_layers=1", "callbacks=gradient_flow")
     assert minimal.result["model"]["num_parameters"] == 2 * 6 * (28 + 1) + 10 * (6 + 1)
     options = ["model.cell=my_other_cells.peephole_lstm", "model.cell_options.std=0.5", "model.num_layers=1"]
@@ -226,7 +226,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_from_an_installed_wheel(place: Path, site: Path) -> None:
-    """The same in processes of their own, where nothing but the wheel and the working directory is on the path."""
+    """The page works in separate processes with only the wheel and the working directory on the path."""
 
     def program(name: str, *arguments: str) -> None:
         python("-m", f"rnnexp.{name}", *arguments, cwd=place, path=site)

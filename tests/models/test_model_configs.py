@@ -1,4 +1,4 @@
-"""conf/model: each file makes the stack that its name says."""
+"""Each file of conf/model makes the stack of its name."""
 
 import inspect
 
@@ -47,6 +47,6 @@ def test_both_directions_is_an_override() -> None:
     assert composed("srn", "bidirectional=true") == composed("birnn")
 
 
-def test_the_base_is_no_cell() -> None:
+def test_the_base_has_no_cell() -> None:
     with pytest.raises(MissingMandatoryValue, match="cell"):
         OmegaConf.to_container(composed("base"), throw_on_missing=True)

@@ -1,4 +1,4 @@
-"""The encoder-decoder: one sweep equals single steps, padding changes nothing, every parameter learns."""
+"""The encoder-decoder: one pass equals single steps, padding has no effect, every parameter learns."""
 
 import copy
 import itertools
@@ -25,9 +25,9 @@ STACK_OPTIONS: list[dict[str, Any]] = [{}, {"layer_norm": True, "residual": True
 def model_of(
     cell: str | Cell = "gru", num_layers: int = 2, stack: dict[str, Any] | None = None, **options: Any
 ) -> Seq2Seq:
-    """A small network in double precision with random values for all parameters."""
+    """Return a small network in double precision with random values for all parameters."""
     torch.manual_seed(0)
-    # Dot attention compares the decoder's h with an annotation: both directions together are as wide.
+    # Dot attention needs an h of the decoder that is as wide as both directions of the encoder.
     both = options.get("attention") != "dot"
     settings = {"hidden_size": HIDDEN, "num_layers": num_layers, "bidirectional": both} | (stack or {})
     sizes = {"source_vocab_size": VOCAB, "target_vocab_size": VOCAB, "embedding_size": EMBEDDING}
@@ -57,7 +57,7 @@ def test_the_choices_were_found() -> None:
 @pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("decoder", DECODERS)
-def test_single_steps_equal_the_sweep(
+def test_single_steps_equal_one_pass(
     decoder: str, cell: str, num_layers: int, attention: str, stack: dict[str, Any]
 ) -> None:
     model = model_of(cell, num_layers, stack, decoder=decoder, attention=attention)
@@ -167,7 +167,7 @@ def test_encoder_and_decoder_may_differ(
     assert model(*sentences()).shape == (3, 5, VOCAB)
 
 
-def test_the_decoder_is_as_deep_as_the_encoder_unless_told() -> None:
+def test_the_decoder_is_as_deep_as_the_encoder_by_default() -> None:
     assert len(model_of(num_layers=3).decoder.layers) == 3
 
 
@@ -185,8 +185,8 @@ def test_a_cell_without_a_kernel(decoder: str) -> None:
     torch.testing.assert_close(logits, model(source, lengths, target_in)[:, 0])
 
 
-def test_the_fused_decoder_looks_from_below_and_feeds_above() -> None:
-    """Without a bridge its bottom layer knows the target alone; the layers above see the source at the same step."""
+def test_the_fused_decoder_attends_after_its_bottom_layer() -> None:
+    """Without a bridge the bottom layer depends only on the target; upper layers see the source at the same step."""
     model = model_of("gru", 3, bridge="zero")
     source, lengths, target_in = sentences()
     states = []
@@ -203,7 +203,7 @@ def test_the_fused_decoder_looks_from_below_and_feeds_above() -> None:
 
 @pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("decoder", DECODERS)
-def test_how_the_parts_are_wired(decoder: str, residual: bool) -> None:
+def test_the_parts_are_connected_as_documented(decoder: str, residual: bool) -> None:
     model = model_of("gru", 3, {"residual": residual}, decoder=decoder)
     source, lengths, target_in = sentences(target_time=1)
     encoded, state = model.encode(source, lengths)
@@ -232,7 +232,7 @@ def test_how_the_parts_are_wired(decoder: str, residual: bool) -> None:
     torch.testing.assert_close(model(source, lengths, target_in), expected)
 
 
-def test_the_stepwise_decoder_feeds_back_what_it_read_out() -> None:
+def test_the_stepwise_decoder_feeds_back_its_readout() -> None:
     model = model_of("gru", 1, decoder="stepwise")
     source, lengths, target_in = sentences()
     encoded, (h, fed) = model.encode(source, lengths)
@@ -294,8 +294,8 @@ def test_each_side_has_its_dropouts(decoder: str, side: str) -> None:
 @pytest.mark.parametrize("place", ["embedding", "output", "layers"])
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("decoder", DECODERS)
-def test_both_decoders_tie_their_masks_over_time(decoder: str, tied: bool, place: str) -> None:
-    """One token over and over, without recurrence: tied in time, every step computes the same."""
+def test_both_decoders_share_their_masks_over_time(decoder: str, tied: bool, place: str) -> None:
+    """One repeated token without recurrence: with shared masks every step computes the same."""
     stack = {"time_tied_dropout": tied, "dropout": 0.5 if place == "layers" else 0.0}
     options = {} if place == "layers" else {f"{place}_dropout": 0.5}
     model = model_of("srn", 2, stack, decoder=decoder, bridge="zero", **options)
@@ -308,7 +308,7 @@ def test_both_decoders_tie_their_masks_over_time(decoder: str, tied: bool, place
     assert torch.allclose(logits, logits[:, :1].expand_as(logits)) == tied
 
 
-def test_the_stepwise_sweep_with_every_token_given_is_teacher_forcing() -> None:
+def test_the_stepwise_pass_with_every_token_given_is_teacher_forcing() -> None:
     dropouts = {"embedding_dropout": 0.3, "output_dropout": 0.3, "stack": {"dropout": 0.3}}
     model = model_of("lstm", decoder="stepwise", **dropouts)
     source, lengths, target_in = sentences()
@@ -325,7 +325,7 @@ def test_the_stepwise_sweep_with_every_token_given_is_teacher_forcing() -> None:
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
-def test_without_teacher_forcing_the_decoder_lives_with_its_own_tokens(sampling: str) -> None:
+def test_without_teacher_forcing_the_decoder_reads_its_own_tokens(sampling: str) -> None:
     model = model_of("gru", decoder="stepwise", sampling=sampling)
     source, lengths, target_in = sentences()
     encoded, state = model.encode(source, lengths)
@@ -337,7 +337,7 @@ def test_without_teacher_forcing_the_decoder_lives_with_its_own_tokens(sampling:
     torch.testing.assert_close(model(source, lengths, target_in, teacher_forcing=0.0), torch.stack(expected, dim=1))
 
 
-def test_a_token_of_its_own_replaces_only_what_is_not_given() -> None:
+def test_a_predicted_token_replaces_only_tokens_that_are_not_given() -> None:
     model = model_of("gru", decoder="stepwise")
     source, lengths, target_in = sentences()
     encoded, state = model.encode(source, lengths)
@@ -407,8 +407,8 @@ def test_initial_values() -> None:
     assert logits.std() < 1
 
 
-def test_learns_to_turn_round() -> None:
-    """Sentences to reverse: only attention and order can solve the task."""
+def test_learns_to_reverse() -> None:
+    """Reversing a sentence needs attention and the order of tokens."""
     torch.manual_seed(0)
     make_stack = partial(RecurrentStack, "gru", hidden_size=32, bidirectional=True)
     model = Seq2Seq(make_stack, 12, 12, embedding_size=32)
@@ -440,8 +440,8 @@ def test_learns_to_turn_round() -> None:
             "or tied_embeddings=output",
         ),
         ({"embedding_size": 0}, "embedding_size must be a whole number of at least 1, not 0"),
-        ({"decoder_layers": 0}, "num_layers must be a whole number of at least 1, not 0"),
-        ({"output_dropout": 1.0}, r"dropout must lie in \[0, 1\), not 1.0"),
+        ({"decoder_layers": 0}, "num_layers must be .*, not 0"),
+        ({"output_dropout": 1.0}, r"dropout must .*, not 1\.0"),
     ],
 )
 def test_bad_options(options: dict[str, Any], message: str) -> None:
@@ -451,7 +451,7 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
 
 def test_bad_teacher_forcing() -> None:
     with pytest.raises(
-        ValueError, match=r"^the fused decoder learns with teacher forcing 1 alone: use decoder=stepwise for less$"
+        ValueError, match=r"^the fused decoder supports only teacher forcing 1: use decoder=stepwise for less$"
     ):
         model_of()(*sentences(), teacher_forcing=0.5)
     with pytest.raises(ValueError, match=r"^teacher_forcing must lie in \[0, 1\], not 1.5$"):

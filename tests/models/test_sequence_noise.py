@@ -1,4 +1,4 @@
-"""Dropout on sequences, and words dropped whole."""
+"""Dropout of features on sequences, and of whole words."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def test_a_given_mask_is_used() -> None:
     torch.testing.assert_close(dropout(x, mask), x * mask)
 
 
-def test_words_become_unknown_and_marks_stay() -> None:
+def test_words_become_unknown_and_special_tokens_are_kept() -> None:
     torch.manual_seed(0)
     tokens = torch.arange(100).repeat(50, 1)
     dropped = WordDropout(0.3)(tokens)

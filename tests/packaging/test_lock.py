@@ -1,4 +1,4 @@
-"""The lock file: complete, hashed, true to pyproject.toml, and of no particular machine or index."""
+"""The lock file is complete, has hashes, satisfies pyproject.toml, and names no machine or index."""
 
 import re
 import tomllib
@@ -11,9 +11,9 @@ from packaging.utils import canonicalize_name
 
 from support import ROOT
 
-LOCK = (ROOT / "requirements.lock").read_text()
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 BLOCKS = [block.split("\\\n") for block in re.split(r"\n(?=\S)", LOCK.strip())]
-PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 WANTED = [
     *PROJECT["project"]["dependencies"],
     *(extra for extras in PROJECT["project"]["optional-dependencies"].values() for extra in extras),
@@ -23,7 +23,7 @@ WANTED = [
 
 
 def pins() -> dict[str, set[str]]:
-    """The versions of every package; several if they differ by Python or by platform."""
+    """Return the versions of every package; several if they differ by Python or platform."""
     found = defaultdict(set)
     for first, *_ in BLOCKS:
         requirement = Requirement(first.strip())
@@ -52,8 +52,8 @@ def test_pins_satisfy_the_project(wanted: str) -> None:
     assert all(requirement.specifier.contains(version) for version in versions), f"{wanted}: locked {versions}"
 
 
-def test_names_no_host_and_no_place() -> None:
-    # What may stand in a line but its hash: a name, a version, a marker.
+def test_names_no_host_and_no_path() -> None:
+    # A line may have a name, a version and a marker besides its hash.
     for first, *_ in BLOCKS:
         assert re.fullmatch(r"[\w.-]+==[\w.+!]+( ; [\w\s.'\"<>=!()]+)?", first.strip()), first
     assert "://" not in LOCK

@@ -1,4 +1,4 @@
-"""make: its list of targets, and a set-up with pip or uv that is done once, and again where it must be."""
+"""make lists its targets and installs with pip or uv, once and again when the lock changes."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from support import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
-# A project as small as can be, with a build backend of its own: installing it needs no network.
+# A minimal project with its own build backend: installing it needs no network.
 BACKEND = """
 import zipfile
 
@@ -40,7 +40,7 @@ backend-path = ["."]
 
 
 def make(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run make without a network: pip and uv find packages in `directory` alone."""
+    """Run make without a network: pip and uv find packages only in `directory`."""
     settings = ("MAKE", "PIP_", "PYTHON", "UV_")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(settings)}
     environment |= {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(directory)}
@@ -53,15 +53,15 @@ def make(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "Makefile", tmp_path)
-    (tmp_path / "pyproject.toml").write_text(PYPROJECT)
-    (tmp_path / "backend.py").write_text(BACKEND)
-    (tmp_path / "requirements.lock").write_text("# no packages\n")
+    (tmp_path / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
+    (tmp_path / "backend.py").write_text(BACKEND, encoding="utf-8")
+    (tmp_path / "requirements.lock").write_text("# no packages\n", encoding="utf-8")
     return tmp_path
 
 
 @pytest.fixture(params=["pip", "uv"])
 def installer(request: pytest.FixtureRequest) -> str:
-    """The argument of make that chooses pip or uv."""
+    """Return the argument of make that chooses pip or uv."""
     if request.param == "pip":
         return "UV="
     uv = shutil.which("uv")
@@ -85,7 +85,7 @@ def test_set_up_installs_from_the_hashed_lock(project: Path, uv: str, installing
     assert (".venv/bin/python -m pip" in commands) == (not uv)
 
 
-def test_an_interpreter_that_does_not_fit_gets_one_line(project: Path) -> None:
+def test_an_unsupported_interpreter_is_a_one_line_error(project: Path) -> None:
     ended = make(project, "PYTHON=python2.7", "train")
     assert ended.returncode != 0
     assert ended.stderr.splitlines()[0] == (
@@ -96,7 +96,7 @@ def test_an_interpreter_that_does_not_fit_gets_one_line(project: Path) -> None:
 
 @pytest.fixture
 def agents(project: Path) -> Path:
-    """A project that is set up, where `wandb` writes down how it was called, and ends when it is told to."""
+    """A project that is set up, with a `wandb` that records its calls and ends on a signal."""
     programs = project / ".venv" / "bin"
     programs.mkdir(parents=True)
     scripts = {
@@ -105,7 +105,7 @@ def agents(project: Path) -> Path:
 [ ! -e "{project}/wait" ] || {{ trap 'kill $!; echo ended >> "{project}/calls"; exit' TERM; sleep 60 & wait; }}''',
     }
     for name, script in scripts.items():
-        (programs / name).write_text(f"#!/bin/bash\n{script}\n")
+        (programs / name).write_text(f"#!/bin/bash\n{script}\n", encoding="utf-8")
         (programs / name).chmod(0o755)
     (project / ".venv" / "set-up-complete").touch()
     return project
@@ -122,11 +122,11 @@ def test_a_wandb_sweep_gets_an_agent_for_each_gpu(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
     ended = make(agents, "wandb-agent", "SWEEP=me/rnnexp/abc", "ARGS=--count 2")
     assert ended.returncode == 0, ended.stderr
-    calls = (agents / "calls").read_text().splitlines()
+    calls = (agents / "calls").read_text(encoding="utf-8").splitlines()
     assert sorted(calls) == sorted(f"gpu={gpu} agent --forward-signals --count 2 me/rnnexp/abc" for gpu in gpus)
 
 
-def test_an_interrupt_is_handed_on_to_every_agent(agents: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_is_passed_to_every_agent(agents: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     (agents / "wait").touch()
     running = subprocess.Popen(
@@ -137,17 +137,17 @@ def test_an_interrupt_is_handed_on_to_every_agent(agents: Path, monkeypatch: pyt
         start_new_session=True,
     )
     deadline = time.monotonic() + 60
-    while not (agents / "calls").exists() or (agents / "calls").read_text().count("agent") < 2:
+    while not (agents / "calls").exists() or (agents / "calls").read_text(encoding="utf-8").count("agent") < 2:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    time.sleep(0.2)  # until the agents have set their traps
+    time.sleep(0.2)  # until the agents handle signals
     os.killpg(running.pid, signal.SIGINT)
     running.communicate(timeout=60)
     assert running.returncode != 0
-    assert (agents / "calls").read_text().splitlines()[2:] == ["ended", "ended"]
+    assert (agents / "calls").read_text(encoding="utf-8").splitlines()[2:] == ["ended", "ended"]
 
 
-def test_an_agent_without_a_sweep_gets_one_line(agents: Path) -> None:
+def test_an_agent_without_a_sweep_is_a_one_line_error(agents: Path) -> None:
     ended = make(agents, "wandb-agent")
     assert ended.returncode == 2
     assert ended.stderr.splitlines()[0] == "which sweep? make wandb-agent SWEEP=entity/project/id"
@@ -155,7 +155,7 @@ def test_an_agent_without_a_sweep_gets_one_line(agents: Path) -> None:
 
 
 @pytest.mark.slow
-def test_set_up_is_done_once_and_when_it_must_be(project: Path, installer: str) -> None:
+def test_set_up_runs_once_and_after_a_change(project: Path, installer: str) -> None:
     first = make(project, installer, "train", "ARGS=model=lstm model.num_layers=3")
     assert first.returncode == 0, first.stderr
     assert "Making .venv" in first.stdout
@@ -188,13 +188,13 @@ def test_a_package_without_its_hash_is_refused(project: Path, installer: str) ->
     other = "DO NOT MATCH THE HASHES" if by_pip else "Hash mismatch"
     refusals = {"": missing, f" --hash=sha256:{'0' * 64}": other}
     for option, message in refusals.items():
-        (project / "requirements.lock").write_text(f"needed==1.0{option}\n")
+        (project / "requirements.lock").write_text(f"needed==1.0{option}\n", encoding="utf-8")
         refused = make(project, installer, "train")
         assert refused.returncode != 0
         assert message in refused.stderr
         assert "trained" not in refused.stdout
 
-    (project / "requirements.lock").write_text(f"needed==1.0 --hash=sha256:{digest}\n")
+    (project / "requirements.lock").write_text(f"needed==1.0 --hash=sha256:{digest}\n", encoding="utf-8")
     accepted = make(project, installer, "train")
     assert accepted.returncode == 0, accepted.stderr
     assert accepted.stdout.endswith("trained []\n")

@@ -1,4 +1,4 @@
-"""What no single module can see: names of configs that would hide each other, and traces of somebody's machine."""
+"""Checks of the whole repository: configs that hide each other, and names of machines."""
 
 import re
 import subprocess
@@ -20,7 +20,7 @@ def test_config_files_have_one_suffix() -> None:
 
 
 def test_no_sweep_hides_a_config() -> None:
-    # --config-dir sweeps puts it before conf: of two files of one name Hydra loads the sweep, without a word.
+    # --config-dir sweeps comes before conf: Hydra loads the sweep silently if a config has the same name.
     stems = Counter(path.stem for path in SWEEPS)
     assert [stem for stem, count in stems.items() if count > 1] == []
     assert set(stems) & {path.stem for path in CONFIGS} == set()

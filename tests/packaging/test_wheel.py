@@ -1,9 +1,5 @@
 """A wheel of the project works from any directory, with its configs inside."""
 
-import os
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -11,31 +7,16 @@ import pytest
 from rnnexp.cli.conf_dir import config_root
 from rnnexp.core.atomic_files import read_json
 from support import ROOT
+from support.wheel import python, unpack_wheel
 
 pytestmark = pytest.mark.slow
 
 
-def python(*arguments: str, cwd: Path, path: Path | None = None) -> str:
-    """What Python prints, with `path` before everything else that it imports from."""
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    if path is not None:
-        environment["PYTHONPATH"] = str(path)
-    ended = subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
-
-
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel's content, as pip would lay it out."""
+    """The wheel's content, as pip would install it."""
     wheels, site = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("site")
-    build = ("-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(wheels))
-    python(*build, str(ROOT), cwd=wheels)
-    (wheel,) = wheels.glob("rnnexp-*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
+    unpack_wheel(wheels, site)
     return site
 
 
@@ -58,11 +39,13 @@ def test_holds_every_config_and_module_and_nothing_else(unpacked: Path) -> None:
     assert files(unpacked / "hydra_plugins") == files(ROOT / "src" / "hydra_plugins") != set()
     (metadata,) = unpacked.glob("*.dist-info")
     assert {path.name for path in unpacked.iterdir()} == {"rnnexp", "hydra_plugins", metadata.name}
-    assert (metadata / "licenses" / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+    assert (metadata / "licenses" / "LICENSE").read_text(encoding="utf-8") == (ROOT / "LICENSE").read_text(
+        encoding="utf-8"
+    )
 
 
 @pytest.mark.parametrize("arguments", [("--cfg", "job", "model=lstm"), ("--help",)], ids=["config", "help"])
-def test_answers_as_the_checkout_does(unpacked: Path, elsewhere: Path, arguments: tuple[str, ...]) -> None:
+def test_prints_the_same_as_the_checkout(unpacked: Path, elsewhere: Path, arguments: tuple[str, ...]) -> None:
     from_wheel = python("-m", "rnnexp.train", *arguments, cwd=elsewhere, path=unpacked)
     assert from_wheel == python("-m", "rnnexp.train", *arguments, cwd=elsewhere)
     assert "lstm" in from_wheel

@@ -23,7 +23,7 @@ def test_weights_are_returned_in_double_precision() -> None:
         (["a"], ["b"], np.full((1, 1), np.inf), "finite"),
     ],
 )
-def test_weights_that_are_no_map(
+def test_weights_that_are_not_a_map(
     source: list[str], target: list[str], weights: NDArray[np.float64], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):

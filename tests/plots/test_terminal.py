@@ -1,4 +1,4 @@
-"""An attention map as text: the right shade under the right token, aligned, and never wider than the terminal."""
+"""An attention map as text: the shade of each weight is below its token, and no line exceeds the terminal."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def framed(text: str) -> list[str]:
     return [line for line in text.splitlines() if "│" in line]
 
 
-def test_a_map_that_fits_reads_as_it_should() -> None:
+def test_a_map_that_fits() -> None:
     weights = np.array([[0.96, 0.04, 0.0], [0.3, 0.6, 0.1]])
     assert attention_text(["the", " ox", "."], ["le", " bœuf"], weights).splitlines() == [
         "       t ·",
@@ -62,7 +62,7 @@ def test_shades_of_weights(weight: float, shade: str) -> None:
     assert framed(attention_text(["a"], ["b"], np.array([[weight]]))) == [f"b │{shade}{shade}│"]
 
 
-def test_tokens_that_do_not_fit_by_name_are_numbered() -> None:
+def test_tokens_whose_names_do_not_fit_are_numbered() -> None:
     weights = np.zeros((2, 40))
     weights[0, 11], weights[1, 39] = 1, 1
     text = attention_text([f"word{place}" for place in range(40)], ["a", "b"], weights)
@@ -108,7 +108,7 @@ def test_rows_are_aligned_and_no_line_is_wider_than_the_terminal(rows: int, colu
         assert all(" ← " in line and " %" in line for line in lines)
 
 
-def test_wide_source_tokens_stand_above_their_columns() -> None:
+def test_wide_source_tokens_are_above_their_columns() -> None:
     text = attention_text(["我", "喜欢", "x"], ["je", "中文"], np.array([[1.0, 0, 0], [0, 1, 0]]))
     assert text.splitlines()[:4] == ["        喜", "      我欢x", "je   │██    │", "中文 │  ██  │"]
 
@@ -130,14 +130,14 @@ def test_odd_tokens_can_be_printed() -> None:
 @pytest.mark.parametrize(
     ("source", "target", "weights", "width", "message"),
     [
-        ([], ["a"], np.zeros((1, 0)), 80, "needs tokens, but got 0 of source and 1 of target"),
-        (["a"], [], np.zeros((0, 1)), 80, "needs tokens, but got 1 of source and 0 of target"),
+        ([], ["a"], np.zeros((1, 0)), 80, "0 of source and 1 of target"),
+        (["a"], [], np.zeros((0, 1)), 80, "1 of source and 0 of target"),
         (["a", "b"], ["c"], np.zeros((2, 1)), 80, r"\[target, source\] = \(1, 2\), not \(2, 1\)"),
         (["a"], ["b"], np.full((1, 1), np.inf), 80, "finite"),
         (["a"], ["b"], np.ones((1, 1)), 19, "at least 20 columns, not 19"),
     ],
 )
-def test_a_map_refuses_what_it_cannot_show(
+def test_a_bad_map_is_refused(
     source: list[str], target: list[str], weights: NDArray[np.float64], width: int, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""Figures of a translating network say what the numbers say, for any token and any size."""
+"""Figures of translation networks show the numbers, for any token and any size."""
 
 import io
 import math
@@ -43,7 +43,7 @@ ODD = [
 
 
 def drawn(figure: Figure) -> Figure:
-    """After a draw, in which matplotlib warns of what it cannot do (and the suite makes an error of that)."""
+    """Return the figure after a draw; the suite turns warnings of matplotlib into errors."""
     with io.BytesIO() as file:
         figure.savefig(file, format="png")
         assert file.getvalue().startswith(b"\x89PNG")
@@ -63,7 +63,7 @@ def y_labels(axes: Axes) -> list[str]:
 
 
 def assert_inside(figure: Figure) -> None:
-    """Nothing that is written is cut by the edge of the figure."""
+    """Assert that no text is cut by the edge of the figure."""
     page = figure.bbox
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
@@ -85,7 +85,7 @@ def test_an_attention_map_shows_the_weights_between_their_tokens() -> None:
     assert x_labels(axes) == ["the", "·cat", "s", "."]
     assert y_labels(axes) == ["le", "·chat", "."]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("source", "target")
-    # The first target token is on top, and the source above it.
+    # The first target token is the top row, and the source is above the map.
     assert axes.get_ylim()[0] > axes.get_ylim()[1]
     assert axes.xaxis.get_ticks_position() == "top"
     assert figure.get_suptitle() == "a title"
@@ -130,7 +130,7 @@ def test_odd_names_are_drawn_without_a_warning() -> None:
         drawn(scores_by_length({token: (0.5, 2)}, token))
 
 
-def test_a_font_draws_what_it_has() -> None:
+def test_a_font_draws_only_its_own_characters() -> None:
     assert drawable("été, cœur, Ġ, Ελλάδα, мир") == "été, cœur, Ġ, Ελλάδα, мир"
     assert drawable("中a文") == "▯a▯"
     assert drawable("e\u0301") == "é"
@@ -146,15 +146,13 @@ def test_a_token_shows_its_spaces_and_is_cut() -> None:
 @pytest.mark.parametrize(
     ("source", "target", "weights", "message"),
     [
-        ([], ["a"], np.zeros((1, 0)), "needs tokens, but got 0 of source and 1 of target"),
-        (["a"], [], np.zeros((0, 1)), "needs tokens, but got 1 of source and 0 of target"),
+        ([], ["a"], np.zeros((1, 0)), "0 of source and 1 of target"),
+        (["a"], [], np.zeros((0, 1)), "1 of source and 0 of target"),
         (["a", "b"], ["c"], np.zeros((2, 1)), r"\[target, source\] = \(1, 2\), not \(2, 1\)"),
         (["a"], ["b"], np.full((1, 1), np.nan), "finite"),
     ],
 )
-def test_a_map_refuses_what_it_cannot_show(
-    source: list[str], target: list[str], weights: NDArray[np.float64], message: str
-) -> None:
+def test_a_bad_map_is_refused(source: list[str], target: list[str], weights: NDArray[np.float64], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         attention_map(source, target, weights, "")
 
@@ -166,7 +164,7 @@ def test_wilson_intervals_agree_with_published_ones() -> None:
     assert wilson_interval(1.0, 1)[1] == 1
 
 
-def test_a_line_for_each_label_with_its_points_and_its_own_look() -> None:
+def test_each_label_has_a_line_with_points_and_a_distinct_style() -> None:
     curves = {f"_phenomenon {place}": {3: (0.5, 9), 0: (1.0, 9), 12: (place / 13, 9)} for place in range(13)}
     figure = drawn(accuracy_by_distance(curves, "title"))
     (axes,) = figure.axes
@@ -199,12 +197,12 @@ def test_a_single_label_has_a_band_of_wilson_intervals() -> None:
 
 
 @pytest.mark.parametrize(("labels", "n", "bands"), [(1, 0, 0), (3, 5, 3), (4, 5, 0)])
-def test_bands_are_drawn_where_they_can_be_seen(labels: int, n: int, bands: int) -> None:
+def test_bands_are_drawn_only_where_they_are_visible(labels: int, n: int, bands: int) -> None:
     figure = accuracy_by_distance({str(label): {1: (0.5, n), 2: (0.5, n)} for label in range(labels)}, "")
     assert len(figure.axes[0].collections) == bands
 
 
-def test_what_was_never_counted_is_left_out_of_a_line() -> None:
+def test_points_without_samples_are_omitted_from_a_line() -> None:
     curves = {"a": {1: (0.5, 4), 2: (math.nan, 0), 3: (1.0, 4)}, "b": {1: (math.nan, 0)}, "c": {}}
     figure = drawn(accuracy_by_distance(curves, ""))
     first, second, third = figure.axes[0].lines
@@ -214,7 +212,7 @@ def test_what_was_never_counted_is_left_out_of_a_line() -> None:
     assert len(figure.legends[0].get_texts()) == 3
 
 
-def test_an_accuracy_grid_writes_the_percent_and_leaves_blanks() -> None:
+def test_an_accuracy_grid_shows_percentages_and_blank_cells() -> None:
     cells = {
         ("number", 3): (0.876, 8),
         ("gender", 0): (1.0, 5),
@@ -247,7 +245,7 @@ def test_a_large_grid_keeps_its_text_inside_its_cells() -> None:
         assert box.height < cell[1]
 
 
-def test_bars_by_length_carry_their_counts() -> None:
+def test_bars_by_length_show_their_counts() -> None:
     buckets = {"1-5": (1.0, 1200), "6-10": (0.5, 10), "11-15": (0.25, 0), "16+": (math.nan, 0)}
     figure = drawn(scores_by_length(buckets, "title"))
     (axes,) = figure.axes
@@ -257,7 +255,7 @@ def test_bars_by_length_carry_their_counts() -> None:
     assert [text.get_text() for text in axes.texts] == ["n = 1,200", "n = 10", "n = 0", "n = 0"]
     boxes = [text.get_window_extent() for text in axes.texts]
     assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
-    # Above the bars and what is drawn of their intervals.
+    # Above the bars and their intervals.
     tops = [axes.transData.transform((0, top))[1] for top in (1, wilson_interval(0.5, 10)[1], 0.25, 0)]
     assert all(box.y0 >= top for box, top in zip(boxes, tops, strict=True))
     assert_inside(figure)
@@ -277,12 +275,12 @@ def test_shares_are_within_0_and_1(draw: Callable[[float, int], Figure]) -> None
         draw(87.5, 3)
     with pytest.raises(ValueError, match=r"number.* n must not be negative, but is -1"):
         draw(0.5, -1)
-    # An average of float32.
+    # A mean in float32.
     for share in (1.0000001, -0.0000001, 0.0, 1.0):
         drawn(draw(share, 3))
 
 
 @pytest.mark.parametrize("draw", [accuracy_by_distance, accuracy_grid, scores_by_length])
-def test_nothing_to_draw_is_said(draw: Callable[[dict[object, object], str], Figure]) -> None:
+def test_empty_input_is_refused(draw: Callable[[dict[object, object], str], Figure]) -> None:
     with pytest.raises(ValueError, match="at least one"):
         draw({}, "title")

@@ -1,4 +1,4 @@
-"""Every cell against its equations, worked out by hand: two units, two inputs, two steps, one number at a time."""
+"""Every cell is compared with its equations by scalar arithmetic: two units, two inputs, two steps."""
 
 import math
 from typing import Any
@@ -13,7 +13,7 @@ X2 = (-0.25, 0.75)
 H0 = (0.3, -0.6)
 C0 = (-0.4, 0.9)
 
-# Of each gate: rows of W and U, and the biases b and d.
+# Each gate has rows of W and U, and the biases b and d.
 GATE_1 = {"W": ((0.1, -0.2), (0.3, 0.4)), "U": ((0.5, -0.6), (0.7, 0.8)), "b": (0.05, -0.15), "d": (0.25, 0.35)}
 GATE_2 = {"W": ((-0.9, 0.8), (0.7, -0.6)), "U": ((0.4, 0.3), (-0.2, 0.1)), "b": (0.12, 0.22), "d": (-0.32, 0.42)}
 GATE_3 = {"W": ((0.15, 0.25), (-0.35, 0.45)), "U": ((-0.55, 0.65), (0.75, -0.85)), "b": (-0.1, 0.2), "d": (0.3, -0.4)}

@@ -65,7 +65,7 @@ def test_fused_equals_reference(
     runs = []
     torch.manual_seed(0)
     fused = RecurrentStack(input_size=FEATURES, hidden_size=HIDDEN, **settings).double()
-    for parameter in fused.parameters():  # no value that an initialization leaves at zero or one
+    for parameter in fused.parameters():  # replaces values that initialization sets to zero or one
         torch.nn.init.normal_(parameter, std=0.5)
     reference = RecurrentStack(input_size=FEATURES, hidden_size=HIDDEN, backend="reference", **settings).double()
     reference.load_state_dict(fused.state_dict())

@@ -1,4 +1,4 @@
-"""The gradient through time against one that is unrolled by hand, and what is known of hand-made weights."""
+"""The gradient through time, compared with an unrolled computation and with known values of simple weights."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -53,7 +53,7 @@ class GRUBefore(nn.GRUCell):
 
 
 def single_step(stack: RecurrentStack, layer: int, suffix: str) -> nn.RNNCellBase:
-    """torch's own module for one step, with the stack's weights."""
+    """Return torch's module for one step with the weights of the stack."""
     kinds: dict[tuple[str, str | None], Callable[..., nn.RNNCellBase]] = {
         ("lstm", None): nn.LSTMCell,
         ("gru", "after"): nn.GRUCell,
@@ -69,7 +69,7 @@ def single_step(stack: RecurrentStack, layer: int, suffix: str) -> nn.RNNCellBas
 
 
 def norms_by_hand(stack: RecurrentStack, x: Tensor, into_outputs: Tensor) -> Tensor:
-    """||dL/dh_t|| [layers, time] of one sequence, L = sum of outputs * into_outputs, both [time, features]."""
+    """Return ||dL/dh_t|| [layers, time] of one sequence, L = sum of outputs * into_outputs, both [time, features]."""
     kept = []
     inputs = list(x)
     for layer in range(stack.num_layers):
@@ -121,7 +121,7 @@ def test_the_gradient_is_that_of_torchs_single_steps(
     torch.testing.assert_close(norms, expected)
 
 
-def test_the_gradient_of_the_fused_kernels_bias_is_made_of_them() -> None:
+def test_the_bias_gradient_of_the_fused_kernel_follows_from_them() -> None:
     """The gradient dL/dd of an SRN is the sum over t of dL/dh_t * (1 - h_t^2), and equals that of the kernel."""
     stack = random_stack(cell="srn", num_layers=2)
     x = torch.randn(BATCH, TIME, FEATURES, dtype=torch.double)
@@ -147,7 +147,7 @@ def test_layers_with_layer_norm_and_residual() -> None:
     assert gradient_norms(outputs.sum(), stack, steps).shape == (3, TIME, BATCH)
 
 
-def test_nothing_is_left_behind() -> None:
+def test_the_stack_is_unchanged_after_recording() -> None:
     stack = random_stack(cell="gru")
     before, x = dict(vars(stack)), torch.randn(BATCH, TIME, FEATURES, dtype=torch.double)
     random_state = torch.get_rng_state()
@@ -162,7 +162,7 @@ def test_nothing_is_left_behind() -> None:
     assert torch.equal(torch.get_rng_state(), random_state)
 
 
-def test_what_does_not_reach_the_loss_has_no_gradient() -> None:
+def test_steps_that_do_not_reach_the_loss_have_no_gradient() -> None:
     stack = random_stack(cell="lstm")
     with recorded(stack) as steps:
         outputs, _ = stack(torch.randn(BATCH, TIME, FEATURES, dtype=torch.double))
@@ -171,7 +171,7 @@ def test_what_does_not_reach_the_loss_has_no_gradient() -> None:
     assert (norms[0, 3:] == 0).all()
 
 
-def test_of_several_passes_the_last_is_kept() -> None:
+def test_the_last_of_several_passes_is_kept() -> None:
     stack = random_stack(cell="srn")
     with recorded(stack) as steps:
         stack(torch.randn(2, 9, FEATURES, dtype=torch.double))
@@ -179,7 +179,7 @@ def test_of_several_passes_the_last_is_kept() -> None:
     assert gradient_norms(outputs.sum(), stack, steps).shape == (1, TIME, BATCH)
 
 
-def test_a_linear_memory_decays_as_its_eigenvalue_says() -> None:
+def test_a_linear_memory_decays_at_the_rate_of_its_eigenvalue() -> None:
     """h = relu(u h) of one positive unit: dh_T/dh_t = u^(T - t)."""
     stack = RecurrentStack("srn", 1, 1, cell_options={"nonlinearity": "relu"}).double()
     with torch.no_grad():
@@ -192,7 +192,7 @@ def test_a_linear_memory_decays_as_its_eigenvalue_says() -> None:
     assert first_over_last(norms[0], steps.mask).item() == pytest.approx(0.5 ** (TIME - 1))
 
 
-def test_a_norm_that_would_underflow_when_squared_is_told() -> None:
+def test_a_norm_whose_square_underflows_is_measured() -> None:
     stack = RecurrentStack("srn", 1, 1)
     with recorded(stack) as steps:
         outputs, _ = stack(torch.ones(1, 1, 1))
@@ -224,7 +224,7 @@ def test_spectral_radii_of_diagonal_and_rotating_blocks(cell: dict[str, Any], bi
             assert found == pytest.approx(dict(zip(stack.cell.blocks, [scale * r for r in expected], strict=True)))
 
 
-def test_a_weight_that_is_not_finite_has_no_radius() -> None:
+def test_a_weight_that_is_not_finite_has_no_spectral_radius() -> None:
     stack = RecurrentStack("gru", 1, 2)
     with torch.no_grad():
         stack.weight_hh_l0[0, 0] = torch.nan
@@ -234,7 +234,7 @@ def test_a_weight_that_is_not_finite_has_no_radius() -> None:
 
 
 def with_biases(cell: dict[str, Any], *biases: float) -> RecurrentStack:
-    """A stack whose blocks are what their biases say: no other weight counts."""
+    """Return a stack whose blocks depend only on their biases."""
     stack = RecurrentStack(**cell, input_size=1, hidden_size=len(biases), num_layers=1)
     with torch.no_grad():
         for parameter in stack.parameters():
@@ -255,7 +255,7 @@ def with_biases(cell: dict[str, Any], *biases: float) -> RecurrentStack:
     ],
     ids=str,
 )
-def test_saturation_of_blocks_that_are_their_biases(
+def test_saturation_of_blocks_that_depend_only_on_biases(
     cell: dict[str, Any], biases: tuple[float, ...], expected: dict[str, float]
 ) -> None:
     stack = with_biases(cell, *biases)
@@ -264,8 +264,8 @@ def test_saturation_of_blocks_that_are_their_biases(
     assert saturation(stack, steps, 0) == expected
 
 
-def test_saturation_sees_the_recurrence_and_not_the_padding() -> None:
-    """One unit that adds itself up, h = relu(h + x): zero until the one comes, and from then on not."""
+def test_saturation_includes_the_recurrence_and_not_the_padding() -> None:
+    """One unit accumulates its input, h = relu(h + x): it is zero until the input is one."""
     stack = RecurrentStack("srn", 1, 1, cell_options={"nonlinearity": "relu"}, bidirectional=True)
     with torch.no_grad():
         for name, parameter in stack.named_parameters():

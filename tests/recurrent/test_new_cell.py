@@ -65,7 +65,7 @@ def test_deep_bidirectional_and_padded() -> None:
 
 @pytest.mark.parametrize("cell", ["mgu", Cell(minimal_gated_unit, gates=2)], ids=["by name", "as an object"])
 def test_it_learns_in_the_classifier(cell: str | Cell) -> None:
-    """Which of two sequences began with a one: it must be carried to the end."""
+    """The class is whether a sequence began with a one, which the cell must remember to the end."""
     torch.manual_seed(0)
     make_stack = partial(RecurrentStack, cell, hidden_size=8, num_layers=2, bidirectional=True)
     classifier = SequenceClassifier(make_stack, input_size=1, num_classes=2)
@@ -89,7 +89,7 @@ def minimal_gru(x: Tensor, state: State, recur: None) -> State:  # noqa: ARG001
 
 
 def independent(x: Tensor, state: State, recur: None, u: Tensor) -> State:  # noqa: ARG001
-    """IndRNN (Li et al., 2018, arXiv:1803.04831): a weight in the place of each column of U."""
+    """IndRNN (Li et al., 2018, arXiv:1803.04831): U is replaced by one weight per unit."""
     return (torch.relu(x + u * state[0]),)
 
 
@@ -114,7 +114,7 @@ IND_RNN = Cell(
     ids=["minGRU", "IndRNN"],
 )
 @pytest.mark.parametrize("initialization", ["orthogonal", "pytorch"])
-def test_only_declared_weights_are_there(cell: Cell, names: list[str], initialization: str) -> None:
+def test_only_declared_weights_exist(cell: Cell, names: list[str], initialization: str) -> None:
     stack = RecurrentStack(cell, 3, 4, num_layers=2, bidirectional=True, initialization=initialization)
     suffixes = ("l0", "l0_reverse", "l1", "l1_reverse")
     assert list(stack.state_dict()) == [f"{name}_{suffix}" for suffix in suffixes for name in names]
@@ -146,7 +146,7 @@ def test_a_cell_without_u_is_measured() -> None:
         outputs, _ = stack(torch.randn(2, 5, 3))
     assert saturation(stack, steps, 0) == {"z": 0.5}
     assert spectral_radii(stack, 0) == {}
-    # dh_T/dh_t of a unit is (1 - z)^(T - t): two units have z = 1/2, one has z near 0 and keeps all.
+    # dh_T/dh_t of a unit is (1 - z)^(T - t): two units have z = 1/2, and one has z near 0.
     norms = gradient_norms(outputs[:, -1].sum(), stack, steps)[0, :, 0]
     assert norms[0].item() == pytest.approx((1 + 2 * 0.5**8) ** 0.5, rel=1e-3)
 
@@ -210,10 +210,13 @@ def test_an_option_outside_the_list_is_refused(factory: Any, options: dict[str, 
         ({"weights": ("weight_ih", "bias")}, "unknown weight of a cell 'bias'"),
         ({"weights": ("weight_hh", "bias_ih")}, "a cell needs weight_ih"),
         ({"weights": ("weight_ih", "bias_hh")}, "a cell needs weight_ih, and weight_hh for bias_hh"),
-        ({"parameters": {"norms": Parameter(lambda size: (size,))}}, "a stack has norms already"),
-        ({"weights": ("weight_ih",), "fused": torch.gru}, "the kernels of torch compute cells that have W, U, b and d"),
+        ({"parameters": {"norms": Parameter(lambda size: (size,))}}, "a stack already has norms"),
+        (
+            {"weights": ("weight_ih",), "fused": torch.gru},
+            "the kernels of torch support only cells with exactly W, U, b and d",
+        ),
     ],
 )
-def test_a_cell_that_cannot_be(options: dict[str, Any], message: str) -> None:
+def test_a_bad_cell_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
         Cell(minimal_gated_unit, gates=2, **options)

@@ -1,4 +1,4 @@
-"""Initialization, dropout, and what the stack refuses."""
+"""Initialization and dropout of the stack, and options that it refuses."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def test_each_gate_starts_orthogonal(cell: str) -> None:
 
 
 @pytest.mark.parametrize("cell", ["srn", "lstm", "gru"])
-def test_initialization_pytorch_draws_what_torch_draws(cell: str) -> None:
+def test_initialization_pytorch_gives_the_weights_of_torch(cell: str) -> None:
     torch.manual_seed(3)
     bare = {"srn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[cell](5, 6, 2, bidirectional=True)
     torch.manual_seed(3)
@@ -66,7 +66,7 @@ def test_reset_parameters_draws_new_values() -> None:
 
 
 def transparent(**options: Any) -> RecurrentStack:
-    """Two layers, the second of which shows in its outputs which inputs were dropped."""
+    """Return two layers; the outputs of the second show which inputs were dropped."""
     stack = RecurrentStack("srn", 8, 8, 2, cell_options={"nonlinearity": "relu"}, dropout=0.5, **options)
     with torch.no_grad():
         for name, parameter in stack.named_parameters():
@@ -81,11 +81,14 @@ def test_dropout_masks(how: dict[str, bool], backend: str) -> None:
     stack = transparent(backend=backend, **how)
     x = torch.ones(16, 20, 8)
     outputs, _ = stack(x)
-    assert set(outputs.unique().tolist()) == {0.0, 2.0}  # survivors are scaled up, nothing was dropped but once
+    assert set(outputs.unique().tolist()) == {
+        0.0,
+        2.0,
+    }  # kept values are scaled up, and each value is dropped at most once
     assert 0.4 < (outputs > 0).float().mean() < 0.6
     same_at_every_step = (outputs == outputs[:, :1]).all()
     assert same_at_every_step == bool(how.get("time_tied_dropout"))
-    assert not (outputs == outputs[:1]).all()  # each sequence has a mask of its own
+    assert not (outputs == outputs[:1]).all()  # each sequence has its own mask
     torch.testing.assert_close(stack.eval()(x)[0], x)
 
 
@@ -102,14 +105,14 @@ def test_dropout_outside_the_kernel_repeats_under_one_seed_on_every_backend(opti
     assert not torch.equal(stack(torch.ones(4, 6, 8))[0], drawn[0])
 
 
-def test_residual_adds_what_went_into_the_layer() -> None:
+def test_residual_adds_the_input_of_the_layer() -> None:
     plain, residual = (RecurrentStack("gru", 4, 4, num_layers=2, residual=on) for on in (False, True))
     residual.load_state_dict(plain.state_dict())
     first = RecurrentStack("gru", 4, 4)
     first.load_state_dict({name: value for name, value in plain.state_dict().items() if "_l0" in name})
     x = torch.randn(2, 5, 4)
     (y, state), (z, residual_state) = plain(x), residual(x)
-    torch.testing.assert_close(z, y + first(x)[0])  # not from the first layer on, even where the widths agree
+    torch.testing.assert_close(z, y + first(x)[0])  # not in the first layer, even if the widths agree
     torch.testing.assert_close(residual_state, state)
 
 
@@ -122,11 +125,13 @@ def test_layer_norm_normalizes_each_layer_over_its_features() -> None:
         stack.norms[0].weight.zero_()
         stack.norms[0].bias.zero_()
     silent = stack(torch.randn(2, 5, 3))[0]
-    torch.testing.assert_close(silent, stack(torch.randn(2, 5, 3))[0])  # the second layer sees the first one's norm
+    torch.testing.assert_close(
+        silent, stack(torch.randn(2, 5, 3))[0]
+    )  # the input of the second layer is the normalized output of the first
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_learned_initial_state_is_where_the_run_starts(backend: str) -> None:
+def test_learned_initial_state_is_the_first_state(backend: str) -> None:
     stack = RecurrentStack("lstm", 3, 4, 2, bidirectional=True, learned_initial_state=True, backend=backend)
     x = torch.randn(5, 7, 3)
     zeros = (torch.zeros(2, 5, 8),) * 2
@@ -185,6 +190,6 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("options", "message"), REFUSED, ids=lambda v: None if isinstance(v, str) else str(list(v)))
-def test_bad_options_get_one_clear_line(options: dict[str, Any], message: str) -> None:
+def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
         RecurrentStack(**{"cell": "gru", "input_size": 3, "hidden_size": 4} | options)

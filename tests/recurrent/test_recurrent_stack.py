@@ -47,7 +47,7 @@ def test_padded_equals_each_sequence_alone(
 ) -> None:
     stack = stack_of(cell, bidirectional=bidirectional, backend=backend, **options)
     for norm in stack.norms:
-        nn.init.normal_(norm.bias)  # a bias makes zeros past the end anything but a matter of course
+        nn.init.normal_(norm.bias)  # with a bias, outputs after the end are not zero by themselves
     x = sequences()
     outputs, state = stack(x, LENGTHS)
     for row, length in enumerate(LENGTHS.tolist()):
@@ -60,7 +60,7 @@ def test_padded_equals_each_sequence_alone(
 
 @pytest.mark.parametrize("padding", [torch.nan, torch.inf])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_what_the_padding_holds_does_not_matter(backend: str, padding: float) -> None:
+def test_values_of_the_padding_have_no_effect(backend: str, padding: float) -> None:
     stack = stack_of("lstm", bidirectional=True, backend=backend)
     x = sequences()
     for row, length in enumerate(LENGTHS.tolist()):
@@ -73,7 +73,7 @@ def test_what_the_padding_holds_does_not_matter(backend: str, padding: float) ->
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("cell", CELLS)
-def test_both_directions_are_two_opposite_scans(cell: str, backend: str) -> None:
+def test_bidirectional_equals_two_opposite_scans(cell: str, backend: str) -> None:
     both = stack_of(cell, num_layers=1, bidirectional=True, backend=backend)
     forwards, backwards = (stack_of(cell, num_layers=1, backend=backend) for _ in range(2))
     weights = both.state_dict()
@@ -104,9 +104,7 @@ def test_a_carried_state_continues_the_run(cell: str, backend: str) -> None:
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell", ["gru", "lstm", "srn"])
-def test_checkpoints_pass_between_torch_and_every_way_of_running(
-    cell: str, bidirectional: bool, tmp_path: Path
-) -> None:
+def test_checkpoints_work_in_torch_and_every_backend(cell: str, bidirectional: bool, tmp_path: Path) -> None:
     bare = {"srn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[cell](3, 4, 2, batch_first=True, bidirectional=bidirectional)
     bare.double()
     ways = [
@@ -126,7 +124,7 @@ def test_checkpoints_pass_between_torch_and_every_way_of_running(
     bare.load_state_dict(torch.load(file, weights_only=True))
 
 
-def test_optimizer_states_pass_between_backends() -> None:
+def test_optimizer_states_work_in_every_backend() -> None:
     options = {"layer_norm": True, "learned_initial_state": True}
     stacks = [stack_of("gru", backend=backend, **options) for backend in BACKENDS]
     optimizers = [torch.optim.Adam(stack.parameters(), lr=0.1) for stack in stacks]
@@ -150,7 +148,7 @@ def test_optimizer_states_pass_between_backends() -> None:
 @pytest.mark.parametrize(
     "copied", [copy.deepcopy, lambda stack: pickle.loads(pickle.dumps(stack))], ids=["deepcopy", "pickle"]
 )
-def test_a_copy_computes_the_same_and_is_apart(copied: Any) -> None:
+def test_a_copy_computes_the_same_and_shares_no_weights(copied: Any) -> None:
     stack = stack_of("lstm", layer_norm=True)
     twin = copied(stack)
     torch.testing.assert_close(twin(sequences()), stack(sequences()))
@@ -160,7 +158,7 @@ def test_a_copy_computes_the_same_and_is_apart(copied: Any) -> None:
     assert not torch.equal(twin(sequences())[0], stack(sequences())[0])
 
 
-def test_replaced_weights_are_the_ones_that_run() -> None:
+def test_replaced_weights_are_used() -> None:
     stack, other = stack_of("gru"), stack_of("gru", initialization="pytorch")
     expected = other(sequences())[0]
     stack.load_state_dict(other.state_dict(), assign=True)
@@ -172,7 +170,7 @@ def test_replaced_weights_are_the_ones_that_run() -> None:
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("cell", CELLS)
-def test_bfloat16_runs_and_is_near(cell: str, backend: str, bidirectional: bool) -> None:
+def test_bfloat16_is_close_to_float32(cell: str, backend: str, bidirectional: bool) -> None:
     stack = stack_of(cell, backend=backend, bidirectional=bidirectional)
     expected, expected_state = stack(sequences(), LENGTHS)
     stack.to(torch.bfloat16)
@@ -188,17 +186,17 @@ def test_bfloat16_runs_and_is_near(cell: str, backend: str, bidirectional: bool)
 )
 @pytest.mark.parametrize(
     ("cell", "backend"),
-    # A fused LSTM under autocast depends on the processor (pytorch/pytorch#88136).
+    # Support for a fused LSTM under autocast depends on the processor (pytorch/pytorch#88136).
     [(cell, backend) for cell in CELLS for backend in BACKENDS if (cell, backend) != ("lstm", "fused")],
 )
-def test_autocast_runs_and_is_near(cell: str, backend: str, options: dict[str, Any]) -> None:
+def test_autocast_is_close_to_float32(cell: str, backend: str, options: dict[str, Any]) -> None:
     stack = stack_of(cell, backend=backend, **options).float()
     x = sequences().float()
     expected, _ = stack(x, LENGTHS)
     with torch.autocast("cpu", torch.bfloat16):
         outputs, state = stack(x, LENGTHS)
         again, _ = stack(x, LENGTHS, state=state)
-    tolerance = 0.1 if options else 0.03  # a normalization magnifies the rounding
+    tolerance = 0.1 if options else 0.03  # layer norm amplifies rounding errors
     torch.testing.assert_close(outputs.float(), expected, atol=tolerance, rtol=tolerance)
     (outputs.float().sum() + again.float().sum()).backward()
     assert all(parameter.grad is not None for parameter in stack.parameters())
@@ -237,7 +235,7 @@ def test_state_of_the_wrong_shape() -> None:
             stack(sequences(), state=state)
 
 
-def test_one_layer_has_nothing_to_drop() -> None:
+def test_dropout_has_no_effect_with_one_layer() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         stack = stack_of("gru", num_layers=1, dropout=0.5)

@@ -1,4 +1,4 @@
-"""The networks can be lifted out: importing them loads neither Lightning nor Hydra."""
+"""The networks can be used alone: importing them loads neither Lightning nor Hydra."""
 
 import doctest
 import subprocess
@@ -27,7 +27,7 @@ def test_imports(package: str) -> None:
     }
 
 
-def test_the_example_of_the_stack_is_true() -> None:
+def test_the_example_of_the_stack_runs() -> None:
     result = doctest.testmod(stack, extraglobs={"torch": torch})
     assert result.attempted == 4
     assert result.failed == 0

@@ -1,4 +1,4 @@
-"""Real small runs to compare, made once, and runs that are made up number by number."""
+"""Small real runs to compare, which are made once, and runs with invented numbers."""
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ Job = Callable[[str, str], Path]
 
 
 def train_jobs(sweep: Path, jobs: Mapping[str, Sequence[str]]) -> Path:
-    """A sweep directory whose jobs have run."""
+    """Return a sweep directory whose jobs have run."""
     for name, overrides in jobs.items():
         outcome: Outcome = call(train.main, sweep, [*overrides, f"paths.output_dir={sweep}/jobs/{name}"])
         assert outcome.exit_code == 0, outcome.stderr
@@ -31,7 +31,7 @@ def train_jobs(sweep: Path, jobs: Mapping[str, Sequence[str]]) -> Path:
 
 @pytest.fixture(scope="session")
 def digits(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sweep of two cells and two seeds on images. Not to be changed."""
+    """A sweep of two cells and two seeds on images; tests must not change it."""
     learning = [*tiny, "optimizer.lr=0.02", "model.hidden_size=16", "trainer.max_epochs=2"]
     jobs = {
         f"{model}_{seed}": [*learning, f"model={model}", f"seed={seed}"] for model in ("srn", "gru") for seed in (1, 2)
@@ -41,7 +41,7 @@ def digits(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def phrases(translate_tiny: Callable[[str], list[str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sweep of two cells and two seeds on the phrasebook. Not to be changed."""
+    """A sweep of two cells and two seeds on the phrasebook; tests must not change it."""
     small = [
         "task=translation",
         *translate_tiny("rnnexp.data.corpora.phrasebook.corpus.Phrasebook"),
@@ -56,7 +56,7 @@ def phrases(translate_tiny: Callable[[str], list[str]], tmp_path_factory: pytest
 
 @pytest.fixture
 def sweep(digits: Path, tmp_path: Path) -> Path:
-    """A copy of the images' sweep, to be changed."""
+    """A copy of the image sweep that a test may change."""
     return Path(shutil.copytree(digits, tmp_path / "sweep"))
 
 
@@ -68,7 +68,7 @@ def change_json(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 @pytest.fixture
 def made(tmp_path: Path) -> Made:
-    """Makes up a run: `made("gru", seed=2, acc=0.9)`; further arguments are config keys with `__` for the dots."""
+    """A function that invents a run: `made("gru", seed=2, acc=0.9)`; other arguments are keys with `__` for dots."""
 
     def make(
         cell: str = "gru",
@@ -134,11 +134,11 @@ Grouped = Callable[[Sequence[Run]], ComparisonGroup]
 
 @pytest.fixture
 def group_of() -> Grouped:
-    """The one group that runs belong to."""
+    """Return the only group of the runs."""
     return one_group
 
 
 @pytest.fixture
 def changed() -> Callable[[Path, Callable[[dict[str, Any]], object]], None]:
-    """Changes a JSON file in place."""
+    """A function that changes a JSON file in place."""
     return change_json

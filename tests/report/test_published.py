@@ -1,4 +1,4 @@
-"""Our numbers are shown beside published ones only where data, split and scoring agree."""
+"""Measured numbers are compared with published ones only if data, split and scoring agree."""
 
 from collections.abc import Callable
 from typing import Any
@@ -55,13 +55,17 @@ def test_the_same_network_on_the_same_data_compares(made: Made, group_of: Groupe
         ({"num_test": 10_000}, "97.21", "the whole test split, ours 100 samples of it"),
     ],
 )
-def test_why_not(made: Made, group_of: Grouped, data: dict[str, Any], score: str, reason: str) -> None:
+def test_reasons_against_a_comparison(
+    made: Made, group_of: Grouped, data: dict[str, Any], score: str, reason: str
+) -> None:
     row = by_score(group_of([mnist(made, "lstm", **data)]))[score]
     assert (row.reason, row.ours) == (reason, None)
 
 
 @pytest.mark.parametrize(("permutation", "score"), [("random92916", "85.7"), ("seed:3", "85.7"), (None, "98.9")])
-def test_permutations_of_one_kind_compare(made: Made, group_of: Grouped, permutation: str | None, score: str) -> None:
+def test_the_same_kinds_of_permutation_are_comparable(
+    made: Made, group_of: Grouped, permutation: str | None, score: str
+) -> None:
     row = by_score(group_of([mnist(made, "lstm", view="pixels", permutation=permutation)]))[score]
     assert row.reason == ""
     assert row.ours is not None
@@ -75,13 +79,13 @@ def captions(made: Made, *, literature: bool, data: dict[str, Any] = ENGLISH_GER
     return made(task=task, acc=None, model__bidirectional=True, metrics=metrics, result={"data": data})
 
 
-def test_raw_bleu_is_not_the_literatures(made: Made, group_of: Grouped) -> None:
+def test_raw_bleu_is_not_compared_with_the_literature(made: Made, group_of: Grouped) -> None:
     row = by_score(group_of([captions(made, literature=False)]))["39.00"]
     assert row.ours is None
     assert row.reason == "scored on lower-cased, tokenized text; ours is not: train with task.literature=true"
 
 
-def test_the_literatures_bleu_is(made: Made, group_of: Grouped) -> None:
+def test_literature_bleu_is_compared_with_the_literature(made: Made, group_of: Grouped) -> None:
     group = group_of([captions(made, literature=True)])
     rows = by_score(group)
     assert rows["39.00"].ours is not None
@@ -89,20 +93,20 @@ def test_the_literatures_bleu_is(made: Made, group_of: Grouped) -> None:
     assert rows["31.25"].reason == "test test_2017_flickr, ours test_2016_flickr"
     table = published_table(group)
     assert isinstance(table, Table)
-    # The numbers that compare are first, with our number of the same track.
+    # Comparable numbers are first, with the measured number of the same track.
     ours = ["38.00 (gru)", "comparable: same data, split and scoring"]
     assert [list(row[1:4]) for row in table.rows[:2]] == [["39.00", *ours], ["38.1 ± 0.8", *ours]]
     assert list(table.kinds[:3]) == ["even", "even", ""]
     assert all(row[3].startswith("not comparable: ") for row in table.rows[2:])
 
 
-def test_a_scoring_of_their_own_never_compares(made: Made, group_of: Grouped) -> None:
+def test_a_different_scoring_is_never_compared(made: Made, group_of: Grouped) -> None:
     german_english = ENGLISH_GERMAN | {"source_lang": "de", "target_lang": "en"}
     row = by_score(group_of([captions(made, literature=True, data=german_english)]))["28.30"]
     assert row.reason.startswith("BLEU over spaCy's lower-cased words")
 
 
-def test_a_training_loss_never_compares(made: Made, group_of: Grouped) -> None:
+def test_a_training_loss_is_never_compared(made: Made, group_of: Grouped) -> None:
     tatoeba = {"name": "tatoeba", "source_lang": "fr", "target_lang": "en", "num_test": 100}
     (row,) = compare_with_published(group_of([captions(made, literature=False, data=tatoeba)]))
     assert row.reason.startswith("a training loss")
@@ -127,7 +131,7 @@ def test_every_published_number_can_be_reached() -> None:
     assert permutations == {"none", "fixed random", NOT_STATED}
 
 
-def test_a_number_cites_where_it_was_read() -> None:
+def test_a_number_cites_its_source() -> None:
     """The README and the paper of one system state different figures."""
     sources = {each.score: each.source for each in published_numbers()}
     assert sources["39.00"] == "lium-lst/wmt17-mmt, README"

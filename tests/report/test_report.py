@@ -1,7 +1,8 @@
-"""The whole program, on the directories of real runs."""
+"""The report program, run on directories of real runs."""
 
 import csv
 import json
+import logging
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rnnexp.report import section
 from rnnexp.report.__main__ import make_parser, report
 from rnnexp.report.records.costs import PARAMETERS
 from rnnexp.report.records.groups import ComparisonGroup
@@ -50,8 +52,8 @@ def test_a_report_of_images_and_sentences(
         "Against the best",
         "Costs",
         "Figures",
-        "Where they differ",
-        "How to read this",
+        "Samples with different answers",
+        "Method",
     ):
         assert re.search(rf"^##+ {heading}$", markdown, flags=re.MULTILINE), heading
         assert re.search(rf"<h\d>{heading}</h\d>", html), heading
@@ -89,7 +91,7 @@ def test_results_csv_has_a_row_for_every_run(sweep: Path, changed: Callable[...,
     assert rows["gru_1"]["test/acc"] == rows["srn_2"]["seed"] == ""
 
 
-def test_runs_that_went_wrong_are_shown_with_their_reasons(
+def test_failed_runs_are_shown_with_their_reasons(
     sweep: Path, changed: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     jobs = sweep / "jobs"
@@ -99,17 +101,17 @@ def test_runs_that_went_wrong_are_shown_with_their_reasons(
     (jobs / "srn_2" / "result.json").write_text('{"schema_version": 1,', encoding="utf-8")
     changed(sweep / "sweep.json", lambda record: record["jobs"].append("lstm_7"))
     assert report([str(sweep)]) == 0
-    assert capsys.readouterr().out.startswith("Tiny-rows: no run has come to a result yet.")
+    assert capsys.readouterr().out.startswith("Tiny-rows: no run has a result yet.")
     markdown = (sweep / "report" / "report.md").read_text(encoding="utf-8")
-    for said in (
+    for text in (
         "5 runs: 2 unreadable, 1 diverged, 1 running, 1 missing",
         "| diverged | NaN in step 3 |",
         "| running | – | 20",
         "has schema version 99; this rnnexp reads up to 1",
         "was it cut short?",
-        "| jobs/lstm\\_7 | missing | it has not begun |",
+        "| jobs/lstm\\_7 | missing | it has not started |",
     ):
-        assert said in markdown, said
+        assert text in markdown, text
 
 
 def test_a_second_report_replaces_the_first(sweep: Path) -> None:
@@ -133,7 +135,7 @@ def test_an_empty_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_misspelt_directory(digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_misspelled_directory(digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert errors([str(digits / "jbos")], capsys).endswith("is not a directory; did you mean 'jobs'?")
 
 
@@ -157,7 +159,7 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
-def test_it_is_cheap_to_import_and_needs_only_files(phrases: Path, tmp_path: Path) -> None:
+def test_imports_are_fast_and_only_files_are_needed(phrases: Path, tmp_path: Path) -> None:
     loaded = loaded_by("import rnnexp.report.__main__")
     assert "rnnexp" in loaded
     assert not loaded & {"torch", "matplotlib", "numpy", "scipy", "hydra", "yaml"}
@@ -193,7 +195,7 @@ def test_digits_without_their_images_are_listed_by_number(sweep: Path) -> None:
         (job / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     assert report([str(sweep)]) == 0
     markdown = (sweep / "report" / "report.md").read_text(encoding="utf-8")
-    assert "The images are not where the run's config says" in markdown
+    assert "The images were not found below the run's data.root" in markdown
     assert "| right | wrong | sample | label | wrong answer |" in markdown
 
 
@@ -228,7 +230,7 @@ def test_the_table_of_costs(digits: Path, group_of: Grouped) -> None:
     assert "tokens/s" not in columns
 
 
-def test_what_a_row_must_be_read_with(sweep: Path, changed: Callable[..., None], group_of: Grouped) -> None:
+def test_notes_of_a_row(sweep: Path, changed: Callable[..., None], group_of: Grouped) -> None:
     def otherwise(result: dict[str, object]) -> None:
         result["device"] = {"name": "another machine", "num_devices": 2}
         result["precision"] = {"requested": "16-mixed", "effective": "32-true"}
@@ -259,11 +261,11 @@ def test_the_table_of_comparisons_says_why_there_is_no_test(made: Made, group_of
     table = comparisons_table(group, compare_with_best(group))
     by_name = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
     assert by_name["srn"]["p over seeds"] == "too few shared seeds (1; at least 2)"
-    assert by_name["lstm"]["p over samples (McNemar)"] == "no shared seed"
+    assert by_name["lstm"]["p over samples (McNemar's exact test)"] == "no shared seed"
     assert by_name["srn"]["against the best"] == "not tested"
 
 
-def test_seeds_that_only_others_ran_are_missing(made: Made, group_of: Grouped, tmp_path: Path) -> None:
+def test_seeds_of_only_other_groups_are_missing(made: Made, group_of: Grouped, tmp_path: Path) -> None:
     group = group_of([made("gru", 1), made("gru", 2), made("srn", 1), made("lstm", 1, acc=None)])
     table = unfinished_table(group, tmp_path)
     assert table is not None
@@ -273,3 +275,60 @@ def test_seeds_that_only_others_ran_are_missing(made: Made, group_of: Grouped, t
         ["lstm", "2", "missing", "others have run this seed"],
     ]
     assert unfinished_table(group_of([made()]), tmp_path) is None
+
+
+def test_a_record_of_another_type_does_not_end_the_report(
+    sweep: Path, changed: Callable[..., None], tmp_path: Path
+) -> None:
+    """The result of somebody else may hold anything; the other runs are still compared."""
+    measure = {"name": "test/acc", "label": "accuracy", "scale": "x"}
+    kind = {"name": "mine", "target": "mine.Task", "throughput": "samples", "dataset_keys": [], "measures": [measure]}
+    other = sweep / "jobs" / "gru_1"
+    changed(other / "result.json", lambda result: result.update(task_kind=kind, signatures=["a"]))
+    changed(other / "environment.json", lambda environment: environment.update(git={"commit": 3}))
+    config = yaml.safe_load((other / "config.yaml").read_text(encoding="utf-8"))
+    config["task"]["_target_"] = "mine.Task"
+    (other / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    assert report([str(sweep), "--output", str(tmp_path)]) == 0
+    with (tmp_path / "results.csv").open(newline="", encoding="utf-8") as file:
+        assert {row["task_name"]: row["status"] for row in csv.DictReader(file)} == {
+            "classification": "done",
+            "task": "done",
+        }
+
+
+def broken(*_arguments: object) -> None:
+    raise RuntimeError("no such font")
+
+
+@pytest.mark.parametrize("name", ["tradeoffs", "encode_figure", "images_figure", "find_disagreements"])
+def test_a_figure_that_fails_is_omitted_and_named(
+    sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    if name == "tradeoffs":
+        rows = [(row, broken if row == name else plot, caption) for row, plot, caption in section.FIGURES]
+        monkeypatch.setattr(section, "FIGURES", rows)
+    else:
+        monkeypatch.setattr(section, name, broken)
+    with caplog.at_level(logging.WARNING):
+        assert report([str(sweep), "--output", str(tmp_path)]) == 0
+    assert "no such font" in caplog.text
+    markdown = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "left out, because of RuntimeError: no such font" in markdown
+    drawn = set(re.findall(r"figures/(\w+)\.png", markdown))
+    everything = {"learning_curves", "tradeoffs", "main_effects", "disagreements_1"}
+    missing = {"tradeoffs": {"tradeoffs"}, "encode_figure": everything}
+    assert drawn == everything - missing.get(name, {"disagreements_1"})
+
+
+def test_the_tests_over_samples_of_these_tasks_alone_are_explained(digits: Path, sweep: Path, tmp_path: Path) -> None:
+    assert report([str(digits), "--output", str(tmp_path)]) == 0
+    explained = (tmp_path / "report.md").read_text(encoding="utf-8").partition("## Method")[2]
+    assert "McNemar" in explained
+    assert "BLEU" not in explained
+    for job in (sweep / "jobs").glob("srn_*"):
+        shutil.rmtree(job)
+    assert report([str(sweep / "jobs"), "--output", str(tmp_path)]) == 0
+    explained = (tmp_path / "report.md").read_text(encoding="utf-8").partition("## Method")[2]
+    assert explained
+    assert "McNemar" not in explained

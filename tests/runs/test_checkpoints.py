@@ -1,4 +1,4 @@
-"""Checkpoints load without running code; any that cannot be continued is refused in one line, and nothing is lost."""
+"""Checkpoints load without running code; one that cannot be continued is refused and no file is lost."""
 
 import pickle
 import re
@@ -18,11 +18,11 @@ SAME = ["trainer.max_epochs=3", "model.hidden_size=32", "optimizer.lr=0.02"]
 
 
 class Foreign:
-    """Something that only unpickling with code could bring back."""
+    """An object that can be unpickled only by running code."""
 
 
 @pytest.mark.parametrize("name", ["best", "last"])
-def test_ours_load_safely(finished: Outcome, name: str) -> None:
+def test_own_checkpoints_load_safely(finished: Outcome, name: str) -> None:
     checkpoint = torch.load(finished.directory / f"checkpoints/{name}.ckpt", weights_only=True)
     assert checkpoint["rnnexp"]["cell"] == "gru"
     assert checkpoint["rnnexp"]["optimizer"] == "AdamW"
@@ -46,7 +46,7 @@ DAMAGES: dict[str, tuple[Callable[[Path, Path], object], str]] = {
         lambda _, target: target.write_bytes(pickle.dumps(Path("x"))),
         "cannot be read|damaged",
     ),
-    "text": (lambda _, target: target.write_text("<html>404</html>"), "damaged"),
+    "text": (lambda _, target: target.write_text("<html>404</html>", encoding="utf-8"), "damaged"),
     "cut short": (cut_short, "truncated or damaged"),
     "empty": (lambda _, target: target.touch(), "cannot be read .*truncated or damaged"),
     "a directory": (lambda _, target: target.mkdir(), "is a directory: name the file in it"),
@@ -54,7 +54,7 @@ DAMAGES: dict[str, tuple[Callable[[Path, Path], object], str]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_one_is_refused(run: Run, finished: Outcome, tmp_path: Path, damage: str) -> None:
+def test_a_damaged_checkpoint_is_refused(run: Run, finished: Outcome, tmp_path: Path, damage: str) -> None:
     make, message = DAMAGES[damage]
     path = tmp_path / "given.ckpt"
     make(finished.directory / "checkpoints" / "last.ckpt", path)
@@ -68,7 +68,7 @@ def test_a_damaged_one_is_refused(run: Run, finished: Outcome, tmp_path: Path, d
     assert (path.read_bytes() if path.is_file() else None) == content
 
 
-def test_a_missing_one_has_a_near_miss(run: Run, finished: Outcome) -> None:
+def test_a_missing_checkpoint_has_a_suggestion(run: Run, finished: Outcome) -> None:
     outcome = run(*SAME, f"ckpt_path={finished.directory}/checkpoints/lst.ckpt")
     assert outcome.exit_code == 2
     assert outcome.line.endswith("lst.ckpt is missing; did you mean 'last.ckpt'?")
@@ -88,7 +88,9 @@ def test_a_missing_one_has_a_near_miss(run: Run, finished: Outcome) -> None:
         (["model.layer_norm=true"], "norms.0.bias is missing, here .*, and 1 more differ"),
     ],
 )
-def test_one_of_another_experiment_is_refused(run: Run, finished: Outcome, overrides: list[str], message: str) -> None:
+def test_a_checkpoint_of_another_experiment_is_refused(
+    run: Run, finished: Outcome, overrides: list[str], message: str
+) -> None:
     path = finished.directory / "checkpoints" / "last.ckpt"
     content = path.read_bytes()
     outcome = run(*SAME, *overrides, f"ckpt_path={path}")
@@ -174,7 +176,7 @@ def test_the_mean_of_each_weight_and_the_last_of_each_count() -> None:
     torch.testing.assert_close(given, checkpoints())
 
 
-def test_one_checkpoint_is_itself() -> None:
+def test_the_mean_of_one_checkpoint_is_that_checkpoint() -> None:
     given = checkpoints()[:1]
     averaged = average_checkpoints(given)
     torch.testing.assert_close(averaged, given[0])

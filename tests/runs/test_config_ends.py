@@ -1,4 +1,4 @@
-"""The config ends where objects are built: below, functions take values and modules."""
+"""Only the modules that build objects use the config; other functions take values and modules."""
 
 import ast
 from pathlib import Path
@@ -38,7 +38,7 @@ def config_types(path: Path) -> set[str]:
     return names
 
 
-def test_there_is_something_to_test() -> None:
+def test_modules_exist() -> None:
     assert config_types(PACKAGE / "train.py") == {"DictConfig"}
     assert len(FILES) > 200
 
@@ -53,4 +53,4 @@ def test_each_allowed_module_needs_it(name: str) -> None:
 def test_only_these_modules_know_the_config(path: Path) -> None:
     name = str(path.relative_to(PACKAGE))
     if name not in ALLOWED and name.partition("/")[0] not in ALLOWED:
-        assert not config_types(path), f"{name} takes a config: hand it values, or add it to ALLOWED with a reason"
+        assert not config_types(path), f"{name} takes a config: pass it values, or add it to ALLOWED with a reason"

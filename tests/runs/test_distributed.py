@@ -1,4 +1,4 @@
-"""Ranks: how many, and what becomes of them, with small processes in place of training."""
+"""The number of ranks, their supervision and their ends, with small processes instead of training."""
 
 import os
 import signal
@@ -77,7 +77,7 @@ def test_ranks_that_end_well(run: RunDirectory, monkeypatch: pytest.MonkeyPatch)
     assert not run.rank_log_file(0).exists()
 
 
-def test_one_that_fails_ends_the_others(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_rank_ends_the_others(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distributed, "GRACE_SECONDS", 0.5)
     ranks_do(monkeypatch, "sys.exit(3) if os.environ['RANK'] == '1' else time.sleep(60)")
     start = time.monotonic()
@@ -97,7 +97,7 @@ def test_a_signal_that_arrives_while_ranks_start(
 
     def signalled(directory: RunDirectory, rank: int) -> Path:
         if rank == after_rank + 1:
-            # Long enough for the ranks that were started to handle it.
+            # Long enough for the started ranks to handle the signal.
             time.sleep(1)
             os.kill(os.getpid(), signal.SIGTERM)
         return opened(directory, rank)

@@ -1,4 +1,4 @@
-"""A config that was frozen into a run directory comes back as it was, and Hydra adds nothing."""
+"""A config that was frozen into a run directory is loaded unchanged, and Hydra adds no keys."""
 
 import itertools
 import json
@@ -45,17 +45,17 @@ AWKWARD: dict[str, Any] = {
 def frozen(run_dir: Path, values: dict[str, Any]) -> Path:
     run_dir.mkdir(parents=True)
     (run_dir / "config.yaml").write_text(
-        yaml.safe_dump(escape_interpolations(values), sort_keys=False, allow_unicode=True)
+        yaml.safe_dump(escape_interpolations(values), sort_keys=False, allow_unicode=True), encoding="utf-8"
     )
     return run_dir
 
 
 def run_again(run_dir: Path, tmp_path: Path) -> dict[str, Any]:
-    """What a program sees that is started by the frozen command in another, empty directory."""
+    """Return the values that a program gets when the frozen command starts it in an empty directory."""
     modules, elsewhere = tmp_path / "modules", tmp_path / "elsewhere"
     modules.mkdir()
     elsewhere.mkdir()
-    (modules / "probe.py").write_text(PROGRAM)
+    (modules / "probe.py").write_text(PROGRAM, encoding="utf-8")
     before = sorted(run_dir.iterdir())
     ended = subprocess.run(
         frozen_command(run_dir, module="probe"),
@@ -73,7 +73,7 @@ def run_again(run_dir: Path, tmp_path: Path) -> dict[str, Any]:
     return seen
 
 
-def test_awkward_values_in_an_awkward_place(tmp_path: Path) -> None:
+def test_special_characters_in_values_and_in_the_directory(tmp_path: Path) -> None:
     run_dir = frozen(tmp_path / "runs" / "seed=1,tags=['a b'] é", AWKWARD)
     assert run_again(run_dir, tmp_path) == {"config": AWKWARD, "handlers": 0}
 

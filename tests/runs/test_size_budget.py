@@ -12,7 +12,7 @@ from support.programs import Run
 BARE = ["test_weights=none", "logger=none", "callbacks.predictions=null", "trainer.max_steps=1"]
 
 
-def test_budgets_are_read() -> None:
+def test_budgets_are_parsed() -> None:
     assert parse_budget("params:250k") == ("params", 250_000)
     assert parse_budget("flops:1.5M") == ("flops", 1_500_000)
     assert parse_budget("params:70000") == ("params", 70_000)
@@ -30,7 +30,7 @@ def test_parameters_agree_within_two_percent(run: Run, model: str, layers: int) 
     assert result["model"]["hidden_size"] == result["size_budget"]["hidden_size"]
 
 
-def test_the_nearest_is_taken_with_a_note(run: Run) -> None:
+def test_the_nearest_size_is_used_and_logged(run: Run) -> None:
     outcome = run("model=gru", "size_budget=params:120", *BARE)
     assert outcome.exit_code == 0, outcome.stderr
     budget = outcome.result["size_budget"]
@@ -69,33 +69,33 @@ def test_operations_need_one_length() -> None:
         solve_size_budget("flops:1M", Square, {"source_lang": "en"})  # type: ignore[arg-type]
 
 
-def test_operations_are_those_of_the_products(run: Run) -> None:
+def test_operations_count_the_matrix_products(run: Run) -> None:
     outcome = run("model=gru", "model.num_layers=1", "size_budget=flops:1M", *BARE)
     budget = outcome.result["size_budget"]
     hidden = budget["hidden_size"]
-    # 28 steps of three gates over 28 pixels and the state, and a head for ten classes; two operations a product.
+    # 28 steps of three gates over 28 pixels and the state, and a head of ten classes; two operations per product.
     assert budget["result"] == 2 * (28 * 3 * hidden * (28 + hidden) + 10 * hidden)
     assert abs(budget["result"] - 1_000_000) <= 20_000
 
 
-def test_a_matched_run_is_scored_again_from_its_directory(run: Run, score: Run) -> None:
+def test_a_matched_run_is_evaluated_from_its_directory(run: Run, score: Run) -> None:
     done = run("model=gru", "size_budget=params:30k")
     again = score(f"run={done.directory}")
     assert again.exit_code == 0, again.stderr
     (evaluation,) = (done.directory / "evaluations").glob("*.json")
     assert read_json(evaluation)["metrics"]["test/acc"] == done.result["metrics"]["test/acc"]
     same = run("model=gru", "size_budget=params:30k", "model.hidden_size=99")
-    assert same.result["config_hash"] == done.result["config_hash"], "the budget decides, whatever stood there before"
+    assert same.result["config_hash"] == done.result["config_hash"], "the budget replaces the given size"
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [
         ("250k", "size_budget must be params:<number> or flops:<number>, as in size_budget=params:250k, not '250k'"),
         ("parms:250k", "size_budget: unknown budget 'parms': choose one of params, flops; did you mean 'params'?"),
     ],
 )
-def test_what_cannot_be_matched(run: Run, value: str, said: str) -> None:
+def test_a_bad_budget_is_a_one_line_error(run: Run, value: str, message: str) -> None:
     outcome = run("model=gru", f"size_budget={value}", *BARE)
     assert outcome.exit_code == 2
-    assert said in outcome.line
+    assert message in outcome.line

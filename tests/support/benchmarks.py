@@ -13,7 +13,7 @@ SMALL = ["steps=4", "warmup_steps=1", "repetitions=2", "start_up=false"]
 
 
 def read_report(outputs_dir: Path) -> dict[str, Any]:
-    """The only report that was written there."""
+    """Return the only report that was written there."""
     (path,) = (outputs_dir / "benchmark").iterdir()
     assert path.suffix == ".json"
     return read_json(path)

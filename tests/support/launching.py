@@ -1,4 +1,4 @@
-"""A program that is launched as the real ones are, in this process."""
+"""A way to launch a test program in this process like a real program."""
 
 import sys
 from collections.abc import Callable
@@ -28,7 +28,7 @@ Launch = Callable[..., Ended]
 
 @pytest.fixture
 def launch(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Launch:
-    """Runs a program with train.yaml and some overrides, in an empty directory."""
+    """A function that runs a program with train.yaml and overrides in an empty directory."""
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     monkeypatch.chdir(tmp_path)
 

@@ -1,4 +1,4 @@
-"""A real web server on this machine that serves files, each way of serving under a prefix of its own."""
+"""A web server on this machine that serves files, with a prefix for each manner of serving."""
 
 import gzip
 import threading
@@ -11,10 +11,10 @@ STALLED_AFTER = 100
 
 
 class Mirror(ThreadingHTTPServer):
-    """Serves files at /<manner>/<file>, and writes down what it is asked for.
+    """A server of files at /<manner>/<file> that records its requests.
 
     Manners: `good`; `slow` and `stall` after 100 bytes; `cut` in half; `missing`; `html` with status 200; `garbled`,
-    sound gzip of another content; `last-garbled`, so for files named t10k-labels.
+    valid gzip of other content; `last-garbled`, the same for files named t10k-labels only.
     """
 
     daemon_threads = True
@@ -67,7 +67,7 @@ class Answer(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(files: dict[str, bytes]) -> Iterator[Mirror]:
-    """The server at work; `files` are served as they are."""
+    """Run the server in a thread; `files` are served unchanged."""
     with Mirror(files) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

@@ -1,4 +1,4 @@
-"""Callbacks that tests put into a run, by their path: `+callbacks.probe._target_=support.probing_callbacks.X`."""
+"""Callbacks that tests add to a run by their path: `+callbacks.probe._target_=support.probing_callbacks.X`."""
 
 import os
 import resource
@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class SendSignal(Callback):
-    """Sends this process a signal as the batch of a step begins, or as its validation does."""
+    """A callback that sends this process a signal when the batch of a step or its validation begins."""
 
     def __init__(self, step: int, number: int, in_validation: bool = False, times: int = 1) -> None:
         self.step, self.number, self.in_validation, self.times = step, number, in_validation, times
@@ -30,7 +30,7 @@ class SendSignal(Callback):
 
 
 class RecordDtypes(Callback):
-    """Notes, as files in a directory, which types a forward pass computes in."""
+    """A callback that records the types of a forward pass as files in a directory."""
 
     seen: dict[str, str]
 
@@ -46,14 +46,14 @@ class RecordDtypes(Callback):
 
 
 class Bug(Callback):
-    """Fails as only a mistake in the code fails."""
+    """A callback that fails like a bug."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         raise ZeroDivisionError
 
 
 class Fault(Callback):
-    """Lets the jobs of chosen seeds go wrong in the third step, each in its own way."""
+    """A callback that makes the jobs of given seeds fail in the third step, each in a given way."""
 
     def __init__(self, seed: int, faults: dict[int, str]) -> None:
         self.fault = faults.get(seed)
@@ -81,7 +81,7 @@ class Fault(Callback):
 
 
 class StopAfterEpoch(Callback):
-    """Ends a run as if it were done, an epoch after it began or was continued."""
+    """A callback that ends a run normally after one epoch, also after a resume."""
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         trainer.should_stop = True

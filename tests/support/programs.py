@@ -22,7 +22,7 @@ NUM_TRAIN, NUM_VAL, NUM_TEST, NUM_CLASSES, SIDE = 500, 100, 200, 10, 28
 
 
 def write_dataset(directory: Path, seed: int) -> None:
-    """600 and 200 images of ten classes: two bright columns each, among dim noise; one image in 20 shows another's."""
+    """Write 600 and 200 images of ten classes: two bright columns on dim noise, wrong in one image of 20."""
     generator = np.random.default_rng(seed)
     directory.mkdir(parents=True)
     for images_file, labels_file, count in (
@@ -41,7 +41,7 @@ def write_dataset(directory: Path, seed: int) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one call of a program."""
+    """The result of one call of a program."""
 
     exit_code: int
     stdout: str
@@ -64,7 +64,7 @@ class Outcome:
 
     @property
     def line(self) -> str:
-        """The one line of an error; fails if there is a traceback or any other line."""
+        """The one-line error; fails if stderr has a traceback or any other line."""
         lines = self.stderr.splitlines()
         assert len(lines) == 1, self.stderr
         assert lines[0].startswith("rnnexp: ")
@@ -75,9 +75,9 @@ Run = Callable[..., Outcome]
 
 
 def on_small_disk(place: Path, kilobytes: int, script: str, *command: str) -> subprocess.CompletedProcess[str]:
-    """Runs a shell script, to which `"$@"` is the command, where `place` is a disk of that size of its own.
+    """Run a shell script, in which `"$@"` is the command, with a disk of the given size mounted at `place`.
 
-    The disk is gone with the last process that sees it: what a test asks of its content, the script must print.
+    The disk disappears with the last process that sees it, so the script must print the content that a test needs.
     """
     place.mkdir()
     mount = f"mount -t tmpfs -o size={kilobytes}k tmpfs {place}"
@@ -93,7 +93,7 @@ def run_directories(below: Path) -> list[Path]:
 
 
 def call(program: Callable[[], NoReturn], place: Path, arguments: Sequence[str]) -> Outcome:
-    """Calls a program as a command line would, in this process; the run directories that it makes lie below place."""
+    """Call a program in this process as from the command line; its run directories are made below place."""
     before = run_directories(place)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     stdout, stderr = StringIO(), StringIO()
@@ -101,14 +101,14 @@ def call(program: Callable[[], NoReturn], place: Path, arguments: Sequence[str])
         patch.setattr(sys, "argv", ["rnnexp", *arguments])
         with pytest.raises(SystemExit) as ended:
             program()
-    assert {number: signal.getsignal(number) for number in handlers} == handlers, "a signal handler was left behind"
+    assert {number: signal.getsignal(number) for number in handlers} == handlers, "a signal handler was not restored"
     assert isinstance(ended.value.code, int)
     made = [path for path in run_directories(place) if path not in before]
     return Outcome(ended.value.code, stdout.getvalue(), stderr.getvalue(), made)
 
 
 def write_pairs(path: Path, first: int, count: int) -> Path:
-    """Sentence pairs with a tab between them, as tatoeba and `data=parallel` read them: counting, in two languages."""
+    """Write numbers in two languages as sentence pairs with tabs, which tatoeba and `data=parallel` read."""
     digits = [("one", "un"), ("two", "deux"), ("three", "trois"), ("four", "quatre"), ("five", "cinq")]
     lines = []
     for number in range(first, first + count):

@@ -1,4 +1,4 @@
-"""A model that records which samples it sees, and a trainer that stops it anywhere."""
+"""A model that records the samples that it sees, and a trainer that stops it at any hook."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -37,7 +37,7 @@ class Recorder(LightningModule):
 
 
 class Stopped(Exception):  # noqa: N818
-    """The training that `StopAt` ended."""
+    """Raised by `StopAt` to end training."""
 
 
 class StopAt(Callback):

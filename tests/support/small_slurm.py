@@ -1,6 +1,6 @@
-"""The five commands of SLURM that submitit uses, for one machine without a queue: each job begins at once.
+"""The five commands of SLURM that submitit uses, for one machine without a queue: each job starts immediately.
 
-`install` puts them into a directory. What is known of a job is in files beside them: <job>.state, .pid, .requeue. If
+`install` puts them into a directory, together with files about each job: <job>.state, .pid, .requeue. If
 there is one named norequeue, no job goes back into the queue.
 """
 
@@ -33,10 +33,10 @@ def state(job: str) -> Path:
 
 
 def send(place: Path, job: str, number: int) -> None:
-    """A signal to all processes of a job's step, as SLURM does it."""
+    """Send a signal to all processes of a job's step, as SLURM does."""
     mark = f"{STEP}={place}/{job}".encode()
     for entry in Path("/proc").iterdir():
-        # Others end while this looks.
+        # Processes may end during the loop.
         with contextlib.suppress(OSError):
             if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
                 os.kill(int(entry.name), number)
@@ -55,13 +55,13 @@ def sbatch(script: str) -> None:
     array = re.search(r"--array='?0-(\d+)", text)
     jobs = [f"{number}_{index}" for index in range(int(array[1]) + 1)] if array else [number]
     for job in jobs:
-        state(job).write_text("PENDING")
+        state(job).write_text("PENDING", encoding="utf-8")
         detached("--node", job)
     print(f"Submitted batch job {number}")
 
 
 def run_on_node(job: str) -> None:
-    # A node knows nothing of what the command that submitted a job was deaf to.
+    # A job does not inherit the blocked signals of the command that submitted it.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     number, _, index = job.partition("_")
     names = {"SLURM_JOB_ID": number, "SLURM_JOB_NAME": "rnnexp", "SLURM_NTASKS": "1", "SLURM_STEP_NUM_TASKS": "1"}
@@ -69,25 +69,25 @@ def run_on_node(job: str) -> None:
     if index:
         names |= {"SLURM_ARRAY_JOB_ID": number, "SLURM_ARRAY_TASK_ID": index}
     while not is_cancelled(job):
-        state(job).write_text("RUNNING")
+        state(job).write_text("RUNNING", encoding="utf-8")
         code = subprocess.run(["bash", PLACE / f"{number}.sh"], env={**os.environ, **names}, check=False).returncode
         requeue = PLACE / f"{job}.requeue"
         if not requeue.exists():
             break
         requeue.unlink()
-    if state(job).read_text() == "RUNNING":
-        state(job).write_text("FAILED" if code else "COMPLETED")
+    if state(job).read_text(encoding="utf-8") == "RUNNING":
+        state(job).write_text("FAILED" if code else "COMPLETED", encoding="utf-8")
 
 
 def is_cancelled(job: str) -> bool:
-    return state(job).read_text().startswith("CANCELLED")
+    return state(job).read_text(encoding="utf-8").startswith("CANCELLED")
 
 
 def srun(*arguments: str) -> None:
     job = os.environ["SLURM_JOB_ID"]
     if "SLURM_ARRAY_TASK_ID" in os.environ:
         job += "_" + os.environ["SLURM_ARRAY_TASK_ID"]
-    (PLACE / f"{job}.pid").write_text(str(os.getpid()))
+    (PLACE / f"{job}.pid").write_text(str(os.getpid()), encoding="utf-8")
     command = arguments[arguments.index("-u") - 1 :]
     os.execve(command[0], command, {**os.environ, STEP: f"{PLACE}/{job}"})
 
@@ -97,20 +97,20 @@ def sacct(*arguments: str) -> None:
     print("JobID|State|NodeList")
     for file in PLACE.glob("*.state"):
         if file.stem.partition("_")[0] in asked:
-            print(f"{file.stem}|{file.read_text()}|here")
+            print(f"{file.stem}|{file.read_text(encoding='utf-8')}|here")
 
 
 def scancel(*jobs: str) -> None:
-    with (PLACE / "scancel.log").open("a") as log:
+    with (PLACE / "scancel.log").open("a", encoding="utf-8") as log:
         print(*jobs, file=log)
     for job in jobs:
-        state(job).write_text("CANCELLED by 0")
+        state(job).write_text("CANCELLED by 0", encoding="utf-8")
         end(job)
 
 
 def preempt(job: str) -> None:
-    """PreemptMode=REQUEUE, for which there is no command: SLURM itself starts the job again."""
-    state(job).write_text("PREEMPTED")
+    """Preempt a job with PreemptMode=REQUEUE, which has no command: SLURM itself starts the job again."""
+    state(job).write_text("PREEMPTED", encoding="utf-8")
     (PLACE / f"{job}.requeue").touch()
     end(job)
 

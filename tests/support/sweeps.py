@@ -1,4 +1,4 @@
-"""Sweeps as processes of their own: starting one, waiting for it, and looking at what it left."""
+"""Sweeps as separate processes: start one, wait for it, and read its results."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ BARE = ["test_weights=none", "logger=csv", "callbacks.predictions=null", "run_on
 
 
 def statuses(sweep: Path) -> dict[int, str]:
-    """The status of every job, by its seed; fails if two jobs have one."""
+    """Return the status of every job by its seed; fails if two jobs have the same seed."""
     found = [(read_json(path), path) for path in sweep.glob("jobs/*/status.json")]
     assert found
     by_seed = {
@@ -31,13 +31,15 @@ def statuses(sweep: Path) -> dict[int, str]:
 
 
 def processes_of(place: Path) -> list[int]:
-    """Those whose output goes below a directory, and those that were started with its name."""
+    """Return processes whose output goes below a directory or whose command line names it."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         with contextlib.suppress(OSError):
-            if str(place) in (entry / "cmdline").read_text() or str(place) in str((entry / "fd" / "1").readlink()):
+            if str(place) in (entry / "cmdline").read_text(encoding="utf-8") or str(place) in str(
+                (entry / "fd" / "1").readlink()
+            ):
                 found.append(int(entry.name))
     return found
 
@@ -49,7 +51,7 @@ def start(tiny: list[str], *overrides: str) -> subprocess.Popen[str]:
 
 
 def uninstall(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
-    """Let imports of a package fail, also those of our modules that have imported it before."""
+    """Make imports of a package fail, also in modules of rnnexp that have imported it before."""
     for name in list(sys.modules):
         if name.startswith(("rnnexp.sweeps.backends.", "rnnexp.sweeps.search.", "rnnexp.compat.")):
             monkeypatch.delitem(sys.modules, name)
@@ -59,5 +61,5 @@ def uninstall(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
 def wait_for(condition: Callable[[], Any], seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "timed out"
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""A task of a user's own: the value of a sine one step after a short sequence. Nothing in the package knows it."""
+"""A task of a user, which the package does not know: the next value of a sine after a short sequence."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from torch.utils.data import DataLoader, TensorDataset
 
+from rnnexp.core.types import Primitive
 from rnnexp.data.base import DataModule
 from rnnexp.recurrent import RecurrentStack
-from rnnexp.tasks.base import Info, MakeOptimizer, MakeScheduler, Task
+from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task
 from rnnexp.tasks.registry import LOSS, Measure, TaskKind, register
 
 KIND = register(
@@ -28,7 +29,7 @@ NUM_TEST = 30
 
 
 class Waves(NamedTuple):
-    """Sequences, and the number that follows each of them."""
+    """Sequences and the next value of each."""
 
     inputs: Tensor
     """float [batch, time, 1]"""
@@ -46,7 +47,7 @@ class WaveDataModule(DataModule):
         self.input_size = 1
 
     @property
-    def data_info(self) -> dict[str, str | int | float | bool | None]:
+    def data_info(self) -> dict[str, Primitive]:
         return {"name": self.dataset_name, "phase": self.phase, "num_train": self.num_train, "num_test": NUM_TEST}
 
     @property
@@ -113,7 +114,7 @@ class WaveTask(Task):
         return self.model.stack
 
     @property
-    def model_info(self) -> Info:
+    def model_info(self) -> dict[str, Primitive]:
         return self.stack_info
 
     @property

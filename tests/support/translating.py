@@ -1,4 +1,4 @@
-"""Sentences, and ways to translate them with runs that tests may change."""
+"""Sentences and functions to translate them with runs that tests may change."""
 
 from collections.abc import Callable
 from pathlib import Path

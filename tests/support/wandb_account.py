@@ -1,4 +1,4 @@
-"""W&B as somebody sees it who has no account, and a server that takes the account of anybody."""
+"""An environment without a W&B account, and a server that accepts any account."""
 
 import gzip
 import json
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def without_account(home: Path) -> dict[str, str]:
-    """The environment of somebody who has never heard of W&B."""
+    """Return an environment without any settings of W&B."""
     home.mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "NETRC"))}
     kept = {name: value for name, value in kept.items() if "proxy" not in name.lower()}
@@ -20,7 +20,7 @@ def without_account(home: Path) -> dict[str, str]:
 
 
 class WandbServer(ThreadingHTTPServer):
-    """Answers the few questions that come before a view is saved, keeps what it is sent to save, or refuses all."""
+    """A server that answers the requests before a view is saved and keeps saved views, or refuses all requests."""
 
     daemon_threads = True
 

@@ -1,4 +1,4 @@
-"""Reads the file of an offline W&B run, which W&B itself can only upload."""
+"""A reader of the file of an offline W&B run, which W&B itself can only upload."""
 
 import json
 import struct
@@ -25,7 +25,7 @@ class WandbRun:
 
 
 def records(content: bytes) -> list[bytes]:
-    """The records of a LevelDB log: none crosses a block of 32 KiB in one piece."""
+    """Yield the records of a LevelDB log, which are split at blocks of 32 KiB."""
     found, begun, position = [], b"", FILE_HEADER
     while position < len(content):
         left_in_block = BLOCK - position % BLOCK
@@ -54,7 +54,7 @@ def put(target: dict[str, Any], items: Any) -> None:
 
 
 def read_run(directory: Path) -> WandbRun:
-    """The one W&B run below a directory."""
+    """Return the only W&B run below a directory."""
     from wandb.proto.wandb_internal_pb2 import Record
 
     (path,) = directory.rglob("run-*.wandb")

@@ -1,4 +1,4 @@
-"""Which devices there are, and who holds them."""
+"""The devices of a machine and their assignment to jobs."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ GPU 1: NVIDIA H100 80GB HBM3 (UUID: GPU-bbbb)
 """
 
 
-def test_a_gpu_cut_into_instances_is_its_instances() -> None:
+def test_a_gpu_with_instances_counts_as_its_instances() -> None:
     assert parse_gpu_list(LISTING) == ["GPU-aaaa", "MIG-cccc", "MIG-dddd"]
 
 
@@ -25,7 +25,7 @@ def test_a_gpu_cut_into_instances_is_its_instances() -> None:
     ("named", "seen"),
     [("2,3", ["2", "3"]), ("GPU-aaaa, MIG-cccc", ["GPU-aaaa", "MIG-cccc"]), ("", []), ("0,-1,1", ["0"])],
 )
-def test_what_is_visible_already_is_respected(named: str, seen: list[str]) -> None:
+def test_visible_devices_are_respected(named: str, seen: list[str]) -> None:
     assert visible_gpus({"CUDA_VISIBLE_DEVICES": named}) == seen
 
 
@@ -33,7 +33,7 @@ def config(**trainer: Any) -> dict[str, Any]:
     return {"num_threads": 2, "trainer": {"accelerator": "auto", "devices": 1, **trainer}}
 
 
-def test_a_job_needs_gpus_where_there_are_any() -> None:
+def test_a_job_needs_gpus_if_there_are_any() -> None:
     assert requested_resources(config(), num_gpus=4) == ResourceRequest(gpus=1)
     assert requested_resources(config(devices=[2, 3]), num_gpus=4) == ResourceRequest(gpus=2)
     assert requested_resources(config(devices=-1), num_gpus=4) == ResourceRequest(gpus=4)
@@ -52,7 +52,7 @@ def test_all_devices_are_all_gpus_if_there_are_any(
     assert num_ranks(OmegaConf.create({"devices": devices, "accelerator": accelerator})) == ranks
 
 
-def test_small_jobs_share_a_gpu_and_take_the_least_busy() -> None:
+def test_small_jobs_share_a_gpu_and_use_the_least_busy_one() -> None:
     devices = Devices(["a", "b"], jobs_per_device=2, cores=1)
     allocations = [devices.allocate(ResourceRequest(gpus=1)) for _ in range(4)]
     assert [allocation and allocation.gpus for allocation in allocations] == [("a",), ("b",), ("a",), ("b",)]

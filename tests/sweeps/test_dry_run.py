@@ -1,4 +1,4 @@
-"""A dry run: which jobs a sweep has, which of them cannot run here, and how long they take."""
+"""A dry run lists the jobs of a sweep, the jobs that cannot run, and the estimated durations."""
 
 import re
 from pathlib import Path

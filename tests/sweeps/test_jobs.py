@@ -1,4 +1,4 @@
-"""Jobs and what their directories say of them."""
+"""Jobs and their status in job directories."""
 
 import copy
 from pathlib import Path
@@ -43,7 +43,7 @@ def test_the_cost_grows_with_the_network_and_the_epochs(tmp_path: Path, changed:
     assert job(tmp_path, **changed).cost == factor * job(tmp_path).cost
 
 
-def test_the_cost_grows_with_the_square_of_wide_layers_alone(tmp_path: Path) -> None:
+def test_the_cost_grows_with_the_square_only_for_wide_layers(tmp_path: Path) -> None:
     narrow, wide, wider = (job(tmp_path, hidden_size=size).cost for size in (8, 4096, 8192))
     assert 3.9 < wider / wide < 4
     assert job(tmp_path, hidden_size=16).cost < 1.1 * narrow
@@ -68,7 +68,7 @@ def test_a_job_without_a_directory_is_new_and_an_unreadable_one_is_named(tmp_pat
     assert (new.status, new.resumes) == (Status.NEW, False)
     prepare(new, {})
     assert (new.status, new.run.status) == (Status.WAITING, Status.QUEUED)
-    new.run.status_file.write_text('{"status": "odd"}')
+    new.run.status_file.write_text('{"status": "odd"}', encoding="utf-8")
     with pytest.raises(UserError, match=f"remove {new.run.path} to run that job again"):
         load_statuses([new])
 
@@ -76,8 +76,8 @@ def test_a_job_without_a_directory_is_new_and_an_unreadable_one_is_named(tmp_pat
 def test_a_failed_attempt_leaves_only_its_output(tmp_path: Path) -> None:
     failed = job(tmp_path / "failed")
     prepare(failed, {})
-    failed.run.output_file.write_text("the last words")
-    failed.run.metrics_file.write_text("step\n")
+    failed.run.output_file.write_text("the last words", encoding="utf-8")
+    failed.run.metrics_file.write_text("step\n", encoding="utf-8")
     failed.run.last_checkpoint.write_bytes(b"")
     prepare(failed, {})
     assert failed.run.output_file.exists()
@@ -95,7 +95,7 @@ def test_a_resumed_job_keeps_its_files(tmp_path: Path) -> None:
     assert resumed.run.read_overrides() == ["seed=1", "model=gru"]
 
 
-def test_a_status_that_cannot_be_written_fails_the_job_alone(tmp_path: Path) -> None:
+def test_a_status_that_cannot_be_written_fails_only_that_job(tmp_path: Path) -> None:
     lost = job(tmp_path / "lost")
     reason = finalize(lost, "killed by SIGKILL")
     assert lost.status is Status.FAILED

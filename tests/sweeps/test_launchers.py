@@ -1,4 +1,4 @@
-"""The launcher: what it returns to a sweeper of Hydra, and which backends it finds."""
+"""The launcher returns results to a sweeper of Hydra and finds the backends."""
 
 import sys
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_a_sweeper_gets_the_values_of_the_jobs() -> None:
     assert sweep.reports == [True]
 
 
-def test_a_failure_is_raised_without_a_line_of_hydra(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_is_raised_without_a_message_of_hydra(capsys: pytest.CaptureFixture[str]) -> None:
     failed = JobOutcome(Status.FAILED, Path("b"), error=SweepFailedError("1 failed of 2 jobs"))
     sweep = FakeSweep(JobOutcome(Status.DONE, Path("a")), failed)
     with pytest.raises(SweepFailedError):
@@ -54,7 +54,7 @@ def test_a_dry_run_returns_nothing() -> None:
     assert launcher_of(FakeSweep()).launch([["seed=1"]], 0) == []
 
 
-def test_a_search_gets_outcomes_and_no_report() -> None:
+def test_a_search_gets_outcomes_without_a_report() -> None:
     sweep = FakeSweep(JobOutcome(Status.FAILED, Path("a"), error=SweepFailedError("")))
     assert launcher_of(sweep).run_batch([["seed=1"]]) == sweep.outcomes
     assert sweep.reports == [False]

@@ -1,4 +1,4 @@
-"""The sweeps that W&B drives start our programs: each file is expanded as W&B's agent expands it, and composed."""
+"""W&B sweeps start the programs: each file is expanded like W&B's agent does, and composed."""
 
 import itertools
 import re
@@ -17,12 +17,12 @@ from rnnexp.cli.conf_dir import config_root
 from support import ROOT
 
 FILES = sorted((ROOT / "sweeps" / "wandb").glob("*.yaml"))
-# What a run logs: see tests/tracking/test_wandb.py.
+# The logged keys are tested in tests/loggers/test_wandb.py.
 LOGGED = {"val/acc", "val/loss", "val/bleu"}
 
 
 def samples(parameter: dict[str, Any]) -> list[Any]:
-    """Values that W&B may choose: all of a list, both ends of a range."""
+    """Return values that W&B may choose: all values of a list, both ends of a range."""
     return parameter["values"] if "values" in parameter else [parameter["min"], parameter["max"]]
 
 
@@ -33,7 +33,7 @@ def points(sweep: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def command(sweep: dict[str, Any], point: dict[str, Any]) -> list[str]:
-    """The words that the agent starts, by its own functions and its own last loop (wandb_agent.Agent._command_run)."""
+    """Return the command of the agent, made by its own functions and a copy of Agent._command_run's last loop."""
     expanded = create_sweep_command_args({"args": {name: {"value": value} for name, value in point.items()}})
     expanded |= {"interpreter": ["python"], "program": [sweep["program"]], "env": ["/usr/bin/env"]}
     words: list[str] = []
@@ -66,18 +66,18 @@ def composed(overrides: list[str], place: Path) -> DictConfig:
     return ours
 
 
-def test_there_are_sweeps() -> None:
+def test_sweeps_exist() -> None:
     assert {"gru_mnist", "cells_and_directions"} <= {path.stem for path in FILES}
 
 
-def test_it_begins_with_its_question_and_its_command(file: Path) -> None:
-    question, told, *_ = file.read_text(encoding="utf-8").splitlines()
+def test_a_file_begins_with_its_question_and_its_command(file: Path) -> None:
+    question, command_line, *_ = file.read_text(encoding="utf-8").splitlines()
     assert re.fullmatch(r"# .*\?", question)
     place = file.relative_to(ROOT)
-    assert told == f"# wandb sweep {place}, then: make wandb-agent SWEEP=entity/rnnexp/id"
+    assert command_line == f"# wandb sweep {place}, then: make wandb-agent SWEEP=entity/rnnexp/id"
 
 
-def test_it_goes_where_runs_go_and_for_what_they_log(sweep: dict[str, Any], file: Path) -> None:
+def test_a_sweep_uses_the_project_and_a_logged_metric(sweep: dict[str, Any], file: Path) -> None:
     assert sweep["project"] == "rnnexp"
     assert sweep["name"] == file.stem
     assert sweep["metric"]["name"] in LOGGED
@@ -85,7 +85,7 @@ def test_it_goes_where_runs_go_and_for_what_they_log(sweep: dict[str, Any], file
     assert sweep["method"] == "grid" or sweep["run_cap"] > 0, "a search that never ends"
 
 
-def test_no_value_has_what_the_agent_cannot_hand_on(sweep: dict[str, Any]) -> None:
+def test_no_value_has_characters_that_the_agent_cannot_pass(sweep: dict[str, Any]) -> None:
     for point in points(sweep):
         for value in point.values():
             assert isinstance(value, bool | int | float | str)
@@ -93,7 +93,7 @@ def test_no_value_has_what_the_agent_cannot_hand_on(sweep: dict[str, Any]) -> No
 
 
 def test_no_parameter_hides_a_part_of_the_config(sweep: dict[str, Any]) -> None:
-    """W&B locks what a sweep sets: a run's own `model` would be lost where the sweep has a parameter `model`."""
+    """W&B locks the keys of a sweep: a parameter `model` would replace the run's own `model`."""
     assert not set(sweep["parameters"]) & {path.name for path in config_root().iterdir() if path.is_dir()}
 
 

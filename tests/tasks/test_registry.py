@@ -1,4 +1,4 @@
-"""The registry of tasks: lookups, and what a record of it may do."""
+"""The registry of tasks: lookups, and limits on its records in run directories."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ FUNCTIONS = ("figures", "answers", "sample_test", "benchmark")
 
 
 class OwnTask(ClassificationTask):
-    """A subclass without a row."""
+    """A subclass without a registry row."""
 
 
 @pytest.mark.parametrize(("task", "row"), [(ClassificationTask, CLASSIFICATION), (TranslationTask, TRANSLATION)])
@@ -57,7 +57,7 @@ def test_the_functions_of_a_row_exist(row: TaskKind) -> None:
             assert callable(load_function(function)), name
 
 
-def test_names_and_targets_are_taken_once() -> None:
+def test_names_and_targets_are_unique() -> None:
     assert register(CLASSIFICATION) is CLASSIFICATION
     for taken in (TaskKind("classification", "elsewhere.Task"), TaskKind("other", CLASSIFICATION.target)):
         with pytest.raises(ValueError, match="registered already"):
@@ -66,7 +66,7 @@ def test_names_and_targets_are_taken_once() -> None:
 
 
 def test_a_record_gives_the_row_back_without_functions() -> None:
-    measures = (Measure("test/f1", "F1", "%", 100, highest=100), LOSS)
+    measures = (Measure("test/f1", "F1", "%", 100, lowest=None, highest=100), LOSS)
     kind = TaskKind("tagging", "mine.TaggingTask", ("words",), (), ("lang",), measures, "tokens", figures="mine:draw")
     record = json.loads(json.dumps(as_record(kind)))
     found = kind_of_run(kind.target, record)
@@ -99,9 +99,50 @@ def test_the_registry_needs_no_torch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("highest", "interval"), [(100, (99.0, 100.0)), (None, (99.0, 101.0))], ids=["bounded", "unbounded"]
+    ("lowest", "highest", "middle", "interval"),
+    [
+        *[(0, 100, 100.0, (99.0, 100.0)), (0, None, 100.0, (99.0, 101.0))],
+        *[(0, None, 0.5, (0.0, 1.5)), (-1, 1, -0.5, (-1.0, 0.5)), (None, None, -0.5, (-1.5, 0.5))],
+    ],
 )
-def test_an_interval_is_clipped_to_possible_values(highest: float | None, interval: tuple[float, float]) -> None:
-    measure = Measure("test/acc", "accuracy", "%", 100, highest=highest)
-    assert measure.interval(100.0, 1.0) == interval
+def test_an_interval_is_clipped_to_possible_values(
+    lowest: float | None, highest: float | None, middle: float, interval: tuple[float, float]
+) -> None:
+    measure = Measure("test/acc", "accuracy", "%", 100, lowest=lowest, highest=highest)
+    assert measure.interval(middle, 1.0) == interval
     assert (measure.title, measure.validation, measure.show(99.5)) == ("accuracy, %", "val/acc", "99.50")
+
+
+@pytest.mark.parametrize(("middle", "interval"), [(-0.5, (-0.5, -0.4)), (100.5, (100.4, 100.5))])
+def test_an_interval_contains_its_middle(middle: float, interval: tuple[float, float]) -> None:
+    """Even if the row states bounds that the measure exceeds."""
+    assert Measure("test/r", "r", highest=100).interval(middle, 0.1) == pytest.approx(interval)
+
+
+def test_a_class_called_task_has_a_name() -> None:
+    assert kind_of_target("mine.Task").name == "task"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *[("name", 3), ("label", None), ("unit", 1), ("scale", "x"), ("scale", True), ("scale", float("inf"))],
+        *[("digits", 2.5), ("digits", -1), ("digits", 1000), ("higher_is_better", "no"), ("highest", "100")],
+        *[("lowest", [0]), ("lowest", float("nan"))],
+    ],
+)
+def test_a_measure_of_another_type_leaves_defaults(field: str, value: object) -> None:
+    record = as_record(TaskKind("tagging", "mine.TaggingTask", measures=(Measure("test/f1", "F1"),)))
+    assert kind_of_run("mine.TaggingTask", record).main.name == "test/f1"
+    record["measures"][0][field] = value
+    assert kind_of_run("mine.TaggingTask", record) == TaskKind("tagging", "mine.TaggingTask")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("name", ""), ("name", 3), ("target", None), ("throughput", 1), ("dataset_keys", "lang"), ("dataset_keys", [1])],
+)
+def test_a_row_of_another_type_leaves_defaults(field: str, value: object) -> None:
+    record = as_record(TaskKind("tags", "mine.Tagger"))
+    assert kind_of_run("mine.TaggingTask", record).name == "tags"
+    assert kind_of_run("mine.TaggingTask", record | {field: value}) == TaskKind("tagging", "mine.TaggingTask")

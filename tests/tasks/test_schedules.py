@@ -1,4 +1,4 @@
-"""Learning rates over training, against their formulas."""
+"""Learning rates over training, compared with their formulas."""
 
 import math
 from functools import partial
@@ -28,14 +28,14 @@ def test_constant() -> None:
     assert rates(constant) == [LR] * STEPS
 
 
-def test_cosine_rises_in_a_line_and_falls_along_a_cosine() -> None:
+def test_cosine_rises_linearly_and_falls_along_a_cosine() -> None:
     expected = [LR * (step + 1) / 6 for step in range(5)]
     expected += [LR * (1 + math.cos(math.pi * (step - 5) / 15)) / 2 for step in range(5, STEPS)]
     assert rates(partial(cosine, warmup=0.25)) == pytest.approx(expected)
     assert rates(partial(cosine, warmup=0.0))[0] == LR
 
 
-def test_one_cycle_begins_low_reaches_the_rate_and_ends_at_nothing() -> None:
+def test_one_cycle_begins_low_reaches_the_rate_and_ends_near_zero() -> None:
     found = rates(partial(one_cycle, warmup=0.3, initial_divisor=25.0, final_divisor=1e4))
     assert found[0] == pytest.approx(LR / 25)
     assert max(found) == pytest.approx(LR)
@@ -45,7 +45,7 @@ def test_one_cycle_begins_low_reaches_the_rate_and_ends_at_nothing() -> None:
     assert found[5:] == sorted(found[5:], reverse=True)
 
 
-def test_one_cycle_leaves_momentum_alone() -> None:
+def test_one_cycle_does_not_change_momentum() -> None:
     optimizer = torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=LR)
     scheduler = one_cycle(optimizer, total_steps=STEPS, warmup=0.3, initial_divisor=25.0, final_divisor=1e4)
     for _ in range(5):
@@ -55,7 +55,7 @@ def test_one_cycle_leaves_momentum_alone() -> None:
 
 
 @pytest.mark.parametrize("total_steps", [1, 2, 3])
-def test_a_short_training_has_rates_too(total_steps: int) -> None:
+def test_a_short_training_has_valid_rates(total_steps: int) -> None:
     cycle = partial(one_cycle, warmup=0.3, initial_divisor=25.0, final_divisor=1e4)
     for make in (constant, partial(cosine, warmup=0.05), cycle):
         assert all(0 <= rate <= LR for rate in rates(make, total_steps))

@@ -32,14 +32,14 @@ def test_the_special_tokens_come_first(tokenizer: Tokenizer) -> None:
     assert len(set(tokenizer.vocabulary)) == len(tokenizer)
 
 
-def test_raw_text_comes_back(tokenizer: Tokenizer) -> None:
+def test_raw_text_is_restored(tokenizer: Tokenizer) -> None:
     encoded = tokenizer.encode_batch(TRAIN + OTHER)
     assert [tokenizer.decode(ids) for ids in encoded] == TRAIN + OTHER
     assert [tokenizer.encode(sentence) for sentence in OTHER] == encoded[len(TRAIN) :]
     assert all(len(SPECIAL_TOKENS) <= index < len(tokenizer) for ids in encoded for index in ids)
 
 
-def test_an_empty_line_is_no_token(tokenizer: Tokenizer) -> None:
+def test_an_empty_line_has_no_tokens(tokenizer: Tokenizer) -> None:
     assert tokenizer.encode_batch(["", "Un"])[0] == []
     assert tokenizer.decode([]) == ""
 
@@ -54,13 +54,13 @@ def test_special_tokens_in_a_text_are_text(tokenizer: Tokenizer) -> None:
     assert not {PAD, BOS, EOS} & set(ids)
 
 
-def test_training_again_gives_the_same(tokenizer: Tokenizer) -> None:
+def test_training_is_deterministic(tokenizer: Tokenizer) -> None:
     again = train_tokenizer(tokenizer.unit, TRAIN, vocab_size=290, min_frequency=1)
     assert again.digest == tokenizer.digest
     assert again.digest != train_tokenizer(tokenizer.unit, [*TRAIN, *["Neuzeit"] * 999], 290, 1).digest
 
 
-def test_travels_as_plain_data(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_a_tokenizer_is_saved_as_plain_data(tokenizer: Tokenizer, tmp_path: Path) -> None:
     torch.save({"tokenizer": tokenizer.to_plain()}, tmp_path / "a.ckpt")
     plain = torch.load(tmp_path / "a.ckpt", weights_only=True)["tokenizer"]
     copy = Tokenizer.from_plain(plain)
@@ -70,7 +70,7 @@ def test_travels_as_plain_data(tokenizer: Tokenizer, tmp_path: Path) -> None:
     assert copy.encode_batch(odd) == tokenizer.encode_batch(odd)
 
 
-def test_bpe_merges_what_is_frequent_and_knows_every_character() -> None:
+def test_bpe_merges_frequent_pairs_and_encodes_every_character() -> None:
     tokenizer = train_tokenizer("bpe", TRAIN, vocab_size=320, min_frequency=1)
     assert len(tokenizer) == 320
     assert tokenizer.tokens(tokenizer.encode("Un homme.")) == [" Un", " homme", "."]
@@ -80,7 +80,7 @@ def test_bpe_merges_what_is_frequent_and_knows_every_character() -> None:
         assert tokenizer.decode(ids) == text
 
 
-def test_bpe_ids_that_are_no_utf8_show_as_such() -> None:
+def test_bpe_ids_that_are_not_utf8_decode_to_replacement_characters() -> None:
     tokenizer = train_tokenizer("bpe", TRAIN, vocab_size=280, min_frequency=1)
     first_byte = tokenizer.encode("何")[1]
     assert tokenizer.decode([*tokenizer.encode("a"), first_byte, UNK]) == "a\ufffd <unk>"
@@ -143,7 +143,7 @@ assert os.environ == before, set(os.environ.items()) ^ set(before.items())
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_a_process_that_has_encoded_can_fork_in_silence() -> None:
+def test_a_process_that_has_encoded_can_fork_without_a_warning() -> None:
     """Older versions of the library warn on the terminal unless TOKENIZERS_PARALLELISM is set."""
     code = """
 import os

@@ -21,11 +21,11 @@ ALPHABET = f"abQu{JOINER} '’.\t-\u202fé_1\u0301²\n한"
         ("", ""),
     ],
 )
-def test_words_are_the_same_beside_any_mark(text: str, pieces: str) -> None:
+def test_words_do_not_depend_on_adjacent_punctuation(text: str, pieces: str) -> None:
     assert " ".join(split_pieces(text)) == pieces
 
 
-def test_every_text_comes_back() -> None:
+def test_every_text_is_restored() -> None:
     generator = random.Random(0)
     for _ in range(20_000):
         text = "".join(generator.choices(ALPHABET, k=generator.randint(0, 9)))
@@ -34,6 +34,6 @@ def test_every_text_comes_back() -> None:
         assert not any(" " in piece for piece in pieces)
 
 
-def test_the_joiner_of_a_text_is_not_taken_for_ours() -> None:
+def test_a_joiner_in_the_text_is_restored() -> None:
     for text in (JOINER, f"a{JOINER}", f"{JOINER}a", f"a {JOINER}b", f"a{JOINER} b", JOINER * 4, f".{JOINER}."):
         assert join_pieces(split_pieces(text)) == text

@@ -1,4 +1,4 @@
-"""config.yaml is read back as it was written, by us and by OmegaConf."""
+"""config.yaml is read back unchanged, by rnnexp and by OmegaConf."""
 
 import itertools
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What makes two runs the same experiment, and what does not."""
+"""The settings that make two runs the same experiment."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def test_a_callback_of_the_user_makes_another_experiment() -> None:
     assert len({config_hash(config, *SEEDS) for config in (CONFIG, one, two)}) == 3
 
 
-def test_a_path_in_the_run_directory_does_not() -> None:
+def test_a_path_in_the_run_directory_does_not_change_the_experiment() -> None:
     def config_in(place: str | None) -> dict[str, Any]:
         best = CONFIG["callbacks"]["best_checkpoint"] | {"dirpath": f"{place}/ckpt"}
         noise = {"_target_": "mine.Noise", "path": f"{place}/noise.csv"}
@@ -57,7 +57,7 @@ def test_a_path_in_the_run_directory_does_not() -> None:
         ("off", None),
     ],
 )
-def test_a_callback_that_only_records_does_not(name: str, value: dict[str, Any] | None) -> None:
+def test_a_recording_callback_does_not_change_the_experiment(name: str, value: dict[str, Any] | None) -> None:
     assert config_hash(with_callback(name, value)) == config_hash(CONFIG)
 
 
@@ -67,15 +67,15 @@ def test_a_callback_that_only_records_does_not(name: str, value: dict[str, Any] 
         ("early_stopping", None),
         ("early_stopping", {"_target_": "rnnexp.callbacks.early_stopping.EarlyStopping", "patience": 11}),
         ("best_checkpoint", {"_target_": "rnnexp.callbacks.checkpoints.BestCheckpoint", "mode": "min"}),
-        # A class of the user with the name of one of ours.
+        # A class of the user with the name of a class of rnnexp.
         ("progress", {"_target_": "mine.make_progress", "every_n_seconds": 10.0}),
     ],
 )
-def test_a_callback_that_decides_does(name: str, value: dict[str, Any] | None) -> None:
+def test_a_callback_that_affects_training_changes_the_experiment(name: str, value: dict[str, Any] | None) -> None:
     assert config_hash(with_callback(name, value)) != config_hash(CONFIG)
 
 
-def test_the_user_can_say_that_a_callback_only_records() -> None:
+def test_the_user_can_declare_a_callback_as_recording() -> None:
     noise = {"_target_": "mine.Noise", "size": 0.1, "path": {"log": "a"}}
     config = with_callback("noise", noise)
     assert config_hash(config | {"run_only": ["callbacks.noise"]}) == config_hash(CONFIG)
@@ -86,7 +86,7 @@ def test_the_user_can_say_that_a_callback_only_records() -> None:
     assert config_hash(config) != config_hash(other)
 
 
-def test_kept_checkpoints_decide_what_is_averaged() -> None:
+def test_the_number_of_kept_checkpoints_changes_an_averaging_experiment() -> None:
     kept = {"_target_": "rnnexp.callbacks.checkpoints.KeptCheckpoints", "keep": 6}
     average = {"test_weights": "average"}
     assert config_hash(with_callback("kept_checkpoints", kept, **average)) != config_hash(CONFIG | average)
@@ -99,7 +99,7 @@ def test_a_solved_hidden_size_does_not_count() -> None:
     assert config_hash(CONFIG) != config_hash(CONFIG | other)
 
 
-def test_nothing_is_changed() -> None:
+def test_the_config_is_not_changed() -> None:
     before = repr(CONFIG)
     assert "name" not in identity_of(CONFIG, "seed")
     assert repr(CONFIG) == before

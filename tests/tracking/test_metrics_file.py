@@ -1,4 +1,4 @@
-"""metrics.csv is read from its end, also while it is being written."""
+"""metrics.csv is read from its end, also during training."""
 
 import time
 from pathlib import Path
@@ -12,7 +12,7 @@ NAMES = ("val/acc", "val/bleu", "val/loss")
 
 
 def test_a_long_file_is_not_read_as_a_whole(tmp_path: Path) -> None:
-    """64 GB, most of it a hole: to read it would take minutes."""
+    """A sparse file of 64 GB, which would take minutes to read."""
     file = tmp_path / "metrics.csv"
     with file.open("wb") as written:
         written.write(b"epoch,step,val/acc\r\n")
@@ -50,8 +50,8 @@ def test_a_long_header(tmp_path: Path) -> None:
     assert newest_metric(file, NAMES) == ("val/acc", 0.5)
 
 
-def test_columns_that_come_later(tmp_path: Path) -> None:
-    """Lightning writes the file again when a column comes, and rows may be shorter or longer than what was read."""
+def test_columns_that_are_added_later(tmp_path: Path) -> None:
+    """Lightning rewrites the file when a column is added, so rows may be shorter or longer than the header read."""
     file = tmp_path / "metrics.csv"
     file.write_text("epoch,step,val/acc,x\n0,1,0.1\n0,2,0.2,7\n0,3,9,0.9,8,7\n", encoding="utf-8")
     assert newest_metric(file, NAMES) == ("val/acc", 0.2)

@@ -1,4 +1,4 @@
-"""Short keys tell runs apart in a table, and stand in nobody's way."""
+"""Short keys distinguish runs in a table, and do not hide keys of the config."""
 
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from rnnexp.cli.conf_dir import config_root
+from rnnexp.core.types import Primitive
 from rnnexp.tasks.registry import kind_of_target
-from rnnexp.tracking.short_keys import ShortKeys, short_keys
+from rnnexp.tracking.short_keys import short_keys
 
 
 @pytest.fixture
 def config(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    """The resolved config of a command line."""
+    """Return the resolved config of a command line."""
     with initialize_config_dir(str(config_root()), version_base="1.3"):
         composed = compose("train", [*request.param, f"hydra.runtime.cwd={tmp_path}"], return_hydra_config=True)
     HydraConfig.instance().set_config(composed)
@@ -24,7 +25,7 @@ def config(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     return plain
 
 
-def keys_of(config: Any, num_parameters: int | None = None) -> ShortKeys:
+def keys_of(config: Any, num_parameters: int | None = None) -> dict[str, Primitive]:
     kind = kind_of_target(config["task"]["_target_"])
     return short_keys(config, kind.name, kind.dataset_keys, num_parameters)
 
@@ -44,7 +45,7 @@ def test_they_are_the_values_of_the_config(config: Any) -> None:
         "precision": "bf16-mixed",
         "lr": config["optimizer"]["lr"],
         "batch_size": 128,
-        "budget": "6 epochs",
+        "train_budget": "6 epochs",
         "num_parameters": 1234,
     }
 
@@ -59,7 +60,7 @@ def test_they_are_the_values_of_the_config(config: Any) -> None:
     ],
     indirect=["config"],
 )
-def test_a_dataset_is_named_with_what_makes_it_another(config: Any, dataset: str) -> None:
+def test_the_dataset_key_includes_options_that_change_the_data(config: Any, dataset: str) -> None:
     assert keys_of(config)["dataset"] == dataset
 
 
@@ -72,16 +73,16 @@ def test_a_dataset_is_named_with_what_makes_it_another(config: Any, dataset: str
     ],
     indirect=["config"],
 )
-def test_a_budget_is_what_ends_training(config: Any, budget: str) -> None:
-    assert keys_of(config)["budget"] == budget
+def test_a_budget_is_the_limit_that_ends_training(config: Any, budget: str) -> None:
+    assert keys_of(config)["train_budget"] == budget
 
 
 @pytest.mark.parametrize("config", [[], ["task=translation"]], indirect=True)
-def test_no_name_is_one_of_the_config(config: Any) -> None:
+def test_no_short_key_is_a_key_of_the_config(config: Any) -> None:
     assert not set(keys_of(config)) & set(config)
     assert "seed" in config
 
 
 @pytest.mark.parametrize("config", [["~optimizer.lr"]], indirect=True)
-def test_what_a_config_lacks_is_null(config: Any) -> None:
+def test_keys_missing_in_the_config_are_null(config: Any) -> None:
     assert keys_of(config)["lr"] is None

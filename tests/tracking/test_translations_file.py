@@ -1,4 +1,4 @@
-"""Translations are read back line by line, whatever characters they hold."""
+"""Translations are read back line by line, with any characters."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from rnnexp.tracking.translations_file import read_translations
 ODD = ["a\u2028b", "a\u2029b", "a\u0085b", "a\x0bb\x0c\x1c", "a\rb\nc", "é ﷽"]
 
 
-def test_line_separators_of_unicode_are_no_line_ends(tmp_path: Path) -> None:
+def test_unicode_line_separators_do_not_end_a_line(tmp_path: Path) -> None:
     file = tmp_path / "test_translations.jsonl"
     rows = [{"translation": text} for text in ODD]
     file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")

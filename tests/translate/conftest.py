@@ -1,4 +1,4 @@
-"""Fixtures of the tests of translation."""
+"""Fixtures of the tests of the translate program."""
 
 import io
 import shutil
@@ -16,7 +16,7 @@ from support.translating import Translate
 
 @pytest.fixture(scope="session")
 def translator(translate_tiny: Callable[[str], list[str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that has hardly learned to translate, and is not to be changed."""
+    """A run after one epoch of training; tests must not change it."""
     place = tmp_path_factory.mktemp("translator")
     small = ["task=translation", *translate_tiny("Phrasebook"), "data.cache=null", "model.hidden_size=16"]
     outcome = call(train.main, place, [*small, "trainer.max_epochs=1", f"paths.outputs_dir={place}/outputs"])
@@ -26,13 +26,13 @@ def translator(translate_tiny: Callable[[str], list[str]], tmp_path_factory: pyt
 
 @pytest.fixture
 def copied(translator: Path, tmp_path: Path) -> Callable[[str], Path]:
-    """Copies of that run, which may be changed."""
+    """A function that copies the run to a directory that tests may change."""
     return lambda name: Path(shutil.copytree(translator, tmp_path / name))
 
 
 @pytest.fixture
 def say(translator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Translate:
-    """Translates what is piped in, with that run unless others are named."""
+    """A function that translates its standard input, with that run unless another is named."""
 
     def call_with(*overrides: str, piped: bytes = b"") -> Outcome:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(piped), encoding="utf-8"))

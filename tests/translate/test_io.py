@@ -13,7 +13,7 @@ from support.translating import SENTENCES, Translate, piped
 @pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
 @pytest.mark.parametrize("finished_line", [True, False])
-def test_a_file_is_translated_as_a_pipe_is(
+def test_a_file_is_translated_like_a_pipe(
     say: Translate, tmp_path: Path, end: str, mark: bytes, finished_line: bool
 ) -> None:
     content = mark + piped(SENTENCES, end)
@@ -24,23 +24,23 @@ def test_a_file_is_translated_as_a_pipe_is(
     assert say(piped=content).stdout == expected
 
 
-def test_into_a_file(say: Translate, tmp_path: Path) -> None:
+def test_translations_are_written_to_a_file(say: Translate, tmp_path: Path) -> None:
     (tmp_path / "text.en").write_bytes(piped(SENTENCES))
     outcome = say(f"input={tmp_path}/text.en", f"output={tmp_path}/text.fr")
     assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (0, "", "")
     assert (tmp_path / "text.fr").read_bytes() == say(piped=piped(SENTENCES)).stdout.encode()
 
 
-def test_a_file_is_written_whole_or_not_at_all(say: Translate, tmp_path: Path) -> None:
-    (tmp_path / "text.fr").write_text("as it was")
+def test_a_file_is_written_completely_or_not_at_all(say: Translate, tmp_path: Path) -> None:
+    (tmp_path / "text.fr").write_text("as it was", encoding="utf-8")
     outcome = say(f"output={tmp_path}/text.fr", "batch_size=1", piped=piped(SENTENCES) + b"\xff\n")
     assert outcome.exit_code == 2
     assert "standard input: line 8: not UTF-8 (byte 0xff): convert it to UTF-8" in outcome.line
     assert [path.name for path in tmp_path.iterdir()] == ["text.fr"]
-    assert (tmp_path / "text.fr").read_text() == "as it was"
+    assert (tmp_path / "text.fr").read_text(encoding="utf-8") == "as it was"
 
 
-def test_nothing_in_nothing_out(say: Translate, tmp_path: Path) -> None:
+def test_empty_input_gives_empty_output(say: Translate, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     for outcome in (say(), say(f"input={tmp_path}/empty")):
         assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (0, "", "")

@@ -24,7 +24,7 @@ def test_a_line_for_each_line_in_order(say: Translate) -> None:
     assert outcome.stderr == ""
     alone = [lines_of(say(piped=piped([sentence])))[0] for sentence in SENTENCES]
     assert lines == alone
-    assert len(set(lines)) > 2, "all alike would say nothing of their order"
+    assert len(set(lines)) > 2, "equal translations cannot show the order"
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
@@ -56,7 +56,7 @@ def test_rows_of_several_candidates(say: Translate) -> None:
     assert [best[number] for number in sorted(best)] == lines_of(say(piped=piped(SENTENCES)))
 
 
-def test_what_would_break_a_row_is_a_space() -> None:
+def test_tabs_and_line_ends_in_a_row_become_spaces() -> None:
     translated = TranslatedSentence(["</s>"], 0, [Candidate("a\nb\tc\rd", -0.5, [])])
     assert format_line(translated) == "a b c d\n"
     assert format_rows(7, translated) == "7\t-0.5000\ta b c d\n"
@@ -74,7 +74,7 @@ def test_a_beam_larger_than_the_vocabulary_and_short_translations(say: Translate
     beam_size = checkpoint["rnnexp"]["target_vocab_size"] + 3
     outcome = say(f"beam_size={beam_size}", f"n_best={beam_size}", "max_length=1", piped=b"The cat sleeps.\n")
     texts = [text for _, _, text in rows_of(outcome)]
-    # Each word but the special ones, and none at all.
+    # Each word except the special tokens, and the empty translation.
     assert len(texts) == len(set(texts)) == beam_size - 3 - 4 + 1
 
 
@@ -101,7 +101,7 @@ def test_attention_as_text_and_as_pictures(say: Translate, copied: Callable[[str
     assert [each for each in lines if each in plain and each] == [each for each in plain if each]
 
 
-def test_a_run_without_attention_has_none_to_show(say: Translate, copied: Callable[[str], Path]) -> None:
+def test_a_run_without_attention_cannot_show_it(say: Translate, copied: Callable[[str], Path]) -> None:
     run = copied("fixed")
     change_config(run, lambda config: config["task"]["network"].update(attention="none"))
 

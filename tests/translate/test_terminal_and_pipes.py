@@ -1,4 +1,4 @@
-"""The program at a terminal and between pipes, as a process of its own."""
+"""The program at a terminal and between pipes, run as a separate process."""
 
 import os
 import pty
@@ -20,22 +20,22 @@ needs_setsid = pytest.mark.skipif(shutil.which("setsid") is None, reason="gives 
 
 
 class Terminal:
-    """A program at a terminal."""
+    """A program that runs at a terminal."""
 
     def __init__(self, arguments: list[str]) -> None:
         self.master, slave = pty.openpty()
-        # In a session of its own, with the terminal as its own, so that Ctrl-C reaches it.
+        # A new session with the terminal as its controlling terminal, so that Ctrl-C reaches the program.
         shell = ["setsid", "--ctty", "--wait", *arguments]
         self.process = subprocess.Popen(shell, stdin=slave, stdout=slave, stderr=slave)
         os.close(slave)
 
     def read_until(self, text: str) -> str:
-        """What is on the screen up to the text; to the end if it does not come."""
+        """Return the output up to the text, or all output if the text does not appear."""
         seen = b""
         while not seen.endswith(text.encode()) or not text:
             try:
                 chunk = os.read(self.master, 1)
-            except OSError:  # Linux's word for the end
+            except OSError:  # Linux reports the end of output as an error
                 break
             if not chunk:
                 break
@@ -46,7 +46,7 @@ class Terminal:
         os.write(self.master, text.encode())
 
     def end(self) -> tuple[str, int]:
-        """What is still shown, and the exit code."""
+        """Return the remaining output and the exit code."""
         rest = self.read_until("")
         os.close(self.master)
         return rest, self.process.wait(timeout=60)
@@ -77,7 +77,7 @@ def test_ctrl_c_at_the_prompt_ends_quietly(translator: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_slow_pipe_is_answered_batch_by_batch_and_in_utf8_whatever_the_locale(translator: Path) -> None:
+def test_a_slow_pipe_is_answered_batch_by_batch_in_utf8_under_any_locale(translator: Path) -> None:
     environment = os.environ | {"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0", "LC_ALL": "C"}
     process = subprocess.Popen(
         command(translator, "batch_size=1", "attention=true"),
@@ -98,7 +98,7 @@ def test_a_slow_pipe_is_answered_batch_by_batch_and_in_utf8_whatever_the_locale(
 
 
 @pytest.mark.slow
-def test_a_reader_that_has_had_enough_ends_it_quietly(translator: Path, tmp_path: Path) -> None:
+def test_a_closed_pipe_ends_the_program_quietly(translator: Path, tmp_path: Path) -> None:
     (tmp_path / "text.en").write_bytes(piped(SENTENCES * 30))
     process = subprocess.Popen(
         command(translator, f"input={tmp_path}/text.en", "batch_size=1"), stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -1,4 +1,4 @@
-"""Measure the speed of training, of decoding, of a start and of a sweep: python -m rnnexp.benchmark
+"""Measure the speed of training, decoding, start-up and sweeps: python -m rnnexp.benchmark
 
 All candidates are measured in turns, round after round, in one run, and medians of ratios within rounds are reported:
 on a machine with changing load, two measurements minutes apart cannot be compared.
@@ -10,8 +10,8 @@ from rnnexp.cli.main import run_program
 
 
 def benchmark(config: DictConfig) -> int:
-    """Measure, show tables, and write `<outputs_dir>/benchmark/<timestamp>.json`."""
-    from rnnexp.benchmark.report import write_report
+    """Run the benchmark, show tables, and write `<outputs_dir>/benchmark/<timestamp>.json`."""
+    from rnnexp.benchmark.report import write_measurements
     from rnnexp.benchmark.start_up import measure_start_up, start_up_table
     from rnnexp.benchmark.sweeps import measure_sweep, sweep_table
     from rnnexp.benchmark.workbench import make_task_benchmark, make_workbench
@@ -27,7 +27,7 @@ def benchmark(config: DictConfig) -> int:
         report["sweep"] = measure_sweep(bench.train_overrides, bench.options.sweep_jobs, bench.options.repetitions)
         show(sweep_table(report["sweep"]))
     report["speed"] = task_benchmark.measure(show)
-    show(f"written to {write_report(bench.outputs_dir, report)}")
+    show(f"written to {write_measurements(bench.outputs_dir, report)}")
     return 0
 
 

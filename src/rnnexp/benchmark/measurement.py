@@ -1,4 +1,4 @@
-"""How speed is measured: the same number of steps of each candidate, in turns."""
+"""The measurement of speed: the same number of steps of each candidate, in turns."""
 
 import gc
 import logging
@@ -18,7 +18,7 @@ RNNEXP = "rnnexp"
 
 
 class Steps(NamedTuple):
-    """How many steps of training a candidate takes in each round."""
+    """The numbers of training steps of a candidate in each round."""
 
     warmup: int
     """not timed; the first steps allocate memory that later ones reuse"""
@@ -26,17 +26,17 @@ class Steps(NamedTuple):
 
     @property
     def total(self) -> int:
-        """Steps that are taken."""
+        """The number of all steps."""
         return self.warmup + self.timed
 
     @property
     def scheduled(self) -> int:
-        """Steps that the schedule of the learning rate spans: `StepClock` stops when the step after the last begins."""
+        """The number of steps of the learning rate schedule: one more, at whose start `StepClock` stops."""
         return self.total + 1
 
 
 class TimedSteps(NamedTuple):
-    """The time that the timed steps took."""
+    """The time of the timed steps."""
 
     seconds: float
     final_loss: float = float("nan")
@@ -44,11 +44,11 @@ class TimedSteps(NamedTuple):
 
 
 def take_turns(candidates: Mapping[str, Callable[[], T]], repetitions: int) -> dict[str, list[T]]:
-    """Return what each candidate measured in each round. Every round calls all of them in their order."""
+    """Return the measurements of each candidate in each round. Every round calls all candidates in their order."""
     measured: dict[str, list[T]] = {name: [] for name in candidates}
     for _ in range(repetitions):
         for name, measure in candidates.items():
-            gc.collect()  # so that no candidate spends time on the garbage of the one before
+            gc.collect()  # so that no candidate spends time on garbage of the previous one
             measured[name].append(measure())
     return measured
 
@@ -56,7 +56,7 @@ def take_turns(candidates: Mapping[str, Callable[[], T]], repetitions: int) -> d
 def compare(numerators: Sequence[float], denominators: Sequence[float]) -> dict[str, float]:
     """Return the median, lowest and highest of the ratios within rounds.
 
-    What slows a whole round down cancels in its ratio. The range shows how far to trust the median.
+    A slowdown of a whole round cancels in its ratio. The range shows the uncertainty of the median.
     """
     ratios = [a / b for a, b in zip(numerators, denominators, strict=True)]
     return {"median": median(ratios), "lowest": min(ratios), "highest": max(ratios)}
@@ -70,10 +70,10 @@ def now(device: torch.device) -> float:
 
 
 class StepClock(Callback):
-    """Times steps inside `Trainer.fit`, from the start of a batch to the start of the batch `steps.timed` later.
+    """A callback that times steps of `Trainer.fit`, from the start of a batch to that of the batch `steps.timed` later.
 
-    So each step includes all that belongs to it: fetching its batch, every hook of every callback, the optimizer and
-    the schedule, logging and what loggers write. There must be one more batch than `steps.total`.
+    The time of a step therefore includes loading its batch, every hook of every callback, the optimizer, the schedule
+    and logging. There must be one more batch than `steps.total`.
     """
 
     def __init__(self, steps: Steps) -> None:
@@ -83,7 +83,7 @@ class StepClock(Callback):
 
     @property
     def timed_steps(self) -> TimedSteps:
-        """The time of the timed steps, when they have been taken."""
+        """The time of the timed steps, valid after the training."""
         return TimedSteps(self._end - self._start, self._final_loss)
 
     def on_train_batch_start(
@@ -112,7 +112,7 @@ class StepClock(Callback):
 
 @contextmanager
 def silenced_lightning() -> Iterator[None]:
-    """Suppress Lightning's messages and warnings, which are not about the measured training."""
+    """Suppress the messages and warnings of Lightning."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -12,17 +12,18 @@ class Options:
 
     Args:
         steps: timed steps of each candidate in each repetition.
-        warmup_steps: steps before them, not timed.
+        warmup_steps: steps before these, not timed.
         repetitions: rounds in which the candidates take turns.
-        start_up: measure the start of the programs, too.
+        start_up: whether the start-up of the programs is measured as well.
         sweep_jobs: jobs of a sweep that is timed under rnnexp's launcher and under Hydra's; 0 measures none.
         cells: cells to classify with, one after the other in place of `model.cell`.
         workers: processes of the torchvision pipeline's DataLoader; each number is a candidate.
         pairs: sentence pairs that the tutorial loop trains on in each repetition.
-        decode_sentences: test sentences that are translated in each repetition, the first ones.
+        decode_sentences: the number of test sentences that are translated in each repetition.
 
     Raises:
         ValueError: for a size that is not a whole number, or too small.
+        TypeError: for a value of another type.
     """
 
     steps: int
@@ -50,4 +51,4 @@ class Options:
 
 
 KEYS = tuple(field.name for field in fields(Options))
-"""Keys that train does not have."""
+"""The keys that train does not have."""

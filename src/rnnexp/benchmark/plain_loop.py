@@ -1,4 +1,4 @@
-"""A training loop in plain PyTorch, as short as it can be: the speed that a framework can at best reach."""
+"""A minimal training loop in plain PyTorch, whose speed is an upper bound for a framework."""
 
 import copy
 from collections.abc import Callable, Iterable
@@ -18,14 +18,14 @@ B = TypeVar("B")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is optimized.
+    """The optimization of a model.
 
     Args:
         make_optimizer: parameters -> optimizer.
         make_scheduler: (optimizer, total_steps=) -> schedule, stepped after every optimizer step.
-        steps: how many steps are taken.
-        gradient_clip_val: the largest norm of the gradient; None clips nothing.
-        seed: draws dropout and sampled tokens.
+        steps: the numbers of steps.
+        gradient_clip_val: the maximum norm of the gradient; None disables clipping.
+        seed: the seed of dropout and sampled tokens.
     """
 
     make_optimizer: Callable[[Any], Optimizer]
@@ -36,17 +36,17 @@ class Recipe:
 
 
 class PlainLoop(Generic[B]):
-    """Trains a copy of a model on batches that are ready on the device, without metrics and logs.
+    """A callable that trains a copy of a model on batches that are on the device, without metrics and logs.
 
-    It starts from the same weights as rnnexp, with the same batches in the same order, and the same optimizer, clipping
-    and schedule, so that both end at the same loss.
+    It has the initial weights, the batches in their order, the optimizer, the clipping and the schedule of rnnexp, so
+    that both end with the same loss.
 
     Args:
         model: the model to copy.
-        batches: as many as `recipe.steps.total`; iterated once in each round.
+        batches: `recipe.steps.total` batches, iterated once in each round.
         loss: (model, batch) -> scalar.
-        recipe: how the copy is optimized.
-        device: of the batches, where the copy is moved.
+        recipe: the optimization of the copy.
+        device: the device of the batches, to which the copy is moved.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The report of a benchmark: where it ran, and the file that keeps what it measured."""
+"""The report of a benchmark: its environment, its measurements and its file."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,11 +13,11 @@ from rnnexp.tracking.run_directory import SCHEMA_VERSION
 
 
 def describe_benchmark(task: str, config: Mapping[str, Any], overrides: list[str]) -> dict[str, Any]:
-    """Return the report before anything is measured.
+    """Return the report without measurements.
 
     Args:
         task: the name of the task.
-        config: what is measured, as plain values.
+        config: the config of the measured experiment, as plain values.
         overrides: the overrides on the command line.
     """
     on_gpu = torch.cuda.is_available() and config["trainer"]["accelerator"] != "cpu"
@@ -43,7 +43,7 @@ def format_ratio(ratio: Mapping[str, float]) -> str:
     return f"{ratio['median']:.3f} ({ratio['lowest']:.2f}-{ratio['highest']:.2f})"
 
 
-def write_report(outputs_dir: Path, report: Mapping[str, Any]) -> Path:
+def write_measurements(outputs_dir: Path, report: Mapping[str, Any]) -> Path:
     """Write `<outputs_dir>/benchmark/<timestamp>.json`, and return its path."""
     directory = outputs_dir / "benchmark"
     directory.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The time that the programs take to start, beside the imports that training cannot do without."""
+"""The start-up time of the programs, compared with the imports that training needs."""
 
 import subprocess
 import sys
@@ -20,20 +20,20 @@ from rnnexp.core.errors import UserError
 IMPORTS = "import torch, lightning"
 FIRST_STEPS = {
     "first step, CSV": ["logger=csv"],
-    # Online, W&B would keep a run of one step per measurement.
+    # Online, W&B would record a run for each measurement.
     "first step, CSV and W&B": ["logger=wandb", "logger.wandb.mode=offline"],
 }
 
 
 def measure_start_up(overrides: Sequence[str], repetitions: int) -> dict[str, Any]:
-    """Return the seconds from the start of a process until it has imported modules, trained a step, or answered.
+    """Return the seconds from the start of a process until it has imported modules, trained one step, or ended.
 
     Args:
-        overrides: of train.
-        repetitions: rounds.
+        overrides: overrides of train.
+        repetitions: the number of rounds.
 
     Raises:
-        UserError: if training does not start, with its error line.
+        UserError: if training does not start, with the line of its error.
     """
     candidates: dict[str, Callable[[], float]] = {
         IMPORTS: import_seconds,
@@ -50,7 +50,7 @@ def measure_start_up(overrides: Sequence[str], repetitions: int) -> dict[str, An
 
 
 def start_up_table(start_up: Mapping[str, Any]) -> Table:
-    """Return one row per program."""
+    """Return a table with one row per program."""
     table = Table("start-up")
     for column in ("seconds", "/ imports"):
         table.add_column(column, justify="right")
@@ -70,7 +70,7 @@ def import_seconds() -> float:
 
 
 def first_step_seconds(overrides: Sequence[str]) -> float:
-    """Return the seconds until a new process has trained one step, as its result.json records them."""
+    """Return the seconds until a new process has trained one step, from its result.json."""
     with TemporaryDirectory() as directory:
         output_dir = Path(directory) / "run"
         one_step = ["trainer.max_steps=1", "test_weights=none", f"paths.output_dir='{output_dir}'"]
@@ -79,22 +79,22 @@ def first_step_seconds(overrides: Sequence[str]) -> float:
 
 
 def answer_seconds(arguments: Sequence[str]) -> float:
-    """Return the seconds that train takes to answer arguments with which it trains nothing."""
+    """Return the seconds of a run of train with arguments with which it only prints."""
     start = time.perf_counter()
     run_python("-m", "rnnexp.train", *arguments)
     return time.perf_counter() - start
 
 
 def run_python(*arguments: str) -> str:
-    """Run Python, and return what it prints.
+    """Run Python, and return its standard output.
 
     Raises:
-        UserError: if it fails, with its last line.
+        UserError: if it fails, with the last line of its errors.
     """
-    done = subprocess.run(  # noqa: S603
+    process = subprocess.run(  # noqa: S603
         [sys.executable, *arguments], capture_output=True, encoding="utf-8", errors="replace", check=False
     )
-    if done.returncode != 0:
-        last = done.stderr.strip().rpartition("\n")[2] or "it printed no error"
-        raise UserError(f"{' '.join(arguments)} ended with exit code {done.returncode}: {last}")
-    return done.stdout
+    if process.returncode != 0:
+        last = process.stderr.strip().rpartition("\n")[2] or "it printed no error"
+        raise UserError(f"{' '.join(arguments)} ended with exit code {process.returncode}: {last}")
+    return process.stdout

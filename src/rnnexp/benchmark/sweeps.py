@@ -1,4 +1,4 @@
-"""The time that a sweep takes, beside the same jobs under Hydra's own launcher, which runs them in one process."""
+"""The time of a sweep, compared with the same jobs under Hydra's basic launcher, which runs them in one process."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -18,14 +18,14 @@ POOL, BASIC = "hydra/launcher=pool", "hydra/launcher=basic"
 
 
 def measure_sweep(overrides: Sequence[str], num_jobs: int, repetitions: int) -> dict[str, Any]:
-    """Return the seconds of a sweep over seeds under each launcher, from the command line to its end.
+    """Return the seconds of a sweep over seeds under each launcher, from the start of the command to its end.
 
     They include the report, which Hydra's launcher does not write.
 
     Args:
-        overrides: of train.
-        num_jobs: jobs of the sweep.
-        repetitions: rounds.
+        overrides: overrides of train.
+        num_jobs: the number of jobs of the sweep.
+        repetitions: the number of rounds.
 
     Raises:
         UserError: if a job fails.
@@ -53,7 +53,7 @@ def measure_sweep(overrides: Sequence[str], num_jobs: int, repetitions: int) -> 
 
 
 def sweep_table(sweep: Mapping[str, Any]) -> Table:
-    """Return the seconds under each launcher, their ratio, and the time until a job's first step."""
+    """Return a table of the seconds under each launcher, their ratio, and the time until a job's first step."""
     table = Table(f"{sweep['jobs']} jobs")
     table.add_column("measured", justify="right")
     for name, rounds in sweep["seconds"].items():
@@ -64,8 +64,9 @@ def sweep_table(sweep: Mapping[str, Any]) -> Table:
     return table
 
 
-def _seconds(launcher: str, overrides: Sequence[str], num_jobs: int, place: Path) -> float:
-    own = [f"seed={','.join(map(str, range(1, num_jobs + 1)))}", f"sweep_dir='{place}/sweep'", "logger=csv"]
+def _seconds(launcher: str, overrides: Sequence[str], num_jobs: int, directory: Path) -> float:
+    seeds = f"seed={','.join(map(str, range(1, num_jobs + 1)))}"
+    directories = [f"sweep_dir='{directory}/sweep'", f"paths.outputs_dir='{directory}/outputs'"]
     start = time.perf_counter()
-    run_python("-m", "rnnexp.train", "-m", launcher, *overrides, *own, f"paths.outputs_dir='{place}/outputs'")
+    run_python("-m", "rnnexp.train", "-m", launcher, *overrides, seeds, "logger=csv", *directories)
     return time.perf_counter() - start

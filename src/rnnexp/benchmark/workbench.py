@@ -1,4 +1,4 @@
-"""From the config of a benchmark to the experiments that it measures."""
+"""The workbench, which builds the experiments of a benchmark from its config."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -38,11 +38,11 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Workbench:
-    """Builds experiments of one config, also with other values in it.
+    """A builder of experiments from one config, optionally with other values.
 
     Args:
-        config: of train, whose training ends after `steps.scheduled` steps.
-        options: what is measured.
+        config: the config of a training that ends after `steps.scheduled` steps.
+        options: the options of the benchmark.
         overrides: the overrides on the command line.
         kind: the row of the task in the registry.
     """
@@ -54,7 +54,7 @@ class Workbench:
 
     @property
     def steps(self) -> Steps:
-        """Steps of each candidate in each round."""
+        """The numbers of steps of each candidate in each round."""
         return Steps(self.options.warmup_steps, self.options.steps)
 
     @property
@@ -64,11 +64,11 @@ class Workbench:
 
     @property
     def train_overrides(self) -> list[str]:
-        """The overrides that train has, too, without `logger`."""
+        """The overrides that train accepts as well, without `logger`."""
         return [override for override in self.overrides if override.partition("=")[0] not in (*KEYS, "logger")]
 
     def describe(self) -> dict[str, Any]:
-        """Return the report of the benchmark before anything is measured."""
+        """Return the report of the benchmark without measurements."""
         return describe_benchmark(self.kind.name, resolved(self.config), list(self.overrides))
 
     def value(self, key: str) -> Any:  # noqa: ANN401
@@ -76,12 +76,12 @@ class Workbench:
         return OmegaConf.select(self.config, key)
 
     def require_values(self, supported: Mapping[str, Any]) -> None:
-        """Raise UserError unless the keys have the only values with which all candidates do the same work."""
+        """Raise UserError if a key has a value with which the candidates would not do the same work."""
         for key, value in supported.items():
             if self.value(key) != value:
                 raise UserError(
-                    f"{key}={self.value(key)}: the plain loop supports {key}={value} only; measure with that, or train "
-                    "to see the speed"
+                    f"{key}={self.value(key)}: the plain loop supports only {key}={value}: use that value, or "
+                    "read the speed of a training from its result.json"
                 )
 
     def require_batches(self, num_batches: int) -> None:
@@ -112,7 +112,7 @@ class Workbench:
         return make_task(resolved(self.with_values(values).config), experiment.datamodule)
 
     def recipe(self) -> Recipe:
-        """Return how the experiment's model is optimized."""
+        """Return the optimization of the experiment's model."""
         return Recipe(
             make_optimizer=instantiate(self.config.optimizer),
             make_scheduler=instantiate(self.config.scheduler),
@@ -132,7 +132,7 @@ class Workbench:
 
 
 class TaskBenchmark(ABC):
-    """The benchmark of a task, which its row in the registry of tasks names.
+    """The base class of benchmarks of a task. The row of the task in the registry names its benchmark.
 
     Raises:
         UserError: for values with which the candidates would not do the same work.
@@ -143,18 +143,18 @@ class TaskBenchmark(ABC):
 
     @abstractmethod
     def measure(self, show: Callable[[RenderableType], None]) -> dict[str, Any]:
-        """Measure, and return what the report file keeps.
+        """Run the benchmark, and return its part of the report.
 
         Args:
-            show: prints a table.
+            show: a function that prints a table.
 
         Raises:
-            UserError: for sizes that the data do not have.
+            UserError: if the data is too small for the options.
         """
 
 
 def make_workbench(config: DictConfig) -> Workbench:
-    """Return the workbench of a config, and set the threads and the precision of products of this process.
+    """Return the workbench of a config, and set the number of threads and the matrix precision of this process.
 
     Raises:
         UserError: for options that are not valid.

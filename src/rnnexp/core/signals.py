@@ -8,7 +8,7 @@ from types import FrameType
 from rnnexp.core.errors import InterruptedRunError
 
 Handler = Callable[[int, FrameType | None], object] | int | None
-"""What `signal.signal` takes and `signal.getsignal` returns."""
+"""A handler for `signal.signal`, or one that `signal.getsignal` returns."""
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """Signals that ask a program to save and end."""

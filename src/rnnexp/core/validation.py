@@ -4,6 +4,7 @@ import difflib
 import re
 import shlex
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -15,12 +16,42 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     return f"; did you mean {matches[0]!r}?" if matches else ""
 
 
+def escape_interpolation(text: str) -> str:
+    r"""Return a text in which OmegaConf finds no interpolation: `${` becomes `\${`."""
+    # A backslash is special only before an interpolation, so only those are doubled.
+    return re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text)
+
+
+def escape_quotes(text: str, quote: str = "'") -> str:
+    r"""Return a text for the inside of a quoted value of Hydra's grammar: `'` becomes `\'`."""
+    # A backslash is special only before a quote, which also follows the end of the text.
+    doubled = re.sub(rf"\\+(?={quote}|\Z)", lambda match: match[0] * 2, text)
+    return doubled.replace(quote, f"\\{quote}")
+
+
+def is_plain(text: str) -> bool:
+    """Return whether a value means the same with and without quotes, to a shell and to Hydra."""
+    return re.fullmatch(r"[\w./+@%:-]*", text, re.ASCII) is not None
+
+
+def override(key: str, value: object) -> str:
+    """Return `key=value` as one argument for Hydra, quoted if the value has characters that Hydra would interpret."""
+    text = str(value)
+    return f"{key}={text}" if is_plain(text) else f"{key}='{escape_quotes(escape_interpolation(text))}'"
+
+
+def did_you_mean_path(path: Path) -> str:
+    """Return `"; did you mean 'jobs'?"` if the directory of a missing path has an entry of a similar name."""
+    try:
+        siblings = [entry.name for entry in path.absolute().parent.iterdir()]
+    except OSError:
+        return ""
+    return did_you_mean(path.name, siblings)
+
+
 def quote_override(key: str, value: object) -> str:
-    """Return `key=value`, quoted if the value has characters that a shell or Hydra would interpret."""
-    if re.fullmatch(r"[\w./+@%:-]*", str(value), re.ASCII):
-        return f"{key}={value}"
-    quoted = str(value).replace("'", "\\'")
-    return shlex.quote(f"{key}='{quoted}'")
+    """Return `override` of a key as a word for a shell."""
+    return shlex.quote(override(key, value))
 
 
 def validate_choice(what: str, value: str, choices: Iterable[str]) -> None:

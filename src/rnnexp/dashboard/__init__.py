@@ -1,1 +1,1 @@
-"""The program that makes W&B workspaces and reports."""
+"""The program that creates W&B workspaces and reports."""

@@ -1,4 +1,4 @@
-"""Make a W&B workspace and a report over the runs of a project: python -m rnnexp.dashboard project=..."""
+"""Create a W&B workspace and a report for the runs of a project: python -m rnnexp.dashboard project=..."""
 
 from omegaconf import DictConfig
 
@@ -6,7 +6,7 @@ from rnnexp.cli.main import run_program
 
 
 def dashboard(config: DictConfig) -> int:
-    """Write the specification of both, and publish them if W&B can be reached."""
+    """Write the specification of a workspace and a report, and publish them if W&B can be reached."""
     from rnnexp.dashboard.options import make_options
     from rnnexp.dashboard.publish import make_views, publish, write_specification
 

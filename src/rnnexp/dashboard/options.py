@@ -12,15 +12,15 @@ from rnnexp.tasks.registry import LOSS, registered_kinds
 
 @dataclass(frozen=True)
 class Options:
-    """What a dashboard shows.
+    """The keys of conf/dashboard.yaml as values.
 
     Args:
         project: the W&B project of the runs.
-        entity: the user or team that owns it; None for the account's own.
-        sweep: the name of a sweep; None for the runs of all.
-        dataset: the short key of a dataset; None for the runs on all.
+        entity: the user or team that owns it; None for the default of the account.
+        sweep: the name of a sweep; None for all runs.
+        dataset: the short key of a dataset; None for all datasets.
         metric: a metric that runs log as `val/<metric>` and `test/<metric>`.
-        timeout_seconds: how long W&B may take to answer.
+        timeout_seconds: the time to wait for an answer of W&B.
         outputs_dir: the directory below which programs write.
     """
 
@@ -34,7 +34,7 @@ class Options:
 
 
 def make_options(config: DictConfig) -> Options:
-    """Return the options that a config holds.
+    """Return the options in a config.
 
     Raises:
         UserError: for a time that is not positive.
@@ -56,11 +56,11 @@ def make_options(config: DictConfig) -> Options:
 def main_metric(task_name: str) -> str:
     """Return the metric by which the report orders runs on a task, without its split.
 
-    For a task from outside, whose row no module of the package holds, it is the loss.
+    It is the loss for a task that the package does not contain.
     """
     kinds = {kind.name: kind for kind in registered_kinds()}
     if task_name not in kinds:
-        print(f"the loss is shown, as no task of the package is called {task_name!r}{did_you_mean(task_name, kinds)}")
+        print(f"the loss is shown, since rnnexp has no task {task_name!r}{did_you_mean(task_name, kinds)}")
     measure = kinds[task_name].main if task_name in kinds else LOSS
     return measure.name.removeprefix("test/")
 

@@ -1,6 +1,6 @@
 """The panels of a W&B workspace and of a report over the same runs.
 
-Panels are grouped by keys of the runs' config. W&B's own `group` names the sweep of a run, and serves as a filter only.
+Panels are grouped by keys of the runs' config. The `group` of W&B is the sweep of a run, and is used only as a filter.
 """
 
 from typing import Any, NamedTuple
@@ -12,11 +12,11 @@ from wandb_workspaces import expr
 from rnnexp.dashboard.options import Options
 
 MAX_RUNS = 500
-"""Runs in a chart; W&B's default is the newest ten."""
+"""The maximum number of runs in a chart; by default W&B shows the newest ten."""
 AXES = ("cell", "num_layers", "bidirectional", "precision", "hidden_size")
 """Short keys that are often varied, in the order of the parallel coordinates."""
 COLUMNS = (
-    *(f"config:{key}.value" for key in ("dataset", *AXES, "num_parameters", "budget", "seed")),
+    *(f"config:{key}.value" for key in ("dataset", *AXES, "num_parameters", "train_budget", "seed")),
     *("summary:timing.fit_seconds", "summary:peak_memory_bytes"),
 )
 
@@ -29,13 +29,13 @@ class Views(NamedTuple):
 
 
 def make_panels(options: Options) -> Views:
-    """Return a workspace and a report, without asking W&B."""
+    """Return a workspace and a report, without a request to W&B."""
     metric, dataset = options.metric, f" on {options.dataset}" if options.dataset else ""
     title = f"{metric} of {options.sweep or options.project}{dataset}"[:128]
     filters = [expr.Metric("Group") == options.sweep] if options.sweep else []
     filters += [expr.Config("dataset") == options.dataset] if options.dataset else []
     columns = [f"summary:test/{metric}", *COLUMNS]
-    # The account's own entity is known only where there is an account, see `publish`.
+    # The default entity is known only with an account, see `publish`.
     owner = {"entity": options.entity or "", "project": options.project}
     workspace = ws.Workspace(
         **owner,
@@ -54,7 +54,7 @@ def make_panels(options: Options) -> Views:
     )
     blocks: list[Any] = []
     for name, panels in sections(metric).items():
-        # Without a project the runs are those of the report's own project. With one, W&B would be asked if it exists.
+        # A run set without a project has the runs of the report's project. With one, W&B would be queried for it.
         runs = wr.Runset(filters=filters)
         blocks += [wr.H2(name), wr.PanelGrid(runsets=[runs], panels=_side_by_side(panels), hide_run_sets=True)]
     table = wr.Runset(
@@ -68,16 +68,16 @@ def make_panels(options: Options) -> Views:
 
 
 def sections(metric: str) -> dict[str, list[Any]]:
-    """Return the panels by section."""
+    """Return the panels by the title of their section."""
     return {
         "By cell": [learning_curves(metric), bars(metric)],
-        "What it costs": costs(metric),
-        "All choices at once": [parallel_coordinates(metric)],
+        "Costs": costs(metric),
+        "All axes": [parallel_coordinates(metric)],
     }
 
 
 def learning_curves(metric: str) -> wr.LinePlot:
-    """Return the validation metric over epochs."""
+    """Return a panel of the validation metric over epochs."""
     return wr.LinePlot(
         title=f"val/{metric} by epoch, mean and standard deviation",
         x="epoch",
@@ -90,7 +90,7 @@ def learning_curves(metric: str) -> wr.LinePlot:
 
 
 def bars(metric: str) -> wr.BarPlot:
-    """Return the test metric by cell."""
+    """Return a panel of the test metric by cell."""
     return wr.BarPlot(
         title=f"test/{metric}, mean and standard deviation",
         metrics=[f"test/{metric}"],
@@ -102,7 +102,7 @@ def bars(metric: str) -> wr.BarPlot:
 
 
 def costs(metric: str) -> list[wr.ScatterPlot]:
-    """Return the test metric of every run against its parameters, its time and its memory."""
+    """Return panels of the test metric of every run against its parameters, its time and its memory."""
     return [
         wr.ScatterPlot(title=f"test/{metric} by {name}", x=cost, y=wr.SummaryMetric(f"test/{metric}"), log_x=True)
         for name, cost in {
@@ -114,7 +114,7 @@ def costs(metric: str) -> list[wr.ScatterPlot]:
 
 
 def parallel_coordinates(metric: str) -> wr.ParallelCoordinatesPlot:
-    """Return one line per run over the axes and the test metric."""
+    """Return a panel with one line per run over the axes and the test metric."""
     axes = [*map(wr.Config, AXES), wr.SummaryMetric(f"test/{metric}")]
     return wr.ParallelCoordinatesPlot(
         title=f"test/{metric}", columns=[wr.ParallelCoordinatesPlotColumn(metric=axis) for axis in axes]

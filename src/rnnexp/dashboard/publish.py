@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def make_views(options: Options) -> "Views":
-    """Return the workspace and the report, without asking W&B.
+    """Return the workspace and the report, without a request to W&B.
 
     Raises:
         UserError: if wandb-workspaces is not installed.
     """
     try:
         with warnings.catch_warnings():
-            # It uses an older interface of pydantic, which users of the dashboard cannot change.
+            # The package uses a deprecated interface of pydantic.
             warnings.simplefilter("ignore")
             from rnnexp.dashboard.panels import make_panels
     except ModuleNotFoundError as error:
@@ -36,7 +36,7 @@ def make_views(options: Options) -> "Views":
 
 
 def write_specification(views: "Views", outputs_dir: Path) -> Path:
-    """Write both views as W&B receives them to `<outputs_dir>/dashboard/<title>.json`, and return that path."""
+    """Write both views in W&B's format to `<outputs_dir>/dashboard/<title>.json`, and return that path."""
     directory = outputs_dir / "dashboard"
     directory.mkdir(parents=True, exist_ok=True)
     slug = re.sub(r"[^\w.+-]+", "-", views.workspace.name)
@@ -48,7 +48,7 @@ def write_specification(views: "Views", outputs_dir: Path) -> Path:
 def publish(views: "Views", entity: str | None, timeout_seconds: float) -> None:
     """Save both views at W&B and print their addresses, or print why they are not published.
 
-    An error at W&B is a warning: the specification is already written.
+    An error of W&B is only a warning, since the specification has been written.
     """
     import wandb
 
@@ -58,15 +58,15 @@ def publish(views: "Views", entity: str | None, timeout_seconds: float) -> None:
     if mode != "online":
         print(f"W&B: not published, because {reason}")
         return
-    left = list(views._fields)
+    unpublished = list(views._fields)
     try:
         entity = entity or wandb.Api().default_entity
         for name, view in views._asdict().items():
             view.entity = entity
             view.save()
-            left.remove(name)
+            unpublished.remove(name)
             print(f"W&B: {name} {view.url}")
     except Exception as error:
-        # Several libraries take part, and none of them documents what it raises.
+        # Several libraries are involved, and none of them documents its exceptions.
         reason = " ".join(str(error).split())
-        print(f"rnnexp: warning: W&B: {' and '.join(left)} not published, because {reason}", file=sys.stderr)
+        print(f"rnnexp: warning: W&B: {' and '.join(unpublished)} not published, because {reason}", file=sys.stderr)

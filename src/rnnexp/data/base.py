@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from lightning.pytorch import LightningDataModule
 
-from rnnexp.data.text.parallel_text import Primitive
+from rnnexp.core.types import Primitive
 
 
 class DataModule(LightningDataModule, ABC):
@@ -22,7 +22,11 @@ class DataModule(LightningDataModule, ABC):
     @property
     @abstractmethod
     def data_info(self) -> dict[str, Primitive]:
-        """The description of the data for the record of a run, flat, with at least `name`, `num_train`, `num_test`."""
+        """The description of the data for the record of a run, flat, with at least `name`, `num_train`, `num_test`.
+
+        `test_digest`, the SHA-256 of the test samples, is recommended: the report compares runs with equal digests.
+        Without it, runs are compared only if all keys of the config group `data` but the seed are equal.
+        """
 
     @property
     @abstractmethod

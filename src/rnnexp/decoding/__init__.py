@@ -1,4 +1,4 @@
-"""Search for translations: greedy or with a beam, by one model or an ensemble."""
+"""Greedy search and beam search for translations, with one model or an ensemble."""
 
 from rnnexp.decoding.beam import beam_search
 from rnnexp.decoding.greedy import greedy_search

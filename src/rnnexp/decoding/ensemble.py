@@ -1,4 +1,4 @@
-"""One or several models as one distribution over the next token."""
+"""The distribution of one or several models over the next token."""
 
 import math
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ from rnnexp.models import Seq2Seq
 class Ensemble:
     """Models that translate a batch of sentences together, each with its own state.
 
-    The distribution is the mean of the models' probabilities, which is a distribution, not of their logarithms.
+    The distribution is the mean of the models' probabilities, not of their log-probabilities, which would not sum to 1.
 
     Args:
-        models: one or more, in evaluation mode, of one target vocabulary.
+        models: one or more models with the same target vocabulary, in evaluation mode.
         source: int64 [batch, source_time].
         source_lengths: int64 [batch] on the CPU.
         width: hypotheses per sentence.
@@ -33,15 +33,22 @@ class Ensemble:
         if len(set(sizes)) > 1:
             raise ValueError(f"models of one ensemble need one target vocabulary, not {sizes} tokens")
         self.models, self.width = models, width
-        begun = [model.encode(source, source_lengths) for model in models]
-        self.encoded = [encoded for encoded, _ in begun]
-        self.states = [tuple(tensor.repeat_interleave(width, dim=0) for tensor in state) for _, state in begun]
+        outputs = [model.encode(source, source_lengths) for model in models]
+        self.encoded = [encoded for encoded, _ in outputs]
+        self.states = [tuple(tensor.repeat_interleave(width, dim=0) for tensor in state) for _, state in outputs]
 
     def next_log_probs(self, tokens: Tensor) -> Tensor:
-        """Take one step: last tokens int64 [batch, width] -> log-probabilities of the next [batch, width, vocab]."""
+        """Take one step, and return the log-probabilities of the next tokens.
+
+        Args:
+            tokens: the last tokens, int64 [batch, width].
+
+        Returns:
+            [batch, width, vocab].
+        """
         distributions = []
-        for number, model in enumerate(self.models):
-            logits, self.states[number], _ = model.step(tokens.flatten(), self.states[number], self.encoded[number])
+        for index, model in enumerate(self.models):
+            logits, self.states[index], _ = model.step(tokens.flatten(), self.states[index], self.encoded[index])
             precise = torch.promote_types(logits.dtype, torch.float32)
             distributions.append(logits.log_softmax(dim=1, dtype=precise))
         if len(distributions) == 1:
@@ -51,7 +58,12 @@ class Ensemble:
         return log_probs.view(len(tokens), self.width, -1)
 
     def follow(self, parents: Tensor, sentences: Tensor) -> None:
-        """Keep some sentences, int64 [fewer], and of each the hypotheses `parents`, int64 [fewer, width], in order."""
+        """Keep the states of some sentences, and reorder those of their hypotheses.
+
+        Args:
+            parents: the hypotheses to keep of each sentence, in order, int64 [kept, width].
+            sentences: the sentences to keep, int64 [kept].
+        """
         rows = (sentences.unsqueeze(1) * self.width + parents).flatten()
         self.states = [tuple(tensor.index_select(0, rows) for tensor in state) for state in self.states]
         if len(sentences) < len(self.encoded[0].mask):

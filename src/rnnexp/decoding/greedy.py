@@ -19,20 +19,20 @@ def greedy_search(
     length_penalty: float = 1.0,
     limits: Limits | None = None,
 ) -> Hypotheses:
-    """Translate a batch, with the most likely token at each step.
+    """Translate a batch with greedy search.
 
     Args:
-        models: one, or an ensemble by mean probability, in evaluation mode.
+        models: one model, or several whose probabilities are averaged, in evaluation mode.
         source: int64 [batch, source_time].
         source_lengths: int64 [batch] on the CPU.
-        length_penalty: see Hypotheses; changes the scores alone.
-        limits: of the translations; None for the defaults.
+        length_penalty: see `Hypotheses`; it changes only the scores.
+        limits: the limits of the translations; None for the defaults.
 
     Returns:
-        one hypothesis for each sentence.
+        One hypothesis for each sentence.
 
     Raises:
-        ValueError: for a negative length penalty, and models that cannot search together.
+        ValueError: for a negative length penalty, and models that cannot be combined.
     """
     require_length_penalty(length_penalty)
     limits = limits or Limits()
@@ -41,15 +41,15 @@ def greedy_search(
     last = source.new_full((len(source), 1), BOS)
     ended = torch.zeros_like(last, dtype=torch.bool)
     lengths = torch.zeros_like(last)
-    written: list[Tensor] = []
+    tokens: list[Tensor] = []
     steps: list[Tensor] = []
     for length in range(int(longest.max()) + 1):
         best, token = limits.apply(ensemble.next_log_probs(last), length, longest).max(dim=2)
         steps.append(best.masked_fill(ended, 0))
-        written.append(token.masked_fill(ended, PAD))
-        last = written[-1]
+        tokens.append(token.masked_fill(ended, PAD))
+        last = tokens[-1]
         lengths += ~ended
         ended = ended | (last == EOS)
         if ended.all():
             break
-    return Hypotheses(torch.stack(written, dim=2), score(torch.stack(steps).sum(dim=0), lengths, length_penalty))
+    return Hypotheses(torch.stack(tokens, dim=2), score(torch.stack(steps).sum(dim=0), lengths, length_penalty))

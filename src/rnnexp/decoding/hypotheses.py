@@ -12,7 +12,7 @@ from rnnexp.text.vocabulary import BOS, EOS, PAD, UNK
 
 
 class Hypotheses(NamedTuple):
-    """Translations of a batch of sentences, each sentence's best first."""
+    """Translations of a batch of sentences, the best of each sentence first."""
 
     tokens: Tensor
     """int64 [batch, n_best, time], without BOS, each ended by EOS, then PAD"""
@@ -26,9 +26,9 @@ class Limits:
     """The allowed lengths and tokens of translations. Lengths do not count EOS.
 
     Args:
-        min_length: shortest translation; a limit below it on the longest takes precedence.
-        max_ratio, max_extra: the longest is max_ratio * source length + max_extra, rounded down; the source length
-            counts the source's own EOS. It depends on the sentence alone, never on the batch around it.
+        min_length: the minimum length; a smaller maximum length takes precedence.
+        max_ratio, max_extra: the maximum length is max_ratio * source length + max_extra, rounded down; the source
+            length includes EOS. The limit depends only on the sentence, not on its batch.
         unknown: whether the unknown word is allowed.
 
     Raises:
@@ -46,19 +46,19 @@ class Limits:
                 raise ValueError(f"{name} must not be negative, not {getattr(self, name)!r}")
 
     def longest(self, source_lengths: Tensor) -> Tensor:
-        """Return the longest translation of each sentence, int64 [batch], from its source's length."""
+        """Return the maximum length of each translation, int64 [batch], from the lengths of the sources."""
         return (source_lengths * self.max_ratio + self.max_extra).long()
 
     def apply(self, log_probs: Tensor, length: int, longest: Tensor) -> Tensor:
         """Set the log-probabilities of tokens that are not allowed next to -inf.
 
-        They are not normalized afterwards: the score of a hypothesis is that of the model. A translation of the
-        greatest length can only end, so that every hypothesis is complete and its score counts EOS.
+        They are not normalized afterwards, so the score of a hypothesis is that of the model. A translation of the
+        maximum length must end, so every hypothesis is complete and its score includes EOS.
 
         Args:
             log_probs: [batch, hypotheses, vocab]; changed in place.
-            length: tokens so far.
-            longest: int64 [batch] on the same device.
+            length: the number of tokens so far.
+            longest: the maximum lengths, int64 [batch] on the same device.
         """
         for token in (PAD, BOS) if self.unknown else (PAD, BOS, UNK):
             log_probs[..., token] = -torch.inf
@@ -72,22 +72,23 @@ class Limits:
 
 
 def score(log_prob: Tensor, length: Tensor | int, length_penalty: float) -> Tensor:
-    """Return log-probability / length ** length_penalty. A penalty of 1 is the mean per token, 0 favors short ones.
+    """Return log-probability / length ** length_penalty. With a penalty of 1 it is the mean per token.
 
-    The length counts EOS. The power is that of Wu et al. (2016, arXiv:1609.08144, section 7), "length ** alpha".
+    A penalty of 0 favors short translations. The length includes EOS. The power is that of Wu et al. (2016,
+    arXiv:1609.08144, section 7), "length ** alpha".
     """
     return log_prob / length**length_penalty
 
 
 def require_length_penalty(length_penalty: float) -> None:
     """Raise ValueError for a penalty that is not a number of at least 0 and below infinity."""
-    number = isinstance(length_penalty, int | float) and not isinstance(length_penalty, bool)
-    if not number or not 0 <= length_penalty < math.inf:
+    is_number = isinstance(length_penalty, int | float) and not isinstance(length_penalty, bool)
+    if not is_number or not 0 <= length_penalty < math.inf:
         raise ValueError(f"length_penalty must be a number of at least 0, not {length_penalty!r}")
 
 
 def require_search(beam_size: int, n_best: int, length_penalty: float) -> None:
-    """Raise ValueError for sizes below 1, more hypotheses than the beam holds, and a bad length penalty."""
+    """Raise ValueError for sizes below 1, `n_best` above `beam_size`, and an invalid length penalty."""
     require_positive(beam_size=beam_size, n_best=n_best)
     require_length_penalty(length_penalty)
     if n_best > beam_size:

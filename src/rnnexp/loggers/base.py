@@ -6,7 +6,7 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
-from rnnexp.tracking.short_keys import ShortKeys
+from rnnexp.core.types import Primitive
 
 
 class RunLogger:
@@ -18,7 +18,7 @@ class RunLogger:
     def continue_from(self, step: int) -> None:
         """Keep what the run logged before this step in an earlier process. Called before training continues."""
 
-    def log_short_keys(self, keys: ShortKeys) -> None:
+    def log_short_keys(self, keys: dict[str, Primitive]) -> None:
         """Show the keys by which runs are compared. Called once, before training."""
 
     def log_figure(self, name: str, path: Path) -> None:

@@ -12,8 +12,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from rnnexp.compat.lightning import forget_wandb_run, started_wandb_run, wandb_arguments
 from rnnexp.core.errors import UserError, first_line
+from rnnexp.core.types import Primitive
 from rnnexp.loggers.base import RunLogger
-from rnnexp.tracking.short_keys import ShortKeys
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class WandbLogger(RunLogger, lightning_loggers.WandbLogger):
             raise UserError(f"logger.wandb: {' '.join(str(error).split())}") from None
 
     @rank_zero_only
-    def log_short_keys(self, keys: ShortKeys) -> None:
+    def log_short_keys(self, keys: dict[str, Primitive]) -> None:
         """Put the keys at the top of W&B's config, where its tables and charts look for them."""
         self.experiment.config.update(keys, allow_val_change=True)
 

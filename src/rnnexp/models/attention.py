@@ -1,7 +1,7 @@
 """Attention: one weight per source position for each step of a decoder, and the weighted sum of the annotations.
 
-The modules keep nothing between calls. The keys depend on the source alone and are projected once per sentence; all
-steps of all queries are then computed in one batched product.
+The modules have no state. The keys depend only on the source and are projected once per sentence; all steps of all
+queries are then computed with one batched product.
 """
 
 from abc import ABC, abstractmethod
@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 
 class Attention(nn.Module, ABC):
-    """A kind of attention. The mask, the softmax and the weighted sum are common to all kinds.
+    """The base class of attention. Subclasses compute the scores.
 
     Args:
         query_size: features of a query, the decoder's hidden size.
         annotation_size: features of an annotation, the encoder's output size.
 
     Attributes:
-        has_weights: whether the weights depend on the queries, so that they can be shown as an alignment.
+        has_weights: whether the weights depend on the queries, so that they are an alignment.
     """
 
     has_weights: ClassVar[bool] = True
@@ -29,33 +29,33 @@ class Attention(nn.Module, ABC):
         self.query_size, self.annotation_size = query_size, annotation_size
 
     def project(self, annotations: Tensor) -> Tensor:
-        """Annotations [batch, source_time, annotation_size] -> keys [batch, source_time, key_size]."""
+        """Return keys [batch, source_time, key_size] of annotations [batch, source_time, annotation_size]."""
         return annotations
 
     @abstractmethod
     def score(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Queries [batch, target_time, query_size] against keys -> scores [batch, target_time, source_time]."""
+        """Return scores [batch, target_time, source_time] of queries [batch, target_time, query_size] and keys."""
 
     def forward(self, queries: Tensor, keys: Tensor, annotations: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Attend.
+        """Compute contexts and attention weights.
 
         Args:
             queries: [batch, target_time, query_size].
             keys: [batch, source_time, key_size], the projected annotations.
             annotations: [batch, source_time, annotation_size].
-            mask: which positions belong to the source, bool [batch, source_time], at least one in each row.
+            mask: True at positions of the source, bool [batch, source_time], at least one in each row.
 
         Returns:
-            contexts [batch, target_time, annotation_size] and weights [batch, target_time, source_time], which add up
-            to one and are exactly zero outside the mask at any precision.
+            Contexts [batch, target_time, annotation_size] and weights [batch, target_time, source_time], which sum to
+            one and are exactly zero outside the mask at any precision.
         """
         scores = self.score(queries, keys).masked_fill(~mask.unsqueeze(1), -torch.inf)
-        weights = scores.softmax(dim=2).to(annotations.dtype)  # autocast takes the softmax in single precision
+        weights = scores.softmax(dim=2).to(annotations.dtype)  # autocast computes the softmax in single precision
         return torch.bmm(weights, annotations), weights
 
 
 class AdditiveAttention(Attention):
-    """v · tanh(W q + U a + b) (Bahdanau, Cho & Bengio, 2015, arXiv:1409.0473, A.1.2)."""
+    """Additive attention: v · tanh(W q + U a + b) (Bahdanau, Cho & Bengio, 2015, arXiv:1409.0473, A.1.2)."""
 
     def __init__(self, query_size: int, annotation_size: int) -> None:
         super().__init__(query_size, annotation_size)
@@ -73,7 +73,7 @@ class AdditiveAttention(Attention):
 
 
 class GeneralAttention(Attention):
-    """q · W a (Luong, Pham & Manning, 2015, arXiv:1508.04025, section 3.1)."""
+    """General attention: q · W a (Luong, Pham & Manning, 2015, arXiv:1508.04025, section 3.1)."""
 
     def __init__(self, query_size: int, annotation_size: int) -> None:
         super().__init__(query_size, annotation_size)
@@ -88,7 +88,7 @@ class GeneralAttention(Attention):
 
 
 class DotAttention(Attention):
-    """q · a (Luong, Pham & Manning, 2015, arXiv:1508.04025, section 3.1).
+    """Dot-product attention: q · a (Luong, Pham & Manning, 2015, arXiv:1508.04025, section 3.1).
 
     Raises:
         ValueError: unless queries and annotations have the same size.
@@ -98,8 +98,8 @@ class DotAttention(Attention):
         super().__init__(query_size, annotation_size)
         if query_size != annotation_size:
             raise ValueError(
-                f"dot attention needs a decoder as wide as the encoder's outputs, not {query_size} and "
-                f"{annotation_size}: use attention=general, or fit the sizes"
+                f"dot attention needs a decoder with the size of the encoder's outputs, not {query_size} and "
+                f"{annotation_size}: use attention=general, or change the sizes"
             )
 
     def score(self, queries: Tensor, keys: Tensor) -> Tensor:
@@ -109,8 +109,8 @@ class DotAttention(Attention):
 class FixedContext(Attention):
     """No attention: the context is the mean annotation at every step, with equal weights for all positions.
 
-    The network is then the encoder-decoder without attention (Cho et al., 2014, arXiv:1406.1078, whose context is the
-    last state; here the bridge passes it on).
+    The network is then an encoder-decoder without attention. In that of Cho et al. (2014, arXiv:1406.1078) the context
+    is the last state, which here only the bridge passes to the decoder.
     """
 
     has_weights: ClassVar[bool] = False

@@ -1,8 +1,7 @@
-"""Bridges: the first state of a decoder from the encoder's final states, from its mean annotation, or zero.
+"""Bridges: the initial state of a decoder from the encoder's final states, from its mean annotation, or zero.
 
-Encoder and decoder may differ in cell, depth, width and direction. The state tensors of a decoder are numbered as its
-cell numbers them, h first: each kind has a projection of its own, and all layers of that kind are projected at once, so
-that every decoder layer sees every encoder layer.
+Encoder and decoder may differ in cell, depth, width and direction. Each kind of state tensor (h, and c of an LSTM) has
+its own projection, from all layers of the encoder to all layers of the decoder.
 """
 
 from abc import ABC, abstractmethod
@@ -15,13 +14,13 @@ from rnnexp.recurrent import RecurrentStack, State
 
 
 class Bridge(nn.Module, ABC):
-    """A bridge: a tanh projection for each kind of state, split into the decoder's layers.
+    """The base class of bridges: a tanh projection for each kind of state, split into the decoder's layers.
 
     Args:
         encoder: the stack of the encoder.
         num_layers: layers of the decoder.
         hidden_size: features of the decoder's h.
-        num_states: tensors that the decoder's cell carries.
+        num_states: tensors in the state of the decoder's cell.
     """
 
     def __init__(self, encoder: RecurrentStack, num_layers: int, hidden_size: int, num_states: int) -> None:
@@ -32,22 +31,22 @@ class Bridge(nn.Module, ABC):
 
     @abstractmethod
     def input_sizes(self, encoder: RecurrentStack) -> list[int]:
-        """Return the number of features from which each kind of state is projected."""
+        """Return the number of input features of each projection."""
 
     @abstractmethod
     def inputs(self, annotations: Tensor, mask: Tensor, final: State) -> list[Tensor]:
-        """Return the tensors from which each kind of state is projected, [batch, features] each."""
+        """Return the input of each projection, [batch, features] each. Arguments: see `forward`."""
 
     def forward(self, annotations: Tensor, mask: Tensor, final: State) -> State:
-        """Compute the first state of the decoder.
+        """Compute the initial state of the decoder.
 
         Args:
             annotations: [batch, source_time, annotation_size], zero outside the mask.
-            mask: which positions belong to the source, bool [batch, source_time].
-            final: the encoder's state, [layers, batch, directions * hidden] each.
+            mask: True at positions of the source, bool [batch, source_time].
+            final: the encoder's final state, [layers, batch, directions * hidden] each.
 
         Returns:
-            the state, [batch, hidden] each: all tensors of the lowest layer, then of the next.
+            The state, [batch, hidden] each: all tensors of the bottom layer, then of the next.
         """
         inputs = self.inputs(annotations, mask, final)
         kinds = [torch.tanh(project(x)) for project, x in zip(self.projections, inputs, strict=True)]
@@ -56,21 +55,21 @@ class Bridge(nn.Module, ABC):
 
 
 class FinalStates(Bridge):
-    """Project the final states of every layer and direction: h from h, c from c.
+    """A bridge that projects the final states of every layer and direction: h from h, c from c.
 
-    Where the decoder's cell carries more tensors than the encoder's, the further ones are projected from the last.
+    If the decoder's cell has more state tensors than the encoder's, the additional ones are projected from the last.
     """
 
     def input_sizes(self, encoder: RecurrentStack) -> list[int]:
         return [encoder.num_layers * encoder.output_size] * self.num_states
 
     def inputs(self, annotations: Tensor, mask: Tensor, final: State) -> list[Tensor]:  # noqa: ARG002
-        side_by_side = [tensor.transpose(0, 1).flatten(1) for tensor in final]
-        return [side_by_side[min(kind, len(final) - 1)] for kind in range(self.num_states)]
+        by_kind = [tensor.transpose(0, 1).flatten(1) for tensor in final]
+        return [by_kind[min(kind, len(final) - 1)] for kind in range(self.num_states)]
 
 
 class MeanAnnotation(Bridge):
-    """Project the mean annotation, as the networks of LIUM-CVC and Nematus do."""
+    """A bridge that projects the mean annotation, as in the networks of LIUM-CVC and Nematus."""
 
     def input_sizes(self, encoder: RecurrentStack) -> list[int]:
         return [encoder.output_size] * self.num_states
@@ -81,7 +80,7 @@ class MeanAnnotation(Bridge):
 
 
 class Zero(Bridge):
-    """Start from zero: the decoder then sees the source through attention alone."""
+    """A bridge that returns zeros: the decoder then depends on the source only through attention."""
 
     def input_sizes(self, encoder: RecurrentStack) -> list[int]:  # noqa: ARG002
         return []

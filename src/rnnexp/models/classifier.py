@@ -14,9 +14,9 @@ Pooling = Callable[[RecurrentStack, Tensor, State, Tensor | None], Tensor]
 
 
 def last_state(stack: RecurrentStack, outputs: Tensor, state: State, lengths: Tensor | None) -> Tensor:
-    """Return the top layer's final h of both directions: each has seen the whole sequence.
+    """Return the top layer's final h of both directions, each after the whole sequence.
 
-    Where the stack normalizes its outputs or adds to them, return the same steps of the outputs, because h has neither.
+    If the stack normalizes its outputs or adds residuals, return the outputs at the same steps, since h has neither.
     """
     if not stack.alters_outputs:
         return state[0][-1]
@@ -26,7 +26,7 @@ def last_state(stack: RecurrentStack, outputs: Tensor, state: State, lengths: Te
 
 
 def last_output(_: RecurrentStack, outputs: Tensor, __: State, lengths: Tensor | None) -> Tensor:
-    """Return the outputs at each sequence's last step. A backward scan has seen only that step."""
+    """Return the outputs at each sequence's last step, which is the first step of a backward scan."""
     if lengths is None:
         return outputs[:, -1]
     rows = torch.arange(len(outputs), device=outputs.device)
@@ -34,14 +34,14 @@ def last_output(_: RecurrentStack, outputs: Tensor, __: State, lengths: Tensor |
 
 
 def mean(_: RecurrentStack, outputs: Tensor, __: State, lengths: Tensor | None) -> Tensor:
-    """Return the average over each sequence's steps; outputs past its end are zero."""
+    """Return the mean over each sequence's steps; outputs past its end are zero."""
     if lengths is None:
         return outputs.mean(dim=1)
     return outputs.sum(dim=1) / lengths.to(outputs).unsqueeze(1)
 
 
 def maximum(_: RecurrentStack, outputs: Tensor, __: State, lengths: Tensor | None) -> Tensor:
-    """Return the largest value over each sequence's steps, feature by feature."""
+    """Return the maximum of each feature over each sequence's steps."""
     if lengths is not None:
         outputs = outputs.masked_fill(~make_mask(lengths, outputs), -torch.inf)
     return outputs.amax(dim=1)
@@ -61,7 +61,7 @@ class SequenceClassifier(nn.Module):
     Args:
         make_stack: called as `make_stack(input_size=...)`.
         input_size: features of one step.
-        num_classes: classes to tell apart.
+        num_classes: the number of classes.
         pooling: `last_state` (final states of both directions), `last_output`, `mean` or `max` over time.
         dropout: probability of zeroing a pooled feature before the head.
 
@@ -86,7 +86,15 @@ class SequenceClassifier(nn.Module):
         self.head = nn.Linear(self.stack.output_size, num_classes)
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Inputs [batch, time, features], lengths int64 [batch] on the CPU -> logits [batch, num_classes]."""
+        """Return the logits of a batch of sequences.
+
+        Args:
+            inputs: [batch, time, features].
+            lengths: steps of each sequence, int64 [batch] on the CPU; None if all have as many as `inputs`.
+
+        Returns:
+            [batch, num_classes].
+        """
         outputs, state = self.stack(inputs, lengths)
         logits: Tensor = self.head(self.dropout(self.pool(self.stack, outputs, state, lengths)))
         return logits

@@ -1,7 +1,7 @@
-"""The base of the decoders: recurrent layers, attention and deep output, which subclasses connect.
+"""The base class of decoders: recurrent layers, attention and deep output, which subclasses connect.
 
-A decoder runs over a whole target at once or takes one step after another; both compute the same numbers. Its state is
-a flat tuple of tensors with the batch first, so that a search can reorder them.
+A decoder runs over a whole target or takes single steps, with the same results. Its state is a flat tuple of tensors
+with the batch first, so that a search can reorder them.
 """
 
 from abc import ABC, abstractmethod
@@ -18,17 +18,17 @@ from rnnexp.recurrent import RecurrentStack, State
 
 
 class EncoderOutput(NamedTuple):
-    """The source as a decoder reads it, computed once per sentence."""
+    """The encoded source, computed once per sentence."""
 
     annotations: Tensor
     """[batch, source_time, annotation_size]"""
     keys: Tensor
-    """[batch, source_time, key_size], as the attention projects them"""
+    """[batch, source_time, key_size], the projected annotations"""
     mask: Tensor
-    """Which positions belong to the source, bool [batch, source_time]"""
+    """True at positions of the source, bool [batch, source_time]"""
 
     def select(self, sentences: Tensor) -> "EncoderOutput":
-        """Return the output for some of the sentences, int64 [fewer]."""
+        """Return the output for some of the sentences, int64 [kept]."""
         return EncoderOutput(*(tensor.index_select(0, sentences) for tensor in self))
 
 
@@ -41,24 +41,24 @@ class Decoder(nn.Module, ABC):
     Args:
         make_stack: called as `make_stack(input_size=..., num_layers=1, bidirectional=False,
             learned_initial_state=False)` for each layer: the context enters between them, and the bridge supplies the
-            first state. The stack's `dropout`, `time_tied_dropout` and `residual` hold here as between its own layers.
+            first state. The stack's `dropout`, `time_tied_dropout` and `residual` apply between these layers.
         embedding: the embedding of the target tokens.
         annotation_size: features of an annotation.
-        num_layers: depth.
+        num_layers: the number of layers.
         attention: `additive`, `general`, `dot` or `none`.
-        tied_output: the output layer's weight is the embedding's (Press & Wolf, 2017, arXiv:1608.05859).
+        tied_output: whether the output layer has the weight of the embedding (Press & Wolf, 2017, arXiv:1608.05859).
         embedding_dropout: probability of zeroing a feature of an embedding.
-        output_dropout: probability of zeroing a feature of what the output layer reads.
-        word_dropout: probability of replacing a given word by the unknown word.
+        output_dropout: probability of zeroing an input feature of the output layer.
+        word_dropout: probability of replacing an input word by the unknown word.
 
     Attributes:
         hidden_size: features of h.
-        num_layers: depth.
-        num_states: tensors that a layer carries.
+        num_layers: the number of layers.
+        num_states: tensors in the state of a layer.
 
     Raises:
         ValueError: for a size below 1, a probability outside [0, 1), an unknown attention, sizes that dot attention
-            cannot take, and the errors of the stack.
+            does not support, and the errors of the stack.
     """
 
     def __init__(
@@ -101,10 +101,10 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def extra_sizes(self, embedding_size: int, annotation_size: int) -> tuple[int, int]:
-        """Return the number of features that the bottom layer, and each layer above, reads beside its usual input."""
+        """Return the number of additional input features of the bottom layer, and of each layer above."""
 
     def initial_state(self, state: State) -> State:
-        """Return the state before the first step, from that of the layers [batch, hidden] each, the lowest first."""
+        """Return the initial state, from those of the layers [batch, hidden] each, the bottom layer first."""
         return state
 
     @abstractmethod
@@ -115,17 +115,17 @@ class Decoder(nn.Module, ABC):
 
         Args:
             target_in: BOS and the tokens after it, int64 [batch, target_time].
-            state: before the first step.
-            encoded: of the same sentences.
-            teacher_mask: which tokens are taken from target_in, bool [batch, target_time], the first in any case; the
-                others are the most likely after those before, through which no gradient passes. None takes all.
+            state: the initial state.
+            encoded: the encoded sources.
+            teacher_mask: True for tokens that are read from target_in, bool [batch, target_time]; the first one always
+                is. The others are the most likely ones, without a gradient. None reads all tokens from target_in.
 
         Returns:
-            logits [batch, target_time, vocab] of the token after each, and attention weights [batch, target_time,
+            Logits [batch, target_time, vocab] of the token after each, and attention weights [batch, target_time,
             source_time].
 
         Raises:
-            ValueError: for a mask, from a decoder that needs all tokens at once.
+            ValueError: for a mask, if the decoder needs all tokens at once.
         """
 
     @abstractmethod
@@ -133,12 +133,12 @@ class Decoder(nn.Module, ABC):
         """Take one step.
 
         Args:
-            tokens: the last tokens, int64 [rows]: equally many consecutive rows for each sentence in encoded.
-            state: as the step before returned it, [rows, ...] each.
-            encoded: of the sentences.
+            tokens: the last tokens, int64 [rows]; each sentence of `encoded` has the same number of consecutive rows.
+            state: the state after the previous step, [rows, ...] each.
+            encoded: the encoded sources.
 
         Returns:
-            logits [rows, vocab] of the next token, the next state, and attention weights [rows, source_time].
+            Logits [rows, vocab] of the next token, the next state, and attention weights [rows, source_time].
         """
 
     def attend(self, h: Tensor, encoded: EncoderOutput) -> tuple[Tensor, Tensor]:
@@ -155,22 +155,22 @@ class Decoder(nn.Module, ABC):
         Args:
             index: the number of the layer.
             x: the output of the layer below, or the embeddings [rows, time, features].
-            state: of all layers, [rows, ...] each.
-            extra: the features beside x [rows, time, extra], see `extra_sizes`.
-            mask: of the layer's dropout; None draws one.
+            state: the state of all layers, [rows, ...] each.
+            extra: additional input features [rows, time, extra], see `extra_sizes`.
+            mask: the mask of the layer's dropout; None draws one.
 
         Returns:
-            outputs [rows, time, hidden] and the layer's own state, [rows, hidden] each.
+            Outputs [rows, time, hidden] and the final state of the layer, [rows, hidden] each.
         """
         stack = self.layers[index]
-        own = state[index * self.num_states : (index + 1) * self.num_states]
+        layer_state = state[index * self.num_states : (index + 1) * self.num_states]
         below = x
         if index > 0:
             x = self.layer_dropout(x, mask)
         if extra is not None:
             x = torch.cat([x, extra], dim=2)
-        # Autocast may have computed the state in another type than the input.
-        outputs, final = stack(x, None, tuple(tensor.to(x.dtype).unsqueeze(0) for tensor in own))
+        # Under autocast the state may have another type than the input.
+        outputs, final = stack(x, None, tuple(tensor.to(x.dtype).unsqueeze(0) for tensor in layer_state))
         if index > 0 and self.residual:
             outputs = below + outputs
         return outputs, tuple(tensor.squeeze(0) for tensor in final)

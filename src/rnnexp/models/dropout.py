@@ -1,4 +1,4 @@
-"""Dropout on sequences: of features per step or once per sequence, and of whole words."""
+"""Dropout on sequences: of features, with a mask per step or per sequence, and of whole words."""
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ class SequenceDropout(nn.Module):
 
     Args:
         dropout: probability of zeroing a feature.
-        time_tied: one mask per sequence, the same at every step (Gal & Ghahramani, 2016, arXiv:1512.05287).
+        time_tied: whether one mask per sequence is used at every step (Gal & Ghahramani, 2016, arXiv:1512.05287).
 
     Raises:
         ValueError: for a probability outside [0, 1).
@@ -25,9 +25,9 @@ class SequenceDropout(nn.Module):
         self.dropout, self.time_tied = dropout, time_tied
 
     def mask(self, x: Tensor, time: int, features: int) -> Tensor | None:
-        """Return the factors of a whole sequence [batch, time, features], for use step by step.
+        """Return the mask of a whole sequence [batch, time, features], for use step by step.
 
-        None where nothing is dropped. Batch, type and device are those of x [batch, ...].
+        It is None if nothing is dropped. Batch, type and device are those of x [batch, ...].
         """
         if not self.training or self.dropout == 0:
             return None
@@ -35,21 +35,21 @@ class SequenceDropout(nn.Module):
         return functional.dropout(ones, self.dropout).expand(-1, time, -1)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return x [batch, time, features], in training times the mask, or times a mask that is drawn here."""
+        """Return x [batch, time, features], in training multiplied by the mask, or by a new one if it is None."""
         if mask is None:
             mask = self.mask(x, *x.shape[1:])
         return x if mask is None else x * mask
 
     def extra_repr(self) -> str:
-        """The line that print shows."""
+        """Return the description that print shows."""
         return f"{self.dropout}, time_tied={self.time_tied}"
 
 
 class WordDropout(nn.Module):
-    """Replaces words by the unknown word (Bowman et al., 2016, arXiv:1511.06349, section 3.1).
+    """Dropout of words, which are replaced by the unknown word (Bowman et al., 2016, arXiv:1511.06349, section 3.1).
 
-    This trains the embedding of the unknown word even where the training text has none. Padding and the marks of
-    begin and end are never replaced.
+    It trains the embedding of the unknown word even if the training text has none. Padding, BOS and EOS are never
+    replaced.
 
     Args:
         dropout: probability of replacing a word.
@@ -71,5 +71,5 @@ class WordDropout(nn.Module):
         return tokens.masked_fill(dropped & (tokens >= len(SPECIAL_TOKENS)), UNK)
 
     def extra_repr(self) -> str:
-        """The line that print shows."""
+        """Return the description that print shows."""
         return f"{self.dropout}"

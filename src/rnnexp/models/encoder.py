@@ -1,4 +1,4 @@
-"""The encoder: a recurrent stack over a sentence that gives one annotation per token, and its final state."""
+"""The encoder: a recurrent stack over a sentence that returns one annotation per token and the final state."""
 
 from collections.abc import Callable
 
@@ -9,10 +9,10 @@ from rnnexp.recurrent import RecurrentStack, State
 
 
 class Encoder(nn.Module):
-    """Embedding, recurrent stack and the dropouts around them.
+    """An encoder: an embedding, a recurrent stack, and dropout of words, embeddings and annotations.
 
     Args:
-        make_stack: called as `make_stack(input_size=...)`. Its `time_tied_dropout` holds for the dropouts here, too.
+        make_stack: called as `make_stack(input_size=...)`. Its `time_tied_dropout` applies to all dropouts of features.
         embedding: the embedding of the source tokens.
         embedding_dropout: probability of zeroing a feature of an embedding.
         annotation_dropout: probability of zeroing a feature of an annotation.
@@ -38,15 +38,15 @@ class Encoder(nn.Module):
         self.annotation_dropout = SequenceDropout(annotation_dropout, self.stack.time_tied_dropout)
 
     def forward(self, source: Tensor, source_lengths: Tensor) -> tuple[Tensor, State]:
-        """Read a batch of sentences.
+        """Encode a batch of sentences.
 
         Args:
             source: int64 [batch, source_time]. Tokens past the end of a sentence have no effect.
             source_lengths: int64 [batch] on the CPU.
 
         Returns:
-            annotations [batch, source_time, directions * hidden], zero past a sentence's end, and the state after its
-            last token [layers, batch, directions * hidden] each, as `RecurrentStack` returns it.
+            Annotations [batch, source_time, directions * hidden], zero past a sentence's end, and the state after its
+            last token [layers, batch, directions * hidden] each, see `RecurrentStack`.
         """
         embedded = self.embedding_dropout(self.embedding(self.word_dropout(source)))
         annotations, final = self.stack(embedded, source_lengths)

@@ -1,4 +1,4 @@
-"""Scheduled sampling: which target tokens a decoder reads in training, and which of its own it reads instead."""
+"""Scheduled sampling: a random choice, in training, between tokens of the target and those of the decoder."""
 
 from collections.abc import Callable
 
@@ -9,12 +9,12 @@ from rnnexp.core.validation import lookup
 
 
 def by_sentence(target_in: Tensor) -> Tensor:
-    """Draw once for all tokens of a sentence, as the translation tutorial of PyTorch does."""
+    """Draw one number for all tokens of a sentence, as in the translation tutorial of PyTorch."""
     return torch.rand(len(target_in), 1, device=target_in.device).expand_as(target_in)
 
 
 def by_token(target_in: Tensor) -> Tensor:
-    """Draw for each token (Bengio et al., 2015, arXiv:1506.03099)."""
+    """Draw a number for each token (Bengio et al., 2015, arXiv:1506.03099)."""
     return torch.rand(target_in.shape, device=target_in.device)
 
 
@@ -22,7 +22,7 @@ SAMPLINGS: dict[str, Callable[[Tensor], Tensor]] = {"sentence": by_sentence, "to
 
 
 def draw_teacher_mask(target_in: Tensor, teacher_forcing: float, sampling: str) -> Tensor | None:
-    """Draw which tokens are taken from the target.
+    """Draw the mask of the tokens that are taken from the target.
 
     Args:
         target_in: int64 [batch, target_time].

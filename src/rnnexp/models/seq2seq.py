@@ -26,27 +26,28 @@ class Seq2Seq(nn.Module):
     """An attentional encoder-decoder (Bahdanau, Cho & Bengio, 2015, arXiv:1409.0473) of any cell, depth and direction.
 
     Args:
-        make_stack: called as `make_stack(input_size=...)` for the encoder; for the decoder's layers as Decoder says.
-        source_vocab_size, target_vocab_size: tokens of either side, the special ones included.
-        embedding_size: features of an embedding, on both sides, and of what the output layer reads.
+        make_stack: called as `make_stack(input_size=...)` for the encoder; see `Decoder` for the decoder's layers.
+        source_vocab_size, target_vocab_size: the numbers of tokens, including special tokens.
+        embedding_size: features of an embedding, on both sides, and of the output layer's input.
         make_decoder_stack: makes the decoder's layers; None for make_stack.
-        decoder_layers: depth of the decoder; None for the encoder's.
+        decoder_layers: the number of decoder layers; None for that of the encoder.
         decoder: `fused` (no loop over time in training) or `stepwise` (input feeding, own tokens in training).
         attention: `additive`, `general`, `dot` or `none`.
-        bridge: the decoder starts from the `final` states, the `mean` annotation, or `zero`.
-        tied_embeddings: `none`; `output`, target embedding = output layer; `all`, the source's, too (one vocabulary).
+        bridge: the source of the decoder's initial state: `final` states, `mean` annotation, or `zero`.
+        tied_embeddings: `none`, `output` (target embedding = output layer), or `all` (also = source embedding).
         embedding_dropout: probability of zeroing a feature of an embedding, on both sides.
         annotation_dropout: probability of zeroing a feature of an annotation.
-        output_dropout: probability of zeroing a feature of what the output layer reads.
+        output_dropout: probability of zeroing an input feature of the output layer.
         word_dropout: probability of replacing an input word by the unknown word, on both sides.
         sampling: whether teacher forcing below 1 is drawn by `sentence` or by `token`.
 
-    The dropout between layers is the stack's; its `time_tied_dropout` holds for all of them. The stack initializes
-    recurrent weights. Embeddings are normal with standard deviation 1/sqrt(embedding_size), which gives logits of order
-    one where they are tied; the other weights are Glorot uniform (Glorot & Bengio, 2010), their biases zero.
+    The dropout between layers is an option of the stack, whose `time_tied_dropout` applies to all dropouts of features.
+    The stack initializes recurrent weights. Embeddings are normal with standard deviation 1/sqrt(embedding_size), which
+    gives logits of order one if they are tied; the other weights are Glorot uniform (Glorot & Bengio, 2010), their
+    biases zero.
 
     Attributes:
-        choices: those of the arguments that decide which weights there are and what they mean.
+        choices: the arguments that determine the names, shapes and meaning of the weights.
 
     Raises:
         ValueError: for a size below 1, a probability outside [0, 1), an unknown choice, vocabularies of different sizes
@@ -129,7 +130,7 @@ class Seq2Seq(nn.Module):
             source_lengths: int64 [batch] on the CPU.
 
         Returns:
-            the source as the decoder reads it, and its state before the first step, [batch, ...] each.
+            The encoded source, and the initial state of the decoder, [batch, ...] each.
         """
         annotations, final = self.encoder(source, source_lengths)
         mask = make_mask(source_lengths, annotations).squeeze(2)
@@ -148,7 +149,7 @@ class Seq2Seq(nn.Module):
             teacher_forcing: probability that a token is taken from target_in; otherwise it is the decoder's own.
 
         Returns:
-            logits [batch, target_time, vocab] of the token after each of target_in.
+            Logits [batch, target_time, vocab] of the token after each of target_in.
 
         Raises:
             ValueError: for teacher forcing outside [0, 1], or below 1 with the fused decoder.
@@ -162,7 +163,7 @@ class Seq2Seq(nn.Module):
     def align(self, source: Tensor, source_lengths: Tensor, target_in: Tensor) -> Tensor:
         """Return the attention weights over given targets, [batch, target_time, source_time].
 
-        For the weights of a translation that a search has found, pass it as target_in. Arguments: see `forward`.
+        The targets may be translations found by a search. Arguments: see `forward`.
         """
         encoded, state = self.encode(source, source_lengths)
         weights: Tensor
@@ -173,12 +174,12 @@ class Seq2Seq(nn.Module):
         """Take one step of the decoder.
 
         Args:
-            tokens: the last tokens, BOS at first, int64 [rows]: equally many consecutive rows for each sentence in
-                encoded.
-            state: as the step before returned it, [rows, ...] each.
-            encoded: of the sentences, from `encode`.
+            tokens: the last tokens, at first BOS, int64 [rows]; each sentence of `encoded` has the same number of
+                consecutive rows.
+            state: the state after the previous step, [rows, ...] each.
+            encoded: the encoded sources, from `encode`.
 
         Returns:
-            logits [rows, vocab] of the next token, the next state, and attention weights [rows, source_time].
+            Logits [rows, vocab] of the next token, the next state, and attention weights [rows, source_time].
         """
         return self.decoder.step(tokens, state, encoded)

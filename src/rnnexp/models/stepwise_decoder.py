@@ -1,4 +1,4 @@
-"""A decoder with input feeding, which therefore takes one step after another."""
+"""A decoder with input feeding, which needs a loop over time."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,14 @@ from rnnexp.models.dropout import SequenceDropout
 from rnnexp.recurrent import State
 
 Masks = Sequence[Tensor | None]
-"""Dropout masks, [batch, 1, features] each; None where nothing is dropped."""
+"""The dropout mask of each step, [batch, 1, features]; None if nothing is dropped."""
 
 
 class StepwiseDecoder(Decoder):
-    """All layers, then attention by the top one; the pre-output is also an input of the next step's bottom layer.
+    """A decoder whose top layer attends; its pre-output is an input of the bottom layer at the next step.
 
-    Input feeding as in Luong, Pham & Manning (2015, arXiv:1508.04025, section 3.3). The pre-output is taken before the
-    output dropout, and is the last tensor of the state. Arguments: see Decoder.
+    This is the input feeding of Luong, Pham & Manning (2015, arXiv:1508.04025, section 3.3). The pre-output is taken
+    before the output dropout, and is the last tensor of the state. Arguments: see `Decoder`.
     """
 
     def extra_sizes(self, embedding_size: int, annotation_size: int) -> tuple[int, int]:  # noqa: ARG002
@@ -39,17 +39,18 @@ class StepwiseDecoder(Decoder):
         weights: list[Tensor] = []
         for t, y in enumerate(embedded.split(1, dim=1)):
             if teacher_mask is not None and t > 0:
-                own = self.embedding(logits[-1].argmax(dim=2))
-                y = torch.where(teacher_mask[:, t, None, None], y, own)
+                predicted = self.embedding(logits[-1].argmax(dim=2))
+                y = torch.where(teacher_mask[:, t, None, None], y, predicted)
             y = self.embedding_dropout(y, embedding_masks[t])
             pre_output, state, step_weights = self._advance(y, state, encoded, [masks[t] for masks in layer_masks])
             pre_outputs.append(self.output_dropout(pre_output, output_masks[t]))
             weights.append(step_weights)
             if teacher_mask is not None:
                 logits.append(self.output(pre_outputs[-1]))
-        # One product for all steps, unless each step needed the logits of the one before.
-        whole: Tensor = self.output(torch.cat(pre_outputs, dim=1)) if teacher_mask is None else torch.cat(logits, dim=1)
-        return whole, torch.cat(weights, dim=1)
+        # One product for all steps, unless each step needed the logits of the previous one.
+        if teacher_mask is None:
+            logits = [self.output(torch.cat(pre_outputs, dim=1))]
+        return torch.cat(logits, dim=1), torch.cat(weights, dim=1)
 
     def step(self, tokens: Tensor, state: State, encoded: EncoderOutput) -> tuple[Tensor, State, Tensor]:
         y = self.embedding_dropout(self.embedding(tokens.unsqueeze(1)))
@@ -64,7 +65,10 @@ class StepwiseDecoder(Decoder):
         return [None] * time if mask is None else torch.split(mask, 1, dim=1)
 
     def _advance(self, y: Tensor, state: State, encoded: EncoderOutput, masks: Masks) -> tuple[Tensor, State, Tensor]:
-        """Embeddings [rows, 1, embedding] -> pre-output [rows, 1, embedding], state, weights [rows, 1, source_time]."""
+        """Return the pre-output, the state and the weights [rows, 1, source_time] of a step.
+
+        y and the pre-output are [rows, 1, embedding].
+        """
         input_feed = state[-1].unsqueeze(1)
         h, after = self.run_layer(0, y, state, input_feed)
         for index, mask in enumerate(masks, start=1):

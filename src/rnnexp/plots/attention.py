@@ -1,4 +1,4 @@
-"""Shared by the attention figure and the attention text: signs for tokens, and the check of their arguments."""
+"""The symbols and the validation that the attention figure and the attention text share."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 NO_GLYPH, SPACE = "▯", "·"
-"""Shown for a character that cannot be shown, and for a space."""
+"""The symbols for a character that cannot be shown, and for a space."""
 MOST_TOKEN_CHARACTERS = 18
-"""A longer token is cut."""
+"""Longer tokens are truncated."""
 
 
 def validated_weights(

@@ -18,8 +18,8 @@ from rnnexp.plots.attention import NO_GLYPH
 
 INK, ACCENT, SECOND = "#222222", "#2166ac", "#b2182b"
 LIGHT, GRAY = "#92c5de", "#b8b8b8"
-# Petroff (2021), arXiv:2107.02270: ten colors that color-blind readers can tell apart. Ten and thirteen have no common
-# divisor, so that 130 lines differ in color or marker.
+# Petroff (2021), arXiv:2107.02270: ten colors that color-blind readers can distinguish. With 13 markers, 130 lines
+# differ in color or marker, since 10 and 13 are coprime.
 COLORS = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"
 )  # fmt: skip
@@ -27,21 +27,21 @@ MARKERS = "osD^vPX<>phd*"
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of a size in inches. It is made without pyplot: nothing is global or needs a display."""
+    """Return an empty figure of a size in inches. It does not use pyplot, which has global state."""
     return Figure(figsize=(width, height), layout="constrained", dpi=120)
 
 
 def line_style(place: int) -> dict[str, Any]:
-    """Return the color and marker of one of several series, the same in every panel."""
+    """Return the color and marker of the series with that number, the same in every panel."""
     return {"color": COLORS[place % len(COLORS)], "marker": MARKERS[place % len(MARKERS)]}
 
 
 def style_axes(axes: Axes, grid: str = "both") -> None:
-    """Remove the frame at the top and the right, and put a light grid below the data.
+    """Remove the frame at the top and the right, and show a light grid below the data.
 
     Args:
         axes: the axes to style.
-        grid: which lines, `both`, `x` or `y`.
+        grid: the lines of the grid, `both`, `x` or `y`.
     """
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis=grid, alpha=0.25)  # type: ignore[arg-type]
@@ -54,9 +54,9 @@ def _glyphs(font_file: str) -> frozenset[int]:
 
 
 def drawable(text: str) -> str:
-    """Return the text as the font can show it: "▯" for what it lacks (matplotlib would warn), "⏎" for a line break."""
+    """Return the text with "▯" for characters that the font lacks (matplotlib would warn), "⏎" for line breaks."""
     glyphs = _glyphs(findfont(FontProperties()))
-    # Composed letters, where the font has them, instead of a letter and its accent.
+    # Fonts have composed letters more often than combining accents.
     composed = unicodedata.normalize("NFC", text).replace("\n", "⏎")
     return "".join(
         character if ord(character) in glyphs and unicodedata.category(character) != "Cc" else NO_GLYPH
@@ -65,18 +65,18 @@ def drawable(text: str) -> str:
 
 
 def wrapped(text: str, letters: int) -> str:
-    """Return the text as the font can show it, in lines of at most that many letters; never empty."""
+    """Return the drawable text, in lines of at most `letters` characters; never empty."""
     return "\n".join(textwrap.wrap(drawable(text), letters)) or " "
 
 
 def title_in(text: str, inches: float, size: float = 10) -> str:
-    """Return a title in lines that fit a figure of that width, at a font size in points."""
+    """Return a title in lines that fit into a width in inches, at a font size in points."""
     letters = max(12, int(inches * 72 / (0.56 * size)))
     return "\n".join(textwrap.fill(drawable(line), letters) for line in text.split("\n"))
 
 
 def legend_beside(figure: Figure, handles: Sequence[Any], names: Sequence[str], letters: int = 34) -> None:
-    """Put a legend to the right of all panels, where it covers nothing; names are wrapped after that many letters."""
+    """Add a legend to the right of all panels; names are wrapped after `letters` characters."""
     labels = [wrapped(name, letters) for name in names]
     legend = figure.legend(list(handles), labels, loc="outside right upper", frameon=False, fontsize=8.5)
     for text in legend.get_texts():
@@ -84,7 +84,7 @@ def legend_beside(figure: Figure, handles: Sequence[Any], names: Sequence[str], 
 
 
 def legend_inches(names: Sequence[str], letters: int = 34) -> tuple[float, float]:
-    """Return about how wide and how high the legend of these names is, in inches."""
+    """Return the approximate width and height of a legend with these names, in inches."""
     lines = [line for name in names for line in wrapped(name, letters).split("\n")]
     return 0.6 + 0.075 * max(map(len, lines), default=0), 0.2 + 0.2 * len(lines)
 
@@ -98,6 +98,6 @@ def encode_figure(figure: Figure, file_format: str) -> bytes:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure in the format of the file's name, and make its directory."""
+    """Write a figure in the format of the file's suffix, and create its directory."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, encode_figure(figure, path.suffix.removeprefix(".")))

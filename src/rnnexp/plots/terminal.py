@@ -11,10 +11,10 @@ from rnnexp.plots.attention import MOST_TOKEN_CHARACTERS, NO_GLYPH, SPACE, valid
 
 SHADES = " ░▒▓█"
 BOUNDS = (0.05, 0.25, 0.5, 0.75)
-"""The least weight of each shade after the first."""
+"""The minimum weight of each shade after the first."""
 KEY = ("░ from 5 %", "▒ 25 %", "▓ 50 %", "█ 75 %")
 LEAST_WIDTH = 20
-"""Columns of the narrowest terminal."""
+"""The minimum width of a terminal in columns."""
 
 
 def _letters(text: str) -> list[str]:
@@ -36,7 +36,7 @@ def _letters(text: str) -> list[str]:
 
 
 def _cut(text: str, columns: int) -> str:
-    """Return the text if it fits, else its beginning and "…"."""
+    """Return the text if it fits, or else its beginning and "…"."""
     return text if cell_len(text) <= columns else set_cell_size(text, columns - 1).rstrip(" ") + "…"
 
 
@@ -57,8 +57,8 @@ def _vertical(tokens: Sequence[str], columns: int) -> list[str]:
     most = MOST_TOKEN_CHARACTERS
     letters = [word if len(word) <= most else [*word[: most - 1], "…"] for word in letters]
     height = max(map(len, letters))
-    standing = [[" "] * (height - len(word)) + word for word in letters]
-    return ["".join(set_cell_size(letter, columns) for letter in line) for line in zip(*standing, strict=True)]
+    padded = [[" "] * (height - len(word)) + word for word in letters]
+    return ["".join(set_cell_size(letter, columns) for letter in line) for line in zip(*padded, strict=True)]
 
 
 def _shaded(weights: NDArray[np.float64], columns: int) -> list[str]:
@@ -75,7 +75,7 @@ def _listed(source: Sequence[str], labels: Sequence[str], weights: NDArray[np.fl
             percent = f" {100 * row[place]:.0f} %"
             space = columns - cell_len(line) - len(percent) - 1
             name = f"{place + 1}:{source[place]}"
-            # The first is always shown, cut if necessary; the others only if they fit.
+            # The first one is always shown, truncated if necessary; the others only if they fit.
             if rank == 0 or cell_len(name) <= space - 1:
                 line += " " * (1 + (rank > 0)) + _cut(name, space) + percent
         lines.append(line)
@@ -85,10 +85,12 @@ def _listed(source: Sequence[str], labels: Sequence[str], weights: NDArray[np.fl
 def attention_text(source: Sequence[str], target: Sequence[str], weights: NDArray[np.floating], width: int = 80) -> str:
     """Return the attention map as lines of text, none wider than `width` columns of a terminal.
 
-    There is a row per target token, on a scale that is always 0..1. Depending on the width, a source token is
-    two columns wide, with its name above from top to bottom; or
-    one column wide, with its number above and the names below; or
-    left out: then each target token lists the three source tokens (by place, from 1) with the greatest weights.
+    There is a row per target token, with weights on a scale from 0 to 1. The source tokens have the first of these
+    forms that fits into the width:
+
+    - two columns each, with vertical names above;
+    - one column each, with numbers above and the names below;
+    - no columns: each target token lists the three source tokens (numbered from 1) with the largest weights.
 
     Args:
         source: [source_time] tokens. A space is shown as "·".

@@ -1,7 +1,7 @@
 """Figures of a translating network: attention, and the share of right answers by length, distance and phenomenon.
 
-A share is a number of 0..1 and comes with n, the number of sentences (or words) that were counted. A share of NaN means
-that nothing was counted, and is left out. n = 0 means that the number is unknown, and no interval is shown.
+A share is a number of 0..1 with n, the number of sentences (or words) that were counted. A share is NaN if nothing was
+counted; it is left out. With n = 0 the number is unknown, and no interval is shown.
 """
 
 import math
@@ -30,23 +30,23 @@ from rnnexp.plots.style import (
 
 WHITE_TO_BLUE = LinearSegmentedColormap.from_list("white to blue", ["#ffffff", LIGHT, ACCENT, "#053061"])
 MOST_BANDS = 3
-"""More intervals would hide each other."""
+"""The maximum number of bands; more would hide each other."""
 CELL, MOST_CELLS, CHARACTER = 0.24, 14.4, 0.085
-"""Inches of a cell of the attention map, of all cells in a direction at most, and of a character."""
+"""The size in inches of a cell of the attention map, of all cells in one direction at most, and of a character."""
 
 
 def token_label(token: str) -> str:
-    """Return a token as an axis shows it: with visible spaces, and cut if it is long."""
+    """Return the label of a token on an axis: spaces are visible, and long tokens are truncated."""
     shown = drawable(token.replace(" ", SPACE).replace("\u2581", SPACE))
     return shown if len(shown) <= MOST_TOKEN_CHARACTERS else shown[: MOST_TOKEN_CHARACTERS - 1] + "…"
 
 
 def wilson_interval(share: float, n: int) -> tuple[float, float]:
-    """Return the ends of a share's 95 % confidence interval (Wilson, 1927), which lie inside 0..1.
+    """Return the ends of a share's 95 % confidence interval (Wilson, 1927), which are within 0..1.
 
     Args:
         share: the share; a mean over several runs is rounded to a whole number of n.
-        n: how many were counted, at least 1.
+        n: the number of sentences or words, at least 1.
     """
     # scipy.stats is slow to import, and attention maps do not need it.
     from scipy.stats import binomtest
@@ -68,7 +68,7 @@ def attention_map(source: Sequence[str], target: Sequence[str], weights: NDArray
     """Plot the attention weights of each target token over the source; white is 0 and the darkest blue 1.
 
     Args:
-        source: [source_time] tokens, at the top. A space is shown as "·", what the font lacks as "▯".
+        source: [source_time] tokens, at the top. A space is shown as "·", a character that the font lacks as "▯".
         target: [target_time] tokens, at the left.
         weights: [target_time, source_time], each row a distribution over the source.
         title: the title of the figure.
@@ -79,7 +79,7 @@ def attention_map(source: Sequence[str], target: Sequence[str], weights: NDArray
     shown = validated_weights(source, target, weights)
     columns, rows = [token_label(token) for token in source], [token_label(token) for token in target]
     across, down = min(CELL * len(columns), MOST_CELLS), min(CELL * len(rows), MOST_CELLS)
-    # Where there are many tokens the cells are smaller, and the names must shrink with them.
+    # With many tokens the cells are smaller, and so must be the names.
     size = min(9.0, 0.62 * 72 * min(across / len(columns), down / len(rows)))
     margin = CHARACTER * size / 9
     left, top = 0.6 + margin * max(map(len, rows)), 0.5 + margin * max(map(len, columns))
@@ -97,7 +97,7 @@ def attention_map(source: Sequence[str], target: Sequence[str], weights: NDArray
     axes.tick_params(length=0)
     axes.set_xlabel("source", color=INK)
     axes.set_ylabel("target", color=INK)
-    # Thin lines between the cells lead from a weight to its tokens.
+    # Thin lines between the cells connect a weight with its tokens.
     axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
     axes.grid(which="minor", color="#dddddd", linewidth=0.5)
@@ -118,8 +118,8 @@ def accuracy_by_distance(curves: Mapping[str, Mapping[int, tuple[float, int]]], 
     There are no bands for more than three labels, since they would hide each other.
 
     Args:
-        curves: label (a phenomenon, or a model) to distance in words to (share, n). A label without shares is in the
-            legend, too, so that every label keeps its color.
+        curves: label (a phenomenon, or a model) -> distance in words -> (share, n). The legend contains labels without
+            shares as well, so that every label keeps its color.
         title: the title of the figure.
 
     Raises:
@@ -149,7 +149,7 @@ def accuracy_by_distance(curves: Mapping[str, Mapping[int, tuple[float, int]]], 
             markersize=6.5,
             markeredgecolor="white",
             markeredgewidth=0.4,
-            # Markers at 100 % are not cut by the frame.
+            # The frame does not clip markers at 100 %.
             clip_on=False,
             zorder=3,
         )
@@ -158,7 +158,7 @@ def accuracy_by_distance(curves: Mapping[str, Mapping[int, tuple[float, int]]], 
             distances, low, high = zip(*counted, strict=True)
             axes.fill_between(distances, low, high, color=color, alpha=0.18, linewidth=0)
     shares = [share for curve in curves.values() for share, _ in curve.values() if not math.isnan(share)]
-    # The scale begins at a multiple of 20 %: from 0 on, high lines would overlap, and a tight scale would exaggerate.
+    # The scale begins at a multiple of 20 %: from 0, high lines would overlap; a tight scale would exaggerate.
     axes.set_ylim(max(0.0, math.floor(min(shares, default=0.0) * 5 - 0.25) / 5), 1)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -185,7 +185,7 @@ def accuracy_grid(cells: Mapping[tuple[str, int], tuple[float, int]], title: str
     """Plot the share of right answers of each phenomenon (rows) at each distance (columns), in percent.
 
     Args:
-        cells: (phenomenon, distance in words) to (share, n), phenomena in the order of the rows; a missing cell stays
+        cells: (phenomenon, distance in words) -> (share, n), phenomena in the order of the rows; a missing cell stays
             blank.
         title: the title of the figure.
 
@@ -231,7 +231,7 @@ def scores_by_length(buckets: Mapping[str, tuple[float, int]], title: str) -> Fi
     """Plot the share of right answers by source length as bars, with n and 95 % Wilson intervals.
 
     Args:
-        buckets: name of the bucket, such as "6-10", to (share, n), in the order of the bars.
+        buckets: name of the bucket, such as "6-10" -> (share, n), in the order of the bars.
         title: the title of the figure.
 
     Raises:

@@ -1,6 +1,6 @@
 """Recurrent networks: a cell is one step, a scan runs it over time, a stack puts scans into layers and directions.
 
-Needs torch alone: neither Lightning nor a configuration.
+The package depends only on torch, not on Lightning or a configuration.
 """
 
 from rnnexp.recurrent.cells import CELLS, Cell, Parameter, Recurrence, State

@@ -1,8 +1,8 @@
 """The cells: each is one step, written as its equations in the letters of its paper, and one row of `CELLS`.
 
 A step maps the input and the state of one time step to the next state. The pre-activations are W x + b + U h + d. The
-step gets the input half as a value, computed for all time steps at once, and the recurrent half as a function, because
-what U multiplies differs from cell to cell.
+step gets the input half as a value, computed for all time steps at once, and the recurrent half as a function, since
+cells multiply U by different terms.
 
     x        W x_t + b, the blocks of the gates side by side    [batch, gates * hidden]
     recur    h -> U h + d, for all gates or gate by gate
@@ -31,10 +31,10 @@ Squash = Callable[[Tensor], Tensor]
 """The nonlinearity of a gate or a state: torch.sigmoid, torch.tanh or torch.relu."""
 
 Kernel = Callable[..., tuple[Tensor, ...]]
-"""A function of torch that runs a whole recurrent network over whole sequences, such as torch.gru."""
+"""A function of torch that runs a recurrent network over whole sequences, such as torch.gru."""
 
 WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-"""W, U, b and d, under the names that torch.nn's recurrent modules give them."""
+"""W, U, b and d, with the names of torch.nn's recurrent modules."""
 
 
 class Recurrence:
@@ -61,38 +61,38 @@ class Recurrence:
 CellFunction = Callable[..., State]
 """`step(x, state, recur, **parameters) -> state`, see the top of this file.
 
-The parameters are those that the cell declares beside W, U, b and d, by name. A cell without U gets None as `recur`.
+The parameters are the additional weights that the cell declares, by name. `recur` is None for a cell without U.
 """
 
 
 class Parameter(NamedTuple):
-    """A weight that a cell has beside W, U, b and d, such as a peephole."""
+    """An additional weight of a cell besides W, U, b and d, such as a peephole."""
 
     shape: Callable[[int], tuple[int, ...]]
     """hidden_size -> shape"""
     initialize: Callable[[Tensor], object] = nn.init.zeros_
-    """Sets the first values, in place."""
+    """A function that initializes the weight in place."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A recurrent cell: its step, and what a stack must know to give it weights.
+    """A recurrent cell: its step and its weights.
 
     Args:
         step: the equations, see `CellFunction`.
         gates: blocks of `hidden_size` rows in each of W, U, b and d.
-        states: tensors carried from step to step.
+        states: the number of tensors in the state.
         weights: those of `WEIGHTS` that the equations use.
-        parameters: further weights by name, registered for each layer and direction as `<name>_l0`,
+        parameters: additional weights by name, registered for each layer and direction as `<name>_l0`,
             `<name>_l0_reverse` ...
-        initialize: called after the initialization of the stack with the weights of one layer and direction by name;
-            sets in place what the cell needs otherwise.
-        fused: the kernel of torch that computes the same from the same weights.
+        initialize: called after the initialization of the stack with the weights of one layer and direction by name,
+            to change them in place.
+        fused: the kernel of torch that is equivalent to the step.
         blocks: the names of the gates' blocks in the equations, in order; for measurements, like `squashed`.
         squashed: block -> the function that is applied to its W x + b + U h + d, for the gates and an SRN's state.
 
     Raises:
-        ValueError: for weights that the stack does not have, and names of parameters that it has already.
+        ValueError: for unknown weights, and names of parameters that the stack already uses.
     """
 
     step: CellFunction
@@ -111,35 +111,35 @@ class Cell:
         if "weight_ih" not in self.weights or ("bias_hh" in self.weights and "weight_hh" not in self.weights):
             raise ValueError(f"a cell needs weight_ih, and weight_hh for bias_hh, not {', '.join(self.weights)} alone")
         if taken := set(self.parameters) & {*WEIGHTS, "initial_state", "norms"}:
-            raise ValueError(f"a stack has {min(taken)} already: give that parameter of the cell another name")
+            raise ValueError(f"a stack already has {min(taken)}: rename that parameter of the cell")
         if self.fused is not None and (self.parameters or self.weights != WEIGHTS):
-            raise ValueError("the kernels of torch compute cells that have W, U, b and d alone: leave out fused")
+            raise ValueError("the kernels of torch support only cells with exactly W, U, b and d: leave out fused")
 
     def weight_shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
         """Return the shapes of all weights of one layer and direction by name, in the order of registration."""
         rows = self.gates * hidden_size
         shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, input_size), "weight_hh": (rows, hidden_size)}
         shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-        own = {name: parameter.shape(hidden_size) for name, parameter in self.parameters.items()}
-        return {name: shape for name, shape in shapes.items() if name in self.weights} | own
+        additional = {name: parameter.shape(hidden_size) for name, parameter in self.parameters.items()}
+        return {name: shape for name, shape in shapes.items() if name in self.weights} | additional
 
 
 def srn_tanh(x: Tensor, state: State, recur: Recurrence) -> State:
-    """Simple recurrent network (Elman, 1990, "Finding structure in time")."""
+    """Compute a simple recurrent network (Elman, 1990, "Finding structure in time")."""
     (h,) = state
     h = torch.tanh(x + recur(h))
     return (h,)
 
 
 def srn_relu(x: Tensor, state: State, recur: Recurrence) -> State:
-    """Simple recurrent network of rectified units (Le, Jaitly & Hinton, 2015, arXiv:1504.00941)."""
+    """Compute a simple recurrent network of rectified units (Le, Jaitly & Hinton, 2015, arXiv:1504.00941)."""
     (h,) = state
     h = torch.relu(x + recur(h))
     return (h,)
 
 
 def lstm(x: Tensor, state: State, recur: Recurrence) -> State:
-    """LSTM with forget gate (Gers, Schmidhuber & Cummins, 2000), without peepholes. Blocks: i, f, C~, o."""
+    """Compute an LSTM with forget gate (Gers, Schmidhuber & Cummins, 2000), without peepholes. Blocks: i, f, C~, o."""
     h, c = state
     i, f, c_tilde, o = (x + recur(h)).chunk(4, dim=-1)
     f = torch.sigmoid(f)
@@ -152,7 +152,7 @@ def lstm(x: Tensor, state: State, recur: Recurrence) -> State:
 
 
 def gru_reset_after(x: Tensor, state: State, recur: Recurrence) -> State:
-    """GRU as PyTorch and cuDNN compute it: r scales U h + d, after the product, and z keeps h. Blocks: r, z, h~."""
+    """Compute the GRU of PyTorch and cuDNN: r scales U h + d, after the product, and z keeps h. Blocks: r, z, h~."""
     (h,) = state
     r_x, z_x, h_x = x.chunk(3, dim=-1)
     r_h, z_h, h_h = recur(h).chunk(3, dim=-1)
@@ -164,7 +164,7 @@ def gru_reset_after(x: Tensor, state: State, recur: Recurrence) -> State:
 
 
 def gru_reset_before(x: Tensor, state: State, recur: Recurrence) -> State:
-    """GRU of Cho et al. (2014, arXiv:1406.1078): r scales h, before the product. Blocks: r, z, h~.
+    """Compute the GRU of Cho et al. (2014, arXiv:1406.1078): r scales h, before the product. Blocks: r, z, h~.
 
     Here z replaces h, as in Chung et al. (2014, arXiv:1412.3555); in PyTorch's GRU it keeps h.
     """
@@ -179,14 +179,14 @@ def gru_reset_before(x: Tensor, state: State, recur: Recurrence) -> State:
 
 
 def make_srn(nonlinearity: Literal["tanh", "relu"] = "tanh") -> Cell:
-    """Simple recurrent network."""
+    """Return a simple recurrent network."""
     if nonlinearity == "relu":
         return Cell(srn_relu, gates=1, fused=torch.rnn_relu, blocks=("h",), squashed={"h": torch.relu})
     return Cell(srn_tanh, gates=1, fused=torch.rnn_tanh, blocks=("h",), squashed={"h": torch.tanh})
 
 
 def make_lstm(forget_bias: float | None = 1.0) -> Cell:
-    """LSTM. The two biases of its forget gate start with the sum `forget_bias`; None leaves them to the stack."""
+    """Return an LSTM. The biases b + d of its forget gate start at `forget_bias`; None leaves them to the stack."""
     gates = {"i": torch.sigmoid, "f": torch.sigmoid, "o": torch.sigmoid}
     initialize = None if forget_bias is None else partial(set_gate_bias, gate=1, value=forget_bias)
     blocks = ("i", "f", "C~", "o")
@@ -194,14 +194,14 @@ def make_lstm(forget_bias: float | None = 1.0) -> Cell:
 
 
 def make_gru(reset: Literal["after", "before"] = "after") -> Cell:
-    """GRU. Its reset gate scales U h + d (`after`: PyTorch, cuDNN) or h (`before`: Cho et al., 2014; no kernel)."""
+    """Return a GRU. Its reset gate scales U h + d (`after`: PyTorch) or h (`before`: Cho et al., 2014; no kernel)."""
     step, fused = (gru_reset_after, torch.gru) if reset == "after" else (gru_reset_before, None)
     gates = {"r": torch.sigmoid, "z": torch.sigmoid}
     return Cell(step, gates=3, fused=fused, blocks=("r", "z", "h~"), squashed=gates)
 
 
 def set_gate_bias(weights: Mapping[str, Tensor], gate: int, value: float) -> None:
-    """Set b + d of one gate to a value, in b alone: setting it in both would apply it twice."""
+    """Set b + d of one gate to a value: b to the value, and d to zero."""
     hidden_size = weights["weight_hh"].shape[1]
     rows = slice(gate * hidden_size, (gate + 1) * hidden_size)
     weights["bias_ih"][rows] = value
@@ -209,18 +209,18 @@ def set_gate_bias(weights: Mapping[str, Tensor], gate: int, value: float) -> Non
 
 
 CellFactory = Callable[..., Cell]
-"""A function that makes a cell. Its keyword arguments are the options of the cell, its defaults theirs."""
+"""A function that makes a cell. Its keyword arguments and their defaults are the options of the cell."""
 
 CELLS: dict[str, Cell | CellFactory] = {"srn": make_srn, "lstm": make_lstm, "gru": make_gru}
 
 
 class NamedCell(NamedTuple):
-    """A cell as it was chosen: by name, with options."""
+    """A cell with its name and its options."""
 
     name: str
     cell: Cell
     options: dict[str, Any]
-    """Every option that the cell has, with its value."""
+    """Every option of the cell, with its value."""
 
 
 def make_cell(cell: str | Cell | CellFactory, options: Mapping[str, Any] | None = None) -> NamedCell:
@@ -228,10 +228,10 @@ def make_cell(cell: str | Cell | CellFactory, options: Mapping[str, Any] | None 
 
     Args:
         cell: a name in `CELLS`; `module.name` of a module that Python can import; or a cell or its factory.
-        options: option -> value; the others have their defaults.
+        options: option -> value; other options have their defaults.
 
     Raises:
-        ValueError: for a name, an option or a value that does not exist.
+        ValueError: for an unknown name, an unknown option, or an invalid value.
     """
     found = _find_cell(cell) if isinstance(cell, str) else cell
     given = dict(options or {})
@@ -256,7 +256,7 @@ def make_cell(cell: str | Cell | CellFactory, options: Mapping[str, Any] | None 
 
 
 def option_values(cell: Cell | CellFactory) -> dict[str, tuple[str, ...]]:
-    """Return the options of a cell that have a list of values, with it."""
+    """Return the allowed values of those options of a cell that have a list of values."""
     hints = {} if isinstance(cell, Cell) else get_type_hints(cell)
     return {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
 
@@ -268,14 +268,14 @@ def _find_cell(name: str) -> Cell | CellFactory:
     module = _import_module(name, module_name)
     found = getattr(module, attribute, None)
     if not isinstance(found, Cell) and not inspect.isfunction(found):
-        own = [key for key, value in vars(module).items() if _is_cell_of(module, value)]
-        choices = f"choose one of {', '.join(own)}{did_you_mean(attribute, own)}" if own else "it has none"
+        names = [key for key, value in vars(module).items() if _is_cell_of(module, value)]
+        choices = f"choose one of {', '.join(names)}{did_you_mean(attribute, names)}" if names else "it has none"
         raise ValueError(f"unknown cell {name!r}, not among the cells of {module_name}: {choices}")
     return found
 
 
 def _is_cell_of(module: ModuleType, value: object) -> bool:
-    """Whether a value of a module may be named as a cell: a Cell, or a function of the module that returns one."""
+    """Return whether a value of a module is a cell: a Cell, or a function of the module that returns one."""
     if not inspect.isfunction(value) or value.__module__ != module.__name__:
         return isinstance(value, Cell)
     return get_type_hints(value).get("return") is Cell
@@ -303,11 +303,11 @@ def _validate_value(option: str, value: Any, hint: Any) -> None:  # noqa: ANN401
     if get_origin(hint) is Literal:
         validate_choice(option, value, get_args(hint))
     elif isinstance(hint, type) or (hint is not None and get_args(hint)):
-        # A whole number is a number; true is neither.
+        # An int is valid for a float; a bool is valid for neither.
         number = float(value) if isinstance(value, int) and not isinstance(value, bool) else value
         try:
             fits = isinstance(value, hint) or isinstance(number, hint)
-        except TypeError:  # an annotation that isinstance does not know
+        except TypeError:  # an annotation that isinstance does not support
             return
         if not fits or (isinstance(value, bool) and hint is not bool):
             raise ValueError(f"{option} must be {getattr(hint, '__name__', hint)}, not {value!r}")

@@ -1,8 +1,8 @@
-"""Gradients through time, saturated gates and spectral radii: why a recurrent network remembers or forgets.
+"""Gradients through time, the saturation of gates, and spectral radii of a recurrent network.
 
-A loss reaches step t only through the product of the Jacobians of all later steps, which shrinks or grows
-exponentially with their number (Bengio, Simard & Frasconi, 1994; Pascanu, Mikolov & Bengio, 2013, arXiv:1211.5063). The
-gates of an LSTM were built against it (Hochreiter & Schmidhuber, 1997).
+The gradient at step t contains the product of the Jacobians of all later steps, which shrinks or grows exponentially
+with their number (Bengio, Simard & Frasconi, 1994; Pascanu, Mikolov & Bengio, 2013, arXiv:1211.5063). The LSTM was
+designed to prevent this (Hochreiter & Schmidhuber, 1997).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,14 +20,15 @@ SATURATED: Mapping[Squash, Callable[[Tensor], Tensor]] = {
     torch.tanh: lambda activation: activation.abs() > 0.95,
     torch.relu: lambda activation: activation == 0,
 }
-"""The function of a gate -> whether an activation is where the function is so flat that almost no gradient passes."""
+"""The function of a gate -> whether an activation is saturated: the derivative there is almost zero."""
 
 
 @contextmanager
 def recorded(stack: RecurrentStack) -> Iterator[StepRecorder]:
-    """Record the steps of the stack in the block, where it computes its equations in a loop whatever its backend.
+    """Record the steps of a stack, which runs the equations in a loop inside the block, with every backend.
 
-    The steps are those of the last forward pass.
+    Yields:
+        The recorder, with the steps of the last forward pass.
     """
     stack.recorder = recorder = StepRecorder(stack.directions)
     try:
@@ -39,16 +40,16 @@ def recorded(stack: RecurrentStack) -> Iterator[StepRecorder]:
 def gradient_norms(loss: Tensor, stack: RecurrentStack, steps: StepRecorder) -> Tensor:
     """Return ||dL/dh_t|| of every sequence: the total derivative, through the outputs and all later steps and layers.
 
-    Leaves every parameter's `.grad` as it is.
+    The `.grad` of parameters is not changed.
 
     Args:
-        loss: a scalar, computed from the pass that was recorded.
+        loss: a scalar, computed from the recorded pass.
         stack: the stack that ran.
-        steps: what was recorded.
+        steps: the recorded steps.
 
     Returns:
-        float64 [layers, time, batch] of the forward direction; zero past a sequence's end, and where h does not reach
-        the loss.
+        float64 [layers, time, batch] of the forward direction; zero past a sequence's end, and where the loss does not
+        depend on h.
     """
     num_layers, (time, batch) = stack.num_layers, steps.mask.shape
     h = [step.h for layer in range(num_layers) for step in steps.scan(layer)]
@@ -59,7 +60,15 @@ def gradient_norms(loss: Tensor, stack: RecurrentStack, steps: StepRecorder) -> 
 
 
 def mean_over_running(values: Tensor, mask: Tensor) -> Tensor:
-    """[..., time, batch] -> [..., time]: at each step the mean over the sequences that run, by mask [time, batch]."""
+    """Return the mean at each step over the sequences that have not ended.
+
+    Args:
+        values: [..., time, batch].
+        mask: True at steps of a sequence, bool [time, batch].
+
+    Returns:
+        [..., time].
+    """
     return values.where(mask, 0).sum(dim=-1) / mask.sum(dim=-1)
 
 
@@ -71,18 +80,24 @@ def first_over_last(norms: Tensor, mask: Tensor) -> Tensor:
         mask: bool [time, batch].
 
     Returns:
-        a scalar: 1 keeps the gradient, 0 has lost it, much above 1 explodes.
+        A scalar: 1 if the gradient is preserved, near 0 if it vanishes, much larger than 1 if it explodes.
     """
     last = mask.sum(dim=0) - 1
     return norms[0].mean() / norms.gather(0, last.unsqueeze(0)).mean()
 
 
 def saturation(stack: RecurrentStack, steps: StepRecorder, layer: int, reverse: bool = False) -> dict[str, float]:
-    """Return the share of activations, over units and steps of sequences, on the flat side of their function.
+    """Return the share of saturated activations, over units and steps of sequences.
+
+    Args:
+        stack: the stack that ran.
+        steps: the recorded steps.
+        layer: the number of the layer.
+        reverse: whether the direction is the reverse one.
 
     Returns:
-        block (as the cell's equations name it) -> 0 to 1, for blocks that are a function of W x + b + U h + d: the
-        sigmoid gates of an LSTM and a GRU, an SRN's h itself.
+        Block (with its name in the cell's equations) -> 0 to 1, for blocks that are a function of W x + b + U h + d:
+        the sigmoid gates of an LSTM and a GRU, and h of an SRN.
     """
     cell, recorded_steps = stack.cell, steps.scan(layer, reverse)
     with torch.no_grad():
@@ -97,9 +112,9 @@ def saturation(stack: RecurrentStack, steps: StepRecorder, layer: int, reverse: 
 
 
 def spectral_radii(stack: RecurrentStack, layer: int, reverse: bool = False) -> dict[str, float]:
-    """Return the largest absolute eigenvalue of every block of U: block -> radius, NaN where U is not finite.
+    """Return the largest absolute eigenvalue of every block of U: block -> radius, NaN if the block is not finite.
 
-    A block without a name is called by its number; a cell without U has none. Below 1 the gradient of an SRN must
+    A block without a name has its number as name; a cell without U has no blocks. Below 1 the gradient of an SRN must
     vanish; above 1 it may explode.
     """
     weight: Tensor | None = getattr(stack, f"weight_hh_l{layer}" + "_reverse" * reverse, None)

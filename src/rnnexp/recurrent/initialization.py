@@ -1,4 +1,4 @@
-"""The first values of the weights of one layer in one direction."""
+"""The initialization of the weights of one layer in one direction."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ def orthogonal(weights: Mapping[str, Tensor], hidden_size: int) -> None:
         nn.init.xavier_uniform_(block)
     if "weight_hh" in weights:
         for block in torch.split(weights["weight_hh"], hidden_size):
-            # The decomposition does not exist below single precision.
+            # The decomposition is not implemented below single precision.
             precise = torch.empty_like(block, dtype=torch.promote_types(block.dtype, torch.float32))
             block.copy_(nn.init.orthogonal_(precise))
     for name in ("bias_ih", "bias_hh"):
@@ -26,11 +26,11 @@ def orthogonal(weights: Mapping[str, Tensor], hidden_size: int) -> None:
 
 
 def pytorch(weights: Mapping[str, Tensor], hidden_size: int) -> None:
-    """Initialize as torch.nn's recurrent modules: all uniform within ±1/sqrt(hidden), drawn in the same order."""
+    """Initialize like torch.nn's recurrent modules: all uniform within ±1/sqrt(hidden), drawn in the same order."""
     bound = 1 / math.sqrt(hidden_size)
     for tensor in weights.values():
         nn.init.uniform_(tensor, -bound, bound)
 
 
 INITIALIZATIONS: dict[str, Callable[[Mapping[str, Tensor], int], None]] = {"orthogonal": orthogonal, "pytorch": pytorch}
-"""Each gets those of W, U, b and d that the cell uses, by name, in that order."""
+"""Each function receives the weights among W, U, b and d that the cell uses, by name, in that order."""

@@ -24,15 +24,15 @@ def run_kernel(
         kernel: torch.rnn_tanh, torch.rnn_relu, torch.lstm or torch.gru.
         x: [batch, time, features].
         lengths: int64 [batch] on the CPU; None if every sequence has all steps.
-        state: before the first step, [layers * directions, batch, hidden] each.
+        state: the initial state, [layers * directions, batch, hidden] each.
         weights: weight_ih, weight_hh, bias_ih, bias_hh of each layer and direction.
-        num_layers: layers among the weights.
-        bidirectional: two directions per layer.
+        num_layers: the number of layers.
+        bidirectional: whether each layer has two directions.
         dropout: probability between layers; pass 0 outside training.
 
     Returns:
-        outputs [batch, time, directions * hidden], zero past each sequence's end, and the final state, shaped
-        like the first.
+        Outputs [batch, time, directions * hidden], zero past each sequence's end, and the final state, with the shapes
+        of the initial one.
     """
     options = (True, num_layers, dropout, dropout > 0, bidirectional)  # True: with biases
     if lengths is None:
@@ -48,14 +48,14 @@ def run_kernel(
 
 
 def flatten_weights(kernel: Kernel, weights: Sequence[Tensor], num_layers: int, bidirectional: bool) -> None:
-    """Store the weights in the one block of memory that cuDNN reads; it copies weights that are apart at every call.
+    """Store the weights in one block of memory. cuDNN would otherwise copy them at every call.
 
-    Their values stay the same. Does nothing for weights that are not on CUDA.
+    Their values do not change. The function has no effect on weights that are not on CUDA.
     """
     if not weights[0].is_cuda:
         return
     (_, input_size), (_, hidden_size) = weights[0].shape, weights[1].shape
-    # torch.rnn_tanh is "RNN_TANH" to RNNBase.
+    # The name of torch.rnn_tanh in RNNBase is "RNN_TANH".
     mode = kernel.__name__.upper()
     module = nn.RNNBase(mode, input_size, hidden_size, num_layers, bidirectional=bidirectional, device="meta")
     for (name, _), weight in zip(list(module.named_parameters()), weights, strict=True):

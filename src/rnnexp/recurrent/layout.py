@@ -1,4 +1,4 @@
-"""Tensors of padded batches and of two directions: masks from lengths, and the two layouts of a state."""
+"""Masks of padded batches, and the two layouts of a state with directions."""
 
 import torch
 from torch import Tensor
@@ -16,17 +16,33 @@ def check_lengths(lengths: Tensor, x: Tensor) -> None:
 
 
 def make_mask(lengths: Tensor, x: Tensor) -> Tensor:
-    """Return which steps belong to a sequence: bool [batch, time, 1] on the device of x [batch, time, ...]."""
+    """Return the mask of the steps of sequences, bool [batch, time, 1], on the device of x [batch, time, ...]."""
     return (torch.arange(x.shape[1]) < lengths.unsqueeze(1)).unsqueeze(2).to(x.device, non_blocking=True)
 
 
 def split_directions(tensor: Tensor, directions: int) -> Tensor:
-    """[layers, batch, directions * hidden] -> [layers * directions, batch, hidden], as the kernels of torch take it."""
+    """Return a state tensor in the layout of the kernels of torch.
+
+    Args:
+        tensor: [layers, batch, directions * hidden].
+        directions: 1 or 2.
+
+    Returns:
+        [layers * directions, batch, hidden].
+    """
     layers, batch, _ = tensor.shape
     return tensor.reshape(layers, batch, directions, -1).transpose(1, 2).flatten(0, 1)
 
 
 def join_directions(tensor: Tensor, directions: int) -> Tensor:
-    """[layers * directions, batch, hidden] -> [layers, batch, directions * hidden], as a stack returns it."""
+    """Return a state tensor in the layout of a stack.
+
+    Args:
+        tensor: [layers * directions, batch, hidden].
+        directions: 1 or 2.
+
+    Returns:
+        [layers, batch, directions * hidden].
+    """
     _, batch, hidden = tensor.shape
     return tensor.reshape(-1, directions, batch, hidden).transpose(1, 2).flatten(2)

@@ -1,4 +1,4 @@
-"""A cell run over time as a plain loop: slow, readable, and what the fused kernels are tested against."""
+"""The scan of a cell over time as a plain loop, which is the reference for the fused kernels."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -20,22 +20,22 @@ def scan(
 ) -> tuple[Tensor, State]:
     """Run one direction of one layer.
 
-    Past its end a sequence emits zeros and keeps its state. In reverse the padding comes first and changes nothing:
-    each sequence starts at its own last step.
+    Past the end of a sequence its outputs are zero and its state is kept. In reverse the padding comes first and has no
+    effect: each sequence starts at its last step.
 
     Args:
         step: the equations of the cell.
         x: the input half of the pre-activations [time, batch, gates * hidden].
         recur: the recurrent half; None for a cell without U.
-        state: before the first step, [batch, hidden] each.
-        mask: which steps belong to a sequence [time, batch, 1]; None if all do.
-        reverse: from the last step to the first.
+        state: the initial state, [batch, hidden] each.
+        mask: True at steps of a sequence, bool [time, batch, 1]; None if all are.
+        reverse: whether the scan runs from the last step to the first.
 
     Returns:
-        outputs [batch, time, hidden] and the state after the last step, [batch, hidden] each.
+        Outputs [batch, time, hidden] and the final state, [batch, hidden] each.
     """
     outputs: list[Tensor] = [x] * len(x)
-    inputs = x.unbind()  # one backward for all steps; x[t] would cost a gradient of the whole of x at each
+    inputs = x.unbind()  # one backward for all steps; each x[t] would allocate a gradient of the size of x
     for t in reversed(range(len(x))) if reverse else range(len(x)):
         proposed = step(inputs[t], state, recur)
         if mask is None:
@@ -48,7 +48,7 @@ def scan(
 
 
 class RecordedStep(NamedTuple):
-    """One step of one direction of one layer. Past the end of a sequence its rows have no meaning."""
+    """A step of one direction of one layer. Rows past the end of a sequence have no meaning."""
 
     from_input: Tensor
     """W x_t + b, the blocks side by side [batch, gates * hidden]"""
@@ -57,17 +57,17 @@ class RecordedStep(NamedTuple):
     recur: Recurrence | None
     """h -> U h + d; None for a cell without U"""
     h: Tensor
-    """[batch, hidden], the tensor itself that the next step and the outputs are computed from"""
+    """[batch, hidden], the tensor from which the next step and the outputs are computed"""
 
 
 class StepRecorder:
     """The steps of the last forward pass of a stack. See `rnnexp.recurrent.gradient_flow.recorded`.
 
     Args:
-        directions: of the stack.
+        directions: the directions of the stack, 1 or 2.
 
     Attributes:
-        mask: which steps belong to a sequence, bool [time, batch].
+        mask: True at steps of a sequence, bool [time, batch].
     """
 
     def __init__(self, directions: int) -> None:
@@ -76,13 +76,13 @@ class StepRecorder:
         self._steps: list[RecordedStep] = []
 
     def start(self, x: Tensor, lengths: Tensor | None) -> None:
-        """Drop the steps of an earlier pass."""
+        """Start a new pass, and discard the steps of an earlier one."""
         self._steps.clear()
         lengths = torch.full((len(x),), x.shape[1]) if lengths is None else lengths
         self.mask = make_mask(lengths, x).squeeze(2).T
 
     def recording(self, step: CellFunction) -> CellFunction:
-        """Return the step of a cell that is recorded whenever it is taken."""
+        """Return a function that calls a step and records it."""
 
         def recorded(x: Tensor, state: State, recur: Recurrence | None, **parameters: Tensor) -> State:
             proposed = step(x, state, recur, **parameters)
@@ -92,7 +92,7 @@ class StepRecorder:
         return recorded
 
     def scan(self, layer: int, reverse: bool = False) -> list[RecordedStep]:
-        """Return the steps of one layer in one direction, in the order of time, whichever way they were taken."""
+        """Return the steps of one layer in one direction, in the order of time for both directions."""
         time = len(self.mask)
         first = (layer * self.directions + reverse) * time
         steps = self._steps[first : first + time]
@@ -112,26 +112,26 @@ def scan_layer(
     Args:
         cell: the cell.
         x: [batch, time, features].
-        mask: which steps belong to a sequence [batch, time, 1]; None if all do.
-        state: before the first step, [directions, batch, hidden] each.
-        weights: of each direction.
+        mask: True at steps of a sequence, bool [batch, time, 1]; None if all are.
+        state: the initial state, [directions, batch, hidden] each.
+        weights: the weights of each direction.
         recorder: records every step.
 
     Returns:
-        outputs [batch, time, directions * hidden] and the final state, [directions, batch, hidden] each.
+        Outputs [batch, time, directions * hidden] and the final state, [directions, batch, hidden] each.
     """
     if mask is not None:
-        x = x.masked_fill(~mask, 0)  # infinities in the padding would come back as NaN gradients
+        x = x.masked_fill(~mask, 0)  # infinities in the padding would cause NaN gradients
         mask = mask.transpose(0, 1)
     x = x.transpose(0, 1)
     step = cell.step if recorder is None else recorder.recording(cell.step)
     outputs, finals = [], []
-    for direction, own in enumerate(weights):
-        start = tuple(tensor[direction] for tensor in state)
-        from_input = linear(x, own["weight_ih"], own.get("bias_ih"))
-        recur = Recurrence(own["weight_hh"], own.get("bias_hh")) if "weight_hh" in own else None
-        with_parameters = partial(step, **{name: own[name] for name in cell.parameters}) if cell.parameters else step
-        y, final = scan(with_parameters, from_input, recur, start, mask, reverse=direction == 1)
+    for direction, named in enumerate(weights):
+        initial = tuple(tensor[direction] for tensor in state)
+        from_input = linear(x, named["weight_ih"], named.get("bias_ih"))
+        recur = Recurrence(named["weight_hh"], named.get("bias_hh")) if "weight_hh" in named else None
+        with_parameters = partial(step, **{name: named[name] for name in cell.parameters}) if cell.parameters else step
+        y, final = scan(with_parameters, from_input, recur, initial, mask, reverse=direction == 1)
         outputs.append(y)
         finals.append(final)
     return torch.cat(outputs, dim=-1), tuple(torch.stack(tensors) for tensors in zip(*finals, strict=True))

@@ -1,4 +1,4 @@
-"""One recurrent stack for every cell, depth and direction."""
+"""The recurrent stack, for every cell, depth and direction."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -21,9 +21,9 @@ BACKENDS = ("auto", "fused", "reference")
 class RecurrentStack(nn.Module):
     """Layers of a recurrent cell, in one direction or both.
 
-    Weights carry the names, shapes and order of torch.nn's recurrent modules (`weight_ih_l0`, `bias_hh_l1_reverse` ...)
-    whatever the backend and the options: the state dict of one backend loads into the other, and a plain stack's into
-    torch.nn.GRU and its siblings.
+    Weights have the names, shapes and order of torch.nn's recurrent modules (`weight_ih_l0`, `bias_hh_l1_reverse` ...)
+    with every backend and option: the state dict of one backend loads into another, and that of a plain stack into
+    torch.nn.GRU and similar modules.
 
     Example:
         >>> stack = RecurrentStack("lstm", input_size=3, hidden_size=4, num_layers=2, bidirectional=True)
@@ -36,34 +36,35 @@ class RecurrentStack(nn.Module):
         cell: a name in `CELLS`, `module.name` of your own module, a `Cell`, or a function that makes one.
         input_size: features of x.
         hidden_size: features of h, per direction.
-        num_layers: depth.
-        bidirectional: a second scan per layer, from each sequence's last step to its first.
-        dropout: probability of zeroing an input of the second and later layers. One layer drops nothing.
+        num_layers: the number of layers.
+        bidirectional: whether each layer has a second scan, from each sequence's last step to its first.
+        dropout: probability of zeroing an input of the second and later layers. It has no effect with one layer.
         backend: `fused` for the kernels of torch, `reference` for the equations of the cell in a loop, `auto` for
-            `fused` where the cell has a kernel.
-        cell_options: option -> value, for those options of the cell that are not to have their defaults: `reset` of a
-            GRU, `nonlinearity` of an SRN, `forget_bias` of an LSTM, see `rnnexp.recurrent.cells`.
+            `fused` if the cell has a kernel.
+        cell_options: option -> value, for options of the cell that differ from their defaults: `reset` of a GRU,
+            `nonlinearity` of an SRN, `forget_bias` of an LSTM, see `rnnexp.recurrent.cells`.
         initialization: `orthogonal` (recurrent blocks orthogonal, input blocks Glorot uniform, biases 0) or `pytorch`.
-        time_tied_dropout: one dropout mask per sequence, the same at every step (Gal & Ghahramani, 2016,
+        time_tied_dropout: whether one dropout mask per sequence is used at every step (Gal & Ghahramani, 2016,
             arXiv:1512.05287).
-        learned_initial_state: train the state before the first step, starting from zero.
-        layer_norm: normalize each layer's outputs over their features (Ba et al., 2016, arXiv:1607.06450). The state
-            is not normalized.
-        residual: from the second layer on, add to a layer's outputs its inputs; after the normalization, and before
-            any dropout. Nothing is added to the state.
-        reproducible: drop outside the kernel, because the dropout of cuDNN does not repeat under one seed.
+        learned_initial_state: whether the initial state is trained, starting from zero.
+        layer_norm: whether each layer's outputs are normalized over their features (Ba et al., 2016,
+            arXiv:1607.06450). The state is not normalized.
+        residual: whether the inputs of the second and later layers are added to their outputs, after the normalization
+            and before any dropout. The state is not changed.
+        reproducible: whether dropout is applied outside the kernel, since cuDNN's is not reproducible with a seed.
 
     Attributes:
         cell: the `Cell`.
-        cell_name: as it was named; for a `Cell`, the name of its step.
+        cell_name: the given name; for a `Cell`, the name of its step.
         cell_options: all options of the cell with their values.
         backend: `fused` or `reference`.
         directions: 1 or 2.
         output_size: directions * hidden_size.
-        alters_outputs: whether outputs are normalized or added to, so that they are more than each step's h.
+        alters_outputs: whether outputs are normalized or have residuals, so that they differ from h.
         num_states: tensors in the state.
-        state_size: numbers that a sequence carries from one step to the next, over all layers and directions.
-        multiply_adds_per_step: of the products of one step of one sequence, over all layers and directions.
+        state_size: numbers in the state of one sequence, over all layers and directions.
+        multiply_adds_per_step: multiply-adds of the matrix products of one step of one sequence, over all layers and
+            directions.
         recorder: while it is set, the equations run in a loop and every step is recorded.
 
     Raises:
@@ -128,15 +129,16 @@ class RecurrentStack(nn.Module):
 
     @property
     def layers_per_run(self) -> int:
-        """Layers that one kernel or loop computes.
+        """The number of layers that one kernel or loop computes.
 
-        One kernel for the whole stack overlaps its layers; what a kernel cannot do between layers takes one per layer.
+        One kernel for the whole stack overlaps its layers. Operations between layers that a kernel does not have need
+        one kernel per layer.
         """
-        between = self.alters_outputs or (self.dropout > 0 and (self.time_tied_dropout or self.reproducible))
-        return 1 if between or self.kernel is None or self.recorder is not None else self.num_layers
+        is_split = self.alters_outputs or (self.dropout > 0 and (self.time_tied_dropout or self.reproducible))
+        return 1 if is_split or self.kernel is None or self.recorder is not None else self.num_layers
 
     def reset_parameters(self) -> None:
-        """Draw new values for all parameters."""
+        """Initialize all parameters."""
         with torch.no_grad():
             for layer in range(self.num_layers):
                 for weights in self._layer_weights(layer):
@@ -153,19 +155,21 @@ class RecurrentStack(nn.Module):
             norm.reset_parameters()
 
     def flatten_parameters(self) -> None:
-        """Store the weights as cuDNN reads them. Called after construction, moves, copies and loading."""
+        """Store the weights in one block of memory for cuDNN, after construction, moves, copies and loading."""
         if self.kernel is not None:
             for first in range(0, self.num_layers, self.layers_per_run):
                 flatten_weights(self.kernel, self._run_weights(first), self.layers_per_run, self.bidirectional)
 
     def _layer_weights(self, layer: int) -> list[dict[str, Tensor]]:
-        """The weights of one layer, for each direction by name without the layer."""
+        """Return the weights of one layer: for each direction, by name without the layer."""
         names = [name for name in WEIGHTS if name in self.cell.weights] + list(self.cell.parameters)
-        directions = range(self.directions)
-        return [{name: getattr(self, _weight_name(name, layer, each)) for name in names} for each in directions]
+        return [
+            {name: getattr(self, _weight_name(name, layer, direction)) for name in names}
+            for direction in range(self.directions)
+        ]
 
     def _run_weights(self, first: int) -> list[Tensor]:
-        """The weights of the run that begins with the layer `first`, one after the other."""
+        """Return the weights of the layers that run together, beginning with the layer `first`, in order."""
         layers = range(first, first + self.layers_per_run)
         return [tensor for layer in layers for weights in self._layer_weights(layer) for tensor in weights.values()]
 
@@ -184,10 +188,10 @@ class RecurrentStack(nn.Module):
         Args:
             x: [batch, time, features]. Values past the end of a sequence have no effect.
             lengths: steps of each sequence, int64 [batch] on the CPU; None if all have as many as x.
-            state: before the first step, as returned; None for zeros or the learned state.
+            state: the initial state, in the form of the returned one; None for zeros or the learned state.
 
         Returns:
-            outputs [batch, time, directions * hidden], zero past a sequence's end, and the state after its last step
+            Outputs [batch, time, directions * hidden], zero past a sequence's end, and the state after its last step
             [layers, batch, directions * hidden] each: (h,), for an LSTM (h, c). A backward scan's last step is the
             sequence's first.
 
@@ -222,9 +226,10 @@ class RecurrentStack(nn.Module):
     def _run(
         self, first: int, x: Tensor, lengths: Tensor | None, mask: Tensor | None, state: State
     ) -> tuple[Tensor, State]:
-        """The layers from `first` on that one kernel or loop computes; states are [layers * directions, batch, hidden].
+        """Run the layers from `first` on that one kernel or loop computes.
 
-        Args and results are otherwise those of `forward`; the mask is [batch, time, 1].
+        States are [layers * directions, batch, hidden], and the mask is [batch, time, 1]. Other arguments and the
+        results are those of `forward`.
         """
         if self.kernel is None or self.recorder is not None:
             return scan_layer(self.cell, x, mask, state, self._layer_weights(first), self.recorder)
@@ -233,15 +238,15 @@ class RecurrentStack(nn.Module):
         return run_kernel(self.kernel, x, lengths, state, weights, num_layers, self.bidirectional, probability)
 
     def _drop(self, x: Tensor) -> Tensor:
-        """Dropout on what goes into a layer [batch, time, features]."""
+        """Apply dropout to the input of a layer [batch, time, features]."""
         if not self.training or self.dropout == 0:
             return x
-        # Not drawn like x, whose order in memory, and with it the mask, differs from backend to backend.
+        # The mask must not depend on the memory layout of x, which differs between backends.
         ones = x.new_ones(len(x), 1 if self.time_tied_dropout else x.shape[1], x.shape[2])
         return x * functional.dropout(ones, self.dropout)
 
     def _start(self, x: Tensor, state: State | None) -> State:
-        """The state before the first step, [layers * directions, batch, hidden] each."""
+        """Return the initial state, [layers * directions, batch, hidden] each."""
         if state is None:
             if self.initial_state is None:
                 return (x.new_zeros(self.num_layers * self.directions, len(x), self.hidden_size),) * self.num_states
@@ -252,7 +257,7 @@ class RecurrentStack(nn.Module):
         return tuple(split_directions(tensor, self.directions) for tensor in state)
 
     def extra_repr(self) -> str:
-        """The line that print shows."""
+        """Return the description that print shows."""
         parts = [self.cell_name, f"{self.input_size} -> {self.output_size}", f"num_layers={self.num_layers}"]
         return ", ".join([*parts, f"directions={self.directions}", f"backend={self.backend}"])
 
@@ -263,5 +268,5 @@ def _flatten_after_loading(stack: RecurrentStack, _: object) -> None:
 
 
 def _weight_name(name: str, layer: int, direction: int) -> str:
-    """`weight_ih` -> `weight_ih_l1_reverse`, as torch.nn's recurrent modules name it."""
+    """Return the name of a weight as in torch.nn's recurrent modules: `weight_ih_l1_reverse`."""
     return f"{name}_l{layer}" + "_reverse" * direction

@@ -14,17 +14,19 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m rnnexp.report",
-        description="Compare the runs below some directories: report.html, report.md, results.csv and figures.",
+        description="Compare the runs below some directories in report.html, report.md, results.csv and figures.",
     )
-    parser.add_argument("directories", metavar="dir", nargs="+", type=Path, help="a sweep, a run, or what holds them")
-    parser.add_argument("--output", type=Path, help="where to write; by default report/ in the first directory")
+    parser.add_argument(
+        "directories", metavar="dir", nargs="+", type=Path, help="a sweep, a run, or a directory of them"
+    )
+    parser.add_argument("--output", type=Path, help="output directory; by default report/ in the first directory")
     return parser
 
 
 def report(arguments: Sequence[str] | None = None) -> int:
-    """Write the report, print the answer in a line per group, and return the exit code."""
+    """Write the report, print the answer with a line per group, and return the exit code."""
     options = make_parser().parse_args(arguments)
-    # --help does not wait for the import of matplotlib.
+    # Imported here, so that --help does not import matplotlib.
     from rnnexp.report.write import write_report
 
     output = options.output or options.directories[0] / "report"

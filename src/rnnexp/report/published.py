@@ -1,4 +1,4 @@
-"""Numbers that others have published, beside ours where data, split and scoring agree."""
+"""Published numbers, and their comparison with settings if data, split and scoring agree."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ NOT_STATED = "not stated"
 
 @dataclass(frozen=True)
 class Published:
-    """One number with everything that decides whether ours compares with it. published.yaml explains the fields."""
+    """A published number, and what determines whether a setting is comparable. published.yaml explains the fields."""
 
     system: str
     score: str
@@ -32,12 +32,12 @@ class Published:
 
 @dataclass(frozen=True)
 class PublishedComparison:
-    """A published number beside ours.
+    """A published number and the setting to compare with it.
 
     Args:
         published: the number.
-        ours: our best setting with the same cell and direction; None if there is none, or it does not compare.
-        reason: why ours does not compare; empty if it does.
+        ours: the best setting with the same cell and direction; None if there is none, or it is not comparable.
+        reason: why the setting is not comparable; empty if it is.
     """
 
     published: Published
@@ -67,21 +67,21 @@ def compare_with_published(group: ComparisonGroup) -> list[PublishedComparison]:
     return comparisons
 
 
-def _reason_against(ours: Setting, published: Published) -> str:
-    """Return why ours does not compare with a published number; empty if it does."""
-    for name, theirs in published.data.items():
-        own = _fact(ours, name)
-        if theirs == NOT_STATED and own != "none":
+def _reason_against(setting: Setting, published: Published) -> str:
+    """Return why a setting is not comparable with a published number; empty if it is."""
+    for name, expected in published.data.items():
+        value = _fact(setting, name)
+        if expected == NOT_STATED and value != "none":
             return f"its source does not state the {name}"
-        if own != theirs:
-            return f"{name} {theirs}, ours {own}"
+        if value != expected:
+            return f"{name} {expected}, ours {value}"
     if published.metric is None:
         return published.without_metric
     if published.split != "test":
         return f"{published.split} split, ours is test"
-    if all(run.metric(published.metric) is None for run in ours.counted.values()):
+    if all(run.metric(published.metric) is None for run in setting.counted.values()):
         return published.without_metric or f"ours has no {published.metric}"
-    run = next(iter(ours.counted.values()))
+    run = next(iter(setting.counted.values()))
     tested, whole = run.number("num_test_samples"), run.number("data.num_test")
     return "" if tested == whole else f"the whole test split, ours {tested or 0:,.0f} samples of it"
 

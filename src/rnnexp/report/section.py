@@ -1,12 +1,15 @@
 """The section of a report about one group."""
 
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from rnnexp.core.atomic_files import write_bytes
+from rnnexp.core.errors import first_line
 from rnnexp.plots.style import encode_figure
 from rnnexp.report.figures.agreement import agreement_figure
 from rnnexp.report.figures.disagreements import Disagreement, find_disagreements, images_figure
@@ -29,13 +32,15 @@ from rnnexp.report.tables import (
     unfinished_table,
 )
 
+log = logging.getLogger(__name__)
+
 MOST_LISTED = 5
 FIGURES: Sequence[tuple[str, Callable[[ComparisonGroup], Figure | None], str]] = (
     (
         "learning_curves",
         learning_curves,
-        "Validation {label} by epoch: the mean over the seeds that reached the epoch, and one standard deviation to "
-        "both sides. The settings are listed from the best on test downwards.",
+        "Validation {label} by epoch: the mean over the seeds that reached the epoch, and one standard deviation on "
+        "both sides. The settings are listed by their score on the test set, the best first.",
     ),
     (
         "tradeoffs",
@@ -46,27 +51,27 @@ FIGURES: Sequence[tuple[str, Callable[[ComparisonGroup], Figure | None], str]] =
     (
         "main_effects",
         main_effects,
-        "The effect of each axis: the mean over those settings of all other axes in which each of its values was "
-        "measured, with the 95 % interval over seeds. Gray: these settings one by one.",
+        "The effect of each axis: the mean over those settings of all other axes for which each of its values was "
+        "measured, with the 95 % interval over seeds. Gray: the individual settings.",
     ),
     (
         "interactions",
         interactions,
-        "Two axes crossed, again with all others equal. Where two series have the same distance at every value, "
-        "neither axis depends on the other.",
+        "The mean at each pair of values of two axes, with all other axes equal. If two series have the same distance "
+        "at every value, the axes do not interact.",
     ),
     (
         "agreement",
         agreement_figure,
-        "The share of words that agree as they must, by the distance to the word they agree with: the best setting of "
-        "each cell, the mean over its seeds, with the 95 % interval over sentences if there are few lines.",
+        "The share of words with the required agreement, by the distance to the word with which they agree: the best "
+        "setting of each cell, the mean over its seeds, with the 95 % interval over sentences if there are few lines.",
     ),
     (
         "gradient_flow",
         gradient_flow_figure,
-        "How far back in time learning reaches: the gradient at each step of the sequence over that at its end, in the "
-        "layer next to the input; the best setting of each cell, the geometric mean over its seeds. Where a line falls "
-        "to the left, early steps hardly change the weights.",
+        "The norm of the gradient at each step of the sequence relative to its last step, in the first layer: the best "
+        "setting of each cell, the geometric mean over its seeds. If a line decreases to the left, early steps have "
+        "little effect on the weights.",
     ),
 )
 """Name, function and caption of the figures; `{label}` is the name of the main measure."""
@@ -75,7 +80,7 @@ FIGURES: Sequence[tuple[str, Callable[[ComparisonGroup], Figure | None], str]] =
 def answer(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> str:
     """Return the result of a group in a few sentences."""
     if not comparisons:
-        return f"{group.title}: no run has come to a result yet."
+        return f"{group.title}: no run has a result yet."
     best = comparisons[0].setting
     unit = f" {group.main.unit}" if group.main.unit else ""
     n = len(best.counted)
@@ -92,9 +97,7 @@ def answer(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> str:
     if by_verdict[WORSE]:
         parts.append(f"{_others(by_verdict[WORSE])} significantly worse.")
     if by_verdict[UNSURE]:
-        parts.append(
-            f"{_others(by_verdict[UNSURE])} worse with each shared seed, and the seeds are too few to be sure."
-        )
+        parts.append(f"{_others(by_verdict[UNSURE])} worse with each shared seed, with too few seeds for certainty.")
     if by_verdict[UNTESTED]:
         reasons = Counter(
             comparison.seeds.reason for comparison in comparisons if comparison.verdict == UNTESTED and comparison.seeds
@@ -109,37 +112,57 @@ def _others(labels: Sequence[str]) -> str:
 
 
 class FigureWriter:
-    """Writes the figures of a group as PNG and SVG.
+    """A writer of the figures of a group, as PNG and SVG.
 
     Args:
         output: the directory of the report.
-        prefix: what the names of the files begin with.
+        prefix: the prefix of the file names.
     """
 
     def __init__(self, output: Path, prefix: str) -> None:
         self._directory = output / "figures"
         self._prefix = prefix
 
-    def write(self, figure: Figure, name: str, caption: str) -> FigureBlock:
-        """Write one figure, and return the block that shows it."""
+    def write(self, plot: Callable[[], Figure | None], name: str, caption: str) -> FigureBlock | Paragraph | None:
+        """Plot a figure, write it, and return the block that shows it, or the reason why the plot failed.
+
+        None if the plot returns None.
+
+        Raises:
+            OSError: if the files cannot be written.
+        """
+        try:
+            figure = plot()
+            if figure is None:
+                return None
+            svg, png = encode_figure(figure, "svg"), encode_figure(figure, "png")
+        except Exception as error:
+            return _left_out(f"figure {name}", error)
         self._directory.mkdir(parents=True, exist_ok=True)
         stem = self._directory / f"{self._prefix}{name}"
-        svg = encode_figure(figure, "svg")
         write_bytes(stem.with_suffix(".svg"), svg)
-        write_bytes(stem.with_suffix(".png"), encode_figure(figure, "png"))
+        write_bytes(stem.with_suffix(".png"), png)
         return FigureBlock(f"figures/{self._prefix}{name}.png", svg, caption)
+
+
+def _left_out(what: str, error: Exception) -> Paragraph:
+    """Log an error and return a paragraph about it: the tables are worth more than one figure."""
+    message = f"{what}: left out, because of {type(error).__name__}: {first_line(error)}"
+    log.warning("%s", message)
+    log.debug("%s: left out", what, exc_info=error)
+    return Paragraph(message)
 
 
 def make_section(
     group: ComparisonGroup, comparisons: Sequence[Comparison], figures: FigureWriter, root: Path
 ) -> Section:
-    """Return everything about a group, and write its figures.
+    """Return the section of a group, and write its figures.
 
     Args:
         group: the group.
-        comparisons: its settings against the best.
-        figures: writes the figures.
-        root: directories of runs are shown relative to it.
+        comparisons: the comparisons of its settings with the best.
+        figures: the writer of the figures.
+        root: the directory to which the shown paths of runs are relative.
     """
     sections = [Section("Results", [*_facts(group), results_table(group, comparisons)])]
     if len(comparisons) > 1:
@@ -147,19 +170,22 @@ def make_section(
     if comparisons:
         sections.append(Section("Costs", [costs_table(group)]))
     if unfinished := unfinished_table(group, root):
-        sections.append(Section("Runs without a number", [unfinished]))
-    drawn = [(name, draw(group), caption.format(label=group.main.label)) for name, draw, caption in FIGURES]
-    if blocks := [figures.write(figure, name, caption) for name, figure, caption in drawn if figure]:
+        sections.append(Section("Runs without a result", [unfinished]))
+    plotted = (
+        figures.write(partial(plot, group), name, caption.format(label=group.main.label))
+        for name, plot, caption in FIGURES
+    )
+    if blocks := [block for block in plotted if block]:
         sections.append(Section("Figures", blocks))
     if examples := list(_examples(group, figures)):
-        sections.append(Section("Where they differ", examples))
+        sections.append(Section("Samples with different answers", examples))
     if published := published_table(group):
-        sections.append(Section("Beside published numbers", [published]))
+        sections.append(Section("Published numbers", [published]))
     return Section(group.title, [], sections)
 
 
 def _facts(group: ComparisonGroup) -> Iterator[Paragraph]:
-    """Yield what holds for the table of results as a whole."""
+    """Yield paragraphs about all runs in the table of results."""
     if group.axes:
         yield Paragraph(f"The settings differ in {', '.join(axis.name for axis in group.axes)}.")
     if group.together:
@@ -171,28 +197,37 @@ def _facts(group: ComparisonGroup) -> Iterator[Paragraph]:
             yield Paragraph(f"{what}: {most_common or 'unknown'} ({number} of {len(values)} runs).")
     if unknown := sum(not digest_of(run) for run in runs):
         yield Paragraph(
-            f"{unknown} of {len(runs)} runs recorded no digest of their test set: their configs alone say that they "
+            f"{unknown} of {len(runs)} runs recorded no digest of their test set: only their configs show that they "
             "were tested on the same data."
         )
     signatures = dict.fromkeys(
-        f"{name}: {signature}" for run in runs for name, signature in (run.result.get("signatures") or {}).items()
+        f"{name}: {signature}"
+        for run in runs
+        if isinstance(recorded := run.result.get("signatures"), Mapping)
+        for name, signature in recorded.items()
     )
     if signatures:
         yield Paragraph(f"Signatures: {', '.join(signatures)}.")
 
 
 def _examples(group: ComparisonGroup, figures: FigureWriter) -> Iterator[Block]:
-    """Yield samples on which settings differ: as images where the runs recorded images, else as a table."""
-    for number, pair in enumerate(find_disagreements(group), start=1):
-        counts = ", ".join(f"{found.right.label} alone is right on {found.total:,} samples" for found in pair)
-        caption = f"With seed {pair[0].seed} {counts}. Shown are the clearest over the seeds that both have."
+    """Yield samples on which settings differ, as images if the runs were tested on images, or else as a table."""
+    try:
+        pairs = find_disagreements(group)
+    except Exception as error:
+        yield _left_out("samples with different answers", error)
+        return
+    for number, pair in enumerate(pairs, start=1):
+        counts = ", ".join(f"only {found.right.label} is right on {found.total:,} samples" for found in pair)
+        caption = f"With seed {pair[0].seed} {counts}. The clearest of these over the shared seeds are shown."
         run = pair[0].right.counted[pair[0].seed]
         images = images_of(run) if run.text(DIGEST) else None
         if images is not None:
-            yield figures.write(images_figure(pair, images), f"disagreements_{number}", caption)
+            if block := figures.write(partial(images_figure, pair, images), f"disagreements_{number}", caption):
+                yield block
             continue
         if run.text(DIGEST):
-            caption += " The images are not where the run's config says, so the table has their numbers."
+            caption += " The images were not found below the run's data.root, so the table contains their numbers."
         yield Paragraph(caption)
         yield _table_of_examples(pair)
 

@@ -20,7 +20,7 @@ KINDS = {BEST: "best", EVEN: "even"}
 
 
 def results_table(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> Table:
-    """Return a row for every setting, the best first: what it reached. Settings without a number are included."""
+    """Return the results, with a row for every setting, the best first. Settings without a result are included."""
     verdicts = {comparison.setting: comparison.verdict for comparison in comparisons}
     others = [m for m in group.kind.measures[1:] if any(setting.by_seed(m) for setting in group.measured)]
     facts = MajorityFacts(group)
@@ -49,7 +49,7 @@ def results_table(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> 
 
 
 def costs_table(group: ComparisonGroup) -> Table:
-    """Return a row for every measured setting, the best first: what it takes, and what it ran on."""
+    """Return the costs, the precision and the device, with a row for every measured setting, the best first."""
     costs = [cost for cost in group.costs if any(setting.mean_cost(cost) is not None for setting in group.measured)]
     columns = [*_axis_columns(group), *(cost.label for cost in costs), "effective precision", "device"]
     rows = [
@@ -102,7 +102,7 @@ def _values_of(setting: Setting, fact: Callable[[Run], str]) -> str:
 
 
 class MajorityFacts:
-    """The device and the code of most runs of a group; a setting's notes say where its runs differ.
+    """The device and the code of most runs of a group, for notes about settings that differ.
 
     Args:
         group: the group.
@@ -115,7 +115,7 @@ class MajorityFacts:
         }
 
     def notes(self, setting: Setting) -> list[str]:
-        """Return what a reader must know before comparing the setting with others."""
+        """Return notes about differences that matter in a comparison of the setting with others."""
         runs = list(setting.counted.values())
         notes = []
         for name, fact in self._facts.items():
@@ -132,7 +132,7 @@ class MajorityFacts:
 
 
 def comparisons_table(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> Table:
-    """Return a row for every measured setting but the best: the tests against it, over seeds and over samples."""
+    """Return the tests against the best, over seeds and over samples, with a row for every other measured setting."""
     sample_test = sample_test_name(comparisons)
     has_details = any(comparison.samples and comparison.samples.detail for comparison in comparisons)
     lead = f"lead of the best, {_unit_of_differences(group.main)}"
@@ -180,7 +180,7 @@ def _p_cells(test: PairedTestResult, adjusted: float | None) -> tuple[str, str]:
 
 
 def unfinished_table(group: ComparisonGroup, root: Path) -> Table | None:
-    """Return a row for every run without a number, with status and reason, and for every seed that only others ran."""
+    """Return a row for every run without a result, with status and reason, and for every seed that only others ran."""
     rows, kinds = [], []
     seeds = dict.fromkeys(run.seed for run in group.runs)
     for setting in group.settings:
@@ -210,16 +210,16 @@ def _kind_of(run: Run) -> str:
 
 
 def relative_to(root: Path, path: Path) -> str:
-    """Return the path relative to the root if it is below it, else the path itself."""
+    """Return the path relative to the root if it is below the root, or else the path itself."""
     relative = os.path.relpath(path, root)
     return str(path) if relative.startswith("..") else relative
 
 
 def published_table(group: ComparisonGroup) -> Table | None:
-    """Return published numbers on the same dataset: those beside ours first, then those that do not compare."""
+    """Return published numbers on the same dataset, those with a number of ours first and incomparable ones last."""
     found = compare_with_published(group)
     comparable = [_comparable_row(group, comparison) for comparison in found if not comparison.reason]
-    # A row with a number of ours first.
+    # Rows with a number of ours come first.
     comparable.sort(key=lambda row: row[2] == NOTHING)
     rows = [*comparable, *_rows_of_others(found)]
     kinds = ["" if row[2] == NOTHING else "even" for row in rows]
@@ -237,7 +237,7 @@ def _comparable_row(group: ComparisonGroup, comparison: PublishedComparison) -> 
 
 
 def _rows_of_others(found: Sequence[PublishedComparison]) -> list[list[str]]:
-    """Return the numbers that do not compare; those of one source and one reason share a row."""
+    """Return the numbers that are not comparable; those with the same source and reason share a row."""
     shared: dict[tuple[str, ...], list[PublishedComparison]] = {}
     for comparison in found:
         if comparison.reason:

@@ -15,20 +15,23 @@ from rnnexp.report.render.html import to_html
 from rnnexp.report.render.markdown import to_markdown
 from rnnexp.report.render.results_csv import results_csv
 from rnnexp.report.section import FigureWriter, answer, make_section
-from rnnexp.report.stats.ranking import Comparison, compare_with_best
+from rnnexp.report.stats.ranking import Comparison, compare_with_best, sample_test_name
 from rnnexp.report.tables import NOTHING, interval, mean_and_deviation, ungrouped_table
 
-METHOD = (
+OVER_SEEDS = (
     "Runs that differ only in their seed are one setting: mean ± standard deviation over its seeds, and the 95 % "
     "interval of the mean by Student's t. The verdict against the best comes from a paired t-test over the seeds that "
-    "both have, two-sided, at 5 %, after Holm's correction for the number of comparisons with the best.",
-    "The test over samples answers another question: do the trained networks differ on sentences or images like these? "
-    "It is McNemar's exact test for classes, and sacrebleu's paired bootstrap for BLEU, for each shared seed on the "
-    "same samples. The largest p-value over the seeds counts, and 1 if they disagree about which is better, so a small "
-    "one means: better with each seed. It is corrected by Holm's method as well. A setting that is worse with each "
-    "seed, but not significantly over seeds, is called neither significantly worse nor as good as the "
-    "best: more seeds are needed.",
-    "The best is chosen by the same numbers that it is compared on, so a lead within its interval is no result.",
+    "both have, two-sided, at 5 %, after Holm's correction for the number of comparisons with the best."
+)
+OVER_SAMPLES = (
+    "The test over samples ({tests}) shows whether the trained networks differ on samples like these. It is done for "
+    "each shared seed on the same samples. Its p-value is the largest over the seeds, or 1 if the seeds disagree about "
+    "which is better, so a small value means better with each seed. It is corrected by Holm's method as well. A "
+    "setting that is worse with each seed, but not significantly over seeds, is called neither significantly worse nor "
+    "as good as the best: more seeds are needed."
+)
+SELECTION = (
+    "The best setting is chosen by the same scores that are compared, so a lead within its interval is not evidence."
 )
 GroupResult = tuple[ComparisonGroup, Sequence[Comparison]]
 
@@ -54,8 +57,8 @@ def write_report(directories: Sequence[Path], output: Path) -> list[str]:
             [
                 Section("Answer", _answers(results)),
                 *_sections(results, output, root),
-                *([Section("Runs in no group", [ungrouped_table(ungrouped, root)])] if ungrouped else []),
-                Section("How to read this", [Paragraph(text) for text in METHOD]),
+                *([Section("Ungrouped runs", [ungrouped_table(ungrouped, root)])] if ungrouped else []),
+                Section("Method", _method(results)),
             ],
         )
         write_text(output / "results.csv", results_csv(groups, ungrouped))
@@ -78,6 +81,13 @@ def _answers(results: Sequence[GroupResult]) -> list[Block]:
     answers: list[Block] = [Paragraph(answer(group, comparisons)) for group, comparisons in results]
     across = _across_groups([group for group, _ in results])
     return [*answers, across] if across else answers
+
+
+def _method(results: Sequence[GroupResult]) -> list[Block]:
+    """Return the explanation of the numbers, with the tests over samples that these tasks have."""
+    tests = dict.fromkeys(name for _, comparisons in results if (name := sample_test_name(comparisons)))
+    over_samples = [OVER_SAMPLES.format(tests="; ".join(tests))] if tests else []
+    return [Paragraph(text) for text in (OVER_SEEDS, *over_samples, SELECTION)]
 
 
 def _sections(results: Sequence[GroupResult], output: Path, root: Path) -> list[Section]:

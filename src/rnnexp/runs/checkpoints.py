@@ -10,7 +10,7 @@ import torch
 
 from rnnexp.core.atomic_files import written_atomically
 from rnnexp.core.errors import UserError, first_line
-from rnnexp.core.validation import did_you_mean, lookup
+from rnnexp.core.validation import did_you_mean_path, lookup
 from rnnexp.tasks.base import Task
 from rnnexp.tracking.run_directory import RunDirectory
 
@@ -24,8 +24,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if path.is_dir():
         raise UserError(f"checkpoint {path} is a directory: name the file in it, best.ckpt or last.ckpt")
     if not path.is_file():
-        siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise UserError(f"checkpoint {path} is missing{did_you_mean(path.name, siblings)}")
+        raise UserError(f"checkpoint {path} is missing{did_you_mean_path(path)}")
     try:
         with warnings.catch_warnings():
             # torch warns of an unusual pickle before the error below.

@@ -6,10 +6,10 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from rnnexp.core.errors import left_out_on_error
-from rnnexp.plots.runs import gradient_through_time, learning_curves
 from rnnexp.plots.style import save_figure
+from rnnexp.plots.training import gradient_flow, learning_curves
 from rnnexp.tasks.base import Task
-from rnnexp.tasks.registry import load_function
+from rnnexp.tasks.registry import LOSS, load_function
 from rnnexp.tracking.run_directory import RunDirectory
 
 
@@ -38,8 +38,12 @@ def draw_figures(run: RunDirectory, task: Task, datamodule: Any) -> dict[str, Pa
 def _learning_curves(run: RunDirectory, task: Task, datamodule: Any) -> dict[str, Figure]:  # noqa: ANN401, ARG001
     if not run.metrics_file.exists():
         return {}
-    main = task.kind.main
-    return {"learning_curves": learning_curves(run.metrics_file, main.validation, main.label, run.path.name)}
+    kind = task.kind
+    loss = next((measure for measure in kind.measures if measure.name == LOSS.name), LOSS)
+    # Logged values are not scaled, so a unit belongs only to those that reports do not scale either.
+    labels = {each.validation: each.title if each.scale == 1 else each.label for each in (loss, kind.main)}
+    logarithmic = [loss.validation] if loss.lowest is not None and loss.lowest >= 0 else []
+    return {"learning_curves": learning_curves(run.metrics_file, labels, logarithmic, run.path.name)}
 
 
 def _task_figures(run: RunDirectory, task: Task, datamodule: Any) -> dict[str, Figure]:  # noqa: ANN401
@@ -52,4 +56,4 @@ def _task_figures(run: RunDirectory, task: Task, datamodule: Any) -> dict[str, F
 def _gradient_flow(run: RunDirectory, task: Task, datamodule: Any) -> dict[str, Figure]:  # noqa: ANN401, ARG001
     if not run.gradient_flow_file.exists():
         return {}
-    return {"gradient_through_time": gradient_through_time(run.gradient_flow_file, run.path.name)}
+    return {"gradient_flow": gradient_flow(run.gradient_flow_file, run.path.name)}

@@ -24,6 +24,9 @@ from rnnexp.tracking.environment import git_state
 from rnnexp.tracking.status import Status
 from rnnexp.tracking.sweep_directory import SweepDirectory
 
+NUM_LISTED = 3
+"""The number of repeated points that a line lists."""
+
 Points = Sequence[Sequence[str]]
 """The overrides of each point of a grid."""
 Compose = Callable[[Points, SweepDirectory, int], list[Job]]
@@ -124,6 +127,8 @@ class Sweep:
         if not self.settings.dry_run:
             self.backend.preload()
         jobs = self.check(points)
+        if line := describe_repetitions(points, jobs):
+            print(line, flush=True)
         self.backend.reattach(jobs)
         distinct = list(dict.fromkeys(jobs))
         if self.settings.dry_run:
@@ -131,7 +136,7 @@ class Sweep:
             return []
         self._run(distinct)
         if report:
-            write_report(self.directory.path)
+            start_report(self.directory.path)
         return [self._outcome(job) for job in jobs]
 
     def _run(self, jobs: Sequence[Job]) -> None:
@@ -178,9 +183,34 @@ class Sweep:
         )
 
 
-def write_report(sweep: Path) -> None:
+def describe_repetitions(points: Points, jobs: Sequence[Job]) -> str:
+    """Return one line about the points that share the job of an earlier point; empty if there are none.
+
+    Such points differ in no key that is part of the identity of an experiment, see `rnnexp.tracking.identity`.
+
+    Args:
+        points: the overrides of each point.
+        jobs: the job of each point.
+    """
+    first: dict[Job, Sequence[str]] = {}
+    repeated = []
+    for overrides, job in zip(points, jobs, strict=True):
+        if job in first:
+            differing = [override for override in overrides if override not in first[job]] or overrides
+            repeated.append(f"{' '.join(differing)} as {job.label}")
+        first.setdefault(job, overrides)
+    if not repeated:
+        return ""
+    listed = repeated[:NUM_LISTED] + [f"and {len(repeated) - NUM_LISTED} more"] * (len(repeated) > NUM_LISTED)
+    return (
+        f"{len(repeated)} of {len(points)} points {'is' if len(repeated) == 1 else 'are'} the same experiment as an "
+        f"earlier one and run once: {'; '.join(listed)}"
+    )
+
+
+def start_report(sweep: Path) -> None:
     """Write the report of a sweep in a separate process, so that its imports and errors do not affect the sweep."""
-    subprocess.run([sys.executable, "-m", "rnnexp.report", str(sweep)], check=False)  # noqa: S603 (our own)
+    subprocess.run([sys.executable, "-m", "rnnexp.report", str(sweep)], check=False)  # noqa: S603 (a fixed command)
 
 
 @contextmanager

@@ -13,12 +13,12 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from rnnexp.compat.lightning import restore_position_in_epoch
 from rnnexp.core.errors import UserError
+from rnnexp.core.types import Primitive
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.registry import TaskKind, kind_of_class
 
 MakeOptimizer = Callable[[Iterator[Parameter]], Optimizer]
 MakeScheduler = Callable[..., LRScheduler]
-Info = dict[str, str | int | float | bool | None]
 """A flat part of the record of a run."""
 
 
@@ -81,11 +81,11 @@ class Task(LightningModule, ABC):
 
     @property
     @abstractmethod
-    def model_info(self) -> Info:
+    def model_info(self) -> dict[str, Primitive]:
         """The model's choices and sizes, for the record of a run; a checkpoint fits only a run with equal values."""
 
     @property
-    def stack_info(self) -> Info:
+    def stack_info(self) -> dict[str, Primitive]:
         """The part of `model_info` that describes the recurrence."""
         stack = self.stack
         return {
@@ -98,7 +98,7 @@ class Task(LightningModule, ABC):
         }
 
     @property
-    def training_info(self) -> Info:
+    def training_info(self) -> dict[str, Primitive]:
         """The names of the optimizer and of the schedule."""
         factories = {"optimizer": self._make_optimizer, "scheduler": self._make_scheduler}
         return {key: str(getattr(make, "func", make).__name__) for key, make in factories.items()}

@@ -11,7 +11,7 @@ in this file and those of `register` name functions: a row from a record has non
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -27,7 +27,8 @@ class Measure:
         scale: the factor from the metric's value to the shown value.
         digits: digits after the decimal point.
         higher_is_better: whether a higher value is better.
-        highest: the upper bound of shown values, None if there is none; the lower bound is 0.
+        lowest: the lower bound of shown values; None if there is none.
+        highest: the upper bound of shown values; None if there is none.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Measure:
     scale: float = 1.0
     digits: int = 2
     higher_is_better: bool = True
+    lowest: float | None = 0
     highest: float | None = None
 
     @property
@@ -53,12 +55,15 @@ class Measure:
         return f"{value:.{self.digits}f}"
 
     def interval(self, middle: float, half_width: float) -> tuple[float, float]:
-        """Return the ends of an interval, clipped to possible values; all are scaled."""
+        """Return the ends of an interval, clipped to possible values but never past its middle; all are scaled."""
+        lowest = -math.inf if self.lowest is None else self.lowest
         highest = math.inf if self.highest is None else self.highest
-        return max(0.0, middle - half_width), min(highest, middle + half_width)
+        return min(middle, max(lowest, middle - half_width)), max(middle, min(highest, middle + half_width))
 
 
-LOSS = Measure("test/loss", "loss", digits=4, higher_is_better=False)
+MOST_DIGITS = 15
+"""Digits after the decimal point that a recorded measure may have at most: as many as a float has."""
+LOSS = Measure("test/loss", "loss", digits=4, higher_is_better=False, lowest=None)
 
 
 @dataclass(frozen=True)
@@ -165,8 +170,8 @@ def kind_of_target(target: str) -> TaskKind:
     Args:
         target: `_target_` of the config group `task`.
     """
-    name = target.rpartition(".")[2].removesuffix("Task").lower()
-    return _ROWS.get(target) or TaskKind(name, target)
+    class_name = target.rpartition(".")[2]
+    return _ROWS.get(target) or TaskKind((class_name.removesuffix("Task") or class_name).lower(), target)
 
 
 def kind_of_class(task: type) -> TaskKind:
@@ -190,26 +195,55 @@ def kind_of_run(target: str, record: object) -> TaskKind:
 
 def as_record(kind: TaskKind) -> dict[str, Any]:
     """Return the part of a row that result.json keeps: plain values, without the names of functions."""
-    plain = {name: getattr(kind, name) for name in ("name", "target", "dataset_keys", "throughput")}
-    return plain | {"measures": [dict(vars(measure)) for measure in kind.measures]}
+    plain = {name: getattr(kind, name) for name in ("name", "target", "throughput")}
+    return plain | {
+        "dataset_keys": list(kind.dataset_keys),
+        "measures": [dict(vars(measure)) for measure in kind.measures],
+    }
 
 
 def _from_record(record: Mapping[str, Any]) -> TaskKind | None:
-    """Return the row that `as_record` has recorded; None for a record that is damaged."""
-    names = {field.name for field in fields(Measure)}
+    """Return the row that `as_record` has recorded; None for a record with a value that a row cannot have."""
     try:
-        measures = tuple(
-            Measure(**{key: value for key, value in measure.items() if key in names}) for measure in record["measures"]
-        )
-        return TaskKind(
-            name=str(record["name"]),
-            target=str(record["target"]),
-            dataset_keys=tuple(map(str, record["dataset_keys"])),
-            measures=measures or (LOSS,),
-            throughput=str(record["throughput"]),
-        )
-    except (KeyError, TypeError, AttributeError):
+        row = {name: record[name] for name in ("name", "target", "throughput")}
+        dataset_keys, recorded = record["dataset_keys"], record["measures"]
+        measures = tuple(_measure_from_record(measure) for measure in recorded)
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
+    is_valid = isinstance(dataset_keys, list) and all(_is_name(value) for value in (*row.values(), *dataset_keys))
+    return TaskKind(**row, dataset_keys=tuple(dataset_keys), measures=measures or (LOSS,)) if is_valid else None
+
+
+def _measure_from_record(record: Mapping[str, Any]) -> Measure:
+    """Return a recorded measure.
+
+    Raises:
+        ValueError: for a value of another type than the field has.
+        TypeError: if a field without a default is missing.
+    """
+    valid: dict[str, Callable[[object], bool]] = {
+        "name": _is_name,
+        "label": _is_name,
+        "unit": lambda value: isinstance(value, str),
+        "scale": _is_finite,
+        "digits": lambda value: type(value) is int and value in range(MOST_DIGITS + 1),
+        "higher_is_better": lambda value: isinstance(value, bool),
+        "lowest": lambda value: value is None or _is_finite(value),
+        "highest": lambda value: value is None or _is_finite(value),
+    }
+    # A later version may record further fields.
+    known = {field: value for field, value in record.items() if field in valid}
+    if wrong := [field for field, value in known.items() if not valid[field](value)]:
+        raise ValueError(f"a measure cannot have this {wrong[0]}: {known[wrong[0]]!r}")
+    return Measure(**known)
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def load_function(name: str) -> Callable[..., Any]:

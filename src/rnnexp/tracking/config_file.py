@@ -9,6 +9,7 @@ import yaml
 
 from rnnexp.core.atomic_files import write_text
 from rnnexp.core.errors import UserError
+from rnnexp.core.validation import escape_interpolation
 
 
 def write_config_file(path: Path, config: Mapping[str, Any]) -> None:
@@ -35,8 +36,7 @@ def read_config_file(path: Path) -> dict[str, Any]:
 
 def escape_interpolations(value: Any) -> Any:  # noqa: ANN401
     r"""Return a value in which OmegaConf finds no interpolation: `${` becomes `\${`, at any depth."""
-    # A backslash is special only before an interpolation, so only those are doubled.
-    return _map_text(value, lambda text: re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text))
+    return _map_text(value, escape_interpolation)
 
 
 def _unescape_interpolations(value: Any) -> Any:  # noqa: ANN401

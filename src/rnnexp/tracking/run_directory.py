@@ -12,7 +12,7 @@ import yaml
 
 from rnnexp.core.atomic_files import read_json, write_json, write_text
 from rnnexp.core.errors import UserError
-from rnnexp.core.validation import did_you_mean
+from rnnexp.core.validation import did_you_mean_path
 from rnnexp.tracking.config_file import read_config_file, write_config_file
 from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.status import Status, status_of
@@ -91,8 +91,7 @@ class RunDirectory:
             UserError: if it is not a run directory.
         """
         if not path.is_dir():
-            siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise UserError(f"{path} is not a directory{did_you_mean(path.name, siblings)}")
+            raise UserError(f"{path} is not a directory{did_you_mean_path(path)}")
         run = cls(path)
         if not run.config_file.is_file():
             raise UserError(f"{path} is not a run directory: it has no {run.config_file.name}")

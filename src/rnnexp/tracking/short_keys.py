@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-ShortKeys = dict[str, str | int | float | bool | None]
+from rnnexp.core.types import Primitive
 
 VERBATIM = {
     "cell": "model.cell",
@@ -20,7 +20,7 @@ VERBATIM = {
 
 def short_keys(
     config: Mapping[str, Any], task_name: str, dataset_keys: Iterable[str], num_parameters: int | None
-) -> ShortKeys:
+) -> dict[str, Primitive]:
     """Return the short keys of a resolved config.
 
     Their names differ from the keys of the config: `dataset` describes `data`, `task_name` describes `task`. `seed` is
@@ -35,7 +35,7 @@ def short_keys(
         "task_name": task_name,
         "dataset": _dataset(config["data"], dataset_keys),
         **{short: _value(config, path) for short, path in VERBATIM.items()},
-        "budget": _budget(config["trainer"]),
+        "train_budget": _train_budget(config["trainer"]),
         "num_parameters": num_parameters,
     }
 
@@ -57,7 +57,7 @@ def _dataset(data: Mapping[str, Any], keys: Iterable[str]) -> str:
     return "-".join(str(part) for part in (name, *map(data.get, keys)) if part)
 
 
-def _budget(trainer: Mapping[str, Any]) -> str:
+def _train_budget(trainer: Mapping[str, Any]) -> str:
     """Return what ends training: `6 epochs`, `100 steps or 6 epochs`, whichever comes first."""
     limits = {"steps": trainer["max_steps"], "epochs": trainer["max_epochs"]}
     # None and -1 are no limit.

@@ -41,7 +41,7 @@ class EnsembleMember:
 
 @dataclass(frozen=True)
 class RunEnsemble:
-    """Finished runs with one vocabulary that translate together, or one run alone.
+    """One finished run, or several with one vocabulary that translate together.
 
     Args:
         members: the runs; the settings of the first one are the defaults.
@@ -118,7 +118,7 @@ def choose_device(accelerator: str) -> torch.device:
 
 
 def load_member(path: Path, weights: str | None) -> EnsembleMember:
-    """Return a finished run, rebuilt from its directory alone.
+    """Return a finished run, rebuilt from its directory.
 
     Args:
         path: the run directory.

@@ -12,7 +12,7 @@ from typing import BinaryIO, TextIO
 
 from rnnexp.core.atomic_files import written_atomically
 from rnnexp.core.errors import UserError
-from rnnexp.core.validation import did_you_mean
+from rnnexp.core.validation import did_you_mean_path
 from rnnexp.data.files.compressed import BadFileError, decompress
 from rnnexp.data.text.parallel_text import split_lines
 
@@ -59,8 +59,7 @@ def _file_lines(path: Path) -> list[str]:
         content = path.read_bytes()
         return split_lines(decompress(content, str(path)) if path.suffix == ".gz" else content, str(path))
     except FileNotFoundError:
-        siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise UserError(f"input {path} is missing{did_you_mean(path.name, siblings)}") from None
+        raise UserError(f"input {path} is missing{did_you_mean_path(path)}") from None
     except OSError as error:
         raise UserError(f"input {path} cannot be read ({error.strerror or error})") from None
     except BadFileError as error:

@@ -1,4 +1,4 @@
-"""The benchmark of classification measures candidates that do the same work."""
+"""The classification benchmark measures candidates that do the same work."""
 
 import math
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from support.benchmarks import Measure, read_report
 
 
-def test_every_candidate_trains_in_every_round_and_leaves_only_the_report(measure: Measure, tmp_path: Path) -> None:
+def test_every_candidate_trains_in_every_round_and_only_the_report_is_written(measure: Measure, tmp_path: Path) -> None:
     outcome = measure("cells=[srn,lstm,gru]")
     assert outcome.exit_code == 0, outcome.stderr
     assert outcome.directories == []
@@ -34,7 +34,7 @@ def test_every_candidate_trains_in_every_round_and_leaves_only_the_report(measur
 
 
 def test_the_loss_depends_on_every_step(measure: Measure, tmp_path: Path) -> None:
-    """Otherwise equal losses would prove nothing."""
+    """Equal losses show that candidates do the same work only if every step changes the loss."""
     losses = set()
     for steps in (3, 4):
         place = tmp_path / str(steps)
@@ -52,12 +52,12 @@ def test_the_loss_depends_on_every_step(measure: Measure, tmp_path: Path) -> Non
         ("steps=9", "need 11 batches, but an epoch has 10 of data.batch_size=50: choose fewer steps"),
         (
             "trainer.precision=bf16-mixed",
-            "trainer.precision=bf16-mixed: the plain loop supports trainer.precision=32-true",
+            "trainer.precision=bf16-mixed: the plain loop supports only trainer.precision=32-true",
         ),
-        ("model.layer_norm=true", "model.layer_norm=True: the plain loop supports model.layer_norm=False only"),
+        ("model.layer_norm=true", "model.layer_norm=True: the plain loop supports only model.layer_norm=False"),
     ],
 )
-def test_what_cannot_be_compared_is_told_in_one_line(measure: Measure, override: str, message: str) -> None:
+def test_a_bad_option_is_a_one_line_error(measure: Measure, override: str, message: str) -> None:
     outcome = measure(override)
     assert outcome.exit_code == 2
     assert message in outcome.line

@@ -1,4 +1,4 @@
-"""Searches of untrained networks have the lengths of references."""
+"""Translations of untrained networks are as long as their references."""
 
 from functools import partial
 
@@ -13,7 +13,7 @@ from rnnexp.text.vocabulary import EOS, PAD
 
 
 def padded_batch(generator: torch.Generator) -> TranslationBatch:
-    """Without padding, since the reference backend computes it, too."""
+    """A batch without padding, since the reference backend computes padding too."""
     source, target = (torch.randint(4, 30, (6, time), generator=generator) for time in (9, 11))
     return TranslationBatch(source, torch.full((6,), 9), target, torch.full((6,), 11), torch.arange(6))
 

@@ -1,4 +1,4 @@
-"""The formula counts what PyTorch counts."""
+"""The formula gives the same count as PyTorch's counter."""
 
 from functools import partial
 
@@ -15,7 +15,7 @@ from rnnexp.text.vocabulary import PAD
 
 
 def padded_batch(generator: torch.Generator) -> TranslationBatch:
-    """Without padding, since the reference backend computes it, too."""
+    """A batch without padding, since the reference backend computes padding too."""
     source, target = (torch.randint(4, 30, (6, time), generator=generator) for time in (9, 11))
     return TranslationBatch(source, torch.full((6,), 9), target, torch.full((6,), 11), torch.arange(6))
 
@@ -23,7 +23,7 @@ def padded_batch(generator: torch.Generator) -> TranslationBatch:
 @pytest.mark.parametrize("attention", ["additive", "general", "none"])
 @pytest.mark.parametrize("decoder", ["fused", "stepwise"])
 @pytest.mark.parametrize(("cell", "bidirectional", "num_layers"), [("gru", True, 1), ("lstm", False, 2)])
-def test_the_formula_counts_what_torch_counts(
+def test_the_formula_agrees_with_the_counter_of_torch(
     cell: str, bidirectional: bool, num_layers: int, decoder: str, attention: str
 ) -> None:
     stack = {"cell": cell, "hidden_size": 12, "num_layers": num_layers, "bidirectional": bidirectional}
@@ -42,7 +42,7 @@ def test_the_formula_counts_what_torch_counts(
     assert 3 * forward == pytest.approx(counter.get_total_flops(), rel=0.05 if attention == "none" else 0.02)
 
 
-def test_padding_is_no_work() -> None:
+def test_padding_is_not_counted() -> None:
     lengths = torch.tensor([3, 2]), torch.tensor([5, 4])
     batch = TranslationBatch(torch.zeros(2, 3), lengths[0], torch.zeros(2, 5), lengths[1], torch.arange(2))
     assert Work.of(batch) == Work(source=5, target=7, pairs=3 * 4 + 2 * 3, sentences=2)

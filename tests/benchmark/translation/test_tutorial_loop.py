@@ -21,14 +21,14 @@ def tensors(pair: tuple[list[int], list[int]]) -> tuple[Tensor, Tensor]:
     return torch.tensor(pair[0]), torch.tensor(pair[1])
 
 
-def test_the_notebook_learns(model: TutorialModel) -> None:
+def test_the_tutorial_loop_learns(model: TutorialModel) -> None:
     losses = [sum(model.train_on(tensors(pair)) for pair in PAIRS) / len(PAIRS) for _ in range(80)]
     assert losses[0] == pytest.approx(math.log(11), rel=0.2)
     assert sum(losses[-10:]) / 10 < 0.6 * losses[0]
 
 
 @pytest.mark.parametrize("is_teacher_forced", [True, False])
-def test_the_notebook_learns_through_the_encoder(model: TutorialModel, is_teacher_forced: bool) -> None:
+def test_the_tutorial_loop_learns_through_the_encoder(model: TutorialModel, is_teacher_forced: bool) -> None:
     model.loss(tensors(PAIRS[0]), is_teacher_forced).backward()  # type: ignore[no-untyped-call]
     for network in (model.encoder, model.decoder):
         for name, parameter in network.named_parameters():
@@ -39,11 +39,11 @@ def test_the_notebook_learns_through_the_encoder(model: TutorialModel, is_teache
     assert read == sorted(PAIRS[0][0]), "each token of the source counts, and no other"
 
 
-def test_the_notebook_gives_the_target_only_to_a_decoder_that_is_teacher_forced(model: TutorialModel) -> None:
+def test_the_target_is_an_input_only_with_teacher_forcing(model: TutorialModel) -> None:
     model.decoder.eval()
     source, target = tensors(PAIRS[1])
     other = target.clone()
-    other[0] = 4  # what is asked at the first step, and given at the second
+    other[0] = 4  # the reference of the first step is the input of the second
     for is_teacher_forced in (True, False):
         model.decoder.zero_grad()
         model.loss((source, other), is_teacher_forced).backward()  # type: ignore[no-untyped-call]

@@ -26,7 +26,7 @@ NUM_LINES = {"train": 6, "val": 3, "test_2016_flickr": 2, "test_2018_flickr": 2}
 
 
 def captions(name: str, language: str) -> bytes:
-    # Of Unicode's many line separators only the line feed ends a line.
+    # Only the line feed ends a line, not the other line separators of Unicode.
     return "".join(f"{language} {name} {n}\u2028\x85 é.\n" for n in range(NUM_LINES[name])).encode()
 
 
@@ -36,7 +36,7 @@ KNOWN = {file: sha256(text).hexdigest() for file, text in CAPTIONS.items() if no
 
 @pytest.fixture(autouse=True)
 def small_multi30k(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is published is this small copy; the digests of its Czech files are not known."""
+    """A small copy in place of the published files, without digests of the Czech files."""
     assert set(multi30k.PUBLISHED_SHA256) >= {"train.en", "val.de", "test_2016_flickr.fr"}
     monkeypatch.setattr(multi30k, "PUBLISHED_SHA256", KNOWN)
     monkeypatch.setattr(multi30k, "NUM_LINES", NUM_LINES)
@@ -64,7 +64,7 @@ def written(root: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("compressed", [True, False])
-def test_files_that_are_there_are_used(tmp_path: Path, compressed: bool) -> None:
+def test_existing_files_are_used(tmp_path: Path, compressed: bool) -> None:
     files = {f"{file}.gz": gzip.compress(text, mtime=0) for file, text in CAPTIONS.items()} if compressed else CAPTIONS
     place(tmp_path / "multi30k", files)
     content = make_multi30k(tmp_path, source_lang="de", target_lang="en", test="test_2018_flickr").read()
@@ -99,10 +99,10 @@ def test_missing_files_are_fetched_once_and_kept_as_published(tmp_path: Path, mi
         ("stall", "silent for 0.5 s after 0 bytes"),
     ],
 )
-def test_bad_mirror_is_named_and_leaves_nothing(
+def test_a_bad_mirror_is_named_and_no_file_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mirror: Mirror, manner: str, reason: str
 ) -> None:
-    monkeypatch.setattr("support.mirror.STALLED_AFTER", 0)  # the files are shorter than that
+    monkeypatch.setattr("support.mirror.STALLED_AFTER", 0)  # the files are shorter than 100 bytes
     with pytest.raises(UserError) as caught:
         make_multi30k(tmp_path, mirror.url(manner)).prepare()
     first, where, why, last = str(caught.value).split("\n")
@@ -114,7 +114,7 @@ def test_bad_mirror_is_named_and_leaves_nothing(
     assert written(tmp_path) == []
 
 
-def test_next_mirror_gives_what_the_first_cannot(tmp_path: Path, mirror: Mirror) -> None:
+def test_the_next_mirror_is_used_if_the_first_fails(tmp_path: Path, mirror: Mirror) -> None:
     content = make_multi30k(tmp_path, mirror.url("html"), mirror.url("good")).read()
     assert len(content.splits["train"]) == 6
     assert [path.split("/")[1] for path in mirror.asked] == ["html", *["good"] * 6]
@@ -125,7 +125,7 @@ def test_without_addresses_nothing_is_fetched(tmp_path: Path) -> None:
         make_multi30k(tmp_path).prepare()
 
 
-def test_a_file_that_is_there_must_be_the_published_one(tmp_path: Path) -> None:
+def test_an_existing_file_must_be_the_published_one(tmp_path: Path) -> None:
     place(tmp_path / "multi30k", CAPTIONS | {"val.de": CAPTIONS["val.de"].upper()})
     with pytest.raises(
         UserError,
@@ -224,17 +224,17 @@ def make_tatoeba(root: Path, *mirrors: str, path: Path | None = None, **changes:
         ("Hé... non", "he . . . non"),
     ],
 )
-def test_normalisation_is_that_of_the_tutorial(sentence: str, expected: str) -> None:
+def test_normalization_is_that_of_the_tutorial(sentence: str, expected: str) -> None:
     assert normalize(sentence) == expected
 
 
-def test_the_filter_keeps_what_the_tutorial_keeps() -> None:
+def test_the_filter_keeps_the_same_pairs_as_the_tutorial() -> None:
     assert keep_tutorial(PAIRS) == [
         ("i m cold .", "j ai froid ."),
         ("i m cold !", "j ai froid !"),
         ("you are very kind .", "vous etes tres aimable ."),
         ("she is tall .", "elle est grande ."),
-        ("we aren t late .", "nous ne sommes pas en retard ."),  # as written there, the prefix is "we are"
+        ("we aren t late .", "nous ne sommes pas en retard ."),  # the tutorial writes the prefix "we are"
     ]
 
 
@@ -243,7 +243,7 @@ def letters(number: int) -> str:
 
 
 def test_splits_share_no_sentence_of_either_language() -> None:
-    # Many English sentences for one French one, and the other way round.
+    # Many English sentences for one French sentence, and vice versa.
     pairs = [(f"Many {letters(n)}!", f"Phrase {letters(n % 30)}.") for n in range(150)]
     pairs += [(f"Few {letters(n % 30)}!", f"Chose {letters(n)}.") for n in range(150)]
     splits = divide(pairs, val_share=0.2, test_share=0.2)
@@ -253,7 +253,7 @@ def test_splits_share_no_sentence_of_either_language() -> None:
         assert not seen[0] & seen[1]
         assert not seen[0] & seen[2]
         assert not seen[1] & seen[2]
-    assert sum(map(len, splits.values())) < len(pairs)  # some had to be left out
+    assert sum(map(len, splits.values())) < len(pairs)  # some pairs are left out
 
 
 def test_a_pair_stays_in_its_split_when_the_file_grows() -> None:
@@ -265,7 +265,7 @@ def test_a_pair_stays_in_its_split_when_the_file_grows() -> None:
 
 
 @pytest.mark.parametrize("direction", [("fr", "en"), ("en", "fr")])
-def test_the_archive_is_read_in_either_direction(tmp_path: Path, direction: tuple[str, str]) -> None:
+def test_the_archive_is_read_in_both_directions(tmp_path: Path, direction: tuple[str, str]) -> None:
     place(tmp_path / "tatoeba", {"fra-eng.zip": archive(as_text(PAIRS))})
     content = make_tatoeba(tmp_path, source_lang=direction[0], target_lang=direction[1]).read()
     found = {
@@ -308,7 +308,7 @@ def test_the_archive_is_fetched(tmp_path: Path) -> None:
         (archive(b""), "fra-eng.zip: is empty"),
     ],
 )
-def test_archives_that_are_not_what_they_should_be(tmp_path: Path, content: bytes, message: str) -> None:
+def test_damaged_archives_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     place(tmp_path / "tatoeba", {"fra-eng.zip": content})
     with pytest.raises(UserError, match=message):
         make_tatoeba(tmp_path).read()
@@ -325,7 +325,7 @@ def test_wrong_choices_of_tatoeba(tmp_path: Path) -> None:
         make_tatoeba(tmp_path, val_share=0.6, test_share=0.5)
 
 
-def test_lines_end_at_line_feeds_alone(tmp_path: Path) -> None:
+def test_lines_end_only_at_line_feeds(tmp_path: Path) -> None:
     text = "\ufeffun \u2028 deux\r\n\n trois\t\n".encode()
     for name, content in (
         ("a.txt", text),
@@ -372,7 +372,7 @@ def test_a_line_without_a_tab(tmp_path: Path) -> None:
         read_tsv(tmp_path / "a.tsv")
 
 
-def test_own_files_of_either_kind(tmp_path: Path) -> None:
+def test_files_of_the_user_in_both_formats(tmp_path: Path) -> None:
     place(
         tmp_path,
         {
@@ -387,7 +387,7 @@ def test_own_files_of_either_kind(tmp_path: Path) -> None:
     assert content.splits["val"] == content.splits["test"] == ParallelText(["kolme"], ["kolm"])
 
 
-def test_own_files_must_be_named() -> None:
+def test_files_of_the_user_must_be_named() -> None:
     for given, number in ((None, 0), ([], 0), (["a", "b", "c"], 3)):
         with pytest.raises(ValueError, match=rf"data\.val names {number} files: give one with a tab .*val=FILE, or"):
             ParallelFiles(source_lang="fi", target_lang="et", train="a.tsv", val=given, test="a.tsv")
@@ -399,7 +399,7 @@ def test_columns_of_a_text_belong_together() -> None:
 
 
 @pytest.mark.parametrize("direction", [("en", "fr"), ("fr", "en")])
-def test_the_phrasebook_in_either_direction(direction: tuple[str, str]) -> None:
+def test_the_phrasebook_in_both_directions(direction: tuple[str, str]) -> None:
     choices: dict[str, Any] = {"num_pairs": 600, "generator_seed": 3, "held_out": "sentence"}
     choices |= {"source_lang": direction[0], "target_lang": direction[1], "val_share": 0.2, "test_share": 0.1}
     content = Phrasebook(**choices).read()

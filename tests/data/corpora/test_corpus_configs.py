@@ -34,7 +34,7 @@ def test_a_config_makes_the_corpus(option: str) -> None:
 
 
 @pytest.mark.parametrize("option", CORPORA)
-def test_each_default_has_one_home(option: str) -> None:
+def test_each_default_is_defined_in_one_place(option: str) -> None:
     parameters = {
         name: parameter
         for constructor in (TranslationDataModule, CORPORA[option])
@@ -51,7 +51,7 @@ def test_base_has_no_corpus() -> None:
         instantiate(composed("base"))
 
 
-def test_base_alone_is_one_line(run: Run) -> None:
+def test_base_alone_is_a_one_line_error(run: Run) -> None:
     outcome = run("task=translation", data=["data=base", "trainer=cpu", "logger=csv"])
     assert outcome.exit_code == 2
     assert "data.corpus" in outcome.line

@@ -20,7 +20,7 @@ def of(phenomenon: str) -> list[PhrasebookPair]:
     return found
 
 
-def test_the_corpus_stays_as_it_is() -> None:
+def test_the_corpus_never_changes() -> None:
     lines = "\n".join("\t".join(map(str, pair)) for pair in CORPUS)
     assert (
         hashlib.sha256(lines.encode()).hexdigest() == "14afa2647f1182676f0f8d03bc05589df4d4239a6aa91796d782dc9fa49bdb05"
@@ -92,7 +92,7 @@ def test_distance_from_an_adverbial_after_the_verb() -> None:
         assert pair.distance == words.index(time) - words.index(verb) - 1
 
 
-def test_distance_from_what_it_stands_for() -> None:
+def test_distance_from_a_pronoun_to_its_noun() -> None:
     for pair in of("clitic"):
         words = english(pair)
         assert words.count("it") == 1
@@ -107,7 +107,7 @@ def test_distance_from_the_auxiliary_of_a_question() -> None:
         assert words[pair.controller] in ("do", "does", "did", "will", "was", "were")
 
 
-def test_distance_from_nobody() -> None:
+def test_distance_from_negative_pronouns() -> None:
     for pair in of("negative_subject"):
         words = english(pair)
         assert words[0] in ("nobody", "no", "none")
@@ -122,7 +122,7 @@ def test_distance_between_an_article_and_the_noun() -> None:
         assert pair.target.split()[pair.agreeing] in ("à", "au", "aux", "de", "du", "des")
 
 
-def test_attractors_are_as_frequent_as_chance_makes_them() -> None:
+def test_attractors_are_as_frequent_as_by_chance() -> None:
     for phenomenon in ("number", "gender", "participle"):
         far = [pair for pair in of(phenomenon) if pair.distance > 6]
         assert 0.4 < sum(pair.attractor for pair in far) / len(far) < 0.8
@@ -130,7 +130,7 @@ def test_attractors_are_as_frequent_as_chance_makes_them() -> None:
 
 
 @pytest.mark.parametrize("held_out", ["sentence", "combination"])
-def test_splits_share_nothing(held_out: str) -> None:
+def test_splits_share_no_sentence(held_out: str) -> None:
     divided = split(CORPUS, held_out)
     assert list(divided) == ["train", "val", "test"]
     assert sorted(pair for pairs in divided.values() for pair in pairs) == sorted(CORPUS)
@@ -148,7 +148,7 @@ def test_splits_share_nothing(held_out: str) -> None:
         assert abs(len(divided[name]) / len(CORPUS) - share) < 0.03
 
 
-def test_a_pair_stays_in_its_split_whatever_the_others_are() -> None:
+def test_the_split_of_a_pair_does_not_depend_on_other_pairs() -> None:
     divided = split(CORPUS)
     assert split(CORPUS[:1000])["test"] == [pair for pair in divided["test"] if pair in CORPUS[:1000]]
     assert not split(CORPUS, test_share=0)["test"]
@@ -163,12 +163,12 @@ def test_every_cell_is_in_every_split() -> None:
 
 
 @pytest.mark.parametrize("num_pairs", [0, -1, 2.5, True])
-def test_a_number_of_pairs_that_is_none(num_pairs: int) -> None:
+def test_a_bad_number_of_pairs(num_pairs: int) -> None:
     with pytest.raises(ValueError, match="num_pairs must be a whole number of at least 1, not"):
         generate(0, num_pairs)
 
 
-def test_more_than_the_grammar_can_say(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_pairs_than_the_grammar_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rnnexp.data.corpora.phrasebook.generation.MAX_MISSES", 2)
     with pytest.raises(
         ValueError, match=r"num_pairs=200000 is more than the phrasebook can make: \w+ at distance \d+ has"

@@ -1,4 +1,4 @@
-"""French and English of the phrasebook, checked by other means than those which made them."""
+"""French and English of the phrasebook, checked by rules that are independent of the generator."""
 
 import re
 from collections import Counter
@@ -45,7 +45,7 @@ def agreeing(pair: PhrasebookPair) -> str:
 
 
 def subject(pair: PhrasebookPair) -> tuple[bool, bool]:
-    """Whether the first noun of the French sentence is feminine, and whether it is plural."""
+    """Return whether the first noun of the French sentence is feminine, and whether it is plural."""
     first, second = pair.target.split()[:2]
     article, noun = first.split("'") if "'" in first else (first, second)
     plural = article == "Les"
@@ -95,7 +95,7 @@ def test_the_participle_agrees_and_its_auxiliary_too() -> None:
         assert auxiliary in (("sont",) if plural else ("est", "s'est")), pair
 
 
-def test_participles_agree_with_what_the_relative_clause_is_about() -> None:
+def test_participles_agree_with_the_noun_of_the_relative_clause() -> None:
     seen = 0
     for pair in of("gender"):
         feminine, plural = subject(pair)
@@ -110,7 +110,7 @@ def test_participles_agree_with_what_the_relative_clause_is_about() -> None:
     assert seen > 400
 
 
-def test_it_has_the_gender_of_what_it_stands_for() -> None:
+def test_a_pronoun_has_the_gender_of_its_noun() -> None:
     for pair in of("clitic"):
         word, noun = agreeing(pair), pair.source.split()[pair.controller]
         assert noun in (FEMININE_THINGS + MASCULINE_THINGS).split()
@@ -154,7 +154,7 @@ def test_the_auxiliary_decides_the_tense_of_a_question() -> None:
         assert re.search(r"[Ee]st-ce qu(e |')", pair.target)
 
 
-def test_ne_stands_before_the_verb_and_its_pronouns() -> None:
+def test_ne_precedes_the_verb_and_its_pronouns() -> None:
     halves = {"not": "pas", "never": "jamais", "longer": "plus"}
     for pair in of("negation"):
         half = halves[pair.source.split()[pair.controller].lower()]
@@ -180,11 +180,11 @@ def test_ne_stands_before_the_verb_and_its_pronouns() -> None:
         r"\b(les|des|aux|ces|mes) (?!deux)\w+(?<![sx]) (?!plus|jamais)\w+(?<![sx])[ .]",
     ],
 )
-def test_nothing_is_written_as_french_does_not(wrong: str) -> None:
+def test_no_sentence_breaks_a_spelling_rule_of_french(wrong: str) -> None:
     assert not [pair.target for pair in CORPUS if re.search(wrong, pair.target.lower())][:3]
 
 
-def test_the_rules_are_met_in_either_way() -> None:
+def test_every_listed_phrase_occurs() -> None:
     text = " ".join(pair.target.lower() for pair in CORPUS)
     for part in HEARD.split():
         assert part.replace("_", " ") in text, part
@@ -204,7 +204,7 @@ def test_the_rules_are_met_in_either_way() -> None:
         r"\bwe (is|am|was|does|has)\b",
     ],
 )
-def test_nothing_is_written_as_english_does_not(wrong: str) -> None:
+def test_no_sentence_breaks_a_spelling_rule_of_english(wrong: str) -> None:
     assert not [pair.source for pair in CORPUS if re.search(wrong, pair.source.lower())][:3]
 
 

@@ -35,7 +35,7 @@ def test_each_file_comes_from_the_first_address_that_has_it(mirror: Mirror) -> N
     assert mirror.asked == ["/missing/a", "/good/a", "/good/b"]  # an address that failed is not asked again
 
 
-def test_what_is_not_accepted_is_a_reason(mirror: Mirror) -> None:
+def test_a_file_that_is_not_accepted_is_a_reason(mirror: Mirror) -> None:
     def refuse_b(name: str, received: bytes, url: str) -> bytes:
         if name == "b":
             raise BadFileError(f"{url}: refused")
@@ -92,7 +92,7 @@ def test_long_download_reports_rate_and_time_left(
     assert last[4] == "0"
 
 
-def test_on_a_terminal_there_is_a_bar(mirror: Mirror) -> None:
+def test_a_terminal_shows_a_bar(mirror: Mirror) -> None:
     code = """
 import sys
 from functools import partial

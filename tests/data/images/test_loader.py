@@ -8,7 +8,7 @@ from rnnexp.data.batches import LabelledSequences
 from rnnexp.data.images.loader import TensorLoader
 from rnnexp.data.loading.order import EpochOrder
 
-INDICES = torch.arange(100, 153)  # 53 samples: divisible by nothing
+INDICES = torch.arange(100, 153)  # a prime number of samples
 SEQUENCES = torch.arange(200, dtype=torch.uint8).reshape(200, 1, 1).expand(200, 3, 2).contiguous()
 LABELS = torch.arange(200)
 
@@ -99,7 +99,7 @@ def test_state_continues_in_the_middle_of_an_epoch(stop: int, epoch: int) -> Non
     second = make_loader()
     second.load_state_dict(state)
     assert second.state_dict() == state
-    assert len(second) == 7  # of a whole epoch, whatever is left
+    assert len(second) == 7  # the length of a whole epoch, not of the rest
     rest = samples(second)
     if stop < 7:
         assert seen + rest == expected[0]
@@ -109,7 +109,7 @@ def test_state_continues_in_the_middle_of_an_epoch(stop: int, epoch: int) -> Non
     assert second.state_dict() == {**state, "epoch": epoch + 1, "batch": 7}
 
 
-def test_setting_another_epoch_gives_all_of_it() -> None:
+def test_setting_another_epoch_gives_a_whole_epoch() -> None:
     loader = make_loader()
     loader.load_state_dict({**loader.state_dict(), "epoch": 1, "batch": 3})
     loader.set_epoch(2)
@@ -124,7 +124,7 @@ def test_state_between_two_epochs_is_that_of_the_first() -> None:
     assert (state["epoch"], state["batch"]) == (0, 7)
 
 
-def test_nothing_is_decided_before_the_first_batch() -> None:
+def test_the_batches_are_chosen_at_the_first_request() -> None:
     loader = make_loader()
     loader.load_state_dict({**loader.state_dict(), "epoch": 1, "batch": 3})
     discarded, iterator = iter(loader), iter(loader)

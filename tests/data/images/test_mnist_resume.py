@@ -1,4 +1,4 @@
-"""A run that stops anywhere and continues sees every sample that an uninterrupted one sees, in its order."""
+"""A run that stops at any batch and continues sees the samples of an uninterrupted run in the same order."""
 
 import json
 import subprocess
@@ -60,7 +60,7 @@ def test_resume_after_any_batch(make_data: MakeData, tmp_path: Path, calls: int,
 
 @pytest.mark.parametrize("hook", ["on_train_epoch_end", "on_validation_end"])
 @pytest.mark.parametrize("calls", [1, 2])
-def test_resume_from_the_edge_of_an_epoch(make_data: MakeData, tmp_path: Path, hook: str, calls: int) -> None:
+def test_resume_from_the_end_of_an_epoch(make_data: MakeData, tmp_path: Path, hook: str, calls: int) -> None:
     assert interrupted(make_data, hook, calls, tmp_path / "a.ckpt") == uninterrupted(make_data)
 
 
@@ -134,5 +134,5 @@ def test_two_processes_share_each_epoch(root: Path, tmp_path: Path) -> None:
     assert [len(batch) for batch in first] == [len(batch) for batch in second] == [8, 8, 6] * 2
     for epoch in (slice(0, 3), slice(3, 6)):
         seen = [sample for batch in first[epoch] + second[epoch] for sample in batch]
-        assert len(set(seen)) == len(seen) == 44  # of 45: ranks have equally many
+        assert len(set(seen)) == len(seen) == 44  # of 45: every rank gets the same number
         assert set(seen) < set(range(45))

@@ -18,14 +18,14 @@ def test_every_image_is_in_one_split(split: str) -> None:
     assert sorted(train.tolist() + val.tolist()) == list(range(100))
 
 
-def test_seeded_choice_depends_on_the_seed_alone() -> None:
+def test_seeded_choice_depends_only_on_the_seed() -> None:
     first, again, other = (split_images(100, 30, "seeded", seed)[1] for seed in (3, 3, 4))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert not torch.equal(first, torch.arange(70, 100))
 
 
-def test_validation_must_leave_something() -> None:
+def test_validation_must_leave_training_images() -> None:
     with pytest.raises(UserError, match=r"data.val_size=100 leaves none of the 100 training images: choose a smaller"):
         split_images(100, 100, "last", 0)
 

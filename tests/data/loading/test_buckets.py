@@ -13,7 +13,7 @@ NUM_PAIRS = 997
 GENERATOR = torch.Generator().manual_seed(0)
 SOURCE = torch.randint(2, 40, (NUM_PAIRS + 3,), generator=GENERATOR)
 TARGET = (SOURCE + torch.randint(-3, 9, (NUM_PAIRS + 3,), generator=GENERATOR)).clamp(min=2)
-INDICES = torch.arange(3, NUM_PAIRS + 3)  # the split has three more
+INDICES = torch.arange(3, NUM_PAIRS + 3)  # the split has three more pairs
 
 
 def make_order(indices: Tensor = INDICES, **options: Any) -> BucketOrder:
@@ -51,7 +51,7 @@ def test_sentences_are_counted_exactly() -> None:
         assert max(sizes) - min(sizes) <= 1
 
 
-def test_tokens_are_the_budget_give_or_take_a_pair() -> None:
+def test_tokens_match_the_budget_within_one_pair() -> None:
     order = make_order(batch_unit="tokens", batch_size=400)
     weights = [int((SOURCE[batch] + TARGET[batch]).sum()) for batch in order.batches()]
     total, longest = int((SOURCE + TARGET)[INDICES].sum()), int((SOURCE + TARGET)[INDICES].max())
@@ -65,7 +65,7 @@ def test_order_is_a_function_of_seed_and_epoch() -> None:
     made = {}
     for seed in (0, 1):
         for epoch in (0, 1):
-            torch.manual_seed(seed * 7 + epoch)  # the global generator has no say
+            torch.manual_seed(seed * 7 + epoch)  # the global generator has no influence
             made[seed, epoch] = batches(make_order(seed=seed), epoch)
             assert batches(make_order(seed=seed), epoch) == made[seed, epoch]
     assert len({str(value) for value in made.values()}) == 4
@@ -74,8 +74,8 @@ def test_order_is_a_function_of_seed_and_epoch() -> None:
     assert len(together[0] & together[1]) < len(together[0]) / 10
 
 
-def test_order_of_the_first_epoch_stays_what_it_was() -> None:
-    # Results name a seed: another order under the same seed would be another experiment.
+def test_order_of_the_first_epoch_never_changes() -> None:
+    # Published results name a seed, so the order of a seed must not change.
     order = BucketOrder(
         torch.arange(8),
         (torch.tensor([3, 9, 4, 7, 2, 8, 5, 6]), torch.tensor([4, 8, 4, 9, 3, 8, 6, 5])),

@@ -4,7 +4,7 @@ import torch
 
 from rnnexp.data.loading.order import EpochOrder, epoch_generator
 
-INDICES = torch.arange(100, 153)  # 53 samples: divisible by nothing
+INDICES = torch.arange(100, 153)  # a prime number of samples
 
 
 def test_random_numbers_depend_on_seed_and_epoch_alone() -> None:
@@ -23,15 +23,15 @@ def test_order_is_a_function_of_seed_and_epoch() -> None:
         for epoch in (0, 1):
             order = EpochOrder(INDICES, shuffle=True, seed=seed)
             order.set_epoch(epoch)
-            torch.manual_seed(seed * 7 + epoch)  # the global generator has no say
+            torch.manual_seed(seed * 7 + epoch)  # the global generator has no influence
             orders[seed, epoch] = order.samples().tolist()
             assert order.samples().tolist() == orders[seed, epoch]
             assert sorted(orders[seed, epoch]) == INDICES.tolist()
     assert len({tuple(order) for order in orders.values()}) == 4
 
 
-def test_order_of_the_first_epoch_stays_what_it_was() -> None:
-    # Results name a seed: another order under the same seed would be another experiment.
+def test_order_of_the_first_epoch_never_changes() -> None:
+    # Published results name a seed, so the order of a seed must not change.
     assert EpochOrder(torch.arange(10), shuffle=True, seed=0).samples().tolist() == FIRST_ORDER
 
 

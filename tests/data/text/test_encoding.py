@@ -1,4 +1,4 @@
-"""Encoding a corpus, and the file that keeps it."""
+"""A corpus is encoded and cached in a file."""
 
 import logging
 import os
@@ -50,7 +50,7 @@ def assert_same(first: EncodedCorpus, second: EncodedCorpus) -> None:
 
 @pytest.mark.parametrize("joint", [True, False])
 @pytest.mark.parametrize("unit", ["bpe", "word", "char"])
-def test_every_sentence_is_there(content: CorpusContent, unit: str, joint: bool) -> None:
+def test_every_sentence_is_encoded(content: CorpusContent, unit: str, joint: bool) -> None:
     encoded = load_or_encode(content, replace(UNITS, unit=unit, joint=joint, vocab_size=270), None)
     assert (encoded.tokenizers.source is encoded.tokenizers.target) == joint
     for split, text in content.splits.items():
@@ -65,7 +65,7 @@ def test_every_sentence_is_there(content: CorpusContent, unit: str, joint: bool)
             assert ids == [[*begin, *tokenizer.encode(sentence), EOS] for sentence in sentences]
 
 
-def test_tokenizers_see_the_training_split_alone(content: CorpusContent) -> None:
+def test_tokenizers_are_trained_on_the_training_split_only(content: CorpusContent) -> None:
     strange = ParallelText(["quetzal quetzal"], ["quetzal quetzal"])
     other = CorpusContent({**content.splits, "val": strange, "test": strange}, {})
     units = replace(UNITS, unit="word")
@@ -74,7 +74,7 @@ def test_tokenizers_see_the_training_split_alone(content: CorpusContent) -> None
 
 
 @pytest.mark.parametrize("joint", [True, False])
-def test_the_cache_gives_what_was_encoded(content: CorpusContent, tmp_path: Path, joint: bool) -> None:
+def test_the_cache_returns_the_encoded_corpus(content: CorpusContent, tmp_path: Path, joint: bool) -> None:
     units = replace(UNITS, joint=joint)
     first = load_or_encode(content, units, tmp_path)
     (path,) = files(tmp_path)
@@ -97,7 +97,7 @@ def test_another_text_or_another_unit_is_another_file(content: CorpusContent, tm
     assert len(files(tmp_path)) == len(corpora) * len(units)
 
 
-def test_the_digest_sees_where_sentences_end() -> None:
+def test_the_digest_depends_on_where_sentences_end() -> None:
     texts = [ParallelText(["a", "b c"], ["x", "y"]), ParallelText(["a b", "c"], ["x", "y"]), ParallelText(["a"], ["b"])]
     moved = [CorpusContent({"train": text, "val": texts[0], "test": texts[0]}, {}).digest() for text in texts]
     assert len(set(moved)) == 3
@@ -119,11 +119,11 @@ def empty(_content: bytes) -> bytes:
 
 
 def other_tensors(content: bytes) -> bytes:  # noqa: ARG001
-    return b"PK\x05\x06" + bytes(18)  # an empty archive, but a sound one
+    return b"PK\x05\x06" + bytes(18)  # an empty but valid archive
 
 
 @pytest.mark.parametrize("damage", [cut, flip, empty, other_tensors])
-def test_a_damaged_file_is_made_anew(
+def test_a_damaged_file_is_rebuilt(
     content: CorpusContent, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: object
 ) -> None:
     first = load_or_encode(content, UNITS, tmp_path)
@@ -141,7 +141,7 @@ def test_a_damaged_file_is_made_anew(
     assert len(caplog.messages) == 1
 
 
-def test_a_file_of_fewer_sentences_is_made_anew(
+def test_a_file_with_fewer_sentences_is_rebuilt(
     content: CorpusContent, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = load_or_encode(content, UNITS, tmp_path)
@@ -155,7 +155,7 @@ def test_a_file_of_fewer_sentences_is_made_anew(
 
 
 def test_a_cache_that_cannot_be_written(content: CorpusContent, tmp_path: Path) -> None:
-    (tmp_path / "a-file").write_text("")
+    (tmp_path / "a-file").write_text("", encoding="utf-8")
     with pytest.raises(UserError, match=r"a-file/.*: cannot be written to \(.*\): name another place with data.cache="):
         load_or_encode(content, UNITS, tmp_path / "a-file")
 

@@ -1,4 +1,4 @@
-"""The figures of a report show the content of the files, and no text covers another."""
+"""The figures of a report show the content of the files, and texts do not overlap."""
 
 import gzip
 import io
@@ -49,20 +49,20 @@ def drawn_texts(figure: Figure) -> list[tuple[str, Bbox]]:
 
 
 def assert_readable(figure: Figure) -> None:
-    """Every text lies inside the figure, and no two cover each other."""
+    """Assert that every text is inside the figure and that texts do not overlap."""
     boxes = drawn_texts(figure)
     assert len(boxes) > 3
     page = figure.bbox
-    for said, box in boxes:
+    for text, box in boxes:
         inside = box.x0 > -1 and box.y0 > -1 and box.x1 < page.x1 + 1 and box.y1 < page.y1 + 1
-        assert inside, f"{said!r} at {box} leaves {page}"
+        assert inside, f"{text!r} at {box} leaves {page}"
     for (one, a), (other, b) in combinations(boxes, 2):
         across, up = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
         assert across < 1 or up < 1, f"{one!r} covers {other!r}"
 
 
 def grid(made: Made, seeds: int = 2) -> list[Run]:
-    """cell x layers x hidden, with costs: an additive effect of each axis."""
+    """Groups over cell x layers x hidden with costs, where each axis has an additive effect."""
     runs = []
     for place, cell in enumerate(("srn", "gru", "lstm")):
         for layers in (1, 2):
@@ -83,7 +83,7 @@ def grid(made: Made, seeds: int = 2) -> list[Run]:
     return runs
 
 
-def test_the_last_value_of_an_epoch_counts_and_a_half_line_does_not(tmp_path: Path) -> None:
+def test_the_last_value_of_an_epoch_counts_and_an_incomplete_line_is_ignored(tmp_path: Path) -> None:
     file = tmp_path / "metrics.csv"
     file.write_text(
         "epoch,step,val/acc,x\n0,5,0.1,\n0,9,0.2,\n0,9,,3\n1,15,0.3,\n1,19,nan,\n2,29,0.4,\n3,39,0.\n4\n5,9,zero\n6,,0.5\n",
@@ -95,7 +95,7 @@ def test_the_last_value_of_an_epoch_counts_and_a_half_line_does_not(tmp_path: Pa
     assert epoch_values(tmp_path / "nothing", "val/acc") == {}
 
 
-def test_a_curve_is_what_the_runs_logged(digits: Path, group_of: Grouped) -> None:
+def test_a_curve_shows_the_logged_values(digits: Path, group_of: Grouped) -> None:
     group = group_of(find_runs([digits]))
     for each in group.settings:
         curve = curve_of(each, group.main)
@@ -114,7 +114,7 @@ def test_a_curve_is_what_the_runs_logged(digits: Path, group_of: Grouped) -> Non
     assert len(axes.collections) == len(with_spread), "a band where seeds differ"
 
 
-def test_a_run_that_is_under_way_has_a_curve(sweep: Path, changed: Callable[..., None], group_of: Grouped) -> None:
+def test_an_unfinished_run_has_a_curve(sweep: Path, changed: Callable[..., None], group_of: Grouped) -> None:
     for job in (sweep / "jobs").iterdir():
         changed(job / "status.json", lambda status: status.update(status="running"))
         (job / "result.json").unlink()
@@ -157,7 +157,7 @@ def test_tradeoffs_of_many_settings(made: Made, group_of: Grouped) -> None:
     assert_readable(figure)
 
 
-def test_a_single_point_is_no_tradeoff(made: Made, group_of: Grouped) -> None:
+def test_a_single_point_gives_no_tradeoff_figure(made: Made, group_of: Grouped) -> None:
     assert tradeoffs(group_of([made()])) is None
 
 
@@ -194,7 +194,7 @@ def test_numbers_are_joined_by_lines_and_categories_are_not(made: Made, group_of
     assert "-" in joined["num_layers"]
     figure = interactions(group)
     assert figure is not None
-    # Numbers are across, where one axis has numbers: here always.
+    # The x axis is the one with numbers.
     assert {panel.get_xlabel() for panel in figure.axes} == {"num_layers", "hidden_size"}
     crossed = interactions(
         group_of([made(cell, acc=0.5, model__reset=each) for cell in ("gru", "srn") for each in "ab"])
@@ -203,8 +203,8 @@ def test_numbers_are_joined_by_lines_and_categories_are_not(made: Made, group_of
     assert {line.get_linestyle() for line in crossed.axes[0].lines} == {"None"}
 
 
-def test_effects_compare_like_with_like(made: Made, group_of: Grouped) -> None:
-    """A combination of the other axes in which a value is missing is left out."""
+def test_effects_compare_the_same_combinations(made: Made, group_of: Grouped) -> None:
+    """A combination of the other axes is omitted if one value is missing."""
     runs = [run for run in grid(made) if not (run.facts["cell"] == "lstm" and run.facts["num_layers"] == 2)]
     group = group_of(runs)
     cell, layers, _ = group.axes
@@ -217,7 +217,7 @@ def test_effects_compare_like_with_like(made: Made, group_of: Grouped) -> None:
     assert len(depths.settings) == 4, "those of srn and gru"
 
 
-def test_effects_without_a_common_seed_are_means_alone(made: Made, group_of: Grouped) -> None:
+def test_effects_without_a_common_seed_are_means_only(made: Made, group_of: Grouped) -> None:
     group = group_of([made("srn", 1, acc=0.5), made("gru", 2, acc=0.7), made("gru", 3, acc=0.8)])
     effect = margins(group, group.axes)
     assert effect is not None
@@ -261,7 +261,7 @@ def test_images_have_no_distances(digits: Path, group_of: Grouped) -> None:
 
 
 def probed(run: Run, norms: dict[int, list[float]]) -> Run:
-    """The run, with what its gradient-flow probe would have written of one layer: by epoch the norm at each step."""
+    """Return the run with a gradient-flow file of one layer: the norm at each step by epoch."""
     run.path.mkdir()
     rows = [
         f"{epoch},0,gradient_norm,{t},{norm}" for epoch, its in norms.items() for t, norm in enumerate(its, start=1)
@@ -270,7 +270,7 @@ def probed(run: Run, norms: dict[int, list[float]]) -> Run:
     return run
 
 
-def test_gradients_over_that_at_the_end(made: Made, group_of: Grouped) -> None:
+def test_gradients_are_relative_to_the_last_step(made: Made, group_of: Grouped) -> None:
     runs = [
         probed(made("gru", acc=0.9), {1: [0.02, 0.2, 2.0], 2: [0.1, 1.0, 10.0], 3: [3.0, 3.0, 3.0]}),
         probed(made("gru", seed=2, acc=0.9), {1: [0.08, 0.8, 2.0], 3: [1.0, 1.0, 2.0]}),
@@ -281,7 +281,7 @@ def test_gradients_over_that_at_the_end(made: Made, group_of: Grouped) -> None:
     gru, lstm, srn = group.measured
     curves = relative_norms(gru)
     assert list(curves) == ["after the first epoch", "after the last epoch"]
-    # Of two seeds the geometric mean: sqrt(0.01 * 0.04), sqrt(0.1 * 0.4).
+    # The geometric mean of two seeds: sqrt(0.01 * 0.04), sqrt(0.1 * 0.4).
     assert curves["after the first epoch"] == pytest.approx([0.02, 0.2, 1.0])
     assert curves["after the last epoch"] == pytest.approx([0.5**0.5, 0.5**0.5, 1.0])
     assert relative_norms(srn)["after the first epoch"] == pytest.approx([SMALLEST, 1e-5, 1.0])
@@ -291,7 +291,7 @@ def test_gradients_over_that_at_the_end(made: Made, group_of: Grouped) -> None:
     assert_readable(figure)
 
 
-def test_a_damaged_gradient_flow_file_is_passed_over(made: Made, group_of: Grouped) -> None:
+def test_a_damaged_gradient_flow_file_is_skipped(made: Made, group_of: Grouped) -> None:
     run = probed(made(), {1: [1.0, 2.0]})
     assert gradient_flow_figure(group_of([run])) is not None
     rows = "epoch,layer,quantity,index,value\n1,0,gradient_norm,1"
@@ -320,7 +320,7 @@ def test_samples_on_which_two_differ(digits: Path, group_of: Grouped) -> None:
     assert np.array_equal(shown[0].get_array(), images[found[0].samples[0]])
 
 
-def test_images_are_known_by_their_digest(sweep: Path, tiny_root: Path, tmp_path: Path) -> None:
+def test_images_are_identified_by_their_digest(sweep: Path, tiny_root: Path, tmp_path: Path) -> None:
     run = next(iter(find_runs([sweep])))
     assert run.config is not None
     run.config["data"]["root"] = str(tmp_path)
@@ -333,7 +333,7 @@ def test_images_are_known_by_their_digest(sweep: Path, tiny_root: Path, tmp_path
     assert images_of(run) is not None
 
 
-def test_of_one_cell_the_two_best_are_shown(made: Made, group_of: Grouped) -> None:
+def test_the_two_best_groups_of_one_cell_are_shown(made: Made, group_of: Grouped) -> None:
     group = group_of([made(acc=acc, model__num_layers=n) for n, acc in ((1, 0.5), (2, 0.7), (3, 0.6))])
     assert [(a.label, b.label) for a, b in pairs_to_show(group)] == [("gru, 2 layers", "gru, 3 layers")]
     assert pairs_to_show(group_of([made()])) == []

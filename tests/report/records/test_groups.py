@@ -1,4 +1,4 @@
-"""Runs are grouped by all but their seed, and what differs among the groups has a short name."""
+"""Runs are grouped by everything except the seed, and the differences between groups have short names."""
 
 import sys
 from collections.abc import Callable
@@ -34,14 +34,14 @@ def test_real_runs_are_grouped(digits: Path, group_of: Grouped) -> None:
     assert group.settings[0].scores >= group.settings[1].scores
 
 
-def test_images_and_sentences_are_two_groups(digits: Path, phrases: Path) -> None:
+def test_images_and_sentences_are_separate_groups(digits: Path, phrases: Path) -> None:
     groups, ungrouped = make_groups(find_runs([digits, phrases]))
     assert [group.title for group in groups] == ["Phrasebook-en-fr", "Tiny-rows"]
     assert [group.main.name for group in groups] == ["test/bleu", "test/acc"]
     assert not ungrouped
 
 
-def test_the_identity_is_what_the_hash_is_of(made: Made) -> None:
+def test_the_identity_is_the_hashed_config(made: Made) -> None:
     config = dict(made(data__seed=1, paths={"output_dir": "here"}).config or {})
     identity = identity_of(config)
     assert "paths" in RUN_ONLY
@@ -63,19 +63,34 @@ def test_other_data_is_another_group(made: Made) -> None:
     assert [len(group.settings) for group in groups] == [1, 2, 1]
 
 
-def test_groups_of_one_name_say_what_tells_them_apart(made: Made) -> None:
+def test_groups_with_the_same_name_show_their_differences(made: Made) -> None:
     groups, _ = make_groups([made(data__num_pairs=600), made(data__num_pairs=24000)])
     assert [group.title for group in groups] == ["MNIST-rows, num_pairs 24000", "MNIST-rows, num_pairs 600"]
 
 
-def test_a_data_key_that_is_not_known_may_choose_the_test_set(made: Made) -> None:
+def test_an_unknown_data_key_may_choose_the_test_set(made: Made) -> None:
     groups, _ = make_groups([made(cell, data__fold=fold) for cell in ("gru", "srn") for fold in (1, 2)])
     assert [group.title for group in groups] == ["MNIST-rows, fold 1", "MNIST-rows, fold 2"]
     assert [len(group.settings) for group in groups] == [2, 2]
 
 
-def test_recorded_digests_decide_what_is_the_same_test_set(made: Made) -> None:
-    """Whatever the config says: other keys may choose the same test set, and the same keys another one."""
+@pytest.mark.parametrize("key", ["window", "batch_size", "normalize", "train"])
+def test_any_key_of_a_data_module_from_elsewhere_may_choose_the_test_set(made: Made, key: str) -> None:
+    """The names of keys that are irrelevant in this package say nothing about another one."""
+    settings = {"data___target_": "elsewhere.SignalDataModule"}
+    runs = [made(cell, **settings, **{f"data__{key}": value}) for cell in ("gru", "srn") for value in (5, 50)]
+    groups, _ = make_groups(runs)
+    assert [group.title for group in groups] == [f"MNIST-rows, {key} 5", f"MNIST-rows, {key} 50"]
+
+
+def test_the_seed_of_a_data_module_from_elsewhere_does_not_choose_the_test_set(made: Made, group_of: Grouped) -> None:
+    target = "elsewhere.SignalDataModule"
+    (setting,) = group_of([made(seed=n, data___target_=target, data__seed=n) for n in (1, 2)]).settings
+    assert list(setting.counted) == ["1", "2"]
+
+
+def test_recorded_digests_identify_the_test_set(made: Made) -> None:
+    """Different keys may choose the same test set, and equal keys different ones."""
 
     def run(cell: str, digest: str, **settings: object) -> Run:
         data = {"name": "MNIST", "view": "rows", "num_test": 100, "test_digest": digest}
@@ -88,7 +103,7 @@ def test_recorded_digests_decide_what_is_the_same_test_set(made: Made) -> None:
     assert len({group.title for group in other}) == 2
 
 
-def test_a_run_that_recorded_no_data_is_beside_those_of_its_config(made: Made) -> None:
+def test_a_run_without_recorded_data_is_grouped_by_its_config(made: Made) -> None:
     data = {"name": "MNIST", "view": "rows", "num_test": 100, "test_digest": "a"}
     runs = [
         made("gru", result={"data": data}, data__fold=1),
@@ -102,12 +117,12 @@ def test_a_run_that_recorded_no_data_is_beside_those_of_its_config(made: Made) -
     ]
 
 
-def test_a_run_without_a_config_has_no_place() -> None:
+def test_a_run_without_a_config_has_no_group() -> None:
     run = Run(Path("somewhere"), Status.UNREADABLE, "no config")
     assert make_groups([run]) == ([], [run])
 
 
-def test_the_best_is_first_and_what_has_no_number_last(made: Made, group_of: Grouped) -> None:
+def test_the_best_group_is_first_and_groups_without_a_number_are_last(made: Made, group_of: Grouped) -> None:
     runs = [made("srn", acc=0.5), made("lstm", status="failed"), made("gru", acc=0.9)]
     group = group_of(runs)
     assert [each.label for each in group.settings] == ["gru", "srn", "lstm"]
@@ -115,7 +130,7 @@ def test_the_best_is_first_and_what_has_no_number_last(made: Made, group_of: Gro
     assert group.settings[2].statuses() == "1 failed"
 
 
-def test_of_an_unknown_task_the_loss_is_compared_and_less_is_better(made: Made, group_of: Grouped) -> None:
+def test_an_unknown_task_is_compared_by_loss(made: Made, group_of: Grouped) -> None:
     task = {"_target_": "elsewhere.TaggingTask"}
     runs = [made(cell, task=task, metrics={"test/loss": loss}) for cell, loss in (("srn", 2.0), ("gru", 1.0))]
     group = group_of(runs)
@@ -123,7 +138,7 @@ def test_of_an_unknown_task_the_loss_is_compared_and_less_is_better(made: Made, 
     assert [each.label for each in group.settings] == ["gru", "srn"]
 
 
-def test_of_a_seed_that_ran_twice_the_newest_counts(made: Made, group_of: Grouped) -> None:
+def test_the_newest_of_two_runs_of_a_seed_counts(made: Made, group_of: Grouped) -> None:
     old, new = made(acc=0.1, since="2026-01-01"), made(acc=0.2, since="2026-01-02")
     (setting,) = group_of([new, old]).settings
     assert setting.scores == pytest.approx([20.0])
@@ -140,29 +155,29 @@ def test_seeds_are_ordered_as_numbers(made: Made, group_of: Grouped) -> None:
     assert list(setting.counted) == ["9", "10", "100"]
 
 
-def test_what_changes_with_an_axis_is_no_axis(made: Made, group_of: Grouped) -> None:
+def test_a_key_that_changes_with_an_axis_is_not_an_axis(made: Made, group_of: Grouped) -> None:
     runs = [made("srn", model__hidden_size=30), made("gru", model__hidden_size=20), made("srn", model__hidden_size=30)]
     group = group_of(runs)
     assert [axis.name for axis in group.axes] == ["cell"]
     assert group.together == ["hidden_size (gru 20, srn 30) with cell"]
 
 
-def test_axes_stand_in_the_order_in_which_one_asks(made: Made, group_of: Grouped) -> None:
+def test_axes_are_in_a_fixed_order(made: Made, group_of: Grouped) -> None:
     runs = [
         made(cell, optimizer__lr=lr, model__num_layers=n) for cell in ("srn", "gru") for lr in (1, 2) for n in (1, 2)
     ]
     assert [axis.name for axis in group_of(runs).axes] == ["cell", "num_layers", "lr"]
 
 
-def test_axes_with_one_name_have_their_whole_key() -> None:
+def test_axes_with_the_same_name_show_their_whole_key() -> None:
     flat = [{"model.dropout": a, "task.dropout": b} for a in (0.0, 0.5) for b in (0.0, 0.1)]
     assert [axis.name for axis in varying_axes(flat)] == ["model.dropout", "task.dropout"]
-    # Alone, but not what a reader takes it for.
+    # The short name is unique but misleading.
     assert [axis.name for axis in varying_axes(flat[:2])] == ["task.dropout"]
     assert [axis.name for axis in varying_axes(flat[::2])] == ["dropout"]
 
 
-def test_a_key_that_only_some_have_is_an_axis() -> None:
+def test_a_key_of_only_some_runs_is_an_axis() -> None:
     with_decay, without = {"optimizer.weight_decay": None}, {"optimizer._target_": "SGD"}
     axes = varying_axes([with_decay, without])
     assert [(axis.name, axis.companions) for axis in axes] == [("weight_decay", ("optimizer._target_",))]
@@ -179,11 +194,11 @@ def test_a_key_that_only_some_have_is_an_axis() -> None:
         ("optimizer._target_", "torch.optim.Adam", "Adam"),
     ],
 )
-def test_values_as_they_are_shown(key: str, value: object, shown: str) -> None:
+def test_format_of_values(key: str, value: object, shown: str) -> None:
     assert show_value(key, value) == shown
 
 
-def test_labels_tell_settings_apart_in_few_words() -> None:
+def test_labels_distinguish_settings_in_few_words() -> None:
     settings = [
         {"cell": cell, "bidirectional": both, "num_layers": layers, "hidden_size": "8", "precision": precision}
         for cell, both, layers, precision in [
@@ -199,7 +214,7 @@ def test_labels_tell_settings_apart_in_few_words() -> None:
     ]
 
 
-def test_a_label_names_the_cell_that_all_have(made: Made, group_of: Grouped) -> None:
+def test_a_label_names_the_common_cell(made: Made, group_of: Grouped) -> None:
     runs = [made(optimizer__lr=lr, seed=seed) for lr in (0.1, 0.1, 0.2) for seed in (1, 2)]
     assert {each.label for each in group_of(runs).settings} == {"gru", "gru, lr 0.2"}
 
@@ -225,7 +240,7 @@ def test_a_task_from_outside_is_compared_by_the_measures_it_recorded(made: Made)
 
 
 def test_nothing_that_a_run_directory_names_is_imported(made: Made, group_of: Grouped, tmp_path: Path) -> None:
-    """Neither the class of the task nor functions that a changed record names."""
+    """The class of the task and functions that a changed record names are not imported."""
     (tmp_path / "hostile.py").write_text("raise RuntimeError('imported')\n", encoding="utf-8")
     record = as_record(SEQUENCES) | {"target": "hostile.Task", "answers": "hostile:read", "sample_test": "hostile:test"}
     runs = [
@@ -241,7 +256,7 @@ def test_nothing_that_a_run_directory_names_is_imported(made: Made, group_of: Gr
     assert "hostile" not in sys.modules
 
 
-def test_what_a_batch_looks_like_does_not_change_the_test_set(made: Made) -> None:
+def test_batch_settings_do_not_change_the_test_set(made: Made) -> None:
     runs = [made(), made("srn", data__batch_size=7, data__root="elsewhere", data__mirrors=[])]
     assert len(set(assign_test_sets(runs))) == 1
     assert relevant_keys(runs[1]) == {
@@ -251,7 +266,7 @@ def test_what_a_batch_looks_like_does_not_change_the_test_set(made: Made) -> Non
     }
 
 
-def test_groups_that_differ_in_their_digest_alone_have_titles_of_their_own(made: Made) -> None:
+def test_groups_that_differ_only_in_their_digest_have_different_titles(made: Made) -> None:
     def run(cell: str, digest: str) -> Run:
         return made(cell, result={"data": {"name": "MNIST", "view": "rows", "test_digest": digest}})
 

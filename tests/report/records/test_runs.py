@@ -1,4 +1,4 @@
-"""Runs are found and read as far as they can be, and what cannot be read says why."""
+"""Runs are found and read as far as possible, with the reason for each file that cannot be read."""
 
 import shutil
 from collections.abc import Callable
@@ -15,7 +15,7 @@ def by_name(runs: list[Run]) -> dict[str, Run]:
     return {run.path.name: run for run in runs}
 
 
-def test_runs_are_found_in_a_sweep_and_in_what_holds_it(digits: Path) -> None:
+def test_runs_are_found_in_a_sweep_and_in_its_parent_directory(digits: Path) -> None:
     names = ["gru_1", "gru_2", "srn_1", "srn_2"]
     for place in (digits, digits / "jobs", digits.parent):
         found = [run for run in find_runs([place]) if digits in run.path.parents]
@@ -23,14 +23,14 @@ def test_runs_are_found_in_a_sweep_and_in_what_holds_it(digits: Path) -> None:
         assert {run.status for run in found} == {"done"}
 
 
-def test_a_run_may_be_given_itself_and_counts_once(digits: Path) -> None:
+def test_a_run_directory_may_be_given_and_counts_once(digits: Path) -> None:
     job = digits / "jobs" / "gru_2"
     (run,) = find_runs([job, job])
     assert (run.path, run.seed, run.facts["cell"]) == (job, "2", "gru")
     assert len(find_runs([job, digits])) == 4
 
 
-def test_a_run_says_what_it_ran_on(digits: Path) -> None:
+def test_a_run_has_its_hardware(digits: Path) -> None:
     run = read_run(digits / "jobs" / "gru_1")
     assert run.metric("test/acc") is not None
     assert run.metric("test/nothing") is None
@@ -40,7 +40,7 @@ def test_a_run_says_what_it_ran_on(digits: Path) -> None:
     assert len(run.config_hash) == 12
 
 
-def test_a_misspelt_directory(digits: Path) -> None:
+def test_a_misspelled_directory(digits: Path) -> None:
     with pytest.raises(UserError, match=r"jobz is not a directory; did you mean 'jobs'\?"):
         find_runs([digits / "jobz"])
 
@@ -56,24 +56,24 @@ def test_an_empty_directory_beside_a_full_one(digits: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("file", ["result.json", "status.json"])
-def test_json_that_was_cut_in_half(sweep: Path, file: str) -> None:
+def test_truncated_json(sweep: Path, file: str) -> None:
     path = sweep / "jobs" / "gru_1" / file
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     run = by_name(find_runs([sweep]))["gru_1"]
     assert run.status is Status.UNREADABLE
     assert f"{file} is not valid JSON" in run.reason
     assert "was it cut short?" in run.reason
-    # Its config still says what it was to be.
+    # The config of the run is still read.
     assert run.facts["cell"] == "gru"
     assert not run.result
 
 
-def test_json_that_is_no_text(sweep: Path) -> None:
+def test_json_that_is_not_text(sweep: Path) -> None:
     (sweep / "jobs" / "gru_1" / "result.json").write_bytes(b"\xff\xfe\x00")
     assert "is not valid JSON" in by_name(find_runs([sweep]))["gru_1"].reason
 
 
-def test_a_result_that_is_missing(sweep: Path) -> None:
+def test_a_missing_result(sweep: Path) -> None:
     (sweep / "jobs" / "gru_1" / "result.json").unlink()
     run = by_name(find_runs([sweep]))["gru_1"]
     assert (run.status, "result.json is missing" in run.reason) == (Status.UNREADABLE, True)
@@ -103,7 +103,7 @@ def test_a_result_without_metrics(sweep: Path, changed: Callable[..., None]) -> 
     ("content", "message"),
     [("model: {cell: [", "does not hold a config"), ("seed: 1\n", "is not the config of a run (KeyError: 'task')")],
 )
-def test_a_config_that_tells_nothing(sweep: Path, content: str, message: str) -> None:
+def test_an_empty_config(sweep: Path, content: str, message: str) -> None:
     (sweep / "jobs" / "gru_1" / "config.yaml").write_text(content, encoding="utf-8")
     run = by_name(find_runs([sweep]))["gru_1"]
     assert (run.status, run.config) == (Status.UNREADABLE, None)
@@ -118,7 +118,7 @@ def test_a_run_that_failed_needs_no_result(sweep: Path, changed: Callable[..., N
     assert (run.status, run.reason) == ("failed", "no memory")
 
 
-def test_a_run_that_is_under_way(sweep: Path, changed: Callable[..., None]) -> None:
+def test_an_unfinished_run(sweep: Path, changed: Callable[..., None]) -> None:
     job = sweep / "jobs" / "gru_1"
     changed(job / "status.json", lambda status: status.update(status="running"))
     run = by_name(find_runs([sweep]))["gru_1"]
@@ -133,7 +133,7 @@ def test_jobs_that_have_not_begun_or_lost_their_config(sweep: Path, changed: Cal
     runs = by_name(find_runs([sweep]))
     found = {name: (run.status, run.reason) for name, run in runs.items() if run.config is None}
     assert found == {
-        "lstm_1": (Status.MISSING, "it has not begun"),
+        "lstm_1": (Status.MISSING, "it has not started"),
         "gru_1": (Status.UNREADABLE, "it has no config.yaml"),
         "gru_2": (Status.MISSING, "it has no status.json"),
     }
@@ -145,7 +145,7 @@ def test_a_sweep_that_has_just_begun(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["{", "{}", '{"jobs": 3}'])
-def test_nothing_more_of_a_sweep_is_needed_than_its_jobs(sweep: Path, content: str) -> None:
+def test_only_the_jobs_of_a_sweep_are_needed(sweep: Path, content: str) -> None:
     (sweep / "sweep.json").write_text(content, encoding="utf-8")
     assert len(find_runs([sweep])) == 4
 
@@ -160,13 +160,13 @@ def test_code_may_be_unknown(sweep: Path, content: str | None) -> None:
     assert (run.code, run.status) == ("unknown", "done")
 
 
-def test_code_is_a_commit_and_whether_it_was_changed(sweep: Path) -> None:
+def test_code_is_a_commit_and_a_flag_for_changes(sweep: Path) -> None:
     file = sweep / "jobs" / "gru_1" / "environment.json"
     file.write_text('{"git": {"commit": "0123456789abcdef", "dirty": true}}', encoding="utf-8")
     assert read_run(file.parent).code == "0123456789 with changes"
 
 
-def test_what_lies_below_a_run_is_no_run(sweep: Path) -> None:
+def test_directories_below_a_run_are_not_runs(sweep: Path) -> None:
     shutil.copytree(sweep / "jobs" / "srn_1", sweep / "jobs" / "gru_1" / "copy")
     assert len(find_runs([sweep])) == 4
 

@@ -1,4 +1,4 @@
-"""A report is the same in Markdown and HTML, and the names of runs can break neither."""
+"""A report has the same content in Markdown and HTML, and names of runs are escaped in both."""
 
 import base64
 import re
@@ -36,7 +36,7 @@ DOCUMENT = Document(
 
 
 class Page(HTMLParser):
-    """Tags that are opened and closed, what they say, and where they lead."""
+    """A parser that records tags, texts and links, and requires that tags are closed."""
 
     VOID = frozenset({"meta", "img", "br"})
 
@@ -64,7 +64,7 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.seen if name == tag]
 
 
-def test_the_page_is_sound_and_needs_nothing_else() -> None:
+def test_the_page_is_valid_and_needs_no_other_files() -> None:
     html = to_html(DOCUMENT)
     page = Page(html)
     assert page.open == []
@@ -75,23 +75,23 @@ def test_the_page_is_sound_and_needs_nothing_else() -> None:
     kind, _, content = str(image["src"]).partition(",")
     assert kind == "data:image/svg+xml;base64"
     assert base64.b64decode(content) == SVG
-    # Points are of 72 to the inch, the page's pixels of 96.
+    # A point is 1/72 inch, and a pixel of the page 1/96 inch.
     assert (image["width"], image["height"], image["alt"]) == ("96", "48", "What is seen")
     assert not re.findall(r"https?:|url\(|@import", html)
 
 
-def test_links_within_the_page_lead_somewhere() -> None:
+def test_links_within_the_page_have_targets() -> None:
     page = Page(to_html(DOCUMENT))
     anchors = {str(section["id"]) for section in page.all("section") if "id" in section}
     assert [str(link["href"]).removeprefix("#") in anchors for link in page.all("a")] == [True, True]
 
 
-def test_the_page_is_for_light_and_dark_and_for_any_width() -> None:
+def test_the_page_supports_light_and_dark_and_any_width() -> None:
     html = to_html(DOCUMENT)
     assert "color-scheme: light dark" in html
     assert "@media (prefers-color-scheme: dark)" in html
     assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in Page(html).all("meta")
-    # Every table scrolls in a box of its own, which a keyboard can reach.
+    # Every table scrolls in its own box, which can be focused with the keyboard.
     assert re.findall(r'<div class="scroll" tabindex="0">(.)', html) == ["<"] * html.count("<table>")
 
 
@@ -103,7 +103,7 @@ def test_rows_and_numbers_are_marked() -> None:
 
 def test_a_figure_without_a_size() -> None:
     broken = Document("", "", [Section("", [FigureBlock("a.png", b"<svg></svg>", "")])])
-    with pytest.raises(ValueError, match="does not say its size"):
+    with pytest.raises(ValueError, match="has no size"):
         to_html(broken)
 
 
@@ -135,7 +135,7 @@ def test_markdown_tables_keep_their_columns() -> None:
         ("< 0.001", "\\< 0.001"),
     ],
 )
-def test_markdown_says_what_stands_there(text: str, escaped: str) -> None:
+def test_markdown_escapes_text(text: str, escaped: str) -> None:
     assert escape(text) == escaped
 
 

@@ -1,4 +1,4 @@
-"""The answers of networks to the same samples are read, compared, and combined over seeds."""
+"""Predictions of networks for the same samples are read, compared, and combined over seeds."""
 
 import json
 import re
@@ -26,7 +26,7 @@ LABELS = torch.arange(100) % 10
 
 
 def answered(run: Run, wrong: Sequence[int], labels: torch.Tensor = LABELS) -> Run:
-    """Writes the predictions of a made-up run: right but for some samples."""
+    """Write the predictions of an invented run, which are correct except for some samples."""
     run.path.mkdir(exist_ok=True)
     predicted = labels.clone()
     predicted[list(wrong)] = (predicted[list(wrong)] + 1) % 10
@@ -62,7 +62,7 @@ def test_the_translations_of_a_real_run(phrases: Path) -> None:
         ("test_translations.jsonl", read_translations, b'{"source": "a', "cannot be read (JSONDecodeError)"),
     ],
 )
-def test_answers_that_cannot_be_read(
+def test_predictions_that_cannot_be_read(
     made: Made, file: str, read: Callable[[Run], object], content: bytes | None, message: str
 ) -> None:
     run = made()
@@ -73,7 +73,7 @@ def test_answers_that_cannot_be_read(
         read(run)
 
 
-def test_line_separators_of_unicode_belong_to_sentences(made: Made) -> None:
+def test_unicode_line_separators_belong_to_sentences(made: Made) -> None:
     sentences = ["one\u2028line", "one\u2029paragraph", "next\x85line", "form\x0cfeed", "plain"]
     run = made()
     run.path.mkdir()
@@ -94,7 +94,7 @@ def test_predictions_are_never_unpickled(made: Made, tmp_path: Path) -> None:
 
 
 def pair(made: Made, group_of: Grouped, wrong: dict[int, tuple[Sequence[int], Sequence[int]]]) -> ComparisonGroup:
-    """gru against srn; by seed, which samples each has wrong."""
+    """Return runs of gru and srn; for each seed, the samples that each predicts wrongly."""
     runs = []
     for seed, (of_gru, of_srn) in wrong.items():
         runs.append(answered(made("gru", seed, acc=1 - len(of_gru) / 100), of_gru))
@@ -102,7 +102,7 @@ def pair(made: Made, group_of: Grouped, wrong: dict[int, tuple[Sequence[int], Se
     return group_of(runs)
 
 
-def test_mcnemar_over_seeds_is_the_weakest_seed(made: Made, group_of: Grouped) -> None:
+def test_mcnemar_over_seeds_is_the_largest_p_value(made: Made, group_of: Grouped) -> None:
     best, other = pair(made, group_of, {1: (range(2), range(2, 20)), 2: (range(1), range(1, 12))}).measured
     (test,) = mcnemar_with_best(best, [other])
     right = np.ones(100, dtype=bool)
@@ -184,7 +184,7 @@ def test_a_better_translator_is_found_by_the_bootstrap(phrases: Path, tmp_path: 
     assert test.p == pytest.approx(1 / 1001)
 
 
-def test_there_are_resamples_enough_for_many_tests() -> None:
+def test_the_number_of_resamples_suffices_for_many_tests() -> None:
     assert num_resamples(3) == 1000
     for number in (60, 200):
         assert number / (num_resamples(number) + 1) < 0.05
@@ -196,11 +196,11 @@ def test_verdicts(made: Made, group_of: Grouped) -> None:
     for seed, jitter in zip(seeds, (0.0, 0.011, 0.004), strict=True):
         runs += [
             answered(made("best", seed, acc=0.95 + jitter / 2), ()),
-            # Far behind, by nearly the same with every seed.
+            # Much worse, by nearly the same difference with every seed.
             answered(made("far", seed, acc=0.60 + jitter), range(40)),
-            # Behind with every seed, but by how much is uncertain.
+            # Worse with every seed, but the difference is uncertain.
             answered(made("wild", seed, acc=0.90 - 20 * jitter), range(30)),
-            # As good, give or take.
+            # About equally good.
             answered(made("near", seed, acc=0.95 + 0.9 * jitter - 0.003), range(seed)),
         ]
     runs += [answered(made("lone", 1, acc=0.93), range(3))]
@@ -215,7 +215,7 @@ def test_verdicts(made: Made, group_of: Grouped) -> None:
     assert far.seeds_p == pytest.approx(3 * far.seeds.p)
 
 
-def test_where_less_is_better_the_lead_is_positive_too(made: Made, group_of: Grouped) -> None:
+def test_the_lead_is_also_positive_if_less_is_better(made: Made, group_of: Grouped) -> None:
     task = {"_target_": "elsewhere.TaggingTask"}
     losses = {"gru": (1.0, 1.1, 1.05), "srn": (2.0, 2.15, 2.06)}
     runs = [
@@ -230,5 +230,5 @@ def test_where_less_is_better_the_lead_is_positive_too(made: Made, group_of: Gro
     assert other.samples is None
 
 
-def test_nothing_measured_is_nothing_compared(made: Made, group_of: Grouped) -> None:
+def test_without_measurements_nothing_is_compared(made: Made, group_of: Grouped) -> None:
     assert compare_with_best(group_of([made(status="failed")])) == []

@@ -1,4 +1,4 @@
-"""Statistics against values computed by hand or by others."""
+"""Statistics, compared with values from manual computation or other libraries."""
 
 import math
 
@@ -9,7 +9,7 @@ from scipy import stats
 from rnnexp.report.stats.significance import combine, holm, mcnemar, paired_t, show_p, summarize
 
 
-def test_a_summary_has_the_interval_of_student() -> None:
+def test_a_summary_has_the_student_t_interval() -> None:
     summary = summarize([1.0, 2.0, 3.0])
     assert (summary.n, summary.mean, summary.deviation) == (3, 2.0, 1.0)
     # The 97.5 % point of Student's t with 2 degrees of freedom, from a table.
@@ -21,12 +21,12 @@ def test_a_single_number_has_no_spread() -> None:
     assert (summary.n, summary.mean, summary.deviation, summary.half_width) == (1, 7.0, None, None)
 
 
-def test_nothing_cannot_be_summarized() -> None:
+def test_an_empty_list_cannot_be_summarized() -> None:
     with pytest.raises(ValueError, match="no values to summarize"):
         summarize([])
 
 
-def test_the_paired_test_is_scipys_over_the_shared_seeds() -> None:
+def test_the_paired_test_equals_that_of_scipy_over_shared_seeds() -> None:
     a, b = {"1": 91.0, "2": 93.5, "3": 92.0, "8": 10.0}, {"3": 90.5, "1": 90.0, "2": 91.0, "9": 99.0}
     test = paired_t(a, b)
     expected = stats.ttest_rel([91.0, 93.5, 92.0], [90.0, 91.0, 90.5])
@@ -38,13 +38,13 @@ def test_the_paired_test_is_scipys_over_the_shared_seeds() -> None:
 
 
 @pytest.mark.parametrize(("shared", "number"), [({}, 0), ({"1": 2.0}, 1)])
-def test_fewer_than_two_shared_seeds_are_no_test(shared: dict[str, float], number: int) -> None:
+def test_fewer_than_two_shared_seeds_give_no_test(shared: dict[str, float], number: int) -> None:
     test = paired_t({"1": 1.0, "2": 1.0}, {**shared, "7": 3.0})
     assert test.p is None
     assert test.reason == f"too few shared seeds ({number}; at least 2)"
 
 
-def test_equal_differences_are_no_certainty() -> None:
+def test_equal_differences_give_no_test() -> None:
     test = paired_t({"1": 90.1, "2": 92.2}, {"1": 90.0, "2": 92.1})
     assert test.p is None
     assert test.reason == "the difference is the same for all 2 seeds: no t-test"
@@ -56,13 +56,13 @@ def test_equal_scores_do_not_differ() -> None:
 
 
 def right(*pattern: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Answers a and b from (a right, b right, how often)."""
+    """Return the answers of a and b from triples (a right, b right, count)."""
     a = [bool(a) for a, _, number in pattern for _ in range(number)]
     b = [bool(b) for _, b, number in pattern for _ in range(number)]
     return np.array(a), np.array(b)
 
 
-def test_mcnemar_counts_what_one_alone_has_right() -> None:
+def test_mcnemar_counts_samples_that_only_one_has_right() -> None:
     only_a, only_b, p = mcnemar(*right((1, 1, 50), (0, 0, 9), (1, 0, 10), (0, 1, 2)))
     assert (only_a, only_b) == (10, 2)
     # Two tails of 12 fair coins with at most 2 heads.
@@ -80,15 +80,17 @@ def test_mcnemar_without_disagreement() -> None:
         ([0.01, 0.04, 0.002], [1.0, 5.0, 2.0], 0.04),
         ([0.01, 0.04], [-1.0, -5.0], 0.04),
         ([0.001, 0.001], [1.0, -1.0], 1.0),
-        # sacrebleu calls a difference of exactly nothing significant.
+        # sacrebleu calls a difference of exactly zero significant.
         ([0.001, 0.001], [0.0, 3.0], 1.0),
     ],
 )
-def test_seeds_are_combined_by_the_weakest(p_values: list[float], differences: list[float], expected: float) -> None:
+def test_seeds_are_combined_by_the_largest_p_value(
+    p_values: list[float], differences: list[float], expected: float
+) -> None:
     assert combine(p_values, differences) == expected
 
 
-def test_nothing_cannot_be_combined() -> None:
+def test_an_empty_list_cannot_be_combined() -> None:
     with pytest.raises(ValueError, match="no p-values to combine"):
         combine([], [])
 
@@ -97,11 +99,11 @@ def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
-def test_holm_does_not_count_what_was_not_tested() -> None:
+def test_holm_does_not_count_missing_tests() -> None:
     assert holm([None, 0.04, None, 0.02]) == [None, 0.04, None, 0.04]
     assert holm([0.7, 0.8]) == [1.0, 1.0]
 
 
 @pytest.mark.parametrize(("p", "shown"), [(0.0004, "< 0.001"), (0.0123, "0.012"), (0.5, "0.50"), (1.0, "1.00")])
-def test_p_values_as_they_are_shown(p: float, shown: str) -> None:
+def test_format_of_p_values(p: float, shown: str) -> None:
     assert show_p(p) == shown

@@ -1,4 +1,4 @@
-"""The loop that every backend shares, with jobs that exist only in a list of states."""
+"""The loop that all backends share, tested with fake jobs that have a list of states."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ CONFIG = {
 
 @dataclass
 class FakeJob(SubmittedJob):
-    """A job that goes through a list of states, one a look; the last one stays."""
+    """A job with a list of states, one per wait of the backend; the last one stays."""
 
     states: list[JobState]
 
@@ -44,7 +44,7 @@ class FakeBackend(Backend[FakeJob]):
 
     Args:
         plans: the states of each job, by its label.
-        at_once: how many jobs it takes at once.
+        at_once: number of jobs that run at the same time.
     """
 
     num_gpus = 0
@@ -93,7 +93,7 @@ def make_jobs(tmp_path: Path) -> Any:
 
 
 class Progress(SweepProgress):
-    """Progress that remembers what it was told."""
+    """Progress that records its events."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         super().__init__(jobs)
@@ -119,7 +119,7 @@ def test_a_job_that_recorded_its_end_keeps_it(make_jobs: Any) -> None:
     assert backend.num_failed == 0
 
 
-def test_a_job_that_recorded_no_end_has_failed_with_the_reason_of_the_backend(make_jobs: Any) -> None:
+def test_a_job_without_a_recorded_end_has_failed_with_the_reason_of_the_backend(make_jobs: Any) -> None:
     (job,) = make_jobs("a")
     backend = FakeBackend({"a": [Ended(exit_reason(-9))]})
     backend.run([job], Progress([job]))
@@ -128,13 +128,13 @@ def test_a_job_that_recorded_no_end_has_failed_with_the_reason_of_the_backend(ma
     assert job.run.status is Status.FAILED
 
 
-def test_a_backend_may_know_that_a_silent_job_was_interrupted(make_jobs: Any) -> None:
+def test_a_backend_may_report_a_job_without_a_recorded_end_as_interrupted(make_jobs: Any) -> None:
     (job,) = make_jobs("a")
     FakeBackend({"a": [Ended("preempted", Status.INTERRUPTED)]}).run([job], Progress([job]))
     assert job.run.status is Status.INTERRUPTED
 
 
-def test_jobs_wait_until_the_backend_takes_them(make_jobs: Any) -> None:
+def test_jobs_wait_until_the_backend_has_room(make_jobs: Any) -> None:
     jobs = make_jobs("a", "b", "c")
     plans: dict[str, list[JobState]] = {label: [Status.RUNNING, Ended("")] for label in "abc"}
     backend = FakeBackend(plans, at_once=1)
@@ -156,7 +156,7 @@ def test_enough_failures_stop_the_others(make_jobs: Any, settings: dict[str, Any
     assert backend.handed_over == ["bad", "long"]
 
 
-def test_a_hung_job_is_asked_once_and_has_failed(make_jobs: Any) -> None:
+def test_a_hung_job_is_stopped_once_and_has_failed(make_jobs: Any) -> None:
     (job,) = make_jobs("a")
     backend = FakeBackend({"a": [Status.RUNNING]}, job_timeout=1e-9)
     backend.run([job], Progress([job]))
@@ -172,7 +172,7 @@ def test_a_queued_job_does_not_hang(make_jobs: Any) -> None:
     assert backend.stops == []
 
 
-def test_an_interrupt_stops_all_jobs_and_passes_on(make_jobs: Any) -> None:
+def test_an_interrupt_stops_all_jobs_and_is_raised(make_jobs: Any) -> None:
     jobs = make_jobs("a", "b", "c")
     backend = FakeBackend({"a": [Status.RUNNING], "b": [Status.RUNNING]}, at_once=2)
     backend.interrupt_at = "b"
@@ -183,7 +183,7 @@ def test_an_interrupt_stops_all_jobs_and_passes_on(make_jobs: Any) -> None:
     assert {job.run.read_status()["reason"] for job in jobs[:2]} == {"cancelled with the sweep"}
 
 
-def test_a_job_that_does_not_stop_is_lost(make_jobs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_does_not_stop_is_killed(make_jobs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, "SECONDS_TO_STOP", 0.05)
     (job,) = make_jobs("a")
     backend = FakeBackend({"a": [Status.RUNNING]})
@@ -197,7 +197,9 @@ def test_a_job_that_does_not_stop_is_lost(make_jobs: Any, monkeypatch: pytest.Mo
     assert backend.released == ["a"]
 
 
-def test_the_status_is_recorded_before_what_may_fail(make_jobs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_status_is_recorded_before_the_release_that_may_fail(
+    make_jobs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     jobs = make_jobs("a", "b")
     backend = FakeBackend({"a": [Status.RUNNING], "b": [Status.RUNNING]})
 
@@ -224,7 +226,7 @@ def test_polling_changes_nothing(make_jobs: Any) -> None:
 def test_only_a_final_or_absent_job_may_have_a_record_of_slurm(make_jobs: Any) -> None:
     done, left = make_jobs("done", "left")
     for job in (done, left):
-        job.run.slurm_file.write_text("{}")
+        job.run.slurm_file.write_text("{}", encoding="utf-8")
     done.status = Status.DONE
     backend = FakeBackend({})
     backend.reattach([done])

@@ -1,4 +1,4 @@
-"""Sweeps with submitit, SLURM and Ray: the same files and statuses as with the pool."""
+"""Sweeps with submitit, SLURM and Ray write the same files and statuses as with the pool."""
 
 import contextlib
 import os
@@ -21,14 +21,14 @@ from support import ROOT, TESTS, small_slurm
 from support.programs import NUM_TEST, Run, run_directories
 from support.sweeps import BARE, FAULT, SEARCH, processes_of, start, statuses, uninstall, wait_for
 
-PAGE = (ROOT / "docs" / "clusters.md").read_text()
+PAGE = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
 LOCAL, SLURM, RAY = (f"hydra/launcher={name}" for name in ("submitit_local", "submitit_slurm", "ray"))
 ENDLESS = ["trainer.max_epochs=100000", "callbacks.early_stopping=null", *BARE]
 
 
 @pytest.fixture(autouse=True)
 def _callbacks_of_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Jobs of a cluster share an environment, not the path of a process.
+    # Jobs of a cluster inherit the environment, but not sys.path of this process.
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
 
 
@@ -40,10 +40,10 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def task_of_submitit(folder: Path) -> int:
-    """The process that submitit calls the job in."""
+    """Return the id of the process in which submitit calls the job."""
     found = []
     for entry in Path("/proc").iterdir():
-        # Others end while this looks.
+        # Processes may end during the loop.
         with contextlib.suppress(OSError):
             words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
             if b"submitit.core._submit" in words and str(folder).encode() in words:
@@ -60,18 +60,18 @@ def status_of_one(sweep: Path) -> dict[str, Any]:
 def steps(sweep: Path) -> list[int]:
     files = list(sweep.glob("jobs/*/metrics.csv"))
     if not files:
-        # A run that is continued takes the file away for a moment, and writes it anew.
+        # A resumed run removes the file briefly and writes it again.
         return [-1]
     (file,) = files
-    # Whole lines: the last may be half written.
-    return [int(line.split(",")[1]) for line in file.read_text().rpartition("\n")[0].splitlines()[1:]]
+    # Only complete lines: the last may be incomplete.
+    return [int(line.split(",")[1]) for line in file.read_text(encoding="utf-8").rpartition("\n")[0].splitlines()[1:]]
 
 
 def has_saved(sweep: Path, number: int) -> bool:
     return len(list(sweep.glob("jobs/*/checkpoints/last.ckpt"))) == number
 
 
-def test_submitit_runs_jobs_and_runs_none_twice(run: Run, tmp_path: Path) -> None:
+def test_submitit_runs_each_job_once(run: Run, tmp_path: Path) -> None:
     asked = ["seed=1,2", LOCAL, f"sweep_dir={tmp_path}/sweep", "trainer.max_steps=2", *BARE]
     outcome = run(*asked, "-m")
     assert outcome.exit_code == 0, outcome.stderr
@@ -82,7 +82,7 @@ def test_submitit_runs_jobs_and_runs_none_twice(run: Run, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_job_that_fails_costs_one_and_is_run_again(run: Run, tmp_path: Path) -> None:
+def test_a_failed_job_is_run_again(run: Run, tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
     asked = ["seed=1,2,3", LOCAL, f"sweep_dir={sweep}", *BARE]
     first = run(*asked, FAULT % "2:raise,3:kill", "-m")
@@ -96,7 +96,7 @@ def test_a_job_that_fails_costs_one_and_is_run_again(run: Run, tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_stop_means_stop_and_what_hangs_has_failed(tiny: list[str], tmp_path: Path) -> None:
+def test_a_failure_stops_the_sweep_and_a_hung_job_has_failed(tiny: list[str], tmp_path: Path) -> None:
     asked = [LOCAL, "seed=1,2", FAULT % "1:hang,2:hang", *BARE, "hydra.launcher.array_parallelism=1"]
     limits = ["hydra.launcher.on_error=stop", "hydra.launcher.job_timeout=15"]
     parent = start(tiny, f"sweep_dir={tmp_path}/sweep", *asked, *limits)
@@ -108,7 +108,7 @@ def test_stop_means_stop_and_what_hangs_has_failed(tiny: list[str], tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_a_preempted_job_goes_on_and_the_sweep_can_be_interrupted(tiny: list[str], tmp_path: Path) -> None:
+def test_a_preempted_job_continues_and_the_sweep_can_be_interrupted(tiny: list[str], tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
     parent = start(tiny, LOCAL, f"sweep_dir={sweep}", "seed=1", *ENDLESS)
     wait_for(lambda: has_saved(sweep, 1))
@@ -130,7 +130,7 @@ def test_a_preempted_job_goes_on_and_the_sweep_can_be_interrupted(tiny: list[str
 @pytest.mark.slow
 def test_a_job_out_of_time_too_often_can_still_be_continued(tiny: list[str], tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
-    # What ends within submitit's ten minutes of tolerance has run out of time.
+    # submitit treats an end within ten minutes of the limit as a timeout.
     short = ["hydra.launcher.timeout_min=5", "hydra.launcher.max_num_timeout=0"]
     parent = start(tiny, LOCAL, f"sweep_dir={sweep}", "seed=1", *short, *ENDLESS)
     wait_for(lambda: has_saved(sweep, 1))
@@ -154,7 +154,7 @@ def test_no_process_outlives_its_parent(tiny: list[str], tmp_path: Path, launche
 
 
 @pytest.mark.slow
-def test_ray_runs_jobs_and_leaves_nothing_behind(tiny: list[str], tmp_path: Path) -> None:
+def test_ray_runs_jobs_and_leaves_no_processes(tiny: list[str], tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
     asked = [RAY, f"sweep_dir={sweep}", "seed=1,2", FAULT % "2:kill", *BARE]
     parent = start(tiny, *asked)
@@ -167,7 +167,7 @@ def test_ray_runs_jobs_and_leaves_nothing_behind(tiny: list[str], tmp_path: Path
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_the_tasks_of_ray_which_go_on_where_they_were(tiny: list[str], tmp_path: Path) -> None:
+def test_ctrl_c_stops_the_tasks_of_ray_and_they_are_resumed(tiny: list[str], tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
     asked = [RAY, f"sweep_dir={sweep}", "seed=1,2", "hydra.launcher.num_cpus=1", *ENDLESS]
     parent = start(tiny, *asked)
@@ -185,13 +185,13 @@ def test_ctrl_c_stops_the_tasks_of_ray_which_go_on_where_they_were(tiny: list[st
 
 
 def ray_processes(parent: "subprocess.Popen[str]") -> list[str]:
-    """Those of the cluster that a command has started, whose session is named after its process."""
+    """Return processes of the cluster that a command started; its session has the id of that process."""
     listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     return re.findall(rf".*/session_[0-9_-]+_{parent.pid}/.*", listing)
 
 
 @pytest.mark.slow
-def test_a_search_has_one_cluster_of_ray(tiny: list[str], tmp_path: Path) -> None:
+def test_a_search_uses_one_cluster_of_ray(tiny: list[str], tmp_path: Path) -> None:
     search = [*SEARCH, "optimizer.lr=interval(0.001,0.1)", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=1"]
     parent = start(tiny, RAY, *search, f"sweep_dir={tmp_path}/sweep", "hydra.launcher.num_cpus=1", *BARE)
     stdout, stderr = parent.communicate(timeout=240)
@@ -202,10 +202,10 @@ def test_a_search_has_one_cluster_of_ray(tiny: list[str], tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_no_cluster_of_ray_to_join_is_one_line(
+def test_a_missing_cluster_of_ray_is_a_one_line_error(
     tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What Ray finds by itself on this machine may be the cluster of another test.
+    # Without an address Ray may find the cluster of another test on this machine.
     within = ["unshare", "--pid", "--fork", "--mount-proc", "--map-root-user"]
     if not shutil.which("unshare") or subprocess.run([*within, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this system lets this user have no process names of their own (unshare --pid)")
@@ -219,10 +219,10 @@ def test_no_cluster_of_ray_to_join_is_one_line(
 
 
 @pytest.mark.slow
-def test_a_cluster_of_ray_that_lets_nobody_in_is_one_line(
+def test_a_cluster_of_ray_that_refuses_access_is_a_one_line_error(
     tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A token is asked for, and there is none.
+    # The cluster requires a token, and there is none.
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("HOME", str(tmp_path))
     asked = [RAY, "seed=1,2", f"sweep_dir={tmp_path}/sweep", "hydra.launcher.address=127.0.0.1:1"]
@@ -247,7 +247,7 @@ cluster.shutdown()
 
 @pytest.mark.slow
 def test_a_task_of_ray_fits_into_one_node(tiny: list[str], tmp_path: Path) -> None:
-    """One node has the cores, another one the GPU: a job that asks for both gets what the second one has."""
+    """One node has the cores and another the GPU: a job that needs both gets the cores of the second node."""
     with subprocess.Popen(
         [sys.executable, "-c", TWO_NODES], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as cluster:
@@ -264,7 +264,7 @@ def test_a_task_of_ray_fits_into_one_node(tiny: list[str], tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_slurm_runs_an_array_and_says_what_killed_a_job(tiny: list[str], slurm: Path, tmp_path: Path) -> None:
+def test_slurm_runs_an_array_and_reports_what_killed_a_job(tiny: list[str], slurm: Path, tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
     options = [
         "hydra.launcher.partition=gpu",
@@ -276,7 +276,7 @@ def test_slurm_runs_an_array_and_says_what_killed_a_job(tiny: list[str], slurm: 
     assert parent.returncode == 1, stdout + stderr
     assert "submitted 2 jobs as SLURM job 1000" in stdout
     assert statuses(sweep) == {1: "done", 2: "failed"}
-    script = (slurm / "1000.sh").read_text()
+    script = (slurm / "1000.sh").read_text(encoding="utf-8")
     for line in ("partition=gpu", "mem=4GB", "cpus-per-task=1", "array=0-1%2", "signal=USR2@120", "time=60"):
         assert f"#SBATCH --{line}\n" in script
     assert "gpus-per-node" not in script
@@ -284,7 +284,7 @@ def test_slurm_runs_an_array_and_says_what_killed_a_job(tiny: list[str], slurm: 
 
 
 @pytest.mark.slow
-def test_jobs_of_slurm_outlive_the_command_which_finds_them_again(tiny: list[str], slurm: Path, tmp_path: Path) -> None:
+def test_jobs_of_slurm_outlive_the_command_and_are_found_again(tiny: list[str], slurm: Path, tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
     asked = [SLURM, f"sweep_dir={sweep}", "seed=1", *ENDLESS]
     parent = start(tiny, *asked)
@@ -293,14 +293,14 @@ def test_jobs_of_slurm_outlive_the_command_which_finds_them_again(tiny: list[str
     parent.communicate()
     (pid,) = slurm.glob("*.pid")
 
-    # The scheduler needs the machine: the job saves, waits and goes on.
-    os.kill(int(pid.read_text()), signal.SIGUSR2)
+    # The scheduler preempts the job, which saves, waits and continues.
+    os.kill(int(pid.read_text(encoding="utf-8")), signal.SIGUSR2)
     wait_for(lambda: status_of_one(sweep)["status"] == "queued")
     reached = steps(sweep)[-1]
     wait_for(lambda: steps(sweep)[-1] > reached)
 
     parent = start(tiny, *asked)
-    wait_for(lambda: (slurm / "1000.state").read_text() == "RUNNING")
+    wait_for(lambda: (slurm / "1000.state").read_text(encoding="utf-8") == "RUNNING")
     process = status_of_one(sweep)["process_id"]
     reached = steps(sweep)[-1]
     wait_for(lambda: steps(sweep)[-1] > reached + 200)
@@ -312,12 +312,12 @@ def test_jobs_of_slurm_outlive_the_command_which_finds_them_again(tiny: list[str
     assert " on slurm 1000" in stdout
     assert status_of_one(sweep)["status"] == "interrupted"
     assert "SIGTERM in epoch" in status_of_one(sweep)["reason"], "it has saved"
-    assert not list(sweep.glob("jobs/*/slurm.json")), "nobody needs to ask SLURM about it again"
+    assert not list(sweep.glob("jobs/*/slurm.json")), "the record of SLURM is removed"
     wait_for(lambda: not processes_of(sweep), 30)
 
 
 @pytest.mark.slow
-def test_a_job_that_makes_way_is_requeued_by_the_later_signal_or_by_slurm(
+def test_a_preempted_job_is_requeued_by_the_later_signal_or_by_slurm(
     tiny: list[str], slurm: Path, tmp_path: Path
 ) -> None:
     sweep = tmp_path / "sweep"
@@ -327,9 +327,9 @@ def test_a_job_that_makes_way_is_requeued_by_the_later_signal_or_by_slurm(
     small_slurm.send(slurm, "1000", signal.SIGTERM)
     wait_for(lambda: status_of_one(sweep)["status"] == "interrupted")
     reached = steps(sweep)[-1]
-    # More than the end of the job's own process takes to be noticed.
+    # Longer than it takes to notice the end of the job's own process.
     time.sleep(2)
-    os.kill(int((slurm / "1000.pid").read_text()), signal.SIGUSR2)
+    os.kill(int((slurm / "1000.pid").read_text(encoding="utf-8")), signal.SIGUSR2)
     wait_for(lambda: steps(sweep)[-1] > reached)
 
     subprocess.run([slurm / "scontrol", "--preempt", "1000"], check=True)
@@ -342,7 +342,7 @@ def test_a_job_that_makes_way_is_requeued_by_the_later_signal_or_by_slurm(
     subprocess.run([slurm / "scancel", "1000"], check=True)
     stdout, stderr = parent.communicate(timeout=120)
     assert parent.returncode == 1, stdout + stderr
-    assert status_of_one(sweep)["status"] == "interrupted", "somebody cancelled it, but it has not failed"
+    assert status_of_one(sweep)["status"] == "interrupted", "it was cancelled and has not failed"
     assert "SIGTERM in epoch" in status_of_one(sweep)["reason"]
     assert steps(sweep) == sorted(steps(sweep)), "rows of before and after"
 
@@ -353,7 +353,7 @@ def test_a_job_that_slurm_does_not_requeue_can_be_continued(tiny: list[str], slu
     parent = start(tiny, SLURM, f"sweep_dir={sweep}", "seed=1", *ENDLESS)
     wait_for(lambda: has_saved(sweep, 1))
     (slurm / "norequeue").touch()
-    os.kill(int((slurm / "1000.pid").read_text()), signal.SIGUSR2)
+    os.kill(int((slurm / "1000.pid").read_text(encoding="utf-8")), signal.SIGUSR2)
     stdout, stderr = parent.communicate(timeout=90)
     assert parent.returncode == 1, stdout + stderr
     assert status_of_one(sweep)["status"] == "interrupted", stdout
@@ -361,7 +361,7 @@ def test_a_job_that_slurm_does_not_requeue_can_be_continued(tiny: list[str], slu
 
 
 @pytest.mark.slow
-def test_jobs_that_slurm_has_taken_are_known_whatever_happens_then(
+def test_jobs_accepted_by_slurm_are_cancelled_after_a_failure(
     tiny: list[str], slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "first").mkdir()
@@ -370,14 +370,14 @@ def test_jobs_that_slurm_has_taken_are_known_whatever_happens_then(
     obstacle = "for job in jobs/*seed-2*; do mkdir $job/slurm.json; done"
     for happens, code in {"kill -INT $PPID": 130, obstacle: 2}.items():
         sweep = tmp_path / f"sweep{code}"
-        sbatch.write_text(f'#!/bin/sh\n{slurm}/sbatch "$@"\ncd {sweep}\n{happens}\n')
+        sbatch.write_text(f'#!/bin/sh\n{slurm}/sbatch "$@"\ncd {sweep}\n{happens}\n', encoding="utf-8")
         sbatch.chmod(0o755)
         parent = start(tiny, SLURM, f"sweep_dir={sweep}", "seed=1,2", *ENDLESS)
         stdout, stderr = parent.communicate(timeout=120)
         assert parent.returncode == code, stdout + stderr
         assert set(statuses(sweep).values()) == {"interrupted"}, stdout + stderr
         wait_for(lambda: not processes_of(tmp_path), 30)
-    calls = (slurm / "scancel.log").read_text().splitlines()
+    calls = (slurm / "scancel.log").read_text(encoding="utf-8").splitlines()
     assert calls == ["1000_0 1000_1", "1001_0 1001_1"], "one command for all"
 
 
@@ -389,40 +389,42 @@ def test_jobs_that_slurm_has_taken_are_known_whatever_happens_then(
         *((state, False) for state in ("PREEMPTED", "NODE_FAIL")),
     ],
 )
-def test_a_job_of_slurm_has_ended_when_slurm_says_so(slurm: Path, tmp_path: Path, state: str, has_ended: bool) -> None:
+def test_a_job_of_slurm_has_ended_when_slurm_reports_it(
+    slurm: Path, tmp_path: Path, state: str, has_ended: bool
+) -> None:
     from rnnexp.compat.submitit import SlurmJob
 
     file = slurm / "7000.state"
-    file.write_text(state)
+    file.write_text(state, encoding="utf-8")
     handle = SlurmJob(tmp_path, "7000")
     handle.watcher.clear()
     assert handle.done(force_check=True) == has_ended
     if not has_ended:
-        file.write_text("COMPLETED")
+        file.write_text("COMPLETED", encoding="utf-8")
         time.sleep(0.01)
-        assert handle.done(force_check=True), "what it was before is not for ever"
+        assert handle.done(force_check=True), "the earlier state is not final"
 
 
-def test_a_preempted_job_that_does_not_come_back_has_ended(
+def test_a_preempted_job_that_is_not_requeued_has_ended(
     slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rnnexp.compat import submitit as compat_submitit
 
     monkeypatch.setattr(compat_submitit, "SECONDS_TO_COME_BACK", 0.5)
-    (slurm / "7100.state").write_text("PREEMPTED")
+    (slurm / "7100.state").write_text("PREEMPTED", encoding="utf-8")
     handle = compat_submitit.SlurmJob(tmp_path, "7100")
     assert not handle.done(force_check=True)
     time.sleep(0.6)
     assert handle.done(force_check=True)
 
 
-def test_a_job_of_slurm_is_for_slurm_to_continue(run: Run, slurm: Path, tmp_path: Path) -> None:
+def test_only_slurm_continues_a_job_of_slurm(run: Run, slurm: Path, tmp_path: Path) -> None:
     asked = [f"sweep_dir={tmp_path}/sweep", "seed=1,2", "trainer.max_steps=3", *BARE]
     assert run(*asked, FAULT % "2:raise", "-m").exit_code == 1
     (job,) = (tmp_path / "sweep").glob("jobs/*seed-2*")
     record = job / "slurm.json"
     write_json(record, {"job_id": "1000", "folder": f"{tmp_path}/submitit"})
-    (slurm / "1000.state").write_text("RUNNING")
+    (slurm / "1000.state").write_text("RUNNING", encoding="utf-8")
     for launcher in ("hydra/launcher=pool", LOCAL):
         outcome = run(launcher, *asked, "-m")
         assert outcome.exit_code == 2
@@ -439,12 +441,12 @@ def test_a_job_of_slurm_is_for_slurm_to_continue(run: Run, slurm: Path, tmp_path
 
 
 @pytest.mark.slow
-def test_a_job_that_slurm_killed_failed_and_why(tiny: list[str], slurm: Path, tmp_path: Path) -> None:
+def test_a_job_that_slurm_killed_has_failed_with_the_reason(tiny: list[str], slurm: Path, tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
     parent = start(tiny, SLURM, f"sweep_dir={sweep}", "seed=1", *ENDLESS)
     wait_for(lambda: has_saved(sweep, 1))
-    (slurm / "1000.state").write_text("OUT_OF_MEMORY")
-    os.kill(int((slurm / "1000.pid").read_text()), signal.SIGKILL)
+    (slurm / "1000.state").write_text("OUT_OF_MEMORY", encoding="utf-8")
+    os.kill(int((slurm / "1000.pid").read_text(encoding="utf-8")), signal.SIGKILL)
     for process in processes_of(sweep / "jobs"):
         os.kill(process, signal.SIGKILL)
     stdout, stderr = parent.communicate(timeout=120)
@@ -452,7 +454,7 @@ def test_a_job_that_slurm_killed_failed_and_why(tiny: list[str], slurm: Path, tm
     assert "SLURM job 1000 ended as OUT_OF_MEMORY" in stdout
 
 
-def test_what_is_missing_is_one_line(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_requirement_is_a_one_line_error(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = ["seed=1,2", f"sweep_dir={tmp_path}/sweep", "-m"]
     if not any((Path(place) / "sbatch").exists() for place in os.environ["PATH"].split(os.pathsep)):
         outcome = run(SLURM, *asked)
@@ -465,7 +467,7 @@ def test_what_is_missing_is_one_line(run: Run, tmp_path: Path, monkeypatch: pyte
         (tmp_path / "bin" / command).symlink_to("/bin/true")
     with monkeypatch.context() as patch:
         patch.setenv("PATH", f"{tmp_path}/bin")
-        assert ", and there is no sacct here; " in run(SLURM, *asked).line, "who would say that a job was killed?"
+        assert ", and there is no sacct here; " in run(SLURM, *asked).line, "sacct reports why a job was killed"
     outcome = run(SLURM, "hydra.launcher.partitoin=gpu", *asked)
     assert "partitoin" in outcome.line
     for package, launcher, extra in (("submitit", LOCAL, "slurm"), ("submitit", SLURM, "slurm"), ("ray", RAY, "ray")):
@@ -477,7 +479,7 @@ def test_what_is_missing_is_one_line(run: Run, tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.usefixtures("slurm")
-def test_numbers_that_no_backend_can_work_with(run: Run, tmp_path: Path) -> None:
+def test_bad_numbers_are_refused(run: Run, tmp_path: Path) -> None:
     for launcher, name in (
         (LOCAL, "array_parallelism"),
         (LOCAL, "timeout_min"),
@@ -493,7 +495,9 @@ def test_numbers_that_no_backend_can_work_with(run: Run, tmp_path: Path) -> None
         assert outcome.line == f"rnnexp: hydra.launcher.{name} must be a whole number of at least 1, not 0"
 
 
-def test_a_command_for_slurm_can_be_tried_here(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_for_slurm_can_be_tried_without_slurm(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     options = {"timeout_min": 30, "cpus_per_task": 64, "gpus_per_node": 8, "tasks_per_node": 2, "mem_gb": 500}
     options |= {"nodes": 2, "name": "mine", "stderr_to_stdout": True, "submitit_folder": "'~/logs'"}
@@ -505,7 +509,7 @@ def test_a_command_for_slurm_can_be_tried_here(run: Run, tmp_path: Path, monkeyp
     assert not list((tmp_path / "logs").glob("*_0_log.err"))
 
 
-def test_what_slurm_cannot_be_asked_for_is_refused(run: Run, slurm: Path, tmp_path: Path) -> None:
+def test_unsupported_settings_of_slurm_are_refused(run: Run, slurm: Path, tmp_path: Path) -> None:
     asked = [SLURM, "seed=1,2", f"sweep_dir={tmp_path}/sweep", "-m"]
     outcome = run("trainer=gpu", "trainer.devices=-1", *asked)
     assert "trainer.devices=-1 is not a number of GPUs that SLURM can allocate" in outcome.line
@@ -517,7 +521,7 @@ def test_what_slurm_cannot_be_asked_for_is_refused(run: Run, slurm: Path, tmp_pa
     assert not list(slurm.glob("*.sh"))
 
 
-def test_launchers_cost_a_program_nothing() -> None:
+def test_launchers_do_not_slow_the_import_of_a_program() -> None:
     code = (
         "import sys, rnnexp.train; sys.argv = ['train', '--cfg', 'job', 'hydra/launcher=ray']\n"
         "try: rnnexp.train.main()\nexcept SystemExit as ended: assert not ended.code\n"
@@ -571,7 +575,7 @@ def test_ranks_that_srun_has_started_make_one_run(tiny: list[str], tmp_path: Pat
     assert read_json(directory / "result.json")["device"]["num_devices"] == 2
 
 
-def test_several_nodes_need_somebody_to_start_them(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_nodes_need_a_launcher(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("trainer.num_nodes=2").line == (
         "rnnexp: trainer.num_nodes=2: start the processes of all nodes with srun or torchrun, see docs/clusters.md"
     )
@@ -580,9 +584,9 @@ def test_several_nodes_need_somebody_to_start_them(run: Run, monkeypatch: pytest
     assert "2 processes were started, but trainer.devices=1 times trainer.num_nodes=1 makes 1" in run().line
 
 
-def test_the_documented_batch_script_is_sound(tmp_path: Path) -> None:
+def test_the_documented_batch_script_has_no_syntax_error(tmp_path: Path) -> None:
     script = tmp_path / "train.sbatch"
-    script.write_text(SBATCH)
+    script.write_text(SBATCH, encoding="utf-8")
     subprocess.run(["bash", "-n", str(script)], check=True)
     words = shlex.split(SBATCH.partition("srun ")[2].replace("\\\n", " "))
     overrides = words[words.index("rnnexp.train") + 1 :]

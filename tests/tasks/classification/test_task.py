@@ -1,4 +1,4 @@
-"""Loss and metrics of the task against what they are by definition."""
+"""Loss and metrics of the task, compared with their definitions."""
 
 from functools import partial
 
@@ -44,7 +44,7 @@ def test_loss_is_the_mean_cross_entropy(batch: LabelledSequences) -> None:
     torch.testing.assert_close(loss, by_hand)
 
 
-def test_smoothing_shapes_the_training_loss_alone(batch: LabelledSequences) -> None:
+def test_smoothing_changes_only_the_training_loss(batch: LabelledSequences) -> None:
     task = make_task(label_smoothing=0.2)
     loss, logits = task.shared_step(batch, "train")
     plain = cross_entropy(logits, batch.labels)
@@ -55,7 +55,7 @@ def test_smoothing_shapes_the_training_loss_alone(batch: LabelledSequences) -> N
         torch.testing.assert_close(task.shared_step(batch, split)[0], plain)
 
 
-def test_counts_are_kept_apart(batch: LabelledSequences) -> None:
+def test_counts_of_each_split_are_separate(batch: LabelledSequences) -> None:
     task = make_task()
     _, logits = task.shared_step(batch, "val")
     predicted = logits.argmax(dim=1)
@@ -64,17 +64,17 @@ def test_counts_are_kept_apart(batch: LabelledSequences) -> None:
     assert all(int(task.counts_of(split).confmat.sum()) == 0 for split in ("train", "test"))  # type: ignore[operator]
 
 
-def test_the_test_step_tells_what_was_predicted_and_how_surely(batch: LabelledSequences) -> None:
+def test_the_test_step_returns_predictions_and_confidence(batch: LabelledSequences) -> None:
     task = make_task()
     task.log = lambda *_, **__: None  # type: ignore[method-assign]
-    told = task.test_step(batch, 0)
+    outputs = task.test_step(batch, 0)
     probabilities = task(batch.inputs).softmax(dim=1)
-    assert told["labels"].tolist() == batch.labels.tolist()
-    assert told["predicted"].tolist() == probabilities.argmax(dim=1).tolist()
-    torch.testing.assert_close(told["confidence"], probabilities.max(dim=1).values)
+    assert outputs["labels"].tolist() == batch.labels.tolist()
+    assert outputs["predicted"].tolist() == probabilities.argmax(dim=1).tolist()
+    torch.testing.assert_close(outputs["confidence"], probabilities.max(dim=1).values)
 
 
-def test_model_info_names_what_a_checkpoint_must_agree_with() -> None:
+def test_model_info_has_the_values_that_a_checkpoint_must_match() -> None:
     task = make_task(make_stack=partial(RecurrentStack, "lstm", hidden_size=7, num_layers=2, bidirectional=True))
     assert task.model_info == {
         "cell": "lstm",
@@ -102,7 +102,7 @@ def test_metrics_of_known_counts() -> None:
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])
-def test_shares_are_checked(share: float) -> None:
+def test_fractions_are_checked(share: float) -> None:
     for name in ("dropout", "label_smoothing"):
         with pytest.raises(ValueError, match=rf"{name} must lie in \[0, 1\)"):
             make_task(**{name: share})

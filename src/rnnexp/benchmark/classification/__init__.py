@@ -1,1 +1,1 @@
-"""The benchmark of classification, and the pipeline that it is compared with."""
+"""The benchmark of classification, and the pipeline of torchvision for comparison."""

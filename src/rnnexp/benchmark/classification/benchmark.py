@@ -24,7 +24,7 @@ from rnnexp.runs.build import config_errors
 from rnnexp.tasks.classification.task import ClassificationTask
 
 TORCH_MODULES: dict[str, Callable[..., nn.RNNBase]] = {"srn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
-"""Cell -> the module of PyTorch that computes the same."""
+"""Cell -> the equivalent module of PyTorch."""
 PLAIN, TORCHVISION = "plain loop", "torchvision"
 SUPPORTED = {
     "trainer.precision": "32-true",
@@ -41,7 +41,7 @@ SUPPORTED = {
     "model.bidirectional": False,
     "model.dropout": 0.0,
 }
-"""Keys that the plain loop does not vary. With other values the candidates would not do the same work."""
+"""Key -> the only value that the plain loop supports. With another value the candidates would not do the same work."""
 
 
 class TorchClassifier(nn.Module):
@@ -58,7 +58,7 @@ class TorchClassifier(nn.Module):
         self.head.load_state_dict(model.head.state_dict())
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Inputs [batch, time, features] -> logits [batch, classes]."""
+        """Return logits [batch, classes] for inputs [batch, time, features]."""
         _outputs, state = self.recurrence(inputs)
         hidden = state[0] if isinstance(state, tuple) else state
         logits: Tensor = self.head(hidden[-1])
@@ -72,7 +72,7 @@ def classification_loss(model: nn.Module, batch: LabelledSequences) -> Tensor:
 
 @dataclass(frozen=True)
 class NormalizedBatches:
-    """Batches of samples that are all on the device as floats; a batch costs one gather.
+    """Batches of samples that are all on the device as floats, so that a batch needs only one gather.
 
     Args:
         samples: all samples, [samples, time, features] and [samples].
@@ -88,7 +88,7 @@ class NormalizedBatches:
 
 
 class ClassificationBenchmark(TaskBenchmark):
-    """Measures training steps per second, for one cell after the other."""
+    """The benchmark of classification, which measures training steps per second of each cell."""
 
     def __init__(self, bench: Workbench) -> None:
         super().__init__(bench)
@@ -98,7 +98,7 @@ class ClassificationBenchmark(TaskBenchmark):
         bench.require_values(SUPPORTED)
 
     def measure(self, show: Callable[[RenderableType], None]) -> dict[str, Any]:
-        """Measure each cell, and show a table that grows by a cell."""
+        """Measure each cell, and show the table of all cells so far."""
         cells: list[dict[str, Any]] = []
         for cell in self.bench.options.cells:
             cells.append(measure_cell(self.bench.with_values({"model": {"cell": cell}}), cell))
@@ -107,9 +107,9 @@ class ClassificationBenchmark(TaskBenchmark):
 
 
 def measure_cell(bench: Workbench, cell: str) -> dict[str, Any]:
-    """Return the steps per second of each candidate in each round, and the ratios to rnnexp's.
+    """Return the steps per second of each candidate in each round, and the ratios to rnnexp.
 
-    The steady state is timed: no import, no set-up, no validation and no checkpoint.
+    Only the steady state is timed, without imports, set-up, validation and checkpoints.
 
     Raises:
         UserError: if an epoch has fewer steps than are timed.
@@ -123,8 +123,8 @@ def measure_cell(bench: Workbench, cell: str) -> dict[str, Any]:
         device = experiment.trainer.strategy.root_device
         loader = experiment.datamodule.train_dataloader()
         bench.require_batches(len(loader.order) // loader.batch_size)
-        every = loader.gather(torch.arange(len(loader.sequences), device=loader.sequences.device))
-        samples = LabelledSequences(*(tensor.to(device) for tensor in every))
+        gathered = loader.gather(torch.arange(len(loader.sequences), device=loader.sequences.device))
+        samples = LabelledSequences(*(tensor.to(device) for tensor in gathered))
         order = [indices.to(device) for indices in loader.batches()[: bench.steps.total]]
         model = TorchClassifier(experiment.task.model)
         recipe = bench.recipe()
@@ -147,17 +147,17 @@ def measure_cell(bench: Workbench, cell: str) -> dict[str, Any]:
                 directory=Path(directory) / "torchvision",
             )
         rounds = take_turns(candidates, bench.options.repetitions)
-    speeds = {name: [bench.steps.timed / timed.seconds for timed in each] for name, each in rounds.items()}
+    speeds = {name: [bench.steps.timed / timed.seconds for timed in times] for name, times in rounds.items()}
     return {
         "cell": cell,
         "steps_per_second": speeds,
-        "final_loss": {name: each[-1].final_loss for name, each in rounds.items()},
-        "rnnexp_over": {name: compare(speeds[RNNEXP], each) for name, each in speeds.items() if name != RNNEXP},
+        "final_loss": {name: times[-1].final_loss for name, times in rounds.items()},
+        "rnnexp_over": {name: compare(speeds[RNNEXP], other) for name, other in speeds.items() if name != RNNEXP},
     }
 
 
 def speed_table(cells: Sequence[Mapping[str, Any]]) -> Table:
-    """Return one row per cell and candidate."""
+    """Return a table with one row per cell and candidate."""
     table = Table("cell", "candidate")
     for column in ("steps/s", "rnnexp / candidate"):
         table.add_column(column, justify="right")

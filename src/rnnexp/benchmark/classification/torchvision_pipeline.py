@@ -1,4 +1,4 @@
-"""MNIST as tutorials train it: torchvision's dataset, a DataLoader, a plain LightningModule and a Trainer."""
+"""The usual pipeline for MNIST: torchvision's dataset, a DataLoader, a plain LightningModule and a Trainer."""
 
 import copy
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class ImageFiles:
     Args:
         root: the directory of datasets.
         name: the dataset.
-        val_size: how many of the last training images are kept for validation.
+        val_size: the number of training images, from the end, that are kept for validation.
     """
 
     root: Path
@@ -53,7 +53,7 @@ class ImageFiles:
 
 
 class Images(MNIST):  # type: ignore[misc]
-    """torchvision's MNIST, from a directory of any name."""
+    """The MNIST dataset of torchvision, from a directory with any name."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -86,16 +86,16 @@ class PlainTask(pl.LightningModule):
 
 
 class TorchvisionPipeline:
-    """Trains a copy of a model, without checkpoints and without a bar, which would only slow it down.
+    """A callable that trains a copy of a model, without checkpoints and a progress bar, which would slow it down.
 
     Args:
         files: the images.
         model: images [batch, time, features] -> logits [batch, classes].
-        recipe: how the copy is optimized.
+        recipe: the optimization of the copy.
         batch_size: images per batch.
         num_workers: processes of the DataLoader.
-        accelerator, log_every_n_steps: of the Trainer.
-        directory: where the loss is logged.
+        accelerator, log_every_n_steps: arguments of the Trainer.
+        directory: the directory of the logged loss.
     """
 
     def __init__(

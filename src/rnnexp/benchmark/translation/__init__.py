@@ -1,1 +1,1 @@
-"""The benchmark of translation, and the loops and searches that are compared."""
+"""The benchmark of translation, and the loops and searches that it compares."""

@@ -1,4 +1,4 @@
-"""The speed of translation: training, decoding with both decoders, and the limit of the machine."""
+"""The speed of translation: training and decoding with both decoders, and the limit of the machine."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -32,21 +32,21 @@ DECODERS = ("fused", "stepwise")
 PLAIN, TUTORIAL, SGEMM = "plain loop", "tutorial loop", "sgemm"
 SEARCHES = {"beam 5": 5, "greedy": None}
 SUPPORTED = {"trainer.precision": "32-true", "trainer.devices": 1, "trainer.accumulate_grad_batches": 1}
-"""Keys that the plain loop does not vary."""
+"""Key -> the only value that the plain loop supports."""
 
 Speeds = dict[str, list[float]]
 """Candidate -> amount per second in each round."""
 
 
 class TranslationBenchmark(TaskBenchmark):
-    """Measures target tokens, pairs and operations per second of training, and sentences per second of decoding."""
+    """The benchmark of translation: tokens, pairs and operations per second of training, sentences of decoding."""
 
     def __init__(self, bench: Workbench) -> None:
         super().__init__(bench)
         bench.require_values(SUPPORTED)
 
     def measure(self, show: Callable[[RenderableType], None]) -> dict[str, Any]:
-        """Measure training, then decoding, and show a table of speeds and one of ratios."""
+        """Measure training and decoding, and show a table of speeds and one of ratios."""
         with silenced_lightning(), TemporaryDirectory() as directory:
             experiment = self.bench.build(Path(directory))
             models = Models.build(self.bench, experiment)
@@ -71,7 +71,7 @@ class Models:
     Args:
         own: the network of the config, in training with its teacher forcing.
         by_decoder: decoder -> the same network with that decoder, in training always with teacher forcing.
-        names: decoder -> the name of the candidate. The plain loop on `own` is the candidate of its decoder, too, where
+        names: decoder -> the name of the candidate. The plain loop with `own` is also the candidate of its decoder if
             the config trains with teacher forcing only.
     """
 
@@ -143,7 +143,7 @@ def measure_training(bench: Workbench, experiment: Experiment, models: Models) -
     rounds = take_turns(candidates, bench.options.repetitions)
 
     def per_second(amounts: Mapping[str, float]) -> Speeds:
-        return {name: [amount / each.seconds for each in rounds[name]] for name, amount in amounts.items()}
+        return {name: [amount / timed.seconds for timed in rounds[name]] for name, amount in amounts.items()}
 
     trained = {RNNEXP: models.own, **models.by_candidate}
     tokens = per_second(dict.fromkeys(trained, work.target))
@@ -160,7 +160,7 @@ def measure_training(bench: Workbench, experiment: Experiment, models: Models) -
         "gflop_per_second": gflops,
         "sgemm_size": list(product.size),
         "multiply_adds_forward": multiply_adds(models.own, work),
-        "final_loss": {name: each[-1].final_loss for name, each in rounds.items() if name != SGEMM},
+        "final_loss": {name: times[-1].final_loss for name, times in rounds.items() if name != SGEMM},
         "ratios": {
             f"tokens/s, {RNNEXP} / {PLAIN}": compare(tokens[RNNEXP], tokens[PLAIN]),
             "tokens/s, fused / stepwise": compare(fused, stepwise),
@@ -173,17 +173,17 @@ def measure_training(bench: Workbench, experiment: Experiment, models: Models) -
 def _on_device(experiment: Experiment, loader: TranslationLoader, indices: Iterable[Tensor]) -> list[TranslationBatch]:
     """Return the batches of these pairs on the device of the trainer."""
     device = experiment.trainer.strategy.root_device
-    return [experiment.datamodule.transfer_batch_to_device(loader.gather(each), device, 0) for each in indices]
+    return [experiment.datamodule.transfer_batch_to_device(loader.gather(pairs), device, 0) for pairs in indices]
 
 
 def _spread_pairs(loader: TranslationLoader, indices: Tensor, num_pairs: int, device: torch.device) -> list[Pair]:
-    """Return a few pairs to warm up with, then `num_pairs` spread over the batches, each of which holds one length.
+    """Return pairs for the warm-up, and `num_pairs` pairs spread over the batches, each of which has one length.
 
     Args:
-        loader: holds the pairs.
-        indices: int64 [pairs], batch after batch.
-        num_pairs: how many to train on.
-        device: of the tokens.
+        loader: the loader of the pairs.
+        indices: int64 [pairs], in the order of the batches.
+        num_pairs: the number of pairs to train on.
+        device: the device of the tokens.
     """
     if num_pairs > len(indices):
         raise UserError(f"pairs={num_pairs}, but the timed steps have {len(indices)} pairs: choose fewer")
@@ -197,7 +197,7 @@ def _spread_pairs(loader: TranslationLoader, indices: Tensor, num_pairs: int, de
 
 
 def measure_decoding(bench: Workbench, experiment: Experiment, models: Models) -> dict[str, Any]:
-    """Return the speeds of searches by untrained networks, where each translation is as long as its reference."""
+    """Return the speeds of searches with untrained networks. Each translation is as long as its reference."""
     device = experiment.trainer.strategy.root_device
     loader: TranslationLoader = experiment.datamodule.test_dataloader()
     lengths = loader.pairs.source.lengths[: bench.options.decode_sentences]
@@ -209,7 +209,7 @@ def measure_decoding(bench: Workbench, experiment: Experiment, models: Models) -
         for search, beam_size in SEARCHES.items()
     }
     rounds = take_turns(candidates, bench.options.repetitions)
-    speeds = {name: [len(lengths) / each.seconds for each in timed] for name, timed in rounds.items()}
+    speeds = {name: [len(lengths) / timed.seconds for timed in times] for name, times in rounds.items()}
     fused, stepwise = DECODERS
     return {
         "num_sentences": len(lengths),
@@ -237,10 +237,10 @@ def speed_tables(speed: Mapping[str, Any]) -> list[Table]:
     speeds = Table("measured", "candidate", caption=caption)
     for column in ("median", "lowest-highest"):
         speeds.add_column(column, justify="right")
-    for what, candidates in measured.items():
+    for unit, candidates in measured.items():
         for row, (name, rounds) in enumerate(candidates.items()):
             spread = f"{min(rounds):,.1f}-{max(rounds):,.1f}"
-            speeds.add_row(what if row == 0 else "", name, f"{median(rounds):,.1f}", spread)
+            speeds.add_row(unit if row == 0 else "", name, f"{median(rounds):,.1f}", spread)
     ratios = Table("ratio")
     ratios.add_column("median (lowest-highest)", justify="right")
     for name, ratio in speed["ratios"].items():

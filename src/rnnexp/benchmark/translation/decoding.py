@@ -1,4 +1,4 @@
-"""The speed of searching with networks that have not learned to end a sentence."""
+"""The speed of decoding with untrained networks."""
 
 import copy
 from collections.abc import Sequence
@@ -32,13 +32,13 @@ class ReferenceLengths(Limits):
 
 
 class Decoding:
-    """Translates batches of sentences of similar length, as the test does.
+    """A callable that translates batches of sentences of similar length, as in the test.
 
     Args:
         model: the model to copy.
-        batches: on the device.
-        device: where the copy is moved.
-        beam_size: hypotheses per sentence; None searches greedily.
+        batches: the batches, on the device.
+        device: the device to which the copy is moved.
+        beam_size: hypotheses per sentence; None for greedy search.
     """
 
     def __init__(
@@ -48,9 +48,8 @@ class Decoding:
         self.beam_size = beam_size
 
     def __call__(self) -> TimedSteps:
-        """Translate, and return the time of all batches."""
-        first = self.batches[-1]
-        self.search(TranslationBatch(*(tensor[:WARMUP_SENTENCES] for tensor in first)))
+        """Translate all batches, and return the time."""
+        self.search(TranslationBatch(*(tensor[:WARMUP_SENTENCES] for tensor in self.batches[-1])))
         start = now(self.device)
         for batch in self.batches:
             self.search(batch)
@@ -59,7 +58,7 @@ class Decoding:
     def search(self, batch: TranslationBatch) -> Tensor:
         """Return the tokens of the translations, int64 [batch, 1, time]."""
         references = batch.target_lengths - 2  # without BOS and EOS
-        # The longest length takes precedence over the shortest, so no translation is shorter than its reference either.
+        # The maximum length takes precedence over the minimum, so every translation has the length of its reference.
         limits = ReferenceLengths(min_length=int(references.max()) + 1, references=references)
         if self.beam_size is None:
             return greedy_search([self.model], batch.source, batch.source_lengths, limits=limits).tokens

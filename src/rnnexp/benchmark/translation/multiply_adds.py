@@ -1,8 +1,8 @@
-"""The number of multiply-adds of a training step, by formula, and the speed of the machine at them.
+"""The number of multiply-adds of a training step by a formula, and the speed of a large matrix product.
 
-torch's FlopCounterMode does not see into the kernels of recurrent layers. The forward pass has, for S source tokens,
-T target tokens, P pairs of a target and a source token of one sentence, and B sentences (biases and elementwise
-operations left out):
+FlopCounterMode of torch does not count the kernels of recurrent layers. The forward pass has, for S source tokens,
+T target tokens, P pairs of a target and a source token of one sentence, and B sentences (without biases and
+elementwise operations):
 
     encoder    S * sum over layers and directions of gates * hidden * (input + hidden)
     bridge     B * its weights
@@ -31,7 +31,7 @@ NUM_PRODUCTS = 20
 
 
 class Work(NamedTuple):
-    """The sizes of batches that the formula needs, without padding."""
+    """The sizes of batches in the formula, without padding."""
 
     source: int
     """source tokens"""
@@ -43,7 +43,7 @@ class Work(NamedTuple):
 
     @classmethod
     def of(cls, *batches: TranslationBatch) -> "Work":
-        """Return the work of batches together."""
+        """Return the total work of batches."""
         return cls(*map(sum, zip(*map(cls._of_one, batches), strict=True)))
 
     @staticmethod
@@ -81,11 +81,11 @@ def training_gflop(model: Seq2Seq, batches: Iterable[TranslationBatch]) -> float
 
 
 class MatrixProduct:
-    """Multiplies two float32 matrices of the output layer's sizes: the most that the machine can do.
+    """A callable that multiplies two float32 matrices with the sizes of the output layer, as the limit of the machine.
 
     Args:
         rows, inner, columns: the product is [rows, inner] times [inner, columns].
-        device: of the matrices.
+        device: the device of the matrices.
     """
 
     def __init__(self, rows: int, inner: int, columns: int, device: torch.device) -> None:

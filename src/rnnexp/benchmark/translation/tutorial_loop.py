@@ -1,7 +1,7 @@
-"""Translation as a tutorial trains it: one pair, one token and one step at a time.
+"""The training loop of a tutorial for translation: one pair, one token and one step at a time.
 
-The networks and the loop of PyTorch's tutorial "Translation with a Sequence to Sequence Network and Attention" (2017),
-as chapter 11 of Baileyswu/pytorch-exercise trains them. It shows what batches gain; nothing in it is made slower.
+The networks and the loop are those of PyTorch's tutorial "Translation with a Sequence to Sequence Network and
+Attention" (2017), trained as in chapter 11 of Baileyswu/pytorch-exercise. The comparison shows the gain of batches.
 """
 
 import torch
@@ -27,18 +27,18 @@ class TutorialEncoder(nn.Module):
         self.gru = nn.GRU(hidden_size, hidden_size)
 
     def forward(self, token: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """A token, int64 [1], and h [1, 1, hidden] -> output and the next h, [1, 1, hidden] each."""
+        """Return the output and the next h, [1, 1, hidden] each, for a token int64 [1] and h [1, 1, hidden]."""
         output, h = self.gru(self.embedding(token).view(1, 1, -1), h)
         return output, h
 
 
 class TutorialDecoder(nn.Module):
-    """A GRU that writes one token per call, with attention over positions: its weights ignore the annotations.
+    """A GRU that predicts one token per call, with attention over positions that does not depend on the annotations.
 
     Args:
-        vocab_size: of the target.
-        hidden_size: of the embedding and the GRU.
-        max_length: positions that it can attend to.
+        vocab_size: the number of target tokens.
+        hidden_size: features of the embedding and of the GRU.
+        max_length: the number of source positions.
     """
 
     def __init__(self, vocab_size: int, hidden_size: int, max_length: int) -> None:
@@ -55,7 +55,7 @@ class TutorialDecoder(nn.Module):
 
         Args:
             token: the previous token, int64 [1].
-            h: [1, 1, hidden].
+            h: the previous state [1, 1, hidden].
             encoded: the encoder's outputs [max_length, hidden], zero past the source's end.
 
         Returns:
@@ -73,11 +73,11 @@ class TutorialModel:
     """Both networks and their optimizers.
 
     Args:
-        source_vocab_size, target_vocab_size: tokens of each side.
-        max_length: tokens of the longest source, EOS included.
-        device: of the networks.
-        seed: draws the weights, and which pairs are trained with teacher forcing.
-        hidden_size: of both networks.
+        source_vocab_size, target_vocab_size: the numbers of tokens.
+        max_length: tokens of the longest source, including EOS.
+        device: the device of the networks.
+        seed: the seed of the weights and of the choice of pairs with teacher forcing.
+        hidden_size: features of both networks.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class TutorialModel:
         hidden_size: int = HIDDEN_SIZE,
     ) -> None:
         torch.manual_seed(seed)
-        self.draws = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(seed)
         self.encoder = TutorialEncoder(source_vocab_size, hidden_size).to(device)
         self.decoder = TutorialDecoder(target_vocab_size, hidden_size, max_length).to(device)
         self.optimizers = [
@@ -102,7 +102,7 @@ class TutorialModel:
         """Take one step of both optimizers, and return the loss per target token in nats."""
         for optimizer in self.optimizers:
             optimizer.zero_grad()
-        loss = self.loss(pair, is_teacher_forced=torch.rand((), generator=self.draws).item() < TEACHER_FORCING)
+        loss = self.loss(pair, is_teacher_forced=torch.rand((), generator=self.generator).item() < TEACHER_FORCING)
         loss.backward()  # type: ignore[no-untyped-call]
         for optimizer in self.optimizers:
             optimizer.step()
@@ -113,7 +113,8 @@ class TutorialModel:
 
         Args:
             pair: source and target.
-            is_teacher_forced: whether the decoder reads the target's tokens, else its own until it writes EOS.
+            is_teacher_forced: whether the decoder reads the tokens of the target; otherwise it reads its own, until
+                it predicts EOS.
         """
         source, target = pair
         h = torch.zeros(1, 1, self.hidden_size, device=self.device)
@@ -137,10 +138,10 @@ class TutorialModel:
 
 
 class TutorialLoop:
-    """Trains on pairs, one after the other, and times all but the first three.
+    """A callable that trains on pairs, one after the other, and times all but the first `WARMUP_PAIRS`.
 
     Args:
-        pairs: WARMUP_PAIRS that are not timed, and those that are.
+        pairs: `WARMUP_PAIRS` pairs that are not timed, and the timed pairs.
         source_vocab_size, target_vocab_size, device, seed: see `TutorialModel`.
     """
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rnnexp.core.errors import UserError
+from rnnexp.core.types import Primitive
 from rnnexp.core.validation import require_fraction, validate_choice
 from rnnexp.data.files.compressed import BadFileError, Content, describe_content, read_content
 from rnnexp.data.files.download import download_files
@@ -21,7 +22,6 @@ from rnnexp.data.text.parallel_text import (
     SPLITS,
     CorpusContent,
     ParallelText,
-    Primitive,
     split_lines,
     validate_languages,
 )

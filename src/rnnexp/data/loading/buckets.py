@@ -1,6 +1,6 @@
 """Batches of sequences of about the same length, which need little padding."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from rnnexp.core.errors import UserError
 from rnnexp.core.validation import require_positive, validate_choice
 from rnnexp.data.loading.order import Order, epoch_generator
 
-BATCH_UNITS: Mapping[str, str] = {"sentences": "sentence pairs", "tokens": "tokens of both sides, without padding"}
+BATCH_UNITS = ("sentences", "tokens")
 
 
 class BucketOrder(Order):

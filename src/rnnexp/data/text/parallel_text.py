@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Protocol
 
 from rnnexp.core.errors import UserError
+from rnnexp.core.types import Primitive
 from rnnexp.core.validation import validate_choice
 from rnnexp.data.files.compressed import BadFileError, read_content
 
-Primitive = str | int | float | bool | None
 SPLITS = ("train", "val", "test")
 
 

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from rnnexp.core.errors import UserError
+from rnnexp.core.types import Primitive
 from rnnexp.core.validation import lookup, require_positive, validate_choice
 from rnnexp.data.base import DataModule
 from rnnexp.data.batches import TranslationBatch
 from rnnexp.data.loading.buckets import BATCH_UNITS, BucketOrder
 from rnnexp.data.text.encoding import EncodedPairs, Units, load_or_encode
 from rnnexp.data.text.loader import TranslationLoader
-from rnnexp.data.text.parallel_text import SPLITS, Corpus, ParallelText, Primitive
+from rnnexp.data.text.parallel_text import SPLITS, Corpus, ParallelText
 from rnnexp.text.tokenizer_pair import TokenizerPair
 
 log = logging.getLogger(__name__)
@@ -181,10 +182,6 @@ class TranslationDataModule(DataModule):
     def test_dataloader(self) -> TranslationLoader:
         """Return batches of the test split, every pair once over all ranks."""
         return self._eval_loader("test")
-
-    def predict_dataloader(self) -> TranslationLoader:
-        """Return the test batches."""
-        return self.test_dataloader()
 
     def transfer_batch_to_device(
         self,

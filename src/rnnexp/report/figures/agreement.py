@@ -1,4 +1,4 @@
-"""The figure of agreement: how often each cell gets agreement across a distance right."""
+"""The figure of agreement: the share of words that agree, by distance, for each cell."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ PREFIX = "test/acc_distance/"
 def distance_curve(kind: TaskKind, setting: Setting) -> dict[int, tuple[float, int]]:
     """Return the share of words that agree, and the number of sentences, by distance in words.
 
-    The share is the mean over seeds. The number is 0 if it is unknown. Empty if the data has no distances.
+    The share is the mean over seeds. The number is 0 if it is unknown. The result is empty without distances.
     """
     shares: dict[int, list[float]] = {}
     for run in setting.counted.values():

@@ -1,4 +1,4 @@
-"""Test samples that one setting answers rightly and another does not, and a figure of such images."""
+"""Test samples that one setting answers correctly and another does not, and a figure of such images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ class Disagreement:
     Args:
         right: the setting that is right.
         wrong: the setting that is wrong.
-        samples: the shown samples, those first on which `right` is right with the most seeds more than `wrong`.
-        total: the number of samples that `right` alone has right, with the seed that is shown.
+        samples: the shown samples, ordered by the lead of `right` over `wrong` in the number of seeds, largest first.
+        total: the number of samples that only `right` has right, with the shown seed.
         seed: the seed whose answers are shown.
         answers: the answers of `right` and of `wrong`, with that seed.
     """
@@ -39,18 +39,18 @@ class Disagreement:
 
 
 def pairs_to_show(group: ComparisonGroup) -> list[tuple[Setting, Setting]]:
-    """Return the best with the best of every other cell; if there is one cell, with the next best."""
-    best_ones = list(group.best_of_each_cell().values())
-    if not best_ones:
+    """Return pairs of the best setting and the best of every other cell; of the best two if there is one cell."""
+    by_cell = list(group.best_of_each_cell().values())
+    if not by_cell:
         return []
-    best, *others = best_ones
+    best, *others = by_cell
     return [(best, other) for other in (others or group.measured[1:2])[:MOST_PAIRS]]
 
 
 def find_disagreements(group: ComparisonGroup) -> list[list[Disagreement]]:
-    """Return for each pair to show its disagreements, one for each direction.
+    """Return the disagreements of each pair to show, one for each direction.
 
-    Answers that cannot be read or compared are left out: the table of tests gives the reason.
+    Answers that cannot be read or compared are left out; the table of tests gives the reason.
     """
     if group.kind.answers is None:
         return []
@@ -65,34 +65,34 @@ def _disagreement(kind: TaskKind, right: Setting, wrong: Setting) -> Disagreemen
     by_seed = _comparable_answers(kind, right, wrong)
     if not by_seed:
         return None
-    seed, (ours, theirs) = next(iter(by_seed.items()))
-    lead = np.zeros(len(ours.right), dtype=np.int64)
+    seed, shown = next(iter(by_seed.items()))
+    lead = np.zeros(len(shown[0].right), dtype=np.int64)
     for a, b in by_seed.values():
         if len(a.right) == len(lead):
             lead += a.right.astype(np.int64) - b.right
-    alone = ours.right & ~theirs.right
-    clear = np.flatnonzero(alone & (lead > 0))
-    if not len(clear):
+    only_right = shown[0].right & ~shown[1].right
+    candidates = np.flatnonzero(only_right & (lead > 0))
+    if not len(candidates):
         return None
-    order = clear[np.argsort(-lead[clear], kind="stable")]
-    return Disagreement(right, wrong, order[:MOST_EXAMPLES].tolist(), int(alone.sum()), seed, (ours, theirs))
+    order = candidates[np.argsort(-lead[candidates], kind="stable")]
+    return Disagreement(right, wrong, order[:MOST_EXAMPLES].tolist(), int(only_right.sum()), seed, shown)
 
 
 def _comparable_answers(kind: TaskKind, right: Setting, wrong: Setting) -> dict[str, tuple[Answers, Answers]]:
-    """Return the answers of both settings by shared seed, where both were read and are about the same samples."""
+    """Return the answers of both settings by shared seed, if both can be read and are about the same samples."""
     found = {}
     for seed in (seed for seed in right.counted if seed in wrong.counted):
         try:
-            ours, theirs = read_answers(kind, right.counted[seed]), read_answers(kind, wrong.counted[seed])
+            of_right, of_wrong = read_answers(kind, right.counted[seed]), read_answers(kind, wrong.counted[seed])
         except UserError:
             continue
-        if ours.same_samples(theirs):
-            found[seed] = ours, theirs
+        if of_right.same_samples(of_wrong):
+            found[seed] = of_right, of_wrong
     return found
 
 
 def images_figure(pair: Sequence[Disagreement], images: NDArray[np.uint8]) -> Figure:
-    """Show a row of images for each direction; below each image what the right side and the wrong side answered.
+    """Show a row of images for each direction, with the right and the wrong answer below each image.
 
     Args:
         pair: the disagreements of two settings.

@@ -1,4 +1,4 @@
-"""The figures of effects: what each axis of a sweep does to the score, and whether two axes depend on each other."""
+"""The figures of effects: the main effect of each axis of a sweep on the score, and the interactions of two axes."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,18 +10,18 @@ from matplotlib.axes import Axes as Panel
 from matplotlib.figure import Figure
 
 from rnnexp.plots.style import ACCENT, GRAY, drawable, line_style, new_figure, style_axes, wrapped
-from rnnexp.report.records.axes import Axis
+from rnnexp.report.records.axes import Axis, number_order
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 from rnnexp.report.stats.significance import summarize
 
 COLUMNS = 3
 MOST_PANELS = 12
 MOST_LETTERS = 16
-"""A longer value is cut."""
+"""Longer values are truncated."""
 SPREAD = 0.3
-"""How far the series of an interaction are apart at one category, where the distance of two categories is 1."""
+"""The width over which the series of an interaction are spread at a category; the distance of categories is 1."""
 AxisValues = tuple[str, ...]
-"""One value of each axis in question."""
+"""One value of each plotted axis."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Margins:
     Args:
         points: the measured values of the axes, in natural order.
         settings: for every combination of the other axes in which all points were measured, the setting at each point.
-            Combinations that lack a point are left out, or the points would not be comparable.
+            Other combinations are left out, since the points would not be comparable with them.
     """
 
     points: Sequence[AxisValues]
@@ -44,7 +44,7 @@ class Margins:
         )
         scores = [setting[point].by_seed(setting[point].main) for setting in self.settings]
         if not seeds:
-            # Without a common seed the means can be compared, but their spread over seeds cannot.
+            # Without a common seed only the means can be compared, not their spread over seeds.
             return [fmean(fmean(by_seed.values()) for by_seed in scores)]
         return [fmean(by_seed[seed] for by_seed in scores) for seed in sorted(seeds)]
 
@@ -52,7 +52,7 @@ class Margins:
 def margins(group: ComparisonGroup, axes: Sequence[Axis]) -> Margins | None:
     """Return the margins of some axes.
 
-    None if an axis has a single value, or no combination of the other axes has all points.
+    They are None if an axis has a single value, or no combination of the other axes has all points.
     """
     names = [axis.name for axis in axes]
     settings: defaultdict[AxisValues, dict[AxisValues, Setting]] = defaultdict(dict)
@@ -60,31 +60,27 @@ def margins(group: ComparisonGroup, axes: Sequence[Axis]) -> Margins | None:
         point = tuple(setting.axis_values[name] for name in names)
         rest = tuple(value for name, value in setting.axis_values.items() if name not in names)
         settings[rest][point] = setting
-    points = sorted({point for setting in settings.values() for point in setting}, key=_natural)
+    points = sorted({point for setting in settings.values() for point in setting}, key=_natural_order)
     complete = [setting for setting in settings.values() if len(setting) == len(points)]
     if not complete or any(len({point[place] for point in points}) < 2 for place in range(len(axes))):
         return None
     return Margins(points, complete)
 
 
-def _natural(point: AxisValues) -> list[tuple[bool, float, str]]:
-    """Return a sorting key that orders numbers by value and puts them before words."""
-    return [(False, float(value), "") if _is_number(value) else (True, 0.0, value) for value in point]
+def _natural_order(point: AxisValues) -> list[tuple[bool, float, str]]:
+    return [number_order(value) for value in point]
 
 
 def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True
+    is_word, _, _ = number_order(value)
+    return not is_word
 
 
 def main_effects(group: ComparisonGroup) -> Figure | None:
     """Plot for every axis the mean at each of its values, with its interval over seeds.
 
-    The settings of the other axes are shown one by one in gray. Values that are numbers are joined by lines, categories
-    are not. None if no axis has two values to compare.
+    Individual settings of the other axes are gray. Numeric values are connected by lines, categories are not. The
+    figure is None if no axis has two values to compare.
     """
     found = [(axis, effect) for axis in group.axes if (effect := margins(group, [axis]))][:MOST_PANELS]
     if not found:
@@ -121,8 +117,8 @@ def _plot_main_effect(panel: Panel, effect: Margins, joined: bool) -> None:
 def interactions(group: ComparisonGroup) -> Figure | None:
     """Plot for every two axes the mean at each pair of values, one series per value of one of them.
 
-    An axis of numbers is across, if there is one, and its values are joined by lines; categories are not joined. None
-    if there are no two axes to cross.
+    The x axis is numeric if one of both axes is. Numeric values are connected by lines, categories are not. The figure
+    is None if no two axes are crossed.
     """
     found = [
         (pair, crossed)
@@ -147,7 +143,7 @@ def _numbers_first(group: ComparisonGroup, first: Axis, second: Axis) -> tuple[A
 
 def _plot_interaction(panel: Panel, across: Axis, series: Axis, crossed: Margins) -> None:
     values = list(dict.fromkeys(point[0] for point in crossed.points))
-    names = sorted({point[1] for point in crossed.points}, key=lambda value: _natural((value,)))
+    names = sorted({point[1] for point in crossed.points}, key=number_order)
     joined = all(map(_is_number, values))
     for number, name in enumerate(names):
         points = [point for point in crossed.points if point[1] == name]
@@ -206,9 +202,9 @@ def _grid(num_values: Sequence[int], extra_height: float = 0.0) -> tuple[Figure,
 
 def _name_values(panel: Panel, name: str, values: Sequence[str]) -> None:
     shown = [drawable(value)[:MOST_LETTERS] for value in values]
-    # Long names are upright, or they would overlap.
-    upright = max(map(len, shown)) > 6
-    panel.set_xticks(range(len(shown)), shown, rotation=90 if upright else 0, fontsize=8.5, parse_math=False)
+    # Long names are vertical, since they would overlap otherwise.
+    is_vertical = max(map(len, shown)) > 6
+    panel.set_xticks(range(len(shown)), shown, rotation=90 if is_vertical else 0, fontsize=8.5, parse_math=False)
     panel.set_xlim(-0.4, len(shown) - 0.6)
     panel.set_xlabel(wrapped(name, 28), parse_math=False)
 

@@ -1,15 +1,15 @@
-"""The figure of gradient flow: how far back in time the gradient of each cell reaches."""
+"""The figure of gradient flow: the norm of the gradient over time, for each cell."""
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from rnnexp.plots.runs import read_gradient_norms
 from rnnexp.plots.style import legend_beside, legend_inches, line_style, new_figure, style_axes
 from rnnexp.report.records.groups import ComparisonGroup, Setting
+from rnnexp.tracking.gradient_flow_file import read_gradient_norms
 
 SMALLEST = 1e-12
-"""Smaller ratios are shown as this one."""
+"""The lower bound of shown ratios."""
 Curves = dict[str, NDArray[np.float64]]
 
 
@@ -17,7 +17,7 @@ def relative_norms(setting: Setting) -> Curves:
     """Return ||dL/dh_t|| / ||dL/dh_T|| of the layer next to the input, after the first epoch and after the last.
 
     Each is float64 [time], the geometric mean over the runs that count and recorded as many steps as the first of them.
-    Empty if no run recorded its gradient flow.
+    The result is empty if no run recorded its gradient flow.
     """
     found: dict[str, list[NDArray[np.float64]]] = {}
     for run in setting.counted.values():

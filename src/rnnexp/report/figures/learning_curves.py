@@ -1,4 +1,4 @@
-"""The figure of learning curves: the validation of each epoch, over the seeds of each setting."""
+"""The figure of learning curves: the validation metric by epoch, over the seeds of each setting."""
 
 import math
 from collections import defaultdict
@@ -16,7 +16,7 @@ from rnnexp.tasks.registry import Measure
 from rnnexp.tracking.metrics_file import logged_values
 
 MOST_NAMED = 6
-"""More bands would hide each other."""
+"""The maximum number of bands; more would hide each other."""
 Curve = dict[int, list[float]]
 
 
@@ -36,7 +36,7 @@ def curve_of(setting: Setting, measure: Measure) -> Curve:
 
 
 def learning_curves(group: ComparisonGroup) -> Figure | None:
-    """Plot the mean over seeds, with a band of one standard deviation to both sides; None if nothing was logged.
+    """Plot the mean over seeds, with a band of one standard deviation on both sides; None if nothing was logged.
 
     The best settings are named; the others are gray.
     """

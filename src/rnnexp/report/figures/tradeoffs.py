@@ -17,7 +17,7 @@ from rnnexp.report.stats.significance import summarize
 
 COSTS = (PARAMETERS, FIT_TIME, MEMORY)
 MOST_NAMED = 10
-"""How many settings have a color of their own."""
+"""The maximum number of settings with their own color."""
 LEAST_RATIO = 4
 """The ratio of the largest to the smallest cost above which the scale is logarithmic."""
 
@@ -101,7 +101,7 @@ def _plot_front(axes: Axes, front: Sequence[CostPoint]) -> Line2D:
 
 
 def _plot_point(axes: Axes, point: CostPoint, place: int | None) -> ErrorbarContainer:
-    """Plot one point: with its interval and a color of its own if it has a place among the named, else gray."""
+    """Plot one point: with an interval and the color of its place if it has one, or else in gray."""
     style = {"color": GRAY, "marker": "."} if place is None else line_style(place)
     return axes.errorbar(
         point.cost,
@@ -119,13 +119,13 @@ def _plot_point(axes: Axes, point: CostPoint, place: int | None) -> ErrorbarCont
 
 
 def _scale(axes: Axes, cost: Cost, values: Sequence[float]) -> None:
-    """Make the scale logarithmic where costs differ by factors, with few labels, in plain numbers."""
+    """Make the scale logarithmic if the costs differ by more than `LEAST_RATIO`, with few labels in plain numbers."""
     low, high = min(values), max(values)
     if high / low > LEAST_RATIO:
         axes.set_xscale("log")
         margin = (high / low) ** 0.06
         axes.set_xlim(low / margin, high * margin)
-        # One label per decade is too few within a decade or two; more than that would overlap across several.
+        # One label per decade is too few within one or two decades; more would overlap across several.
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 30 else (1,), numticks=5))
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:

@@ -1,7 +1,7 @@
-"""Read what runs answered to each test sample from their directories.
+"""The answers of runs to each test sample, read from their directories.
 
 The registry of tasks names the reader of each task. A reader returns `Answers`; the parts of the report that show
-single samples use this interface and do not know the task.
+single samples use this interface and do not depend on the task.
 """
 
 from abc import ABC, abstractmethod
@@ -22,7 +22,7 @@ class Answers(ABC):
     """The answers of one run to every sample of its test set, in the order of the set."""
 
     distances: Sequence[int] = ()
-    """For each sample the distance in words between what must agree; empty if the data does not say."""
+    """The distance in words between the words that must agree, by sample; empty if the data does not contain it."""
 
     @property
     @abstractmethod
@@ -35,7 +35,7 @@ class Answers(ABC):
 
     @abstractmethod
     def describe(self, sample: int) -> dict[str, str]:
-        """Return what a table shows of a sample besides the answers, by the title of its column."""
+        """Return the cells of a table about a sample, besides the answers, by the title of their column."""
 
     @abstractmethod
     def show(self, sample: int) -> str:
@@ -79,7 +79,7 @@ class Translations(Answers):
     Args:
         sources: the sentences.
         references: their translations in the corpus.
-        translations: those of the network.
+        translations: the translations of the network.
         distances: see `Answers`.
     """
 
@@ -107,7 +107,7 @@ class Translations(Answers):
 
 
 def read_answers(kind: TaskKind, run: Run) -> Answers:
-    """Return the answers of a run by the reader of its task.
+    """Return the answers of a run, read by the reader of its task.
 
     Raises:
         UserError: if the task has no reader, or the file is missing or cannot be read.
@@ -127,13 +127,13 @@ def read_predictions(run: Run) -> Predictions:
     file = run.files.predictions_file
     if not file.is_file():
         raise UserError(f"{file} is missing")
-    # Everything else in the report works without torch, which is slow to import.
+    # The other parts of the report do not need torch, which is slow to import.
     import torch
 
     try:
         content = torch.load(file, weights_only=True, map_location="cpu")
         labels, predicted = (content[key].numpy() for key in ("labels", "predicted"))
-    # torch.load has no exception of its own for a file that was cut short.
+    # torch.load has no specific exception for a truncated file.
     except Exception as error:
         raise UserError(f"{file} cannot be read ({type(error).__name__}); was it cut short?") from None
     return Predictions(labels, predicted)

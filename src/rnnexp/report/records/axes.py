@@ -22,8 +22,8 @@ class Axis:
 
     Args:
         key: the whole key.
-        name: a short name, which no other axis has.
-        companions: further keys that change exactly when this one does, and are no axes of their own.
+        name: a short and unique name.
+        companions: other keys that change exactly when this one does, and are not axes themselves.
     """
 
     key: str
@@ -36,7 +36,7 @@ class Axis:
 
 
 def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings under their whole keys, with dots between; a list is one value."""
+    """Return nested settings by their whole keys, joined by dots; a list is one value."""
     flat: dict[str, Any] = {}
     for key, value in node.items():
         if isinstance(value, Mapping):
@@ -57,6 +57,14 @@ def show_value(key: str, value: Any) -> str:  # noqa: ANN401
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def number_order(value: str) -> tuple[bool, float, str]:
+    """Return a sorting key that orders numbers by value and puts them before words."""
+    try:
+        return (False, float(value), "")
+    except ValueError:
+        return (True, 0.0, value)
+
+
 def varying_axes(identities: Sequence[Flat]) -> list[Axis]:
     """Return an axis for each key whose values differ; keys that change together share one axis."""
     keys = list(dict.fromkeys([*FIRST, *(key for identity in identities for key in identity)]))
@@ -70,7 +78,7 @@ def varying_axes(identities: Sequence[Flat]) -> list[Axis]:
 
 
 def companions_of(axis: Axis, identities: Sequence[Flat]) -> str:
-    """Return what changes with an axis, `hidden_size (gru 186, lstm 160) with cell`; empty if nothing does."""
+    """Return the values that change with an axis, `hidden_size (gru 186, lstm 160) with cell`; empty without any."""
     parts = []
     for key in axis.companions:
         values = dict(sorted((axis.show(identity), Axis(key, "").show(identity)) for identity in identities))
@@ -97,10 +105,10 @@ def _short(key: str, among: Sequence[str]) -> str:
 
 
 def labels_of(settings: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return a label per setting, in few words: `lstm, bidirectional, 2 layers, precision bf16-mixed`.
+    """Return a short label per setting: `lstm, bidirectional, 2 layers, precision bf16-mixed`.
 
-    The cell, direction, depth and width are always named; another axis only where its value is not the most common one.
-    One label may therefore be empty.
+    It always contains the cell, direction, depth and width, and the values of other axes that are not the most common
+    ones. One label may therefore be empty.
 
     Args:
         settings: for each setting the name and the shown value of every axis.

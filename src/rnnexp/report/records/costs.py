@@ -1,4 +1,4 @@
-"""Costs of settings, as result.json records them. Their scores are a `Measure` of the registry of tasks."""
+"""Costs of settings, from result.json. Scores are a `Measure` of the registry of tasks."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from rnnexp.tasks.registry import TaskKind
 
 @dataclass(frozen=True)
 class Cost:
-    """A number of result.json that a setting takes, and how it is shown.
+    """A cost in result.json and its format.
 
     Args:
-        path: its keys in result.json, with dots between them.
+        path: its keys in result.json, joined by dots.
         label: the name in tables and figures, with the unit.
-        scale: the shown value over the recorded one.
+        scale: the factor from the recorded to the shown value.
         digits: digits after the decimal point.
     """
 
@@ -33,6 +33,6 @@ MEMORY = Cost("peak_memory_bytes", "peak memory, MiB", 2**-20)
 
 
 def costs_of(kind: TaskKind) -> tuple[Cost, ...]:
-    """Return the costs that the table of costs shows for a task."""
+    """Return the costs in the table of costs of a task."""
     speed = Cost(f"timing.{kind.throughput}_per_second", f"{kind.throughput}/s")
     return (PARAMETERS, STATE, FIT_TIME, speed, MEMORY)

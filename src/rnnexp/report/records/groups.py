@@ -1,4 +1,4 @@
-"""Group runs: those that differ only in the seed are a setting, settings tested on the same data are a group."""
+"""Settings of runs that differ only in the seed, and groups of settings that were tested on the same data."""
 
 import json
 from collections import Counter, defaultdict
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from rnnexp.report.records.axes import Axis, companions_of, flatten, labels_of, varying_axes
+from rnnexp.report.records.axes import Axis, companions_of, flatten, labels_of, number_order, varying_axes
 from rnnexp.report.records.costs import Cost, costs_of
 from rnnexp.report.records.runs import Run
 from rnnexp.report.records.testsets import assign_test_sets, digest_of, titles_of_test_sets
@@ -23,7 +23,7 @@ class Setting:
     Args:
         label: a short name.
         axis_values: the name and the shown value of each axis of the group.
-        runs: all of its runs, whatever became of them.
+        runs: all of its runs, with any status.
         main: the main measure of the group; a run without it does not count.
     """
 
@@ -37,7 +37,7 @@ class Setting:
         """The run that counts for each seed: done, with the main measure, and the newest if there are several."""
         done = [run for run in self.runs if run.status is Status.DONE and run.metric(self.main.name) is not None]
         newest_last = sorted(done, key=lambda run: run.since)
-        return dict(sorted(((run.seed, run) for run in newest_last), key=lambda item: _by_number(item[0])))
+        return dict(sorted(((run.seed, run) for run in newest_last), key=lambda item: number_order(item[0])))
 
     def by_seed(self, measure: Measure) -> dict[str, float]:
         """Return the scaled values of a measure by seed, for the runs that count."""
@@ -55,7 +55,7 @@ class Setting:
         return cost.scale * sum(values) / len(values) if values else None
 
     def statuses(self) -> str:
-        """Return how many runs have which status: `3 done, 1 failed`."""
+        """Return the number of runs of each status: `3 done, 1 failed`."""
         return ", ".join(f"{number} {status}" for status, number in Counter(run.status for run in self.runs).items())
 
 
@@ -64,11 +64,11 @@ class ComparisonGroup:
     """Settings that were tested on the same data.
 
     Args:
-        title: the name of the data, and what tells this test set from others of that name.
+        title: the name of the data, and the differences from other test sets of that name.
         kind: the row of the task in the registry.
         axes: the config keys in which the settings differ.
-        together: what changes with an axis and is none itself, in words.
-        settings: the best first, those without a number last.
+        together: descriptions of the keys that change with an axis.
+        settings: the settings, the best first and those without a result last.
     """
 
     title: str
@@ -84,7 +84,7 @@ class ComparisonGroup:
 
     @property
     def costs(self) -> tuple[Cost, ...]:
-        """The costs that the table of costs shows."""
+        """The costs in the table of costs."""
         return costs_of(self.kind)
 
     @cached_property
@@ -93,7 +93,7 @@ class ComparisonGroup:
         return [setting for setting in self.settings if setting.counted]
 
     def best_of_each_cell(self) -> dict[str, Setting]:
-        """Return the best setting by cell, and by direction where both were measured, the best first."""
+        """Return the best setting by cell, and by direction if both were measured, the best first."""
         best: dict[str, Setting] = {}
         for setting in self.measured:
             direction = ", bidirectional" if setting.axis_values.get("bidirectional") == "yes" else ""
@@ -152,7 +152,7 @@ def _make_group(title: str, kind: TaskKind, runs: Sequence[Run]) -> ComparisonGr
     axis_values = [{axis.name: axis.show(identity) for axis in axes} for identity in identities]
     labels = labels_of(axis_values)
     if "model.cell" not in {axis.key for axis in axes}:
-        # The cell is named even if it is the same everywhere.
+        # Labels contain the cell even if it is the same for all settings.
         labels = [", ".join(filter(None, [str(runs[0].facts["cell"]), label])) for label in labels]
     settings = [
         Setting(label, values, members, kind.main)
@@ -170,11 +170,3 @@ def _make_group(title: str, kind: TaskKind, runs: Sequence[Run]) -> ComparisonGr
 
 def _identity(run: Run) -> dict[str, Any]:
     return identity_of(run.config or {}, *SEEDS)
-
-
-def _by_number(seed: str) -> tuple[bool, float, str]:
-    """Return a sorting key that orders numbers by value and puts them before the rest."""
-    try:
-        return (False, float(seed), "")
-    except ValueError:
-        return (True, 0.0, seed)

@@ -1,4 +1,4 @@
-"""Find the images that a run was tested on."""
+"""The images on which a run was tested."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ DIGEST = f"data.sha256/{TEST_IMAGES}"
 def images_of(run: Run) -> NDArray[np.uint8] | None:
     """Return the test images of a run, uint8 [samples, height, width]; None if they cannot be found.
 
-    They are looked for below the data root of the run's config, and recognized by their SHA-256.
+    They are searched below the data root of the run's config, and identified by their SHA-256 digest.
     """
     data = (run.config or {}).get("data", {})
     root, name = Path(str(data.get("root"))), str(data.get("name"))

@@ -1,4 +1,4 @@
-"""Read the runs below some directories from their files, including those that failed or still run."""
+"""The runs below some directories, read from their files, including those that failed or still run."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,10 +8,11 @@ from typing import Any
 
 from rnnexp.core.atomic_files import read_json
 from rnnexp.core.errors import UserError
-from rnnexp.core.validation import did_you_mean
+from rnnexp.core.types import Primitive
+from rnnexp.core.validation import did_you_mean_path
 from rnnexp.tasks.registry import kind_of_run
 from rnnexp.tracking.run_directory import SCHEMA_VERSION, RunDirectory
-from rnnexp.tracking.short_keys import ShortKeys, short_keys
+from rnnexp.tracking.short_keys import short_keys
 from rnnexp.tracking.status import Status
 
 
@@ -21,14 +22,14 @@ class Run:
 
     Args:
         path: the directory.
-        status: what became of the run.
-        reason: why, for a run that failed or cannot be read.
+        status: the status of the run.
+        reason: the reason for the status, if the run failed or cannot be read.
         since: the time at which it reached the status, ISO 8601.
-        config: its resolved config; None if it cannot be read, and then the run belongs to no group.
+        config: its resolved config; None, for a run without a group, if it cannot be read.
         facts: its short keys.
         config_hash: the hash of its config.
         result: the content of result.json; empty unless the run is done.
-        code: the commit that ran, and whether tracked files differed from it.
+        code: the commit of the code, and whether tracked files differed from it.
     """
 
     path: Path
@@ -36,7 +37,7 @@ class Run:
     reason: str = ""
     since: str = ""
     config: Mapping[str, Any] | None = None
-    facts: ShortKeys = field(default_factory=dict)
+    facts: dict[str, Primitive] = field(default_factory=dict)
     config_hash: str = ""
     result: Mapping[str, Any] = field(default_factory=dict)
     code: str = "unknown"
@@ -48,14 +49,14 @@ class Run:
 
     @property
     def seed(self) -> str:
-        """The seed by which runs are paired; a seed of the data that differs from it is part of it."""
+        """The seed by which runs are paired; it includes the seed of the data if that differs."""
         config = self.config or {}
         seed, of_data = config.get("seed"), config.get("data", {}).get("seed")
         return str(seed) if of_data in (None, seed) else f"{seed}, data {of_data}"
 
     @property
     def device(self) -> str:
-        """The name of the device, with the number of devices where there are several."""
+        """The name of the device, with the number of devices if there are several."""
         number, name = self.number("device.num_devices"), self.text("device.name")
         return f"{number:g} × {name}" if number and number > 1 else name
 
@@ -64,7 +65,7 @@ class Run:
         return _number(self.result.get("metrics", {}).get(name))
 
     def number(self, path: str) -> float | None:
-        """Return a number of the result by its path, keys with dots between them; None if there is none."""
+        """Return a number of the result by its path, keys joined by dots; None if there is none."""
         return _number(_at(self.result, path))
 
     def text(self, path: str) -> str:
@@ -82,9 +83,7 @@ def find_runs(directories: Sequence[Path]) -> list[Run]:
     runs: dict[Path, Run] = {}
     for directory in directories:
         if not directory.is_dir():
-            parent = directory.absolute().parent
-            siblings = [entry.name for entry in parent.iterdir() if entry.is_dir()] if parent.is_dir() else []
-            raise UserError(f"{directory} is not a directory{did_you_mean(directory.name, siblings)}")
+            raise UserError(f"{directory} is not a directory{did_you_mean_path(directory)}")
         below = {run.path.resolve(): run for run in _runs_below(directory)}
         if not below:
             raise UserError(f"{directory} holds no runs: a run directory has a config.yaml and a status.json")
@@ -116,14 +115,14 @@ def _missing_jobs(sweep: Path) -> Iterator[Run]:
     for name in sorted(names):
         absent = [file for file in ("config.yaml", "status.json") if not (jobs / name / file).is_file()]
         if absent:
-            # A sweep that still runs has not made the directories of its last jobs.
-            reason = f"it has no {absent[0]}" if (jobs / name).is_dir() else "it has not begun"
+            # A sweep that still runs has not created the directories of its last jobs.
+            reason = f"it has no {absent[0]}" if (jobs / name).is_dir() else "it has not started"
             # A job with a status has run.
             yield Run(jobs / name, Status.MISSING if "status.json" in absent else Status.UNREADABLE, reason)
 
 
 def read_run(path: Path) -> Run:
-    """Return a run directory as far as its files can be read; the reason of an `unreadable` run says what cannot."""
+    """Return the run of a directory as far as it can be read; the reason of an `unreadable` run names the file."""
     files = RunDirectory(path)
     try:
         config = files.read_config()
@@ -162,7 +161,7 @@ def _status(record: Mapping[str, Any], file: Path) -> Status:
         raise UserError(f"{file} has no known status: {record.get('status')!r}") from None
 
 
-def _facts(config: Mapping[str, Any], file: Path, result: Mapping[str, Any]) -> ShortKeys:
+def _facts(config: Mapping[str, Any], file: Path, result: Mapping[str, Any]) -> dict[str, Primitive]:
     try:
         kind = kind_of_run(config["task"]["_target_"], result.get("task_kind"))
         return short_keys(config, kind.name, kind.dataset_keys, _at(result, "model.num_parameters"))
@@ -188,7 +187,7 @@ def _code(file: Path) -> str:
         return "unknown"
     if not isinstance(git, dict) or not git.get("commit"):
         return "unknown"
-    return f"{git['commit'][:10]}{' with changes' if git.get('dirty') else ''}"
+    return f"{str(git['commit'])[:10]}{' with changes' if git.get('dirty') else ''}"
 
 
 def _at(node: Any, path: str) -> Any:  # noqa: ANN401

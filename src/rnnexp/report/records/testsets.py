@@ -1,4 +1,4 @@
-"""Tell test sets apart, so that only runs that were tested on the same data are compared."""
+"""The test sets of runs, so that only runs that were tested on the same data are compared."""
 
 import json
 from collections import Counter, defaultdict
@@ -10,25 +10,28 @@ from rnnexp.report.records.runs import Run
 
 IRRELEVANT_KEYS = frozenset(
     {
-        # where the data come from and where they are kept
+        # the source of the data and its location
         *("root", "cache", "device", "download_from", "mirrors", "timeout_seconds"),
         # how batches are made
-        *("seed", "batch_size", "batch_unit", "eval_batch_size", "drop_last", "window"),
+        *("batch_size", "batch_unit", "eval_batch_size", "drop_last", "window"),
         # the training and validation splits
         *("train", "val", "val_size", "split_seed", "normalize"),
-        # how sentences become tokens
+        # tokenization
         *("unit", "vocab_size", "min_frequency", "joint", "max_length"),
     }
 )
-"""Keys of the config group `data` that do not change the test set. Any other key may."""
+"""Keys of the config group `data` that do not change the test set of this package's data modules.
+
+Any other key may, and every key of a data module from elsewhere but the seed: names do not tell what it does with them.
+"""
 
 
 def assign_test_sets(runs: Sequence[Run]) -> list[str]:
     """Return a key per run: runs with equal keys were tested, or were to be tested, on the same data.
 
-    The name of the data, which says how a network reads them, and the recorded digest of the test set decide. A run
-    without a digest, because it failed before it recorded anything, gets the one that other runs with the same relevant
-    keys of `data` have recorded; if there are none, these keys decide.
+    The key consists of the name of the data, which includes how a network reads it, and the recorded digest of the test
+    set. A run without a digest, since it failed before it was recorded, has the key of other runs with the same
+    relevant keys of `data`; if there are none, its key consists of these.
 
     Args:
         runs: runs with a config.
@@ -51,11 +54,14 @@ def digest_of(run: Run) -> str:
 def relevant_keys(run: Run) -> dict[str, Any]:
     """Return the keys of the config group `data` that may change the test set, with their values."""
     data = flatten((run.config or {}).get("data") or {})
-    return {key: value for key, value in data.items() if key.rpartition(".")[2] not in IRRELEVANT_KEYS}
+    irrelevant = {"seed"}
+    if str(data.get("_target_")).startswith("rnnexp."):
+        irrelevant |= IRRELEVANT_KEYS
+    return {key: value for key, value in data.items() if key.rpartition(".")[2] not in irrelevant}
 
 
 def titles_of_test_sets(examples: Sequence[Run]) -> list[str]:
-    """Return the name of each run's data; where names are alike, with what tells the test sets apart.
+    """Return the name of each run's data, with the differences between test sets of the same name.
 
     Args:
         examples: one run for each test set.
@@ -73,10 +79,11 @@ def titles_of_test_sets(examples: Sequence[Run]) -> list[str]:
 
 
 def _differences(run: Run, namesakes: Sequence[Run]) -> list[str]:
-    ours = relevant_keys(run)
-    others = [relevant_keys(other) for other in namesakes]
+    candidates = [relevant_keys(other) for other in namesakes]
     return [
-        f"{key} {value}" for key, value in ours.items() if len({_to_text({"": keys.get(key)}) for keys in others}) > 1
+        f"{key} {value}"
+        for key, value in relevant_keys(run).items()
+        if len({_to_text({"": keys.get(key)}) for keys in candidates}) > 1
     ]
 
 

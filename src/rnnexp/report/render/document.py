@@ -6,20 +6,20 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Plain text."""
+    """A paragraph of plain text."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Table:
-    """Plain text in cells.
+    """A table with plain text in its cells.
 
     Args:
         columns: the titles of the columns.
         rows: the cells of each row.
-        numeric: the columns of numbers, which are aligned at the right.
-        kinds: for each row `best`, `even`, `bad` or nothing, which a page may show as a color.
+        numeric: the columns of numbers, which are aligned on the right.
+        kinds: for each row `best`, `even`, `bad` or an empty text, which a page may show as a color.
     """
 
     columns: Sequence[str]
@@ -33,9 +33,9 @@ class FigureBlock:
     """A figure that has been written to files.
 
     Args:
-        file: its PNG, relative to the report.
-        svg: the content of its SVG.
-        caption: what it shows.
+        file: the path of the PNG, relative to the report.
+        svg: the content of the SVG.
+        caption: the caption.
     """
 
     file: str
@@ -48,7 +48,7 @@ Block = Paragraph | Table | FigureBlock
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with what follows it."""
+    """A heading, its blocks and its subsections."""
 
     title: str
     blocks: Sequence[Block]
@@ -61,8 +61,8 @@ class Document:
 
     Args:
         title: the title of the page.
-        note: what was reported, and when.
-        sections: its content.
+        note: a line with the number of runs, their directories and the time.
+        sections: the sections.
     """
 
     title: str

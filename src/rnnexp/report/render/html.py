@@ -1,4 +1,4 @@
-"""Render a report as one page that needs no other file and no server: figures and style are part of it."""
+"""Render a report as one self-contained page of HTML, with figures and style."""
 
 import base64
 import re
@@ -12,7 +12,7 @@ LONG_CELL, LONG_HEAD = 40, 17
 
 
 def to_html(document: Document) -> str:
-    """Return the page."""
+    """Return the HTML of the page."""
     environment = Environment(
         loader=PackageLoader("rnnexp.report.render", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -30,11 +30,11 @@ def _data_url(figure: FigureBlock) -> str:
 
 
 def _pixels(figure: FigureBlock) -> tuple[int, int]:
-    """Return width and height; the browser keeps the space while it decodes the figure."""
-    # Points, as matplotlib writes them, are of 72 to the inch, pixels of 96.
+    """Return width and height, so that the browser reserves the space while it decodes the figure."""
+    # An inch has 72 points, the unit of matplotlib, and 96 pixels.
     match = re.search(rb'<svg [^>]*width="([\d.]+)pt" height="([\d.]+)pt"', figure.svg)
     if match is None:
-        raise ValueError(f"the SVG of {figure.file} does not say its size")
+        raise ValueError(f"the SVG of {figure.file} has no size")
     width, height = (round(float(points) * 4 / 3) for points in match.groups())
     return width, height
 

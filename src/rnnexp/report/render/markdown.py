@@ -1,4 +1,4 @@
-"""Render a report as Markdown, as GitHub shows it."""
+"""Render a report as Markdown for GitHub."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from rnnexp.report.render.document import Block, Document, FigureBlock, Paragrap
 
 
 def to_markdown(document: Document) -> str:
-    """Return the report with tables in GitHub's form, and figures as links to their PNG."""
+    """Return the report with tables in GitHub's syntax, and figures as links to their PNG."""
     parts = [f"# {escape(document.title)}", escape(document.note)]
     for section in document.sections:
         parts += _section(section, level=2)
@@ -15,9 +15,9 @@ def to_markdown(document: Document) -> str:
 
 
 def escape(text: str) -> str:
-    """Return text in one line, without any Markdown."""
+    """Return the text in one line, with the characters of Markdown escaped."""
     line = " ".join(text.split())
-    # First what begins emphasis, code, links, cells and tags anywhere; then what begins a heading or a list.
+    # Emphasis, code, links, cells and tags may begin anywhere; headings and lists only at the start of a line.
     plain = re.sub(r"([\\`*_\[\]|<~])", r"\\\1", line)
     return re.sub(r"^(\d*)([#>+.)-])(?=\s)", r"\1\\\2", plain)
 

@@ -1,4 +1,4 @@
-"""Render results.csv: a row for every run that was found, whatever became of it."""
+"""Render results.csv: a row for every run that was found, with any status."""
 
 import csv
 import io

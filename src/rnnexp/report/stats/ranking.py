@@ -1,4 +1,4 @@
-"""Compare every setting of a group with the best."""
+"""The comparison of every setting of a group with the best."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from rnnexp.report.stats.significance import LEVEL, PairedTestResult, holm, pair
 from rnnexp.tasks.registry import Measure, load_function
 
 BEST, EVEN, WORSE = "best", "not significantly worse", "significantly worse"
-UNSURE, UNTESTED = "worse with each seed, too few to be sure", "not tested"
+UNSURE, UNTESTED = "worse with each seed, too few seeds for certainty", "not tested"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One setting against the best. Differences say how far the best is ahead.
+    """The comparison of a setting with the best. Differences are positive if the best has the better score.
 
     Args:
         setting: the setting.
@@ -40,9 +40,9 @@ def sample_test_name(comparisons: Sequence[Comparison]) -> str:
 def compare_with_best(group: ComparisonGroup) -> list[Comparison]:
     """Return the comparison of every measured setting with the best, in the group's order.
 
-    Only the paired t-test over seeds says what another training would give, so only it calls a setting significantly
-    worse. With few seeds it can hardly do so. The test over samples says what holds for the networks that were trained:
-    a setting that it finds worse with every seed is called neither significantly worse nor as good as the best.
+    Only the paired t-test over seeds accounts for the variation between trainings, so a setting is called significantly
+    worse only by this test. With few seeds its power is low. The test over samples is about the trained networks: a
+    setting that it finds worse with every seed is called neither significantly worse nor as good as the best.
     """
     if not group.measured:
         return []
@@ -78,5 +78,5 @@ def _verdict(
 
 
 def _is_worse(lead: PairedTestResult | None, p: float | None) -> bool:
-    # Over the shared seeds alone the best may be behind.
+    # On the shared seeds the best setting may have the worse mean.
     return lead is not None and p is not None and p < LEVEL and (lead.difference or 0.0) > 0

@@ -1,4 +1,4 @@
-"""Test whether settings differ on the samples of the test set: McNemar's test, the paired bootstrap of BLEU.
+"""Tests whether settings differ on the samples of the test set: McNemar's test, the paired bootstrap of BLEU.
 
 The registry of tasks names the test of each task: a function of the best setting and the others.
 """
@@ -18,10 +18,9 @@ from rnnexp.report.records.runs import Run
 from rnnexp.report.stats.significance import LEVEL, PairedTestResult, combine, mcnemar
 
 SomeAnswers = TypeVar("SomeAnswers", Predictions, Translations)
-SampleTest = Callable[[Setting, Sequence[Setting]], list[PairedTestResult]]
 
 LEAST_RESAMPLES = 1000
-MCNEMAR, BOOTSTRAP = "McNemar", "paired bootstrap"
+MCNEMAR, BOOTSTRAP = "McNemar's exact test", "sacrebleu's paired bootstrap of BLEU"
 
 
 @dataclass
@@ -30,9 +29,9 @@ class _SeedResults:
 
     Args:
         p_values: the p-values.
-        differences: how far the best is ahead.
-        alone_right: for McNemar, how many samples the best alone has right, and how many the other alone.
-        reason: why there is no p-value, if there is none.
+        differences: the leads of the best.
+        alone_right: for McNemar, the numbers of samples that only the best and only the other setting has right.
+        reason: the reason for which there is no p-value, if there is none.
     """
 
     p_values: list[float] = field(default_factory=list)
@@ -67,7 +66,7 @@ def mcnemar_with_best(best: Setting, others: Sequence[Setting]) -> list[PairedTe
 
 def _combine_mcnemar(result: _SeedResults) -> PairedTestResult:
     if result.alone_right:
-        # The least p-value that the test could give, if all disagreements were in favor of one side.
+        # The smallest possible p-value, if all disagreements were in favor of one side.
         least = combine([2.0 ** (1 - sum(counts)) for counts in result.alone_right], [1.0] * len(result.alone_right))
         if least >= LEVEL:
             fewest = min(map(sum, result.alone_right))
@@ -83,9 +82,9 @@ def bootstrap_with_best(best: Setting, others: Sequence[Setting]) -> list[Paired
     for of_best, answers in _pairs(best, others, results, read_translations):
         systems = [
             ("best", of_best.translations),
-            *((str(n), theirs.translations) for n, (_, theirs) in enumerate(answers)),
+            *((str(n), translations.translations) for n, (_, translations) in enumerate(answers)),
         ]
-        # An untrained network may end its sentences in " .", which sacrebleu takes for tokenized text unless forced.
+        # An untrained network may end its sentences with " .", which sacrebleu would treat as tokenized text.
         metrics = {"BLEU": BLEU(force=True)}
         _signatures, columns = PairedTest(systems, metrics, [of_best.references], "bs", num_resamples(len(others)))()
         baseline, *scores = columns["BLEU"]
@@ -95,16 +94,16 @@ def bootstrap_with_best(best: Setting, others: Sequence[Setting]) -> list[Paired
 
 
 def num_resamples(num_tests: int) -> int:
-    """Return how many resamples let a p-value stay below LEVEL after the correction for this many tests."""
+    """Return the number of resamples with which a p-value can be below LEVEL after correction for `num_tests` tests."""
     return max(LEAST_RESAMPLES, int(num_tests / LEVEL))
 
 
 def _pairs(
     best: Setting, others: Sequence[Setting], results: Sequence[_SeedResults], read: Callable[[Run], SomeAnswers]
 ) -> Iterator[tuple[SomeAnswers, list[tuple[_SeedResults, SomeAnswers]]]]:
-    """Yield for each seed the answers of the best, and those of the others with the place of their results.
+    """Yield for each seed the answers of the best, and those of the others with their results.
 
-    Answers that cannot be read, or are not about the same samples, become a reason in the results.
+    For answers that cannot be read, or are about other samples, the reason is set in the results.
     """
     for seed, run in best.counted.items():
         with_seed = ((result, other) for result, other in zip(results, others, strict=True) if seed in other.counted)
@@ -118,7 +117,7 @@ def _pairs(
                 result.reason = str(error)
             continue
         if answers := [
-            (result, theirs) for result, other in sharing if (theirs := _read_comparable(of_best, other, read, result))
+            (result, found) for result, other in sharing if (found := _read_comparable(of_best, other, read, result))
         ]:
             yield of_best, answers
 

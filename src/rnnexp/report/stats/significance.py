@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 LEVEL = 0.05
-"""A p-value below it is called significant; intervals cover 1 - LEVEL."""
+"""A smaller p-value is called significant; intervals cover 1 - LEVEL."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Summary:
     """The summary of n numbers.
 
     Args:
-        n: how many numbers.
+        n: the number of values.
         mean: their mean.
         deviation: the standard deviation with n - 1 in the denominator; None for a single number.
         half_width: half the width of the mean's 95 % interval by Student's t; None for a single number.
@@ -31,10 +31,10 @@ class Summary:
 
 
 def summarize(values: Sequence[float]) -> Summary:
-    """Return the summary of some numbers.
+    """Return the summary of some values.
 
     Raises:
-        ValueError: if there are none.
+        ValueError: if there are no values.
     """
     if not values:
         raise ValueError("no values to summarize")
@@ -55,8 +55,8 @@ class PairedTestResult:
         reason: why there is no p-value.
         difference: the mean difference.
         half_width: half the width of the difference's 95 % interval.
-        num_seeds: over how many shared seeds.
-        detail: what else the test counted, in words.
+        num_seeds: the number of shared seeds.
+        detail: additional counts of the test, as text.
         method: the name of the test.
     """
 
@@ -76,7 +76,7 @@ def paired_t(a: Mapping[str, float], b: Mapping[str, float]) -> PairedTestResult
         return PairedTestResult(None, f"too few shared seeds ({len(shared)}; at least 2)", num_seeds=len(shared))
     differences = np.array([a[seed] - b[seed] for seed in shared])
     mean = float(differences.mean())
-    # Scores that are shares of few samples take few values: equal differences are coincidence and no certainty.
+    # Shares of few samples have few possible values, so equal differences may be a coincidence.
     if differences.std() <= 1e-9 * max(1.0, abs(mean)):
         if abs(mean) < 1e-9:
             return PairedTestResult(1.0, "", mean, 0.0, len(shared))
@@ -96,8 +96,8 @@ def mcnemar(a_right: NDArray[np.bool_], b_right: NDArray[np.bool_]) -> tuple[int
         b_right: bool [samples].
 
     Returns:
-        How many samples only a has right, how many only b, and the two-sided p-value: if both were equally good, each
-        of these samples would be a's with probability 1/2.
+        The number of samples that only a has right, the number that only b has right, and the two-sided p-value: if
+        both were equally good, each of these samples would be one of a's with probability 1/2.
     """
     only_a, only_b = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
     number = only_a + only_b
@@ -113,7 +113,7 @@ def combine(p_values: Sequence[float], differences: Sequence[float]) -> float:
 
     Args:
         p_values: one per seed.
-        differences: one per seed; the sign says which side was better.
+        differences: one per seed; the sign shows which side was better.
 
     Raises:
         ValueError: if there are no p-values.
@@ -125,7 +125,7 @@ def combine(p_values: Sequence[float], differences: Sequence[float]) -> float:
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Return p-values adjusted for their number (Holm, 1979): those below LEVEL hold together. None is not counted."""
+    """Return p-values adjusted for their number (Holm, 1979); None is not counted."""
     order = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)
     largest = 0.0

@@ -18,7 +18,7 @@ class MachineBackend(Backend[S]):
 
     Args:
         settings: the fields of the launcher's config.
-        max_running: the number of jobs that run at once; None limits it by the devices alone.
+        max_running: the number of jobs that run at once; with None only the devices limit it.
         jobs_per_device: the number of jobs that share a GPU.
     """
 

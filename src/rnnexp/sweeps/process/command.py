@@ -47,7 +47,7 @@ class JobCommand:
         environment = {**os.environ, FULL_ERROR: self.full_error, **self.environment}
         # The child inherits the mask.
         with blocked(SUPERVISOR_SIGNALS):
-            return subprocess.Popen(command, cwd=self.working_directory, env=environment)  # noqa: S603 (our own)
+            return subprocess.Popen(command, cwd=self.working_directory, env=environment)  # noqa: S603 (a fixed command)
 
 
 def stop_process(process: "subprocess.Popen[bytes]", grace_seconds: float) -> None:

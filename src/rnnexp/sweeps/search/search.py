@@ -17,7 +17,7 @@ from rnnexp.sweeps.jobs import Job
 from rnnexp.sweeps.search.space import corners, distributions, num_points, split
 from rnnexp.sweeps.search.storage import require_direction, storage_errors
 from rnnexp.sweeps.search.study import SearchSettings, Study, make_sampler, open_study
-from rnnexp.sweeps.sweep import JobOutcome, Points, SweepSettings, write_report
+from rnnexp.sweeps.sweep import JobOutcome, Points, SweepSettings, start_report
 from rnnexp.tracking.status import Status
 from rnnexp.tracking.sweep_directory import SweepDirectory
 
@@ -42,7 +42,7 @@ class Search:
 
     Args:
         settings: settings of the study.
-        sweep: settings of the sweep whose jobs the trials are.
+        sweep: settings of the sweep, whose jobs are the trials.
         overrides: the axes of the search space, and the overrides that every trial has.
         launcher: runs a batch of jobs in the sweep directory.
 
@@ -90,7 +90,7 @@ class Search:
                     "hydra.sweeper.study_name="
                 )
         if self.sweep.report and counts:
-            write_report(directory.path)
+            start_report(directory.path)
         if failure := _failure(counts, directory):
             raise failure
 

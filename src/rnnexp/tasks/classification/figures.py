@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 
-from rnnexp.plots.runs import confident_mistakes, confusion_matrix
+from rnnexp.plots.classification import confident_mistakes, confusion_matrix
 from rnnexp.tasks.base import Task
 from rnnexp.tracking.run_directory import RunDirectory
 

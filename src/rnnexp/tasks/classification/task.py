@@ -7,12 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from rnnexp.core.types import Primitive
 from rnnexp.core.validation import require_fraction
 from rnnexp.data.batches import LabelledSequences
 from rnnexp.metrics.classification import ClassificationCounts
 from rnnexp.models.classifier import SequenceClassifier
 from rnnexp.recurrent import RecurrentStack
-from rnnexp.tasks.base import Info, MakeOptimizer, MakeScheduler, Task
+from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task
 
 Split = Literal["train", "val", "test"]
 
@@ -71,7 +72,7 @@ class ClassificationTask(Task):
         return self.stack.state_size
 
     @property
-    def model_info(self) -> Info:
+    def model_info(self) -> dict[str, Primitive]:
         return {
             **self.stack_info,
             "input_size": self.stack.input_size,

@@ -54,25 +54,25 @@ def draw_scores(run: RunDirectory) -> dict[str, Figure]:
     lengths = [length_bucket(row["num_source_tokens"]) for row in rows]
     figures = {"exact_match_by_length": scores_by_length(share_by(lengths, right), f"{title}: exact match")}
     if "phenomenon" in rows[0]:
-        cells = agreement_by_cell(rows)
-        figures["agreement"] = accuracy_grid(cells, f"{title}: the word that agrees is right")
+        shares = agreement_by_phenomenon(rows)
+        figures["agreement"] = accuracy_grid(shares, f"{title}: the word that agrees is right")
         figures["agreement_by_distance"] = accuracy_by_distance(
-            {title: over_phenomena(cells)}, "the word that agrees is right"
+            {title: over_phenomena(shares)}, "the word that agrees is right"
         )
     return figures
 
 
-def agreement_by_cell(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, int], tuple[float, int]]:
+def agreement_by_phenomenon(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, int], tuple[float, int]]:
     """Return the share of pairs whose agreeing word is right, and their number, by (phenomenon, distance)."""
     right = agreement(*([row[key] for row in rows] for key in ("translation", "reference", "place")))
     return share_by([(row["phenomenon"], row["distance"]) for row in rows], right)
 
 
-def over_phenomena(cells: dict[tuple[str, int], tuple[float, int]]) -> dict[int, tuple[float, int]]:
+def over_phenomena(shares: dict[tuple[str, int], tuple[float, int]]) -> dict[int, tuple[float, int]]:
     """Return shares and numbers by distance, over all phenomena together; each pair counts once."""
     right: dict[int, float] = defaultdict(float)
     count: dict[int, int] = defaultdict(int)
-    for (_phenomenon, distance), (share, number) in cells.items():
+    for (_phenomenon, distance), (share, number) in shares.items():
         right[distance] += share * number
         count[distance] += number
     return {distance: (right[distance] / count[distance], count[distance]) for distance in sorted(count)}

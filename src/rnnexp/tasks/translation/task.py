@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchmetrics import MeanMetric
 
+from rnnexp.core.types import Primitive
 from rnnexp.core.validation import require_fraction, require_positive
 from rnnexp.data.batches import TranslationBatch
 from rnnexp.data.text.loader import TranslationLoader
@@ -15,7 +16,7 @@ from rnnexp.decoding import Hypotheses, Limits, beam_search, greedy_search, requ
 from rnnexp.metrics.translation import corpus_scores, literature_scores, literature_signature, signatures
 from rnnexp.models import Seq2Seq
 from rnnexp.recurrent import RecurrentStack
-from rnnexp.tasks.base import Info, MakeOptimizer, MakeScheduler, Task
+from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task
 from rnnexp.tasks.translation.scoring import (
     TranslatedSplit,
     Translation,
@@ -111,7 +112,7 @@ class TranslationTask(Task):
         return self.stack.state_size + decoder.num_layers * decoder.num_states * decoder.hidden_size
 
     @property
-    def model_info(self) -> Info:
+    def model_info(self) -> dict[str, Primitive]:
         source, target = self.tokenizers
         return {
             **self.stack_info,

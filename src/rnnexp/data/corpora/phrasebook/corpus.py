@@ -1,8 +1,9 @@
 """The phrasebook as a corpus: English and French sentences from a grammar, without a download."""
 
+from rnnexp.core.types import Primitive
 from rnnexp.core.validation import require_fraction, require_positive, validate_choice
 from rnnexp.data.corpora.phrasebook.generation import HELD_OUT, PhrasebookPair, generate, split
-from rnnexp.data.text.parallel_text import CorpusContent, ParallelText, Primitive, validate_languages
+from rnnexp.data.text.parallel_text import CorpusContent, ParallelText, validate_languages
 
 LANGUAGES = {"en": "English", "fr": "French"}
 TAGS = [field for field in PhrasebookPair._fields if field not in ("source", "target")]

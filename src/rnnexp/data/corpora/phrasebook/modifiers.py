@@ -47,7 +47,7 @@ ON = Preposition("on", "sur", with_trait("on"), singular=True)
 UNDER = Preposition("under", "sous", with_trait("under"), singular=False)
 ANYWHERE = (NEAR, BEHIND, IN_FRONT, IN, ON, UNDER)
 OUTSIDE = (NEAR, BEHIND, IN_FRONT)
-PARTS, BUILDINGS, HOMES = with_trait("part"), with_trait("building"), with_trait("home")
+BUILDINGS, HOMES = with_trait("building"), with_trait("home")
 SHORTEST_PLACE = 2
 LONGEST_PLACE = 7
 ONLY_SIMPLE_PLACE = 4

@@ -95,7 +95,7 @@ serious sérieux sérieuse
 absent absent
 kind gentil gentille
 """)
-OLD, BEAUTIFUL, NEW, SMALL, PRETTY, BIG = BEFORE_NOUNS = adjectives("""
+OLD, BEAUTIFUL, NEW, SMALL, PRETTY, BIG = adjectives("""
 old vieux vieille vieil
 beautiful beau belle bel
 new nouveau nouvelle nouvel

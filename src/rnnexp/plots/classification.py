@@ -1,0 +1,80 @@
+"""Figures of a run of classification."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from rnnexp.plots.style import INK, SECOND, new_figure
+
+
+def confusion_matrix(labels: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int, title: str) -> Figure:
+    """Plot the counts of true class (rows) against predicted class (columns); color shows only the mistakes.
+
+    Args:
+        labels: int64 [samples].
+        predicted: int64 [samples].
+        num_classes: the number of rows and columns.
+        title: the title of the figure.
+    """
+    matrix = np.zeros((num_classes, num_classes), dtype=np.int64)
+    np.add.at(matrix, (labels, predicted), 1)
+    mistakes = matrix.astype(float)
+    # On a scale with the right answers, mistakes would have no visible color.
+    np.fill_diagonal(mistakes, np.nan)
+    side = 1.6 + 0.46 * num_classes
+    figure = new_figure(side, side)
+    axes = figure.subplots()
+    axes.imshow(mistakes, cmap="Reds", vmin=0)
+    half = np.nanmax(mistakes, initial=1) / 2
+    for true in range(num_classes):
+        for guess in range(num_classes):
+            if count := int(matrix[true, guess]):
+                dark = true != guess and count > half
+                weight = "bold" if true == guess else "normal"
+                text_color = "white" if dark else INK
+                axes.text(
+                    guess, true, str(count), ha="center", va="center", fontsize=8, weight=weight, color=text_color
+                )
+    axes.set_xticks(range(num_classes))
+    axes.set_yticks(range(num_classes))
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    axes.set_title(f"{title}\n{int(np.nansum(mistakes))} mistakes in {len(labels):,}", fontsize=10, color=INK)
+    return figure
+
+
+def confident_mistakes(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    confidence: NDArray[np.float32],
+    title: str,
+    most: int = 30,
+) -> Figure:
+    """Show the images of the wrong answers with the greatest confidence.
+
+    Args:
+        images: uint8 [samples, height, width].
+        labels: int64 [samples].
+        predicted: int64 [samples].
+        confidence: float32 [samples], the probability of the predicted class.
+        title: the title of the figure.
+        most: the maximum number of images.
+    """
+    wrong = np.flatnonzero(labels != predicted)
+    shown: Sequence[int] = wrong[np.argsort(-confidence[wrong], kind="stable")][:most].tolist()
+    columns = 10
+    rows = max(1, -(-len(shown) // columns))
+    figure = new_figure(columns * 1.0, rows * 1.25 + 0.5)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for axes, index in zip(grid.flat, shown, strict=False):
+        axes.imshow(images[index], cmap="gray_r", vmin=0, vmax=255)
+        axes.set_title(
+            f"{labels[index]} as {predicted[index]}, {100 * confidence[index]:.0f} %", fontsize=7, color=SECOND, pad=2
+        )
+    figure.suptitle(f"{title}: most confident mistakes (true class as predicted, confidence)", fontsize=9, color=INK)
+    return figure
