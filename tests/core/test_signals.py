@@ -29,9 +29,11 @@ def test_earlier_handlers_are_restored() -> None:
 
 
 def test_a_signal_interrupts_the_block() -> None:
-    with pytest.raises(InterruptedRunError, match=r"^interrupted by SIGTERM outside training$") as interrupted:
-        with interrupted_by([signal.SIGTERM], " outside training"):
-            os.kill(os.getpid(), signal.SIGTERM)
+    with (
+        pytest.raises(InterruptedRunError, match=r"^interrupted by SIGTERM outside training$") as interrupted,
+        interrupted_by([signal.SIGTERM], " outside training"),
+    ):
+        os.kill(os.getpid(), signal.SIGTERM)
     assert interrupted.value.exit_code == 143
 
 
