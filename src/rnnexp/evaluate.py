@@ -10,7 +10,6 @@ from rnnexp.cli.main import run_program
 def evaluate(config: DictConfig) -> int:
     """Test the weights of a run, show a table, and write `evaluations/<timestamp>.json` into its directory."""
     # Imported here, so that --help and --cfg job do not import torch.
-    import rnnexp.compat.torchmetrics  # noqa: F401 (before any import of Lightning)
     from rnnexp.runs.create import resolved
     from rnnexp.runs.evaluation import load_finished, score
     from rnnexp.tracking.run_directory import RunDirectory

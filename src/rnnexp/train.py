@@ -8,18 +8,17 @@ from rnnexp.cli.main import run_program
 def train(config: DictConfig) -> int:
     """Train and test a network in a run directory of its own. Return the exit code."""
     # Imported here, so that --help and --cfg job do not import torch.
-    from rnnexp.runs.create import open_run, require_one_job
+    from rnnexp.runs.create import open_run, require_one_job, resolved
     from rnnexp.runs.distributed import is_rank, num_ranks_to_start, recorded_by_rank_zero, supervise_ranks
     from rnnexp.sweeps.process.watchdog import exit_with_parent
 
     if is_rank():
         exit_with_parent()
     require_one_job(config)
-    if number := num_ranks_to_start(config.trainer):
+    if number := num_ranks_to_start(resolved(config)["trainer"]):
         run, _ = open_run(config)
         return supervise_ranks(run, number)
 
-    import rnnexp.compat.torchmetrics  # noqa: F401 (before any import of Lightning)
     from rnnexp.runs.build import build_experiment, finished_loggers
     from rnnexp.runs.settings import RunSettings
     from rnnexp.runs.stages import check_precision, fit, log_start, save_figures, test, write_record

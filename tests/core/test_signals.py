@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from rnnexp.core.signals import STOP_SIGNALS, blocked, deferred, handling
+from rnnexp.core.errors import InterruptedRunError
+from rnnexp.core.signals import STOP_SIGNALS, blocked, deferred, handling, interrupted_by
 
 PRINTS_MASK = "import signal; print(*sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())))"
 
@@ -25,6 +26,15 @@ def test_earlier_handlers_are_restored() -> None:
         fail()
     assert received == [signal.SIGTERM]
     assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
+
+
+def test_a_signal_interrupts_the_block() -> None:
+    with (
+        pytest.raises(InterruptedRunError, match=r"^interrupted by SIGTERM outside training$") as interrupted,
+        interrupted_by([signal.SIGTERM], " outside training"),
+    ):
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert interrupted.value.exit_code == 143
 
 
 def test_a_blocked_signal_arrives_afterwards() -> None:

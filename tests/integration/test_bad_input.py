@@ -104,8 +104,30 @@ def test_a_misspelled_word_makes_no_run(run: Run, override: str, message: str) -
 
 
 def test_a_key_that_was_removed(run: Run) -> None:
-    line = run("~optimizer.lr").line
-    assert line == "rnnexp: optimizer.lr was deleted with ~optimizer.lr, but it is required: keep it"
+    line = run("~trainer.precision").line
+    assert line == "rnnexp: trainer.precision was deleted with ~trainer.precision, but it is required: keep it"
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("callbacks.early_stopping=false", "callbacks.early_stopping"),
+        ("callbacks.predictions=off", "callbacks.predictions"),
+        ("logger.wandb=false", "logger.wandb"),
+    ],
+)
+def test_a_callback_or_logger_is_switched_off_by_null_alone(run: Run, tiny: list[str], override: str, key: str) -> None:
+    for data, seeds in ((tiny, "seed=1"), (["-m", *tiny], "seed=1,2")):
+        outcome = run("logger=wandb", override, seeds, data=data)
+        assert outcome.exit_code == 2
+        assert f"{key} must be a mapping or null" in outcome.line
+        assert f"write {key}=null" in outcome.line
+        assert outcome.directories == []
+
+
+def test_an_optimizer_without_a_learning_rate(run: Run) -> None:
+    outcome = run("~optimizer.lr", "test_weights=none", "logger=none", "callbacks=none")
+    assert outcome.exit_code == 0, outcome.stderr
 
 
 @pytest.mark.skipif(torch.cuda.device_count() > 0, reason="there is a GPU")

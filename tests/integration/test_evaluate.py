@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from rnnexp.core.atomic_files import read_json
+from rnnexp.tasks.classification.task import ClassificationTask
 from support.programs import NUM_TEST, Outcome, Run
 
 
@@ -123,7 +125,7 @@ def test_damaged_weights(score: Run, moved: Path) -> None:
 
 def test_weights_that_were_never_saved(score: Run, moved: Path) -> None:
     (moved / "checkpoints" / "best.ckpt").unlink()
-    outcome = score(f"run={moved}")
+    outcome = score(f"run={moved}", "weights=best")
     assert outcome.exit_code == 2
     assert "best.ckpt is missing; did you mean 'last.ckpt'?" in outcome.line
 
@@ -141,6 +143,27 @@ def test_limits_of_the_run_do_not_shorten_its_evaluation(score: Run, run: Run) -
     assert limited.result["num_test_samples"] == 50
     assert score(f"run={limited.directory}").exit_code == 0
     assert evaluation(limited.directory)["num_test_samples"] == NUM_TEST
+
+
+def test_ctrl_c_ends_it_with_130(score: Run, moved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ClassificationTask, "test_step", interrupt)
+    outcome = score(f"run={moved}")
+    assert outcome.exit_code == 130
+    assert outcome.line == "rnnexp: interrupted"
+    assert not (moved / "evaluations").exists()
+
+
+def test_a_setting_that_lightning_refuses_is_a_line(score: Run, moved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise MisconfigurationException("this cannot be combined")
+
+    monkeypatch.setattr(ClassificationTask, "test_step", refuse)
+    outcome = score(f"run={moved}")
+    assert outcome.exit_code == 2
+    assert outcome.line == "rnnexp: trainer: this cannot be combined"
 
 
 def test_the_record_is_plain_json(score: Run, moved: Path) -> None:

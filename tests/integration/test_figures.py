@@ -1,5 +1,6 @@
 """A run continues without a figure that fails."""
 
+import sys
 from typing import Any
 
 import pytest
@@ -37,3 +38,27 @@ def test_a_logger_that_cannot_show_a_figure(run: Run, monkeypatch: pytest.Monkey
     assert outcome.exit_code == 0
     assert outcome.status == "done"
     assert (outcome.directory / "figures/learning_curves.png").is_file()
+
+
+@pytest.mark.parametrize("method", ["summarize", "finish"])
+def test_a_logger_that_fails_after_the_result(run: Run, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    monkeypatch.setattr(CSVLogger, method, broken)
+    outcome = run("callbacks.predictions=null", "test_weights=none")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert (outcome.status, outcome.result["status"]) == ("done", "done")
+    assert "no such font" in outcome.stdout
+
+
+def test_a_plotting_library_that_cannot_be_imported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rnnexp.runs.figures", None)
+    outcome = run("test_weights=none")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert (outcome.status, outcome.result["status"]) == ("done", "done")
+    assert "figures" in outcome.stdout
+
+
+def test_an_error_of_a_logger_does_not_replace_the_error_of_the_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CSVLogger, "finish", broken)
+    outcome = run("ckpt_path=nowhere.ckpt")
+    assert outcome.exit_code == 2
+    assert "nowhere.ckpt is missing" in outcome.line

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -14,9 +15,9 @@ from support.programs import run_directories
 IMPORTS = """
 import json, sys
 from pathlib import Path
-from rnnexp import train
+import {program}
 try:
-    train.main()
+    {program}.main()
 finally:
     Path("modules.json").write_text(json.dumps(sorted(sys.modules)), encoding="utf-8")
 """
@@ -42,11 +43,45 @@ def test_a_run_under_a_locale_without_unicode(tiny: list[str], tmp_path: Path) -
     assert scored.returncode == 0, scored.stderr
 
 
-def test_a_training_run_does_not_import_torchvision(tiny: list[str], tmp_path: Path) -> None:
+def modules_of(program: str, place: Path, *arguments: str) -> set[str]:
+    """Return the modules that a program has imported at its end."""
     done = subprocess.run(
-        [sys.executable, "-c", IMPORTS, *tiny], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-c", IMPORTS.format(program=program), *arguments],
+        cwd=place,
+        input="",
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
     )
     assert done.returncode == 0, done.stderr
-    modules = json.loads((tmp_path / "modules.json").read_text(encoding="utf-8"))
-    assert {"torch", "torchmetrics", "lightning", "matplotlib"} <= set(modules)
-    assert not [name for name in modules if name.partition(".")[0] == "torchvision"]
+    modules = set(json.loads((place / "modules.json").read_text(encoding="utf-8")))
+    assert {"torch", "torchmetrics", "lightning"} <= modules
+    return modules
+
+
+def test_training_and_evaluation_do_not_import_torchvision(tiny: list[str], tmp_path: Path) -> None:
+    trained = modules_of("rnnexp.train", tmp_path, *tiny)
+    assert "matplotlib" in trained
+    assert not torchvision_in(trained)
+    (directory,) = run_directories(tmp_path)
+    assert not torchvision_in(modules_of("rnnexp.evaluate", tmp_path, f"run='{directory}'"))
+
+
+def test_translation_does_not_import_torchvision(translate_tiny: Callable[[str], list[str]], tmp_path: Path) -> None:
+    small = ["task=translation", *translate_tiny("Phrasebook"), "data.cache=null", "trainer.max_steps=1"]
+    modules_of("rnnexp.train", tmp_path, *small, "test_weights=none")
+    (directory,) = run_directories(tmp_path)
+    assert not torchvision_in(modules_of("rnnexp.translate.__main__", tmp_path, f"run='{directory}'"))
+
+
+def test_a_benchmark_does_not_import_torchvision_before_it_measures() -> None:
+    code = (
+        "import sys; from rnnexp.compat.torchmetrics import hide_torchvision; hide_torchvision(); "
+        "import rnnexp.benchmark.workbench; print('torchmetrics' in sys.modules, 'torchvision' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
+    assert done.stdout == "True False\n"
+
+
+def torchvision_in(modules: set[str]) -> bool:
+    return any(name.partition(".")[0] == "torchvision" for name in modules)

@@ -95,13 +95,43 @@ def test_a_report_runs_no_function_that_a_run_names(waves: Outcome, tmp_path: Pa
 def test_other_data_are_refused(run: Run) -> None:
     outcome = run("data=mnist", "data.download_from=[]", data=WAVES)
     assert outcome.exit_code == 2
-    assert "WaveTask consumes Waves, and MNISTDataModule produces LabelledSequences: choose data=waves" in outcome.line
+    assert "WaveTask consumes Waves, and MNISTDataModule produces LabeledSequences: choose data=waves" in outcome.line
 
 
 def test_a_callback_of_another_task_is_refused(run: Run) -> None:
     outcome = run("callbacks=translation", data=WAVES)
     assert outcome.exit_code == 2
     assert "TranslationWriter does not fit WaveTask" in outcome.line
+
+
+def test_gradient_flow_refuses_a_loader_without_single_samples(run: Run) -> None:
+    outcome = run("callbacks=[default,gradient_flow]", data=WAVES)
+    assert outcome.exit_code == 2
+    assert "GradientFlow" in outcome.line
+    assert "DataLoader" in outcome.line
+    assert "epoch 1" not in outcome.stdout
+
+
+def test_the_test_outputs_that_are_named_are_saved(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The module is imported by its path in the config.
+    from support.toy_task import WaveTask
+
+    monkeypatch.setattr(WaveTask, "test_outputs", ("targets",))
+    monkeypatch.setattr("rnnexp.runs.figures._task_figures", lambda *_: {})
+    named = run(data=WAVES)
+    assert named.exit_code == 0, named.stderr
+    assert set(torch.load(named.directory / "test_predictions.pt", weights_only=True)) == {"targets"}
+
+
+def test_a_task_without_test_outputs_runs_with_the_default_callbacks(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from support.toy_task import WaveTask
+
+    monkeypatch.setattr(WaveTask, "test_outputs", ())
+    monkeypatch.setattr("rnnexp.runs.figures._task_figures", lambda *_: {})
+    outcome = run(data=WAVES)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert outcome.status == "done"
+    assert not (outcome.directory / "test_predictions.pt").exists()
 
 
 def test_the_benchmark_refuses_a_task_without_one(tmp_path: Path) -> None:

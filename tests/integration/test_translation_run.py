@@ -13,7 +13,7 @@ import yaml
 
 from rnnexp import train
 from rnnexp.core.atomic_files import read_json
-from rnnexp.runs.averaging import average_checkpoints
+from rnnexp.runs.checkpoints import average_checkpoints
 from rnnexp.tracking.identity import config_hash
 from support.programs import Outcome, Run, call, write_pairs
 
@@ -219,7 +219,7 @@ def test_a_checkpoint_with_other_tokenizers_is_refused(run: Run, phrases: list[s
         (["data.test_share=0"], "the test split of the corpus 'phrasebook' is empty: it needs one pair"),
         (
             ["data=mnist"],
-            "data: TranslationTask consumes TranslationBatch, and MNISTDataModule produces Labelled",
+            "data: TranslationTask consumes TranslationBatch, and MNISTDataModule produces Labeled",
         ),
         (["task.teacher_forcing=0.5"], "task: teacher_forcing=0.5 needs a step-by-step decoder"),
         (["task.network.tied_embeddings=all"], "task: tied_embeddings=all needs one vocabulary for both sides"),
@@ -244,7 +244,7 @@ def test_bad_input_is_a_one_line_error(run: Run, phrases: list[str], overrides: 
 def test_classification_refuses_sentence_pairs(run: Run) -> None:
     outcome = run("data=phrasebook", data=["trainer=cpu"])
     assert outcome.exit_code == 2
-    assert "data: ClassificationTask consumes LabelledSequences, and TranslationDataModule produces" in outcome.line
+    assert "data: ClassificationTask consumes LabeledSequences, and TranslationDataModule produces" in outcome.line
 
 
 def test_long_sentences_are_counted_and_excluded_only_from_training(run: Run, phrases: list[str]) -> None:

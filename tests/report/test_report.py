@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import os
 import re
 import shutil
 import subprocess
@@ -175,6 +176,16 @@ def test_the_program_ends_with_its_exit_code(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == f"rnnexp: {tmp_path} holds no runs: a run directory has a config.yaml and a status.json\n"
+
+
+def test_the_program_under_a_locale_that_knows_no_unicode(digits: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "rnnexp.report", str(digits), "--output", str(tmp_path / "où")]
+    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+    assert " ± " in done.stdout
+    assert "où/report.html" in done.stdout
+    assert (tmp_path / "où" / "report.html").is_file()
 
 
 def test_digits_without_their_images_are_listed_by_number(sweep: Path) -> None:

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
+from rnnexp.core.atomic_files import read_json
+from rnnexp.runs.checkpoints import average_checkpoints, choose_weights
+from rnnexp.tracking.run_directory import RunDirectory
 from support.programs import Outcome, Run
 
 SAME = ["trainer.max_epochs=3", "model.hidden_size=32", "optimizer.lr=0.02"]
@@ -112,3 +116,83 @@ def test_the_backends_share_checkpoints(run: Run, finished: Outcome) -> None:
     outcome = run(*SAME, "model.backend=reference", f"ckpt_path={finished.directory}/checkpoints/last.ckpt")
     assert outcome.exit_code == 0, outcome.stderr
     assert outcome.result["metrics"]["test/acc"] == finished.result["metrics"]["test/acc"]
+
+
+@pytest.mark.parametrize(
+    ("tested", "files", "chosen"),
+    [
+        ("best", ["best", "last"], "best"),
+        ("best", ["last"], "last"),
+        ("last", ["best", "last"], "last"),
+        ("none", ["best", "last"], "last"),
+        ("average", ["best", "last"], "last"),
+        ("average", ["average", "last"], "average"),
+    ],
+)
+def test_weights_that_a_run_tested(tmp_path: Path, tested: str, files: list[str], chosen: str) -> None:
+    run = RunDirectory(tmp_path)
+    run.checkpoints.mkdir()
+    for name in files:
+        (run.checkpoints / f"{name}.ckpt").touch()
+    assert choose_weights(run, None, tested) == run.checkpoints / f"{chosen}.ckpt"
+    assert choose_weights(run, "best", tested) == run.best_checkpoint
+
+
+@pytest.mark.parametrize("override", ["data.val_size=0", "trainer.max_steps=3", "callbacks.best_checkpoint=null"])
+def test_a_run_without_best_weights_is_evaluated_with_the_weights_that_it_tested(
+    run: Run, score: Run, override: str
+) -> None:
+    trained = run(override, "logger=none")
+    assert trained.exit_code == 0, trained.stderr
+    assert not (trained.directory / "checkpoints" / "best.ckpt").exists()
+    scored = score(f"run={trained.directory}")
+    assert scored.exit_code == 0, scored.stderr
+    (file,) = (trained.directory / "evaluations").iterdir()
+    record = read_json(file)
+    assert record["weights"] == "checkpoints/last.ckpt"
+    assert record["metrics"]["test/loss"] == trained.result["metrics"]["test/loss"]
+
+
+def checkpoints() -> list[dict[str, Tensor]]:
+    generator = torch.Generator().manual_seed(0)
+    return [
+        {
+            "weight": torch.randn(3, 2, generator=generator),
+            "half": torch.randn(4, generator=generator).bfloat16(),
+            "steps": torch.tensor(number),
+        }
+        for number in range(3)
+    ]
+
+
+def test_the_mean_of_each_weight_and_the_last_of_each_count() -> None:
+    given = checkpoints()
+    averaged = average_checkpoints(given)
+    assert {name: tensor.dtype for name, tensor in averaged.items()} == {n: t.dtype for n, t in given[0].items()}
+    torch.testing.assert_close(averaged["weight"], torch.stack([each["weight"] for each in given]).mean(dim=0))
+    exact = torch.stack([each["half"] for each in given]).double().mean(dim=0)
+    assert torch.equal(averaged["half"], exact.bfloat16())
+    assert averaged["steps"] == 2
+    torch.testing.assert_close(given, checkpoints())
+
+
+def test_the_mean_of_one_checkpoint_is_that_checkpoint() -> None:
+    given = checkpoints()[:1]
+    averaged = average_checkpoints(given)
+    torch.testing.assert_close(averaged, given[0])
+    averaged["weight"].zero_()
+    averaged["steps"].fill_(7)
+    torch.testing.assert_close(given, checkpoints()[:1])
+
+
+def test_checkpoints_of_different_networks() -> None:
+    first, second, third = checkpoints()
+    with pytest.raises(ValueError, match=r"^there are no checkpoints to average$"):
+        average_checkpoints([])
+    with pytest.raises(
+        ValueError, match=r"^checkpoints of different networks: only one of numbers 2 and last has bias$"
+    ):
+        average_checkpoints([first, second | {"bias": torch.zeros(1)}, third])
+    message = r"^checkpoints of different networks: weight is \[9\] in number 1 and \[3, 2\] in the last$"
+    with pytest.raises(ValueError, match=message):
+        average_checkpoints([first | {"weight": torch.zeros(9)}, second, third])

@@ -131,7 +131,7 @@ class WaveTask(Task):
         return predicted
 
     @staticmethod
-    def loss(logits: Tensor, batch: Waves, label_smoothing: float = 0.0) -> Tensor:  # noqa: ARG004
+    def loss(logits: Tensor, batch: Waves) -> Tensor:
         return mse_loss(logits, batch.targets)
 
     def _evaluate(self, batch: Waves, split: str) -> Tensor:

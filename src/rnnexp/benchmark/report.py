@@ -9,6 +9,7 @@ import torch
 
 from rnnexp.core.atomic_files import write_json
 from rnnexp.tracking.environment import describe_environment, processor_name
+from rnnexp.tracking.run_directory import SCHEMA_VERSION
 
 
 def describe_benchmark(task: str, config: Mapping[str, Any], overrides: list[str]) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def describe_benchmark(task: str, config: Mapping[str, Any], overrides: list[str
         "num_threads": torch.get_num_threads(),
     }
     return {
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
         "environment": describe_environment(device),
         "overrides": overrides,
         "config": config,

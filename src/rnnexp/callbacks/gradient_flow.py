@@ -13,7 +13,9 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from rnnexp.core.atomic_files import write_text
+from rnnexp.core.errors import UserError
 from rnnexp.core.validation import require_positive
+from rnnexp.data.loading.resumable import ResumableLoader
 from rnnexp.recurrent.gradient_flow import (
     first_over_last,
     gradient_norms,
@@ -60,6 +62,16 @@ class GradientFlow(Callback):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         self._epochs = dict(state_dict["epochs"])
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Raise UserError if single samples of the validation split cannot be chosen."""
+        loader = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
+        # It is an empty list without a validation split.
+        if loader and not isinstance(loader, ResumableLoader):
+            raise UserError(
+                f"callbacks: GradientFlow chooses validation sequences from a ResumableLoader, and these data have a "
+                f"{type(loader).__name__}: set its key in callbacks to null"
+            )
+
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
@@ -76,7 +88,7 @@ class GradientFlow(Callback):
             pl_module.log(f"gradient_flow/{name}", value, rank_zero_only=True)
 
     def _sequences(self, data: Any) -> Any:  # noqa: ANN401 (a data module, and a batch of its type)
-        loader = data.val_dataloader()
+        loader: ResumableLoader[Any] = data.val_dataloader()
         samples = torch.cat(list(loader.batches()))
         number = min(self.num_sequences, len(samples))
         # Spread over the split, since sentences are sorted by length.

@@ -14,7 +14,9 @@ from rnnexp.tasks.callbacks import ResultWriter
 
 
 class PredictionWriter(ResultWriter):
-    """A callback that gathers the tensors that `test_step` returns and saves them, in the order of the test set.
+    """A callback that gathers tensors that `test_step` returns and saves them, in the order of the test set.
+
+    It writes nothing for a task that names no `test_outputs`.
 
     Args:
         path: the file to write, with `torch.save`: a dict of the tensors [samples] that `Task.test_outputs` names.
@@ -24,21 +26,25 @@ class PredictionWriter(ResultWriter):
         self.path = Path(path)
         self._batches: list[dict[str, Tensor]] = []
 
-    def fits(self, task: Task) -> bool:
-        return bool(task.test_outputs)
+    def fits(self, task: Task) -> bool:  # noqa: ARG002
+        return True
 
     def on_test_batch_end(
         self,
         trainer: Trainer,  # noqa: ARG002
-        pl_module: LightningModule,  # noqa: ARG002
+        pl_module: LightningModule,
         outputs: Any,  # noqa: ANN401
         batch: Any,  # noqa: ANN401, ARG002
         batch_idx: int,  # noqa: ARG002
         dataloader_idx: int = 0,  # noqa: ARG002
     ) -> None:
-        self._batches.append(outputs)
+        assert isinstance(pl_module, Task)
+        if pl_module.test_outputs:
+            self._batches.append({name: outputs[name] for name in pl_module.test_outputs})
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        if not self._batches:
+            return
         predictions = {name: torch.cat([b[name] for b in self._batches]).cpu() for name in self._batches[0]}
         self._batches.clear()
         # Through a buffer, since the error of torch.save does not name a full disk.

@@ -21,12 +21,16 @@ from rnnexp import __version__
 from rnnexp.cli.conf_dir import config_root
 from rnnexp.cli.messages import Explanation, explain_composing, explain_running
 from rnnexp.compat.hydra import FULL_ERROR, full_error
+from rnnexp.compat.torchmetrics import hide_torchvision
 from rnnexp.core.errors import UserError
+from rnnexp.core.utf8 import require_utf8
 from rnnexp.core.validation import escape_interpolation, escape_quotes, is_plain
 
 INTERNAL_ERROR, INTERRUPTED = 1, 130
 ONE_OF = ("task", "data", "model", "optimizer", "scheduler", "trainer")
 """Config groups of which a run has exactly one option. It may have several options of others, such as callbacks."""
+SWITCHED = ("callbacks", "logger")
+"""Config groups whose entries a null switches off."""
 PLACES = {"hydra.run.dir": "paths.output_dir", "hydra.sweep.dir": "sweep_dir", "hydra.sweep.subdir": "sweep_dir"}
 """Hydra's keys for output directories -> the keys of rnnexp that replace them."""
 
@@ -46,7 +50,8 @@ def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -
         program: a function of the composed config that returns the exit code; None is 0.
     """
     global _users_full_error
-    _require_utf8()
+    require_utf8()
+    hide_torchvision()
     _users_full_error = os.environ.get(FULL_ERROR)
     exit_codes: list[int] = []
 
@@ -94,10 +99,18 @@ def require_one_of_each(config: DictConfig, choices: Mapping[str, object]) -> No
             raise UserError(f"{group}=[...] is a list, and a run has one {group}: name one, or several with -m")
 
 
-def _require_utf8() -> None:
-    """Start the process again in Python's UTF-8 mode if the locale cannot represent every text, such as LANG=C."""
-    if sys.getfilesystemencoding() != "utf-8":
-        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 (this program)
+def require_switches(config: DictConfig) -> None:
+    """Raise UserError for a callback or a logger that is neither a mapping nor null: `callbacks.early_stopping=false`.
+
+    Args:
+        config: the composed config.
+    """
+    for group in SWITCHED:
+        nodes = config.get(group)
+        for name, node in nodes.items() if isinstance(nodes, DictConfig) else ():
+            if node is not None and not isinstance(node, DictConfig):
+                key = f"{group}.{name!s}"
+                raise UserError(f"{key} must be a mapping or null, not {node!r}: write {key}=null to switch it off")
 
 
 def _normalize_arguments(arguments: Sequence[str]) -> list[str]:
@@ -130,6 +143,7 @@ def _expand_home(argument: str) -> str:
 def _run_job(program: Callable[[DictConfig], int | None], config: DictConfig) -> int:
     try:
         require_one_of_each(config, HydraConfig.get().runtime.choices)
+        require_switches(config)
         return program(config) or 0
     except Exception as error:
         return _report(error, explain_running(error, outputs=_outputs(config)), _job_prefix())

@@ -14,6 +14,7 @@ from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from rnnexp.cli.conf_dir import config_root
+from rnnexp.cli.messages import SHARED_OPTION
 from rnnexp.core.atomic_files import write_text
 
 Schema = dict[str, Any]
@@ -25,7 +26,6 @@ ANY_NODE: Schema = {"type": "object"}
 REQUIRED = {"evaluate": ["run=x"], "translate": ["run=x"], "dashboard": ["project=x"]}
 SUPPLIED = {"input_size", "num_classes", "total_steps"}
 """Arguments of simple types that the program supplies."""
-SHARED_OPTION = "base"
 
 
 def schemas() -> dict[Path, Schema]:

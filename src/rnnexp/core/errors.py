@@ -1,5 +1,11 @@
 """Errors that end a program, each with a message of one line and an exit code of its own."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+log = logging.getLogger(__name__)
+
 
 class UserError(Exception):
     """Bad input or an unusable path. The message says what, where and what to do; no traceback is shown."""
@@ -46,3 +52,15 @@ def first_line(error: BaseException) -> str:
     """
     first, *rest = (str(error).strip() or type(error).__name__).splitlines()
     return f"{first} {rest[0].strip()}" if first.endswith(":") and rest else first
+
+
+@contextmanager
+def left_out_on_error(what: str) -> Iterator[None]:
+    """Log an error with its traceback instead of raising it, since the run is already trained and recorded."""
+    try:
+        yield
+    except InterruptedRunError:
+        raise
+    except Exception as error:
+        log.warning("%s: left out, because of %s: %s", what, type(error).__name__, first_line(error))
+        log.debug("%s: left out", what, exc_info=True)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from rnnexp.core.errors import InterruptedRunError
+
 Handler = Callable[[int, FrameType | None], object] | int | None
 """A handler for `signal.signal`, or one that `signal.getsignal` returns."""
 
@@ -26,6 +28,22 @@ def handling(signals: Iterable[int], handler: Handler) -> Iterator[None]:
     finally:
         for number, earlier in previous.items():
             signal.signal(number, earlier)
+
+
+@contextmanager
+def interrupted_by(signals: Iterable[int], when: str = "") -> Iterator[None]:
+    """Raise InterruptedRunError within the block when one of the signals arrives.
+
+    Args:
+        signals: the numbers of the signals.
+        when: the end of the message, ` outside training`.
+    """
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        raise InterruptedRunError(f"interrupted by {signal.Signals(number).name}{when}", number)
+
+    with handling(signals, interrupt):
+        yield
 
 
 @contextmanager

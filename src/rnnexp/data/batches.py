@@ -5,7 +5,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 
-class LabelledSequences(NamedTuple):
+class LabeledSequences(NamedTuple):
     """Sequences of one length, each with its class."""
 
     inputs: Tensor

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from rnnexp.core.errors import first_line
 from rnnexp.core.validation import did_you_mean, lookup, validate_choice
 
 State = tuple[Tensor, ...]
@@ -303,8 +304,8 @@ def _import_module(cell: str, name: str) -> ModuleType:
         if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
             where = "in the working directory or installed"
             raise ValueError(f"unknown cell {cell!r}: there is no module {error.name} {where}") from None
-        reason = (str(error).strip() or "no message").split("\n")[0]
-        raise ValueError(f"cell {cell!r}: importing {name} fails with {type(error).__name__}: {reason}") from error
+        what = f"{type(error).__name__}: {first_line(error)}"
+        raise ValueError(f"cell {cell!r}: importing {name} fails with {what}") from error
 
 
 def _validate_options(cell: str, given: Mapping[str, Any], known: list[str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from rnnexp.core.errors import UserError
+from rnnexp.core.utf8 import require_utf8
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -41,6 +42,7 @@ def report(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> NoReturn:
     """Run the program and exit with its code."""
+    require_utf8()
     sys.exit(report())
 
 

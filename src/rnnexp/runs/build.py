@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from rnnexp.callbacks.checkpoints import LastCheckpoint, WholeCheckpoints
 from rnnexp.compat.lightning import without_fp16_warning
-from rnnexp.core.errors import UserError, first_line
+from rnnexp.core.errors import UserError, first_line, left_out_on_error
 from rnnexp.core.validation import validate_choice
 from rnnexp.data.base import DataModule
 from rnnexp.loggers.base import run_loggers
@@ -99,7 +99,8 @@ def finished_loggers(loggers: list[Logger]) -> Iterator[None]:
         raise
     finally:
         for logger in run_loggers(loggers):
-            logger.finish(exit_code)
+            with left_out_on_error(f"the end of the record of {type(logger).__name__}"):
+                logger.finish(exit_code)
 
 
 @contextmanager

@@ -2,16 +2,15 @@
 
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from rnnexp.core.atomic_files import written_atomically
-from rnnexp.core.errors import UserError
+from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.validation import did_you_mean_path, lookup
-from rnnexp.runs.averaging import average_checkpoints
 from rnnexp.tasks.base import Task
 from rnnexp.tracking.run_directory import RunDirectory
 
@@ -38,7 +37,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ) from None
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         raise UserError(
-            f"checkpoint {path} cannot be read ({str(error).splitlines()[0] if str(error) else 'it is empty'}): "
+            f"checkpoint {path} cannot be read ({first_line(error) if str(error) else 'it is empty'}): "
             "it is truncated or damaged; use another"
         ) from None
     if not isinstance(checkpoint, dict) or "rnnexp" not in checkpoint or "state_dict" not in checkpoint:
@@ -46,22 +45,39 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def choose_weights(run: RunDirectory, weights: str | None, tested: str) -> Path:
+def tested_weights(run: RunDirectory, test_weights: str) -> Path:
+    """Return the checkpoint that a run tests: `last.ckpt` if it has not saved the weights that its config names.
+
+    A run without a validation has no best weights, and one without kept epochs has no average.
+
+    Args:
+        run: the directory of the run.
+        test_weights: `test_weights` of the run's config; none means last.
+    """
+    if test_weights == "average" and (run.average_checkpoint.is_file() or run.kept_checkpoints):
+        return choose_weights(run, "average", test_weights)
+    if test_weights == "best" and run.best_checkpoint.is_file():
+        return run.best_checkpoint
+    return run.last_checkpoint
+
+
+def choose_weights(run: RunDirectory, weights: str | None, test_weights: str) -> Path:
     """Return the checkpoint of a finished run.
 
     Args:
         run: the directory of the run.
         weights: best, last or average; None for the weights that the run tested.
-        tested: `test_weights` of the run's config; none means last.
+        test_weights: `test_weights` of the run's config.
 
     Raises:
         ValueError: for an unknown name of weights.
         UserError: for the average of a run that has kept no epochs.
     """
+    if weights is None:
+        return tested_weights(run, test_weights)
     files = {"best": run.best_checkpoint, "last": run.last_checkpoint, "average": run.average_checkpoint}
-    name = weights or (tested if tested in files else "last")
-    path = lookup("weights", name, files)
-    if name == "average" and not path.is_file():
+    path = lookup("weights", weights, files)
+    if weights == "average" and not path.is_file():
         # A run that was stopped in training or tested other weights has no average yet.
         if not run.kept_checkpoints:
             raise UserError(f"{run.checkpoints} has no epochs to average: choose weights=best or weights=last")
@@ -81,6 +97,41 @@ def average_kept(run: RunDirectory) -> Path:
     with written_atomically(run.average_checkpoint) as file:
         torch.save(checkpoints[-1] | {"state_dict": weights}, file)
     return run.average_checkpoint
+
+
+def average_checkpoints(state_dicts: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Return the mean of each weight, summed in double precision.
+
+    It is meant for the last or best checkpoints of one run. Networks of different runs make an ensemble instead.
+
+    Args:
+        state_dicts: the weights of each checkpoint; values that are not floating point are those of the last.
+
+    Raises:
+        ValueError: for no checkpoints, and for ones of different networks.
+    """
+    if not state_dicts:
+        raise ValueError("there are no checkpoints to average")
+    *_, last = state_dicts
+    for number, state_dict in enumerate(state_dicts, start=1):
+        for name in sorted(state_dict.keys() ^ last.keys()):
+            raise ValueError(f"checkpoints of different networks: only one of numbers {number} and last has {name}")
+        for name, tensor in last.items():
+            if state_dict[name].shape != tensor.shape:
+                raise ValueError(
+                    f"checkpoints of different networks: {name} is {list(state_dict[name].shape)} in number {number} "
+                    f"and {list(tensor.shape)} in the last"
+                )
+    averaged = {}
+    for name, tensor in last.items():
+        if tensor.is_floating_point():
+            total = torch.zeros_like(tensor, dtype=torch.float64)
+            for state_dict in state_dicts:
+                total += state_dict[name].to(total)
+            averaged[name] = (total / len(state_dicts)).to(tensor.dtype)
+        else:
+            averaged[name] = tensor.clone()
+    return averaged
 
 
 def load_weights(task: Task, checkpoint: Mapping[str, Any], message: str) -> None:

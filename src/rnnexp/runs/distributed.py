@@ -9,12 +9,11 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from types import FrameType
 from typing import IO, TYPE_CHECKING, Any
 
-from rnnexp.core.errors import InterruptedRunError, UserError
-from rnnexp.core.signals import GRACE_SECONDS, STOP_SIGNALS, handling
-from rnnexp.runs.frozen import frozen_command
+from rnnexp.core.errors import UserError
+from rnnexp.core.signals import GRACE_SECONDS, STOP_SIGNALS, handling, interrupted_by
+from rnnexp.runs.frozen_command import frozen_command
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.run_log import logged_to
 from rnnexp.tracking.status import Status
@@ -22,6 +21,8 @@ from rnnexp.tracking.status import Status
 if TYPE_CHECKING:
     from lightning.pytorch.plugins.environments import ClusterEnvironment
     from torch.distributed import Store  # type: ignore[attr-defined]
+
+OUTSIDE_TRAINING = " outside training"
 
 
 def is_rank() -> bool:
@@ -88,19 +89,26 @@ def _store() -> "Store":
     return store
 
 
-def num_ranks(trainer: Mapping[str, Any]) -> int:
-    """Return the number of processes on this machine that `trainer.devices` asks for."""
+def num_devices(trainer: Mapping[str, Any], num_gpus: int) -> int:
+    """Return the number of devices of one machine that `trainer.devices` requests.
+
+    Args:
+        trainer: the config group `trainer`.
+        num_gpus: the number of GPUs that -1 and "auto" select.
+    """
     devices = trainer["devices"]
     if isinstance(devices, int) and devices >= 0:
         return devices
     if isinstance(devices, Sequence) and not isinstance(devices, str):
         return len(devices)
-    if trainer["accelerator"] in ("gpu", "cuda", "auto"):
-        import torch
+    return max(1, num_gpus) if trainer["accelerator"] in ("gpu", "cuda", "auto") else 1
 
-        # -1 and "auto" are all GPUs of the machine.
-        return max(1, torch.cuda.device_count())
-    return 1
+
+def num_ranks(trainer: Mapping[str, Any]) -> int:
+    """Return the number of processes on this machine that train together: one for each device."""
+    import torch
+
+    return num_devices(trainer, torch.cuda.device_count())
 
 
 def num_ranks_to_start(trainer: Mapping[str, Any]) -> int:
@@ -173,7 +181,7 @@ def supervise_ranks(run: RunDirectory, number: int) -> int:
         _wait_for_all(processes, received)
     if run.status.is_live:
         if received:
-            run.end(Status.INTERRUPTED, f"interrupted by {signal.Signals(received[0]).name} outside training")
+            run.end(Status.INTERRUPTED, f"interrupted by {signal.Signals(received[0]).name}{OUTSIDE_TRAINING}")
             return 128 + received[0]
         codes = ", ".join(str(process.returncode) for process in processes)
         run.end(Status.FAILED, f"the ranks ended with exit codes {codes}; see train.log and rank-*.log in {run.path}")
@@ -231,9 +239,5 @@ def recorded_by_rank_zero(run: RunDirectory) -> Iterator[None]:
             yield
         return
     # SIGTERM before training has nothing to save, but must be recorded.
-    with run.recorded(), logged_to(run.log_file), handling({signal.SIGTERM}, _raise_interrupt):
+    with run.recorded(), logged_to(run.log_file), interrupted_by({signal.SIGTERM}, OUTSIDE_TRAINING):
         yield
-
-
-def _raise_interrupt(number: int, _: FrameType | None) -> None:
-    raise InterruptedRunError(f"interrupted by {signal.Signals(number).name} outside training", number)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rnnexp.compat.lightning import lightning_errors
 from rnnexp.core.atomic_files import write_json
 from rnnexp.core.validation import validate_choice
 from rnnexp.runs.build import (
@@ -19,7 +20,7 @@ from rnnexp.runs.build import (
 from rnnexp.runs.checkpoints import choose_weights, load_weights, read_checkpoint
 from rnnexp.runs.settings import RunSettings
 from rnnexp.runs.stages import plain_metrics
-from rnnexp.tracking.run_directory import RunDirectory
+from rnnexp.tracking.run_directory import SCHEMA_VERSION, RunDirectory
 
 Changes = Mapping[str, Mapping[str, Any]]
 """Config group -> key -> the value that replaces the run's."""
@@ -83,10 +84,11 @@ def _with_changes(node: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[s
 def score(experiment: Experiment, weights: Path, changes: Changes) -> dict[str, Any]:
     """Test, write the record into the run directory, and return it."""
     run = experiment.settings.directory
-    experiment.trainer.test(experiment.task, datamodule=experiment.datamodule, verbose=False)
+    with lightning_errors():
+        experiment.trainer.test(experiment.task, datamodule=experiment.datamodule, verbose=False)
     now = datetime.now(UTC)
     evaluation = {
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
         "name": run.path.name,
         "weights": str(weights.relative_to(run.path)),
         "evaluated": now.isoformat(timespec="seconds"),

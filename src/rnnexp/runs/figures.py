@@ -1,21 +1,16 @@
 """The figures of a run, drawn from its directory, its task and its data."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from rnnexp.core.errors import InterruptedRunError, first_line
+from rnnexp.core.errors import left_out_on_error
 from rnnexp.plots.style import save_figure
 from rnnexp.plots.training import gradient_flow, learning_curves
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.registry import LOSS, load_function
 from rnnexp.tracking.run_directory import RunDirectory
-
-log = logging.getLogger(__name__)
 
 
 def draw_figures(run: RunDirectory, task: Task, datamodule: Any) -> dict[str, Path]:  # noqa: ANN401 (of the task's batches)
@@ -38,18 +33,6 @@ def draw_figures(run: RunDirectory, task: Task, datamodule: Any) -> dict[str, Pa
                     save_figure(figure, run.figures / f"{name}.png")
                     paths[name] = run.figures / f"{name}.png"
     return paths
-
-
-@contextmanager
-def left_out_on_error(what: str) -> Iterator[None]:
-    """Log an error with its traceback instead of raising it, since the run is already trained and recorded."""
-    try:
-        yield
-    except InterruptedRunError:
-        raise
-    except Exception as error:
-        log.warning("%s: left out, because of %s: %s", what, type(error).__name__, first_line(error))
-        log.debug("%s: left out", what, exc_info=True)
 
 
 def _learning_curves(run: RunDirectory, task: Task, datamodule: Any) -> dict[str, Figure]:  # noqa: ANN401, ARG001

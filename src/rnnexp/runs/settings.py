@@ -12,7 +12,7 @@ from rnnexp.tracking.run_directory import RunDirectory
 TEST_WEIGHTS = ("best", "last", "average", "none")
 REQUIRED = (
     *("name", "seed", "tags", "ckpt_path", "test_weights", "tf32", "num_threads", "paths.output_dir"),
-    *("data._target_", "task._target_", "model.bidirectional", "optimizer.lr", "scheduler", "callbacks", "logger"),
+    *("data._target_", "task._target_", "model.bidirectional", "optimizer", "scheduler", "callbacks", "logger"),
     *("trainer.precision", "trainer.max_epochs", "trainer.max_steps", "trainer.accumulate_grad_batches"),
     "trainer.log_every_n_steps",
 )
@@ -85,11 +85,13 @@ def _validate(config: Mapping[str, Any]) -> None:
     for key in REQUIRED:
         _require_key(config, key)
     _validate_seed(config["seed"])
-    trainer, rate = config["trainer"], config["optimizer"]["lr"]
+    trainer, optimizer = config["trainer"], config["optimizer"]
     for key in ("max_epochs", "max_steps"):
         _require(isinstance(trainer[key], int | None), f"trainer.{key}", "a whole number", trainer[key])
-    is_number = isinstance(rate, int | float) and not isinstance(rate, bool)
-    _require(is_number and rate >= 0, "optimizer.lr", "a number of at least 0", rate)
+    if "lr" in optimizer:
+        rate = optimizer["lr"]
+        is_number = isinstance(rate, int | float) and not isinstance(rate, bool)
+        _require(is_number and rate >= 0, "optimizer.lr", "a number of at least 0", rate)
     _require(isinstance(config["ckpt_path"], str | None), "ckpt_path", "the path of a checkpoint", config["ckpt_path"])
     for key, value in (("model.bidirectional", config["model"]["bidirectional"]), ("tf32", config["tf32"])):
         _require(isinstance(value, bool), key, "true or false", value)

@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -16,12 +15,11 @@ from rnnexp.callbacks.checkpoints import BestCheckpoint
 from rnnexp.callbacks.training_metrics import Throughput
 from rnnexp.compat.lightning import lightning_errors, set_progress
 from rnnexp.core.atomic_files import write_json
-from rnnexp.core.errors import InterruptedRunError, UserError
+from rnnexp.core.errors import InterruptedRunError, UserError, left_out_on_error
 from rnnexp.core.validation import quote_override
 from rnnexp.loggers.base import run_loggers
 from rnnexp.runs.build import Experiment, make_trainer
-from rnnexp.runs.checkpoints import average_kept, read_checkpoint, require_same_experiment
-from rnnexp.runs.settings import RunSettings
+from rnnexp.runs.checkpoints import read_checkpoint, require_same_experiment, tested_weights
 from rnnexp.tasks.callbacks import ResultWriter
 from rnnexp.tasks.precision_check import Precision, probe_precision
 from rnnexp.tasks.registry import as_record
@@ -118,7 +116,11 @@ def test(experiment: Experiment) -> None:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         # The other ranks have ended, so metrics must not wait for them.
         torch.distributed.destroy_process_group()
-    if weights := _weights_to_test(settings):
+    # An evaluation of the unfinished run may have written an average of fewer epochs.
+    settings.directory.average_checkpoint.unlink(missing_ok=True)
+    weights = tested_weights(settings.directory, settings.test_weights)
+    # The last weights are in memory.
+    if weights != settings.directory.last_checkpoint:
         experiment.task.load_state_dict(read_checkpoint(weights)["state_dict"])
     single = {**settings.config["trainer"], "devices": 1, "num_nodes": 1, "strategy": "auto"}
     writers: list[Callback] = [c for c in experiment.callbacks if isinstance(c, ResultWriter)]
@@ -145,16 +147,6 @@ def _interrupt_in_test(run: RunDirectory) -> Iterator[None]:
             f"python -m rnnexp.evaluate {quote_override('run', run.path)}",
             signal.SIGINT,
         ) from None
-
-
-def _weights_to_test(settings: RunSettings) -> Path | None:
-    """Return a checkpoint, or None for the weights in memory, as in a run that ended before its first validation."""
-    run = settings.directory
-    if settings.test_weights == "average":
-        return average_kept(run) if run.kept_checkpoints else None
-    if settings.test_weights == "best":
-        return next((path for path in (run.best_checkpoint, run.last_checkpoint) if path.exists()), None)
-    return None
 
 
 def write_record(experiment: Experiment, precision: Precision) -> None:
@@ -199,7 +191,8 @@ def write_record(experiment: Experiment, precision: Precision) -> None:
     }
     settings.directory.write_result(result)
     for logger in run_loggers(experiment.loggers):
-        logger.summarize({key: result[key] for key in ("model", "precision", "timing", "peak_memory_bytes")})
+        with left_out_on_error(f"the summary in {type(logger).__name__}"):
+            logger.summarize({key: result[key] for key in ("model", "precision", "timing", "peak_memory_bytes")})
     show(result_table(result))
     log.info("run directory: %s", settings.directory.path)
 
@@ -209,13 +202,14 @@ def save_figures(experiment: Experiment) -> None:
 
     A figure that fails is left out with a warning, since the run is already trained and recorded.
     """
-    # matplotlib takes long to import and is not needed before training.
-    from rnnexp.runs.figures import draw_figures, left_out_on_error
+    with left_out_on_error("the figures"):
+        # matplotlib takes long to import and is not needed before training.
+        from rnnexp.runs.figures import draw_figures
 
-    for name, path in draw_figures(experiment.settings.directory, experiment.task, experiment.datamodule).items():
-        with left_out_on_error(f"figure {name} in a logger"):
+        for name, path in draw_figures(experiment.settings.directory, experiment.task, experiment.datamodule).items():
             for logger in run_loggers(experiment.loggers):
-                logger.log_figure(f"figures/{name}", path)
+                with left_out_on_error(f"figure {name} in {type(logger).__name__}"):
+                    logger.log_figure(f"figures/{name}", path)
 
 
 def plain_metrics(metrics: Any) -> dict[str, float]:  # noqa: ANN401 (Lightning's mapping of names to tensors)

@@ -9,7 +9,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
-from rnnexp.cli.main import require_one_of_each
+from rnnexp.cli.main import require_one_of_each, require_switches
 from rnnexp.core.errors import UserError
 from rnnexp.runs.create import resolved
 from rnnexp.sweeps.devices import requested_resources
@@ -87,6 +87,7 @@ class JobComposer:
             composed.hydra.job.num = index
         HydraConfig.instance().set_config(composed)
         require_one_of_each(composed, composed.hydra.runtime.choices)
+        require_switches(composed)
         with open_dict(composed):
             del composed["hydra"]
             # The default contains the current time; all jobs must have the same directory.

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rnnexp.runs.distributed import num_devices
+
 
 def visible_gpus(environment: Mapping[str, str] = os.environ) -> list[str]:
     """Return one entry of CUDA_VISIBLE_DEVICES per device: those of the variable, or of all devices if it is not set.
@@ -23,7 +25,7 @@ def visible_gpus(environment: Mapping[str, str] = os.environ) -> list[str]:
 
 def _all_gpus() -> list[str]:
     try:
-        answer = subprocess.run(("nvidia-smi", "-L"), capture_output=True, text=True, timeout=30, check=False)  # noqa: S607
+        answer = subprocess.run(("nvidia-smi", "-L"), capture_output=True, encoding="utf-8", timeout=30, check=False)  # noqa: S607
     except (OSError, subprocess.TimeoutExpired):
         return []
     return parse_gpu_list(answer.stdout) if answer.returncode == 0 else []
@@ -86,12 +88,10 @@ def requested_resources(config: Mapping[str, Any], num_gpus: int) -> ResourceReq
         num_gpus: the number of GPUs that `trainer.accelerator=auto` and `trainer.devices=-1` select.
     """
     trainer = config["trainer"]
-    devices = trainer["devices"]
-    count = len(devices) if isinstance(devices, list) else max(0, devices) if isinstance(devices, int) else 0
-    accelerator = trainer["accelerator"]
+    number, accelerator = num_devices(trainer, num_gpus), trainer["accelerator"]
     if accelerator in ("gpu", "cuda") or (accelerator == "auto" and num_gpus > 0):
-        return ResourceRequest(gpus=count or num_gpus)
-    return ResourceRequest(cores=max(1, count) * (config.get("num_threads") or 1))
+        return ResourceRequest(gpus=number)
+    return ResourceRequest(cores=max(1, number) * (config.get("num_threads") or 1))
 
 
 @dataclass

@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import rnnexp
 from rnnexp.core.atomic_files import read_json
 from rnnexp.core.errors import InterruptedRunError, SweepFailedError, UserError
-from rnnexp.core.signals import handling
+from rnnexp.core.signals import interrupted_by
 from rnnexp.core.validation import did_you_mean, quote_override
 from rnnexp.loggers.wandb_sync import sync_command
 from rnnexp.sweeps.backends.base import Backend
@@ -153,7 +152,7 @@ class Sweep:
                     prepare(job, self.code)
             number = len(jobs)
             progress.say(f"{number} job{'s' * (number > 1)}, {len(unfinished)} to run, in {self.directory.path}")
-            with handling((signal.SIGTERM,), _raise_interrupt), _resume_hint(progress, self.directory.path):
+            with interrupted_by((signal.SIGTERM,)), _resume_hint(progress, self.directory.path):
                 self.backend.run(unfinished, progress)
             progress.say(progress.summary())
             if upload := sync_command(self.directory.path):
@@ -212,10 +211,6 @@ def describe_repetitions(points: Points, jobs: Sequence[Job]) -> str:
 def start_report(sweep: Path) -> None:
     """Write the report of a sweep in a separate process, so that its imports and errors do not affect the sweep."""
     subprocess.run([sys.executable, "-m", "rnnexp.report", str(sweep)], check=False)  # noqa: S603 (a fixed command)
-
-
-def _raise_interrupt(number: int, _: FrameType | None) -> None:
-    raise InterruptedRunError(f"interrupted by {signal.Signals(number).name}", number)
 
 
 @contextmanager

@@ -161,13 +161,12 @@ class Task(LightningModule, ABC):
 
     @staticmethod
     @abstractmethod
-    def loss(logits: Tensor, batch: Any, label_smoothing: float = 0.0) -> Tensor:  # noqa: ANN401 (a batch of its type)
+    def loss(logits: Tensor, batch: Any) -> Tensor:  # noqa: ANN401 (a batch of its type)
         """Return the loss to minimize, a scalar: the mean over the samples or tokens of the batch.
 
         Args:
             logits: the output of `logits`.
             batch: the batch that they were computed from.
-            label_smoothing: the share of the target spread over all classes; validation uses 0.
         """
 
     def log_train_loss(self, loss: Tensor, batch_size: int) -> None:

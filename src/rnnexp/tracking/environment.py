@@ -20,7 +20,7 @@ def git_state(directory: Path) -> dict[str, Any]:
             answer = subprocess.run(  # noqa: S603
                 ("git", "-C", str(directory), *arguments),  # noqa: S607 (the git on the user's PATH)
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
                 timeout=10,
                 check=False,
             )

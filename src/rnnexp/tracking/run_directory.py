@@ -11,21 +11,13 @@ from typing import Any
 import yaml
 
 from rnnexp.core.atomic_files import read_json, write_json, write_text
-from rnnexp.core.errors import DivergedError, InterruptedRunError, PrunedError, UnsupportedError, UserError
+from rnnexp.core.errors import UserError
 from rnnexp.core.validation import did_you_mean_path
 from rnnexp.tracking.config_file import read_config_file, write_config_file
 from rnnexp.tracking.identity import config_hash
-from rnnexp.tracking.status import Status
+from rnnexp.tracking.status import Status, status_of
 
 SCHEMA_VERSION = 1
-ENDS: Mapping[type[BaseException], Status] = {
-    UnsupportedError: Status.UNSUPPORTED,
-    DivergedError: Status.DIVERGED,
-    PrunedError: Status.PRUNED,
-    InterruptedRunError: Status.INTERRUPTED,
-    KeyboardInterrupt: Status.INTERRUPTED,
-}
-"""The exceptions that end a run with a status of their own; any other exception means `failed`."""
 
 
 class RunDirectory:
@@ -49,7 +41,6 @@ class RunDirectory:
         self.average_checkpoint = self.checkpoints / "average.ckpt"
         self.translations_file = path / "test_translations.jsonl"
         self.gradient_flow_file = path / "gradient_flow.csv"
-        self.samples_file = path / "samples.csv"
         self.slurm_file = path / "slurm.json"
         self.evaluate_log_file = path / "evaluate.log"
         self.evaluations = path / "evaluations"
@@ -182,7 +173,7 @@ class RunDirectory:
         try:
             yield
         except BaseException as error:
-            self.end(_status_of(error), str(error) or type(error).__name__)
+            self.end(status_of(error), str(error) or type(error).__name__)
             raise
         else:
             self.end(Status.DONE)
@@ -206,10 +197,6 @@ class RunDirectory:
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write result.json."""
         write_json(self.result_file, {"schema_version": SCHEMA_VERSION, "status": self.status, **result})
-
-
-def _status_of(error: BaseException) -> Status:
-    return next((status for kind, status in ENDS.items() if isinstance(error, kind)), Status.FAILED)
 
 
 def _file_stamp(now: datetime) -> str:

@@ -1,6 +1,9 @@
 """The states of a run."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+
+from rnnexp.core.errors import DivergedError, InterruptedRunError, PrunedError, UnsupportedError
 
 
 class Status(StrEnum):
@@ -49,3 +52,18 @@ class Status(StrEnum):
             Status.INTERRUPTED,
             Status.UNREADABLE,
         )
+
+
+ENDS: Mapping[type[BaseException], Status] = {
+    UnsupportedError: Status.UNSUPPORTED,
+    DivergedError: Status.DIVERGED,
+    PrunedError: Status.PRUNED,
+    InterruptedRunError: Status.INTERRUPTED,
+    KeyboardInterrupt: Status.INTERRUPTED,
+}
+"""The exceptions that end a run with a status of their own; any other exception means `failed`."""
+
+
+def status_of(error: BaseException) -> Status:
+    """Return the state of a run that an exception ended."""
+    return next((status for kind, status in ENDS.items() if isinstance(error, kind)), Status.FAILED)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rnnexp.core.errors import UserError
-from rnnexp.data.batches import LabelledSequences
+from rnnexp.data.batches import LabeledSequences
 from rnnexp.data.images.loader import TensorLoader
 from rnnexp.data.loading.order import EpochOrder
 
@@ -33,7 +33,7 @@ def test_batches_are_gathered_and_normalized() -> None:
         assert inputs.shape == (len(labels), 3, 2)
         assert labels.dtype == torch.int64
         assert torch.equal(inputs, (labels.float() * 2 - 1)[:, None, None].expand_as(inputs))
-    assert isinstance(batches[0], LabelledSequences)
+    assert isinstance(batches[0], LabeledSequences)
 
 
 def test_a_batch_is_a_copy() -> None:

@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from rnnexp.core.errors import UserError
-from rnnexp.data.batches import LabelledSequences
+from rnnexp.data.batches import LabeledSequences
 from rnnexp.data.images.files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from rnnexp.data.images.idx import encode_idx
 from rnnexp.data.images.mnist import MNISTDataModule
@@ -62,7 +62,7 @@ def test_labels_belong_to_their_images(make_data: MakeData, numbers: Callable[..
     batches = list(data.train_dataloader())
     assert len(batches) == 6
     for batch in batches:
-        assert isinstance(batch, LabelledSequences)
+        assert isinstance(batch, LabeledSequences)
         assert batch.labels.dtype == torch.int64
         assert batch.labels.tolist() == [number % 7 for number in numbers(batch.inputs)]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rnnexp.data.batches import LabelledSequences
+from rnnexp.data.batches import LabeledSequences
 from rnnexp.data.images.mnist import MNISTDataModule
 from support.recording import MAX_EPOCHS, Recorder, StopAt, Stopped, make_trainer
 
@@ -21,7 +21,7 @@ BATCHES_PER_EPOCH = 6  # 45 training images by 8: the last batch is short
 MakeData = Callable[..., MNISTDataModule]
 
 
-def numbers_of(batch: LabelledSequences) -> list[int]:
+def numbers_of(batch: LabeledSequences) -> list[int]:
     """Return the numbers of images, which are in their first pixel."""
     numbers: list[int] = (batch.inputs[:, 0, 0] * 255).round().int().tolist()
     return numbers

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from rnnexp.data.batches import LabelledSequences
+from rnnexp.data.batches import LabeledSequences
 from rnnexp.metrics.classification import ClassificationCounts
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.classification.task import ClassificationTask
@@ -31,12 +31,12 @@ def make_task(**changes: object) -> ClassificationTask:
 
 
 @pytest.fixture
-def batch() -> LabelledSequences:
+def batch() -> LabeledSequences:
     torch.manual_seed(1)
-    return LabelledSequences(torch.randn(BATCH, TIME, FEATURES), torch.tensor([0, 1, 2, 3, 0, 1]))
+    return LabeledSequences(torch.randn(BATCH, TIME, FEATURES), torch.tensor([0, 1, 2, 3, 0, 1]))
 
 
-def test_loss_is_the_mean_cross_entropy(batch: LabelledSequences) -> None:
+def test_loss_is_the_mean_cross_entropy(batch: LabeledSequences) -> None:
     task = make_task()
     loss, logits = task.shared_step(batch, "train")
     assert logits.shape == (BATCH, CLASSES)
@@ -44,7 +44,7 @@ def test_loss_is_the_mean_cross_entropy(batch: LabelledSequences) -> None:
     torch.testing.assert_close(loss, by_hand)
 
 
-def test_smoothing_changes_only_the_training_loss(batch: LabelledSequences) -> None:
+def test_smoothing_changes_only_the_training_loss(batch: LabeledSequences) -> None:
     task = make_task(label_smoothing=0.2)
     loss, logits = task.shared_step(batch, "train")
     plain = cross_entropy(logits, batch.labels)
@@ -55,7 +55,7 @@ def test_smoothing_changes_only_the_training_loss(batch: LabelledSequences) -> N
         torch.testing.assert_close(task.shared_step(batch, split)[0], plain)
 
 
-def test_counts_of_each_split_are_separate(batch: LabelledSequences) -> None:
+def test_counts_of_each_split_are_separate(batch: LabeledSequences) -> None:
     task = make_task()
     _, logits = task.shared_step(batch, "val")
     predicted = logits.argmax(dim=1)
@@ -64,7 +64,7 @@ def test_counts_of_each_split_are_separate(batch: LabelledSequences) -> None:
     assert all(int(task.counts_of(split).confmat.sum()) == 0 for split in ("train", "test"))  # type: ignore[operator]
 
 
-def test_the_test_step_returns_predictions_and_confidence(batch: LabelledSequences) -> None:
+def test_the_test_step_returns_predictions_and_confidence(batch: LabeledSequences) -> None:
     task = make_task()
     task.log = lambda *_, **__: None  # type: ignore[method-assign]
     outputs = task.test_step(batch, 0)

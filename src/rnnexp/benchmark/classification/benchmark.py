@@ -19,7 +19,7 @@ from rnnexp.benchmark.report import format_ratio
 from rnnexp.benchmark.workbench import TaskBenchmark, Workbench
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import validate_choice
-from rnnexp.data.batches import LabelledSequences
+from rnnexp.data.batches import LabeledSequences
 from rnnexp.models.classifier import SequenceClassifier
 from rnnexp.runs.build import config_errors
 from rnnexp.tasks.classification.task import ClassificationTask
@@ -65,7 +65,7 @@ class TorchClassifier(nn.Module):
         return logits
 
 
-def classification_loss(model: nn.Module, batch: LabelledSequences) -> Tensor:
+def classification_loss(model: nn.Module, batch: LabeledSequences) -> Tensor:
     """Return the mean cross-entropy of a batch, a scalar."""
     return cross_entropy(model(batch.inputs), batch.labels)
 
@@ -79,12 +79,12 @@ class NormalizedBatches:
         order: int64 [batch] for each batch, on the device of the samples.
     """
 
-    samples: LabelledSequences
+    samples: LabeledSequences
     order: Sequence[Tensor]
 
-    def __iter__(self) -> Iterator[LabelledSequences]:
+    def __iter__(self) -> Iterator[LabeledSequences]:
         for indices in self.order:
-            yield LabelledSequences(*(tensor.index_select(0, indices) for tensor in self.samples))
+            yield LabeledSequences(*(tensor.index_select(0, indices) for tensor in self.samples))
 
 
 class ClassificationBenchmark(TaskBenchmark):
@@ -124,7 +124,7 @@ def measure_cell(bench: Workbench, cell: str) -> dict[str, Any]:
         loader = experiment.datamodule.train_dataloader()
         bench.require_batches(len(loader.order) // loader.batch_size)
         gathered = loader.gather(torch.arange(len(loader.sequences), device=loader.sequences.device))
-        samples = LabelledSequences(*(tensor.to(device) for tensor in gathered))
+        samples = LabeledSequences(*(tensor.to(device) for tensor in gathered))
         if (backend := experiment.task.stack.backend) != "fused":
             raise UserError(f"model.backend={backend}: the plain loop runs the kernels of torch, so choose auto")
         order = [indices.to(device) for indices in loader.batches()[: bench.steps.total]]

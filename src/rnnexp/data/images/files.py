@@ -34,7 +34,7 @@ OFFICIAL_SHA256: Mapping[str, Mapping[str, str]] = {
 
 
 @dataclass(frozen=True)
-class LabelledImages:
+class LabeledImages:
     """One of the two published parts of a dataset, training or test."""
 
     images: NDArray[np.uint8]
@@ -73,7 +73,7 @@ def check_content(name: str, file: str, content: Content, where: str) -> str:
     return digest
 
 
-def read_labelled_images(files: Mapping[str, Path], name: str, images_file: str, labels_file: str) -> LabelledImages:
+def read_labeled_images(files: Mapping[str, Path], name: str, images_file: str, labels_file: str) -> LabeledImages:
     """Read and check the images and labels of one part.
 
     Raises:
@@ -86,7 +86,7 @@ def read_labelled_images(files: Mapping[str, Path], name: str, images_file: str,
             f"{files[images_file]} holds {len(images):,} images, but {files[labels_file]} {len(labels):,} labels: "
             "replace the two by a pair that belongs together"
         )
-    return LabelledImages(images, labels, {images_file: images_sha256, labels_file: labels_sha256})
+    return LabeledImages(images, labels, {images_file: images_sha256, labels_file: labels_sha256})
 
 
 def read_array(path: Path, name: str, file: str) -> tuple[NDArray[np.uint8], str]:

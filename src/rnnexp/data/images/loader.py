@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from rnnexp.core.validation import require_positive
-from rnnexp.data.batches import LabelledSequences
+from rnnexp.data.batches import LabeledSequences
 from rnnexp.data.loading.order import EpochOrder
 from rnnexp.data.loading.resumable import ResumableLoader
 
 
-class TensorLoader(ResumableLoader[LabelledSequences]):
+class TensorLoader(ResumableLoader[LabeledSequences]):
     """A loader of sequences that are kept whole in memory, on the CPU or on the device.
 
     Args:
@@ -53,11 +53,11 @@ class TensorLoader(ResumableLoader[LabelledSequences]):
         """Return the samples of each batch of this epoch, int64 [batch] each, on the device of the sequences."""
         return torch.split(self.order.samples().to(self.sequences.device), self.batch_size)
 
-    def gather(self, indices: Tensor) -> LabelledSequences:
+    def gather(self, indices: Tensor) -> LabeledSequences:
         """Return the samples at int64 [batch] as normalized inputs, float32 [batch, time, features], and labels."""
         # On a CPU index_select takes a quarter of the time of sequences[indices].
         inputs = self.sequences.index_select(0, indices).to(torch.float32).mul_(self.scale).add_(self.shift)
-        return LabelledSequences(inputs, self.labels.index_select(0, indices))
+        return LabeledSequences(inputs, self.labels.index_select(0, indices))
 
     def order_config(self) -> dict[str, int | str]:
         """Return the values that the batches of an epoch depend on."""

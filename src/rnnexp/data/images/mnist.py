@@ -11,15 +11,15 @@ from rnnexp.core.errors import UserError
 from rnnexp.core.types import Primitive
 from rnnexp.core.validation import require_positive, validate_choice
 from rnnexp.data.base import DataModule
-from rnnexp.data.batches import LabelledSequences
+from rnnexp.data.batches import LabeledSequences
 from rnnexp.data.images.fetch import SOURCES, fetch_files
 from rnnexp.data.images.files import (
     TEST_IMAGES,
     TEST_LABELS,
     TRAIN_IMAGES,
     TRAIN_LABELS,
-    LabelledImages,
-    read_labelled_images,
+    LabeledImages,
+    read_labeled_images,
 )
 from rnnexp.data.images.loader import TensorLoader
 from rnnexp.data.images.splits import SPLITS, brightness, split_images
@@ -31,7 +31,7 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 class MNISTDataModule(DataModule):
-    """Training, validation and test images of an MNIST-like dataset as `LabelledSequences`.
+    """Training, validation and test images of an MNIST-like dataset as `LabeledSequences`.
 
     The published test images are the test set. Validation images are taken from the published training images and are
     not used for training.
@@ -58,7 +58,7 @@ class MNISTDataModule(DataModule):
         ValueError: for a choice outside its list, or a size that is not positive.
     """
 
-    batch_type: ClassVar = LabelledSequences
+    batch_type: ClassVar = LabeledSequences
 
     def __init__(
         self,
@@ -228,8 +228,8 @@ class MNISTDataModule(DataModule):
         return self._eval_loader(self._test_sequences, self._test_labels, torch.arange(len(self._test_sequences)))
 
     def _read(self) -> None:
-        train = read_labelled_images(self._files, self.dataset_name, TRAIN_IMAGES, TRAIN_LABELS)
-        test = read_labelled_images(self._files, self.dataset_name, TEST_IMAGES, TEST_LABELS)
+        train = read_labeled_images(self._files, self.dataset_name, TRAIN_IMAGES, TRAIN_LABELS)
+        test = read_labeled_images(self._files, self.dataset_name, TEST_IMAGES, TEST_LABELS)
         if train.images.shape[1:] != test.images.shape[1:]:
             raise UserError(
                 f"{self._files[TRAIN_IMAGES]} has images of {train.images.shape[1:]}, but {self._files[TEST_IMAGES]} "
@@ -257,7 +257,7 @@ class MNISTDataModule(DataModule):
             self.num_classes = self._preprocessing["num_classes"]
             self.load_state_dict(self._preprocessing)
 
-    def _as_sequences(self, part: LabelledImages) -> tuple[Tensor, Tensor]:
+    def _as_sequences(self, part: LabeledImages) -> tuple[Tensor, Tensor]:
         sequences = as_sequences(torch.from_numpy(part.images), self.view, self.permutation)
         return sequences, torch.from_numpy(part.labels).long()
 

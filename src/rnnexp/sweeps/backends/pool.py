@@ -8,6 +8,7 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
 
 from rnnexp.cli.main import full_error_of_user
+from rnnexp.compat.hydra import FULL_ERROR
 from rnnexp.core.signals import GRACE_SECONDS
 from rnnexp.core.validation import override
 from rnnexp.sweeps.backends.base import Ended, JobState, SubmittedJob
@@ -49,7 +50,7 @@ class PoolBackend(MachineBackend[JobProcess]):
 
     def start(self, job: Job, allocation: Allocation) -> JobProcess:
         overrides = [override("ckpt_path", job.run.last_checkpoint)] if job.resumes else []
-        environment = {**allocation.environment, "HYDRA_FULL_ERROR": full_error_of_user()}
+        environment = {**allocation.environment, FULL_ERROR: full_error_of_user()}
         process = self.server.Process(target=run_job, args=(job.run.path, overrides, environment))
         process.start()
         return JobProcess(job, allocation, process)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rnnexp.cli.main import full_error_of_user
+from rnnexp.compat.hydra import FULL_ERROR
 from rnnexp.core.signals import blocked
 from rnnexp.core.validation import override
 from rnnexp.sweeps.process.watchdog import POLL_SECONDS
@@ -44,7 +45,7 @@ class JobCommand:
         checkpoint = self.run.last_checkpoint
         overrides = [override("ckpt_path", checkpoint)] if checkpoint.exists() else []
         command = [sys.executable, "-m", "rnnexp.sweeps.process.forkserver", str(self.run_dir), *overrides]
-        environment = {**os.environ, "HYDRA_FULL_ERROR": self.full_error, **self.environment}
+        environment = {**os.environ, FULL_ERROR: self.full_error, **self.environment}
         # The child inherits the mask.
         with blocked(SUPERVISOR_SIGNALS):
             return subprocess.Popen(command, cwd=self.working_directory, env=environment)  # noqa: S603 (a fixed command)

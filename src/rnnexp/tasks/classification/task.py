@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from rnnexp.core.types import Primitive
 from rnnexp.core.validation import require_fraction
-from rnnexp.data.batches import LabelledSequences
+from rnnexp.data.batches import LabeledSequences
 from rnnexp.metrics.classification import ClassificationCounts
 from rnnexp.models.classifier import SequenceClassifier
 from rnnexp.recurrent import RecurrentStack
@@ -35,7 +35,7 @@ class ClassificationTask(Task):
     `test/acc_class/<class>` once.
     """
 
-    batch_type: ClassVar = LabelledSequences
+    batch_type: ClassVar = LabeledSequences
     test_outputs: ClassVar = ("labels", "predicted", "confidence")
     model: SequenceClassifier
 
@@ -87,17 +87,17 @@ class ClassificationTask(Task):
         return counts
 
     @staticmethod
-    def tiny_batch(batch: LabelledSequences) -> LabelledSequences:
-        return LabelledSequences(batch.inputs[:2, :2], batch.labels[:2])
+    def tiny_batch(batch: LabeledSequences) -> LabeledSequences:
+        return LabeledSequences(batch.inputs[:2, :2], batch.labels[:2])
 
     @staticmethod
-    def logits(model: nn.Module, batch: LabelledSequences) -> Tensor:
+    def logits(model: nn.Module, batch: LabeledSequences) -> Tensor:
         """Return logits [batch, classes]."""
         logits: Tensor = model(batch.inputs)
         return logits
 
     @staticmethod
-    def loss(logits: Tensor, batch: LabelledSequences, label_smoothing: float = 0.0) -> Tensor:
+    def loss(logits: Tensor, batch: LabeledSequences, label_smoothing: float = 0.0) -> Tensor:
         # float32, since a softmax in half precision loses accuracy and saves no time.
         return cross_entropy(logits.float(), batch.labels, label_smoothing=label_smoothing)
 
@@ -106,23 +106,23 @@ class ClassificationTask(Task):
         logits: Tensor = self.model(inputs)
         return logits
 
-    def shared_step(self, batch: LabelledSequences, split: Split) -> tuple[Tensor, Tensor]:
+    def shared_step(self, batch: LabeledSequences, split: Split) -> tuple[Tensor, Tensor]:
         """Return the mean loss, a scalar, and logits [batch, classes]; update the split's counts."""
         logits = self.logits(self.model, batch)
         loss = self.loss(logits, batch, self.label_smoothing if split == "train" else 0.0)
         self.counts_of(split).update(logits.detach().argmax(dim=1), batch.labels)
         return loss, logits
 
-    def training_step(self, batch: LabelledSequences, batch_idx: int) -> Tensor:  # noqa: ARG002
+    def training_step(self, batch: LabeledSequences, batch_idx: int) -> Tensor:  # noqa: ARG002
         loss, _logits = self.shared_step(batch, "train")
         self.log_train_loss(loss, len(batch.labels))
         return loss
 
-    def validation_step(self, batch: LabelledSequences, batch_idx: int) -> None:  # noqa: ARG002
+    def validation_step(self, batch: LabeledSequences, batch_idx: int) -> None:  # noqa: ARG002
         loss, _logits = self.shared_step(batch, "val")
         self.log("val/loss", loss, on_epoch=True, batch_size=len(batch.labels), sync_dist=True)
 
-    def test_step(self, batch: LabelledSequences, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
+    def test_step(self, batch: LabeledSequences, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Return `labels`, `predicted` and the `confidence` in the predicted class [batch]."""
         loss, logits = self.shared_step(batch, "test")
         self.log("test/loss", loss, on_epoch=True, batch_size=len(batch.labels), sync_dist=True)

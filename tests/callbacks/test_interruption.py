@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from lightning.pytorch import LightningModule, Trainer
 
-from rnnexp.callbacks.resume import SaveOnSignal
+from rnnexp.callbacks.interruption import SaveOnSignal
 
 
 class InterruptedStream(StringIO):
