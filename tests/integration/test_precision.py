@@ -40,7 +40,7 @@ def test_the_recorded_precision_is_the_one_that_ran(run: Run, model: str, backen
         assert NAMES[recorded["effective"].split("-")[0]] == RecordDtypes.seen["outputs"]
         assert recorded["effective"] in outcome.stdout
         if recorded["effective"] != precision:
-            assert f"asked for {precision}" in outcome.stdout
+            assert f"(requested {precision})" in outcome.stdout
 
 
 def test_fp16_autocast_on_a_cpu_is_unsupported(run: Run) -> None:

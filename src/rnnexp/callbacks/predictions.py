@@ -16,7 +16,7 @@ from rnnexp.tasks.callbacks import ResultWriter
 class PredictionWriter(ResultWriter):
     """A callback that gathers tensors that `test_step` returns and saves them, in the order of the test set.
 
-    It writes nothing for a task that names no `test_outputs`.
+    It writes nothing for a task that names no `test_outputs` and whose row of the registry names no callbacks that fit.
 
     Args:
         path: the file to write, with `torch.save`: a dict of the tensors [samples] that `Task.test_outputs` names.
@@ -26,8 +26,8 @@ class PredictionWriter(ResultWriter):
         self.path = Path(path)
         self._batches: list[dict[str, Tensor]] = []
 
-    def fits(self, task: Task) -> bool:  # noqa: ARG002
-        return True
+    def fits(self, task: Task) -> bool:
+        return bool(task.test_outputs) or not task.kind.callbacks_options
 
     def on_test_batch_end(
         self,

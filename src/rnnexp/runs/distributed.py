@@ -94,21 +94,22 @@ def num_devices(trainer: Mapping[str, Any], num_gpus: int) -> int:
 
     Args:
         trainer: the config group `trainer`.
-        num_gpus: the number of GPUs that -1 and "auto" select.
+        num_gpus: the number of GPUs that -1 and "auto" select, which may be 0.
     """
     devices = trainer["devices"]
     if isinstance(devices, int) and devices >= 0:
         return devices
     if isinstance(devices, Sequence) and not isinstance(devices, str):
         return len(devices)
-    return max(1, num_gpus) if trainer["accelerator"] in ("gpu", "cuda", "auto") else 1
+    return num_gpus if trainer["accelerator"] in ("gpu", "cuda", "auto") else 1
 
 
 def num_ranks(trainer: Mapping[str, Any]) -> int:
     """Return the number of processes on this machine that train together: one for each device."""
     import torch
 
-    return num_devices(trainer, torch.cuda.device_count())
+    # Without a GPU, -1 and "auto" select the CPU.
+    return num_devices(trainer, max(1, torch.cuda.device_count()))
 
 
 def num_ranks_to_start(trainer: Mapping[str, Any]) -> int:
