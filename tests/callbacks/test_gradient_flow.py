@@ -4,6 +4,7 @@ import csv
 import sys
 from collections import defaultdict
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,9 @@ def checkpoint(outcome: Outcome) -> dict[str, Any]:
 def test_training_is_the_same_with_and_without_the_probe(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights, optimizer and random numbers are equal bit for bit, and modules of an unused probe are not imported."""
     for module in MODULES:
+        package, _, name = module.rpartition(".")
+        # Hydra finds a module as an attribute of its package without importing it.
+        monkeypatch.delattr(import_module(package), name, raising=False)
         monkeypatch.delitem(sys.modules, module, raising=False)
     options = [*UNDRAWN, *DROPOUT, "trainer.max_epochs=2"]
     without = run(*options)
