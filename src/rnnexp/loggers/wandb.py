@@ -11,6 +11,7 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from rnnexp.compat.lightning import forget_wandb_run, started_wandb_run, wandb_arguments
+from rnnexp.compat.wandb import without_launch
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.types import Primitive
 from rnnexp.loggers.base import RunLogger
@@ -68,13 +69,14 @@ class WandbLogger(RunLogger, lightning_loggers.WandbLogger):
         import wandb
 
         try:
-            return super().experiment
+            with without_launch():
+                return super().experiment
         except wandb.errors.Error as error:
             if self.mode != "online":
                 raise UserError(f"logger.wandb: {first_line(error)}") from None
             log.warning("W&B: offline, because it refused this run (%s)", first_line(error))
             self.mode = wandb_arguments(self)["mode"] = "offline"
-            return super().experiment
+            return self.experiment
         except ValueError as error:
             # W&B validates its settings, including tags, with pydantic, whose errors are ValueErrors.
             raise UserError(f"logger.wandb: {' '.join(str(error).split())}") from None
