@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from rnnexp.callbacks.early_stopping import is_measured
-from rnnexp.core.atomic_files import write_bytes
+from rnnexp.core.atomic_files import write_bytes, written_atomically
 from rnnexp.core.validation import require_positive
 
 
@@ -163,5 +163,6 @@ def _take_over(trainer: Trainer, source: Path, target: Path) -> None:
     # A run that continues in its own directory already has the file.
     if trainer.is_global_zero and source != target:
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        with source.open("rb") as content, written_atomically(target) as copy:
+            shutil.copyfileobj(content, copy)
     trainer.strategy.barrier()
