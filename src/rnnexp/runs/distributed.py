@@ -180,7 +180,7 @@ def supervise_ranks(run: RunDirectory, number: int) -> int:
             if not received:
                 processes.append(_start_rank(run, environment, output))
         _wait_for_all(processes, received)
-    if run.status.is_live:
+    if run.has_no_end:
         if received:
             run.end(Status.INTERRUPTED, f"interrupted by {signal.Signals(received[0]).name}{OUTSIDE_TRAINING}")
             return 128 + received[0]

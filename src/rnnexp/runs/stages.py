@@ -91,7 +91,7 @@ def fit(experiment: Experiment) -> None:
         require_same_experiment(checkpoint, experiment.task, path)
         if "optimizer_states" not in checkpoint:
             raise UserError(f"ckpt_path: {path} holds only weights: continue from last.ckpt or best.ckpt")
-        if path == experiment.settings.directory.last_checkpoint:
+        if path.parent == experiment.settings.directory.checkpoints:
             for logger in run_loggers(experiment.loggers):
                 logger.continue_from(checkpoint["global_step"])
     experiment.fit_times["start"] = seconds_since_process_start()

@@ -126,15 +126,11 @@ def read_run(path: Path) -> Run:
     files = RunDirectory(path)
     try:
         config = files.read_config()
-        facts = _facts(config, files.config_file, {})
+        _facts(config, files.config_file, {})
     except (UserError, OSError) as error:
         return Run(path, Status.UNREADABLE, str(error))
-    try:
-        record = files.read_status()
-        status = _status(record, files.status_file)
-    except (UserError, OSError) as error:
-        return Run(path, Status.UNREADABLE, str(error), config=config, facts=facts)
-    reason = str(record.get("reason", ""))
+    state = files.observe()
+    status, reason = state.status, state.reason
     result: Mapping[str, Any] = {}
     if status is Status.DONE:
         try:
@@ -145,20 +141,13 @@ def read_run(path: Path) -> Run:
         path,
         status,
         reason,
-        since=str(record.get(f"{status}_since", "")),
+        since=state.since,
         config=config,
         facts=_facts(config, files.config_file, result),
-        config_hash=str(record.get("config_hash", "")),
+        config_hash=state.config_hash,
         result=result,
         code=_code(files.environment_file),
     )
-
-
-def _status(record: Mapping[str, Any], file: Path) -> Status:
-    try:
-        return Status(record["status"])
-    except (KeyError, ValueError):
-        raise UserError(f"{file} has no known status: {record.get('status')!r}") from None
 
 
 def _facts(config: Mapping[str, Any], file: Path, result: Mapping[str, Any]) -> dict[str, Primitive]:

@@ -12,6 +12,7 @@ from rnnexp.cli.main import full_error_of_user
 from rnnexp.compat.hydra import FULL_ERROR
 from rnnexp.core.signals import blocked
 from rnnexp.core.validation import override
+from rnnexp.runs.last_checkpoint import resumable_checkpoint
 from rnnexp.sweeps.process.watchdog import POLL_SECONDS
 from rnnexp.tracking.run_directory import RunDirectory
 
@@ -42,8 +43,8 @@ class JobCommand:
 
     def start(self) -> "subprocess.Popen[bytes]":
         """Start the job, from its last checkpoint if there is one: a scheduler may start a job again by itself."""
-        checkpoint = self.run.last_checkpoint
-        overrides = [override("ckpt_path", checkpoint)] if checkpoint.exists() else []
+        checkpoint = resumable_checkpoint(self.run)
+        overrides = [override("ckpt_path", checkpoint)] if checkpoint else []
         command = [sys.executable, "-m", "rnnexp.sweeps.process.forkserver", str(self.run_dir), *overrides]
         environment = {**os.environ, FULL_ERROR: self.full_error, **self.environment}
         # The child inherits the mask.
