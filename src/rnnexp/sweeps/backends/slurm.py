@@ -19,7 +19,7 @@ from rnnexp.core.atomic_files import read_json, write_json
 from rnnexp.core.errors import UserError
 from rnnexp.core.signals import GRACE_SECONDS, STOP_SIGNALS, deferred
 from rnnexp.sweeps.backends.base import Backend, Ended, JobState, SubmittedJob, status_of
-from rnnexp.sweeps.backends.submitit_task import SubmititTask, make_executor, submitit_exit_reason, submitit_folder
+from rnnexp.sweeps.backends.submitit_task import SubmititTask, end_of_submitit_job, make_executor, submitit_folder
 from rnnexp.sweeps.jobs import Job, require_gpus
 from rnnexp.sweeps.process.command import JobCommand
 from rnnexp.sweeps.progress import SweepProgress
@@ -28,7 +28,7 @@ from rnnexp.tracking.status import Status
 COMMANDS = ("sbatch", "srun", "sacct", "scancel")
 QUERY_SECONDS_WHILE_STOPPING = 3.0
 """The interval at which SLURM is queried while jobs stop. The interval of submitit is up to a minute."""
-OWN_SETTINGS = ("submitit_folder", "max_num_timeout", "on_error", "max_failures")
+OWN_SETTINGS = ("submitit_folder", "max_num_timeout", "on_error", "max_failures", "retries")
 """Settings of the launcher that are not parameters of submitit."""
 SHARED_PARAMETERS = (
     *("name", "nodes", "tasks_per_node", "cpus_per_task", "gpus_per_node", "mem_gb", "timeout_min", "stderr_to_stdout"),
@@ -46,7 +46,7 @@ class SubmittedSlurmJob(SubmittedJob):
         if not self.handle.done():
             return self.recorded_state
         state = self.handle.state
-        ended = Ended(submitit_exit_reason(self.handle, f"SLURM job {self.handle.job_id} ended as {state}"))
+        ended = end_of_submitit_job(self.handle, f"SLURM job {self.handle.job_id} ended as {state}")
         if self.handle.paths.result_pickle.exists() or not state.startswith(("CANCELLED", "PREEMPTED")):
             return ended
         # SLURM reports these states as soon as it signals a job, which may still be saving.
