@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rnnexp.core.errors import UserError
 from rnnexp.runs.distributed import broadcast_from_rank_zero, is_rank
+from rnnexp.runs.inputs import with_inputs
 from rnnexp.tracking.run_directory import RunDirectory
 
 
@@ -32,20 +33,21 @@ def open_run(config: DictConfig) -> tuple[RunDirectory, dict[str, Any]]:
     """
     if _is_frozen(config):
         return RunDirectory.of_finished_run(Path(config.paths.output_dir)), resolved(config)
-    if is_rank():
-        config.paths.output_dir = broadcast_from_rank_zero(lambda: str(_make_run(config).path))
-        return RunDirectory(Path(config.paths.output_dir)), resolved(config)
-    return _make_run(config), resolved(config)
+    if not is_rank():
+        return _make_run(config)
+    config.paths.output_dir = broadcast_from_rank_zero(lambda: str(_make_run(config)[0].path))
+    return RunDirectory(Path(config.paths.output_dir)), with_inputs(resolved(config))
 
 
-def _make_run(config: DictConfig) -> RunDirectory:
+def _make_run(config: DictConfig) -> tuple[RunDirectory, dict[str, Any]]:
     if config.paths.output_dir is None:
         run = RunDirectory.create(Path(config.paths.outputs_dir).absolute() / "train", str(config.name))
     else:
         run = RunDirectory.create_at(Path(config.paths.output_dir).expanduser().absolute())
     config.paths.output_dir = str(run.path)
-    run.freeze(resolved(config), [str(override) for override in HydraConfig.get().overrides.task])
-    return run
+    frozen = with_inputs(resolved(config))
+    run.freeze(frozen, [str(override) for override in HydraConfig.get().overrides.task])
+    return run, frozen
 
 
 def _is_frozen(config: DictConfig) -> bool:
