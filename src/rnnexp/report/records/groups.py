@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import PurePath
 from typing import Any
 
 from rnnexp.report.records.axes import Axis, companions_of, flatten, labels_of, number_order, varying_axes
@@ -169,4 +170,11 @@ def _make_group(title: str, kind: TaskKind, runs: Sequence[Run]) -> ComparisonGr
 
 
 def _identity(run: Run) -> dict[str, Any]:
-    return identity_of(run.config or {}, *SEEDS)
+    return identity_of(_with_names_of_files(run.config or {}), *SEEDS)
+
+
+def _with_names_of_files(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a config in which the digests of the user's own files begin with the file's name, to be read by people."""
+    files = config.get("inputs") or ()
+    inputs = [{**file, "sha256": f"{PurePath(file['path']).name} ({file['sha256'][:8]})"} for file in files]
+    return {**config, "inputs": inputs}
