@@ -88,6 +88,8 @@ class JobComposer:
         HydraConfig.instance().set_config(composed)
         require_one_of_each(composed, composed.hydra.runtime.choices)
         require_switches(composed)
+        if composed.get("resume") is not None:
+            raise UserError("resume= continues one run: leave out -m; a sweep continues with the same sweep_dir=")
         with open_dict(composed):
             del composed["hydra"]
             # The default contains the current time; all jobs must have the same directory.
