@@ -158,6 +158,21 @@ class RunDirectory:
         write_text(self.overrides_file, yaml.safe_dump(list(overrides), allow_unicode=True))
         write_config_file(self.config_file, config)
 
+    def restore_config(self, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
+        """Write the config of a run again if its file is damaged, which is put aside.
+
+        A file counts as whole if it has every key at the top level: reading the files of a large sweep takes too long.
+        """
+        try:
+            text = self.config_file.read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            text = ""
+        if all(f"\n{key}:" in f"\n{text}" for key in config):
+            return
+        with self.locked():
+            self._put_aside(self.config_file, f"{self.config_file} is damaged")
+            self.write_config(config, overrides)
+
     def read_config(self) -> dict[str, Any]:
         """Return the resolved config as plain values.
 
