@@ -8,6 +8,7 @@ from typing import Any
 import lightning.pytorch.loggers as lightning_loggers
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from rnnexp.loggers.base import RunLogger
 
@@ -23,6 +24,8 @@ class CSVLogger(RunLogger, lightning_loggers.CSVLogger):
     def __init__(self, save_dir: str, flush_every_n_steps: int) -> None:
         super().__init__(save_dir, name=None, version="", flush_logs_every_n_steps=flush_every_n_steps)
         self._earlier: list[dict[str, Any]] = []
+        self._latest: list[dict[str, Any]] = []
+        """The rows of the last step before those that this process logs."""
 
     def continue_from(self, step: int) -> None:
         """Keep the rows before this step that an earlier process of the run wrote."""
@@ -33,6 +36,13 @@ class CSVLogger(RunLogger, lightning_loggers.CSVLogger):
                     row for row in csv.DictReader(file) if row.get("step", "").isdigit() and int(row["step"]) < step
                 ]
             self._earlier = [{name: value for name, value in row.items() if value} for row in rows]
+            self._latest = [row for row in self._earlier if int(row["step"]) == step - 1]
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:  # noqa: ANN401
+        """Log a row, unless an earlier process has logged it: it ended between its checkpoint and the next row."""
+        if not any(step == int(row["step"]) and metrics.keys() <= row.keys() for row in self._latest):
+            super().log_metrics(metrics, step)
 
     def log_hyperparams(self, params: Any = None) -> None:  # noqa: ANN401
         """Do nothing: config.yaml in the same directory has them."""
