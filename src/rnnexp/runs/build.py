@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from rnnexp.callbacks.checkpoints import LastCheckpoint, WholeCheckpoints
+from rnnexp.callbacks.interruption import SaveOnSignal
 from rnnexp.compat.lightning import without_trainer_warnings
 from rnnexp.core.errors import UserError, first_line, left_out_on_error
 from rnnexp.core.validation import validate_choice
@@ -289,8 +290,9 @@ def make_callbacks(config: Mapping[str, Any], task: Task) -> list[Callback]:
     with config_errors("callbacks"):
         callbacks = [_instantiate(callback) for callback in config.values() if callback is not None]
     _require_fitting_callbacks(callbacks, task)
-    # The last checkpoint holds the state of all other callbacks after the epoch, so it is written after them.
-    return sorted(callbacks, key=lambda callback: isinstance(callback, LastCheckpoint))
+    # The last checkpoint holds the state of all other callbacks after the epoch, so it is written after them: by
+    # SaveOnSignal if a signal has arrived.
+    return sorted(callbacks, key=lambda each: (isinstance(each, LastCheckpoint), isinstance(each, SaveOnSignal)))
 
 
 def _require_fitting_callbacks(callbacks: Sequence[Callback], task: Task) -> None:
