@@ -125,7 +125,7 @@ def read_run(path: Path) -> Run:
     """Return the run of a directory as far as it can be read; the reason of an `unreadable` run names the file."""
     files = RunDirectory(path)
     try:
-        config = files.read_config()
+        config = files.read_unverified_config()
         facts = _facts(config, files.config_file, {})
     except (UserError, OSError) as error:
         return Run(path, Status.UNREADABLE, str(error))
@@ -134,11 +134,15 @@ def read_run(path: Path) -> Run:
         status = _status(record, files.status_file)
     except (UserError, OSError) as error:
         return Run(path, Status.UNREADABLE, str(error), config=config, facts=facts)
+    try:
+        files.require_own_config(config)
+    except UserError as error:
+        return Run(path, Status.UNREADABLE, str(error))
     reason = str(record.get("reason", ""))
     result: Mapping[str, Any] = {}
     if status is Status.DONE:
         try:
-            result = _read_result(files.result_file)
+            result = _read_result(files.result_file, str(record["config_hash"]))
         except (UserError, OSError) as error:
             status, reason = Status.UNREADABLE, str(error)
     return Run(
@@ -169,7 +173,7 @@ def _facts(config: Mapping[str, Any], file: Path, result: Mapping[str, Any]) -> 
         raise UserError(f"{file} is not the config of a run ({type(error).__name__}: {error})") from None
 
 
-def _read_result(file: Path) -> dict[str, Any]:
+def _read_result(file: Path, config_hash: str) -> dict[str, Any]:
     result = read_json(file)
     version = result.get("schema_version")
     if not isinstance(version, int) or version > SCHEMA_VERSION:
@@ -177,6 +181,11 @@ def _read_result(file: Path) -> dict[str, Any]:
         raise UserError(f"{file} has {what}; this rnnexp reads up to {SCHEMA_VERSION}: update it to compare this run")
     if not isinstance(result.get("metrics"), dict):
         raise UserError(f"{file} holds no metrics")
+    if result.get("config_hash") != config_hash:
+        raise UserError(
+            f"{file} is not of this run (config_hash {result.get('config_hash')}, but {config_hash} in status.json): "
+            "it was changed afterwards, or belongs to another run"
+        )
     return result
 
 
