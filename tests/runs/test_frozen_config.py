@@ -198,7 +198,7 @@ def test_trust_is_not_read_from_the_file(own: str, changed: Changed) -> None:
 
 def test_no_address_of_the_config_is_used() -> None:
     data = {"mirrors": ["http://host"], "download_from": ["mirrors", "wheel"], "root": "data"}
-    assert without_fetching(data) == {"mirrors": [], "download_from": []}
+    assert without_fetching(data, []) == {"mirrors": [], "download_from": []}
     assert without_fetching(data, ["batch_size"]) == {"mirrors": [], "download_from": []}
     assert without_fetching(data, ["root"]) == {"mirrors": None}
-    assert without_fetching({"root": "data"}) == {}
+    assert without_fetching({"root": "data"}, []) == {}

@@ -5,7 +5,8 @@ are admitted by `trust=[module]`, which is read from the command line alone.
 """
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -28,6 +29,9 @@ OF_HYDRA = ("hydra", "defaults")
 LIBRARIES = {"optimizer": "torch.optim", "scheduler": "torch.optim.lr_scheduler"}
 """Groups -> modules each class of which may stand there. The constructors take plain values and call none of them."""
 LIGHTNING = "lightning.pytorch.callbacks."
+WRITING = ("callbacks", "logger", "trainer")
+"""Groups whose objects write files."""
+PATH_KEYS = ("checkpoint", "default_root_dir", "dirpath", "path", "root_dir", "save_dir", "storage")
 FETCHING = ("mirrors", "download_from")
 """Keys of the group `data` that say from where missing files are fetched."""
 
@@ -66,17 +70,50 @@ def trusted_modules(value: object) -> list[str]:
     return list(value)
 
 
-def without_fetching(data: Mapping[str, Any], given: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the values of the config group `data` with which no address of the config is used.
+def without_addresses(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of the config group `data` with which files are fetched from the published addresses alone."""
+    return {"mirrors": None} if data.get("mirrors") else {}
+
+
+def without_fetching(data: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
+    """Return the values of the config group `data` with which missing files are not fetched.
 
     Args:
         data: the config group `data` of a run.
-        given: the keys that the user gives on the command line. If they say where the data are, missing files are
-            fetched, from the published addresses or the user's.
+        given: the keys that the user gives on the command line. If one says where the data are, missing files are
+            fetched there, from the published addresses or the user's.
     """
     if {"root", *FETCHING} & set(given):
-        return {"mirrors": None} if "mirrors" in data else {}
+        return without_addresses(data)
     return {key: [] for key in FETCHING if key in data}
+
+
+def require_own_paths(config: Mapping[str, Any], run: RunDirectory, given: Collection[str]) -> None:
+    """Raise UserError for a callback or logger that would write outside the run directory or to a server.
+
+    Args:
+        config: the config of a run that continues, with paths that followed its directory.
+        run: the run directory.
+        given: the config keys that the user gives on the command line.
+    """
+    for group in WRITING:
+        for place, key, value in _texts(config.get(group), group):
+            full = f"{place}.{key}"
+            is_given = any(_is_within(full, name) for name in given)
+            if not is_given and _is_path(key, value) and not _is_own_path(value, run):
+                raise _refused(
+                    run, full, value, f"it is outside the run directory: if you want it, give {full}= as well"
+                )
+
+
+def _is_path(key: str, value: str) -> bool:
+    return key in PATH_KEYS or value.startswith(("/", "~")) or "://" in value or ".." in value.split("/")
+
+
+def _is_own_path(value: str, run: RunDirectory) -> bool:
+    # The study of a search is in the directory of the sweep, <sweep>/jobs/<run>.
+    places = (run.path.resolve(), run.path.resolve().parents[1] / "study")
+    return "://" not in value and any(Path(value).resolve().is_relative_to(place) for place in places)
 
 
 def untrusted_modules(config: Mapping[str, Any]) -> list[str]:
@@ -192,6 +229,19 @@ def _reserved_keys(node: object, place: str) -> Iterator[tuple[str, str, object]
             if key in RESERVED:
                 yield place, key, value
             yield from _reserved_keys(value, f"{place}.{key}".removeprefix("."))
+
+
+def _texts(node: object, place: str) -> Iterator[tuple[str, str, str]]:
+    """Yield place, key and value of every text in a node."""
+    items: Iterable[tuple[object, object]] = ()
+    if isinstance(node, Mapping):
+        items = node.items()
+    elif isinstance(node, list):
+        items = enumerate(node)
+    for key, value in items:
+        if isinstance(value, str):
+            yield place, str(key), value
+        yield from _texts(value, f"{place}.{key}")
 
 
 def _targets(node: object, place: str) -> Iterator[tuple[str, object]]:

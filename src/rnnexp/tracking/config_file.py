@@ -64,17 +64,35 @@ def read_yaml(path: Path) -> Any:  # noqa: ANN401
 
 
 def require_groups(config: Mapping[str, Any], path: Path) -> None:
-    """Raise UserError for a config of a run without a group that each run has, or with one that is not a mapping."""
+    """Raise UserError for a config of a run whose groups or inputs are missing or of another kind."""
     for group in (*GROUPS, *OPTIONAL_GROUPS):
         node = config.get(group)
         if not isinstance(node, Mapping) and (group in GROUPS or node is not None):
-            raise UserError(f"{path} is not the config of a run: {group} must be a mapping, not {_shown(node)}")
+            raise _wrong_kind(path, group, "a mapping", node)
     for group in ("callbacks", "logger"):
         for name, node in (config.get(group) or {}).items():
             if node is not None and not isinstance(node, Mapping):
-                raise UserError(
-                    f"{path} is not the config of a run: {group}.{name} must be a mapping or null, not {_shown(node)}"
-                )
+                raise _wrong_kind(path, f"{group}.{name}", "a mapping or null", node)
+    inputs = config.get("inputs", [])
+    if not isinstance(inputs, list) or not all(map(_is_input, inputs)):
+        raise _wrong_kind(path, "inputs", "a list of files with their digests", inputs)
+
+
+def _is_input(file: object) -> bool:
+    """Return whether a value is an entry of the node `inputs`, see `rnnexp.runs.inputs`."""
+    if not isinstance(file, Mapping):
+        return False
+    stamp = file.get("stamp")
+    return (
+        all(isinstance(file.get(key), str) for key in ("key", "path", "sha256"))
+        and isinstance(stamp, list)
+        and all(isinstance(number, int) for number in stamp)
+    )
+
+
+def _wrong_kind(path: Path, key: str, what: str, value: object) -> UserError:
+    shown = "null" if value is None else repr(value)[:60]
+    return UserError(f"{path} is not the config of a run: {key} must be {what}, not {shown}")
 
 
 def _require_bounded_events(text: str) -> None:
@@ -99,10 +117,6 @@ def _require_plain(value: object) -> None:
             _require_plain(item)
     elif not isinstance(value, PLAIN):
         raise UnboundedError(f"has a {type(value).__name__}, which no config has")
-
-
-def _shown(value: object) -> str:
-    return "null" if value is None else repr(value)[:60]
 
 
 def escape_interpolations(value: Any) -> Any:  # noqa: ANN401

@@ -181,15 +181,15 @@ def test_a_config_that_was_edited_afterwards(sweep: Path) -> None:
     file = sweep / "jobs" / "gru_1" / "config.yaml"
     file.write_text(file.read_text(encoding="utf-8").replace("hidden_size: 16", "hidden_size: 64"), encoding="utf-8")
     run = by_name(find_runs([sweep]))["gru_1"]
-    assert (run.status, run.config, run.facts) == (Status.UNREADABLE, None, {})
-    assert "is not the config of this run (config_hash " in run.reason
+    assert run.status is Status.UNREADABLE
+    assert "is about another config" in run.reason
 
 
 def test_a_result_of_another_seed(sweep: Path) -> None:
     shutil.copy(sweep / "jobs" / "gru_2" / "result.json", sweep / "jobs" / "gru_1" / "result.json")
     runs = by_name(find_runs([sweep]))
     assert (runs["gru_1"].status, runs["gru_2"].status) == (Status.UNREADABLE, Status.DONE)
-    assert "result.json is not of this run (config_hash " in runs["gru_1"].reason
+    assert "result.json is about another config" in runs["gru_1"].reason
     assert runs["gru_1"].result == {}
 
 
