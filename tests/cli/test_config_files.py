@@ -125,3 +125,15 @@ def test_a_primary_config_is_read_like_any_other(compose: Compose, tmp_path: Pat
 def test_a_directory_named_like_a_config_is_no_config(compose: Compose, tmp_path: Path) -> None:
     (tmp_path / "conf" / "experiment" / "folder.yaml").mkdir(parents=True)
     assert "unknown experiment 'folder': choose one of " in compose(SEED, "experiment=folder")
+
+
+@pytest.mark.parametrize("group", ["data", "model"])
+def test_what_options_have_in_common_is_no_option(launch: Any, group: str) -> None:
+    def program(config: DictConfig) -> None:
+        raise AssertionError(config)
+
+    assert f"unknown {group} 'base': choose one of " in launch(program, f"{group}=base").line
+    listed = launch(program, "--help").stdout
+    (options,) = (line for line in listed.splitlines() if line.startswith(f"{group}: "))
+    assert "base" not in options
+    assert len(options.split(", ")) > 3

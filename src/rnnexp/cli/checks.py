@@ -8,7 +8,8 @@ from typing import Any, NoReturn
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from rnnexp.cli.conf_dir import config_root
+from rnnexp.cli.conf_dir import config_root, shared_options
+from rnnexp.cli.messages import unknown_option
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import did_you_mean
 
@@ -28,11 +29,20 @@ def validate_config(config: DictConfig, program: str) -> None:
         config: the composed config, interpolations included.
         program: the primary config of the program, without .yaml.
     """
-    _require_one_of_each(config, HydraConfig.get().runtime.choices)
+    choices = HydraConfig.get().runtime.choices
+    _require_options(choices)
+    _require_one_of_each(config, choices)
     _require_switches(config)
     # A frozen config was checked before it was resolved.
     if "inputs" not in config:
         _require_known_nodes(config, program)
+
+
+def _require_options(choices: Mapping[str, object]) -> None:
+    for group, option in choices.items():
+        if f"{group}/{option}" in shared_options():
+            options = [file.stem for file in (config_root() / group).glob("*.yaml")]
+            raise UserError(unknown_option(group, str(option), options))
 
 
 def _require_one_of_each(config: DictConfig, choices: Mapping[str, object]) -> None:

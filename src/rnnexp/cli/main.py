@@ -17,9 +17,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from rnnexp import __version__
 from rnnexp.cli.checks import validate_config
-from rnnexp.cli.conf_dir import config_root
+from rnnexp.cli.conf_dir import config_root, shared_options
 from rnnexp.cli.config_files import parse, read_text
 from rnnexp.cli.messages import Explanation, explain_composing, explain_running
 from rnnexp.compat.hydra import FULL_ERROR, full_error, read_config_files_with
@@ -27,6 +26,7 @@ from rnnexp.compat.torchmetrics import hide_torchvision
 from rnnexp.core.errors import UserError
 from rnnexp.core.utf8 import require_utf8
 from rnnexp.core.validation import escape_interpolation, escape_quotes, is_plain
+from rnnexp.tracking.environment import describe_version
 
 INTERNAL_ERROR, INTERRUPTED = 1, 130
 PLACES = {"hydra.run.dir": "paths.output_dir", "hydra.sweep.dir": "sweep_dir", "hydra.sweep.subdir": "sweep_dir"}
@@ -57,7 +57,7 @@ def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -
     global _users_full_error
     require_utf8()
     hide_torchvision()
-    read_config_files_with(read_text, parse)
+    read_config_files_with(read_text, parse, hidden=shared_options())
     _users_full_error = os.environ.get(FULL_ERROR)
     exit_codes: list[int] = []
 
@@ -75,7 +75,7 @@ def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -
         sys.path.insert(0, str(Path.cwd()))
     try:
         if "--version" in sys.argv[1:]:
-            print(f"rnnexp {__version__}")
+            print(describe_version())
             sys.exit(0)
         sys.argv[1:] = _normalize_arguments(sys.argv[1:])
         with full_error("1"):

@@ -2,12 +2,13 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from hydra._internal.core_plugins import file_config_source
 from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.object_type import ObjectType
 from hydra.errors import InstantiationException, OverrideParseException
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig
@@ -81,7 +82,9 @@ def failed_key(error: InstantiationException) -> str | None:
     return match[1] if match else None
 
 
-def read_config_files_with(read_text: Callable[[Path], str], parse: Callable[[str, Path], DictConfig]) -> None:
+def read_config_files_with(
+    read_text: Callable[[Path], str], parse: Callable[[str, Path], DictConfig], hidden: Collection[str]
+) -> None:
     """Let Hydra read config files with these functions.
 
     A plugin cannot do that: Hydra refuses a second class for the scheme `file://`, unless it has the name of the first.
@@ -89,6 +92,7 @@ def read_config_files_with(read_text: Callable[[Path], str], parse: Callable[[st
     Args:
         read_text: file -> its text.
         parse: text and file -> config.
+        hidden: options that are not listed, such as `data/base`.
     """
 
     class FileConfigSource(file_config_source.FileConfigSource):
@@ -97,5 +101,9 @@ def read_config_files_with(read_text: Callable[[Path], str], parse: Callable[[st
             text = read_text(path)
             header = self._get_header_dict(text)
             return ConfigResult(self.provider, f"{self.scheme()}://{self.path}", parse(text, path), header)
+
+        def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+            options = super().list(config_path, results_filter)
+            return [option for option in options if f"{config_path}/{option}" not in hidden]
 
     SourcesRegistry.instance().types[FileConfigSource.scheme()] = FileConfigSource
