@@ -2,7 +2,9 @@
 
 import inspect
 import warnings
+from pathlib import Path
 
+import lightning.pytorch.callbacks.model_checkpoint as model_checkpoint
 import lightning.pytorch.loops.fit_loop as fit_loop
 import lightning.pytorch.trainer.call as call
 import lightning.pytorch.utilities.data as data
@@ -11,12 +13,14 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from rnnexp.compat.lightning import (
+    CHECKPOINT_DIRECTORY_WARNING,
     EMPTY_LOADER_WARNING,
     FP16_WARNING,
+    SRUN_WARNING,
     VAL_CHECK_INTERVAL_ERROR,
     lightning_errors,
     set_progress,
-    without_fp16_warning,
+    without_trainer_warnings,
 )
 from rnnexp.core.errors import UserError
 
@@ -25,13 +29,31 @@ def test_fp16_on_a_cpu_is_a_warning_of_this_text() -> None:
     # If no warning matches, Lightning has changed its text, and runs will show the warning.
     with pytest.warns(UserWarning, match=FP16_WARNING):
         Trainer(accelerator="cpu", precision="16-mixed", logger=False, enable_checkpointing=False)
-    with warnings.catch_warnings(), without_fp16_warning():
+    with warnings.catch_warnings(), without_trainer_warnings():
         Trainer(accelerator="cpu", precision="16-mixed", logger=False, enable_checkpointing=False)
+
+
+def test_an_unused_srun_is_a_warning_of_this_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = tmp_path / "srun"
+    command.write_text("#!/bin/sh\n", encoding="utf-8")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.warns(UserWarning, match=SRUN_WARNING):
+        Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with without_trainer_warnings():
+            Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
 
 
 def test_an_empty_loader_is_a_warning_of_this_text() -> None:
     text = EMPTY_LOADER_WARNING.replace("`list`", "`{type(dataloader).__name__}`")
     assert text in inspect.getsource(data), "Lightning words its warning of an empty validation set otherwise"
+
+
+def test_a_checkpoint_directory_that_is_not_empty_is_a_warning_of_this_text() -> None:
+    text = CHECKPOINT_DIRECTORY_WARNING.replace(".*", "{dirpath}")
+    assert text in inspect.getsource(model_checkpoint), "Lightning words its warning of a full directory otherwise"
 
 
 def test_val_check_interval_is_refused_with_a_value_error() -> None:

@@ -14,18 +14,22 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rnnexp.core.errors import UserError
 
 FP16_WARNING = "AMP with fp16 is not supported on CPU"
+SRUN_WARNING = "The `srun` command is available on your system but is not used"
 EMPTY_LOADER_WARNING = "Total length of `list` across ranks is zero"
+CHECKPOINT_DIRECTORY_WARNING = "Checkpoint directory .* exists and is not empty"
 VAL_CHECK_INTERVAL_ERROR = "`val_check_interval`"
 
 
 @contextmanager
-def without_fp16_warning() -> Iterator[None]:
-    """Hide the warning that Lightning replaces fp16 on a CPU: the precision check raises an error for it.
+def without_trainer_warnings() -> Iterator[None]:
+    """Hide two warnings of a Trainer that is made. They have no category of their own, so their text identifies them.
 
-    The warning has no category of its own, so its text identifies it.
+    One says that Lightning replaces fp16 on a CPU: the precision check raises an error for it. The other advises `srun`
+    wherever SLURM is installed: rnnexp starts the ranks of a run by itself.
     """
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=f".*{FP16_WARNING}")
+        for text in (FP16_WARNING, SRUN_WARNING):
+            warnings.filterwarnings("ignore", message=f".*{text}")
         yield
 
 
@@ -41,6 +45,9 @@ def lightning_errors() -> Iterator[None]:
         with warnings.catch_warnings():
             # data.val_size=0 makes the validation loader empty.
             warnings.filterwarnings("ignore", message=EMPTY_LOADER_WARNING)
+            # A run that continues in its directory has checkpoints in it.
+            warnings.filterwarnings("ignore", message=CHECKPOINT_DIRECTORY_WARNING)
+            warnings.filterwarnings("ignore", message=SRUN_WARNING)
             yield
     except MisconfigurationException as error:
         raise UserError(f"trainer: {str(error).strip()}") from None

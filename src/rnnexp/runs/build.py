@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from rnnexp.callbacks.checkpoints import LastCheckpoint, WholeCheckpoints
-from rnnexp.compat.lightning import without_fp16_warning
+from rnnexp.compat.lightning import without_trainer_warnings
 from rnnexp.core.errors import UserError, first_line, left_out_on_error
 from rnnexp.core.validation import validate_choice
 from rnnexp.data.base import DataModule
@@ -268,7 +268,7 @@ def make_trainer(
     """
     with config_errors("trainer"):
         validate_choice("precision", str(config["precision"]), PRECISIONS)
-        with without_fp16_warning():
+        with without_trainer_warnings():
             trainer: Trainer = _instantiate(
                 config,
                 callbacks=callbacks,
