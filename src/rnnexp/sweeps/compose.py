@@ -9,9 +9,10 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
-from rnnexp.cli.main import require_one_of_each, require_switches
+from rnnexp.cli.checks import validate_config
 from rnnexp.core.errors import UserError
 from rnnexp.runs.create import resolved
+from rnnexp.runs.inputs import with_inputs
 from rnnexp.sweeps.devices import requested_resources
 from rnnexp.sweeps.jobs import Job
 from rnnexp.sweeps.sweep import SweepSettings
@@ -68,12 +69,12 @@ class JobComposer:
         varying = _varying_keys(points)
         for index, overrides in enumerate(points):
             composed = self._compose(overrides, index, sweep)
-            identity = config_hash(resolved(composed))
+            identity = config_hash(with_inputs(resolved(composed)))
             if identity not in jobs:
                 shown = _trial_overrides(overrides) or [o for o in overrides if o.partition("=")[0] in varying]
                 run = _run_directory(shown, identity, sweep)
                 composed.paths.output_dir = str(run.path)
-                plain = resolved(composed)
+                plain = with_inputs(resolved(composed))
                 _adapt_to_job(plain, sweep)
                 label = " ".join(shown) or str(plain["name"])
                 jobs[identity] = Job(label, list(overrides), plain, run, requested_resources(plain, num_gpus))
@@ -86,8 +87,7 @@ class JobComposer:
             composed.hydra.job.id = str(index)
             composed.hydra.job.num = index
         HydraConfig.instance().set_config(composed)
-        require_one_of_each(composed, composed.hydra.runtime.choices)
-        require_switches(composed)
+        validate_config(composed, "train")
         if composed.get("resume") is not None:
             raise UserError("resume= continues one run: leave out -m; a sweep continues with the same sweep_dir=")
         with open_dict(composed):
