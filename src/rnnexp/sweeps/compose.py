@@ -73,6 +73,8 @@ class JobComposer:
         for index, overrides in enumerate(points):
             composed = compose(overrides, index)
             require_switches(composed)
+            if composed.get("resume") is not None:
+                raise UserError("resume= continues one run: leave out -m; a sweep continues with the same sweep_dir=")
             # The default contains the current time; all jobs must have the same directory.
             composed.sweep_dir = str(sweep.path)
             composed.paths.output_dir = RUN_DIRECTORY

@@ -38,6 +38,7 @@ class RunDirectory:
         self.checkpoints = path / "checkpoints"
         self.best_checkpoint = self.checkpoints / "best.ckpt"
         self.last_checkpoint = self.checkpoints / "last.ckpt"
+        self.previous_checkpoint = self.checkpoints / "previous.ckpt"
         self.average_checkpoint = self.checkpoints / "average.ckpt"
         self.translations_file = path / "test_translations.jsonl"
         self.gradient_flow_file = path / "gradient_flow.csv"

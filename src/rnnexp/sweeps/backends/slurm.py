@@ -3,11 +3,13 @@
 A job that SLURM stops, at its time limit or by preemption, saves its state, is requeued and continues.
 """
 
+import os
 import re
 import subprocess
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from shutil import which
 from typing import Any
@@ -149,12 +151,11 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
         grace = max(1.0, 0.75 * self.settings["signal_delay_s"])
         tasks = [SubmititTask(JobCommand(job.run.path), grace_seconds=grace) for job in jobs]
         try:
-            # A sweep that runs in a SLURM job would otherwise pass on the variables of that job.
-            with submitit.helpers.clean_env():
+            with _without_variables_of_jobs():
                 handles = executor.submit_array(tasks)
         except (FailedJobError, FailedSubmissionError) as error:
-            lines = (str(error).strip() or "failed without a message").splitlines()
-            raise UserError(f"sbatch: {lines[-1]}") from None
+            lines = (str(error).strip() or "failed without a message").split("\n")
+            raise UserError(f"sbatch: {lines[-1].removeprefix('sbatch: ')}") from None
         folder = submitit_folder(self.settings)
         return [SlurmJob(folder, handle.job_id, tasks=range(handle.num_tasks)) for handle in handles]
 
@@ -173,6 +174,15 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
             for name, value in settings.items()
             if name not in OWN_SETTINGS
         }
+
+
+@contextmanager
+def _without_variables_of_jobs() -> Iterator[None]:
+    """Hide the variables of a SLURM job in which the sweep runs, which its jobs would inherit."""
+    configuration = {name: value for name, value in os.environ.items() if name == "SLURM_CONF"}
+    with submitit.helpers.clean_env():
+        os.environ.update(configuration)
+        yield
 
 
 def _recorded(job: Job) -> SlurmJob:
