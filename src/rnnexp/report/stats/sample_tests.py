@@ -12,7 +12,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.significance import PairedTest
 
 from rnnexp.core.errors import UserError
-from rnnexp.report.records.answers import Predictions, Translations, read_predictions, read_translations
+from rnnexp.report.records.answers import Predictions, Translations, noting_damage, read_predictions, read_translations
 from rnnexp.report.records.groups import Setting
 from rnnexp.report.records.runs import Run
 from rnnexp.report.stats.significance import LEVEL, PairedTestResult, combine, mcnemar
@@ -120,7 +120,7 @@ def _pairs(
         if not sharing:
             continue
         try:
-            of_best = read(run)
+            of_best = noting_damage(run, read)
         except UserError as error:
             for result, _ in sharing:
                 result.reason = str(error)
@@ -135,7 +135,7 @@ def _read_comparable(
     of_best: SomeAnswers, other: Run, read: Callable[[Run], SomeAnswers], result: _SeedResults
 ) -> SomeAnswers | None:
     try:
-        answers = read(other)
+        answers = noting_damage(other, read)
     except UserError as error:
         result.reason = str(error)
         return None
