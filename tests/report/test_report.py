@@ -21,6 +21,7 @@ from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run, find_runs
 from rnnexp.report.stats.ranking import compare_with_best
 from rnnexp.report.tables import comparisons_table, costs_table, results_table, unfinished_table
+from rnnexp.tracking.identity import config_hash
 
 Made = Callable[..., Run]
 Grouped = Callable[..., ComparisonGroup]
@@ -284,17 +285,18 @@ def test_a_record_of_another_type_does_not_end_the_report(
     measure = {"name": "test/acc", "label": "accuracy", "scale": "x"}
     kind = {"name": "mine", "target": "mine.Task", "throughput": "samples", "dataset_keys": [], "measures": [measure]}
     other = sweep / "jobs" / "gru_1"
-    changed(other / "result.json", lambda result: result.update(task_kind=kind, signatures=["a"]))
-    changed(other / "environment.json", lambda environment: environment.update(git={"commit": 3}))
     config = yaml.safe_load((other / "config.yaml").read_text(encoding="utf-8"))
     config["task"]["_target_"] = "mine.Task"
     (other / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    for file in ("status.json", "result.json"):
+        changed(other / file, lambda record: record.update(config_hash=config_hash(config)))
+    changed(other / "result.json", lambda result: result.update(task_kind=kind))
+    changed(other / "environment.json", lambda environment: environment.update(git={"commit": 3}))
     assert report([str(sweep), "--output", str(tmp_path)]) == 0
     with (tmp_path / "results.csv").open(newline="", encoding="utf-8") as file:
-        assert {row["task_name"]: row["status"] for row in csv.DictReader(file)} == {
-            "classification": "done",
-            "task": "done",
-        }
+        rows = {row["task_name"]: row for row in csv.DictReader(file)}
+    assert {name: row["status"] for name, row in rows.items()} == {"classification": "done", "task": "unreadable"}
+    assert rows["task"]["reason"].endswith("result.json: task_kind does not describe a task")
 
 
 def broken(*_arguments: object) -> None:
