@@ -10,11 +10,19 @@ def train(config: DictConfig) -> int:
     # Imported here, so that --help and --cfg job do not import torch.
     from rnnexp.runs.create import open_run, require_one_job, resolved
     from rnnexp.runs.distributed import is_rank, num_ranks_to_start, recorded_by_rank_zero, supervise_ranks
+    from rnnexp.runs.resume import resumed_config, run_to_resume
     from rnnexp.sweeps.process.watchdog import exit_with_parent
+    from rnnexp.tracking.status import Status
 
     if is_rank():
         exit_with_parent()
     require_one_job(config)
+    if config.resume is not None:
+        run = run_to_resume(config)
+        if run.status is Status.DONE:
+            print(f"{run.path} is done: there is nothing to continue")
+            return 0
+        config = resumed_config(config, run)
     if number := num_ranks_to_start(resolved(config)["trainer"]):
         run, _ = open_run(config)
         return supervise_ranks(run, number)

@@ -16,6 +16,7 @@ from rnnexp.core.errors import UserError
 FP16_WARNING = "AMP with fp16 is not supported on CPU"
 SRUN_WARNING = "The `srun` command is available on your system but is not used"
 EMPTY_LOADER_WARNING = "Total length of `list` across ranks is zero"
+CHECKPOINT_DIRECTORY_WARNING = "Checkpoint directory .* exists and is not empty"
 VAL_CHECK_INTERVAL_ERROR = "`val_check_interval`"
 
 
@@ -44,6 +45,8 @@ def lightning_errors() -> Iterator[None]:
         with warnings.catch_warnings():
             # data.val_size=0 makes the validation loader empty.
             warnings.filterwarnings("ignore", message=EMPTY_LOADER_WARNING)
+            # A run that continues in its directory has checkpoints in it.
+            warnings.filterwarnings("ignore", message=CHECKPOINT_DIRECTORY_WARNING)
             warnings.filterwarnings("ignore", message=SRUN_WARNING)
             yield
     except MisconfigurationException as error:

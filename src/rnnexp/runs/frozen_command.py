@@ -1,7 +1,9 @@
-"""The command that starts a run from the config in its directory."""
+"""The commands that start and continue a run from the config in its directory."""
 
 import sys
 from pathlib import Path
+
+from rnnexp.core.validation import quote_override
 
 
 def frozen_command(run_dir: Path, module: str = "rnnexp.train") -> list[str]:
@@ -20,3 +22,8 @@ def frozen_command(run_dir: Path, module: str = "rnnexp.train") -> list[str]:
         *("hydra/job_logging=none", "hydra/hydra_logging=none"),
         *("hydra.run.dir=.", "hydra.output_subdir=null", "hydra.job.chdir=false"),
     ]
+
+
+def resume_command(run_dir: Path) -> str:
+    """Return the command line with which a user continues a run."""
+    return f"python -m rnnexp.train {quote_override('resume', run_dir)}"

@@ -88,6 +88,8 @@ class JobComposer:
         HydraConfig.instance().set_config(composed)
         require_one_of_each(composed, composed.hydra.runtime.choices)
         require_switches(composed)
+        if composed.get("resume") is not None:
+            raise UserError("resume= continues one run: leave out -m; a sweep continues with the same sweep_dir=")
         with open_dict(composed):
             del composed["hydra"]
             # The default contains the current time; all jobs must have the same directory.
@@ -118,6 +120,8 @@ def _run_directory(overrides: Sequence[str], identity: str, sweep: SweepDirector
 
 def _adapt_to_job(config: dict[str, Any], sweep: SweepDirectory) -> None:
     """Change the values of a config that differ in a job of a sweep."""
+    # These are about the sweep's command; a job is a single run.
+    config["dry_run"] = config["allow_code_change"] = False
     # A job sees only its own devices, numbered from 0.
     if isinstance(config["trainer"]["devices"], list):
         config["trainer"]["devices"] = len(config["trainer"]["devices"])

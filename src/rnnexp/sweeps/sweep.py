@@ -1,7 +1,6 @@
 """A sweep: it runs the jobs of a grid in one directory with any backend, and writes a report."""
 
 import shlex
-import signal
 import subprocess
 import sys
 from collections import Counter
@@ -14,7 +13,7 @@ from typing import Any
 import rnnexp
 from rnnexp.core.atomic_files import read_json
 from rnnexp.core.errors import InterruptedRunError, SweepFailedError, UserError
-from rnnexp.core.signals import interrupted_by
+from rnnexp.core.signals import STOP_SIGNALS_BUT_CTRL_C, interrupted_by
 from rnnexp.core.validation import did_you_mean, quote_override
 from rnnexp.loggers.wandb_sync import sync_command
 from rnnexp.sweeps.backends.base import Backend
@@ -152,7 +151,7 @@ class Sweep:
                     prepare(job, self.code)
             number = len(jobs)
             progress.say(f"{number} job{'s' * (number > 1)}, {len(unfinished)} to run, in {self.directory.path}")
-            with interrupted_by((signal.SIGTERM,)), _resume_hint(progress, self.directory.path):
+            with interrupted_by(STOP_SIGNALS_BUT_CTRL_C), _resume_hint(progress, self.directory.path):
                 self.backend.run(unfinished, progress)
             progress.say(progress.summary())
             if upload := sync_command(self.directory.path):

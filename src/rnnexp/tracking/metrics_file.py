@@ -62,6 +62,33 @@ def _fields(line: bytes) -> list[str] | None:
         return None
 
 
+def read_rows(path: Path) -> tuple[list[dict[str, str]], bool]:
+    """Return the rows of the file, and whether lines are damaged; no rows if the file is missing.
+
+    Damaged lines, which are not in UTF-8 or have another number of fields than the header, are left out. A last line
+    without a line end is left out too, and is not damage: its process was ended while it wrote.
+    """
+    if not path.is_file():
+        return [], False
+    first, *lines = path.read_bytes().split(b"\n")[:-1] or [b""]
+    header, rows, is_damaged = _fields(first), [], False
+    for line in lines:
+        fields = _fields(line)
+        if header and fields and len(fields) == len(header):
+            rows.append(dict(zip(header, fields, strict=True)))
+        else:
+            is_damaged = True
+    return rows, is_damaged or (header is None)
+
+
+def _fields(line: bytes) -> list[str] | None:
+    """Return the fields of a line; None if they cannot be read."""
+    try:
+        return _split(line.removesuffix(b"\r"))
+    except (csv.Error, UnicodeDecodeError):
+        return None
+
+
 def newest_metric(path: Path, names: Iterable[str]) -> tuple[str, float] | None:
     """Return name and latest value of the first of `names` that the file has; None if it has none.
 

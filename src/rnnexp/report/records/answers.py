@@ -13,7 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnexp.core.errors import UserError
-from rnnexp.metrics.translation import exact_matches
+from rnnexp.metrics.translation import (
+    DEFAULT_TOKENIZER,
+    exact_matches,
+    require_bleu_tokenizer,
+    tokenizer_of_signature,
+)
 from rnnexp.report.records.runs import Run
 from rnnexp.tasks.registry import TaskKind, load_function
 from rnnexp.tracking import translations_file
@@ -82,12 +87,14 @@ class Translations(Answers):
         references: their translations in the corpus.
         translations: the translations of the network.
         distances: see `Answers`.
+        bleu_tokenizer: the tokenizer of sacrebleu that the run computed BLEU with.
     """
 
     sources: Sequence[str]
     references: Sequence[str]
     translations: Sequence[str]
     distances: Sequence[int] = ()
+    bleu_tokenizer: str = DEFAULT_TOKENIZER
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -177,4 +184,15 @@ def read_translations(run: Run) -> Translations:
     if not all(isinstance(text, str) for text in (*sources, *references, *translations)):
         raise UserError(f"{file} does not hold translations: a sentence is not a text")
     distances = [row["distance"] for row in rows if type(row.get("distance")) is int]
-    return Translations(sources, references, translations, distances if len(distances) == len(rows) else [])
+    distances = distances if len(distances) == len(rows) else []
+    return Translations(sources, references, translations, distances, _bleu_tokenizer(run))
+
+
+def _bleu_tokenizer(run: Run) -> str:
+    signature = run.text("signatures.bleu")
+    try:
+        tokenizer = tokenizer_of_signature(signature) if signature else DEFAULT_TOKENIZER
+    except ValueError as error:
+        raise UserError(f"{run.files.result_file}: {error}") from None
+    require_bleu_tokenizer(tokenizer)
+    return tokenizer

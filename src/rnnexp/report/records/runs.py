@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from rnnexp.core.atomic_files import read_json
@@ -59,7 +59,7 @@ class Run:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """The part of the config in which settings differ: without seeds, and without what does not affect results."""
-        return identity_of(self.config or {}, *SEEDS)
+        return identity_of(_with_names_of_files(self.config or {}), *SEEDS)
 
     @property
     def files(self) -> RunDirectory:
@@ -175,7 +175,7 @@ def read_run(path: Path) -> Run:
         read = files.read_config()
         facts = _facts(read, files.config_file, {})
         # A config whose identity cannot be computed cannot be grouped.
-        identity_of(read, *SEEDS)
+        identity_of(_with_names_of_files(read), *SEEDS)
         config = read
         record = files.read_status()
         status = _status(record, config, files.status_file)
@@ -252,3 +252,10 @@ def _read_code(file: Path) -> tuple[str, list[str]]:
     if not isinstance(git, Mapping) or not isinstance(git["commit"], str):
         return UNKNOWN, [f"{file}: git.commit must be a text"]
     return f"{git['commit'][:10]}{' with changes' if git.get('dirty') else ''}", []
+
+
+def _with_names_of_files(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a config in which the digests of the user's own files begin with the file's name, to be read by people."""
+    files = config.get("inputs") or ()
+    inputs = [{**file, "sha256": f"{PurePath(file['path']).name} ({file['sha256'][:8]})"} for file in files]
+    return {**config, "inputs": inputs}
