@@ -53,15 +53,6 @@ def read_logged(path: Path, name: str) -> tuple[list[Logged], bool]:
     return values, is_damaged
 
 
-def _fields(line: bytes) -> list[str] | None:
-    """Return the fields of a line; None if they cannot be read."""
-    try:
-        text = line.decode().rstrip("\r\n")
-        return next(csv.reader([text]), []) if '"' in text else text.split(",")
-    except (csv.Error, UnicodeDecodeError):
-        return None
-
-
 def read_rows(path: Path) -> tuple[list[dict[str, str]], bool]:
     """Return the rows of the file, and whether lines are damaged; no rows if the file is missing.
 
@@ -84,7 +75,7 @@ def read_rows(path: Path) -> tuple[list[dict[str, str]], bool]:
 def _fields(line: bytes) -> list[str] | None:
     """Return the fields of a line; None if they cannot be read."""
     try:
-        return _split(line.removesuffix(b"\r"))
+        return _split(line)
     except (csv.Error, UnicodeDecodeError):
         return None
 
@@ -118,7 +109,8 @@ def _logged(row: Mapping[str, str | None], name: str) -> Logged | None:
 
 
 def _split(line: bytes) -> list[str]:
-    return next(csv.reader([line.decode()]), [])
+    text = line.decode().rstrip("\r\n")
+    return next(csv.reader([text]), []) if '"' in text else text.split(",")
 
 
 def _lines_from_end(file: IO[bytes], start: int) -> Iterator[bytes]:
