@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
 from rnnexp.report import section
 from rnnexp.report.__main__ import make_parser, report
@@ -21,7 +20,7 @@ from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run, find_runs
 from rnnexp.report.stats.ranking import compare_with_best
 from rnnexp.report.tables import comparisons_table, costs_table, results_table, unfinished_table
-from rnnexp.tracking.identity import config_hash
+from support.foreign_runs import change_config
 
 Made = Callable[..., Run]
 Grouped = Callable[..., ComparisonGroup]
@@ -191,9 +190,7 @@ def test_the_program_under_a_locale_that_knows_no_unicode(digits: Path, tmp_path
 
 def test_digits_without_their_images_are_listed_by_number(sweep: Path) -> None:
     for job in (sweep / "jobs").iterdir():
-        config = yaml.safe_load((job / "config.yaml").read_text(encoding="utf-8"))
-        config["data"]["root"] = "/nowhere"
-        (job / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        change_config(job, lambda config: config["data"].update(root="/nowhere"))
     assert report([str(sweep)]) == 0
     markdown = (sweep / "report" / "report.md").read_text(encoding="utf-8")
     assert "The images were not found below the run's data.root" in markdown
@@ -285,11 +282,7 @@ def test_a_record_of_another_type_does_not_end_the_report(
     measure = {"name": "test/acc", "label": "accuracy", "scale": "x"}
     kind = {"name": "mine", "target": "mine.Task", "throughput": "samples", "dataset_keys": [], "measures": [measure]}
     other = sweep / "jobs" / "gru_1"
-    config = yaml.safe_load((other / "config.yaml").read_text(encoding="utf-8"))
-    config["task"]["_target_"] = "mine.Task"
-    (other / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    for file in ("status.json", "result.json"):
-        changed(other / file, lambda record: record.update(config_hash=config_hash(config)))
+    change_config(other, lambda config: config["task"].update(_target_="mine.Task"))
     changed(other / "result.json", lambda result: result.update(task_kind=kind))
     changed(other / "environment.json", lambda environment: environment.update(git={"commit": 3}))
     assert report([str(sweep), "--output", str(tmp_path)]) == 0

@@ -182,7 +182,7 @@ def supervise_ranks(run: RunDirectory, number: int) -> int:
         _wait_for_all(processes, received)
     if run.status.is_live:
         if received:
-            name, command = name_of(received[0]), resume_command(run.path)
+            name, command = name_of(received[0]), resume_command(run)
             error = InterruptedRunError(
                 f"interrupted by {name}{OUTSIDE_TRAINING}; continue with {command}", received[0]
             )
@@ -245,7 +245,7 @@ def recorded_by_rank_zero(run: RunDirectory) -> Iterator[None]:
         return
     with (
         run.recorded(),
-        continued_with(resume_command(run.path)),
+        continued_with(resume_command(run)),
         logged_to(run.log_file),
         # A signal before training has nothing to save, but must be recorded.
         interrupted_by(STOP_SIGNALS_BUT_CTRL_C, OUTSIDE_TRAINING),

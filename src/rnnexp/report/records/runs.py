@@ -172,7 +172,7 @@ def read_run(path: Path) -> Run:
     result: Mapping[str, Any] = {}
     reason = ""
     try:
-        read = files.read_config()
+        read = files.read_unverified_config()
         facts = _facts(read, files.config_file, {})
         # A config whose identity cannot be computed cannot be grouped.
         identity_of(_with_names_of_files(read), *SEEDS)
