@@ -84,7 +84,7 @@ def test_a_missing_result(sweep: Path) -> None:
     ("version", "message"),
     [
         (2, "has schema version 2; this rnnexp reads up to 1: update it to compare this run"),
-        ("1", "has schema version 1; this rnnexp reads"),
+        ("1", "has schema version '1'; this rnnexp reads"),
         (None, "has no schema version; this rnnexp reads up to 1"),
     ],
 )
