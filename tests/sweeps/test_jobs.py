@@ -59,7 +59,7 @@ def test_a_job_has_the_status_of_its_directory(tmp_path: Path, status: Status) -
     load_statuses([found, saved])
     assert found.status is saved.status is (Status.INTERRUPTED if status.is_live else status)
     assert not found.resumes, "it has no checkpoint"
-    assert saved.resumes == (status.is_live or status is Status.INTERRUPTED)
+    assert saved.resumes == (not status.is_final)
 
 
 def test_a_job_without_a_directory_is_new_and_an_unreadable_one_is_named(tmp_path: Path) -> None:

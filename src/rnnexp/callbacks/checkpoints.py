@@ -174,5 +174,6 @@ def _take_over(trainer: Trainer, source: Path, target: Path) -> None:
     # A run that continues in its own directory already has the file.
     if trainer.is_global_zero and source != target:
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        with source.open("rb") as content, written_atomically(target) as copy:
+            shutil.copyfileobj(content, copy)
     trainer.strategy.barrier()

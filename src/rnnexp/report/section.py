@@ -25,6 +25,7 @@ from rnnexp.report.stats.ranking import EVEN, UNSURE, UNTESTED, WORSE, Compariso
 from rnnexp.report.tables import (
     comparisons_table,
     costs_table,
+    damaged_table,
     interval,
     mean_and_deviation,
     published_table,
@@ -164,24 +165,25 @@ def make_section(
         figures: the writer of the figures.
         root: the directory to which the shown paths of runs are relative.
     """
-    sections = [Section("Results", [*_facts(group), results_table(group, comparisons)])]
-    if len(comparisons) > 1:
-        sections.append(Section("Against the best", [comparisons_table(group, comparisons)]))
-    if comparisons:
-        sections.append(Section("Costs", [costs_table(group)]))
-    if unfinished := unfinished_table(group, root):
-        sections.append(Section("Runs without a result", [unfinished]))
+    # The figures and the tests over samples have read the files before the table of damaged files is made.
     plotted = (
         figures.write(partial(plot, group), name, caption.format(label=group.main.label))
         for name, plot, caption in FIGURES
     )
-    if blocks := [block for block in plotted if block]:
-        sections.append(Section("Figures", blocks))
-    if examples := list(_examples(group, figures)):
-        sections.append(Section("Samples with different answers", examples))
-    if published := published_table(group):
-        sections.append(Section("Published numbers", [published]))
-    return Section(group.title, [], sections)
+    shown = [block for block in plotted if block]
+    examples = list(_examples(group, figures))
+    optional: list[tuple[str, Sequence[Block | None]]] = [
+        ("Against the best", [comparisons_table(group, comparisons) if len(comparisons) > 1 else None]),
+        ("Costs", [costs_table(group) if comparisons else None]),
+        ("Runs without a result", [unfinished_table(group, root)]),
+        ("Damaged files", [damaged_table(group, root)]),
+        ("Figures", shown),
+        ("Samples with different answers", examples),
+        ("Published numbers", [published_table(group)]),
+    ]
+    results = Section("Results", [*_facts(group), results_table(group, comparisons)])
+    others = [Section(name, blocks) for name, found in optional if (blocks := [block for block in found if block])]
+    return Section(group.title, [], [results, *others])
 
 
 def _facts(group: ComparisonGroup) -> Iterator[Paragraph]:

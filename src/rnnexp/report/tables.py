@@ -199,6 +199,17 @@ def unfinished_table(group: ComparisonGroup, root: Path) -> Table | None:
     return Table(columns, rows, frozenset(), kinds) if rows else None
 
 
+def damaged_table(group: ComparisonGroup, root: Path) -> Table | None:
+    """Return a row for every file of a run that the report could read only in part or not at all."""
+    rows = [
+        [setting.label, run.seed, reason, relative_to(root, run.path)]
+        for setting in group.settings
+        for run in setting.runs
+        for reason in run.damage
+    ]
+    return Table(["setting", "seed", "reason", "directory"], rows, frozenset()) if rows else None
+
+
 def ungrouped_table(runs: Sequence[Run], root: Path) -> Table:
     """Return a row for every run whose config cannot be read."""
     rows = [[relative_to(root, run.path), run.status, run.reason] for run in runs]

@@ -25,12 +25,14 @@ from rnnexp.core.validation import validate_choice
 from rnnexp.data.base import DataModule
 from rnnexp.loggers.base import run_loggers
 from rnnexp.runs.distributed import cluster_environment
+from rnnexp.runs.inputs import require_same_inputs, require_unchanged
 from rnnexp.runs.settings import RunSettings
 from rnnexp.runs.size_budget import SizeBudget, solve_size_budget
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.callbacks import TaskCallback
 from rnnexp.tasks.registry import kind_of_class
 from rnnexp.tracking.config_file import escape_interpolations
+from rnnexp.tracking.run_directory import RunDirectory
 
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "bf16-true", "16-true", "64-true")
 
@@ -66,6 +68,7 @@ def build_experiment(settings: RunSettings) -> Experiment:
     Raises:
         UserError: for values that do not work, with the config group that holds them.
     """
+    _require_same_files(settings)
     apply_process_settings(settings.num_threads, settings.tf32)
     datamodule = make_datamodule(settings.config)
     size_budget = None
@@ -83,6 +86,15 @@ def build_experiment(settings: RunSettings) -> Experiment:
     # Ranks start from the same weights, but draw different dropout masks.
     torch.manual_seed(settings.seed + trainer.global_rank)
     return Experiment(settings, datamodule, task, trainer, size_budget)
+
+
+def _require_same_files(settings: RunSettings) -> None:
+    """Raise UserError for a file whose content has changed since the config was frozen or the checkpoint was saved."""
+    require_unchanged(settings.config, "this run")
+    if settings.ckpt_path is not None:
+        earlier = RunDirectory(settings.ckpt_path.absolute().parents[1])
+        if earlier.config_file.is_file():
+            require_same_inputs(settings.config, earlier.read_config(), str(settings.ckpt_path))
 
 
 @contextmanager

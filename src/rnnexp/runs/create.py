@@ -7,8 +7,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from rnnexp.core.errors import UserError
-from rnnexp.runs.distributed import broadcast_from_rank_zero, global_rank, is_rank
-from rnnexp.runs.last_checkpoint import put_damaged_checkpoints_aside, resumable_checkpoint
+from rnnexp.core.validation import escape_interpolation
+from rnnexp.runs.distributed import broadcast_from_rank_zero, is_rank
+from rnnexp.runs.inputs import with_inputs
+from rnnexp.runs.last_checkpoint import resumable_checkpoint
 from rnnexp.tracking.run_directory import RunDirectory
 
 
@@ -35,24 +37,23 @@ def open_run(config: DictConfig) -> tuple[RunDirectory, dict[str, Any]]:
     """
     if _is_frozen(config):
         run = RunDirectory.of_finished_run(Path(config.paths.output_dir))
-        if global_rank() == 0:
-            put_damaged_checkpoints_aside(run)
         own = resumable_checkpoint(run)
         return run, resolved(config) | ({} if own is None else {"ckpt_path": str(own)})
-    if is_rank():
-        config.paths.output_dir = broadcast_from_rank_zero(lambda: str(_make_run(config).path))
-        return RunDirectory(Path(config.paths.output_dir)), resolved(config)
-    return _make_run(config), resolved(config)
+    if not is_rank():
+        return _make_run(config)
+    config.paths.output_dir = escape_interpolation(broadcast_from_rank_zero(lambda: str(_make_run(config)[0].path)))
+    return RunDirectory(Path(config.paths.output_dir)), with_inputs(resolved(config))
 
 
-def _make_run(config: DictConfig) -> RunDirectory:
+def _make_run(config: DictConfig) -> tuple[RunDirectory, dict[str, Any]]:
     if config.paths.output_dir is None:
         run = RunDirectory.create(Path(config.paths.outputs_dir).absolute() / "train", str(config.name))
     else:
         run = RunDirectory.create_at(Path(config.paths.output_dir).expanduser().absolute())
-    config.paths.output_dir = str(run.path)
-    run.freeze(resolved(config), [str(override) for override in HydraConfig.get().overrides.task])
-    return run
+    config.paths.output_dir = escape_interpolation(str(run.path))
+    frozen = with_inputs(resolved(config))
+    run.freeze(frozen, [str(override) for override in HydraConfig.get().overrides.task])
+    return run, frozen
 
 
 def _is_frozen(config: DictConfig) -> bool:

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 from rnnexp.core.errors import InterruptedRunError, UserError
 from rnnexp.core.signals import GRACE_SECONDS, STOP_SIGNALS, STOP_SIGNALS_BUT_CTRL_C, handling, interrupted_by, name_of
 from rnnexp.runs.frozen_command import frozen_command, resume_command
+from rnnexp.runs.last_checkpoint import clean_up_checkpoints
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.run_log import logged_to
 from rnnexp.tracking.status import Status
@@ -250,6 +251,7 @@ def recorded_by_rank_zero(run: RunDirectory) -> Iterator[None]:
         # A signal before training has nothing to save, but must be recorded.
         interrupted_by(STOP_SIGNALS_BUT_CTRL_C, OUTSIDE_TRAINING),
     ):
+        clean_up_checkpoints(run)
         yield
 
 

@@ -1,5 +1,7 @@
 """Evaluation of a finished run, which is rebuilt from its directory."""
 
+import logging
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import Any
 
 from rnnexp.compat.lightning import lightning_errors
 from rnnexp.core.atomic_files import write_json
+from rnnexp.core.errors import UserError
 from rnnexp.core.validation import validate_choice
 from rnnexp.runs.build import (
     Experiment,
@@ -18,9 +21,12 @@ from rnnexp.runs.build import (
     make_trainer,
 )
 from rnnexp.runs.checkpoints import choose_weights, load_weights, read_checkpoint
+from rnnexp.runs.inputs import changed_inputs
 from rnnexp.runs.settings import RunSettings
 from rnnexp.runs.stages import plain_metrics
 from rnnexp.tracking.run_directory import SCHEMA_VERSION, RunDirectory
+
+log = logging.getLogger(__name__)
 
 Changes = Mapping[str, Mapping[str, Any]]
 """Config group -> key -> the value that replaces the run's."""
@@ -51,6 +57,7 @@ def load_finished(run: RunDirectory, weights: str | None, changes: Changes) -> t
         UserError: for weights that are missing or damaged, or data of another shape.
     """
     settings = RunSettings.from_config(_changed_config(run, changes), run)
+    _require_same_files(settings.config, run, changes)
     with config_errors("weights"):
         checkpoint_file = choose_weights(run, weights, settings.test_weights)
     checkpoint = read_checkpoint(checkpoint_file)
@@ -60,6 +67,17 @@ def load_finished(run: RunDirectory, weights: str | None, changes: Changes) -> t
     load_weights(task, checkpoint, f"{checkpoint_file} does not fit these data, {datamodule.summary}")
     trainer = make_trainer(settings.config["trainer"], [], [])
     return Experiment(settings, datamodule, task, trainer), checkpoint_file
+
+
+def _require_same_files(config: Mapping[str, Any], run: RunDirectory, changes: Changes) -> None:
+    """Raise UserError for data that have changed since the run began. For changed code a warning is logged."""
+    for key, path in changed_inputs(config, without=changes.get("data", {})):
+        if not key.startswith("module:"):
+            name = re.split(r"[./]", key.removeprefix("data."))[0]
+            raise UserError(
+                f"{path} has changed since {run.path} began: restore it, or name other data with data.{name}="
+            )
+        log.warning("%s has changed since %s began", path, run.path)
 
 
 def _changed_config(run: RunDirectory, changes: Changes) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+from rnnexp.core.atomic_files import put_aside, remove_temporary_files
 from rnnexp.core.sealed_archive import is_whole
 from rnnexp.tracking.run_directory import RunDirectory
 
@@ -18,15 +19,17 @@ def resumable_checkpoint(run: RunDirectory) -> Path | None:
     return next(filter(is_whole, (run.last_checkpoint, run.previous_checkpoint)), None)
 
 
-def put_damaged_checkpoints_aside(run: RunDirectory) -> None:
-    """Rename `last.ckpt` and `previous.ckpt` to `*.damaged` if they are damaged, and say so.
+def clean_up_checkpoints(run: RunDirectory) -> None:
+    """Remove what killed writers have left beside the checkpoints of a run that continues, and put damaged ones aside.
 
-    A checkpoint that is written later must not replace a readable one by a damaged one.
+    `last.ckpt` and `previous.ckpt` are renamed, since a checkpoint that is written later must not replace a readable
+    one by a damaged one.
     """
+    remove_temporary_files(run.path)
+    remove_temporary_files(run.checkpoints)
     for path in (run.last_checkpoint, run.previous_checkpoint):
         if path.is_file() and not is_whole(path):
-            aside = path.with_name(f"{path.name}.damaged")
-            path.replace(aside)
+            aside = put_aside(path)
             chosen = resumable_checkpoint(run)
             instead = f"its predecessor {chosen.name} is used" if chosen else "the run begins anew"
             log.warning("%s is damaged and was renamed to %s: %s", path, aside.name, instead)

@@ -120,6 +120,8 @@ def _run_directory(overrides: Sequence[str], identity: str, sweep: SweepDirector
 
 def _adapt_to_job(config: dict[str, Any], sweep: SweepDirectory) -> None:
     """Change the values of a config that differ in a job of a sweep."""
+    # These are about the sweep's command; a job is a single run.
+    config["dry_run"] = config["allow_code_change"] = False
     # A job sees only its own devices, numbered from 0.
     if isinstance(config["trainer"]["devices"], list):
         config["trainer"]["devices"] = len(config["trainer"]["devices"])

@@ -27,6 +27,8 @@ class Job:
         request: the devices that the job needs.
         status: the status in the run directory; `new` without one, `waiting` once the job is prepared to run.
         resumes: whether the job continues from the last checkpoint in its directory.
+        is_transient: whether the reason for which it ended may have passed when it starts again.
+        num_retries: how often this command has started it again.
     """
 
     label: str
@@ -36,6 +38,8 @@ class Job:
     request: ResourceRequest
     status: Status = Status.NEW
     resumes: bool = False
+    is_transient: bool = False
+    num_retries: int = 0
 
     @property
     def cost(self) -> float:
@@ -63,7 +67,7 @@ def load_statuses(jobs: Sequence[Job]) -> None:
         # This process holds the lock of the sweep, so the process that ran the job has ended. Only SLURM may still run
         # it; the backend of SLURM checks that.
         job.status = Status.INTERRUPTED if status.is_live else status
-        job.resumes = job.status is Status.INTERRUPTED and job.run.last_checkpoint.exists()
+        job.resumes = not job.status.is_final and job.run.last_checkpoint.exists()
 
 
 def require_gpus(jobs: Sequence[Job], num_gpus: int) -> None:
@@ -81,10 +85,12 @@ def prepare(job: Job, code: Mapping[str, Any]) -> None:
         code: the version of the code, see `rnnexp.tracking.environment.git_state`.
     """
     job.status = Status.WAITING
+    attempt = job.run.next_attempt
     if job.resumes:
         # The config may name another logger than before.
         job.run.write_config(job.config, job.overrides)
         job.run.set_status(Status.QUEUED, "to be continued")
+        job.run.record_attempt(attempt)
         return
     if job.run.path.exists():
         for entry in job.run.path.iterdir():
@@ -95,11 +101,13 @@ def prepare(job: Job, code: Mapping[str, Any]) -> None:
             else:
                 entry.unlink()
     job.run.path.mkdir(parents=True, exist_ok=True)
-    job.run.freeze(job.config, job.overrides, code)
+    job.run.freeze(job.config, job.overrides, code, attempt)
 
 
-def finalize(job: Job, reason: str, status: Status = Status.FAILED, stop_reason: str = "") -> str:
-    """Set the status of a job whose process has ended, and record it if the job did not.
+def finalize(
+    job: Job, reason: str, status: Status = Status.FAILED, stop_reason: str = "", is_transient: bool = True
+) -> str:
+    """Set status and `is_transient` of a job whose process has ended, and record the end if the job did not.
 
     Args:
         job: the job.
@@ -107,18 +115,22 @@ def finalize(job: Job, reason: str, status: Status = Status.FAILED, stop_reason:
         status: the status to record if the job recorded no end.
         stop_reason: the reason for which the sweep stopped the job; it is recorded with `status` in place of
             `interrupted by SIGTERM`.
+        is_transient: whether `reason` or `stop_reason` may have passed when the job starts again.
 
     Returns:
         The reason for the status.
     """
     try:
-        job.status, recorded_reason = job.run.status, str(job.run.read_status()["reason"])
+        record = job.run.read_status()
+        job.status, recorded_reason = job.run.status, str(record["reason"])
+        job.is_transient = record.get("transient") is True
         if job.status.is_live or (stop_reason and job.status is Status.INTERRUPTED):
-            job.status, recorded_reason = status, stop_reason or reason
-            job.run.end(job.status, recorded_reason)
+            job.status, recorded_reason, job.is_transient = status, stop_reason or reason, is_transient
+            job.run.end(job.status, recorded_reason, is_transient)
     except (OSError, UserError) as error:
         # The disk may be full. The sweep continues, since other jobs may write to another disk.
-        job.status, recorded_reason = Status.FAILED, f"{reason}, and its status could not be recorded ({error})"
+        job.status, job.is_transient = Status.FAILED, False
+        recorded_reason = f"{reason}, and its status could not be recorded ({error})"
     return recorded_reason
 
 

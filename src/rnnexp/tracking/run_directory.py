@@ -15,7 +15,7 @@ from rnnexp.core.errors import UserError
 from rnnexp.core.validation import did_you_mean_path
 from rnnexp.tracking.config_file import read_config_file, write_config_file
 from rnnexp.tracking.identity import config_hash
-from rnnexp.tracking.status import Status, status_of
+from rnnexp.tracking.status import Status, may_be_transient, status_of
 
 SCHEMA_VERSION = 1
 
@@ -112,7 +112,11 @@ class RunDirectory:
         return self.evaluations / f"{_file_stamp(now)}.json"
 
     def freeze(
-        self, config: Mapping[str, Any], overrides: Sequence[str], code: Mapping[str, Any] | None = None
+        self,
+        config: Mapping[str, Any],
+        overrides: Sequence[str],
+        code: Mapping[str, Any] | None = None,
+        attempt: int = 1,
     ) -> None:
         """Record what will run: the resolved config, the overrides that led to it, and the status `queued`.
 
@@ -120,10 +124,12 @@ class RunDirectory:
             config: the resolved config as plain values.
             overrides: the overrides as given on the command line.
             code: the code that will run, see `rnnexp.tracking.environment.git_state`; None if it is not compared.
+            attempt: the number of this attempt to run it.
         """
         self.checkpoints.mkdir()
         self.write_config(config, overrides)
-        write_json(self.status_file, {"config_hash": config_hash(config), **({"code": dict(code)} if code else {})})
+        record = {"config_hash": config_hash(config), **({"code": dict(code)} if code else {}), "attempts": attempt}
+        write_json(self.status_file, record)
         self.set_status(Status.QUEUED)
 
     def write_config(self, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
@@ -160,10 +166,16 @@ class RunDirectory:
         """Return the content of status.json: `status`, `reason`, and the time of every change."""
         return read_json(self.status_file)
 
-    def set_status(self, status: Status, reason: str = "") -> None:
-        """Replace status and reason in status.json and record the time of the change."""
+    def set_status(self, status: Status, reason: str = "", transient: bool = False) -> None:
+        """Replace status and reason in status.json and record the time of the change.
+
+        Args:
+            status: the new status.
+            reason: the reason for it.
+            transient: whether the reason may have passed when the run starts again.
+        """
         record = read_json(self.status_file)
-        record |= {"status": status, "reason": reason, "process_id": os.getpid()}
+        record |= {"status": status, "reason": reason, "transient": transient, "process_id": os.getpid()}
         record[f"{status}_since"] = datetime.now(UTC).isoformat(timespec="seconds")
         write_json(self.status_file, record)
 
@@ -174,19 +186,33 @@ class RunDirectory:
         try:
             yield
         except BaseException as error:
-            self.end(status_of(error), str(error) or type(error).__name__)
+            self.end(status_of(error), str(error) or type(error).__name__, may_be_transient(error))
             raise
         else:
             self.end(Status.DONE)
 
-    def end(self, status: Status, reason: str = "") -> None:
-        """Record in status.json and in result.json how the run ended.
+    @property
+    def next_attempt(self) -> int:
+        """The number of the attempt that starts next: 1, unless status.json records one that has begun."""
+        try:
+            record = self.read_status()
+        except UserError:
+            return 1
+        before = record.get("attempts")
+        return (before if isinstance(before, int) else 0) + (record.get("status") != Status.QUEUED or not before)
+
+    def record_attempt(self, number: int) -> None:
+        """Record the number of the attempt that starts next in status.json."""
+        write_json(self.status_file, self.read_status() | {"attempts": number})
+
+    def end(self, status: Status, reason: str = "", transient: bool = False) -> None:
+        """Record in status.json and in result.json how the run ended, see `set_status`.
 
         Raises:
             OSError: if `done` cannot be written.
         """
         try:
-            self.set_status(status, reason)
+            self.set_status(status, reason, transient)
             # A run that fails has a result too, so that a report lists it.
             result = read_json(self.result_file) if self.result_file.exists() else {"schema_version": SCHEMA_VERSION}
             write_json(self.result_file, result | {"status": status, "reason": reason})

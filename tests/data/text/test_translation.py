@@ -356,3 +356,17 @@ def test_two_processes_share_each_epoch(root: Path) -> None:
     for start in range(0, len(first), 4):
         both = first[start : start + 4] + second[start : start + 4]
         assert sorted(pair for batch in both for pair in batch) == list(range(61))
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_words_need_spaces(root: Path, make_data: MakeData, side: str) -> None:
+    pair = ["我今天早上在公园里看到两只狗在跳。", "This morning I saw two dogs."]
+    rows = pair if side == "source" else pair[::-1]
+    (root / "train.tsv").write_text("\t".join(rows) + "\n", encoding="utf-8")
+    language = {"source": "fr", "target": "FR"}[side]
+    with pytest.raises(UserError, match=rf"data\.unit=word needs spaces .* '{language}' .*\(Chinese script\): use"):
+        make_data().setup()
+    for unit in ("bpe", "char"):
+        data = make_data(unit=unit, min_frequency=1)
+        data.setup()
+        assert data.tokenizers.source.decode(data.tokenizers.source.encode(rows[0])) == rows[0]

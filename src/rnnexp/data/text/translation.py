@@ -18,6 +18,7 @@ from rnnexp.data.text.encoding import EncodedPairs, Units, load_or_encode
 from rnnexp.data.text.loader import TranslationLoader
 from rnnexp.data.text.parallel_text import SPLITS, Corpus, ParallelText
 from rnnexp.text.tokenizer_pair import TokenizerPair
+from rnnexp.text.writing import Writing, describe_writing
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +118,9 @@ class TranslationDataModule(DataModule):
         for split in SPLITS:
             if not len(content.splits[split]):
                 raise UserError(f"the {split} split of the corpus {self.corpus.name!r} is empty: it needs one pair")
+        train = content.splits["train"]
+        self.target_writing = describe_writing(train.targets)
+        self._require_words(describe_writing(train.sources), self.target_writing)
         encoded = load_or_encode(content, self.units, self.cache, self._checkpoint_tokenizers)
         self.tokenizers = encoded.tokenizers
         self._texts: Mapping[str, ParallelText] = content.splits
@@ -196,6 +200,15 @@ class TranslationDataModule(DataModule):
     ) -> TranslationBatch:
         """Move token ids to the device; lengths and indices stay on the CPU, where packing and text need them."""
         return batch._replace(source=batch.source.to(device), target=batch.target.to(device))
+
+    def _require_words(self, *writings: Writing) -> None:
+        languages = (self.corpus.source_lang, self.corpus.target_lang)
+        for language, writing in zip(languages, writings, strict=True):
+            if self.units.unit == "word" and not writing.spaces_separate_words:
+                raise UserError(
+                    f"data.unit=word needs spaces between words, which {language!r} of the corpus {self.corpus.name!r} "
+                    f"does not have ({writing.name}): use data.unit=bpe or char"
+                )
 
     def _count_long_pairs(self) -> None:
         is_long = {split: self._is_long(pairs) for split, pairs in self._pairs.items()}

@@ -5,14 +5,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from rnnexp.report.records.axes import Axis, companions_of, flatten, labels_of, number_order, varying_axes
 from rnnexp.report.records.costs import Cost, costs_of
 from rnnexp.report.records.runs import Run
 from rnnexp.report.records.testsets import assign_test_sets, digest_of, titles_of_test_sets
 from rnnexp.tasks.registry import Measure, TaskKind, kind_of_run
-from rnnexp.tracking.identity import SEEDS, identity_of
 from rnnexp.tracking.status import Status
 
 
@@ -115,15 +113,21 @@ def make_groups(runs: Sequence[Run]) -> tuple[list[ComparisonGroup], list[Run]]:
     """Return the groups by title, and the ungrouped runs, whose config cannot be read."""
     grouped = [run for run in runs if run.config is not None]
     ungrouped = [run for run in runs if run.config is None]
+    # The full name of the task, since two people may have given the same short one.
     by_test: defaultdict[tuple[str, str], list[Run]] = defaultdict(list)
     kinds: dict[str, TaskKind] = {}
     for run, kind, test_set in zip(grouped, _kinds_of(grouped), assign_test_sets(grouped), strict=True):
-        kinds.setdefault(kind.name, kind)
-        by_test[kind.name, test_set].append(run)
-    titles = titles_of_test_sets([_with_digest_first(members) for members in by_test.values()])
+        kinds.setdefault(kind.target, kind)
+        by_test[kind.target, test_set].append(run)
+    examples = {key: _with_digest_first(members) for key, members in by_test.items()}
+    titles: dict[tuple[str, str], str] = {}
+    for target in kinds:
+        of_task = {key: run for key, run in examples.items() if key[0] == target}
+        titles |= dict(zip(of_task, titles_of_test_sets(list(of_task.values())), strict=True))
+    numbers = Counter(titles.values())
     groups = [
-        _make_group(title, kinds[name], members)
-        for title, ((name, _), members) in zip(titles, by_test.items(), strict=True)
+        _make_group(titles[key] + (f", {key[0]}" if numbers[titles[key]] > 1 else ""), kinds[key[0]], members)
+        for key, members in by_test.items()
     ]
     return sorted(groups, key=lambda group: group.title), ungrouped
 
@@ -146,8 +150,8 @@ def _kinds_of(runs: Sequence[Run]) -> list[TaskKind]:
 def _make_group(title: str, kind: TaskKind, runs: Sequence[Run]) -> ComparisonGroup:
     by_identity: defaultdict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        by_identity[json.dumps(_identity(run), sort_keys=True, default=str)].append(run)
-    identities = [flatten(_identity(members[0])) for members in by_identity.values()]
+        by_identity[json.dumps(run.identity, sort_keys=True, default=str)].append(run)
+    identities = [flatten(members[0].identity) for members in by_identity.values()]
     axes = varying_axes(identities)
     axis_values = [{axis.name: axis.show(identity) for axis in axes} for identity in identities]
     labels = labels_of(axis_values)
@@ -166,7 +170,3 @@ def _make_group(title: str, kind: TaskKind, runs: Sequence[Run]) -> ComparisonGr
 
     together = [words for axis in axes if (words := companions_of(axis, identities))]
     return ComparisonGroup(title, kind, axes, together, sorted(settings, key=rank))
-
-
-def _identity(run: Run) -> dict[str, Any]:
-    return identity_of(run.config or {}, *SEEDS)

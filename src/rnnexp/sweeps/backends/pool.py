@@ -13,7 +13,7 @@ from rnnexp.core.signals import GRACE_SECONDS
 from rnnexp.sweeps.backends.base import Ended, JobState, SubmittedJob
 from rnnexp.sweeps.backends.machine import MachineBackend
 from rnnexp.sweeps.devices import Allocation
-from rnnexp.sweeps.jobs import Job, exit_reason
+from rnnexp.sweeps.jobs import Job
 from rnnexp.sweeps.process.forkserver import run_job, start_server
 from rnnexp.tracking.status import Status
 
@@ -26,7 +26,7 @@ class JobProcess(SubmittedJob):
 
     def poll(self) -> JobState:
         code = self.process.exitcode
-        return Status.RUNNING if code is None else Ended(exit_reason(code))
+        return Status.RUNNING if code is None else Ended.with_code(code)
 
 
 class PoolBackend(MachineBackend[JobProcess]):

@@ -3,11 +3,13 @@
 A job that SLURM stops, at its time limit or by preemption, saves its state, is requeued and continues.
 """
 
+import os
 import re
 import subprocess
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from shutil import which
 from typing import Any
@@ -19,7 +21,7 @@ from rnnexp.core.atomic_files import read_json, write_json
 from rnnexp.core.errors import UserError
 from rnnexp.core.signals import GRACE_SECONDS, STOP_SIGNALS, deferred
 from rnnexp.sweeps.backends.base import Backend, Ended, JobState, SubmittedJob, status_of
-from rnnexp.sweeps.backends.submitit_task import SubmititTask, make_executor, submitit_exit_reason, submitit_folder
+from rnnexp.sweeps.backends.submitit_task import SubmititTask, end_of_submitit_job, make_executor, submitit_folder
 from rnnexp.sweeps.jobs import Job, require_gpus
 from rnnexp.sweeps.process.command import JobCommand
 from rnnexp.sweeps.progress import SweepProgress
@@ -28,7 +30,7 @@ from rnnexp.tracking.status import Status
 COMMANDS = ("sbatch", "srun", "sacct", "scancel")
 QUERY_SECONDS_WHILE_STOPPING = 3.0
 """The interval at which SLURM is queried while jobs stop. The interval of submitit is up to a minute."""
-OWN_SETTINGS = ("submitit_folder", "max_num_timeout", "on_error", "max_failures")
+OWN_SETTINGS = ("submitit_folder", "max_num_timeout", "on_error", "max_failures", "retries")
 """Settings of the launcher that are not parameters of submitit."""
 SHARED_PARAMETERS = (
     *("name", "nodes", "tasks_per_node", "cpus_per_task", "gpus_per_node", "mem_gb", "timeout_min", "stderr_to_stdout"),
@@ -46,7 +48,7 @@ class SubmittedSlurmJob(SubmittedJob):
         if not self.handle.done():
             return self.recorded_state
         state = self.handle.state
-        ended = Ended(submitit_exit_reason(self.handle, f"SLURM job {self.handle.job_id} ended as {state}"))
+        ended = end_of_submitit_job(self.handle, f"SLURM job {self.handle.job_id} ended as {state}")
         if self.handle.paths.result_pickle.exists() or not state.startswith(("CANCELLED", "PREEMPTED")):
             return ended
         # SLURM reports these states as soon as it signals a job, which may still be saving.
@@ -149,12 +151,11 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
         grace = max(1.0, 0.75 * self.settings["signal_delay_s"])
         tasks = [SubmititTask(JobCommand(job.run.path), grace_seconds=grace) for job in jobs]
         try:
-            # A sweep that runs in a SLURM job would otherwise pass on the variables of that job.
-            with submitit.helpers.clean_env():
+            with _without_variables_of_jobs():
                 handles = executor.submit_array(tasks)
         except (FailedJobError, FailedSubmissionError) as error:
-            lines = (str(error).strip() or "failed without a message").splitlines()
-            raise UserError(f"sbatch: {lines[-1]}") from None
+            lines = (str(error).strip() or "failed without a message").split("\n")
+            raise UserError(f"sbatch: {lines[-1].removeprefix('sbatch: ')}") from None
         folder = submitit_folder(self.settings)
         return [SlurmJob(folder, handle.job_id, tasks=range(handle.num_tasks)) for handle in handles]
 
@@ -173,6 +174,15 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
             for name, value in settings.items()
             if name not in OWN_SETTINGS
         }
+
+
+@contextmanager
+def _without_variables_of_jobs() -> Iterator[None]:
+    """Hide the variables of a SLURM job in which the sweep runs, which its jobs would inherit."""
+    configuration = {name: value for name, value in os.environ.items() if name == "SLURM_CONF"}
+    with submitit.helpers.clean_env():
+        os.environ.update(configuration)
+        yield
 
 
 def _recorded(job: Job) -> SlurmJob:

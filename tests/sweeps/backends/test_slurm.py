@@ -1,0 +1,186 @@
+"""Sweeps on a SLURM cluster of this machine: what docs/clusters.md promises, with SLURM's own daemons."""
+
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnnexp.core.atomic_files import read_json
+from support import TESTS
+from support.slurm_cluster import SlurmCluster, missing_program, running_cluster
+from support.sweeps import BARE, FAULT, start, statuses, wait_for
+
+pytestmark = [
+    pytest.mark.slurm,
+    pytest.mark.skipif(missing_program() is not None, reason=f"{missing_program()} is not installed"),
+    pytest.mark.timeout(900),
+]
+SLURM = "hydra/launcher=submitit_slurm"
+ENDLESS = ["trainer.max_epochs=100000", "callbacks.early_stopping=null", *BARE]
+STOP = "+callbacks.stop={_target_:support.probing_callbacks.StopAfterEpoch}"
+# A scheduler needs seconds for each step, and the machine may run other tests.
+PATIENCE = 300
+
+
+@pytest.fixture(scope="module")
+def shared_cluster() -> Iterator[SlurmCluster]:
+    with running_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(shared_cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlurmCluster]:
+    """The cluster of this module, without jobs."""
+    for name, value in {**shared_cluster.environment, "PYTHONPATH": str(TESTS)}.items():
+        monkeypatch.setenv(name, value)
+    yield shared_cluster
+    shared_cluster.call("scancel", "--user", shared_cluster.user, check=False)
+    shared_cluster.wait_until_idle()
+
+
+class Sweep:
+    """A sweep in a process, and what its files say.
+
+    Args:
+        tiny: overrides of a small experiment.
+        path: the sweep directory.
+        overrides: further overrides; the same command continues with them.
+    """
+
+    def __init__(self, tiny: list[str], path: Path, *overrides: str) -> None:
+        self.command = lambda *more: start(tiny, SLURM, f"sweep_dir={path}", *overrides, *more)
+        self.path = path
+        self.process = self.command()
+        self.output = ""
+
+    def again(self, *more: str) -> None:
+        self.process = self.command(*more)
+
+    def end(self, code: int, number: int | None = None) -> str:
+        """Wait for the end with an exit code, after a signal if one is given, and return what was printed."""
+        if number is not None:
+            self.process.send_signal(number)
+        stdout, stderr = self.process.communicate(timeout=PATIENCE)
+        assert self.process.returncode == code, stdout + stderr
+        return stdout + stderr
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def job(self, seed: int) -> Path:
+        """Return the run directory of a seed."""
+        (directory,) = [path for path in self.path.glob("jobs/*") if f"seed={seed}" in _overrides(path)]
+        return directory
+
+    def status(self, seed: int) -> dict[str, Any]:
+        return read_json(self.job(seed) / "status.json")
+
+    def number(self, seed: int) -> str:
+        """Return the number of the SLURM job that runs a seed."""
+        return str(read_json(self.job(seed) / "slurm.json")["job_id"])
+
+    def steps(self, seed: int) -> list[int]:
+        file = self.job(seed) / "metrics.csv"
+        if not file.exists():
+            # A resumed run removes the file briefly and writes it again.
+            return [-1]
+        # Only complete lines: the last may be incomplete.
+        lines = file.read_text(encoding="utf-8").rpartition("\n")[0].split("\n")[1:]
+        return [int(line.split(",")[1]) for line in lines]
+
+    def wait_until_saved(self, num_jobs: int = 1) -> None:
+        self.wait_for(lambda: len(list(self.path.glob("jobs/*/checkpoints/last.ckpt"))) == num_jobs)
+
+    def wait_for_status(self, seed: int, status: str) -> None:
+        self.wait_for(lambda: self.status(seed)["status"] == status)
+
+    def wait_until_continued(self, seed: int, reached: int) -> None:
+        """Return when a job runs again and is further than the step that it had reached."""
+        self.wait_for(lambda: self.status(seed)["status"] == "running" and self.steps(seed)[-1] > reached)
+
+    def wait_for(self, condition: Callable[[], Any]) -> None:
+        wait_for(condition, PATIENCE)
+
+    def is_one_history(self, seed: int) -> bool:
+        """Return whether the rows of all attempts follow each other."""
+        steps = self.steps(seed)
+        return steps == sorted(steps) and steps.count(0) == 1
+
+
+def _overrides(run_directory: Path) -> str:
+    return (run_directory / "overrides.yaml").read_text(encoding="utf-8")
+
+
+def test_a_sweep_runs_and_reports_failures(cluster: SlurmCluster, tiny: list[str], tmp_path: Path) -> None:
+    sweep = Sweep(tiny, tmp_path / "sweep", "seed=1,2,3", FAULT % "2:raise", *BARE)
+    printed = sweep.end(1)
+    assert statuses(sweep.path) == {1: "done", 2: "failed", 3: "done"}
+    assert "division by a seed" in printed
+    assert not list(sweep.path.glob("jobs/*/slurm.json"))
+    assert len(re.findall(r"^\d+_[012]\|", cluster.output("sacct", "--parsable2", "--allocations"), re.M)) == 3
+
+
+def test_a_job_at_its_time_limit_saves_and_continues(cluster: SlurmCluster, tiny: list[str], tmp_path: Path) -> None:
+    # SLURM may signal a job up to a minute earlier than it is told to.
+    limits = ["hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=20"]
+    sweep = Sweep(tiny, tmp_path / "sweep", "seed=1", *limits, *ENDLESS)
+    sweep.wait_until_saved()
+    job = sweep.number(1)
+    sweep.wait_for_status(1, "queued")
+    assert sweep.status(1)["reason"] == "stopped by the scheduler, to be continued"
+    reached = sweep.steps(1)[-1]
+    cluster.start_now(job)
+    sweep.wait_until_continued(1, reached)
+    assert cluster.num_restarts(job) == 1
+    assert sweep.number(1) == job
+    sweep.end(130, signal.SIGINT)
+    assert sweep.status(1)["status"] == "interrupted"
+    assert sweep.is_one_history(1)
+
+
+def test_a_preempted_job_is_requeued_by_slurm_and_continues(
+    cluster: SlurmCluster, tiny: list[str], tmp_path: Path
+) -> None:
+    sweep = Sweep(tiny, tmp_path / "sweep", "seed=1", *ENDLESS)
+    sweep.wait_until_saved()
+    job = sweep.number(1)
+    urgent = ["sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--wrap", "sleep 5"]
+    cluster.call(*urgent, "--output", str(tmp_path / "urgent.log"))
+    sweep.wait_for_status(1, "interrupted")
+    reached = sweep.steps(1)[-1]
+    cluster.start_now(job)
+    sweep.wait_until_continued(1, reached)
+    assert cluster.num_restarts(job) == 1
+    # An operator may requeue a job as well.
+    cluster.call("scontrol", "requeue", job)
+    sweep.wait_for_status(1, "interrupted")
+    reached = sweep.steps(1)[-1]
+    cluster.start_now(job)
+    sweep.wait_until_continued(1, reached)
+    assert sweep.process.poll() is None, "the sweep still watches it"
+    sweep.end(130, signal.SIGINT)
+    assert sweep.status(1)["status"] == "interrupted"
+    assert sweep.is_one_history(1)
+
+
+def test_a_cancelled_job_is_interrupted_and_the_others_go_on(
+    cluster: SlurmCluster, tiny: list[str], tmp_path: Path
+) -> None:
+    sweep = Sweep(tiny, tmp_path / "sweep", "seed=1,2", *ENDLESS)
+    sweep.wait_until_saved(2)
+    cluster.call("scancel", sweep.number(1))
+    sweep.wait_for_status(1, "interrupted")
+    reached = sweep.steps(2)[-1]
+    sweep.wait_for(lambda: not (sweep.job(1) / "slurm.json").exists())
+    sweep.wait_until_continued(2, reached)
+    assert statuses(sweep.path) == {1: "interrupted", 2: "running"}
+    sweep.end(130, signal.SIGINT)
+    sweep.again(STOP)
+    sweep.end(0)
+    assert statuses(sweep.path) == {1: "done", 2: "done"}
+    assert sweep.is_one_history(1)
+    assert sweep.is_one_history(2)
