@@ -8,6 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from rnnexp.core.errors import UserError
+from rnnexp.core.validation import escape_interpolation
 from rnnexp.runs.create import resolved
 from rnnexp.runs.distributed import broadcast_from_rank_zero, global_rank, is_rank
 from rnnexp.runs.frozen_config import (
@@ -78,7 +79,7 @@ def resumed_config(config: DictConfig, run: RunDirectory) -> DictConfig:
     if global_rank() == 0:
         earlier = run.read_overrides()
         run.write_config(resolved(changed), earlier + [override for override in overrides if override not in earlier])
-    changed.resume = str(run.path)
+    changed.resume = escape_interpolation(str(run.path))
     return changed
 
 
