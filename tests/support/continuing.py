@@ -14,7 +14,7 @@ from rnnexp.core.atomic_files import read_json
 from support.programs import Outcome, call
 
 SEND = "+callbacks.probe={_target_:support.probing_callbacks.SendSignal,step:%d,number:%d,in_validation:%s}"
-PASSING = ("step", "epoch", "train/samples_per_second", "train/tokens_per_second")
+PASSING = ("step", "train/samples_per_second", "train/tokens_per_second")
 """Columns of metrics.csv that are no metric, and metrics that differ from run to run."""
 
 

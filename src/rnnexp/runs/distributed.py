@@ -180,7 +180,7 @@ def supervise_ranks(run: RunDirectory, number: int) -> int:
             if not received:
                 processes.append(_start_rank(run, environment, output))
         _wait_for_all(processes, received)
-    if run.status.is_live:
+    if run.has_no_end:
         if received:
             name, command = name_of(received[0]), resume_command(run)
             error = InterruptedRunError(
