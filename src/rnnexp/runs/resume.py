@@ -8,6 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from rnnexp.core.errors import UserError
+from rnnexp.core.validation import expand_home
 from rnnexp.runs.create import resolved
 from rnnexp.runs.distributed import broadcast_from_rank_zero, global_rank, is_rank
 from rnnexp.tracking.config_file import escape_interpolations
@@ -32,7 +33,7 @@ def run_to_resume(config: DictConfig) -> RunDirectory:
 
 
 def _idle_run(config: DictConfig) -> RunDirectory:
-    run = RunDirectory.of_finished_run(Path(str(config.resume)).expanduser().absolute())
+    run = RunDirectory.of_finished_run(expand_home(str(config.resume)).absolute())
     if run.status is Status.RUNNING:
         raise UserError(f"resume: {run.path} is running: wait for it, or end it first")
     return run

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from rnnexp.core.validation import expand_home
 from rnnexp.data.text.parallel_text import CorpusContent, ParallelText, read_aligned, read_tsv
 
 Files = str | Sequence[str] | None
@@ -53,4 +54,4 @@ def find_paths(split: str, files: Files) -> list[Path]:
             f"data.{split} names {len(names)} files: give one with a tab between a sentence and its "
             f"translation, data.{split}=FILE, or two aligned ones, data.{split}=[SOURCE,TARGET]"
         )
-    return [Path(name).expanduser() for name in names]
+    return [expand_home(name) for name in names]
