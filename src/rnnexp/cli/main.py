@@ -25,7 +25,7 @@ from rnnexp.compat.hydra import FULL_ERROR, full_error, read_config_files_with
 from rnnexp.compat.torchmetrics import hide_torchvision
 from rnnexp.core.errors import UserError
 from rnnexp.core.utf8 import require_utf8
-from rnnexp.core.validation import escape_interpolation, escape_quotes, is_plain
+from rnnexp.core.validation import escape_interpolation, escape_quotes, expand_home, is_plain
 from rnnexp.tracking.environment import describe_version
 
 INTERNAL_ERROR, INTERRUPTED = 1, 130
@@ -70,10 +70,10 @@ def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -
             # A signal to one job of a multirun ends all of them. Hydra would catch an ordinary exception.
             sys.exit(exit_codes[-1])
 
-    if not {"", str(Path.cwd())} & set(sys.path):
-        # `python -m` adds the working directory, from which users' own modules are imported; a console script does not.
-        sys.path.insert(0, str(Path.cwd()))
     try:
+        if not {"", str(_working_directory())} & set(sys.path):
+            # `python -m` adds this directory, from which users' own modules are imported; a console script does not.
+            sys.path.insert(0, str(_working_directory()))
         if "--version" in sys.argv[1:]:
             print(describe_version())
             sys.exit(0)
@@ -91,6 +91,13 @@ def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -
 def full_error_of_user() -> str:
     """Return HYDRA_FULL_ERROR as the user set it, for the processes that a program starts; empty if it was not set."""
     return _users_full_error or ""
+
+
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise UserError("the working directory has been deleted: change to another") from None
 
 
 def _normalize_arguments(arguments: Sequence[str]) -> list[str]:
@@ -121,7 +128,7 @@ def _expand_home(argument: str) -> str:
     match = re.match(r"([\w./+@]+=)(['\"]?)~(/.*)", argument, re.DOTALL)
     if match is None:
         return argument
-    (key, quote, rest), home = match.groups(), str(Path.home())
+    (key, quote, rest), home = match.groups(), str(expand_home("~"))
     if quote or is_plain(home):
         return key + quote + (escape_quotes(escape_interpolation(home), quote) if quote else home) + rest
     # A value outside quotes ends at a comma, and a backslash in it escapes any character.

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -10,6 +9,7 @@ from omegaconf import DictConfig
 
 from rnnexp.cli.checks import require_switches
 from rnnexp.core.errors import UserError
+from rnnexp.core.validation import expand_home
 from rnnexp.runs.create import resolved
 from rnnexp.runs.inputs import with_inputs
 from rnnexp.sweeps.devices import requested_resources
@@ -34,7 +34,7 @@ def read_settings(config: DictConfig) -> SweepSettings:
     if not isinstance(config.sweep_dir, str) or not config.sweep_dir:
         raise UserError(f"sweep_dir must be the path of a directory, not {config.sweep_dir!r}")
     return SweepSettings(
-        directory=Path(config.sweep_dir).expanduser().absolute(),
+        directory=expand_home(config.sweep_dir).absolute(),
         name=str(config.hydra.job.config_name),
         dry_run=bool(config.dry_run),
         allow_code_change=bool(config.allow_code_change),
