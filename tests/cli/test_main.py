@@ -108,6 +108,18 @@ def test_every_job_runs_and_the_highest_exit_code_counts(launch: Any) -> None:
     assert len(lines) == 2
 
 
+def test_flags_may_follow_overrides(launch: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    (tmp_path / "mine" / "experiment" / "own.yaml").write_text("# @package _global_\nseed: 7\n", encoding="utf-8")
+    seen: list[tuple[str, int]] = []
+    ended = launch(
+        lambda config: seen.append((config.model.cell, config.seed)),
+        *("model=gru", "hydra/launcher=basic", "--config-dir", "mine", "experiment=own", "-m", "seed=1,2"),
+    )
+    assert ended.exit_code == 0, ended.stderr
+    assert seen == [("gru", 1), ("gru", 2)]
+
+
 def test_no_job_starts_if_one_is_misspelled(launch: Any) -> None:
     ended = launch(lambda _: print("ran"), *IN_PROCESS, "model=gru,grru")
     assert ended.line == "rnnexp: unknown model 'grru': choose one of birnn, gru, lstm, srn; did you mean 'gru'?"

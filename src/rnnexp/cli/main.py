@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from rnnexp import __version__
 from rnnexp.cli.conf_dir import config_root
 from rnnexp.cli.messages import Explanation, explain_composing, explain_running
-from rnnexp.compat.hydra import FULL_ERROR, full_error
+from rnnexp.compat.hydra import FULL_ERROR, flags_first, full_error
 from rnnexp.compat.torchmetrics import hide_torchvision
 from rnnexp.core.errors import UserError
 from rnnexp.core.utf8 import require_utf8
@@ -114,7 +114,9 @@ def require_switches(config: DictConfig) -> None:
 
 
 def _normalize_arguments(arguments: Sequence[str]) -> list[str]:
-    """Replace a `~/` at the start of a value, which shells do not expand, by the home directory.
+    """Return the arguments with flags first, and the home directory for a `~/` at the start of a value.
+
+    Shells do not expand `~/` there.
 
     Raises:
         UserError: for a key of Hydra that has no effect here.
@@ -123,7 +125,7 @@ def _normalize_arguments(arguments: Sequence[str]) -> list[str]:
         key, _, value = argument.lstrip("+").partition("=")
         if key in PLACES and value != ".":
             raise UserError(f"{key}= has no effect here: set {PLACES[key]}=")
-    return [_expand_home(argument) for argument in arguments]
+    return [_expand_home(argument) for argument in flags_first(arguments)]
 
 
 def _expand_home(argument: str) -> str:
