@@ -6,6 +6,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from rnnexp.cli.value_types import require_types
 from rnnexp.core.errors import UserError
 from rnnexp.runs.distributed import broadcast_from_rank_zero, global_rank, is_rank
 from rnnexp.runs.inputs import with_inputs
@@ -47,6 +48,7 @@ def open_run(config: DictConfig) -> tuple[RunDirectory, dict[str, Any]]:
 
 
 def _make_run(config: DictConfig) -> tuple[RunDirectory, dict[str, Any]]:
+    require_types(resolved(config))
     if config.paths.output_dir is None:
         run = RunDirectory.create(Path(config.paths.outputs_dir).absolute() / "train", str(config.name))
     else:
