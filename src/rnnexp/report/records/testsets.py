@@ -11,7 +11,7 @@ from rnnexp.report.records.runs import Run
 IRRELEVANT_KEYS = frozenset(
     {
         # the source of the data and its location
-        *("root", "cache", "device", "download_from", "mirrors", "timeout_seconds"),
+        *("root", "cache", "device", "download_from", "mirrors", "timeout_seconds", "max_line_bytes"),
         # how batches are made
         *("batch_size", "batch_unit", "eval_batch_size", "drop_last", "window"),
         # the training and validation splits
