@@ -17,7 +17,7 @@ IRRELEVANT_KEYS = frozenset(
         # the training and validation splits
         *("train", "val", "val_size", "split_seed", "normalize"),
         # tokenization
-        *("unit", "vocab_size", "min_frequency", "joint", "max_length"),
+        *("unit", "vocab_size", "min_frequency", "joint", "max_length", "max_eval_length"),
     }
 )
 """Keys of the config group `data` that do not change the test set of this package's data modules.
