@@ -9,17 +9,20 @@ from numpy.typing import NDArray
 from rnnexp.plots.style import INK, SECOND, new_figure
 
 
-def confusion_matrix(labels: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int, title: str) -> Figure:
+def confusion_matrix(
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: Sequence[int], title: str
+) -> Figure:
     """Plot the counts of true class (rows) against predicted class (columns); color shows only the mistakes.
 
     Args:
         labels: int64 [samples].
         predicted: int64 [samples].
-        num_classes: the number of rows and columns.
+        classes: the label of each row and column, ascending.
         title: the title of the figure.
     """
+    num_classes = len(classes)
     matrix = np.zeros((num_classes, num_classes), dtype=np.int64)
-    np.add.at(matrix, (labels, predicted), 1)
+    np.add.at(matrix, (np.searchsorted(classes, labels), np.searchsorted(classes, predicted)), 1)
     mistakes = matrix.astype(float)
     # On a scale with the right answers, mistakes would have no visible color.
     np.fill_diagonal(mistakes, np.nan)
@@ -37,8 +40,8 @@ def confusion_matrix(labels: NDArray[np.int64], predicted: NDArray[np.int64], nu
                 axes.text(
                     guess, true, str(count), ha="center", va="center", fontsize=8, weight=weight, color=text_color
                 )
-    axes.set_xticks(range(num_classes))
-    axes.set_yticks(range(num_classes))
+    axes.set_xticks(range(num_classes), labels=map(str, classes))
+    axes.set_yticks(range(num_classes), labels=map(str, classes))
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     axes.set_title(f"{title}\n{int(np.nansum(mistakes))} mistakes in {len(labels):,}", fontsize=10, color=INK)
