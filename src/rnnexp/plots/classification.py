@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from rnnexp.plots.style import INK, SECOND, new_figure
+from rnnexp.plots.style import INK, SECOND, new_figure, title_in
 
 
 def confusion_matrix(labels: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int, title: str) -> Figure:
@@ -41,7 +41,8 @@ def confusion_matrix(labels: NDArray[np.int64], predicted: NDArray[np.int64], nu
     axes.set_yticks(range(num_classes))
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    axes.set_title(f"{title}\n{int(np.nansum(mistakes))} mistakes in {len(labels):,}", fontsize=10, color=INK)
+    heading = title_in(f"{title}\n{int(np.nansum(mistakes))} mistakes in {len(labels):,}", side)
+    axes.set_title(heading, fontsize=10, color=INK)
     return figure
 
 
@@ -76,5 +77,6 @@ def confident_mistakes(
         axes.set_title(
             f"{labels[index]} as {predicted[index]}, {100 * confidence[index]:.0f} %", fontsize=7, color=SECOND, pad=2
         )
-    figure.suptitle(f"{title}: most confident mistakes (true class as predicted, confidence)", fontsize=9, color=INK)
+    heading = title_in(f"{title}: most confident mistakes (true class as predicted, confidence)", columns, 9)
+    figure.suptitle(heading, fontsize=9, color=INK)
     return figure

@@ -12,6 +12,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.text import Text
 
 from rnnexp.core.atomic_files import write_bytes
 from rnnexp.plots.attention import NO_GLYPH
@@ -90,7 +91,19 @@ def legend_inches(names: Sequence[str], letters: int = 34) -> tuple[float, float
 
 
 def encode_figure(figure: Figure, file_format: str) -> bytes:
-    """Return the content of a `png` or `svg` file; equal figures give equal bytes."""
+    """Return the content of a `png` or `svg` file; equal figures give equal bytes.
+
+    Text is shown as it is, and not as a formula between two `$`, except that of scales.
+    """
+    scales = {
+        id(label)
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for label in axis.get_ticklabels(which="both")
+    }
+    for text in figure.findobj(Text):
+        if id(text) not in scales:
+            text.set_parse_math(False)
     buffer = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "rnnexp"}):
         figure.savefig(buffer, format=file_format, metadata={"Date": None} if file_format == "svg" else None)
