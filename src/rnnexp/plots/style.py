@@ -24,6 +24,8 @@ LIGHT, GRAY = "#92c5de", "#b8b8b8"
 COLORS = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"
 )  # fmt: skip
+MOST_LETTERS = 300
+"""The length of a line of a title."""
 MARKERS = "osD^vPX<>phd*"
 
 
@@ -71,9 +73,10 @@ def wrapped(text: str, letters: int) -> str:
 
 
 def title_in(text: str, inches: float, size: float = 10) -> str:
-    """Return a title in lines that fit into a width in inches, at a font size in points."""
+    """Return a title in lines that fit into a width in inches, at a font size in points; a long line is cut."""
     letters = max(12, int(inches * 72 / (0.56 * size)))
-    return "\n".join(textwrap.fill(drawable(line), letters) for line in text.split("\n"))
+    lines = (line if len(line) <= MOST_LETTERS else f"{line[:MOST_LETTERS]}…" for line in text.split("\n"))
+    return "\n".join(textwrap.fill(drawable(line), letters) for line in lines)
 
 
 def legend_beside(figure: Figure, handles: Sequence[Any], names: Sequence[str], letters: int = 34) -> None:
