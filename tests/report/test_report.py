@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from rnnexp.core.directory_lock import locked
 from rnnexp.report import section
 from rnnexp.report.__main__ import make_parser, report
 from rnnexp.report.records.costs import PARAMETERS
@@ -100,13 +101,14 @@ def test_failed_runs_are_shown_with_their_reasons(
     changed(jobs / "srn_1" / "result.json", lambda result: result.update(schema_version=99))
     (jobs / "srn_2" / "result.json").write_text('{"schema_version": 1,', encoding="utf-8")
     changed(sweep / "sweep.json", lambda record: record["jobs"].append("lstm_7"))
-    assert report([str(sweep)]) == 0
+    with locked(jobs / "gru_2"):
+        assert report([str(sweep)]) == 0
     assert capsys.readouterr().out.startswith("Tiny-rows: no run has a result yet.")
     markdown = (sweep / "report" / "report.md").read_text(encoding="utf-8")
     for text in (
         "5 runs: 2 unreadable, 1 diverged, 1 running, 1 missing",
         "| diverged | NaN in step 3 |",
-        "| running | – | 20",
+        f"| running | process {os.getpid()} on ",
         "has schema version 99; this rnnexp reads up to 1",
         "was it cut short?",
         "| jobs/lstm\\_7 | missing | it has not started |",

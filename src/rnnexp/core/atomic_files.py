@@ -16,8 +16,8 @@ from rnnexp.core.errors import UserError
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}")
 """The temporary names of files that are being written."""
 
-before_rename: list[Callable[[], None]] = []
-"""Functions that are called before a file gets its name, such as the check that a lock is still held."""
+before_write: list[Callable[[Path], None]] = []
+"""Functions that are called with a path before it is written and before its file gets its name: checks of locks."""
 
 
 @contextmanager
@@ -29,6 +29,7 @@ def written_atomically(path: Path) -> Iterator[IO[bytes]]:
     """
     # A unique name, so that several writers of one target do not conflict; the last one wins.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+    _check(path)
     # The mode of a new file before the system applies the umask.
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
@@ -36,13 +37,17 @@ def written_atomically(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        for check in before_rename:
-            check()
+        _check(path)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def _check(path: Path) -> None:
+    for check in before_write:
+        check(path)
 
 
 def sync_directory(path: Path) -> None:

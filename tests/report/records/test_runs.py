@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rnnexp.core.directory_lock import locked
 from rnnexp.core.errors import UserError
 from rnnexp.report.records.runs import Run, find_runs, read_run
 from rnnexp.tracking.status import Status
@@ -121,8 +122,18 @@ def test_a_run_that_failed_needs_no_result(sweep: Path, changed: Callable[..., N
 def test_an_unfinished_run(sweep: Path, changed: Callable[..., None]) -> None:
     job = sweep / "jobs" / "gru_1"
     changed(job / "status.json", lambda status: status.update(status="running"))
-    run = by_name(find_runs([sweep]))["gru_1"]
+    with locked(job):
+        run = by_name(find_runs([sweep]))["gru_1"]
     assert (run.status, run.result) == ("running", {})
+    assert run.since.startswith("20")
+
+
+def test_a_run_whose_process_is_gone_was_interrupted(sweep: Path, changed: Callable[..., None]) -> None:
+    job = sweep / "jobs" / "gru_1"
+    changed(job / "status.json", lambda status: status.update(status="running"))
+    run = by_name(find_runs([sweep]))["gru_1"]
+    assert (run.status, run.result) == ("interrupted", {})
+    assert run.reason.startswith("its process ended without a record, last seen 0:0")
     assert run.since.startswith("20")
 
 

@@ -1,7 +1,6 @@
 """MNIST, and any other dataset of images in its IDX format, read as sequences."""
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.types import Primitive
-from rnnexp.core.validation import require_positive, validate_choice
+from rnnexp.core.validation import expand_home, require_positive, validate_choice
 from rnnexp.data.base import DataModule
 from rnnexp.data.batches import LabeledSequences
 from rnnexp.data.images.fetch import SOURCES, fetch_files
@@ -92,7 +91,7 @@ class MNISTDataModule(DataModule):
         require_positive(batch_size=batch_size, eval_batch_size=eval_batch_size)
         if isinstance(val_size, bool) or not isinstance(val_size, int) or val_size < 0:
             raise ValueError(f"val_size must be a whole number of at least 0, not {val_size!r}")
-        self.root = Path(root).expanduser()
+        self.root = expand_home(root)
         self.dataset_name = name
         self.view = view
         self.permutation = permutation
