@@ -13,8 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
-from rnnexp.cli.conf_dir import config_root
-from rnnexp.cli.messages import SHARED_OPTION
+from rnnexp.cli.conf_dir import SHARED_OPTION, config_root
 from rnnexp.core.atomic_files import write_text
 
 Schema = dict[str, Any]
@@ -106,7 +105,13 @@ def _value(value: object, annotation: object, comments: Mapping[str, str], path:
 
 def _types(annotation: object) -> Schema:
     """Return the schema of an annotation of simple types, an interpolation included; empty for any other."""
-    members = typing.get_args(annotation) if typing.get_origin(annotation) in (Union, UnionType) else (annotation,)
+    is_union = typing.get_origin(annotation) in (Union, UnionType)
+    # A config holds no tensor, which PyTorch's optimizers accept as a learning rate.
+    members = [
+        member
+        for member in (typing.get_args(annotation) if is_union else (annotation,))
+        if getattr(member, "__name__", "") != "Tensor"
+    ]
     names = [TYPES.get(str if typing.get_origin(member) is Literal else member) for member in members]
     if None in names:
         return {}

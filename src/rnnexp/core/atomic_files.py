@@ -2,7 +2,6 @@
 
 import errno
 import json
-import math
 import os
 import re
 import uuid
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from rnnexp.core.bounded_files import UnboundedError, read_bounded_text, require_bounded, without_infinities
 from rnnexp.core.errors import UserError
 
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}")
@@ -104,33 +104,31 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401
     """Write a JSON file atomically. NaN and infinity, which JSON does not know, become null."""
-    write_text(path, json.dumps(_nan_to_none(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def _nan_to_none(value: Any) -> Any:  # noqa: ANN401
-    if isinstance(value, dict):
-        return {key: _nan_to_none(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_nan_to_none(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    write_text(path, json.dumps(without_infinities(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file.
+    """Return the object in a JSON file. Null replaces NaN and infinity.
 
     Raises:
-        UserError: if the file is missing, cannot be read or holds no JSON object.
+        UserError: if the file is missing, cannot be read, holds no JSON object, or exceeds the bounds of
+            `rnnexp.core.bounded_files`.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_bounded_text(path))
+        require_bounded(value)
     except FileNotFoundError:
         raise UserError(f"{path} is missing") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
     except RecursionError:
-        raise UserError(f"{path} is nested too deeply") from None
+        raise UserError(f"{path} is nested too deeply: it is not from rnnexp") from None
+    except UnboundedError as error:
+        raise UserError(f"{path} {error}: it is not from rnnexp") from None
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}); was it cut short?") from None
     if not isinstance(value, dict):
         raise UserError(f"{path} holds a {type(value).__name__}, not an object")
-    return value
+    finite = without_infinities(value)
+    assert isinstance(finite, dict)
+    return finite

@@ -19,7 +19,7 @@ from rnnexp.core.errors import UserError
 from rnnexp.core.progress import format_duration
 from rnnexp.core.sealed_archive import is_whole
 from rnnexp.core.validation import did_you_mean_path
-from rnnexp.tracking.config_file import read_config_file, write_config_file
+from rnnexp.tracking.config_file import read_config_file, read_yaml, require_groups, write_config_file
 from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.status import RunState, Status, may_be_transient, status_of
 
@@ -107,6 +107,13 @@ class RunDirectory:
             raise UserError(f"{path} is not a run directory: it has no {run.config_file.name}")
         return run
 
+    def require_no_links(self, *paths: Path) -> None:
+        """Raise UserError for a path of this run that is a link out of it: writing to it would change another file."""
+        root = self.path.resolve()
+        for path in paths:
+            if not path.resolve().is_relative_to(root):
+                raise UserError(f"{path} is a link to {path.resolve()}, outside the run directory: remove it")
+
     @property
     def kept_checkpoints(self) -> list[Path]:
         """The checkpoints of single epochs that were kept, in the order of the epochs."""
@@ -177,15 +184,42 @@ class RunDirectory:
         """Return the resolved config as plain values.
 
         Raises:
-            UserError: if the file does not hold a config.
+            UserError: if the file does not hold the config of a run, or another one than the run was started with.
         """
-        return read_config_file(self.config_file)
+        config = self.read_unverified_config()
+        self.require_own_config(config)
+        return config
+
+    def read_unverified_config(self) -> dict[str, Any]:
+        """Return the config without comparing it with the record of the run.
+
+        Raises:
+            UserError: if the file does not hold the config of a run.
+        """
+        config = read_config_file(self.config_file)
+        require_groups(config, self.config_file)
+        return config
+
+    def require_own_config(self, config: Mapping[str, Any]) -> None:
+        """Raise UserError for another config than the run was started with, and for a status.json without its hash."""
+        recorded = self.read_status().get("config_hash")
+        try:
+            here = config_hash(config)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{self.config_file} is not the config of a run ({type(error).__name__}: {error})"
+            ) from None
+        if recorded != here:
+            raise UserError(
+                f"{self.config_file} is not the config of this run (config_hash {here}, but {recorded} in "
+                f"{self.status_file.name}): it was changed afterwards, or belongs to another run"
+            )
 
     def read_overrides(self) -> list[str]:
         """Return the overrides as given on the command line; an empty list if the file is missing or damaged."""
         try:
-            overrides = yaml.safe_load(self.overrides_file.read_text(encoding="utf-8")) or ()
-        except (OSError, ValueError, yaml.YAMLError, RecursionError):
+            overrides = read_yaml(self.overrides_file)
+        except (OSError, UserError):
             log.warning("%s cannot be read: the overrides of the run are not recorded again", self.overrides_file)
             return []
         return [str(override) for override in overrides] if isinstance(overrides, list) else []
