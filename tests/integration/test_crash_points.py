@@ -94,7 +94,8 @@ def test_a_run_killed_before_a_file_has_its_name(single: SingleRun, kind: str) -
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_a_run_killed_at_every_point(single: SingleRun) -> None:
+def test_a_run_killed_at_every_point(single: SingleRun, record_property: Callable[[str, object], None]) -> None:
+    record_property("cases", len(single.points))
     for at in range(1, len(single.points) + 1):
         single.kill_and_continue(at)
 
@@ -164,10 +165,13 @@ LAUNCHERS = {
 @pytest.mark.slow
 @pytest.mark.timeout(4 * 3600)
 @pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_a_sweep_killed_at_every_kind_of_point(launcher: str, tiny: list[str], tmp_path: Path) -> None:
+def test_a_sweep_killed_at_every_kind_of_point(
+    launcher: str, tiny: list[str], tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     if launcher != "pool":
         pytest.importorskip({"ray": "ray"}.get(launcher, "submitit"))
     sweep = CrashingSweep(launcher, tiny, tmp_path)
     require_kinds(sweep.points, OF_SWEEP)
+    record_property("cases", len(sweep.last_points()))
     for at in sweep.last_points():
         sweep.kill_and_continue(at)

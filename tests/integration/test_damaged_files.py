@@ -85,8 +85,11 @@ def test_a_damaged_checkpoint_of_an_interrupted_job(run: Run, tmp_path: Path) ->
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("interrupted", [True, False])
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_every_damaged_file(run: Run, tmp_path: Path, damage: str, interrupted: bool) -> None:
+def test_every_damaged_file(
+    run: Run, tmp_path: Path, damage: str, interrupted: bool, record_property: Callable[[str, object], None]
+) -> None:
     damaged = Damaged(run, tmp_path, interrupted=interrupted)
+    record_property("cases", len(damaged.files))
     assert {"config.yaml", "overrides.yaml", "status.json", "result.json", "metrics.csv"} <= set(damaged.files)
     assert {"checkpoints/last.ckpt", "checkpoints/previous.ckpt", "checkpoints/best.ckpt"} <= set(damaged.files)
     for name in damaged.files:
