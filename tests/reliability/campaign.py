@@ -36,7 +36,8 @@ TARGETS = ("job", "fork server", "parent", "rank")
 MAX_COMMANDS = 60
 SECONDS = 300
 """The longest time that a command may take."""
-JOBS = 6
+JOBS = {1: 6, 2: 2}
+"""The number of jobs of a sweep, by the number of processes of each."""
 
 
 class Campaign:
@@ -51,12 +52,14 @@ class Campaign:
         self.place, self.random = place, random.Random(seed)
         self.counts: Counter[str] = Counter()
         write_dataset(place / "data" / "Tiny" / "raw", seed=0)
-        self.expected = {}
-        for num_ranks in (1, 2):
-            sweep = place / f"whole-{num_ranks}"
+        self.expected, self.interval = {}, {}
+        for num_ranks in JOBS:
+            sweep, started = place / f"whole-{num_ranks}", time.monotonic()
             with self._start(sweep, num_ranks) as process:
                 if process.wait(SECONDS):
                     sys.exit(f"the undisturbed sweep failed, see {self._log}")
+            # Short enough for several kills in each command, and long enough for a job to end between two.
+            self.interval[num_ranks] = (time.monotonic() - started) / (JOBS[num_ranks] + 2)
             self.expected[num_ranks] = {job.name: outcome(job) for job in (sweep / "jobs").iterdir()}
 
     @property
@@ -69,7 +72,7 @@ class Campaign:
             *("data.download_from=[]", "trainer=cpu", f"trainer.devices={num_ranks}", "trainer.max_epochs=3"),
             *("trainer.limit_train_batches=4", "trainer.log_every_n_steps=1", "model.hidden_size=4"),
             *("model.num_layers=1", "logger=csv", "report=false", "hydra.launcher.jobs=2"),
-            *(f"seed=range(1,{JOBS + 1})", f"sweep_dir={sweep}"),
+            *(f"seed=range(1,{JOBS[num_ranks] + 1})", f"sweep_dir={sweep}"),
         ]
         with self._log.open("ab") as log:
             return subprocess.Popen(
@@ -100,7 +103,7 @@ class Campaign:
             process = self._start(sweep, num_ranks)
             deadline = time.monotonic() + SECONDS
             while process.poll() is None and time.monotonic() < deadline:
-                time.sleep(self.random.expovariate(1 / 2.5))
+                time.sleep(self.random.expovariate(1 / self.interval[num_ranks]))
                 if self.counts["trials"] < trials:
                     self._kill(process.pid)
             if process.poll() is None:
@@ -176,7 +179,7 @@ def main() -> None:
     if options.output:
         options.output.write_text(json.dumps(counts, indent=2) + "\n", encoding="utf-8")
     bad = {kind: counts.get(kind, 0) for kind in ("lost", "double", "blocked", "half")}
-    print(f"{counts['trials']} kills in {counts['sweeps']} sweeps of {JOBS} jobs: {bad}")
+    print(f"{counts['trials']} kills, {counts['jobs']} jobs in {counts['sweeps']} sweeps: {bad}")
     if any(bad.values()):
         sys.exit(f"see {place}")
     shutil.rmtree(place)

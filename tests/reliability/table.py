@@ -11,7 +11,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reliability.md"
@@ -113,7 +113,7 @@ def measure(fault: Fault) -> str:
         file = Path(place) / "results.xml"
         options = ["-q", "-n", "0", "-m", "slow or not slow", f"--junitxml={file}", *fault.tests]
         subprocess.run([sys.executable, "-m", "pytest", *options], cwd=ROOT, check=False)
-        cases = list(ElementTree.parse(file).getroot().iter("testcase"))
+        cases = list(ET.parse(file).getroot().iter("testcase"))
     passed = sum(_number(case) for case in cases if not any(case.findall(kind) for kind in ("failure", "error")))
     skipped = sum(bool(case.findall("skipped")) for case in cases)
     failed = sum(any(case.findall(kind) for kind in ("failure", "error")) for case in cases)
@@ -121,7 +121,7 @@ def measure(fault: Fault) -> str:
     return f"{text}, {skipped} skipped" if skipped else text
 
 
-def _number(case: ElementTree.Element) -> int:
+def _number(case: ET.Element) -> int:
     values = [each.get("value", "1") for each in case.iter("property") if each.get("name") == "cases"]
     return int(values[0]) if values else 1
 
