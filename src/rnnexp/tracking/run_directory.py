@@ -252,6 +252,13 @@ class RunDirectory:
             return state._replace(status=Status.UNREADABLE, reason=problem)
         return state
 
+    def describe_unfinished(self) -> str:
+        """Return one line about a run that is not done; empty for one that is."""
+        state = self.observe()
+        if state.status is Status.DONE:
+            return ""
+        return f"{self.path} is {state.status}, not done{f': {state.reason}' if state.reason else ''}"
+
     def _observe_running(self, state: RunState) -> RunState:
         lock = observe_lock(self.path)
         if lock.is_held:
