@@ -10,7 +10,7 @@ import torch
 
 from rnnexp.callbacks.checkpoints import WholeCheckpoints
 from rnnexp.core.sealed_archive import is_whole, sealed
-from rnnexp.runs.last_checkpoint import clean_up_checkpoints, resumable_checkpoint
+from rnnexp.runs.last_checkpoint import put_damaged_checkpoints_aside, resumable_checkpoint
 from rnnexp.tracking.run_directory import RunDirectory
 
 
@@ -57,7 +57,7 @@ def test_a_damaged_checkpoint_is_put_aside(saved: RunDirectory, damage: str, cap
     saved.last_checkpoint.write_bytes(damaged)
     assert resumable_checkpoint(saved) == saved.previous_checkpoint
     with caplog.at_level(logging.WARNING):
-        clean_up_checkpoints(saved)
+        put_damaged_checkpoints_aside(saved)
     (line,) = caplog.messages
     assert str(saved.last_checkpoint) in line
     assert "previous.ckpt" in line

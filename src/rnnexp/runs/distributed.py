@@ -14,7 +14,6 @@ from rnnexp.compat.torch_distributed import is_lost_peer
 from rnnexp.core.errors import InterruptedRunError, UserError, first_line
 from rnnexp.core.signals import STOP_SIGNALS_BUT_CTRL_C, interrupted_by
 from rnnexp.runs.frozen_command import resume_command
-from rnnexp.runs.last_checkpoint import clean_up_checkpoints
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.run_log import logged_to
 
@@ -179,25 +178,26 @@ def recorded_by_rank_zero(run: RunDirectory) -> Iterator[None]:
         return
     with (
         run.recorded(),
-        continued_with(resume_command(run.path)),
+        continued_with(run),
         logged_to(run.log_file),
         # A signal before training has nothing to save, but must be recorded.
         interrupted_by(STOP_SIGNALS_BUT_CTRL_C, OUTSIDE_TRAINING),
         ended_with_lost_peer(),
     ):
-        clean_up_checkpoints(run)
         yield
 
 
 @contextmanager
-def continued_with(command: str) -> Iterator[None]:
+def continued_with(run: RunDirectory) -> Iterator[None]:
     """Add the command that continues a run to the message of the signal that ends the block."""
     try:
         yield
     except InterruptedRunError as error:
-        raise InterruptedRunError(f"{error}; continue with {command}", error.signal_number) from None
+        raise InterruptedRunError(f"{error}; continue with {resume_command(run)}", error.signal_number) from None
     except KeyboardInterrupt:
-        raise InterruptedRunError(f"interrupted by SIGINT; continue with {command}", signal.SIGINT) from None
+        raise InterruptedRunError(
+            f"interrupted by SIGINT; continue with {resume_command(run)}", signal.SIGINT
+        ) from None
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from rnnexp.core.atomic_files import put_aside, remove_temporary_files
+from rnnexp.core.atomic_files import put_aside
 from rnnexp.core.sealed_archive import is_whole
 from rnnexp.tracking.run_directory import RunDirectory
 
@@ -19,14 +19,11 @@ def resumable_checkpoint(run: RunDirectory) -> Path | None:
     return next(filter(is_whole, (run.last_checkpoint, run.previous_checkpoint)), None)
 
 
-def clean_up_checkpoints(run: RunDirectory) -> None:
-    """Remove what killed writers have left beside the checkpoints of a run that continues, and put damaged ones aside.
+def put_damaged_checkpoints_aside(run: RunDirectory) -> None:
+    """Rename `last.ckpt` and `previous.ckpt` to `*.damaged` if they are damaged, and say so.
 
-    `last.ckpt` and `previous.ckpt` are renamed, since a checkpoint that is written later must not replace a readable
-    one by a damaged one.
+    A checkpoint that is written later must not replace a readable one by a damaged one.
     """
-    remove_temporary_files(run.path)
-    remove_temporary_files(run.checkpoints)
     for path in (run.last_checkpoint, run.previous_checkpoint):
         if path.is_file() and not is_whole(path):
             aside = put_aside(path)

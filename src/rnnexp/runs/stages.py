@@ -64,6 +64,7 @@ def log_start(experiment: Experiment, precision: Precision) -> None:
             {
                 "model": experiment.task.summary,
                 "data": experiment.datamodule.summary,
+                **({} if (example := experiment.datamodule.example) is None else {"first pair": example}),
                 "device": f"{device['name']}, {trainer.world_size} process{'es' if trainer.world_size > 1 else ''} "
                 f"of {num_threads} thread{'s' if num_threads > 1 else ''}",
                 "precision": precision.effective + ("" if same else f" (requested {precision.requested})"),

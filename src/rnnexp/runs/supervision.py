@@ -56,14 +56,14 @@ def supervise_ranks(run: RunDirectory, number: int) -> int:
             if not received:
                 ranks.processes.append(_start_rank(run, _environment(rank, number, store.port), output))
         ranks.wait()
-    if run.status.is_live:
+    if run.has_no_end:
         if received:
             message = f"interrupted by {name_of(received[0])}{OUTSIDE_TRAINING}"
-            error: UserError = InterruptedRunError(f"{message}; continue with {resume_command(run.path)}", received[0])
+            error: UserError = InterruptedRunError(f"{message}; continue with {resume_command(run)}", received[0])
             run.end(Status.INTERRUPTED, str(error))
         else:
             error = RanksError(
-                f"{ranks.failure}; see train.log and rank-*.log in {run.path}; continue with {resume_command(run.path)}"
+                f"{ranks.failure}; see train.log and rank-*.log in {run.path}; continue with {resume_command(run)}"
             )
             run.end(Status.FAILED, str(error), transient=True)
         raise error
