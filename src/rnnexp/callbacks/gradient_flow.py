@@ -63,7 +63,11 @@ class GradientFlow(Callback):
         self._epochs = dict(state_dict["epochs"])
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Raise UserError if single samples of the validation split cannot be chosen; write the rows of a resumed run."""
+        """Write the rows of a resumed run.
+
+        Raises:
+            UserError: if single samples of the validation split cannot be chosen.
+        """
         loader = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
         # It is an empty list without a validation split.
         if loader and not isinstance(loader, ResumableLoader):
