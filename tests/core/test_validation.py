@@ -43,7 +43,6 @@ def test_hydra_reads_an_override_back(compose_place: Path, text: str) -> None:
         assert compose("config", [override("place", text)]).place == text
 
 
-@pytest.mark.parametrize("text", TEXTS)
 def test_hydra_reads_back_every_combination_of_special_characters() -> None:
     parser = OverridesParser.create()
     special = [
@@ -79,6 +78,7 @@ def test_hydra_reads_back_every_combination_of_special_characters() -> None:
         assert OmegaConf.to_container(config, resolve=True) == {"place": text}
 
 
+@pytest.mark.parametrize("text", TEXTS)
 def test_a_shell_reads_a_quoted_override_as_one_word(text: str) -> None:
     assert shlex.split(quote_override("place", text)) == [override("place", text)]
 
