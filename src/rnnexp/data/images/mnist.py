@@ -1,5 +1,6 @@
 """MNIST, and any other dataset of images in its IDX format, read as sequences."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -117,7 +118,7 @@ class MNISTDataModule(DataModule):
         It is called before `setup`, which raises UserError if the data have more classes.
         """
         self._preprocessing = {
-            **checkpoint[type(self).__qualname__],
+            **_normalization(checkpoint[type(self).__qualname__]),
             "num_classes": checkpoint["rnnexp"]["num_classes"],
         }
 
@@ -192,7 +193,8 @@ class MNISTDataModule(DataModule):
 
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
         """Use the normalization that weights were trained with."""
-        self.mean, self.std = state_dict["mean"], state_dict["std"]
+        normalization = _normalization(state_dict)
+        self.mean, self.std = normalization["mean"], normalization["std"]
 
     def train_dataloader(self) -> TensorLoader:
         """Return batches of the training split, in a new order each epoch and the same number on each rank.
@@ -291,3 +293,11 @@ class MNISTDataModule(DataModule):
         return TensorLoader(
             sequences, labels, order, batch_size=batch_size, scale=scale, shift=shift, drop_last=drop_last
         )
+
+
+def _normalization(state: Mapping[str, Any]) -> dict[str, float]:
+    """Return the state of a data module. Raise ValueError for a value that no data have."""
+    for name in ("mean", "std"):
+        if not isinstance(state[name], int | float) or not math.isfinite(state[name]):
+            raise ValueError(f"the {name} of the normalization is {state[name]!r}")
+    return {"mean": state["mean"], "std": state["std"]}
