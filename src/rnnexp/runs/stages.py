@@ -16,12 +16,14 @@ from rnnexp.callbacks.training_metrics import Throughput
 from rnnexp.compat.lightning import lightning_errors, num_epochs, set_progress
 from rnnexp.core.atomic_files import write_json
 from rnnexp.core.errors import UserError, left_out_on_error
+from rnnexp.core.secrets import without_secrets
 from rnnexp.loggers.base import run_loggers
 from rnnexp.runs.build import Experiment, make_trainer
 from rnnexp.runs.checkpoints import checkpoint_errors, read_checkpoint, require_same_experiment, tested_weights
 from rnnexp.tasks.callbacks import ResultWriter
 from rnnexp.tasks.precision_check import Precision, probe_precision
 from rnnexp.tasks.registry import as_record
+from rnnexp.tracking.config_file import map_text
 from rnnexp.tracking.environment import describe_environment, processor_name
 from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.run_log import show
@@ -55,7 +57,7 @@ def log_start(experiment: Experiment, precision: Precision) -> None:
     kind = experiment.task.kind
     keys = short_keys(settings.config, kind.name, kind.dataset_keys, experiment.task.num_parameters)
     for logger in experiment.loggers:
-        logger.log_hyperparams(dict(settings.config))
+        logger.log_hyperparams(map_text(settings.config, without_secrets))
     for run_logger in run_loggers(experiment.loggers):
         run_logger.log_short_keys(keys)
     same = precision.effective == precision.requested
@@ -125,6 +127,8 @@ def _restore_errors(experiment: Experiment, path: Path | None) -> Iterator[None]
 
 def _continue_logs(experiment: Experiment, checkpoint: Mapping[str, Any]) -> None:
     """Continue the loggers after the last step of a checkpoint; from the beginning without one."""
+    if not experiment.trainer.is_global_zero:
+        return
     for run_logger in run_loggers(experiment.loggers):
         run_logger.continue_from(checkpoint.get("global_step", 0))
     if checkpoint.get("unlogged"):

@@ -12,7 +12,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from rnnexp.core.printable import printable
 from rnnexp.core.progress import format_duration
+from rnnexp.core.secrets import without_secrets
 from rnnexp.sweeps.devices import Allocation
 from rnnexp.sweeps.jobs import Job
 from rnnexp.tracking.metrics_file import newest_metric
@@ -56,7 +58,7 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
 
     def say(self, line: str) -> None:
         """Print one line."""
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(printable(without_secrets(line)), markup=False, highlight=False, soft_wrap=True)
 
     def started(self, job: Job, place: Allocation | str) -> None:
         """Print that a job has started."""
