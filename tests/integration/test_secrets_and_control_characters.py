@@ -18,7 +18,7 @@ def everything_written(place: Path) -> bytes:
     return b"".join(path.read_bytes() + str(path).encode() for path in files)
 
 
-def test_a_password_is_recorded_nowhere(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_is_recorded_nowhere(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     mirrors = f"data.mirrors=[http://user:{PASSWORD}@host/x]"
     outcome = run(mirrors, "tags=['${oc.env:WANDB_API_KEY}']", "logger=[csv,tensorboard]", "trainer.max_steps=1")

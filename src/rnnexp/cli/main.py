@@ -31,6 +31,8 @@ from rnnexp.core.validation import escape_interpolation, escape_quotes, expand_h
 from rnnexp.tracking.environment import describe_version
 
 INTERNAL_ERROR, INTERRUPTED = 1, 130
+MOST_CHARACTERS = 20_000
+"""Of a longer message only the beginning is shown."""
 PLACES = {"hydra.run.dir": "paths.output_dir", "hydra.sweep.dir": "sweep_dir", "hydra.sweep.subdir": "sweep_dir"}
 """Hydra's keys for output directories -> the keys of rnnexp that replace them."""
 
@@ -125,6 +127,8 @@ def _expand_home(argument: str) -> str:
 
 
 def _run_job(program: Callable[[DictConfig], int | None], config: DictConfig, config_name: str) -> int:
+    # Hydra has read the arguments, and loggers record them.
+    sys.argv[:], sys.orig_argv[:] = map(without_secrets, sys.argv), map(without_secrets, sys.orig_argv)
     try:
         validate_config(config, config_name)
         return program(config) or 0
@@ -139,7 +143,7 @@ def _report(error: Exception, explanation: Explanation | None, prefix: str = "")
     if explanation is None:
         what = f"{type(error).__name__}: {error}"
         explanation = Explanation(f"internal error, please report it: {what}", INTERNAL_ERROR)
-    print(f"rnnexp: {printable(without_secrets(prefix + explanation.line))}", file=sys.stderr)
+    print(f"rnnexp: {printable(without_secrets(prefix + explanation.line), most=MOST_CHARACTERS)}", file=sys.stderr)
     return explanation.exit_code
 
 

@@ -14,7 +14,7 @@ LEAST_LETTERS = 12
 USER = re.compile(r"(?<=://)([^\s/?#:@'\"]*):([^\s/?#'\"]+)@")
 TOKEN_AS_USER = re.compile(r"(?<=://)[^\s/?#:@'\"]{20,}@")
 IN_QUERY = re.compile(
-    r"([?&](?:\w*(?:token|api[_-]?key|access[_-]?key|secret|password|passwd|pwd|signature)|key|sig|auth)=)[^&#\s'\"]+",
+    r"([?&](?:[\w-]*(?:token|api[_-]?key|access[_-]?key|secret|password|passwd|pwd|signature)|key|sig|auth)=)[^&#\s'\"]+",
     re.IGNORECASE,
 )
 

@@ -19,6 +19,7 @@ from rnnexp.sweeps.devices import Allocation
 from rnnexp.sweeps.jobs import Job
 from rnnexp.tracking.metrics_file import newest_metric
 from rnnexp.tracking.status import Status
+from rnnexp.tracking.summary import plain
 
 TABLE_SECONDS, LINE_SECONDS = 2.0, 30.0
 """The intervals between two tables and between two lines."""
@@ -112,7 +113,7 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
             table.add_column(column)
         for job, (place, since) in self.running.items():
             duration = format_duration(time.monotonic() - since)
-            table.add_row(Text(job.label), str(place), duration, shown_metric(job))
+            table.add_row(plain(job.label), str(place), duration, shown_metric(job))
         return Group(table, Text(self.summary()))
 
 

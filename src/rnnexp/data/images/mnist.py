@@ -301,7 +301,11 @@ class MNISTDataModule(DataModule):
 
 
 def _validated(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the state of a data module from a checkpoint. Raise ValueError or TypeError for a value that no data have."""
+    """Return the state of a data module from a checkpoint.
+
+    Raises:
+        ValueError, TypeError: for a value that no data have.
+    """
     for name in ("mean", "std"):
         if not isinstance(state[name], int | float) or not math.isfinite(state[name]):
             raise ValueError(f"the {name} of the normalization is {state[name]!r}")
