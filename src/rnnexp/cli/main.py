@@ -24,11 +24,15 @@ from rnnexp.cli.messages import Explanation, explain_composing, explain_running
 from rnnexp.compat.hydra import FULL_ERROR, flags_first, full_error, read_config_files_with
 from rnnexp.compat.torchmetrics import hide_torchvision
 from rnnexp.core.errors import UserError
+from rnnexp.core.printable import printable
+from rnnexp.core.secrets import without_secrets
 from rnnexp.core.utf8 import require_utf8
 from rnnexp.core.validation import escape_interpolation, escape_quotes, expand_home, is_plain
 from rnnexp.tracking.environment import describe_version
 
 INTERNAL_ERROR, INTERRUPTED = 1, 130
+MOST_CHARACTERS = 20_000
+"""Of a longer message only the beginning is shown."""
 PLACES = {"hydra.run.dir": "paths.output_dir", "hydra.sweep.dir": "sweep_dir", "hydra.sweep.subdir": "sweep_dir"}
 """Hydra's keys for output directories -> the keys of rnnexp that replace them."""
 
@@ -123,6 +127,8 @@ def _expand_home(argument: str) -> str:
 
 
 def _run_job(program: Callable[[DictConfig], int | None], config: DictConfig, config_name: str) -> int:
+    # Hydra has read the arguments, and loggers record them.
+    sys.argv[:], sys.orig_argv[:] = map(without_secrets, sys.argv), map(without_secrets, sys.orig_argv)
     try:
         validate_config(config, config_name)
         return program(config) or 0
@@ -133,11 +139,11 @@ def _run_job(program: Callable[[DictConfig], int | None], config: DictConfig, co
 def _report(error: Exception, explanation: Explanation | None, prefix: str = "") -> int:
     """Print the line of an error of the user, or the traceback of an internal error. Return the exit code."""
     if explanation is None or os.environ.get(FULL_ERROR) == "1":
-        traceback.print_exception(error)
+        print(without_secrets("".join(traceback.format_exception(error))), end="", file=sys.stderr)
     if explanation is None:
         what = f"{type(error).__name__}: {error}"
         explanation = Explanation(f"internal error, please report it: {what}", INTERNAL_ERROR)
-    print(f"rnnexp: {prefix}{explanation.line}", file=sys.stderr)
+    print(f"rnnexp: {printable(without_secrets(prefix + explanation.line), most=MOST_CHARACTERS)}", file=sys.stderr)
     return explanation.exit_code
 
 
