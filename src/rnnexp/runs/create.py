@@ -7,7 +7,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from rnnexp.core.errors import UserError
-from rnnexp.core.validation import expand_home
+from rnnexp.core.validation import escape_interpolation, expand_home
 from rnnexp.runs.distributed import broadcast_from_rank_zero, global_rank, is_rank
 from rnnexp.runs.inputs import with_inputs
 from rnnexp.runs.last_checkpoint import put_damaged_checkpoints_aside, resumable_checkpoint
@@ -43,8 +43,9 @@ def open_run(config: DictConfig) -> tuple[RunDirectory, dict[str, Any]]:
         return run, resolved(config) | ({} if own is None else {"ckpt_path": str(own)})
     if not is_rank():
         return _make_run(config)
-    config.paths.output_dir = broadcast_from_rank_zero(lambda: str(_make_run(config)[0].path))
-    return RunDirectory(Path(config.paths.output_dir)), with_inputs(resolved(config))
+    path = broadcast_from_rank_zero(lambda: str(_make_run(config)[0].path))
+    config.paths.output_dir = escape_interpolation(path)
+    return RunDirectory(Path(path)), with_inputs(resolved(config))
 
 
 def _make_run(config: DictConfig) -> tuple[RunDirectory, dict[str, Any]]:
@@ -52,7 +53,7 @@ def _make_run(config: DictConfig) -> tuple[RunDirectory, dict[str, Any]]:
         run = RunDirectory.create(Path(config.paths.outputs_dir).absolute() / "train", str(config.name))
     else:
         run = RunDirectory.create_at(expand_home(config.paths.output_dir).absolute())
-    config.paths.output_dir = str(run.path)
+    config.paths.output_dir = escape_interpolation(str(run.path))
     frozen = with_inputs(resolved(config))
     run.freeze(frozen, [str(override) for override in HydraConfig.get().overrides.task])
     return run, frozen

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, open_dict
 
 from rnnexp.cli.checks import validate_config
 from rnnexp.core.errors import UserError
-from rnnexp.core.validation import expand_home
+from rnnexp.core.validation import escape_interpolation, expand_home
 from rnnexp.runs.create import resolved
 from rnnexp.runs.inputs import with_inputs
 from rnnexp.sweeps.devices import requested_resources
@@ -73,7 +73,7 @@ class JobComposer:
             if identity not in jobs:
                 shown = _trial_overrides(overrides) or [o for o in overrides if o.partition("=")[0] in varying]
                 run = _run_directory(shown, identity, sweep)
-                composed.paths.output_dir = str(run.path)
+                composed.paths.output_dir = escape_interpolation(str(run.path))
                 plain = with_inputs(resolved(composed))
                 _adapt_to_job(plain, sweep)
                 label = " ".join(shown) or str(plain["name"])
@@ -93,7 +93,7 @@ class JobComposer:
         with open_dict(composed):
             del composed["hydra"]
             # The default contains the current time; all jobs must have the same directory.
-            composed.sweep_dir = str(sweep.path)
+            composed.sweep_dir = escape_interpolation(str(sweep.path))
         return composed
 
 
