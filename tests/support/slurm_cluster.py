@@ -110,7 +110,9 @@ class SlurmCluster:
     def start(self) -> None:
         """Start all daemons, and return when every node is idle."""
         self._write_configuration()
-        self.start_daemon("munged", f"--key-file={self.place}/munge.key", *self._munge_files(), "--foreground", "--force")
+        self.start_daemon(
+            "munged", f"--key-file={self.place}/munge.key", *self._munge_files(), "--foreground", "--force"
+        )
         wait_for(lambda: (self.place / "munge.socket").exists(), "munged")
         self._start_database()
         self.start_accounting()
@@ -218,7 +220,13 @@ class SlurmCluster:
     def _start_database(self) -> None:
         data, socket_file = self.place / "database", self.place / "mariadb.socket"
         as_user = [f"--user={self.user}"] if self.user == "root" else []
-        self.call("mariadb-install-db", "--no-defaults", f"--datadir={data}", *as_user, "--auth-root-authentication-method=normal")
+        self.call(
+            "mariadb-install-db",
+            "--no-defaults",
+            f"--datadir={data}",
+            *as_user,
+            "--auth-root-authentication-method=normal",
+        )
         self.start_daemon(
             "mariadbd",
             "--no-defaults",

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from rnnexp.core.errors import UserError
-from rnnexp.core.validation import require_positive, validate_choice
+from rnnexp.core.validation import expand_home, require_positive, validate_choice
 from rnnexp.tracking.run_directory import RunDirectory
 
 TEST_WEIGHTS = ("best", "last", "average", "none")
+GROUPS = ("data", "task", "model", "optimizer", "scheduler", "trainer", "callbacks", "logger", "paths")
 REQUIRED = (
     *("name", "seed", "tags", "ckpt_path", "test_weights", "tf32", "num_threads", "paths.output_dir"),
     *("data._target_", "task._target_", "model.bidirectional", "optimizer", "scheduler", "callbacks", "logger"),
@@ -67,7 +68,7 @@ class RunSettings:
             name=str(config["name"]),
             seed=config["seed"],
             tags=tuple(str(tag) for tag in config["tags"]),
-            ckpt_path=None if ckpt_path is None else Path(ckpt_path).expanduser(),
+            ckpt_path=None if ckpt_path is None else expand_home(ckpt_path),
             test_weights=str(config["test_weights"]),
             precision=str(config["trainer"]["precision"]),
             tf32=config["tf32"],
@@ -84,6 +85,8 @@ class RunSettings:
 def _validate(config: Mapping[str, Any]) -> None:
     for key in REQUIRED:
         _require_key(config, key)
+    for group in GROUPS:
+        _require(isinstance(config[group], Mapping), group, "a mapping", config[group])
     _validate_seed(config["seed"])
     trainer, optimizer = config["trainer"], config["optimizer"]
     for key in ("max_epochs", "max_steps"):

@@ -32,6 +32,9 @@ def read_logged(path: Path, name: str) -> tuple[list[Logged], bool]:
     Lines that are damaged are left out. A last line without a line end is being written, which is not damage.
     """
     values: list[Logged] = []
+    if not path.is_file():
+        # A pipe that nothing is written to would stop the reader.
+        return values, path.exists()
     try:
         with path.open("rb") as file:
             header = _fields(file.readline(LONGEST_LINE)) or []
@@ -45,10 +48,8 @@ def read_logged(path: Path, name: str) -> tuple[list[Logged], bool]:
                     logged = _logged(row, name)
                     is_damaged |= logged is None and bool(row.get(name))
                     values += [logged] if logged else []
-    except FileNotFoundError:
-        return [], False
     except OSError:
-        return [], True
+        return values, True
     return values, is_damaged
 
 

@@ -1,10 +1,7 @@
 """Sweeps on a SLURM cluster of this machine: what docs/clusters.md promises, with SLURM's own daemons."""
 
-import os
 import re
-import shutil
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,7 @@ import pytest
 from rnnexp.core.atomic_files import read_json
 from support import TESTS
 from support.slurm_cluster import SlurmCluster, missing_program, running_cluster
-from support.sweeps import BARE, FAULT, processes_of, start, statuses, wait_for
+from support.sweeps import BARE, FAULT, start, statuses, wait_for
 
 pytestmark = [
     pytest.mark.slurm,

@@ -1,7 +1,6 @@
 """MNIST, and any other dataset of images in its IDX format, read as sequences."""
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.types import Primitive
-from rnnexp.core.validation import require_positive, validate_choice
+from rnnexp.core.validation import expand_home, require_positive, validate_choice
 from rnnexp.data.base import DataModule
 from rnnexp.data.batches import LabeledSequences
 from rnnexp.data.images.fetch import SOURCES, fetch_files
@@ -95,7 +94,7 @@ class MNISTDataModule(DataModule):
         require_positive(batch_size=batch_size, eval_batch_size=eval_batch_size)
         if type(val_size) not in (int, float) or not (val_size >= 0 and (type(val_size) is int or val_size < 1)):
             raise ValueError(f"val_size must be a whole number of at least 0 or a share below 1, not {val_size!r}")
-        self.root = Path(root).expanduser()
+        self.root = expand_home(root)
         self.dataset_name = name
         self.view = view
         self.permutation = permutation

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.types import Primitive
-from rnnexp.core.validation import lookup, require_positive, validate_choice
+from rnnexp.core.validation import expand_home, lookup, require_positive, validate_choice
 from rnnexp.data.base import DataModule
 from rnnexp.data.batches import TranslationBatch
 from rnnexp.data.loading.buckets import BATCH_UNITS, BucketOrder
@@ -84,7 +83,7 @@ class TranslationDataModule(DataModule):
         self.eval_batch_size = eval_batch_size
         self.window = window
         self.seed = seed
-        self.cache = None if cache is None else Path(cache).expanduser()
+        self.cache = None if cache is None else expand_home(cache)
         self._checkpoint_tokenizers: TokenizerPair | None = None
         self._is_set_up = False
 

@@ -44,7 +44,7 @@ def learning_curves(group: ComparisonGroup) -> Figure | None:
 
     The best settings are named; the others are gray.
     """
-    curves = [(setting, curve) for setting in group.settings if (curve := curve_of(setting, group.main))]
+    curves = [(setting, curve) for setting in group.settings if (curve := curve_of(setting, group.kind.main))]
     if not curves:
         return None
     named: Sequence[str] = [setting.label for setting, _ in curves[:MOST_NAMED]]
@@ -77,7 +77,7 @@ def learning_curves(group: ComparisonGroup) -> Figure | None:
             axes.fill_between(list(curve), low, high_, color=color, alpha=0.13, linewidth=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch")
-    axes.set_ylabel(f"validation {group.main.title}")
+    axes.set_ylabel(f"validation {group.kind.main.title}")
     style_axes(axes)
     legend_beside(figure, handles, names)
     return figure

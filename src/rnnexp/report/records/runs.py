@@ -170,15 +170,18 @@ def read_run(path: Path) -> Run:
     record: Mapping[str, Any] = {}
     facts: dict[str, Primitive] = {}
     result: Mapping[str, Any] = {}
-    reason = ""
+    reason = since = ""
     try:
-        read = files.read_config()
+        read = files.read_unverified_config()
         facts = _facts(read, files.config_file, {})
         # A config whose identity cannot be computed cannot be grouped.
         identity_of(_with_names_of_files(read), *SEEDS)
         config = read
         record = files.read_status()
         status = _status(record, config, files.status_file)
+        since = str(record.get(f"{status}_since", ""))
+        if status is Status.RUNNING:
+            status, reason, since, _ = files.observe()
         if status is Status.DONE:
             result = _read_result(files, config)
             facts = _facts(config, files.config_file, result)
@@ -193,7 +196,7 @@ def read_run(path: Path) -> Run:
         path,
         status,
         reason or str(record.get("reason", "")),
-        since=str(record.get(f"{status}_since", "")),
+        since=since,
         config=config,
         facts=facts,
         config_hash=str(record.get("config_hash", "")),

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -11,7 +10,7 @@ from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from rnnexp.core.errors import UserError, first_line
-from rnnexp.core.validation import validate_choice
+from rnnexp.core.validation import expand_home, validate_choice
 
 MODES = ("max", "min")
 NUM_ATTEMPTS, SECONDS_TO_MAKE_TABLES = 3, 1.0
@@ -35,7 +34,7 @@ def open_storage(place: str) -> BaseStorage:
                     # Another process may be creating the same tables.
                     time.sleep(SECONDS_TO_MAKE_TABLES)
             return RDBStorage(place)
-    path = Path(place).expanduser().absolute()
+    path = expand_home(place).absolute()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(str(path)))
