@@ -21,7 +21,7 @@ from rnnexp.cli.checks import validate_config
 from rnnexp.cli.conf_dir import config_root, shared_options
 from rnnexp.cli.config_files import parse, read_text
 from rnnexp.cli.messages import Explanation, explain_composing, explain_running
-from rnnexp.compat.hydra import FULL_ERROR, full_error, read_config_files_with
+from rnnexp.compat.hydra import FULL_ERROR, flags_first, full_error, read_config_files_with
 from rnnexp.compat.torchmetrics import hide_torchvision
 from rnnexp.core.errors import UserError
 from rnnexp.core.utf8 import require_utf8
@@ -31,13 +31,6 @@ from rnnexp.tracking.environment import describe_version
 INTERNAL_ERROR, INTERRUPTED = 1, 130
 PLACES = {"hydra.run.dir": "paths.output_dir", "hydra.sweep.dir": "sweep_dir", "hydra.sweep.subdir": "sweep_dir"}
 """Hydra's keys for output directories -> the keys of rnnexp that replace them."""
-WITH_VALUE = frozenset(
-    {
-        *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
-        *("--experimental-rerun", "--info", "-i"),
-    }
-)
-"""Hydra's flags that take the next argument as their value."""
 
 _users_full_error: str | None = None
 """The value of HYDRA_FULL_ERROR at the start of the program; within Hydra the variable is 1."""
@@ -101,7 +94,9 @@ def _working_directory() -> Path:
 
 
 def _normalize_arguments(arguments: Sequence[str]) -> list[str]:
-    """Put flags before overrides, as Hydra's parser needs them, and replace `~/` at the start of a value.
+    """Return the arguments with flags first, and the home directory for a `~/` at the start of a value.
+
+    Shells do not expand `~/` there.
 
     Raises:
         UserError: for a key of Hydra that has no effect here.
@@ -110,18 +105,7 @@ def _normalize_arguments(arguments: Sequence[str]) -> list[str]:
         key, _, value = argument.lstrip("+").partition("=")
         if key in PLACES and value != ".":
             raise UserError(f"{key}= has no effect here: set {PLACES[key]}=")
-    return [_expand_home(argument) for argument in _flags_first(arguments)]
-
-
-def _flags_first(arguments: Sequence[str]) -> list[str]:
-    flags: list[str] = []
-    others: list[str] = []
-    previous = ""
-    for argument in arguments:
-        is_value = previous in WITH_VALUE and "=" not in argument
-        (flags if argument.startswith("-") or is_value else others).append(argument)
-        previous = argument
-    return flags + others
+    return [_expand_home(argument) for argument in flags_first(arguments)]
 
 
 def _expand_home(argument: str) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from rnnexp.plots.style import INK, SECOND, new_figure, title_in
@@ -15,7 +14,9 @@ MOST_NUMBERED = 32
 MOST_INCHES = 16.4
 
 
-def confusion_matrix(labels: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int, title: str) -> Figure:
+def confusion_matrix(
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: Sequence[int], title: str
+) -> Figure:
     """Plot the counts of true class (rows) against predicted class (columns); color shows only the mistakes.
 
     The counts are written into the cells of up to `MOST_NUMBERED` classes.
@@ -23,11 +24,12 @@ def confusion_matrix(labels: NDArray[np.int64], predicted: NDArray[np.int64], nu
     Args:
         labels: int64 [samples].
         predicted: int64 [samples].
-        num_classes: the number of rows and columns.
+        classes: the label of each row and column, ascending.
         title: the title of the figure.
     """
+    num_classes = len(classes)
     matrix = np.zeros((num_classes, num_classes), dtype=np.int64)
-    np.add.at(matrix, (labels, predicted), 1)
+    np.add.at(matrix, (np.searchsorted(classes, labels), np.searchsorted(classes, predicted)), 1)
     mistakes = matrix.astype(float)
     # On a scale with the right answers, mistakes would have no visible color.
     np.fill_diagonal(mistakes, np.nan)
@@ -37,13 +39,14 @@ def confusion_matrix(labels: NDArray[np.int64], predicted: NDArray[np.int64], nu
     image = axes.imshow(mistakes, cmap="Reds", vmin=0)
     if num_classes <= MOST_NUMBERED:
         _write_counts(axes, matrix, np.nanmax(mistakes, initial=1) / 2)
-        axes.set_xticks(range(num_classes))
-        axes.set_yticks(range(num_classes))
+        ticks = range(num_classes)
     else:
         # Thousands of numbers would be too small to read, and take a minute to draw.
         figure.colorbar(image, ax=axes, shrink=0.8, aspect=40, pad=0.02, label="mistakes")
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(MaxNLocator(20, integer=True))
+        ticks = range(0, num_classes, num_classes // 16)
+    names = [str(classes[tick]) for tick in ticks]
+    axes.set_xticks(ticks, labels=names)
+    axes.set_yticks(ticks, labels=names)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     heading = title_in(f"{title}\n{int(np.nansum(mistakes))} mistakes in {len(labels):,}", side)

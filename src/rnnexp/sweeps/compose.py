@@ -8,6 +8,7 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
 from rnnexp.cli.checks import require_switches
+from rnnexp.cli.value_types import require_types
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import expand_home
 from rnnexp.runs.create import resolved
@@ -80,6 +81,7 @@ class JobComposer:
             composed.sweep_dir = str(sweep.path)
             composed.paths.output_dir = RUN_DIRECTORY
             plain = with_inputs(resolved(composed))
+            require_types(plain)
             identity = config_hash(plain)
             if identity not in jobs:
                 shown = _trial_overrides(overrides) or [o for o in overrides if o.partition("=")[0] in varying]
