@@ -24,6 +24,7 @@ from rnnexp.cli.messages import Explanation, explain_composing, explain_running
 from rnnexp.compat.hydra import FULL_ERROR, full_error, read_config_files_with
 from rnnexp.compat.torchmetrics import hide_torchvision
 from rnnexp.core.errors import UserError
+from rnnexp.core.output import keep_running_without_output
 from rnnexp.core.printable import printable
 from rnnexp.core.secrets import without_secrets
 from rnnexp.core.utf8 import require_utf8
@@ -37,7 +38,9 @@ _users_full_error: str | None = None
 """The value of HYDRA_FULL_ERROR at the start of the program; within Hydra the variable is 1."""
 
 
-def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -> NoReturn:
+def run_program(
+    config_name: str, program: Callable[[DictConfig], int | None], *, prints_result: bool = False
+) -> NoReturn:
     """Compose the config from the command line, run the program with it, and end the process.
 
     With `-m` and Hydra's own launcher every job runs, also after one that failed: each failure is reported when it
@@ -47,9 +50,13 @@ def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -
     Args:
         config_name: the primary config in `config_root()`, without .yaml.
         program: a function of the composed config that returns the exit code; None is 0.
+        prints_result: whether standard output is the result, so that the program ends if nobody reads it. Any other
+            program goes on, since its results are in files.
     """
     global _users_full_error
     require_utf8()
+    if not prints_result:
+        keep_running_without_output()
     hide_torchvision()
     read_config_files_with(read_text, parse, hidden=shared_options())
     _users_full_error = os.environ.get(FULL_ERROR)

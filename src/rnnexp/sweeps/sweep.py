@@ -24,6 +24,8 @@ from rnnexp.tracking.status import Status
 from rnnexp.tracking.sweep_directory import SweepDirectory
 
 NUM_LISTED = 3
+REPORT_SECONDS = 1800
+"""The time after which a report is given up: the jobs have ended, and a file system may not answer."""
 """The number of repeated points that a line lists."""
 
 Points = Sequence[Sequence[str]]
@@ -208,7 +210,14 @@ def describe_repetitions(points: Points, jobs: Sequence[Job]) -> str:
 
 def start_report(sweep: Path) -> None:
     """Write the report of a sweep in a separate process, so that its imports and errors do not affect the sweep."""
-    subprocess.run([sys.executable, "-m", "rnnexp.report", str(sweep)], check=False)  # noqa: S603 (a fixed command)
+    command = [sys.executable, "-m", "rnnexp.report", str(sweep)]
+    try:
+        subprocess.run(command, check=False, timeout=REPORT_SECONDS)  # noqa: S603 (a fixed command)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        print(
+            f"rnnexp: warning: no report: {error}; write it with  {shlex.join(['python', *command[1:]])}",
+            file=sys.stderr,
+        )
 
 
 @contextmanager
