@@ -1,6 +1,7 @@
 """Fixtures of all tests: tiny datasets, and programs that run on them in this process."""
 
 import os
+import signal
 
 # Set before torch is imported: a second thread makes operations on small matrices slower.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -12,6 +13,9 @@ import pytest
 
 from rnnexp import evaluate, train
 from support.programs import NUM_VAL, Outcome, Run, call, write_dataset, write_pairs
+
+# A shell starts processes in the background with Ctrl-C ignored, and programs leave that alone.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["support.launching"]
 

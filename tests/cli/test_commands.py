@@ -5,7 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lightning
 import pytest
+import torch
 
 import rnnexp
 from rnnexp.cli.commands import COMMANDS, main, module_of
@@ -51,8 +53,9 @@ def test_every_command_explains_itself(name: str, tmp_path: Path) -> None:
     [
         ([], 0, "usage: rnnexp COMMAND"),
         (["--help"], 0, "usage: rnnexp COMMAND"),
-        (["--version"], 0, f"rnnexp {rnnexp.__version__}"),
-        (["train", "--version"], 0, f"rnnexp {rnnexp.__version__}"),
+        (["--version"], 0, f"rnnexp {rnnexp.__version__} (torch {torch.__version__.partition('+')[0]}"),
+        (["train", "--version"], 0, f"rnnexp {rnnexp.__version__} (torch "),
+        (["train", "seed=1", "--version"], 0, f", lightning {lightning.__version__}, Python "),
         (["trian"], 2, "unknown command 'trian'"),
         (["trian"], 2, "did you mean 'train'?"),
     ],

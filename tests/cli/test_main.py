@@ -162,3 +162,18 @@ def test_the_home_directory_is_inserted_into_values(
     assert found == [f"{home}/{name}.ckpt" for name in ("x y", "x,y", "x", "x,y")]
     launch(program, *IN_PROCESS, f"paths.output_dir={tmp_path}", "ckpt_path=~/x.ckpt,y.ckpt")
     assert found[-2:] == [f"{home}/x.ckpt", "y.ckpt"]
+
+
+def test_flags_may_follow_overrides(launch: Any, tmp_path: Path) -> None:
+    seen = []
+
+    def program(config: DictConfig) -> None:
+        seen.append((config.name, config.seed))
+
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    (tmp_path / "mine" / "experiment" / "named.yaml").write_text("# @package _global_\nname: named\n", encoding="utf-8")
+    assert launch(program, "seed=3", "hydra/launcher=basic", "-m", "name=a,b").exit_code == 0
+    assert launch(program, "experiment=named", "--config-dir", "mine", "seed=4", "-cn", "train").exit_code == 0
+    assert seen == [("a", 3), ("b", 3), ("named", 4)]
+    shown = launch(program, "seed=5", "--cfg", "job", "--package", "scheduler")
+    assert "warmup" in shown.stdout

@@ -4,6 +4,7 @@ import inspect
 import warnings
 from pathlib import Path
 
+import lightning.pytorch.callbacks.model_checkpoint as model_checkpoint
 import lightning.pytorch.loops.fit_loop as fit_loop
 import lightning.pytorch.trainer.call as call
 import lightning.pytorch.utilities.data as data
@@ -12,6 +13,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from rnnexp.compat.lightning import (
+    CHECKPOINT_DIRECTORY_WARNING,
     EMPTY_LOADER_WARNING,
     FP16_WARNING,
     SRUN_WARNING,
@@ -47,6 +49,11 @@ def test_an_unused_srun_is_a_warning_of_this_text(tmp_path: Path, monkeypatch: p
 def test_an_empty_loader_is_a_warning_of_this_text() -> None:
     text = EMPTY_LOADER_WARNING.replace("`list`", "`{type(dataloader).__name__}`")
     assert text in inspect.getsource(data), "Lightning words its warning of an empty validation set otherwise"
+
+
+def test_a_checkpoint_directory_that_is_not_empty_is_a_warning_of_this_text() -> None:
+    text = CHECKPOINT_DIRECTORY_WARNING.replace(".*", "{dirpath}")
+    assert text in inspect.getsource(model_checkpoint), "Lightning words its warning of a full directory otherwise"
 
 
 def test_val_check_interval_is_refused_with_a_value_error() -> None:

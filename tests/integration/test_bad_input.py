@@ -54,6 +54,10 @@ BAD_VALUES = {
     "optimizer.lr=high": r"optimizer\.lr must be a number of at least 0, not 'high'",
     "trainer.max_epochs=many": r"trainer\.max_epochs must be a whole number, not 'many'",
     "model.bidirectional=maybe": r"model\.bidirectional must be true or false, not 'maybe'",
+    "data.drop_last=no": r"data\.drop_last must be true or false, not 'no'",
+    "model.residual=1": r"model\.residual must be true or false, not 1",
+    "data.name=false": r"data\.name must be text, not false: write it in quotes",
+    "name=true": r"name must be text, not true: write it in quotes",
     "seed=-1": r"seed must be at least 0",
     "optimizer.lr=nan": r"optimizer\.lr must be a number of at least 0, not nan",
     # impossible together

@@ -46,3 +46,45 @@ def test_tensorboard_writes_events_and_csv(run: Run) -> None:
     (accuracy,) = events.Scalars("test/acc")
     assert accuracy.value == pytest.approx(outcome.result["metrics"]["test/acc"])
     assert (outcome.directory / "metrics.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("damage", "is_kept"),
+    [
+        (b"0,9", False),
+        (b"\xff\xfe,1,2\n", True),
+        (b"0,9\n", True),
+        (b"0,9,1.5,7\n", True),
+        (b"\0\n", True),
+        (b"", False),
+    ],
+)
+def test_damaged_rows_are_left_out(tmp_path: Path, damage: bytes, is_kept: bool) -> None:
+    """A line without an end is what a kill leaves; anything else is kept beside the file."""
+    file = tmp_path / "metrics.csv"
+    before = b"epoch,step,train/loss\n0,4,2.5\n" + damage
+    file.write_bytes(before)
+    logger = CSVLogger(str(tmp_path), flush_every_n_steps=10)
+    logger.continue_from(step=9)
+    logger.log_metrics({"epoch": 0, "train/loss": 0.5}, step=9)
+    logger.finalize("success")
+    assert file.read_text(encoding="utf-8") == "epoch,step,train/loss\n0,4,2.5\n0,9,0.5\n"
+    copies = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path != file}
+    assert copies == ({"metrics.csv.damaged": before} if is_kept else {})
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\n0,1\n", b"epoch,st"])
+def test_a_file_without_a_header_has_no_rows(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "metrics.csv").write_bytes(content)
+    logger = CSVLogger(str(tmp_path), flush_every_n_steps=10)
+    logger.continue_from(step=9)
+    logger.log_metrics({"epoch": 0, "train/loss": 0.5}, step=9)
+    logger.finalize("success")
+    assert (tmp_path / "metrics.csv").read_text(encoding="utf-8") == "epoch,step,train/loss\n0,9,0.5\n"
+
+
+def test_a_new_column_keeps_the_rows(tmp_path: Path) -> None:
+    logger = CSVLogger(str(tmp_path), flush_every_n_steps=1)
+    logger.log_metrics({"loss": 0.5}, step=0)
+    logger.log_metrics({"loss": 0.25, "acc": 1.0}, step=1)
+    assert (tmp_path / "metrics.csv").read_text(encoding="utf-8") == "acc,loss,step\n,0.5,0\n1.0,0.25,1\n"

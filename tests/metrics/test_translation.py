@@ -3,12 +3,15 @@
 import logging
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
+from importlib.util import find_spec
 
 import pytest
 import sacrebleu
 
+from rnnexp.core.errors import UserError
 from rnnexp.metrics.translation import (
     agreement,
+    choose_bleu_tokenizer,
     corpus_scores,
     exact_matches,
     length_bucket,
@@ -17,7 +20,9 @@ from rnnexp.metrics.translation import (
     literature_signature,
     share_by,
     signatures,
+    tokenizer_of_signature,
 )
+from rnnexp.text.writing import SPACED, describe_writing
 
 REFERENCES = [
     "A man in an orange hat is starring at something.",
@@ -96,6 +101,50 @@ def test_signatures_name_version_tokenizer_and_case() -> None:
     bleu, chrf = signatures()["bleu"].split("|"), signatures()["chrf"].split("|")
     assert {"nrefs:1", "case:mixed", "tok:13a", "smooth:exp", f"version:{version('sacrebleu')}"} <= set(bleu)
     assert {"nrefs:1", "case:mixed", "nc:6", "nw:0", f"version:{version('sacrebleu')}"} <= set(chrf)
+
+
+CHINESE = ["我今天早上在公园里看到两只狗在跳。", "他们在桌子上吃了一个苹果。"]
+ALMOST_CHINESE = ["我今天早上在公园里看到两只狗在跑。", "他们在桌子上吃了一个苹果。"]
+
+
+def test_text_without_spaces_is_scored_by_its_characters() -> None:
+    scores = {name: corpus_scores(ALMOST_CHINESE, CHINESE, name)["bleu"] for name in ("13a", "zh", "char")}
+    assert scores["13a"] < scores["zh"] == sacrebleu.corpus_bleu(ALMOST_CHINESE, [CHINESE], tokenize="zh").score
+    assert 80 < scores["char"] < 100
+
+
+@pytest.mark.parametrize(
+    ("sentences", "tokenizer"),
+    [
+        (REFERENCES, "13a"),
+        (CHINESE, "zh"),
+        (["我 今天 早上 在 公园 里 看到 两 只 狗 。"], "zh"),
+        (["私は今朝公園で二匹の犬を見ました。"], "char"),
+        (["เช้านี้ฉันเห็นสุนัขสองตัวกระโดด"], "char"),
+        (["오늘 아침 공원에서 개 두 마리가 뛰는 것을 보았다."], "13a"),
+        (["Hund", "Katze", "Maus"], "char"),
+        ([REFERENCES[0].replace(" ", "")], "char"),
+    ],
+)
+def test_the_tokenizer_of_bleu_follows_from_the_text(sentences: list[str], tokenizer: str) -> None:
+    assert choose_bleu_tokenizer("auto", describe_writing(sentences)) == tokenizer
+    assert choose_bleu_tokenizer("intl", describe_writing(sentences)) == "intl"
+    assert tokenizer_of_signature(signatures(tokenizer)["bleu"]) == tokenizer
+
+
+def test_tokenizers_that_cannot_be_used() -> None:
+    with pytest.raises(ValueError, match=r"unknown task\.bleu_tokenizer 'zhh'.*did you mean 'zh'"):
+        choose_bleu_tokenizer("zhh", SPACED)
+    if find_spec("MeCab") is None:
+        with pytest.raises(UserError, match=r"task\.bleu_tokenizer=ja-mecab .*sacrebleu\[ja\]"):
+            choose_bleu_tokenizer("ja-mecab", SPACED)
+
+
+def test_tokenizers_in_signatures() -> None:
+    assert tokenizer_of_signature("nrefs:1|tok:ja-mecab-0.996-IPA|version:2.6.0") == "ja-mecab"
+    for signature in ("", "a", "nrefs:1|tok:x|version:2.6.0", "tok:"):
+        with pytest.raises(ValueError, match="unknown tokenizer"):
+            tokenizer_of_signature(signature)
 
 
 # The second track: the tokenization of the Multi30k literature.

@@ -93,6 +93,10 @@ def independent(x: Tensor, state: State, recur: None, u: Tensor) -> State:  # no
     return (torch.relu(x + u * state[0]),)
 
 
+def with_unused_parameter(x: Tensor, state: State, recur: Recurrence, u: Tensor) -> State:  # noqa: ARG001
+    return (torch.tanh(x + recur(state[0])),)
+
+
 MIN_GRU = Cell(
     minimal_gru,
     gates=2,
@@ -125,6 +129,41 @@ def test_only_declared_weights_exist(cell: Cell, names: list[str], initializatio
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in stack.parameters())
     torch.testing.assert_close(copy.deepcopy(stack).state_dict(), stack.state_dict())
     assert state[0].shape == (2, 5, 8)
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (
+            Cell(minimal_gru, gates=2),
+            r"cell 'minimal_gru' never uses weight_hh, bias_hh, which would be counted: declare weights=\('weight_ih', "
+            r"'bias_ih'\)",
+        ),
+        (
+            Cell(independent, gates=1, parameters=IND_RNN.parameters),
+            "cell 'independent' never uses weight_hh, bias_hh",
+        ),
+        (
+            Cell(with_unused_parameter, gates=1, parameters=IND_RNN.parameters),
+            "never uses u, which would be counted: leave them out of parameters",
+        ),
+    ],
+)
+def test_a_weight_that_the_step_never_uses_is_refused(cell: Cell, message: str) -> None:
+    before = torch.random.get_rng_state()
+    with pytest.raises(ValueError, match=message):
+        RecurrentStack(cell, 3, 4)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_step_that_fails_or_draws_is_left_to_the_forward_pass() -> None:
+    def step(x: Tensor, state: State, recur: Recurrence) -> State:
+        return (torch.tanh(x + recur(state[0])) * torch.bernoulli(torch.full(x.shape, 0.5)),)
+
+    def fails(x: Tensor, state: State, recur: Recurrence) -> State:  # noqa: ARG001
+        raise ZeroDivisionError
+
+    assert [RecurrentStack(Cell(each, gates=1), 3, 4).cell.step for each in (step, fails)] == [step, fails]
 
 
 def test_a_parameter_starts_and_acts_as_declared() -> None:

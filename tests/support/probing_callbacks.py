@@ -1,9 +1,11 @@
 """Callbacks that tests add to a run by their path: `+callbacks.probe._target_=support.probing_callbacks.X`."""
 
+import errno
 import os
 import resource
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -53,17 +55,37 @@ class Bug(Callback):
 
 
 class Fault(Callback):
-    """A callback that makes the jobs of given seeds fail in the third step, each in a given way."""
+    """A callback that makes the jobs of given seeds fail in a step, each in a given way.
 
-    def __init__(self, seed: int, faults: dict[int, str]) -> None:
-        self.fault = faults.get(seed)
+    Args:
+        seed: the seed of the run.
+        faults: the fault of each seed.
+        step: the step, counted from 0.
+        once: a directory in which the first fault of each seed leaves a file, after which there are no others.
+    """
+
+    def __init__(self, seed: int, faults: dict[int, str], step: int = 2, once: str | None = None) -> None:
+        self.fault, self.step = faults.get(seed), step
+        self.marker = None if once is None else Path(once) / f"seed-{seed}"
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
-        if self.fault is None or trainer.global_step != 2:
+        if self.fault is None or trainer.global_step != self.step:
             return
+        if self.marker is not None:
+            if self.marker.exists():
+                return
+            self.marker.parent.mkdir(exist_ok=True)
+            self.marker.touch()
+        self._fail(pl_module)
+
+    def _fail(self, pl_module: LightningModule) -> None:
         match self.fault:
             case "raise":
                 raise ZeroDivisionError("division by a seed")
+            case "disk":
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            case "terminate":
+                os.kill(os.getpid(), signal.SIGTERM)
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
             case "memory":

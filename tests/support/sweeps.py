@@ -15,6 +15,8 @@ from rnnexp.core.atomic_files import read_json
 from support import TESTS
 
 FAULT = "+callbacks.fault={_target_:support.probing_callbacks.Fault,seed:${seed},faults:{%s}}"
+FAULT_ONCE = "+callbacks.fault={_target_:support.probing_callbacks.Fault,seed:${seed},faults:{%s},step:15,once:%s}"
+"""A fault in the second epoch of the first attempt."""
 SEARCH = ["hydra/sweeper=optuna", "optimized_metric=val/acc_best", "hydra.sweeper.direction=maximize"]
 BARE = ["test_weights=none", "logger=csv", "callbacks.predictions=null", "run_only=[callbacks.fault,callbacks.stop]"]
 

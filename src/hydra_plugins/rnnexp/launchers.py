@@ -34,12 +34,14 @@ class LauncherConf:
         backend: `module:class` of the backend.
         on_error: `continue` with the other jobs when one fails, or `stop`.
         max_failures: the number of failed jobs at which the sweep stops; None never stops it.
+        retries: how often a job that ended by a cause that may be transient is started again in the same sweep.
     """
 
     backend: str
     _target_: str = "hydra_plugins.rnnexp.launchers.SweepLauncher"
     on_error: str = "continue"
     max_failures: Any = None
+    retries: Any = 0
 
 
 @dataclass

@@ -11,8 +11,12 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from rnnexp.callbacks.early_stopping import is_measured
-from rnnexp.core.atomic_files import write_bytes
+from rnnexp.core.atomic_files import written_atomically
+from rnnexp.core.sealed_archive import sealed
 from rnnexp.core.validation import require_positive
+
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+"""The latest state of training, and the one before it, to which a run returns if the latest is damaged."""
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -145,7 +149,7 @@ class KeptCheckpoints(ModelCheckpoint):
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """A writer of checkpoint files that are complete or absent.
+    """A writer of checkpoint files that are complete or absent, and keeps the predecessor of `last.ckpt`.
 
     Lightning writes to the system's temporary directory and copies from there: a full disk or a kill leaves half a file
     in place of the last complete one.
@@ -153,15 +157,23 @@ class WholeCheckpoints(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # noqa: ANN401, ARG002
         """Write under a temporary name in the same directory, and rename."""
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Through a buffer, since the error of torch.save does not name a full disk.
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
-        write_bytes(Path(path), buffer.getbuffer())
+        with written_atomically(target) as file:
+            file.write(sealed(buffer.getbuffer()))
+            file.flush()
+            if target.name == LAST and target.exists():
+                # A kill before the new file has its name leaves the predecessor alone, from which a run continues too.
+                target.replace(target.with_name(PREVIOUS))
 
 
 def _take_over(trainer: Trainer, source: Path, target: Path) -> None:
     # A run that continues in its own directory already has the file.
     if trainer.is_global_zero and source != target:
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        with source.open("rb") as content, written_atomically(target) as copy:
+            shutil.copyfileobj(content, copy)
     trainer.strategy.barrier()

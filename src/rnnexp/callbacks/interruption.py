@@ -11,14 +11,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from rnnexp.core.errors import InterruptedRunError
-from rnnexp.core.signals import STOP_SIGNALS, handling
-from rnnexp.core.validation import quote_override
+from rnnexp.core.signals import STOP_SIGNALS, handling, name_of
 
 log = logging.getLogger(__name__)
 
 
 class SaveOnSignal(Checkpoint):
-    """A callback that saves and ends training at the next batch boundary after SIGINT or SIGTERM.
+    """A callback that saves and ends training at the next batch boundary after a signal that would end the process.
 
     A second Ctrl-C stops at once. The handler of the signals only sets a flag: it may interrupt an optimizer step, or
     another log message. The callback is a `Checkpoint`, so that Lightning calls it last at the end of an epoch, after
@@ -56,7 +55,7 @@ class SaveOnSignal(Checkpoint):
     def _announce(self) -> None:
         if self._received is not None and not self._is_announced:
             self._is_announced = True
-            name = signal.Signals(self._received).name
+            name = name_of(self._received)
             log.warning("%s received: saving at the next batch boundary (Ctrl-C again to stop at once)", name)
 
     def on_validation_batch_end(
@@ -81,7 +80,7 @@ class SaveOnSignal(Checkpoint):
         self._announce()
         num_batches = batch_idx + 1
         # Lightning restores neither a validation that was due after the batch nor gradients that were accumulated.
-        ends_epoch = num_batches >= trainer.num_training_batches
+        ends_epoch = num_batches >= trainer.num_training_batches or trainer.global_step == trainer.max_steps
         validates = trainer.val_check_batch is not None and num_batches % trainer.val_check_batch == 0
         accumulates = num_batches % trainer.accumulate_grad_batches != 0
         if not (ends_epoch or validates or accumulates):
@@ -101,8 +100,7 @@ class SaveOnSignal(Checkpoint):
             return
         trainer.save_checkpoint(self.checkpoint)
         raise InterruptedRunError(
-            f"interrupted by {signal.Signals(number).name} in epoch {trainer.current_epoch + 1} after "
-            f"{trainer.global_step} steps; continue with {quote_override('ckpt_path', self.checkpoint)}",
+            f"interrupted by {name_of(number)} in epoch {trainer.current_epoch + 1} after {trainer.global_step} steps",
             number,
         )
 

@@ -3,8 +3,8 @@
 import importlib.util
 import sys
 
-from rnnexp import __version__
 from rnnexp.core.validation import did_you_mean
+from rnnexp.tracking.environment import describe_version
 
 COMMANDS = {
     "train": "train a network and record the run",
@@ -24,7 +24,7 @@ def main() -> None:
         print(usage())
         sys.exit(0)
     if arguments[0] in ("-V", "--version"):
-        print(f"rnnexp {__version__}")
+        print(describe_version())
         sys.exit(0)
     command, *rest = arguments
     if command not in COMMANDS:

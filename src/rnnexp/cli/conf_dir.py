@@ -4,6 +4,9 @@ from pathlib import Path
 
 import rnnexp
 
+SHARED_OPTION = "base"
+"""The option that the others of a group extend; users do not choose it."""
+
 
 def config_root() -> Path:
     """Return the directory with train.yaml and the config groups.
@@ -17,3 +20,9 @@ def config_root() -> Path:
         if (place / "train.yaml").is_file():
             return place
     raise FileNotFoundError(f"rnnexp is not installed completely: no train.yaml in {places[0]}, nor in {places[1]}")
+
+
+def shared_options() -> set[str]:
+    """Return `group/option` of each option that users do not choose."""
+    root = config_root()
+    return {str(file.relative_to(root).with_suffix("")) for file in root.glob(f"*/{SHARED_OPTION}.yaml")}

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,22 +17,27 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from rnnexp import __version__
-from rnnexp.cli.conf_dir import config_root
+from rnnexp.cli.checks import validate_config
+from rnnexp.cli.conf_dir import config_root, shared_options
+from rnnexp.cli.config_files import parse, read_text
 from rnnexp.cli.messages import Explanation, explain_composing, explain_running
-from rnnexp.compat.hydra import FULL_ERROR, full_error
+from rnnexp.compat.hydra import FULL_ERROR, full_error, read_config_files_with
 from rnnexp.compat.torchmetrics import hide_torchvision
 from rnnexp.core.errors import UserError
 from rnnexp.core.utf8 import require_utf8
 from rnnexp.core.validation import escape_interpolation, escape_quotes, is_plain
+from rnnexp.tracking.environment import describe_version
 
 INTERNAL_ERROR, INTERRUPTED = 1, 130
-ONE_OF = ("task", "data", "model", "optimizer", "scheduler", "trainer")
-"""Config groups of which a run has exactly one option. It may have several options of others, such as callbacks."""
-SWITCHED = ("callbacks", "logger")
-"""Config groups whose entries a null switches off."""
 PLACES = {"hydra.run.dir": "paths.output_dir", "hydra.sweep.dir": "sweep_dir", "hydra.sweep.subdir": "sweep_dir"}
 """Hydra's keys for output directories -> the keys of rnnexp that replace them."""
+WITH_VALUE = frozenset(
+    {
+        *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
+        *("--experimental-rerun", "--info", "-i"),
+    }
+)
+"""Hydra's flags that take the next argument as their value."""
 
 _users_full_error: str | None = None
 """The value of HYDRA_FULL_ERROR at the start of the program; within Hydra the variable is 1."""
@@ -52,6 +57,7 @@ def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -
     global _users_full_error
     require_utf8()
     hide_torchvision()
+    read_config_files_with(read_text, parse, hidden=shared_options())
     _users_full_error = os.environ.get(FULL_ERROR)
     exit_codes: list[int] = []
 
@@ -59,7 +65,7 @@ def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -
     @functools.wraps(program)
     def job(config: DictConfig) -> None:
         with full_error(_users_full_error):
-            exit_codes.append(_run_job(program, config))
+            exit_codes.append(_run_job(program, config, config_name))
         if exit_codes[-1] >= 128:
             # A signal to one job of a multirun ends all of them. Hydra would catch an ordinary exception.
             sys.exit(exit_codes[-1])
@@ -69,7 +75,7 @@ def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -
         sys.path.insert(0, str(Path.cwd()))
     try:
         if "--version" in sys.argv[1:]:
-            print(f"rnnexp {__version__}")
+            print(describe_version())
             sys.exit(0)
         sys.argv[1:] = _normalize_arguments(sys.argv[1:])
         with full_error("1"):
@@ -87,34 +93,8 @@ def full_error_of_user() -> str:
     return _users_full_error or ""
 
 
-def require_one_of_each(config: DictConfig, choices: Mapping[str, object]) -> None:
-    """Raise UserError if a list was chosen for a group of which a run has one option: Hydra would merge the options.
-
-    Args:
-        config: the composed config.
-        choices: Hydra's record of the chosen options, by group; it leaves out lists.
-    """
-    for group in ONE_OF if "paths" in choices else ():
-        if group not in choices and group in config:
-            raise UserError(f"{group}=[...] is a list, and a run has one {group}: name one, or several with -m")
-
-
-def require_switches(config: DictConfig) -> None:
-    """Raise UserError for a callback or a logger that is neither a mapping nor null: `callbacks.early_stopping=false`.
-
-    Args:
-        config: the composed config.
-    """
-    for group in SWITCHED:
-        nodes = config.get(group)
-        for name, node in nodes.items() if isinstance(nodes, DictConfig) else ():
-            if node is not None and not isinstance(node, DictConfig):
-                key = f"{group}.{name!s}"
-                raise UserError(f"{key} must be a mapping or null, not {node!r}: write {key}=null to switch it off")
-
-
 def _normalize_arguments(arguments: Sequence[str]) -> list[str]:
-    """Replace a `~/` at the start of a value, which shells do not expand, by the home directory.
+    """Put flags before overrides, as Hydra's parser needs them, and replace `~/` at the start of a value.
 
     Raises:
         UserError: for a key of Hydra that has no effect here.
@@ -123,7 +103,18 @@ def _normalize_arguments(arguments: Sequence[str]) -> list[str]:
         key, _, value = argument.lstrip("+").partition("=")
         if key in PLACES and value != ".":
             raise UserError(f"{key}= has no effect here: set {PLACES[key]}=")
-    return [_expand_home(argument) for argument in arguments]
+    return [_expand_home(argument) for argument in _flags_first(arguments)]
+
+
+def _flags_first(arguments: Sequence[str]) -> list[str]:
+    flags: list[str] = []
+    others: list[str] = []
+    previous = ""
+    for argument in arguments:
+        is_value = previous in WITH_VALUE and "=" not in argument
+        (flags if argument.startswith("-") or is_value else others).append(argument)
+        previous = argument
+    return flags + others
 
 
 def _expand_home(argument: str) -> str:
@@ -140,10 +131,9 @@ def _expand_home(argument: str) -> str:
     return f"{key}'{inside}'{rest[first.end() :]}"
 
 
-def _run_job(program: Callable[[DictConfig], int | None], config: DictConfig) -> int:
+def _run_job(program: Callable[[DictConfig], int | None], config: DictConfig, config_name: str) -> int:
     try:
-        require_one_of_each(config, HydraConfig.get().runtime.choices)
-        require_switches(config)
+        validate_config(config, config_name)
         return program(config) or 0
     except Exception as error:
         return _report(error, explain_running(error, outputs=_outputs(config)), _job_prefix())

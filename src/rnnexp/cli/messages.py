@@ -22,14 +22,12 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from rnnexp.cli.conf_dir import config_root
+from rnnexp.cli.conf_dir import SHARED_OPTION, config_root
 from rnnexp.compat.hydra import ambiguous_override, failed_key, failed_target, is_group_override, syntax_reason
 from rnnexp.compat.omegaconf import root_values
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.validation import did_you_mean
 
-# The option that the others of a group extend; users do not choose it.
-SHARED_OPTION = "base"
 # Errors that a user can avoid with another path; any other OSError may be an internal error.
 BAD_PLACES = frozenset(
     {
@@ -138,7 +136,7 @@ def _explain_missing_file(error: MissingConfigException) -> str:
         return _one_line(str(error))
     group, _, option = error.missing_cfg_file.rpartition("/")
     if error.options is not None:
-        return _unknown_option(group, option, list(error.options))
+        return unknown_option(group, option, list(error.options))
     programs = sorted(file.stem for file in config_root().glob("*.yaml"))
     return f"no config {error.missing_cfg_file!r}{did_you_mean(error.missing_cfg_file, programs)}"
 
@@ -150,11 +148,12 @@ def _explain_group_value(message: str) -> str:
         group, _, value = argument.partition("=")
         options = [file.stem for file in groups[group].glob("*.yaml")] if group in groups else []
         if options and value not in options:
-            return _unknown_option(group, value, options)
+            return unknown_option(group, value, options)
     return _one_line(message)
 
 
-def _unknown_option(group: str, option: str, options: list[str]) -> str:
+def unknown_option(group: str, option: str, options: list[str]) -> str:
+    """Return the message about an option that a config group does not have."""
     choices = sorted(choice for choice in options if choice != SHARED_OPTION)
     return f"unknown {group} {option!r}: choose one of {', '.join(choices)}{did_you_mean(option, choices)}"
 

@@ -13,8 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
-from rnnexp.cli.conf_dir import config_root
-from rnnexp.cli.messages import SHARED_OPTION
+from rnnexp.cli.conf_dir import SHARED_OPTION, config_root
 from rnnexp.core.atomic_files import write_text
 
 Schema = dict[str, Any]

@@ -2,10 +2,16 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from hydra._internal.core_plugins import file_config_source
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.object_type import ObjectType
 from hydra.errors import InstantiationException, OverrideParseException
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import DictConfig
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 AMBIGUOUS_VALUE = r"Ambiguous value for argument '(.*)'"
@@ -74,3 +80,30 @@ def failed_key(error: InstantiationException) -> str | None:
     """Return the config key of the node that could not be instantiated. Only the text has it."""
     match = re.search(FULL_KEY, str(error), re.MULTILINE)
     return match[1] if match else None
+
+
+def read_config_files_with(
+    read_text: Callable[[Path], str], parse: Callable[[str, Path], DictConfig], hidden: Collection[str]
+) -> None:
+    """Let Hydra read config files with these functions.
+
+    A plugin cannot do that: Hydra refuses a second class for the scheme `file://`, unless it has the name of the first.
+
+    Args:
+        read_text: file -> its text.
+        parse: text and file -> config.
+        hidden: options that are not listed, such as `data/base`.
+    """
+
+    class FileConfigSource(file_config_source.FileConfigSource):
+        def load_config(self, config_path: str) -> ConfigResult:
+            path = Path(self.path, self._normalize_file_name(config_path))
+            text = read_text(path)
+            header = self._get_header_dict(text)
+            return ConfigResult(self.provider, f"{self.scheme()}://{self.path}", parse(text, path), header)
+
+        def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+            options = super().list(config_path, results_filter)
+            return [option for option in options if f"{config_path}/{option}" not in hidden]
+
+    SourcesRegistry.instance().types[FileConfigSource.scheme()] = FileConfigSource

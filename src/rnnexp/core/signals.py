@@ -10,24 +10,56 @@ from rnnexp.core.errors import InterruptedRunError
 Handler = Callable[[int, FrameType | None], object] | int | None
 """A handler for `signal.signal`, or one that `signal.getsignal` returns."""
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""Signals that ask a program to save and end."""
+STOP_SIGNALS = frozenset(signal.valid_signals()) - {
+    # They stop or continue a process, or are ignored by default; those of SIGPIPE and SIGXFSZ become errors of Python.
+    *(signal.SIGKILL, signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCONT),
+    *(signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGPIPE, signal.SIGXFSZ),
+    # The process itself has failed, and must not go on.
+    *(signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGSYS, signal.SIGTRAP),
+}
+"""Signals that end a process by default, and on which a program saves: a terminal that closes (SIGHUP), a scheduler's
+warning (SIGUSR1, SIGUSR2), a limit of CPU time (SIGXCPU), Ctrl-C, Ctrl-\\, SIGTERM and others."""
+STOP_SIGNALS_BUT_CTRL_C = STOP_SIGNALS - {signal.SIGINT}
+"""Those for which Python has no exception of its own."""
 GRACE_SECONDS = 20.0
 """The time between a stop signal and the kill, in which a process can save."""
+
+
+_handlers: dict[int, list[Handler]] = {}
+"""The handlers that `handling` has set, by signal, the innermost last."""
 
 
 @contextmanager
 def handling(signals: Iterable[int], handler: Handler) -> Iterator[None]:
     """Handle signals with `handler` within the block, and restore the earlier handlers after it.
 
+    A signal that the process ignores stays ignored: nohup ignores SIGHUP, and a shell SIGINT in the background. So does
+    a handler that something else has set for a signal other than SIGINT and SIGTERM.
+
     Only the main thread may enter it.
     """
-    previous = {number: signal.signal(number, handler) for number in signals}
+    previous = {number: signal.getsignal(number) for number in signals}
+    previous = {number: earlier for number, earlier in previous.items() if _is_replaceable(number, earlier)}
+    for number in previous:
+        signal.signal(number, handler)
+        _handlers.setdefault(number, []).append(handler)
     try:
         yield
     finally:
         for number, earlier in previous.items():
             signal.signal(number, earlier)
+            _handlers[number].pop()
+
+
+def _is_replaceable(number: int, handler: Handler) -> bool:
+    if number in (signal.SIGINT, signal.SIGTERM):
+        return handler not in (signal.SIG_IGN, None)
+    return handler == signal.SIG_DFL or handler in _handlers.get(number, ())
+
+
+def name_of(number: int) -> str:
+    """Return the name of a signal; most of the real-time signals have only a number."""
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
 
 
 @contextmanager
@@ -40,7 +72,7 @@ def interrupted_by(signals: Iterable[int], when: str = "") -> Iterator[None]:
     """
 
     def interrupt(number: int, _: FrameType | None) -> None:
-        raise InterruptedRunError(f"interrupted by {signal.Signals(number).name}{when}", number)
+        raise InterruptedRunError(f"interrupted by {name_of(number)}{when}", number)
 
     with handling(signals, interrupt):
         yield

@@ -13,21 +13,68 @@ from typing import TypeVar
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
+from rnnexp.core.errors import UserError
+from rnnexp.core.validation import validate_choice
+from rnnexp.text.writing import Writing
+
 Group = TypeVar("Group", bound=Hashable)
 
 PREPROCESSING = "lower-cased+moses-normalized+moses-tokenized"
 LENGTH_BUCKETS = ((1, 5), (6, 10), (11, 15), (16, 20), (21, 30), (31, 50))
 MOSES_LANGUAGES = frozenset({"cs", "de", "en", "fr"})
 """Languages of Multi30k with Moses rules of their own."""
+DEFAULT_TOKENIZER = "13a"
+"""The tokenizer of sacrebleu for text whose words are separated by spaces."""
+BLEU_TOKENIZERS = (DEFAULT_TOKENIZER, "intl", "zh", "char", "none", "ja-mecab", "ko-mecab")
+"""The tokenizers of sacrebleu that fetch nothing; the last two are packages of their own."""
 
 
-def corpus_scores(translations: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+def choose_bleu_tokenizer(name: str, writing: Writing) -> str:
+    """Return the tokenizer of sacrebleu that BLEU is computed with.
+
+    Args:
+        name: one of BLEU_TOKENIZERS, or `auto`: `zh` for Chinese, `char` for other text without spaces between words
+            and for text of single words, which has no sequences of four words to count; otherwise the default.
+        writing: how the target language is written.
+
+    Raises:
+        ValueError: for another name.
+        UserError: for a tokenizer whose package is not installed.
+    """
+    validate_choice("task.bleu_tokenizer", name, ("auto", *BLEU_TOKENIZERS))
+    if name == "auto":
+        if writing.script == "Chinese":
+            return "zh"
+        is_char = writing.script or not writing.spaces_separate_words or writing.words_per_sentence < 1.5
+        return "char" if is_char else DEFAULT_TOKENIZER
+    require_bleu_tokenizer(name)
+    return name
+
+
+def require_bleu_tokenizer(name: str) -> None:
+    """Raise UserError for one of BLEU_TOKENIZERS whose package is not installed."""
+    try:
+        _bleu(name)
+    except (ImportError, RuntimeError) as error:
+        raise UserError(
+            f"task.bleu_tokenizer={name} needs a package that is not installed: pip install "
+            f"'sacrebleu[{name.partition('-')[0]}]', or use task.bleu_tokenizer=auto"
+        ) from error
+
+
+def corpus_scores(
+    translations: Sequence[str], references: Sequence[str], bleu_tokenizer: str = DEFAULT_TOKENIZER
+) -> dict[str, float]:
     """Return scores of detokenized, cased text over the whole set.
+
+    Args:
+        translations, references: aligned sentences.
+        bleu_tokenizer: one of BLEU_TOKENIZERS.
 
     Returns:
         `bleu` (Papineni et al., 2002, P02-1040) and `chrf` (Popović, 2015, W15-3049), from 0 to 100, with the defaults
-        of sacrebleu (Post, 2018, W18-6319); `exact_match`, the share from 0 to 1 of translations that equal their
-        references.
+        of sacrebleu (Post, 2018, W18-6319) but the tokenizer; `exact_match`, the share from 0 to 1 of translations that
+        equal their references.
 
     Raises:
         ValueError: for an empty set, or one whose sides differ in length.
@@ -35,23 +82,37 @@ def corpus_scores(translations: Sequence[str], references: Sequence[str]) -> dic
     _require_aligned(translations, references)
     right = exact_matches(translations, references)
     return {
-        "bleu": float(_bleu().corpus_score(translations, [references]).score),
+        "bleu": float(_bleu(bleu_tokenizer).corpus_score(translations, [references]).score),
         "chrf": float(CHRF().corpus_score(translations, [references]).score),
         "exact_match": sum(right) / len(right),
     }
 
 
-def signatures() -> dict[str, str]:
+def signatures(bleu_tokenizer: str = DEFAULT_TOKENIZER) -> dict[str, str]:
     """Return sacrebleu's signature of each score of `corpus_scores`."""
-    metrics = {"bleu": _bleu(), "chrf": CHRF()}
+    metrics = {"bleu": _bleu(bleu_tokenizer), "chrf": CHRF()}
     for metric in metrics.values():
         metric.corpus_score(["a"], [["a"]])  # the signature needs the number of references
     return {name: str(metric.get_signature()) for name, metric in metrics.items()}
 
 
-def _bleu() -> BLEU:
+def tokenizer_of_signature(signature: str) -> str:
+    """Return the tokenizer that a signature of BLEU names.
+
+    Raises:
+        ValueError: for a tokenizer outside BLEU_TOKENIZERS, or a signature without one.
+    """
+    tokenizer = dict(field.partition(":")[::2] for field in signature.split("|")).get("tok", "")
+    # Those with a package of their own add its version: ja-mecab-0.996-IPA.
+    names = [name for name in BLEU_TOKENIZERS if tokenizer == name or tokenizer.startswith(f"{name}-")]
+    if not names:
+        raise ValueError(f"unknown tokenizer {tokenizer!r} in the signature {signature!r}")
+    return names[0]
+
+
+def _bleu(tokenizer: str) -> BLEU:
     # force=True: an untrained network may end sentences in " .", and sacrebleu would warn in every epoch.
-    return BLEU(force=True)
+    return BLEU(tokenize=tokenizer, force=True)
 
 
 def exact_matches(translations: Sequence[str], references: Sequence[str]) -> list[bool]:

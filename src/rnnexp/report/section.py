@@ -17,6 +17,7 @@ from rnnexp.report.figures.effects import interactions, main_effects
 from rnnexp.report.figures.gradient_flow import gradient_flow_figure
 from rnnexp.report.figures.learning_curves import learning_curves
 from rnnexp.report.figures.tradeoffs import tradeoffs
+from rnnexp.report.recipes import recipe_table
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.images import DIGEST, images_of
 from rnnexp.report.records.testsets import digest_of
@@ -25,6 +26,7 @@ from rnnexp.report.stats.ranking import EVEN, UNSURE, UNTESTED, WORSE, Compariso
 from rnnexp.report.tables import (
     comparisons_table,
     costs_table,
+    damaged_table,
     interval,
     mean_and_deviation,
     published_table,
@@ -39,13 +41,13 @@ FIGURES: Sequence[tuple[str, Callable[[ComparisonGroup], Figure | None], str]] =
     (
         "learning_curves",
         learning_curves,
-        "Validation {label} by epoch: the mean over the seeds that reached the epoch, and one standard deviation on "
-        "both sides. The settings are listed by their score on the test set, the best first.",
+        "Validation {curve} by epoch: the mean over the seeds that reached the epoch, and one standard deviation on "
+        "both sides. The settings are listed by their {label}, the best first.",
     ),
     (
         "tradeoffs",
         tradeoffs,
-        "Test {label} against cost, with the 95 % interval over seeds. No measured setting is both better and cheaper "
+        "The {label} against cost, with the 95 % interval over seeds. No measured setting is both better and cheaper "
         "than one on the Pareto front. Times compare only on the same device.",
     ),
     (
@@ -74,7 +76,10 @@ FIGURES: Sequence[tuple[str, Callable[[ComparisonGroup], Figure | None], str]] =
         "little effect on the weights.",
     ),
 )
-"""Name, function and caption of the figures; `{label}` is the name of the main measure."""
+"""Name, function and caption of the figures.
+
+`{label}` is the name of the measure by which the settings are ordered, `{curve}` that of the task.
+"""
 
 
 def answer(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> str:
@@ -86,6 +91,9 @@ def answer(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> str:
     n = len(best.counted)
     spread = f", 95 % interval {interval(best)}, n = {n}" if n > 1 else ", a single seed"
     score = f"{group.main.label} {mean_and_deviation(best, group.main)}{unit}"
+    if group.is_search:
+        tested = group.kind.main
+        spread += f"; test {tested.label} {mean_and_deviation(best, tested)}{f' {tested.unit}' if tested.unit else ''}"
     parts = [f"{group.title}: best is {best.label} ({score}{spread})."]
     by_verdict = {
         verdict: [comparison.setting.label for comparison in comparisons if comparison.verdict == verdict]
@@ -164,28 +172,37 @@ def make_section(
         figures: the writer of the figures.
         root: the directory to which the shown paths of runs are relative.
     """
-    sections = [Section("Results", [*_facts(group), results_table(group, comparisons)])]
-    if len(comparisons) > 1:
-        sections.append(Section("Against the best", [comparisons_table(group, comparisons)]))
-    if comparisons:
-        sections.append(Section("Costs", [costs_table(group)]))
-    if unfinished := unfinished_table(group, root):
-        sections.append(Section("Runs without a result", [unfinished]))
+    label = group.main.label if group.is_search else f"test {group.main.label}"
+    # The figures and the tests over samples have read the files before the table of damaged files is made.
     plotted = (
-        figures.write(partial(plot, group), name, caption.format(label=group.main.label))
+        figures.write(partial(plot, group), name, caption.format(label=label, curve=group.kind.main.label))
         for name, plot, caption in FIGURES
     )
-    if blocks := [block for block in plotted if block]:
-        sections.append(Section("Figures", blocks))
-    if examples := list(_examples(group, figures)):
-        sections.append(Section("Samples with different answers", examples))
-    if published := published_table(group):
-        sections.append(Section("Published numbers", [published]))
-    return Section(group.title, [], sections)
+    shown = [block for block in plotted if block]
+    examples = list(_examples(group, figures))
+    optional: list[tuple[str, Sequence[Block | None]]] = [
+        ("Common settings", [recipe_table(group)]),
+        ("Against the best", [comparisons_table(group, comparisons) if len(comparisons) > 1 else None]),
+        ("Costs", [costs_table(group) if comparisons else None]),
+        ("Runs without a result", [unfinished_table(group, root)]),
+        ("Damaged files", [damaged_table(group, root)]),
+        ("Figures", shown),
+        ("Samples with different answers", examples),
+        ("Published numbers", [published_table(group)]),
+    ]
+    results = Section("Results", [*_facts(group), results_table(group, comparisons)])
+    others = [Section(name, blocks) for name, found in optional if (blocks := [block for block in found if block])]
+    return Section(group.title, [], [results, *others])
 
 
 def _facts(group: ComparisonGroup) -> Iterator[Paragraph]:
     """Yield paragraphs about all runs in the table of results."""
+    if group.is_search:
+        yield Paragraph(
+            f"A search optimized {group.main.name}, so the settings are ordered and compared by it. The best of many "
+            "trials looks better than it is by this number; the results on the test set stand beside it, and did not "
+            "choose it."
+        )
     if group.axes:
         yield Paragraph(f"The settings differ in {', '.join(axis.name for axis in group.axes)}.")
     if group.together:

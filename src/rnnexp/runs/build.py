@@ -18,18 +18,22 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from rnnexp.callbacks.checkpoints import LastCheckpoint, WholeCheckpoints
+from rnnexp.callbacks.interruption import SaveOnSignal
 from rnnexp.compat.lightning import without_trainer_warnings
 from rnnexp.core.errors import UserError, first_line, left_out_on_error
 from rnnexp.core.validation import validate_choice
 from rnnexp.data.base import DataModule
 from rnnexp.loggers.base import run_loggers
+from rnnexp.runs.argument_types import validate_argument_types
 from rnnexp.runs.distributed import cluster_environment
+from rnnexp.runs.inputs import require_same_inputs, require_unchanged
 from rnnexp.runs.settings import RunSettings
 from rnnexp.runs.size_budget import SizeBudget, solve_size_budget
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.callbacks import TaskCallback
 from rnnexp.tasks.registry import kind_of_class
 from rnnexp.tracking.config_file import escape_interpolations
+from rnnexp.tracking.run_directory import RunDirectory
 
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "bf16-true", "16-true", "64-true")
 
@@ -65,6 +69,8 @@ def build_experiment(settings: RunSettings) -> Experiment:
     Raises:
         UserError: for values that do not work, with the config group that holds them.
     """
+    _require_same_files(settings)
+    validate_argument_types(settings.config)
     apply_process_settings(settings.num_threads, settings.tf32)
     datamodule = make_datamodule(settings.config)
     size_budget = None
@@ -82,6 +88,15 @@ def build_experiment(settings: RunSettings) -> Experiment:
     # Ranks start from the same weights, but draw different dropout masks.
     torch.manual_seed(settings.seed + trainer.global_rank)
     return Experiment(settings, datamodule, task, trainer, size_budget)
+
+
+def _require_same_files(settings: RunSettings) -> None:
+    """Raise UserError for a file whose content has changed since the config was frozen or the checkpoint was saved."""
+    require_unchanged(settings.config, "this run")
+    if settings.ckpt_path is not None:
+        earlier = RunDirectory(settings.ckpt_path.absolute().parents[1])
+        if earlier.config_file.is_file():
+            require_same_inputs(settings.config, earlier.read_config(), str(settings.ckpt_path))
 
 
 @contextmanager
@@ -277,8 +292,9 @@ def make_callbacks(config: Mapping[str, Any], task: Task) -> list[Callback]:
     with config_errors("callbacks"):
         callbacks = [_instantiate(callback) for callback in config.values() if callback is not None]
     _require_fitting_callbacks(callbacks, task)
-    # The last checkpoint holds the state of all other callbacks after the epoch, so it is written after them.
-    return sorted(callbacks, key=lambda callback: isinstance(callback, LastCheckpoint))
+    # The last checkpoint holds the state of all other callbacks after the epoch, so it is written after them: by
+    # SaveOnSignal if a signal has arrived.
+    return sorted(callbacks, key=lambda each: (isinstance(each, LastCheckpoint), isinstance(each, SaveOnSignal)))
 
 
 def _require_fitting_callbacks(callbacks: Sequence[Callback], task: Task) -> None:

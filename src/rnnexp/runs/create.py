@@ -1,5 +1,6 @@
-"""Creation of a run directory with the composed config frozen in it."""
+"""The run directory of this process: a new one with the composed config frozen in it, or an earlier one."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from rnnexp.core.errors import UserError
-from rnnexp.runs.distributed import broadcast_from_rank_zero, is_rank
+from rnnexp.runs.distributed import broadcast_from_rank_zero, global_rank, is_rank
+from rnnexp.runs.inputs import with_inputs
+from rnnexp.runs.last_checkpoint import put_damaged_checkpoints_aside, resumable_checkpoint
 from rnnexp.tracking.run_directory import RunDirectory
 
 
@@ -21,8 +24,8 @@ def require_one_job(config: DictConfig) -> None:
 def open_run(config: DictConfig) -> tuple[RunDirectory, dict[str, Any]]:
     """Make the run directory and freeze the resolved config in it.
 
-    The directory exists already if the process was started from the config in it. If torchrun or srun started several
-    ranks, rank 0 makes the directory and sends its path to the others.
+    The directory exists already if the config is the one in it: in a rank, in a job of a sweep and with `resume=`. If
+    torchrun or srun started several ranks, rank 0 makes the directory and sends its path to the others.
 
     Returns:
         The directory, and the resolved config as plain values; `paths.output_dir` in it names the directory.
@@ -32,26 +35,39 @@ def open_run(config: DictConfig) -> tuple[RunDirectory, dict[str, Any]]:
     """
     if _is_frozen(config):
         return RunDirectory.of_finished_run(Path(config.paths.output_dir)), resolved(config)
-    if is_rank():
-        config.paths.output_dir = broadcast_from_rank_zero(lambda: str(_make_run(config).path))
-        return RunDirectory(Path(config.paths.output_dir)), resolved(config)
-    return _make_run(config), resolved(config)
+    if not is_rank():
+        return _make_run(config)
+    config.paths.output_dir = broadcast_from_rank_zero(lambda: str(_make_run(config)[0].path))
+    return RunDirectory(Path(config.paths.output_dir)), with_inputs(resolved(config))
 
 
-def _make_run(config: DictConfig) -> RunDirectory:
+def continued(config: Mapping[str, Any], run: RunDirectory) -> dict[str, Any]:
+    """Return the config with `ckpt_path` of the latest readable checkpoint in the run's own directory, if it has one.
+
+    The caller holds the lock of the directory: before, another process may save a later one.
+    """
+    if global_rank() == 0:
+        put_damaged_checkpoints_aside(run)
+    own = resumable_checkpoint(run)
+    return dict(config) | ({} if own is None else {"ckpt_path": str(own)})
+
+
+def _make_run(config: DictConfig) -> tuple[RunDirectory, dict[str, Any]]:
     if config.paths.output_dir is None:
         run = RunDirectory.create(Path(config.paths.outputs_dir).absolute() / "train", str(config.name))
     else:
         run = RunDirectory.create_at(Path(config.paths.output_dir).expanduser().absolute())
     config.paths.output_dir = str(run.path)
-    run.freeze(resolved(config), [str(override) for override in HydraConfig.get().overrides.task])
-    return run
+    frozen = with_inputs(resolved(config))
+    run.freeze(frozen, [str(override) for override in HydraConfig.get().overrides.task])
+    return run, frozen
 
 
 def _is_frozen(config: DictConfig) -> bool:
     """Return whether the config was read from the run directory that it names."""
     sources = [Path(source.path) for source in HydraConfig.get().runtime.config_sources if source.schema == "file"]
-    return config.paths.output_dir is not None and Path(config.paths.output_dir) in sources
+    is_read_from_it = config.paths.output_dir is not None and Path(config.paths.output_dir) in sources
+    return config.resume is not None or is_read_from_it
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
-from rnnexp.core.errors import UserError
-from rnnexp.core.signals import GRACE_SECONDS, STOP_SIGNALS, handling, interrupted_by
-from rnnexp.runs.frozen_command import frozen_command
+from rnnexp.core.errors import InterruptedRunError, UserError
+from rnnexp.core.signals import GRACE_SECONDS, STOP_SIGNALS, STOP_SIGNALS_BUT_CTRL_C, handling, interrupted_by, name_of
+from rnnexp.runs.frozen_command import frozen_command, resume_command
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.run_log import logged_to
 from rnnexp.tracking.status import Status
@@ -180,10 +180,14 @@ def supervise_ranks(run: RunDirectory, number: int) -> int:
             if not received:
                 processes.append(_start_rank(run, environment, output))
         _wait_for_all(processes, received)
-    if run.status.is_live:
+    if run.has_no_end:
         if received:
-            run.end(Status.INTERRUPTED, f"interrupted by {signal.Signals(received[0]).name}{OUTSIDE_TRAINING}")
-            return 128 + received[0]
+            name, command = name_of(received[0]), resume_command(run)
+            error = InterruptedRunError(
+                f"interrupted by {name}{OUTSIDE_TRAINING}; continue with {command}", received[0]
+            )
+            run.end(Status.INTERRUPTED, str(error))
+            raise error
         codes = ", ".join(str(process.returncode) for process in processes)
         run.end(Status.FAILED, f"the ranks ended with exit codes {codes}; see train.log and rank-*.log in {run.path}")
     return next((process.returncode for process in processes if process.returncode), 0)
@@ -239,6 +243,22 @@ def recorded_by_rank_zero(run: RunDirectory) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
         return
-    # SIGTERM before training has nothing to save, but must be recorded.
-    with run.recorded(), logged_to(run.log_file), interrupted_by({signal.SIGTERM}, OUTSIDE_TRAINING):
+    with (
+        run.recorded(),
+        continued_with(resume_command(run)),
+        logged_to(run.log_file),
+        # A signal before training has nothing to save, but must be recorded.
+        interrupted_by(STOP_SIGNALS_BUT_CTRL_C, OUTSIDE_TRAINING),
+    ):
         yield
+
+
+@contextmanager
+def continued_with(command: str) -> Iterator[None]:
+    """Add the command that continues a run to the message of the signal that ends the block."""
+    try:
+        yield
+    except InterruptedRunError as error:
+        raise InterruptedRunError(f"{error}; continue with {command}", error.signal_number) from None
+    except KeyboardInterrupt:
+        raise InterruptedRunError(f"interrupted by SIGINT; continue with {command}", signal.SIGINT) from None

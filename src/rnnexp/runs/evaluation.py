@@ -1,12 +1,15 @@
 """Evaluation of a finished run, which is rebuilt from its directory."""
 
-from collections.abc import Mapping
+import logging
+import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rnnexp.compat.lightning import lightning_errors
 from rnnexp.core.atomic_files import write_json
+from rnnexp.core.errors import UserError
 from rnnexp.core.validation import validate_choice
 from rnnexp.runs.build import (
     Experiment,
@@ -18,12 +21,19 @@ from rnnexp.runs.build import (
     make_trainer,
 )
 from rnnexp.runs.checkpoints import choose_weights, load_weights, read_checkpoint
+from rnnexp.runs.frozen_config import read_frozen_config, without_fetching
+from rnnexp.runs.inputs import changed_inputs
 from rnnexp.runs.settings import RunSettings
 from rnnexp.runs.stages import plain_metrics
 from rnnexp.tracking.run_directory import SCHEMA_VERSION, RunDirectory
 
+log = logging.getLogger(__name__)
+
 Changes = Mapping[str, Mapping[str, Any]]
 """Config group -> key -> the value that replaces the run's."""
+
+BUILT_GROUPS = ("data", "task", "model", "optimizer", "scheduler", "trainer")
+"""Config groups from which an evaluation makes objects."""
 
 ON_ONE_DEVICE = {
     "accelerator": "auto",
@@ -36,13 +46,16 @@ ON_ONE_DEVICE = {
 }
 
 
-def load_finished(run: RunDirectory, weights: str | None, changes: Changes) -> tuple[Experiment, Path]:
+def load_finished(
+    run: RunDirectory, weights: str | None, changes: Changes, trust: Sequence[str] = ()
+) -> tuple[Experiment, Path]:
     """Rebuild the experiment of a run, with its weights, on one device of this machine.
 
     Args:
         run: the directory of the run.
         weights: see `choose_weights`.
         changes: other values for the config groups `data` and `task`.
+        trust: modules whose code may be called, see `rnnexp.runs.frozen_config`.
 
     Returns:
         The experiment, and the checkpoint of the weights.
@@ -50,7 +63,8 @@ def load_finished(run: RunDirectory, weights: str | None, changes: Changes) -> t
     Raises:
         UserError: for weights that are missing or damaged, or data of another shape.
     """
-    settings = RunSettings.from_config(_changed_config(run, changes), run)
+    settings = RunSettings.from_config(_changed_config(run, changes, trust), run)
+    _require_same_files(settings.config, run, changes)
     with config_errors("weights"):
         checkpoint_file = choose_weights(run, weights, settings.test_weights)
     checkpoint = read_checkpoint(checkpoint_file)
@@ -62,13 +76,26 @@ def load_finished(run: RunDirectory, weights: str | None, changes: Changes) -> t
     return Experiment(settings, datamodule, task, trainer), checkpoint_file
 
 
-def _changed_config(run: RunDirectory, changes: Changes) -> dict[str, Any]:
-    config = run.read_config()
-    config["data"] |= datamodule_class(config).evaluation_overrides(changes.get("data", {}))
+def _require_same_files(config: Mapping[str, Any], run: RunDirectory, changes: Changes) -> None:
+    """Raise UserError for data that have changed since the run began. For changed code a warning is logged."""
+    for key, path in changed_inputs(config, without=changes.get("data", {})):
+        if not key.startswith("module:"):
+            name = re.split(r"[./]", key.removeprefix("data."))[0]
+            raise UserError(
+                f"{path} has changed since {run.path} began: restore it, or name other data with data.{name}="
+            )
+        log.warning("%s has changed since %s began", path, run.path)
+
+
+def _changed_config(run: RunDirectory, changes: Changes, trust: Sequence[str]) -> dict[str, Any]:
+    config = read_frozen_config(run, trust, BUILT_GROUPS)
+    changed_data = changes.get("data", {})
+    config["data"] |= without_fetching(config["data"], changed_data)
+    config["data"] |= datamodule_class(config).evaluation_overrides(changed_data)
     for group, values in changes.items():
         with config_errors(group):
             config[group] = _with_changes(config[group], values)
-    config["trainer"] = {**config["trainer"], **ON_ONE_DEVICE}
+    config["trainer"] = {**config["trainer"], **ON_ONE_DEVICE, "default_root_dir": str(run.path)}
     return config
 
 

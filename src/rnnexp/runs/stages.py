@@ -2,10 +2,8 @@
 
 import logging
 import resource
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -13,10 +11,9 @@ from lightning.pytorch import Callback
 
 from rnnexp.callbacks.checkpoints import BestCheckpoint
 from rnnexp.callbacks.training_metrics import Throughput
-from rnnexp.compat.lightning import lightning_errors, set_progress
+from rnnexp.compat.lightning import lightning_errors, num_epochs, set_progress
 from rnnexp.core.atomic_files import write_json
-from rnnexp.core.errors import InterruptedRunError, UserError, left_out_on_error
-from rnnexp.core.validation import quote_override
+from rnnexp.core.errors import UserError, left_out_on_error
 from rnnexp.loggers.base import run_loggers
 from rnnexp.runs.build import Experiment, make_trainer
 from rnnexp.runs.checkpoints import read_checkpoint, require_same_experiment, tested_weights
@@ -25,7 +22,6 @@ from rnnexp.tasks.precision_check import Precision, probe_precision
 from rnnexp.tasks.registry import as_record
 from rnnexp.tracking.environment import describe_environment, processor_name
 from rnnexp.tracking.identity import config_hash
-from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.run_log import show
 from rnnexp.tracking.short_keys import short_keys
 from rnnexp.tracking.stopwatch import seconds_since_process_start
@@ -68,6 +64,7 @@ def log_start(experiment: Experiment, precision: Precision) -> None:
             {
                 "model": experiment.task.summary,
                 "data": experiment.datamodule.summary,
+                **({} if (example := experiment.datamodule.example) is None else {"first pair": example}),
                 "device": f"{device['name']}, {trainer.world_size} process{'es' if trainer.world_size > 1 else ''} "
                 f"of {num_threads} thread{'s' if num_threads > 1 else ''}",
                 "precision": precision.effective + ("" if same else f" (requested {precision.requested})"),
@@ -85,19 +82,34 @@ def fit(experiment: Experiment) -> None:
         UserError: if this run cannot continue from the checkpoint.
         DivergedError, InterruptedRunError: see the callbacks.
     """
-    path = experiment.settings.ckpt_path
+    path, run = experiment.settings.ckpt_path, experiment.settings.directory
+    checkpoint: dict[str, Any] = {}
     if path is not None:
         checkpoint = read_checkpoint(path)
         require_same_experiment(checkpoint, experiment.task, path)
         if "optimizer_states" not in checkpoint:
             raise UserError(f"ckpt_path: {path} holds only weights: continue from last.ckpt or best.ckpt")
-        if path == experiment.settings.directory.last_checkpoint:
-            for logger in run_loggers(experiment.loggers):
-                logger.continue_from(checkpoint["global_step"])
+        experiment.metrics.update(plain_metrics(checkpoint["metrics"]))
+    if path is None or path.parent == run.checkpoints:
+        _continue_logs(experiment, checkpoint)
+    # Otherwise the trainer would load weights of 64 bits into parameters of 32, and convert them afterwards.
+    experiment.trainer.precision_plugin.convert_module(experiment.task)
     experiment.fit_times["start"] = seconds_since_process_start()
     with lightning_errors():
         experiment.trainer.fit(experiment.task, datamodule=experiment.datamodule, ckpt_path=path, weights_only=True)
     experiment.fit_times["end"] = seconds_since_process_start()
+
+
+def _continue_logs(experiment: Experiment, checkpoint: Mapping[str, Any]) -> None:
+    """Continue the loggers after the last step of a checkpoint; from the beginning without one."""
+    for run_logger in run_loggers(experiment.loggers):
+        run_logger.continue_from(checkpoint.get("global_step", 0))
+    if checkpoint.get("unlogged"):
+        metrics = dict(checkpoint["unlogged"])
+        step = metrics.pop("step")
+        for logger in experiment.loggers:
+            logger.log_metrics(metrics, step)
+            logger.save()
 
 
 def test(experiment: Experiment) -> None:
@@ -126,27 +138,14 @@ def test(experiment: Experiment) -> None:
     writers: list[Callback] = [c for c in experiment.callbacks if isinstance(c, ResultWriter)]
     trainer = make_trainer(single, writers, experiment.loggers)
     # Loggers would otherwise record the test at step 0.
-    set_progress(trainer, experiment.trainer.current_epoch, experiment.trainer.global_step)
-    with _interrupt_in_test(settings.directory), lightning_errors():
+    set_progress(trainer, num_epochs(experiment.trainer), experiment.trainer.global_step)
+    with lightning_errors():
         trainer.test(experiment.task, datamodule=experiment.datamodule, verbose=False)
     experiment.metrics.update(plain_metrics(trainer.callback_metrics))
     num_test = experiment.datamodule.data_info["num_test"]
     is_whole = trainer.num_test_batches == [len(experiment.datamodule.test_dataloader())]
     if is_whole and experiment.task.num_test_samples != num_test:
         raise UserError(f"{experiment.task.num_test_samples} test samples were counted, but there are {num_test}")
-
-
-@contextmanager
-def _interrupt_in_test(run: RunDirectory) -> Iterator[None]:
-    """Replace Ctrl-C by an error that says that only the test is missing."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise InterruptedRunError(
-            "interrupted by SIGINT in the test; training is complete: "
-            f"python -m rnnexp.evaluate {quote_override('run', run.path)}",
-            signal.SIGINT,
-        ) from None
 
 
 def write_record(experiment: Experiment, precision: Precision) -> None:
@@ -176,7 +175,7 @@ def write_record(experiment: Experiment, precision: Precision) -> None:
         "device": describe_device(experiment),
         "metrics": experiment.metrics,
         "signatures": experiment.task.metric_signatures,
-        "num_epochs": experiment.trainer.current_epoch,
+        "num_epochs": num_epochs(experiment.trainer),
         "num_steps": experiment.trainer.global_step,
         "num_test_samples": experiment.task.num_test_samples,
         "timing": {

@@ -6,19 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
-from rnnexp.cli.main import require_one_of_each, require_switches
+from rnnexp.cli.checks import require_switches
 from rnnexp.core.errors import UserError
 from rnnexp.runs.create import resolved
+from rnnexp.runs.inputs import with_inputs
 from rnnexp.sweeps.devices import requested_resources
 from rnnexp.sweeps.jobs import Job
 from rnnexp.sweeps.sweep import SweepSettings
+from rnnexp.sweeps.templates import ConfigComposer
 from rnnexp.tracking.identity import config_hash
-from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.sweep_directory import SweepDirectory
 
+RUN_DIRECTORY = "<run directory>"
+"""The run directory in a config, until its name is known, which contains the hash of the config."""
 TRIAL_NUMBER = "trial_number="
 """The start of the first override that a search sets for a trial."""
 
@@ -66,33 +68,28 @@ class JobComposer:
         jobs: dict[str, Job] = {}
         ordered = []
         varying = _varying_keys(points)
+        compose = ConfigComposer(self.loader, self.config, varying)
+        # The name of a directory ends with the identity, and may begin with the overrides of an earlier grid.
+        present = {path.name.rpartition("_")[2]: path.name for path in sweep.jobs.glob("*")}
         for index, overrides in enumerate(points):
-            composed = self._compose(overrides, index, sweep)
-            identity = config_hash(resolved(composed))
+            composed = compose(overrides, index)
+            require_switches(composed)
+            if composed.get("resume") is not None:
+                raise UserError("resume= continues one run: leave out -m; a sweep continues with the same sweep_dir=")
+            # The default contains the current time; all jobs must have the same directory.
+            composed.sweep_dir = str(sweep.path)
+            composed.paths.output_dir = RUN_DIRECTORY
+            plain = with_inputs(resolved(composed))
+            identity = config_hash(plain)
             if identity not in jobs:
                 shown = _trial_overrides(overrides) or [o for o in overrides if o.partition("=")[0] in varying]
-                run = _run_directory(shown, identity, sweep)
-                composed.paths.output_dir = str(run.path)
-                plain = resolved(composed)
+                run = sweep.job(present.get(identity) or _directory_name(shown, identity))
+                plain = _with_run_directory(plain, str(run.path))
                 _adapt_to_job(plain, sweep)
                 label = " ".join(shown) or str(plain["name"])
                 jobs[identity] = Job(label, list(overrides), plain, run, requested_resources(plain, num_gpus))
             ordered.append(jobs[identity])
         return ordered
-
-    def _compose(self, overrides: Sequence[str], index: int, sweep: SweepDirectory) -> DictConfig:
-        composed = self.loader.load_sweep_config(self.config, list(overrides))
-        with open_dict(composed):
-            composed.hydra.job.id = str(index)
-            composed.hydra.job.num = index
-        HydraConfig.instance().set_config(composed)
-        require_one_of_each(composed, composed.hydra.runtime.choices)
-        require_switches(composed)
-        with open_dict(composed):
-            del composed["hydra"]
-            # The default contains the current time; all jobs must have the same directory.
-            composed.sweep_dir = str(sweep.path)
-        return composed
 
 
 def _varying_keys(points: Sequence[Sequence[str]]) -> set[str]:
@@ -107,17 +104,25 @@ def _trial_overrides(overrides: Sequence[str]) -> list[str]:
     return list(overrides[next(numbered, len(overrides)) :])
 
 
-def _run_directory(overrides: Sequence[str], identity: str, sweep: SweepDirectory) -> RunDirectory:
-    # The name ends with the hash, and may begin with the overrides of an earlier grid.
-    for path in sweep.jobs.glob(f"*{identity}"):
-        return RunDirectory(path)
+def _directory_name(overrides: Sequence[str], identity: str) -> str:
     # Hydra requires quotes around an equals sign in run=.
     slug = "_".join(re.sub(r"[^\w.+-]+", "-", override) for override in overrides)[:80].strip("-_")
-    return sweep.job(f"{slug}_{identity}" if slug else identity)
+    return f"{slug}_{identity}" if slug else identity
+
+
+def _with_run_directory(value: Any, path: str) -> Any:  # noqa: ANN401
+    """Return a value of a config in which `RUN_DIRECTORY` is replaced by the path of the run directory."""
+    if isinstance(value, dict):
+        return {key: _with_run_directory(item, path) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_run_directory(item, path) for item in value]
+    return value.replace(RUN_DIRECTORY, path) if isinstance(value, str) else value
 
 
 def _adapt_to_job(config: dict[str, Any], sweep: SweepDirectory) -> None:
     """Change the values of a config that differ in a job of a sweep."""
+    # These are about the sweep's command; a job is a single run.
+    config["dry_run"] = config["allow_code_change"] = False
     # A job sees only its own devices, numbered from 0.
     if isinstance(config["trainer"]["devices"], list):
         config["trainer"]["devices"] = len(config["trainer"]["devices"])

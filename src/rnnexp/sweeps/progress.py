@@ -61,7 +61,8 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
     def started(self, job: Job, place: Allocation | str) -> None:
         """Print that a job has started."""
         self.running[job] = place, time.monotonic()
-        self.say(f"start  {job.label} on {place}{', continued' if job.resumes else ''}")
+        attempts = f", retry {job.num_retries}" if job.num_retries else ""
+        self.say(f"start  {job.label} on {place}{', continued' if job.resumes else ''}{attempts}")
 
     def ended(self, job: Job, reason: str) -> None:
         """Print how a job ended, and the last lines of its output if it failed."""

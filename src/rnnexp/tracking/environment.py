@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from rnnexp import __version__
+
 PACKAGES = ("rnnexp", "torch", "lightning", "torchmetrics", "hydra-core", "wandb", "numpy", "torchvision")
 
 
@@ -41,6 +43,12 @@ def package_version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def describe_version() -> str:
+    """Return the version of rnnexp and of what its results depend on most: `rnnexp 0.3.0 (torch 2.14.1, ...)`."""
+    others = ", ".join(f"{name} {package_version(name)}" for name in ("torch", "lightning"))
+    return f"rnnexp {__version__} ({others}, Python {platform.python_version()})"
 
 
 def processor_name() -> str:

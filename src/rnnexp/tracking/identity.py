@@ -3,11 +3,11 @@
 import copy
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 RUN_ONLY = (
-    *("ckpt_path", "logger", "name", "paths", "tags"),
+    *("ckpt_path", "logger", "name", "paths", "resume", "tags", "trust"),
     *("sweep_dir", "dry_run", "allow_code_change", "report", "optimized_metric", "trial_number", "run_only"),
     # The callbacks that use these keys are part of the identity.
     *("monitor", "monitor_mode"),
@@ -54,6 +54,7 @@ def identity_of(config: Mapping[str, Any], *without: str) -> dict[str, Any]:
         without: further keys to leave out, such as `SEEDS` to find runs that differ only in the seed.
     """
     identity = copy.deepcopy(dict(config))
+    _replace_files(identity, identity.pop("inputs", None) or ())
     identity["callbacks"] = _relevant_callbacks(config)
     user_keys = tuple(str(key) for key in config.get("run_only") or ())
     # A hidden size that was solved for a budget follows from the budget.
@@ -66,6 +67,26 @@ def identity_of(config: Mapping[str, Any], *without: str) -> dict[str, Any]:
         if isinstance(node, dict):
             node.pop(name, None)
     return identity
+
+
+def _replace_files(identity: dict[str, Any], inputs: Iterable[Mapping[str, Any]]) -> None:
+    """Put the digests of the user's own files, see `rnnexp.runs.inputs`, in place of their paths."""
+    for file in inputs:
+        node: Any = identity
+        *parents, last = (int(part) if part.isdecimal() else part for part in str(file["key"]).split("."))
+        for parent in parents:
+            node = node[parent] if _has(node, parent) else None
+        if _has(node, last):
+            node[last] = file["sha256"]
+        else:
+            # A file that no key names by itself: of a set of images, or with the source of a module.
+            identity.setdefault("inputs", {})[file["key"]] = file["sha256"]
+
+
+def _has(node: Any, key: str | int) -> bool:  # noqa: ANN401
+    if isinstance(node, list):
+        return isinstance(key, int) and key < len(node)
+    return isinstance(node, dict) and key in node
 
 
 def _relevant_callbacks(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 BLOCK_SIZE = 1 << 16
+LONGEST_LINE = 1 << 24
 
 
 class Logged(NamedTuple):
@@ -20,13 +21,63 @@ class Logged(NamedTuple):
 def logged_values(path: Path, name: str) -> list[Logged]:
     """Return every value of a metric in the order of the file; an empty list if the file or the metric is missing.
 
-    A line that is being written is skipped.
+    A line that is damaged or being written is left out.
     """
+    return read_logged(path, name)[0]
+
+
+def read_logged(path: Path, name: str) -> tuple[list[Logged], bool]:
+    """Return every value of a metric in the order of the file, and whether the file is damaged.
+
+    Lines that are damaged are left out. A last line without a line end is being written, which is not damage.
+    """
+    values: list[Logged] = []
+    if not path.is_file():
+        # A pipe that nothing is written to would stop the reader.
+        return values, path.exists()
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [logged for row in csv.DictReader(file) if (logged := _logged(row, name))]
-    except (OSError, csv.Error, UnicodeDecodeError):
-        return []
+        with path.open("rb") as file:
+            header = _fields(file.readline(LONGEST_LINE)) or []
+            is_damaged = not {"epoch", "step"} <= set(header)
+            while header and name in header and (line := file.readline(LONGEST_LINE)).endswith(b"\n"):
+                fields = _fields(line)
+                is_damaged |= fields is None
+                # A line with more columns than the header was written after the header was read.
+                if fields and len(fields) <= len(header):
+                    row = dict(zip(header, fields, strict=False))
+                    logged = _logged(row, name)
+                    is_damaged |= logged is None and bool(row.get(name))
+                    values += [logged] if logged else []
+    except OSError:
+        return values, True
+    return values, is_damaged
+
+
+def read_rows(path: Path) -> tuple[list[dict[str, str]], bool]:
+    """Return the rows of the file, and whether lines are damaged; no rows if the file is missing.
+
+    Damaged lines, which are not in UTF-8 or have another number of fields than the header, are left out. A last line
+    without a line end is left out too, and is not damage: its process was ended while it wrote.
+    """
+    if not path.is_file():
+        return [], False
+    first, *lines = path.read_bytes().split(b"\n")[:-1] or [b""]
+    header, rows, is_damaged = _fields(first), [], False
+    for line in lines:
+        fields = _fields(line)
+        if header and fields and len(fields) == len(header):
+            rows.append(dict(zip(header, fields, strict=True)))
+        else:
+            is_damaged = True
+    return rows, is_damaged or (header is None)
+
+
+def _fields(line: bytes) -> list[str] | None:
+    """Return the fields of a line; None if they cannot be read."""
+    try:
+        return _split(line)
+    except (csv.Error, UnicodeDecodeError):
+        return None
 
 
 def newest_metric(path: Path, names: Iterable[str]) -> tuple[str, float] | None:
@@ -58,7 +109,8 @@ def _logged(row: Mapping[str, str | None], name: str) -> Logged | None:
 
 
 def _split(line: bytes) -> list[str]:
-    return next(csv.reader([line.decode()]), [])
+    text = line.decode().rstrip("\r\n")
+    return next(csv.reader([text]), []) if '"' in text else text.split(",")
 
 
 def _lines_from_end(file: IO[bytes], start: int) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import NamedTuple
 
 from rnnexp.core.errors import DivergedError, InterruptedRunError, PrunedError, UnsupportedError
 
@@ -54,6 +55,16 @@ class Status(StrEnum):
         )
 
 
+class RunState(NamedTuple):
+    """The state of a run, as any process observes it."""
+
+    status: Status
+    reason: str = ""
+    since: str = ""
+    """the time at which it reached the status, ISO 8601"""
+    config_hash: str = ""
+
+
 ENDS: Mapping[type[BaseException], Status] = {
     UnsupportedError: Status.UNSUPPORTED,
     DivergedError: Status.DIVERGED,
@@ -67,3 +78,22 @@ ENDS: Mapping[type[BaseException], Status] = {
 def status_of(error: BaseException) -> Status:
     """Return the state of a run that an exception ended."""
     return next((status for kind, status in ENDS.items() if isinstance(error, kind)), Status.FAILED)
+
+
+TRANSIENT_NAMES = ("OutOfMemoryError", "DistBackendError", "DistNetworkError", "DistStoreError")
+"""Exceptions of PyTorch whose cause may be transient, by name, since this package does not import torch."""
+TRANSIENT_MESSAGES = ("DataLoader worker", "can't allocate memory")
+"""Parts of the messages of RuntimeErrors of PyTorch that have no class of their own."""
+
+
+def may_be_transient(error: BaseException) -> bool:
+    """Return whether the cause of an exception may have passed when the run starts again.
+
+    Signals, errors of the operating system and a lack of memory are about the machine at that moment. A mistake in the
+    config, a diverging loss and a bug repeat.
+    """
+    if isinstance(error, RuntimeError) and any(part in str(error) for part in TRANSIENT_MESSAGES):
+        return True
+    names = {kind.__name__ for kind in type(error).__mro__}
+    is_of_machine = isinstance(error, OSError | MemoryError | InterruptedRunError | KeyboardInterrupt)
+    return is_of_machine or not names.isdisjoint(TRANSIENT_NAMES)

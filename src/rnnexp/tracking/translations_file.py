@@ -19,7 +19,7 @@ def read_translations(path: Path) -> list[dict[str, Any]]:
         rows = [json.loads(line) for line in lines if line]
     except FileNotFoundError:
         raise UserError(f"{path} is missing") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({type(error).__name__}); was it cut short?") from None
     if not all(isinstance(row, dict) for row in rows):
         raise UserError(f"{path} does not hold translations; was it cut short?")

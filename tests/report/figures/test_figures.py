@@ -26,7 +26,7 @@ from rnnexp.report.records.costs import FIT_TIME, PARAMETERS
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.images import images_of
 from rnnexp.report.records.runs import Run, find_runs
-from rnnexp.tracking.metrics_file import newest_metric
+from rnnexp.tracking.metrics_file import logged_values, newest_metric
 
 Made = Callable[..., Run]
 Grouped = Callable[..., ComparisonGroup]
@@ -61,7 +61,7 @@ def assert_readable(figure: Figure) -> None:
         assert across < 1 or up < 1, f"{one!r} covers {other!r}"
 
 
-def grid(made: Made, seeds: int = 2) -> list[Run]:
+def grid(made: Made, seeds: int = 2, device: str = "cpu") -> list[Run]:
     """Groups over cell x layers x hidden with costs, where each axis has an additive effect."""
     runs = []
     for place, cell in enumerate(("srn", "gru", "lstm")):
@@ -76,6 +76,7 @@ def grid(made: Made, seeds: int = 2) -> list[Run]:
                         },
                         "timing": {"fit_seconds": 10.0 * layers + place + seed},
                         "peak_memory_bytes": 2**20 * (900 + place),
+                        "device": {"type": device, "name": "a device", "num_devices": 1},
                     }
                     acc = 0.5 + 0.1 * place + 0.05 * layers + 0.01 * (hidden > 8) + 0.001 * seed
                     settings = {"model__num_layers": layers, "model__hidden_size": hidden}
@@ -89,10 +90,10 @@ def test_the_last_value_of_an_epoch_counts_and_an_incomplete_line_is_ignored(tmp
         "epoch,step,val/acc,x\n0,5,0.1,\n0,9,0.2,\n0,9,,3\n1,15,0.3,\n1,19,nan,\n2,29,0.4,\n3,39,0.\n4\n5,9,zero\n6,,0.5\n",
         encoding="utf-8",
     )
-    assert epoch_values(file, "val/acc") == {1: 0.2, 3: 0.4, 4: 0.0}
+    assert epoch_values(logged_values(file, "val/acc")) == {1: 0.2, 3: 0.4, 4: 0.0}
     assert newest_metric(file, ("val/acc", "val/loss")) == ("val/acc", 0.0)
-    assert epoch_values(file, "val/nothing") == {}
-    assert epoch_values(tmp_path / "nothing", "val/acc") == {}
+    assert epoch_values(logged_values(file, "val/nothing")) == {}
+    assert epoch_values(logged_values(tmp_path / "nothing", "val/acc")) == {}
 
 
 def test_a_curve_shows_the_logged_values(digits: Path, group_of: Grouped) -> None:
@@ -153,7 +154,11 @@ def test_tradeoffs_of_many_settings(made: Made, group_of: Grouped) -> None:
     assert points_of(group, FIT_TIME)[0].cost == pytest.approx(22.5), "the mean over seeds"
     figure = tradeoffs(group)
     assert figure is not None
-    assert [axes.get_xlabel() for axes in figure.axes] == ["parameters", "fit time, s", "peak memory, MiB"]
+    assert [axes.get_xlabel() for axes in figure.axes] == ["parameters", "fit time, s"], "no memory on a CPU"
+    assert_readable(figure)
+    figure = tradeoffs(group_of(grid(made, device="cuda")))
+    assert figure is not None
+    assert [axes.get_xlabel() for axes in figure.axes] == ["parameters", "fit time, s", "peak GPU memory, MiB"]
     assert_readable(figure)
 
 

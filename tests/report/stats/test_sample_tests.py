@@ -18,7 +18,7 @@ from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run, find_runs, read_run
 from rnnexp.report.stats.ranking import BEST, EVEN, UNSURE, UNTESTED, WORSE, compare_with_best
 from rnnexp.report.stats.sample_tests import bootstrap_with_best, mcnemar_with_best, num_resamples
-from rnnexp.report.stats.significance import mcnemar
+from rnnexp.report.stats.significance import PairedTestResult, mcnemar
 
 Made = Callable[..., Run]
 Grouped = Callable[..., ComparisonGroup]
@@ -164,6 +164,34 @@ def test_the_bootstrap_is_sacrebleus(phrases: Path, group_of: Grouped) -> None:
     assert test.difference == pytest.approx(np.mean(differences))
     agree = differences[0] * differences[1] > 0
     assert test.p == pytest.approx(max(p_values) if agree else 1.0)
+
+
+def with_tokenizer(run: Run, tokenizer: str, before: str = "13a") -> None:
+    file = run.files.result_file
+    text = file.read_text(encoding="utf-8")
+    assert f"tok:{before}|" in text
+    file.write_text(text.replace(f"tok:{before}|", f"tok:{tokenizer}|"), encoding="utf-8")
+
+
+def test_the_bootstrap_uses_the_recorded_tokenizer(phrases: Path, tmp_path: Path, group_of: Grouped) -> None:
+    copy = Path(shutil.copytree(phrases, tmp_path / "copy"))
+
+    def test() -> PairedTestResult:
+        best, other = group_of(find_runs([copy])).measured
+        return bootstrap_with_best(best, [other])[0]
+
+    over_words = test().difference
+    runs = find_runs([copy])
+    for run in runs:
+        with_tokenizer(run, "char")
+    assert test().difference not in (None, over_words)
+    best, _ = group_of(find_runs([copy])).measured
+    for run in best.runs:
+        with_tokenizer(run, "zh", "char")
+    assert test().reason in ("BLEU over other tokens (char, not zh)", "BLEU over other tokens (zh, not char)")
+    for run in runs:
+        with_tokenizer(run, "rm -rf", "zh" if run.path in [each.path for each in best.runs] else "char")
+    assert "unknown tokenizer 'rm -rf'" in test().reason
 
 
 def test_a_better_translator_is_found_by_the_bootstrap(phrases: Path, tmp_path: Path, group_of: Grouped) -> None:

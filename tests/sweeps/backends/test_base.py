@@ -1,5 +1,6 @@
 """The loop that all backends share, tested with fake jobs that have a list of states."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ class FakeBackend(Backend[FakeJob]):
     num_gpus = 0
 
     def __init__(self, plans: dict[str, list[JobState]], at_once: int = 10, **settings: Any) -> None:
-        super().__init__({"on_error": "continue", "max_failures": None, **settings})
+        super().__init__({"on_error": "continue", "max_failures": None, "retries": 0, **settings})
         self.plans, self.at_once = plans, at_once
         self.handed_over: list[str] = []
         self.stops: list[str] = []
@@ -143,6 +144,74 @@ def test_jobs_wait_until_the_backend_has_room(make_jobs: Any) -> None:
     assert [event[:2] for event in progress.events] == [
         (what, label) for label in "abc" for what in ("started", "ended")
     ]
+
+
+@pytest.mark.parametrize(
+    ("end", "attempts"),
+    [
+        (lambda _: None, 3),
+        (lambda run: run.end(Status.INTERRUPTED, "SIGTERM", True), 3),
+        (lambda run: run.end(Status.FAILED, "Input/output error", True), 3),
+        (lambda run: run.end(Status.FAILED, "division by zero"), 1),
+        (lambda run: run.end(Status.DIVERGED, "NaN"), 1),
+        (lambda run: run.end(Status.UNSUPPORTED, "no"), 1),
+        (lambda run: run.end(Status.DONE), 1),
+    ],
+)
+def test_a_job_with_a_cause_that_may_be_transient_starts_again(make_jobs: Any, end: Any, attempts: int) -> None:
+    (job,) = make_jobs("a")
+    backend, progress = FakeBackend({"a": [Ended("killed")]}, retries=2), Progress([job])
+    submit = backend.submit
+
+    def submit_and_end(jobs: Sequence[Job], progress: SweepProgress) -> None:
+        submit(jobs, progress)
+        end(job.run)
+
+    backend.submit = submit_and_end  # type: ignore[method-assign]
+    backend.run([job], progress)
+    assert backend.handed_over == ["a"] * attempts
+    assert job.run.read_status()["attempts"] == attempts
+    assert backend.num_failed == (job.status is Status.FAILED), "only the last attempt counts"
+
+
+def test_a_mistake_found_before_the_run_began_is_not_tried_again(make_jobs: Any) -> None:
+    (job,) = make_jobs("a")
+    backend = FakeBackend({"a": [Ended.with_code(UserError.exit_code)]}, retries=2)
+    backend.run([job], Progress([job]))
+    assert (backend.handed_over, job.status) == (["a"], Status.FAILED)
+
+
+def test_a_hung_job_starts_again(make_jobs: Any) -> None:
+    (job,) = make_jobs("a")
+    backend = FakeBackend({"a": [Status.RUNNING]}, job_timeout=1e-9, retries=1)
+    backend.run([job], Progress([job]))
+    assert backend.handed_over == ["a", "a"]
+    assert job.status is Status.FAILED
+
+
+def test_a_cancelled_job_does_not_start_again(make_jobs: Any) -> None:
+    (job,) = make_jobs("a")
+    backend = FakeBackend({"a": [Status.RUNNING]}, retries=1)
+    backend.interrupt_at = "a"
+    with pytest.raises(KeyboardInterrupt):
+        backend.run([job], Progress([job]))
+    assert backend.handed_over == ["a"]
+
+
+def test_a_job_whose_directory_cannot_be_read_does_not_start_again(make_jobs: Any) -> None:
+    jobs = make_jobs("a", "b")
+    backend = FakeBackend({"a": [Ended("killed")], "b": [Status.RUNNING, Ended("killed")]}, retries=1)
+    shutil.rmtree(jobs[0].run.path)
+    jobs[0].run.path.symlink_to("nowhere")
+    backend.run(jobs, Progress(jobs))
+    assert backend.handed_over == ["a", "b", "b"]
+    assert jobs[0].status is Status.FAILED
+
+
+@pytest.mark.parametrize("retries", [-1, 1.5, True, None, "many"])
+def test_the_number_of_retries_is_a_whole_number(retries: Any) -> None:
+    with pytest.raises(UserError, match=r"hydra\.launcher\.retries"):
+        FakeBackend({}, retries=retries)
 
 
 @pytest.mark.parametrize("settings", [{"on_error": "stop"}, {"max_failures": 1}])

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from rnnexp.core.atomic_files import read_json, write_json
+from support import TESTS
 from support.programs import Run, on_small_disk
-from support.sweeps import BARE, FAULT, processes_of, start, statuses, wait_for
+from support.sweeps import BARE, FAULT, FAULT_ONCE, processes_of, start, statuses, wait_for
 
 
 def test_a_failed_job_is_run_again(run: Run, tmp_path: Path) -> None:
@@ -38,6 +39,40 @@ def test_a_failed_job_is_run_again(run: Run, tmp_path: Path) -> None:
     assert "5 jobs, 1 to run" in grown.stdout
     assert statuses(sweep)[5] == "done"
     assert len(read_json(sweep / "sweep.json")["jobs"]) == 5
+
+
+def test_a_job_that_was_killed_starts_again_in_the_same_sweep(run: Run, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    asked = ["seed=1,2", f"sweep_dir={sweep}", *BARE, "trainer.max_epochs=2"]
+    fault = FAULT_ONCE % ("1:kill,2:raise", tmp_path / "once")
+    outcome = run(*asked, fault, "hydra.launcher.retries=2", "hydra.launcher.jobs=1", "-m")
+    assert statuses(sweep) == {1: "done", 2: "failed"}, "a mistake is not tried again"
+    assert re.search(r"^again +seed=1, retry 1 of 2$", outcome.stdout, re.MULTILINE)
+    assert re.search(r"^start +seed=1 on .*, continued, retry 1$", outcome.stdout, re.MULTILINE)
+    records = {int(path.parent.name[5]): read_json(path) for path in sweep.glob("jobs/*/status.json")}
+    assert {seed: record["attempts"] for seed, record in records.items()} == {1: 2, 2: 1}
+    assert run(*asked, fault, "-m").exit_code == 0
+    assert read_json(next(sweep.glob("jobs/seed-2*/status.json")))["attempts"] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["pool", "submitit_local", "ray"])
+@pytest.mark.parametrize("fault", ["kill", "terminate", "disk", "hang"])
+def test_a_job_starts_again_after_a_transient_fault(
+    run: Run, tmp_path: Path, launcher: str, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    sweep = tmp_path / "sweep"
+    outcome = run(
+        *("seed=1", f"sweep_dir={sweep}", *BARE, "trainer.max_epochs=2", f"hydra/launcher={launcher}"),
+        *(FAULT_ONCE % (f"1:{fault}", tmp_path / "once"), "hydra.launcher.retries=1", "hydra.launcher.job_timeout=30"),
+        "-m",
+    )
+    assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
+    assert ", continued, retry 1" in outcome.stdout
+    (job,) = sweep.glob("jobs/*")
+    assert read_json(job / "status.json")["attempts"] == 2
+    assert read_json(job / "result.json")["num_steps"] == 20
 
 
 @pytest.mark.slow
@@ -80,7 +115,9 @@ def test_changed_code_is_reported(run: Run, tmp_path: Path) -> None:
         assert refused.directories == [], "and none of it has run"
     assert " ran on other code (0000000000) than this (" in refused.line
     assert refused.line.endswith("choose a new sweep_dir=, or allow_code_change=true to continue anyway")
-    assert "0 to run" in run("seed=1", *asked, "allow_code_change=true", "-m").stdout
+    continued = run("seed=1,2", *asked, "allow_code_change=true", "-m")
+    assert continued.exit_code == 0, continued.stderr
+    assert "2 jobs, 1 to run" in continued.stdout
 
 
 def test_a_bad_sweep_is_refused_before_any_job(run: Run, tmp_path: Path) -> None:

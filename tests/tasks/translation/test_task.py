@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch.nn.functional import cross_entropy
 
+from rnnexp.core.errors import UserError
 from rnnexp.data.corpora.parallel import ParallelFiles
 from rnnexp.data.corpora.phrasebook.corpus import Phrasebook
 from rnnexp.data.text.translation import TranslationDataModule
@@ -21,6 +22,7 @@ from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.schedules import constant
 from rnnexp.tasks.translation.task import TranslationTask
 from rnnexp.text.vocabulary import PAD
+from rnnexp.text.writing import describe_writing
 from support.programs import write_pairs
 
 # Lightning 2.6 calls torch.utils._pytree in a deprecated way.
@@ -49,6 +51,7 @@ OPTIONS: dict[str, Any] = {
     "max_extra": 3,
     "val_sentences": 1000,
     "literature": False,
+    "bleu_tokenizer": "auto",
 }
 
 
@@ -171,6 +174,14 @@ def test_literature_scores_are_a_separate_track(data: TranslationDataModule) -> 
     assert set(with_it.metric_signatures) - set(without.metric_signatures) == {"literature/bleu"}
     assert "tok:13a" in with_it.metric_signatures["bleu"]
     assert "tok:none" in with_it.metric_signatures["literature/bleu"]
+
+
+def test_chinese_is_scored_by_its_characters(data: TranslationDataModule) -> None:
+    data.target_writing = describe_writing(["我今天早上在公园里看到两只狗在跳。"])
+    assert "tok:zh" in make_task(data).metric_signatures["bleu"]
+    assert "tok:13a" in make_task(data, bleu_tokenizer="13a").metric_signatures["bleu"]
+    with pytest.raises(UserError, match=r"task\.literature=true needs spaces .*Chinese script"):
+        make_task(data, literature=True)
 
 
 @pytest.mark.parametrize(("source", "target"), [("en", "fr"), ("fr", "en")])

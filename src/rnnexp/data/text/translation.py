@@ -15,9 +15,11 @@ from rnnexp.data.base import DataModule
 from rnnexp.data.batches import TranslationBatch
 from rnnexp.data.loading.buckets import BATCH_UNITS, BucketOrder
 from rnnexp.data.text.encoding import EncodedPairs, Units, load_or_encode
+from rnnexp.data.text.inspection import is_empty, remarks, shown
 from rnnexp.data.text.loader import TranslationLoader
 from rnnexp.data.text.parallel_text import SPLITS, Corpus, ParallelText
 from rnnexp.text.tokenizer_pair import TokenizerPair
+from rnnexp.text.writing import Writing, describe_writing
 
 log = logging.getLogger(__name__)
 
@@ -114,9 +116,7 @@ class TranslationDataModule(DataModule):
         if self._is_set_up:
             return
         content = self.corpus.read()
-        for split in SPLITS:
-            if not len(content.splits[split]):
-                raise UserError(f"the {split} split of the corpus {self.corpus.name!r} is empty: it needs one pair")
+        self._inspect(content.splits)
         encoded = load_or_encode(content, self.units, self.cache, self._checkpoint_tokenizers)
         self.tokenizers = encoded.tokenizers
         self._texts: Mapping[str, ParallelText] = content.splits
@@ -142,6 +142,7 @@ class TranslationDataModule(DataModule):
             "num_val": len(self._texts["val"]),
             "num_test": len(self._texts["test"]),
             **{f"num_{split}_too_long": count for split, count in self._num_too_long.items()},
+            **{f"num_{split}_empty": sum(is_empty(text)) for split, text in self._texts.items()},
             "digest": self._digest,
             "test_digest": self._test_digest,
         }
@@ -156,6 +157,12 @@ class TranslationDataModule(DataModule):
             f"{self.corpus.name} {self.corpus.source_lang}-{self.corpus.target_lang}, "
             f"{vocabularies} {self.units.unit} tokens: {sizes} pairs"
         )
+
+    @property
+    def example(self) -> str:
+        """The first training pair, for the start of a run."""
+        text = self._texts["train"]
+        return f"{shown(text.sources[0])} -> {shown(text.targets[0])}"
 
     def sources(self, split: str) -> Sequence[str]:
         """Return the sentences to translate of a split, raw; `TranslationBatch.indices` are positions in them."""
@@ -197,12 +204,36 @@ class TranslationDataModule(DataModule):
         """Move token ids to the device; lengths and indices stay on the CPU, where packing and text need them."""
         return batch._replace(source=batch.source.to(device), target=batch.target.to(device))
 
+    def _inspect(self, splits: Mapping[str, ParallelText]) -> None:
+        """Set `target_writing` and log remarks about the corpus. Raise UserError if it cannot be used."""
+        corpus = f"{self.corpus.name} {self.corpus.source_lang}-{self.corpus.target_lang}"
+        for split in SPLITS:
+            if not len(splits[split]):
+                raise UserError(f"the {split} split of the corpus {self.corpus.name!r} is empty: it needs one pair")
+        train = splits["train"]
+        if all(is_empty(train)):
+            raise UserError(f"each of the {len(train):,} training pairs has an empty side: name the two languages")
+        for remark in remarks(splits):
+            log.warning("%s: %s", corpus, remark)
+        self.target_writing = describe_writing(train.targets)
+        self._require_words(describe_writing(train.sources), self.target_writing)
+
+    def _require_words(self, *writings: Writing) -> None:
+        languages = (self.corpus.source_lang, self.corpus.target_lang)
+        for language, writing in zip(languages, writings, strict=True):
+            if self.units.unit == "word" and not writing.spaces_separate_words:
+                raise UserError(
+                    f"data.unit=word needs spaces between words, which {language!r} of the corpus {self.corpus.name!r} "
+                    f"does not have ({writing.name}): use data.unit=bpe or char"
+                )
+
     def _count_long_pairs(self) -> None:
         is_long = {split: self._is_long(pairs) for split, pairs in self._pairs.items()}
         self._num_too_long = {split: int(long.sum()) for split, long in is_long.items()}
-        self._train_indices = (~is_long["train"]).nonzero().squeeze(1)
+        empty = torch.tensor(is_empty(self._texts["train"]))
+        self._train_indices = (~is_long["train"] & ~empty).nonzero().squeeze(1)
         left_out, num_train = self._num_too_long["train"], len(self._texts["train"])
-        if left_out == num_train:
+        if not len(self._train_indices):
             raise UserError(
                 f"each of the {num_train:,} training pairs has a side of more than data.max_length={self.max_length} "
                 "tokens: choose a larger one"

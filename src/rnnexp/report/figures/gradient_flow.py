@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from rnnexp.core.errors import UserError
 from rnnexp.plots.style import legend_beside, legend_inches, line_style, new_figure, style_axes
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 from rnnexp.tracking.gradient_flow_file import read_gradient_norms
@@ -23,7 +24,10 @@ def relative_norms(setting: Setting) -> Curves:
     for run in setting.counted.values():
         try:
             epochs, norms = read_gradient_norms(run.files.gradient_flow_file)
-        except (OSError, KeyError, TypeError, ValueError):
+        except FileNotFoundError:
+            continue
+        except (OSError, UserError) as error:
+            run.add_damage(str(error))
             continue
         for place, name in ((0, "after the first epoch"), (-1, "after the last epoch"))[: len(epochs)]:
             found.setdefault(name, []).append(norms[0, place])

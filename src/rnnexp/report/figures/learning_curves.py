@@ -1,9 +1,7 @@
 """The figure of learning curves: the validation metric by epoch, over the seeds of each setting."""
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import fmean, stdev
 
 from matplotlib.figure import Figure
@@ -12,25 +10,31 @@ from matplotlib.ticker import MaxNLocator
 
 from rnnexp.plots.style import GRAY, legend_beside, legend_inches, line_style, new_figure, style_axes
 from rnnexp.report.records.groups import ComparisonGroup, Setting
+from rnnexp.report.records.schema import is_number
 from rnnexp.tasks.registry import Measure
-from rnnexp.tracking.metrics_file import logged_values
+from rnnexp.tracking.metrics_file import Logged, read_logged
 
 MOST_NAMED = 6
 """The maximum number of bands; more would hide each other."""
+MOST_EPOCHS = 10_000_000
+"""Larger numbers are those of a damaged file, and the figure could not show the others."""
 Curve = dict[int, list[float]]
 
 
-def epoch_values(metrics_file: Path, name: str) -> dict[int, float]:
-    """Return the last value of a metric in each epoch, counted from 1; epochs where it is not finite are left out."""
-    last = {logged.epoch: logged.value for logged in logged_values(metrics_file, name)}
-    return {epoch: value for epoch, value in last.items() if math.isfinite(value)}
+def epoch_values(logged: Sequence[Logged]) -> dict[int, float]:
+    """Return the last value in each epoch, counted from 1; epochs where it cannot be drawn are left out."""
+    last = {each.epoch: each.value for each in logged}
+    return {epoch: value for epoch, value in last.items() if is_number(value) and 0 < epoch < MOST_EPOCHS}
 
 
 def curve_of(setting: Setting, measure: Measure) -> Curve:
     """Return the scaled validation metric of every run by epoch; unfinished runs are included."""
     curve: defaultdict[int, list[float]] = defaultdict(list)
     for run in setting.runs:
-        for epoch, value in epoch_values(run.files.metrics_file, measure.validation).items():
+        logged, is_damaged = read_logged(run.files.metrics_file, measure.validation)
+        if is_damaged:
+            run.add_damage(f"{run.files.metrics_file} is damaged: lines of it are left out")
+        for epoch, value in epoch_values(logged).items():
             curve[epoch].append(measure.scale * value)
     return dict(sorted(curve.items()))
 
@@ -40,7 +44,7 @@ def learning_curves(group: ComparisonGroup) -> Figure | None:
 
     The best settings are named; the others are gray.
     """
-    curves = [(setting, curve) for setting in group.settings if (curve := curve_of(setting, group.main))]
+    curves = [(setting, curve) for setting in group.settings if (curve := curve_of(setting, group.kind.main))]
     if not curves:
         return None
     named: Sequence[str] = [setting.label for setting, _ in curves[:MOST_NAMED]]
@@ -73,7 +77,7 @@ def learning_curves(group: ComparisonGroup) -> Figure | None:
             axes.fill_between(list(curve), low, high_, color=color, alpha=0.13, linewidth=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch")
-    axes.set_ylabel(f"validation {group.main.title}")
+    axes.set_ylabel(f"validation {group.kind.main.title}")
     style_axes(axes)
     legend_beside(figure, handles, names)
     return figure

@@ -5,14 +5,20 @@ single samples use this interface and do not depend on the task.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnexp.core.errors import UserError
-from rnnexp.metrics.translation import exact_matches
+from rnnexp.metrics.translation import (
+    DEFAULT_TOKENIZER,
+    exact_matches,
+    require_bleu_tokenizer,
+    tokenizer_of_signature,
+)
 from rnnexp.report.records.runs import Run
 from rnnexp.tasks.registry import TaskKind, load_function
 from rnnexp.tracking import translations_file
@@ -81,12 +87,14 @@ class Translations(Answers):
         references: their translations in the corpus.
         translations: the translations of the network.
         distances: see `Answers`.
+        bleu_tokenizer: the tokenizer of sacrebleu that the run computed BLEU with.
     """
 
     sources: Sequence[str]
     references: Sequence[str]
     translations: Sequence[str]
     distances: Sequence[int] = ()
+    bleu_tokenizer: str = DEFAULT_TOKENIZER
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -106,6 +114,9 @@ class Translations(Answers):
         return self.translations[sample]
 
 
+SomeAnswers = TypeVar("SomeAnswers", bound=Answers)
+
+
 def read_answers(kind: TaskKind, run: Run) -> Answers:
     """Return the answers of a run, read by the reader of its task.
 
@@ -114,8 +125,21 @@ def read_answers(kind: TaskKind, run: Run) -> Answers:
     """
     if kind.answers is None:
         raise UserError(f"runs of the task {kind.name!r} do not record their answers")
-    answers: Answers = load_function(kind.answers)(run)
-    return answers
+    read: Callable[[Run], Answers] = load_function(kind.answers)
+    return noting_damage(run, read)
+
+
+def noting_damage(run: Run, read: Callable[[Run], SomeAnswers]) -> SomeAnswers:
+    """Return the answers of a run; if they cannot be read, the report says so.
+
+    Raises:
+        UserError: if the file is missing or cannot be read.
+    """
+    try:
+        return read(run)
+    except UserError as error:
+        run.add_damage(str(error))
+        raise
 
 
 def read_predictions(run: Run) -> Predictions:
@@ -136,6 +160,8 @@ def read_predictions(run: Run) -> Predictions:
     # torch.load has no specific exception for a truncated file.
     except Exception as error:
         raise UserError(f"{file} cannot be read ({type(error).__name__}); was it cut short?") from None
+    if not (labels.shape == predicted.shape == (labels.size,) and labels.dtype.kind == predicted.dtype.kind == "i"):
+        raise UserError(f"{file} does not hold a label and a prediction for each sample")
     return Predictions(labels, predicted)
 
 
@@ -155,5 +181,18 @@ def read_translations(run: Run) -> Translations:
         raise UserError(f"{file} cannot be read ({type(error).__name__}); was it cut short?") from None
     if not rows:
         raise UserError(f"{file} is empty")
-    distances = [row["distance"] for row in rows if "distance" in row]
-    return Translations(sources, references, translations, distances if len(distances) == len(rows) else [])
+    if not all(isinstance(text, str) for text in (*sources, *references, *translations)):
+        raise UserError(f"{file} does not hold translations: a sentence is not a text")
+    distances = [row["distance"] for row in rows if type(row.get("distance")) is int]
+    distances = distances if len(distances) == len(rows) else []
+    return Translations(sources, references, translations, distances, _bleu_tokenizer(run))
+
+
+def _bleu_tokenizer(run: Run) -> str:
+    signature = run.text("signatures.bleu")
+    try:
+        tokenizer = tokenizer_of_signature(signature) if signature else DEFAULT_TOKENIZER
+    except ValueError as error:
+        raise UserError(f"{run.files.result_file}: {error}") from None
+    require_bleu_tokenizer(tokenizer)
+    return tokenizer

@@ -3,17 +3,24 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import cached_property
+from pathlib import Path, PurePath
 from typing import Any
 
 from rnnexp.core.atomic_files import read_json
-from rnnexp.core.errors import UserError
+from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.types import Primitive
 from rnnexp.core.validation import did_you_mean_path
+from rnnexp.report.records.schema import brief, is_number, validate_result, value_at
 from rnnexp.tasks.registry import kind_of_run
-from rnnexp.tracking.run_directory import SCHEMA_VERSION, RunDirectory
+from rnnexp.tracking.identity import SEEDS, config_hash, identity_of
+from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.short_keys import short_keys
 from rnnexp.tracking.status import Status
+
+UNKNOWN = "unknown"
+REST_OF_RUN = frozenset({"status.json", "result.json", "environment.json", "overrides.yaml", "train.log"})
+"""Files of a run. A directory with two of them has lost others; one alone may be another program's."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,7 @@ class Run:
         config_hash: the hash of its config.
         result: the content of result.json; empty unless the run is done.
         code: the commit of the code, and whether tracked files differed from it.
+        damage: the reasons why parts of its other files are left out. They are added when the files are read.
     """
 
     path: Path
@@ -40,7 +48,18 @@ class Run:
     facts: dict[str, Primitive] = field(default_factory=dict)
     config_hash: str = ""
     result: Mapping[str, Any] = field(default_factory=dict)
-    code: str = "unknown"
+    code: str = UNKNOWN
+    damage: list[str] = field(default_factory=list)
+
+    def add_damage(self, reason: str) -> None:
+        """Add the reason why a part of a file is left out, once."""
+        if reason not in self.damage:
+            self.damage.append(reason)
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """The part of the config in which settings differ: without seeds, and without what does not affect results."""
+        return identity_of(_with_names_of_files(self.config or {}), *SEEDS)
 
     @property
     def files(self) -> RunDirectory:
@@ -62,20 +81,22 @@ class Run:
 
     def metric(self, name: str) -> float | None:
         """Return a metric of the result; None if the result has none, or it is not a number."""
-        return _number(self.result.get("metrics", {}).get(name))
+        value: float | None = self.result.get("metrics", {}).get(name)
+        return None if value is None else float(value)
 
     def number(self, path: str) -> float | None:
         """Return a number of the result by its path, keys joined by dots; None if there is none."""
-        return _number(_at(self.result, path))
+        value = value_at(self.result, path)
+        return float(value) if is_number(value) else None
 
     def text(self, path: str) -> str:
         """Return a field of the result by its path, as text; empty if there is none."""
-        value = _at(self.result, path)
+        value = value_at(self.result, path)
         return "" if value is None else str(value)
 
 
 def find_runs(directories: Sequence[Path]) -> list[Run]:
-    """Return every run in or below the directories, once, ordered by path.
+    """Return every run in or below the directories, once, ordered by path. Links to directories are not followed.
 
     Raises:
         UserError: if a directory does not exist, or holds no run.
@@ -84,7 +105,9 @@ def find_runs(directories: Sequence[Path]) -> list[Run]:
     for directory in directories:
         if not directory.is_dir():
             raise UserError(f"{directory} is not a directory{did_you_mean_path(directory)}")
-        below = {run.path.resolve(): run for run in _runs_below(directory)}
+        below: dict[Path, Run] = {}
+        for run in _runs_below(directory):
+            below.setdefault(run.path.resolve(), run)
         if not below:
             raise UserError(f"{directory} holds no runs: a run directory has a config.yaml and a status.json")
         runs |= below
@@ -92,17 +115,23 @@ def find_runs(directories: Sequence[Path]) -> list[Run]:
 
 
 def _runs_below(directory: Path) -> Iterator[Run]:
-    for place, subdirectories, files in os.walk(directory):
-        path = Path(place)
-        if {"config.yaml", "status.json"} <= set(files):
+    unlisted: list[OSError] = []
+    for place, subdirectories, names in os.walk(directory, onerror=unlisted.append):
+        path, found = Path(place), set(names)
+        if {"config.yaml", "status.json"} <= found:
             # Directories below a run belong to it.
             subdirectories.clear()
             yield read_run(path)
-        elif "sweep.json" in files:
-            yield from _missing_jobs(path)
+        elif "sweep.json" in found:
+            yield from _incomplete_jobs(path, unlisted)
+        elif len(found & REST_OF_RUN) > 1:
+            subdirectories.clear()
+            yield _incomplete_run(path)
+    for error in unlisted:
+        yield Run(Path(error.filename), Status.UNREADABLE, f"it cannot be listed: {error.strerror}")
 
 
-def _missing_jobs(sweep: Path) -> Iterator[Run]:
+def _incomplete_jobs(sweep: Path, unlisted: list[OSError]) -> Iterator[Run]:
     """Yield the jobs of a sweep that have no config or no status: listed in sweep.json, or with a directory."""
     try:
         listed = read_json(sweep / "sweep.json").get("jobs")
@@ -110,91 +139,126 @@ def _missing_jobs(sweep: Path) -> Iterator[Run]:
         listed = None
     jobs = sweep / "jobs"
     names = {str(name) for name in listed} if isinstance(listed, list) else set()
-    if jobs.is_dir():
-        names |= {entry.name for entry in jobs.iterdir() if entry.is_dir()}
+    try:
+        names |= {entry.name for entry in os.scandir(jobs) if entry.is_dir()}
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        unlisted.append(error)
     for name in sorted(names):
-        absent = [file for file in ("config.yaml", "status.json") if not (jobs / name / file).is_file()]
-        if absent:
-            # A sweep that still runs has not created the directories of its last jobs.
-            reason = f"it has no {absent[0]}" if (jobs / name).is_dir() else "it has not started"
-            # A job with a status has run.
-            yield Run(jobs / name, Status.MISSING if "status.json" in absent else Status.UNREADABLE, reason)
+        if not all(os.access(jobs / name / file, os.F_OK) for file in ("config.yaml", "status.json")):
+            yield _incomplete_run(jobs / name)
+
+
+def _incomplete_run(path: Path) -> Run:
+    """Return a run without a config or a status. A job with a status has run."""
+    if os.access(path, os.F_OK) and not os.access(path, os.R_OK | os.X_OK):
+        return Run(path, Status.UNREADABLE, "it cannot be listed: Permission denied")
+    absent = [file for file in ("config.yaml", "status.json") if not os.access(path / file, os.F_OK)]
+    # A sweep that still runs has not created the directories of its last jobs.
+    reason = f"it has no {' and no '.join(absent)}" if os.access(path, os.F_OK) else "it has not started"
+    return Run(path, Status.MISSING if "status.json" in absent else Status.UNREADABLE, reason)
 
 
 def read_run(path: Path) -> Run:
-    """Return the run of a directory as far as it can be read; the reason of an `unreadable` run names the file."""
+    """Return the run of a directory as far as it can be read; the reason of an `unreadable` run names the file.
+
+    The files may be damaged or somebody else's, so nothing in them ends the report over other runs.
+    """
     files = RunDirectory(path)
-    try:
-        config = files.read_config()
-        facts = _facts(config, files.config_file, {})
-    except (UserError, OSError) as error:
-        return Run(path, Status.UNREADABLE, str(error))
-    try:
-        record = files.read_status()
-        status = _status(record, files.status_file)
-    except (UserError, OSError) as error:
-        return Run(path, Status.UNREADABLE, str(error), config=config, facts=facts)
-    reason = str(record.get("reason", ""))
+    config: Mapping[str, Any] | None = None
+    record: Mapping[str, Any] = {}
+    facts: dict[str, Primitive] = {}
     result: Mapping[str, Any] = {}
-    if status is Status.DONE:
-        try:
-            result = _read_result(files.result_file)
-        except (UserError, OSError) as error:
-            status, reason = Status.UNREADABLE, str(error)
+    reason = since = ""
+    try:
+        read = files.read_unverified_config()
+        facts = _facts(read, files.config_file, {})
+        # A config whose identity cannot be computed cannot be grouped.
+        identity_of(_with_names_of_files(read), *SEEDS)
+        config = read
+        record = files.read_status()
+        status = _status(record, config, files.status_file)
+        since = str(record.get(f"{status}_since", ""))
+        if status is Status.RUNNING:
+            status, reason, since, _ = files.observe()
+        if status is Status.DONE:
+            result = _read_result(files, config)
+            facts = _facts(config, files.config_file, result)
+    except (UserError, OSError) as error:
+        status, reason, result = Status.UNREADABLE, str(error), {}
+    # The value of a key that no check names may be of a kind that no function expects.
+    except Exception as error:
+        status, result = Status.UNREADABLE, {}
+        reason = f"its files are not those of a run ({type(error).__name__}: {first_line(error)})"
+    code, damage = _read_code(files.environment_file)
     return Run(
         path,
         status,
-        reason,
-        since=str(record.get(f"{status}_since", "")),
+        reason or str(record.get("reason", "")),
+        since=since,
         config=config,
-        facts=_facts(config, files.config_file, result),
+        facts=facts,
         config_hash=str(record.get("config_hash", "")),
         result=result,
-        code=_code(files.environment_file),
+        code=code,
+        damage=damage,
     )
 
 
-def _status(record: Mapping[str, Any], file: Path) -> Status:
+def _status(record: Mapping[str, Any], config: Mapping[str, Any], file: Path) -> Status:
     try:
-        return Status(record["status"])
+        status = Status(record["status"])
     except (KeyError, ValueError):
-        raise UserError(f"{file} has no known status: {record.get('status')!r}") from None
+        raise UserError(f"{file} has no known status: {brief(record.get('status'))}") from None
+    for name in ("reason", f"{status}_since"):
+        if not isinstance(record.get(name, ""), str):
+            raise UserError(f"{file}: {name} must be a text, not {brief(record[name])}")
+    _require_hash(record, config, file)
+    return status
+
+
+def _require_hash(record: Mapping[str, Any], config: Mapping[str, Any], file: Path) -> None:
+    """Raise UserError if a record is not about this config: one of both was changed or copied."""
+    if (recorded := record.get("config_hash")) != (own := config_hash(config)):
+        raise UserError(
+            f"{file} is about another config ({brief(recorded)}) than config.yaml ({own!r}): one was changed later"
+        )
 
 
 def _facts(config: Mapping[str, Any], file: Path, result: Mapping[str, Any]) -> dict[str, Primitive]:
     try:
         kind = kind_of_run(config["task"]["_target_"], result.get("task_kind"))
-        return short_keys(config, kind.name, kind.dataset_keys, _at(result, "model.num_parameters"))
+        return short_keys(config, kind.name, kind.dataset_keys, value_at(result, "model.num_parameters"))
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file} is not the config of a run ({type(error).__name__}: {error})") from None
 
 
-def _read_result(file: Path) -> dict[str, Any]:
-    result = read_json(file)
-    version = result.get("schema_version")
-    if not isinstance(version, int) or version > SCHEMA_VERSION:
-        what = f"schema version {version}" if version is not None else "no schema version"
-        raise UserError(f"{file} has {what}; this rnnexp reads up to {SCHEMA_VERSION}: update it to compare this run")
-    if not isinstance(result.get("metrics"), dict):
-        raise UserError(f"{file} holds no metrics")
+def _read_result(files: RunDirectory, config: Mapping[str, Any]) -> dict[str, Any]:
+    result = read_json(files.result_file)
+    kind = kind_of_run(config["task"]["_target_"], result.get("task_kind"))
+    validate_result(result, kind, files.result_file)
+    _require_hash(result, config, files.result_file)
+    if (status := result.get("status")) != Status.DONE:
+        raise UserError(f"{files.result_file} has the status {status!r}, but {files.status_file.name} says done")
     return result
 
 
-def _code(file: Path) -> str:
+def _read_code(file: Path) -> tuple[str, list[str]]:
+    """Return the commit of the code, and the reasons why it cannot be read."""
     try:
         git = read_json(file).get("git")
-    except (UserError, OSError):
-        return "unknown"
-    if not isinstance(git, dict) or not git.get("commit"):
-        return "unknown"
-    return f"{str(git['commit'])[:10]}{' with changes' if git.get('dirty') else ''}"
+    except (UserError, OSError) as error:
+        return UNKNOWN, [str(error)] if file.exists() else []
+    if git is None or (isinstance(git, Mapping) and git.get("commit") is None):
+        return UNKNOWN, []
+    if not isinstance(git, Mapping) or not isinstance(git["commit"], str):
+        return UNKNOWN, [f"{file}: git.commit must be a text"]
+    return f"{git['commit'][:10]}{' with changes' if git.get('dirty') else ''}", []
 
 
-def _at(node: Any, path: str) -> Any:  # noqa: ANN401
-    for key in path.split("."):
-        node = node.get(key) if isinstance(node, Mapping) else None
-    return node
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+def _with_names_of_files(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a config in which the digests of the user's own files begin with the file's name, to be read by people."""
+    files = config.get("inputs") or ()
+    inputs = [{**file, "sha256": f"{PurePath(file['path']).name} ({file['sha256'][:8]})"} for file in files]
+    return {**config, "inputs": inputs}

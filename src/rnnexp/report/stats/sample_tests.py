@@ -12,7 +12,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.significance import PairedTest
 
 from rnnexp.core.errors import UserError
-from rnnexp.report.records.answers import Predictions, Translations, read_predictions, read_translations
+from rnnexp.report.records.answers import Predictions, Translations, noting_damage, read_predictions, read_translations
 from rnnexp.report.records.groups import Setting
 from rnnexp.report.records.runs import Run
 from rnnexp.report.stats.significance import LEVEL, PairedTestResult, combine, mcnemar
@@ -77,15 +77,24 @@ def _combine_mcnemar(result: _SeedResults) -> PairedTestResult:
 
 
 def bootstrap_with_best(best: Setting, others: Sequence[Setting]) -> list[PairedTestResult]:
-    """Return sacrebleu's paired bootstrap of BLEU (Koehn, 2004) of each setting against the best, over shared seeds."""
+    """Return sacrebleu's paired bootstrap of BLEU (Koehn, 2004) of each setting against the best, over shared seeds.
+
+    BLEU is computed with the tokenizer that the runs recorded.
+    """
     results = [_SeedResults() for _ in others]
-    for of_best, answers in _pairs(best, others, results, read_translations):
+    for of_best, found in _pairs(best, others, results, read_translations):
+        answers = [(result, other) for result, other in found if other.bleu_tokenizer == of_best.bleu_tokenizer]
+        for result, other in found:
+            if other.bleu_tokenizer != of_best.bleu_tokenizer:
+                result.reason = f"BLEU over other tokens ({other.bleu_tokenizer}, not {of_best.bleu_tokenizer})"
+        if not answers:
+            continue
         systems = [
             ("best", of_best.translations),
             *((str(n), translations.translations) for n, (_, translations) in enumerate(answers)),
         ]
         # An untrained network may end its sentences with " .", which sacrebleu would treat as tokenized text.
-        metrics = {"BLEU": BLEU(force=True)}
+        metrics = {"BLEU": BLEU(tokenize=of_best.bleu_tokenizer, force=True)}
         _signatures, columns = PairedTest(systems, metrics, [of_best.references], "bs", num_resamples(len(others)))()
         baseline, *scores = columns["BLEU"]
         for (result, _), score in zip(answers, scores, strict=True):
@@ -111,7 +120,7 @@ def _pairs(
         if not sharing:
             continue
         try:
-            of_best = read(run)
+            of_best = noting_damage(run, read)
         except UserError as error:
             for result, _ in sharing:
                 result.reason = str(error)
@@ -126,7 +135,7 @@ def _read_comparable(
     of_best: SomeAnswers, other: Run, read: Callable[[Run], SomeAnswers], result: _SeedResults
 ) -> SomeAnswers | None:
     try:
-        answers = read(other)
+        answers = noting_damage(other, read)
     except UserError as error:
         result.reason = str(error)
         return None

@@ -12,7 +12,7 @@ from rnnexp.core.errors import UserError
 from rnnexp.core.signals import GRACE_SECONDS
 from rnnexp.core.validation import require_positive, validate_choice
 from rnnexp.sweeps.devices import Allocation
-from rnnexp.sweeps.jobs import Job, finalize
+from rnnexp.sweeps.jobs import Job, exit_reason, finalize, load_statuses, prepare
 from rnnexp.sweeps.progress import SweepProgress
 from rnnexp.tracking.status import Status
 
@@ -28,10 +28,18 @@ class Ended:
     Args:
         reason: the reason to record if the job recorded no end.
         status: the status to record if the job recorded no end.
+        is_transient: whether the reason may have passed when the job starts again.
     """
 
     reason: str
     status: Status = Status.FAILED
+    is_transient: bool = True
+
+    @classmethod
+    def with_code(cls, code: int | None) -> "Ended":
+        """Return the state of a job whose process ended with an exit code."""
+        # A mistake that was found before the run began is found again.
+        return cls(exit_reason(code), is_transient=code != UserError.exit_code)
 
 
 LOST = Ended("no exit status received")
@@ -77,7 +85,8 @@ class SubmittedJob(ABC):
     @property
     def recorded_state(self) -> Literal[Status.QUEUED, Status.RUNNING]:
         """The state of a job that has not ended, read from its run directory."""
-        return Status.QUEUED if status_of(self.job) is Status.QUEUED else Status.RUNNING
+        recorded = self.job.run.recorded_status
+        return Status.QUEUED if recorded in (Status.QUEUED, Status.UNREADABLE) else Status.RUNNING
 
     @property
     def is_overdue(self) -> bool:
@@ -94,7 +103,8 @@ class Backend(ABC, Generic[S]):
     Args:
         settings: the fields of the launcher's config. Every launcher has `on_error`, which says whether the other jobs
             `continue` when one fails or all `stop`, and `max_failures`, the number of failed jobs at which the sweep
-            stops, or None. Launchers without a scheduler have `job_timeout`, the seconds after which a job is stopped
+            stops, or None, and `retries`, how often a job starts again whose end may have a
+            transient cause. Launchers without a scheduler have `job_timeout`, the seconds after which a job is stopped
             as hung, or None.
 
     Raises:
@@ -109,6 +119,7 @@ class Backend(ABC, Generic[S]):
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings = settings
         self.submitted: list[S] = []
+        self.waiting: list[Job] = []
         self.num_failed = 0
         self.job_timeout = settings.get("job_timeout")
         try:
@@ -116,6 +127,9 @@ class Backend(ABC, Generic[S]):
         except ValueError as error:
             raise UserError(str(error)) from None
         self.require_positive(optional=("max_failures",))
+        self.retries = settings["retries"]
+        if not (type(self.retries) is int and self.retries >= 0):
+            raise UserError(f"hydra.launcher.retries must be a whole number of at least 0, not {self.retries!r}")
         if self.job_timeout is not None and not (isinstance(self.job_timeout, int | float) and self.job_timeout > 0):
             raise UserError(f"hydra.launcher.job_timeout must be a number of seconds, not {self.job_timeout!r}")
 
@@ -182,18 +196,18 @@ class Backend(ABC, Generic[S]):
         Raises:
             KeyboardInterrupt, InterruptedRunError: after all jobs have stopped.
         """
-        waiting = self._not_submitted(sorted(jobs, key=lambda job: job.cost, reverse=True))
+        self.waiting = self._not_submitted(sorted(jobs, key=lambda job: job.cost, reverse=True))
         try:
-            while waiting or self.submitted:
-                if waiting:
-                    self.submit(waiting, progress)
-                    waiting = self._not_submitted(waiting)
+            while self.waiting or self.submitted:
+                if self.waiting:
+                    self.submit(self.waiting, progress)
+                    self.waiting = self._not_submitted(self.waiting)
                 self._poll_all(progress)
                 self.wait()
                 self._poll_all(progress)
                 self._stop_hung_jobs()
                 if self._has_too_many_failures:
-                    waiting = []
+                    self.waiting = []
                     self.stop(self.submitted, Status.INTERRUPTED, "stopped after failures of other jobs")
                 progress.tick()
         except BaseException:
@@ -238,15 +252,33 @@ class Backend(ABC, Generic[S]):
 
     def _finalize(self, entry: S, ended: Ended, progress: SweepProgress) -> None:
         self.submitted.remove(entry)
-        if entry.stop is None:
-            reason = finalize(entry.job, ended.reason, ended.status)
+        job, stop = entry.job, entry.stop
+        if stop is None:
+            reason = finalize(job, ended.reason, ended.status, is_transient=ended.is_transient)
         else:
             lost = f"; {ended.reason}" if ended is LOST else ""
-            reason = finalize(entry.job, f"cancelled with the sweep{lost}", entry.stop.status, entry.stop.reason)
-        self.num_failed += entry.job.status is Status.FAILED
-        progress.ended(entry.job, reason)
+            reason = finalize(job, f"cancelled with the sweep{lost}", stop.status, stop.reason)
+        progress.ended(job, reason)
+        is_cancelled = self._has_too_many_failures or (stop is not None and stop.status is Status.INTERRUPTED)
+        if job.is_transient and job.num_retries < self.retries and not is_cancelled:
+            self._prepare_again(job, progress)
+        self.num_failed += job.status is Status.FAILED
         # Comes last, since it may fail and the status must be recorded before.
         self.release(entry)
+
+    def _prepare_again(self, job: Job, progress: SweepProgress) -> None:
+        """Prepare a job that has ended to continue from its last checkpoint, or to begin anew if it has none."""
+        job.num_retries += 1
+        try:
+            load_statuses([job])
+            prepare(job, job.run.read_status().get("code") or {})
+        except (OSError, UserError) as error:
+            # The sweep continues, since other jobs may write to another disk.
+            job.status = Status.FAILED
+            progress.say(f"{job.label} cannot start again: {error}")
+        else:
+            self.waiting.append(job)
+            progress.say(f"again  {job.label}, retry {job.num_retries} of {self.retries}")
 
     def _stop_hung_jobs(self) -> None:
         if (limit := self.job_timeout) is not None:
@@ -261,11 +293,3 @@ class Backend(ABC, Generic[S]):
             self.stop(self.submitted, Status.INTERRUPTED)
             self.wait()
             self._poll_all(progress)
-
-
-def status_of(job: Job) -> Status:
-    """Return the status in the job's directory, `queued` if it cannot be read."""
-    try:
-        return job.run.status
-    except (OSError, UserError):
-        return Status.QUEUED

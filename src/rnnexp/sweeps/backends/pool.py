@@ -10,11 +10,10 @@ from typing import Any
 from rnnexp.cli.main import full_error_of_user
 from rnnexp.compat.hydra import FULL_ERROR
 from rnnexp.core.signals import GRACE_SECONDS
-from rnnexp.core.validation import override
 from rnnexp.sweeps.backends.base import Ended, JobState, SubmittedJob
 from rnnexp.sweeps.backends.machine import MachineBackend
 from rnnexp.sweeps.devices import Allocation
-from rnnexp.sweeps.jobs import Job, exit_reason
+from rnnexp.sweeps.jobs import Job
 from rnnexp.sweeps.process.forkserver import run_job, start_server
 from rnnexp.tracking.status import Status
 
@@ -27,7 +26,7 @@ class JobProcess(SubmittedJob):
 
     def poll(self) -> JobState:
         code = self.process.exitcode
-        return Status.RUNNING if code is None else Ended(exit_reason(code))
+        return Status.RUNNING if code is None else Ended.with_code(code)
 
 
 class PoolBackend(MachineBackend[JobProcess]):
@@ -49,9 +48,8 @@ class PoolBackend(MachineBackend[JobProcess]):
         self.server = start_server()
 
     def start(self, job: Job, allocation: Allocation) -> JobProcess:
-        overrides = [override("ckpt_path", job.run.last_checkpoint)] if job.resumes else []
         environment = {**allocation.environment, FULL_ERROR: full_error_of_user()}
-        process = self.server.Process(target=run_job, args=(job.run.path, overrides, environment))
+        process = self.server.Process(target=run_job, args=(job.run.path, environment))
         process.start()
         return JobProcess(job, allocation, process)
 

@@ -15,7 +15,7 @@ from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.signals import GRACE_SECONDS, handling
 from rnnexp.sweeps.backends.base import Backend, Ended, JobState, SubmittedJob
 from rnnexp.sweeps.devices import visible_gpus
-from rnnexp.sweeps.jobs import Job, exit_reason, require_gpus
+from rnnexp.sweeps.jobs import Job, require_gpus
 from rnnexp.sweeps.process.command import JobCommand, stop_process
 from rnnexp.sweeps.process.watchdog import POLL_SECONDS
 from rnnexp.sweeps.progress import SweepProgress
@@ -56,7 +56,7 @@ class RayJob(SubmittedJob):
         try:
             if not ray.wait([self.task], timeout=0)[0]:
                 return self.recorded_state
-            return Ended(exit_reason(ray.get(self.task, timeout=SECONDS_TO_ANSWER)))
+            return Ended.with_code(ray.get(self.task, timeout=SECONDS_TO_ANSWER))
         except RayError as error:
             # The task has failed, or the cluster has ended.
             return Ended(f"{type(error).__name__}: {first_line(error)}")

@@ -21,7 +21,7 @@ from rnnexp.core.errors import UserError
 from rnnexp.core.signals import STOP_SIGNALS, deferred
 from rnnexp.sweeps.backends.base import Backend, Ended, JobState, SubmittedJob
 from rnnexp.sweeps.backends.slurm_record import SlurmRecord
-from rnnexp.sweeps.backends.submitit_task import SubmititTask, make_executor, submitit_exit_reason, submitit_folder
+from rnnexp.sweeps.backends.submitit_task import SubmititTask, end_of_submitit_job, make_executor, submitit_folder
 from rnnexp.sweeps.jobs import Job, require_gpus
 from rnnexp.sweeps.process.command import JobCommand
 from rnnexp.sweeps.progress import SweepProgress
@@ -30,7 +30,9 @@ from rnnexp.tracking.status import Status
 COMMANDS = ("sbatch", "srun", "squeue", "sacct", "scancel")
 QUERY_SECONDS_WHILE_STOPPING = 3.0
 """The interval at which SLURM is queried while jobs stop. The interval of submitit is up to a minute."""
-OWN_SETTINGS = ("submitit_folder", "max_num_timeout", "on_error", "max_failures")
+STOPPED = ("CANCELLED", "PREEMPTED")
+"""States of jobs that SLURM stopped, and that it does not start again."""
+OWN_SETTINGS = ("submitit_folder", "max_num_timeout", "on_error", "max_failures", "retries")
 """Settings of the launcher that are not parameters of submitit."""
 SHARED_PARAMETERS = (
     *("name", "nodes", "tasks_per_node", "cpus_per_task", "gpus_per_node", "mem_gb", "timeout_min", "stderr_to_stdout"),
@@ -48,9 +50,11 @@ class SubmittedSlurmJob(SubmittedJob):
         if not self.handle.done():
             return self.recorded_state
         state = self.handle.state
-        reason = submitit_exit_reason(self.handle, f"SLURM job {self.handle.job_id} ended as {state}")
-        is_stopped = state in ("CANCELLED", "PREEMPTED") and not self.handle.paths.result_pickle.exists()
-        return Ended(reason, Status.INTERRUPTED if is_stopped else Status.FAILED)
+        ended = end_of_submitit_job(self.handle, f"SLURM job {self.handle.job_id} ended as {state}")
+        if self.handle.paths.result_pickle.exists() or state not in STOPPED:
+            return ended
+        # Whoever cancels a job does not want it to start again.
+        return Ended(ended.reason, Status.INTERRUPTED, is_transient=state != "CANCELLED")
 
 
 class SlurmBackend(Backend[SubmittedSlurmJob]):

@@ -14,7 +14,7 @@ from filelock import FileLock
 from rnnexp.core.signals import GRACE_SECONDS, blocked
 from rnnexp.sweeps.backends.base import Ended, JobState, SubmittedJob
 from rnnexp.sweeps.backends.machine import MachineBackend
-from rnnexp.sweeps.backends.submitit_task import SubmititTask, make_executor, submitit_exit_reason, submitit_folder
+from rnnexp.sweeps.backends.submitit_task import SubmititTask, end_of_submitit_job, make_executor, submitit_folder
 from rnnexp.sweeps.devices import Allocation
 from rnnexp.sweeps.jobs import Job
 from rnnexp.sweeps.process.command import JobCommand
@@ -30,7 +30,7 @@ class LocalJob(SubmittedJob):
     def poll(self) -> JobState:
         if not self.handle.done():
             return self.recorded_state
-        return Ended(submitit_exit_reason(self.handle, "its process was killed"))
+        return end_of_submitit_job(self.handle, "its process was killed")
 
 
 class SubmititLocalBackend(MachineBackend[LocalJob]):

@@ -15,8 +15,8 @@ from filelock import FileLock, Timeout
 from rnnexp.compat.submitit import UncompletedJobError
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.signals import GRACE_SECONDS
+from rnnexp.sweeps.backends.base import Ended
 from rnnexp.sweeps.backends.slurm_record import claim
-from rnnexp.sweeps.jobs import exit_reason
 from rnnexp.sweeps.process.command import JobCommand, stop_process
 from rnnexp.sweeps.process.watchdog import POLL_SECONDS
 from rnnexp.tracking.status import Status
@@ -135,13 +135,13 @@ def submitit_folder(settings: Mapping[str, Any]) -> Path:
     return Path(settings["submitit_folder"]).expanduser().absolute()
 
 
-def submitit_exit_reason(handle: submitit.Job[int], default: str) -> str:
+def end_of_submitit_job(handle: submitit.Job[int], default: str) -> Ended:
     """Return how a job ended: its exit code or its error, or `default` if submitit has neither."""
     if not handle.paths.result_pickle.exists():
-        return default
+        return Ended(default)
     error = handle.exception()
     if error is None:
         # One result for each task of the job.
-        return exit_reason(next((code for code in handle.results() if code), 0))
+        return Ended.with_code(next((code for code in handle.results() if code), 0))
     lines = [line for line in str(error).split("\n") if re.match(r"\S*(Error|Exception)\b", line)]
-    return lines[-1] if lines else first_line(error)
+    return Ended(lines[-1] if lines else first_line(error))

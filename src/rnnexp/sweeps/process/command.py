@@ -11,7 +11,6 @@ from pathlib import Path
 from rnnexp.cli.main import full_error_of_user
 from rnnexp.compat.hydra import FULL_ERROR
 from rnnexp.core.signals import blocked
-from rnnexp.core.validation import override
 from rnnexp.sweeps.process.watchdog import POLL_SECONDS
 from rnnexp.tracking.run_directory import RunDirectory
 
@@ -41,10 +40,8 @@ class JobCommand:
         return RunDirectory(self.run_dir)
 
     def start(self) -> "subprocess.Popen[bytes]":
-        """Start the job, from its last checkpoint if there is one: a scheduler may start a job again by itself."""
-        checkpoint = self.run.last_checkpoint
-        overrides = [override("ckpt_path", checkpoint)] if checkpoint.exists() else []
-        command = [sys.executable, "-m", "rnnexp.sweeps.process.forkserver", str(self.run_dir), *overrides]
+        """Start the job, which continues from its last checkpoint: a scheduler may start a job again by itself."""
+        command = [sys.executable, "-m", "rnnexp.sweeps.process.forkserver", str(self.run_dir)]
         environment = {**os.environ, FULL_ERROR: self.full_error, **self.environment}
         # The child inherits the mask.
         with blocked(SUPERVISOR_SIGNALS):

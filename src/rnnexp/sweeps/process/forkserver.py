@@ -2,7 +2,7 @@
 
 The server has imported all modules, but has started no thread and used no GPU. A job on this machine therefore starts
 in a fraction of a second, and still has its own memory, devices and exit status. On other machines the process is
-`python -m rnnexp.sweeps.process.forkserver <run directory> [override ...]`.
+`python -m rnnexp.sweeps.process.forkserver <run directory>`.
 """
 
 import importlib
@@ -35,12 +35,11 @@ def start_server() -> ForkServerContext:
     return context
 
 
-def run_job(run_dir: Path, overrides: list[str], environment: dict[str, str]) -> None:
+def run_job(run_dir: Path, environment: dict[str, str]) -> None:
     """Train with the frozen config of a run directory, and write all output to its `output_file`.
 
     Args:
         run_dir: the run directory.
-        overrides: further overrides of the command line.
         environment: variables to set before the program starts.
     """
     # The process has its own session, since Ctrl-C at the terminal must reach only the sweep's command.
@@ -55,11 +54,11 @@ def run_job(run_dir: Path, overrides: list[str], environment: dict[str, str]) ->
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     stopwatch.restart()
-    sys.orig_argv = [*frozen_command(run_dir), *overrides]
+    sys.orig_argv = frozen_command(run_dir)
     sys.argv = sys.orig_argv[2:]
     # The program is imported by name, as `python -m` does.
     importlib.import_module(sys.argv[0]).main()
 
 
 if __name__ == "__main__":
-    run_job(Path(sys.argv[1]), sys.argv[2:], {})
+    run_job(Path(sys.argv[1]), {})

@@ -8,12 +8,19 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchmetrics import MeanMetric
 
+from rnnexp.core.errors import UserError
 from rnnexp.core.types import Primitive
 from rnnexp.core.validation import require_fraction, require_positive
 from rnnexp.data.batches import TranslationBatch
 from rnnexp.data.text.loader import TranslationLoader
 from rnnexp.decoding import Hypotheses, Limits, beam_search, greedy_search, require_search
-from rnnexp.metrics.translation import corpus_scores, literature_scores, literature_signature, signatures
+from rnnexp.metrics.translation import (
+    choose_bleu_tokenizer,
+    corpus_scores,
+    literature_scores,
+    literature_signature,
+    signatures,
+)
 from rnnexp.models import Seq2Seq
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task
@@ -26,6 +33,7 @@ from rnnexp.tasks.translation.scoring import (
 )
 from rnnexp.text.tokenizer_pair import TokenizerPair
 from rnnexp.text.vocabulary import PAD
+from rnnexp.text.writing import SPACED, Writing
 
 Split = Literal["val", "test"]
 
@@ -45,6 +53,12 @@ class TranslationTask(Task):
         val_sentences: number of validation sentences that are translated each epoch, spread evenly over the split; the
             loss is that of all.
         literature: score the test a second time, as the Multi30k literature does.
+        bleu_tokenizer: see `choose_bleu_tokenizer`.
+        target_writing: how the target language is written.
+
+    Raises:
+        ValueError: for a choice outside its list, or a number outside its range.
+        UserError: for a score that cannot be computed for the target language.
 
     Logs `train/loss` at steps, `train/padding_share` per epoch, `val/loss`, `val/ppl`, `val/bleu`, `val/chrf` and
     `val/exact_match` per epoch, and the same metrics of the test once. It logs the test by length of the source in
@@ -71,6 +85,8 @@ class TranslationTask(Task):
         max_extra: int,
         val_sentences: int,
         literature: bool,
+        bleu_tokenizer: str,
+        target_writing: Writing = SPACED,
     ) -> None:
         super().__init__(make_optimizer, make_scheduler)
         require_fraction(label_smoothing=label_smoothing)
@@ -91,6 +107,12 @@ class TranslationTask(Task):
         self.beam_size, self.length_penalty = beam_size, length_penalty
         self.limits = Limits(max_ratio=max_ratio, max_extra=max_extra)
         self.val_sentences, self.literature = val_sentences, literature
+        self.bleu_tokenizer = choose_bleu_tokenizer(bleu_tokenizer, target_writing)
+        if literature and not target_writing.spaces_separate_words:
+            raise UserError(
+                "task.literature=true needs spaces between words, which the target language does not have "
+                f"({target_writing.name}): use task.literature=false"
+            )
         # The mean over tokens, independent of the division into batches.
         self.losses = nn.ModuleDict({f"{split}_loss": MeanMetric() for split in ("val", "test")})
         self._gathered = {"val": TranslatedSplit(), "test": TranslatedSplit()}
@@ -99,7 +121,7 @@ class TranslationTask(Task):
 
     @staticmethod
     def arguments_from(data: Any) -> dict[str, Any]:  # noqa: ANN401
-        return {"tokenizers": data.tokenizers}
+        return {"tokenizers": data.tokenizers, "target_writing": data.target_writing}
 
     @property
     def stack(self) -> RecurrentStack:
@@ -128,7 +150,7 @@ class TranslationTask(Task):
     def metric_signatures(self) -> dict[str, str]:
         """The signature of each score, as sacrebleu writes it."""
         literature = {"literature/bleu": literature_signature()} if self.literature else {}
-        return signatures() | literature
+        return signatures(self.bleu_tokenizer) | literature
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
@@ -173,8 +195,8 @@ class TranslationTask(Task):
         self.log_train_loss(loss, len(batch.source))
         return loss
 
-    def on_train_epoch_start(self) -> None:
-        # The value is the same on every rank and known before the epoch.
+    def on_train_epoch_end(self) -> None:
+        # The value is the same on every rank, and known before the epoch; but an epoch may start in an earlier process.
         loader = self.trainer.train_dataloader
         if isinstance(loader, TranslationLoader):
             self.log("train/padding_share", loader.padding_share())
@@ -256,6 +278,7 @@ class TranslationTask(Task):
         all_references = self._data.references(split)
         references = [all_references[each.pair] for each in translations]
         if translations:
-            for name, value in corpus_scores([each.text for each in translations], references).items():
+            texts = [each.text for each in translations]
+            for name, value in corpus_scores(texts, references, self.bleu_tokenizer).items():
                 self.log(f"{split}/{name}", value, prog_bar=name == "bleu", sync_dist=True)
         return translations, references

@@ -1,0 +1,32 @@
+"""The checkpoint from which a run continues, chosen without torch, so that a sweep can list its jobs quickly."""
+
+import logging
+from pathlib import Path
+
+from rnnexp.core.atomic_files import put_aside
+from rnnexp.core.sealed_archive import is_whole
+from rnnexp.tracking.run_directory import RunDirectory
+
+log = logging.getLogger(__name__)
+
+
+def resumable_checkpoint(run: RunDirectory) -> Path | None:
+    """Return the latest readable checkpoint of a run's training: `last.ckpt`, else its predecessor `previous.ckpt`.
+
+    Returns:
+        The path; None if the run has neither, or both are damaged.
+    """
+    return next(filter(is_whole, (run.last_checkpoint, run.previous_checkpoint)), None)
+
+
+def put_damaged_checkpoints_aside(run: RunDirectory) -> None:
+    """Rename `last.ckpt` and `previous.ckpt` to `*.damaged` if they are damaged, and say so.
+
+    A checkpoint that is written later must not replace a readable one by a damaged one.
+    """
+    for path in (run.last_checkpoint, run.previous_checkpoint):
+        if path.is_file() and not is_whole(path):
+            aside = put_aside(path)
+            chosen = resumable_checkpoint(run)
+            instead = f"its predecessor {chosen.name} is used" if chosen else "the run begins anew"
+            log.warning("%s is damaged and was renamed to %s: %s", path, aside.name, instead)

@@ -1,0 +1,81 @@
+"""The source files of the user's own modules, found without importing them."""
+
+import ast
+import importlib.machinery
+import importlib.util
+import sysconfig
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+import rnnexp
+
+INSTALLED = {"site-packages", "dist-packages"}
+"""Directories of installed packages, whose versions environment.json records."""
+NOT_OWN = (Path(rnnexp.__file__).parent, *(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")))
+
+
+def user_modules(names: Iterable[str]) -> dict[str, Path]:
+    """Return the source files of modules that are neither installed nor of rnnexp, and of those that they import.
+
+    Args:
+        names: dotted names of objects or modules, such as `my_cells.mgu`; other names are ignored.
+
+    Returns:
+        Module name -> file. A package is a module of its own, `__init__.py`.
+    """
+    found: dict[str, Path] = {}
+    pending = list(names)
+    while pending:
+        for module, path in _modules_on_the_way(pending.pop()):
+            if module not in found:
+                found[module] = path
+                pending += _imported_names(module, path)
+    return found
+
+
+def _modules_on_the_way(name: str) -> Iterator[tuple[str, Path]]:
+    """Yield the modules `a`, `a.b` ... of a dotted name that have a source file of the user."""
+    module, *rest = name.split(".")
+    spec = _find_top_level(module)
+    while spec is not None:
+        if spec.origin is not None and spec.has_location:
+            if not _is_own(path := Path(spec.origin)):
+                return
+            yield module, path
+        if not rest or spec.submodule_search_locations is None:
+            return
+        module = f"{module}.{rest.pop(0)}"
+        spec = importlib.machinery.PathFinder.find_spec(module, list(spec.submodule_search_locations))
+
+
+def _find_top_level(name: str) -> importlib.machinery.ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(name) if name.isidentifier() else None
+    except (ImportError, ValueError):
+        # A module such as __main__ that was not imported from a file.
+        return None
+
+
+@cache
+def _is_own(path: Path) -> bool:
+    return not INSTALLED & set(path.parts) and not any(path.is_relative_to(place) for place in NOT_OWN)
+
+
+def _imported_names(module: str, path: Path) -> list[str]:
+    """Return the absolute names of everything that a source file imports."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, ValueError, SyntaxError):
+        # The import reports it.
+        return []
+    package = module if path.stem == "__init__" else module.rpartition(".")[0]
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            names += [f"{base}.{alias.name}" for alias in node.names]
+    return names
