@@ -1,10 +1,9 @@
 """Score a finished run from its directory alone: python -m rnnexp.evaluate run=outputs/train/..."""
 
-from pathlib import Path
-
 from omegaconf import DictConfig
 
 from rnnexp.cli.main import run_program
+from rnnexp.core.validation import expand_home
 
 
 def evaluate(config: DictConfig) -> int:
@@ -20,7 +19,7 @@ def evaluate(config: DictConfig) -> int:
     values = resolved(config)
     changes = {group: values[group] for group in ("data", "task")}
     trust = trusted_modules(values["trust"])
-    run = RunDirectory.of_finished_run(Path(str(values["run"])).expanduser())
+    run = RunDirectory.of_finished_run(expand_home(str(values["run"])))
     run.require_no_links(run.evaluate_log_file, run.evaluations)
     with logged_to(run.evaluate_log_file):
         experiment, weights = load_finished(run, values["weights"], changes, trust)

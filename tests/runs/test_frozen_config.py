@@ -1,5 +1,6 @@
 """A config of another person executes nothing wherever a class can be named, and the user's own modules are trusted."""
 
+import itertools
 import re
 import shutil
 import sys
@@ -13,6 +14,7 @@ from hydra.utils import instantiate
 
 from rnnexp.cli.conf_dir import config_root
 from rnnexp.core.errors import UserError
+from rnnexp.runs.build import make_loggers
 from rnnexp.runs.frozen_config import read_frozen_config, untrusted_modules, without_fetching
 from rnnexp.tracking.run_directory import RunDirectory
 from support.foreign_runs import change_config
@@ -46,6 +48,7 @@ def changed(finished: Outcome, tmp_path: Path) -> Changed:
     return change
 
 
+TEXTS = ["".join(letters) for letters in itertools.product(("\\", "${", "}", "x"), repeat=4)]
 KINDS = tuple(payloads(Path(), Path()))
 
 
@@ -202,3 +205,10 @@ def test_no_address_of_the_config_is_used() -> None:
     assert without_fetching(data, ["batch_size"]) == {"mirrors": [], "download_from": []}
     assert without_fetching(data, ["root"]) == {"mirrors": None}
     assert without_fetching({"root": "data"}, []) == {}
+
+
+def test_a_value_reaches_its_constructor_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hydra resolves a node that it makes an object from, and then what it has resolved."""
+    monkeypatch.setenv("WANDB_API_KEY", "value-of-the-key")
+    loggers = make_loggers({"mine": {"_target_": "builtins.dict", "texts": [*TEXTS, "${oc.env:WANDB_API_KEY}"]}})
+    assert loggers == [{"texts": [*TEXTS, "${oc.env:WANDB_API_KEY}"]}]

@@ -11,6 +11,7 @@ import torch
 
 from rnnexp import train
 from rnnexp.core.atomic_files import read_json
+from rnnexp.core.validation import override
 from support.programs import Outcome, call
 
 SEND = "+callbacks.probe={_target_:support.probing_callbacks.SendSignal,step:%d,number:%d,in_validation:%s}"
@@ -26,9 +27,9 @@ def start(place: Path, name: str, overrides: list[str], fault: str | None = None
     )
 
 
-def resume(run: Path, *overrides: str) -> Outcome:
+def resume(run: Path, *more: str) -> Outcome:
     """Continue a run, without the callback that stopped it."""
-    return call(train.main, run.parent, [f"resume={run}", "+callbacks.probe=null", *overrides])
+    return call(train.main, run.parent, [override("resume", run), "+callbacks.probe=null", *more])
 
 
 def killed(program: Callable[[], object]) -> None:

@@ -21,23 +21,16 @@ from rnnexp.cli.checks import validate_config
 from rnnexp.cli.conf_dir import config_root, shared_options
 from rnnexp.cli.config_files import parse, read_text
 from rnnexp.cli.messages import Explanation, explain_composing, explain_running
-from rnnexp.compat.hydra import FULL_ERROR, full_error, read_config_files_with
+from rnnexp.compat.hydra import FULL_ERROR, flags_first, full_error, read_config_files_with
 from rnnexp.compat.torchmetrics import hide_torchvision
 from rnnexp.core.errors import UserError
 from rnnexp.core.utf8 import require_utf8
-from rnnexp.core.validation import escape_interpolation, escape_quotes, is_plain
+from rnnexp.core.validation import escape_interpolation, escape_quotes, expand_home, is_plain
 from rnnexp.tracking.environment import describe_version
 
 INTERNAL_ERROR, INTERRUPTED = 1, 130
 PLACES = {"hydra.run.dir": "paths.output_dir", "hydra.sweep.dir": "sweep_dir", "hydra.sweep.subdir": "sweep_dir"}
 """Hydra's keys for output directories -> the keys of rnnexp that replace them."""
-WITH_VALUE = frozenset(
-    {
-        *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
-        *("--experimental-rerun", "--info", "-i"),
-    }
-)
-"""Hydra's flags that take the next argument as their value."""
 
 _users_full_error: str | None = None
 """The value of HYDRA_FULL_ERROR at the start of the program; within Hydra the variable is 1."""
@@ -70,10 +63,10 @@ def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -
             # A signal to one job of a multirun ends all of them. Hydra would catch an ordinary exception.
             sys.exit(exit_codes[-1])
 
-    if not {"", str(Path.cwd())} & set(sys.path):
-        # `python -m` adds the working directory, from which users' own modules are imported; a console script does not.
-        sys.path.insert(0, str(Path.cwd()))
     try:
+        if not {"", str(_working_directory())} & set(sys.path):
+            # `python -m` adds this directory, from which users' own modules are imported; a console script does not.
+            sys.path.insert(0, str(_working_directory()))
         if "--version" in sys.argv[1:]:
             print(describe_version())
             sys.exit(0)
@@ -93,8 +86,17 @@ def full_error_of_user() -> str:
     return _users_full_error or ""
 
 
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise UserError("the working directory has been deleted: change to another") from None
+
+
 def _normalize_arguments(arguments: Sequence[str]) -> list[str]:
-    """Put flags before overrides, as Hydra's parser needs them, and replace `~/` at the start of a value.
+    """Return the arguments with flags first, and the home directory for a `~/` at the start of a value.
+
+    Shells do not expand `~/` there.
 
     Raises:
         UserError: for a key of Hydra that has no effect here.
@@ -103,25 +105,14 @@ def _normalize_arguments(arguments: Sequence[str]) -> list[str]:
         key, _, value = argument.lstrip("+").partition("=")
         if key in PLACES and value != ".":
             raise UserError(f"{key}= has no effect here: set {PLACES[key]}=")
-    return [_expand_home(argument) for argument in _flags_first(arguments)]
-
-
-def _flags_first(arguments: Sequence[str]) -> list[str]:
-    flags: list[str] = []
-    others: list[str] = []
-    previous = ""
-    for argument in arguments:
-        is_value = previous in WITH_VALUE and "=" not in argument
-        (flags if argument.startswith("-") or is_value else others).append(argument)
-        previous = argument
-    return flags + others
+    return [_expand_home(argument) for argument in flags_first(arguments)]
 
 
 def _expand_home(argument: str) -> str:
     match = re.match(r"([\w./+@]+=)(['\"]?)~(/.*)", argument, re.DOTALL)
     if match is None:
         return argument
-    (key, quote, rest), home = match.groups(), str(Path.home())
+    (key, quote, rest), home = match.groups(), str(expand_home("~"))
     if quote or is_plain(home):
         return key + quote + (escape_quotes(escape_interpolation(home), quote) if quote else home) + rest
     # A value outside quotes ends at a comma, and a backslash in it escapes any character.

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from rnnexp.core.errors import UserError
+
 T = TypeVar("T")
 
 
@@ -39,6 +41,18 @@ def override(key: str, value: object) -> str:
     """Return `key=value` as one argument for Hydra, quoted if the value has characters that Hydra would interpret."""
     text = str(value)
     return f"{key}={text}" if is_plain(text) else f"{key}='{escape_quotes(escape_interpolation(text))}'"
+
+
+def expand_home(path: str | Path) -> Path:
+    """Return a path in which `~/` or `~name/` at the start is replaced by the home directory.
+
+    Raises:
+        UserError: if there is no home directory, as for a user id without a name.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UserError(f"{path}: there is no home directory for ~: set HOME, or write the whole path") from None
 
 
 def did_you_mean_path(path: Path) -> str:

@@ -5,6 +5,7 @@ import os
 import ssl
 import urllib.error
 import urllib.request
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import wandb
@@ -26,6 +27,7 @@ def choose_mode(requested: str, timeout_seconds: float) -> tuple[str, str]:
         ValueError: for an unknown mode.
     """
     validate_choice("W&B mode", requested, MODES)
+    _provide_home()
     if requested != "auto":
         return requested, ""
     if mode := os.environ.get("WANDB_MODE"):
@@ -38,6 +40,14 @@ def choose_mode(requested: str, timeout_seconds: float) -> tuple[str, str]:
     if reason := _connection_error(server, timeout_seconds):
         return "offline", f"{urlsplit(server).hostname} cannot be reached ({reason})"
     return "online", ""
+
+
+def _provide_home() -> None:
+    """Set HOME if there is no home directory. W&B looks for its settings below it, and fails without one."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = "/nonexistent"
 
 
 def _connection_error(address: str, timeout_seconds: float) -> str:

@@ -315,4 +315,5 @@ def make_loggers(config: Mapping[str, Any]) -> list[Logger]:
 
 def _instantiate(config: Mapping[str, Any], **arguments: Any) -> Any:  # noqa: ANN401
     """Call the `_target_` of a node of plain values, with lists and dicts instead of OmegaConf's containers."""
-    return instantiate(escape_interpolations(config), **arguments, _convert_="all")
+    # Hydra resolves a node twice: a text that it has unescaped would be resolved, and could read the environment.
+    return instantiate(escape_interpolations(escape_interpolations(config)), **arguments, _convert_="all")

@@ -8,6 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from rnnexp.core.errors import UserError
+from rnnexp.core.validation import escape_interpolation, expand_home
 from rnnexp.runs.create import resolved
 from rnnexp.runs.distributed import broadcast_from_rank_zero, global_rank, is_rank
 from rnnexp.runs.frozen_config import (
@@ -42,7 +43,7 @@ def run_to_resume(config: DictConfig) -> RunDirectory:
 
 
 def _idle_run(config: DictConfig) -> RunDirectory:
-    run = RunDirectory.of_finished_run(Path(str(config.resume)).expanduser().absolute())
+    run = RunDirectory.of_finished_run(expand_home(str(config.resume)).absolute())
     run.require_no_links(*run.path.iterdir(), *run.checkpoints.glob("*"))
     if run.status is Status.RUNNING:
         raise UserError(f"resume: {run.path} is running: wait for it, or end it first")
@@ -78,7 +79,7 @@ def resumed_config(config: DictConfig, run: RunDirectory) -> DictConfig:
     if global_rank() == 0:
         earlier = run.read_overrides()
         run.write_config(resolved(changed), earlier + [override for override in overrides if override not in earlier])
-    changed.resume = str(run.path)
+    changed.resume = escape_interpolation(str(run.path))
     return changed
 
 

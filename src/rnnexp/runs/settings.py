@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnexp.core.errors import UserError
-from rnnexp.core.validation import require_positive, validate_choice
+from rnnexp.core.validation import expand_home, require_positive, validate_choice
 from rnnexp.tracking.run_directory import RunDirectory
 
 TEST_WEIGHTS = ("best", "last", "average", "none")
@@ -68,7 +68,7 @@ class RunSettings:
             name=str(config["name"]),
             seed=config["seed"],
             tags=tuple(str(tag) for tag in config["tags"]),
-            ckpt_path=None if ckpt_path is None else Path(ckpt_path).expanduser(),
+            ckpt_path=None if ckpt_path is None else expand_home(ckpt_path),
             test_weights=str(config["test_weights"]),
             precision=str(config["trainer"]["precision"]),
             tf32=config["tf32"],

@@ -102,6 +102,8 @@ def fit(experiment: Experiment) -> None:
 
 def _continue_logs(experiment: Experiment, checkpoint: Mapping[str, Any]) -> None:
     """Continue the loggers after the last step of a checkpoint; from the beginning without one."""
+    if not experiment.trainer.is_global_zero:
+        return
     for run_logger in run_loggers(experiment.loggers):
         run_logger.continue_from(checkpoint.get("global_step", 0))
     if checkpoint.get("unlogged"):

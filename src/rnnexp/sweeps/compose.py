@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
 from rnnexp.cli.checks import require_switches
+from rnnexp.cli.value_types import require_types
 from rnnexp.core.errors import UserError
+from rnnexp.core.validation import expand_home
 from rnnexp.runs.create import resolved
 from rnnexp.runs.inputs import with_inputs
 from rnnexp.sweeps.devices import requested_resources
@@ -34,7 +35,7 @@ def read_settings(config: DictConfig) -> SweepSettings:
     if not isinstance(config.sweep_dir, str) or not config.sweep_dir:
         raise UserError(f"sweep_dir must be the path of a directory, not {config.sweep_dir!r}")
     return SweepSettings(
-        directory=Path(config.sweep_dir).expanduser().absolute(),
+        directory=expand_home(config.sweep_dir).absolute(),
         name=str(config.hydra.job.config_name),
         dry_run=bool(config.dry_run),
         allow_code_change=bool(config.allow_code_change),
@@ -80,6 +81,7 @@ class JobComposer:
             composed.sweep_dir = str(sweep.path)
             composed.paths.output_dir = RUN_DIRECTORY
             plain = with_inputs(resolved(composed))
+            require_types(plain)
             identity = config_hash(plain)
             if identity not in jobs:
                 shown = _trial_overrides(overrides) or [o for o in overrides if o.partition("=")[0] in varying]

@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig
 
 from rnnexp.core.errors import UserError
-from rnnexp.core.validation import require_positive, validate_choice
+from rnnexp.core.validation import expand_home, require_positive, validate_choice
 from rnnexp.decoding import require_search
 from rnnexp.runs.build import config_errors
 from rnnexp.runs.create import resolved
@@ -88,4 +88,4 @@ def make_options(config: DictConfig) -> Options:
 
 def _path(value: object) -> Path:
     # YAML reads a name of digits as a number.
-    return Path(str(value)).expanduser()
+    return expand_home(str(value))

@@ -31,6 +31,7 @@ BATCHING: dict[str, Any] = {
     "min_frequency": 1,
     "joint": False,
     "max_length": 100,
+    "max_eval_length": 1000,
     "batch_size": 8,
     "batch_unit": "sentences",
     "eval_batch_size": 4,
@@ -407,6 +408,30 @@ def test_two_processes_share_each_epoch(root: Path) -> None:
     for start in range(0, len(first), 4):
         both = first[start : start + 4] + second[start : start + 4]
         assert sorted(pair for batch in both for pair in batch) == list(range(61))
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_very_long_sentences_are_refused_before_they_take_memory(root: Path, make_data: MakeData, split: str) -> None:
+    (root / f"{split}.tsv").write_text("un\tUN\nun\t" + "UN " * 1001 + "\n", encoding="utf-8")
+    message = rf"sentence pair 2 of the {split} split has 1,001 tokens, more than data\.max_eval_length=1000: divide"
+    with pytest.raises(UserError, match=message):
+        make_data().setup()
+    make_data(max_eval_length=1001).setup()
+
+
+def test_more_tokens_than_the_text_supports(
+    make_data: MakeData, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):  # also with the corpus from the cache
+        caplog.clear()
+        data = make_data(unit="bpe", vocab_size=10_000, cache=str(tmp_path / "cache"))
+        data.setup()
+        size = len(data.tokenizers.source)
+        assert 260 < size < 1000
+        assert any(
+            message.startswith("data.vocab_size=10000 is more than") and f" make {size} tokens" in message
+            for message in caplog.messages
+        )
 
 
 @pytest.mark.parametrize("side", ["source", "target"])

@@ -18,7 +18,7 @@ from rnnexp.benchmark.plain_loop import PlainLoop
 from rnnexp.benchmark.report import format_ratio
 from rnnexp.benchmark.workbench import TaskBenchmark, Workbench
 from rnnexp.core.errors import UserError
-from rnnexp.core.validation import validate_choice
+from rnnexp.core.validation import expand_home, validate_choice
 from rnnexp.data.batches import LabeledSequences
 from rnnexp.models.classifier import SequenceClassifier
 from rnnexp.runs.build import config_errors
@@ -135,7 +135,7 @@ def measure_cell(bench: Workbench, cell: str) -> dict[str, Any]:
             PLAIN: PlainLoop(model, NormalizedBatches(samples, order), classification_loss, recipe, device),
         }
         files = ImageFiles(
-            Path(bench.value("data.root")).expanduser(), bench.value("data.name"), bench.value("data.val_size")
+            expand_home(bench.value("data.root")), bench.value("data.name"), bench.value("data.val_size")
         )
         for num_workers in bench.options.workers:
             candidates[f"{TORCHVISION}, {num_workers} workers"] = TorchvisionPipeline(

@@ -6,10 +6,9 @@ task 1 from one commit of the GitHub repository multi30k/dataset.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from rnnexp.core.errors import UserError
-from rnnexp.core.validation import lookup
+from rnnexp.core.validation import expand_home, lookup
 from rnnexp.data.files.compressed import BadFileError, Content, decompress, read_content
 from rnnexp.data.files.download import download_files
 from rnnexp.data.files.find_or_fetch import Source, find_or_fetch
@@ -81,7 +80,7 @@ class Multi30k:
                 pair = {source_lang, target_lang}
                 tests = ", ".join(name for name, languages in TESTS.items() if pair <= set(languages))
                 raise ValueError(f"{test} has no {LANGUAGES[language]}: for this pair choose data.test= one of {tests}")
-        self.directory = Path(root).expanduser() / self.name
+        self.directory = expand_home(root) / self.name
         self.source_lang, self.target_lang, self.test = source_lang, target_lang, test
         self.addresses = [ADDRESS] if mirrors is None else list(mirrors)
         self.timeout_seconds = timeout_seconds

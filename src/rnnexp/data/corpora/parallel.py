@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rnnexp.core.errors import UserError
-from rnnexp.core.validation import require_positive
+from rnnexp.core.validation import expand_home, require_positive
 from rnnexp.data.text.parallel_text import CorpusContent, ParallelText, read_aligned
 from rnnexp.data.text.tsv import Columns, read_tsv
 
@@ -88,7 +88,7 @@ def find_paths(split: str, files: Files) -> list[Path]:
             f"data.{split} names {len(names)} files: give one with a tab between a sentence and its "
             f"translation, data.{split}=FILE, or two aligned ones, data.{split}=[SOURCE,TARGET]"
         )
-    return [Path(name).expanduser() for name in names]
+    return [expand_home(name) for name in names]
 
 
 def require_columns(columns: Columns) -> None:

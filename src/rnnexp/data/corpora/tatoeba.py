@@ -10,11 +10,10 @@ import re
 import unicodedata
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.types import Primitive
-from rnnexp.core.validation import require_fraction, validate_choice
+from rnnexp.core.validation import expand_home, require_fraction, validate_choice
 from rnnexp.data.files.compressed import BadFileError, Content, describe_content, read_content
 from rnnexp.data.files.download import download_files
 from rnnexp.data.files.find_or_fetch import Source, find_or_fetch
@@ -116,8 +115,8 @@ class Tatoeba:
         require_fraction(
             val_share=val_share, test_share=test_share, **{"val_share + test_share": val_share + test_share}
         )
-        self.directory = Path(root).expanduser() / self.name
-        self.path = None if path is None else Path(path).expanduser()
+        self.directory = expand_home(root) / self.name
+        self.path = None if path is None else expand_home(path)
         self.source_lang, self.target_lang = source_lang, target_lang
         self.filter = filter
         self.val_share, self.test_share = val_share, test_share

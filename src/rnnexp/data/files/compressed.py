@@ -15,6 +15,7 @@ import numpy as np
 Content = bytes | bytearray | memoryview
 
 CHUNK_SIZE = 1 << 20
+READ_AT_MOST = "that are read at most"
 HEAD_SIZE = 512
 COMPRESSIONS: Mapping[bytes, tuple[str, Callable[[BinaryIO], object]]] = {
     b"\x1f\x8b": ("gzip", lambda file: gzip.GzipFile(fileobj=file)),
@@ -53,27 +54,28 @@ def memory_bound() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
 
 
-def read_content(path: Path, max_bytes: int | None = None) -> memoryview:
+def read_content(path: Path, max_bytes: int | None = None, reason: str = READ_AT_MOST) -> memoryview:
     """Return the bytes of a file in writable memory, uncompressed.
 
     Args:
         path: the file.
         max_bytes: the bound of the uncompressed size; None for `memory_bound`.
+        reason: the reason of the bound, for the message.
 
     Raises:
         BadFileError: if it cannot be read, is damaged, or has more bytes.
     """
     bound = memory_bound() if max_bytes is None else max_bytes
     if path.is_file() and not is_compressed(read_head(path)):
-        require_bound(path.stat().st_size, bound, str(path))
+        require_bound(path.stat().st_size, bound, str(path), reason)
         return np.fromfile(path, dtype=np.uint8).data  # a copy would double the time for MNIST
     content = bytearray()
-    for chunk in read_chunks(path, bound):
+    for chunk in read_chunks(path, bound, reason):
         content += chunk
     return memoryview(content)
 
 
-def read_chunks(path: Path, max_bytes: int | None = None) -> Iterator[bytes]:
+def read_chunks(path: Path, max_bytes: int | None = None, reason: str = READ_AT_MOST) -> Iterator[bytes]:
     """Yield the uncompressed content of a file in parts; see `read_content`."""
     bound = memory_bound() if max_bytes is None else max_bytes
     try:
@@ -82,9 +84,9 @@ def read_chunks(path: Path, max_bytes: int | None = None) -> Iterator[bytes]:
             for mark, (name, opened) in COMPRESSIONS.items():
                 if head.startswith(mark):
                     size = os.fstat(file.fileno()).st_size
-                    yield from _decompressed(cast("BinaryIO", opened(file)), size, bound, str(path), name)
+                    yield from _decompressed(cast("BinaryIO", opened(file)), size, bound, str(path), name, reason)
                     return
-            yield from _bounded(file, bound, str(path))
+            yield from _bounded(file, bound, str(path), reason)
     except OSError as error:
         raise BadFileError(f"{path}: cannot be read ({error.strerror or error})") from error
 
@@ -134,9 +136,11 @@ def decompress(content: bytes, where: str) -> bytearray:
     return result
 
 
-def _decompressed(stream: BinaryIO, size: int, bound: int, where: str, name: str) -> Iterator[bytes]:
+def _decompressed(
+    stream: BinaryIO, size: int, bound: int, where: str, name: str, reason: str = READ_AT_MOST
+) -> Iterator[bytes]:
     try:
-        yield from _bounded(stream, bound, where)
+        yield from _bounded(stream, bound, where, reason)
     except EOFError as error:
         raise BadFileError(f"{where}: truncated {name} file of {size:,} bytes") from error
     except (gzip.BadGzipFile, zlib.error, lzma.LZMAError, OSError) as error:
@@ -146,18 +150,18 @@ def _decompressed(stream: BinaryIO, size: int, bound: int, where: str, name: str
         raise BadFileError(f"{where}: is a corrupt {name} file ({error})") from error
 
 
-def _bounded(stream: BinaryIO, bound: int, where: str) -> Iterator[bytes]:
+def _bounded(stream: BinaryIO, bound: int, where: str, reason: str) -> Iterator[bytes]:
     num_read = 0
     while chunk := stream.read(CHUNK_SIZE):
         num_read += len(chunk)
-        require_bound(num_read, bound, where)
+        require_bound(num_read, bound, where, reason)
         yield chunk
 
 
-def require_bound(num_bytes: int, bound: int, where: str) -> None:
+def require_bound(num_bytes: int, bound: int, where: str, reason: str = READ_AT_MOST) -> None:
     """Raise BadFileError if there are more bytes than the bound."""
     if num_bytes > bound:
-        raise BadFileError(f"{where}: holds more than the {bound:,} bytes that are read at most")
+        raise BadFileError(f"{where}: holds more than the {bound:,} bytes {reason}")
 
 
 def describe_content(content: bytes, kind: str, error: Exception) -> str:

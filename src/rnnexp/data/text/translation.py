@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.types import Primitive
-from rnnexp.core.validation import lookup, require_positive, validate_choice
+from rnnexp.core.validation import expand_home, lookup, require_positive, validate_choice
 from rnnexp.data.base import DataModule
 from rnnexp.data.batches import TranslationBatch
 from rnnexp.data.loading.buckets import BATCH_UNITS, BucketOrder
@@ -27,14 +26,16 @@ log = logging.getLogger(__name__)
 class TranslationDataModule(DataModule):
     """Training, validation and test pairs of a corpus as `TranslationBatch`.
 
-    Tokenizers are trained only on the training split. Training leaves out pairs with a side longer than `max_length`,
-    and logs their number; validation and test keep every pair.
+    Tokenizers are trained only on the training split. Training leaves out pairs with an empty side or one longer than
+    `max_length`, and logs their number; validation and test keep every pair.
 
     Args:
         corpus: the class of the corpus, or a function that makes a corpus from `corpus_options`.
         unit, vocab_size, min_frequency: the tokens of the text, see `train_tokenizer`.
         joint: whether both languages have one vocabulary.
         max_length: tokens of a sentence, without BOS and EOS, above which a pair is left out of training.
+        max_eval_length: tokens above which a sentence of validation and test is refused, since the time and the memory
+            of all sentences in its batch grow with its length.
         batch_size, batch_unit: content of a training batch of one rank, see `BucketOrder`.
         eval_batch_size: sentence pairs per batch and rank in validation and test.
         window: number of training batches that are sorted by length together; more means less padding and randomness.
@@ -61,6 +62,7 @@ class TranslationDataModule(DataModule):
         min_frequency: int,
         joint: bool,
         max_length: int,
+        max_eval_length: int,
         batch_size: int,
         batch_unit: str,
         eval_batch_size: int,
@@ -71,16 +73,17 @@ class TranslationDataModule(DataModule):
     ) -> None:
         super().__init__()
         validate_choice("data.batch_unit", batch_unit, BATCH_UNITS)
-        require_positive(max_length=max_length, batch_size=batch_size, eval_batch_size=eval_batch_size, window=window)
+        require_positive(max_length=max_length, max_eval_length=max_eval_length, window=window)
+        require_positive(batch_size=batch_size, eval_batch_size=eval_batch_size)
         self.corpus = corpus(**corpus_options)
         self.units = Units(unit, vocab_size, min_frequency, joint)
-        self.max_length = max_length
+        self.max_length, self.max_eval_length = max_length, max_eval_length
         self.batch_size = batch_size
         self.batch_unit = batch_unit
         self.eval_batch_size = eval_batch_size
         self.window = window
         self.seed = seed
-        self.cache = None if cache is None else Path(cache).expanduser()
+        self.cache = None if cache is None else expand_home(cache)
         self._checkpoint_tokenizers: TokenizerPair | None = None
         self._is_set_up = False
 
@@ -123,6 +126,7 @@ class TranslationDataModule(DataModule):
         self._pairs: Mapping[str, EncodedPairs] = encoded.splits
         self._details = dict(content.details)
         self._digest, self._test_digest = content.digest(), content.digest("test")
+        self._log_vocabulary()
         self._count_long_pairs()
         self._is_set_up = True
 
@@ -227,8 +231,25 @@ class TranslationDataModule(DataModule):
                     f"does not have ({writing.name}): use data.unit=bpe or char"
                 )
 
+    def _log_vocabulary(self) -> None:
+        """Log if byte-pair encoding has learned fewer tokens than were asked for."""
+        fewest = min(len(tokenizer) for tokenizer in self.tokenizers)
+        if self.units.unit == "bpe" and fewest < self.units.vocab_size and self._checkpoint_tokenizers is None:
+            log.warning(
+                "data.vocab_size=%d is more than the training text supports: pairs that occur at least "
+                "data.min_frequency=%d times make %d tokens, which are used",
+                *(self.units.vocab_size, self.units.min_frequency, fewest),
+            )
+
     def _count_long_pairs(self) -> None:
-        is_long = {split: self._is_long(pairs) for split, pairs in self._pairs.items()}
+        longest = {split: longest_sides(pairs) for split, pairs in self._pairs.items()}
+        for split in ("val", "test"):
+            if (length := int(longest[split].max())) > self.max_eval_length:
+                raise UserError(
+                    f"sentence pair {int(longest[split].argmax()) + 1:,} of the {split} split has {length:,} tokens, "
+                    f"more than data.max_eval_length={self.max_eval_length}: divide it or leave it out"
+                )
+        is_long = {split: lengths > self.max_length for split, lengths in longest.items()}
         self._num_too_long = {split: int(long.sum()) for split, long in is_long.items()}
         empty = torch.tensor(is_empty(self._texts["train"]))
         self._train_indices = (~is_long["train"] & ~empty).nonzero().squeeze(1)
@@ -247,10 +268,6 @@ class TranslationDataModule(DataModule):
                 "test pairs, which are kept",
                 *(self.max_length, f"{left_out:,}", f"{held_out:,}"),
             )
-
-    def _is_long(self, pairs: EncodedPairs) -> Tensor:
-        """Return which pairs have a side that is too long, bool [pairs]; BOS and EOS do not count."""
-        return (pairs.source.lengths - 1).maximum(pairs.target.lengths - 2) > self.max_length
 
     def _eval_loader(self, split: str) -> TranslationLoader:
         indices = torch.arange(len(self._texts[split]))
@@ -274,3 +291,8 @@ class TranslationDataModule(DataModule):
             equal_length_ranks=equal_length_ranks,
         )
         return TranslationLoader(pairs, order)
+
+
+def longest_sides(pairs: EncodedPairs) -> Tensor:
+    """Return the tokens of the longer side of each pair, int64 [pairs]; BOS and EOS do not count."""
+    return (pairs.source.lengths - 1).maximum(pairs.target.lengths - 2)

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from rnnexp.compat.submitit import UncompletedJobError
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.signals import GRACE_SECONDS
+from rnnexp.core.validation import expand_home
 from rnnexp.sweeps.backends.base import Ended
 from rnnexp.sweeps.backends.slurm_record import claim
 from rnnexp.sweeps.process.command import JobCommand, stop_process
@@ -132,7 +133,7 @@ def make_executor(cluster: str, settings: Mapping[str, Any], parameters: Mapping
 
 def submitit_folder(settings: Mapping[str, Any]) -> Path:
     """Return the absolute path of the folder with submitit's own files."""
-    return Path(settings["submitit_folder"]).expanduser().absolute()
+    return expand_home(settings["submitit_folder"]).absolute()
 
 
 def end_of_submitit_job(handle: submitit.Job[int], default: str) -> Ended:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
@@ -12,7 +11,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from rnnexp.core.errors import UserError, first_line
-from rnnexp.core.validation import validate_choice
+from rnnexp.core.validation import expand_home, validate_choice
 
 MODES = ("max", "min")
 NUM_ATTEMPTS, SECONDS_TO_MAKE_TABLES = 3, 1.0
@@ -36,7 +35,7 @@ def open_storage(place: str) -> BaseStorage:
                     # Another process may be creating the same tables.
                     time.sleep(SECONDS_TO_MAKE_TABLES)
             return RDBStorage(place)
-    path = Path(place).expanduser().absolute()
+    path = expand_home(place).absolute()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(str(path)))
