@@ -99,11 +99,14 @@ class Sweep:
     def wait_for_status(self, seed: int, status: str) -> None:
         self.wait_for(lambda: self.status(seed)["status"] == status)
 
+    def num_epochs(self, seed: int) -> int:
+        """Return how many epochs have ended, in all attempts."""
+        return (self.job(seed) / "output.log").read_text(encoding="utf-8").count(" ended: ")
+
     def wait_until_continued(self, seed: int) -> None:
-        """Return when a job runs and has saved again since this call."""
-        checkpoint = self.job(seed) / "checkpoints" / "last.ckpt"
-        saved_at = checkpoint.stat().st_mtime
-        self.wait_for(lambda: self.status(seed)["status"] == "running" and checkpoint.stat().st_mtime > saved_at)
+        """Return when a job runs and has ended another epoch since this call."""
+        ended = self.num_epochs(seed)
+        self.wait_for(lambda: self.status(seed)["status"] == "running" and self.num_epochs(seed) > ended + 1)
 
     def wait_for(self, condition: Callable[[], Any]) -> None:
         wait_for(condition, PATIENCE)
