@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from rnnexp import train
 from rnnexp.core.atomic_files import read_json
 from rnnexp.runs import build
 from support import ROOT
-from support.programs import Run, run_directories
+from support.programs import Run, call, run_directories
 
 SEND = "+callbacks.probe={_target_:support.probing_callbacks.SendSignal,step:%d,number:%d,times:%d}"
 
@@ -37,10 +38,13 @@ def test_a_signal_saves_a_checkpoint_and_prints_how_to_continue(tiny: list[str],
     for number, process in started.items():
         outputs = tmp_path / number.name
         wait_for_checkpoint(process, outputs)
+        (directory,) = run_directories(outputs)
+        refused = call(train.main, tmp_path, [f"resume={directory}"])
+        assert refused.exit_code == 2
+        assert f"{directory} is running" in refused.line
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=120)
         assert process.returncode == 128 + number, stderr
-        (directory,) = run_directories(outputs)
         last = directory / "checkpoints" / "last.ckpt"
         assert torch.load(last, weights_only=True)["global_step"] > 0
         status = read_json(directory / "status.json")
