@@ -74,6 +74,8 @@ def load_finished(
     _require_same_files(settings.config, run, changes)
     with config_errors("weights"):
         checkpoint_file = choose_weights(run, weights, settings.test_weights)
+    if unfinished := run.describe_unfinished():
+        log.warning("%s", unfinished)
     checkpoint = read_checkpoint(checkpoint_file)
     apply_process_settings(settings.num_threads, settings.tf32)
     require_own_checkpoint(run, checkpoint, checkpoint_file)

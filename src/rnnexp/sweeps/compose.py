@@ -11,7 +11,7 @@ from rnnexp.cli.checks import require_switches
 from rnnexp.cli.value_types import require_types
 from rnnexp.core.errors import UserError
 from rnnexp.core.secrets import without_secrets
-from rnnexp.core.validation import expand_home
+from rnnexp.core.validation import escape_interpolation, expand_home
 from rnnexp.runs.create import resolved
 from rnnexp.runs.inputs import with_inputs
 from rnnexp.sweeps.devices import requested_resources
@@ -79,7 +79,7 @@ class JobComposer:
             if composed.get("resume") is not None:
                 raise UserError("resume= continues one run: leave out -m; a sweep continues with the same sweep_dir=")
             # The default contains the current time; all jobs must have the same directory.
-            composed.sweep_dir = str(sweep.path)
+            composed.sweep_dir = escape_interpolation(str(sweep.path))
             composed.paths.output_dir = RUN_DIRECTORY
             plain = with_inputs(resolved(composed))
             require_types(plain)

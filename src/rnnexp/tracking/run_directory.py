@@ -163,6 +163,21 @@ class RunDirectory:
         write_yaml(self.overrides_file, list(overrides))
         write_config_file(self.config_file, config)
 
+    def restore_config(self, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
+        """Write the config of a run again if its file is damaged, which is put aside.
+
+        A file counts as whole if it has every key at the top level: reading the files of a large sweep takes too long.
+        """
+        try:
+            text = self.config_file.read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            text = ""
+        if all(f"\n{key}:" in f"\n{text}" for key in config):
+            return
+        with self.locked():
+            self._put_aside(self.config_file, f"{self.config_file} is damaged")
+            self.write_config(config, overrides)
+
     def read_config(self) -> dict[str, Any]:
         """Return the resolved config as plain values.
 
@@ -234,6 +249,13 @@ class RunDirectory:
         if status is Status.DONE and (problem := self._problem_of_result(identity)):
             return state._replace(status=Status.UNREADABLE, reason=problem)
         return state
+
+    def describe_unfinished(self) -> str:
+        """Return one line about a run that is not done; empty for one that is."""
+        state = self.observe()
+        if state.status is Status.DONE:
+            return ""
+        return f"{self.path} is {state.status}, not done{f': {state.reason}' if state.reason else ''}"
 
     def _observe_running(self, state: RunState) -> RunState:
         lock = observe_lock(self.path)

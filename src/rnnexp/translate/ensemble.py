@@ -1,5 +1,6 @@
 """Finished runs that translate together, rebuilt from their directories."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,6 +137,8 @@ def load_member(path: Path, weights: str | None, trust: Sequence[str] = ()) -> E
     """
     run = RunDirectory.of_finished_run(path)
     run.require_no_links(run.translations)
+    if unfinished := run.describe_unfinished():
+        print(f"rnnexp: {unfinished}", file=sys.stderr)
     config = read_frozen_config(run, trust, ("task", "model"))
     settings = RunSettings.from_config(config, run)
     with config_errors("weights"):
