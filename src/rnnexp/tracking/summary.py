@@ -24,7 +24,7 @@ def start_panel(title: str, facts: Mapping[str, str]) -> Panel:
     grid.add_column(style="bold")
     grid.add_column(overflow="fold")  # show the path of a run completely
     for name, fact in facts.items():
-        grid.add_row(name, Text(fact))  # not markup: a fact may hold brackets
+        grid.add_row(name, plain(fact))
     return Panel(grid, title=plain(title), title_align="left", expand=False)
 
 
