@@ -24,6 +24,7 @@ from rnnexp.cli.messages import Explanation, explain_composing, explain_running
 from rnnexp.compat.hydra import FULL_ERROR, flags_first, full_error, read_config_files_with
 from rnnexp.compat.torchmetrics import hide_torchvision
 from rnnexp.core.errors import UserError
+from rnnexp.core.socket_directory import use_short_socket_directory
 from rnnexp.core.utf8 import require_utf8
 from rnnexp.core.validation import escape_interpolation, escape_quotes, expand_home, is_plain
 from rnnexp.tracking.environment import describe_version
@@ -50,6 +51,7 @@ def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -
     global _users_full_error
     require_utf8()
     hide_torchvision()
+    use_short_socket_directory()
     read_config_files_with(read_text, parse, hidden=shared_options())
     _users_full_error = os.environ.get(FULL_ERROR)
     exit_codes: list[int] = []
