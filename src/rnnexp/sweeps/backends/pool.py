@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 from rnnexp.cli.main import full_error_of_user
@@ -20,6 +20,7 @@ from rnnexp.sweeps.backends.machine import MachineBackend
 from rnnexp.sweeps.devices import Allocation
 from rnnexp.sweeps.jobs import Job
 from rnnexp.sweeps.process.forkserver import run_job, start_server
+from rnnexp.sweeps.process.group import kill_group
 from rnnexp.tracking.status import Status
 
 UNREPORTED = 255
@@ -53,7 +54,9 @@ class JobProcess(SubmittedJob):
 
     def poll(self) -> JobState:
         code = self.process.exitcode
-        return Status.RUNNING if self.is_running else Ended.with_code(None if code == UNREPORTED else code)
+        if self.is_running:
+            return Status.RUNNING
+        return Ended("the fork server of the sweep was killed") if code == UNREPORTED else Ended.with_code(code)
 
     def send(self, number: int) -> None:
         """Send a signal to the process if it runs."""
@@ -70,15 +73,13 @@ class PoolBackend(MachineBackend[JobProcess]):
             many as the devices allow: GPUs times `jobs_per_device`, or cores divided by `num_threads`.
     """
 
-    server: ForkServerContext
-
     def __init__(self, settings: Mapping[str, Any]) -> None:
         jobs = settings["jobs"]
         super().__init__(settings, None if jobs == "auto" else jobs, settings["jobs_per_device"])
         self.require_positive("jobs_per_device", *([] if jobs == "auto" else ["jobs"]))
 
     def preload(self) -> None:
-        self.server = start_server()
+        start_server()
 
     def start(self, job: Job, allocation: Allocation) -> JobProcess:
         environment = {**allocation.environment, FULL_ERROR: full_error_of_user()}
@@ -87,11 +88,11 @@ class PoolBackend(MachineBackend[JobProcess]):
 
     def _start_process(self, *arguments: Any) -> ForkServerProcess:  # noqa: ANN401
         for _ in range(NUM_STARTS):
-            process = self.server.Process(target=run_job, args=arguments)
+            # The server may have been killed since the last job: then another one is started.
+            process = start_server().Process(target=run_job, args=arguments)
             try:
                 process.start()
             except (EOFError, ConnectionError):
-                # The server was killed meanwhile. The next start finds that, and starts another one.
                 time.sleep(self.poll_seconds)
             else:
                 return process
@@ -104,6 +105,10 @@ class PoolBackend(MachineBackend[JobProcess]):
             wait(sentinels, timeout=self.poll_seconds)
         else:
             time.sleep(self.poll_seconds)
+
+    def release(self, entry: JobProcess) -> None:
+        kill_group(entry.process.pid)
+        super().release(entry)
 
     def request_stop(self, entries: Sequence[JobProcess]) -> None:
         """Send SIGTERM, on which a job saves its state and ends."""
