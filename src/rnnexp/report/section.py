@@ -239,7 +239,7 @@ def _examples(group: ComparisonGroup, figures: FigureWriter) -> Iterator[Block]:
         caption = f"With seed {pair[0].seed} {counts}. The clearest of these over the shared seeds are shown."
         run = pair[0].right.counted[pair[0].seed]
         images = images_of(run) if run.text(DIGEST) else None
-        if images is not None:
+        if images is not None and len(images) >= len(pair[0].answers[0].right):
             if block := figures.write(partial(images_figure, pair, images), f"disagreements_{number}", caption):
                 yield block
             continue

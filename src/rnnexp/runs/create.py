@@ -7,6 +7,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from rnnexp.cli.value_types import require_types
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import escape_interpolation, expand_home
 from rnnexp.runs.distributed import broadcast_from_rank_zero, global_rank, is_rank
@@ -38,8 +39,9 @@ def open_run(config: DictConfig) -> tuple[RunDirectory, dict[str, Any]]:
         return RunDirectory.of_finished_run(Path(config.paths.output_dir)), resolved(config)
     if not is_rank():
         return _make_run(config)
-    config.paths.output_dir = escape_interpolation(broadcast_from_rank_zero(lambda: str(_make_run(config)[0].path)))
-    return RunDirectory(Path(config.paths.output_dir)), with_inputs(resolved(config))
+    path = broadcast_from_rank_zero(lambda: str(_make_run(config)[0].path))
+    config.paths.output_dir = escape_interpolation(path)
+    return RunDirectory(Path(path)), with_inputs(resolved(config))
 
 
 def continued(config: Mapping[str, Any], run: RunDirectory) -> dict[str, Any]:
@@ -54,6 +56,7 @@ def continued(config: Mapping[str, Any], run: RunDirectory) -> dict[str, Any]:
 
 
 def _make_run(config: DictConfig) -> tuple[RunDirectory, dict[str, Any]]:
+    require_types(resolved(config))
     if config.paths.output_dir is None:
         run = RunDirectory.create(Path(config.paths.outputs_dir).absolute() / "train", str(config.name))
     else:

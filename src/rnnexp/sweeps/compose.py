@@ -8,8 +8,10 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
 from rnnexp.cli.checks import require_switches
+from rnnexp.cli.value_types import require_types
 from rnnexp.core.errors import UserError
-from rnnexp.core.validation import expand_home
+from rnnexp.core.secrets import without_secrets
+from rnnexp.core.validation import escape_interpolation, expand_home
 from rnnexp.runs.create import resolved
 from rnnexp.runs.inputs import with_inputs
 from rnnexp.sweeps.devices import requested_resources
@@ -77,9 +79,10 @@ class JobComposer:
             if composed.get("resume") is not None:
                 raise UserError("resume= continues one run: leave out -m; a sweep continues with the same sweep_dir=")
             # The default contains the current time; all jobs must have the same directory.
-            composed.sweep_dir = str(sweep.path)
+            composed.sweep_dir = escape_interpolation(str(sweep.path))
             composed.paths.output_dir = RUN_DIRECTORY
             plain = with_inputs(resolved(composed))
+            require_types(plain)
             identity = config_hash(plain)
             if identity not in jobs:
                 shown = _trial_overrides(overrides) or [o for o in overrides if o.partition("=")[0] in varying]
@@ -106,7 +109,7 @@ def _trial_overrides(overrides: Sequence[str]) -> list[str]:
 
 def _directory_name(overrides: Sequence[str], identity: str) -> str:
     # Hydra requires quotes around an equals sign in run=.
-    slug = "_".join(re.sub(r"[^\w.+-]+", "-", override) for override in overrides)[:80].strip("-_")
+    slug = "_".join(re.sub(r"[^\w.+-]+", "-", without_secrets(override)) for override in overrides)[:80].strip("-_")
     return f"{slug}_{identity}" if slug else identity
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from rnnexp.plots.style import GRAY, legend_beside, legend_inches, line_style, new_figure, style_axes
+from rnnexp.plots.style import GRAY, legend_beside, legend_inches, line_style, new_figure, style_axes, wrapped
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 from rnnexp.report.records.schema import is_number
 from rnnexp.tasks.registry import Measure
@@ -33,7 +33,7 @@ def curve_of(setting: Setting, measure: Measure) -> Curve:
     for run in setting.runs:
         logged, is_damaged = read_logged(run.files.metrics_file, measure.validation)
         if is_damaged:
-            run.add_damage(f"{run.files.metrics_file} is damaged: lines of it are left out")
+            run.add_damage(f"{run.files.metrics_file} cannot be read completely: damaged lines are left out")
         for epoch, value in epoch_values(logged).items():
             curve[epoch].append(measure.scale * value)
     return dict(sorted(curve.items()))
@@ -77,7 +77,7 @@ def learning_curves(group: ComparisonGroup) -> Figure | None:
             axes.fill_between(list(curve), low, high_, color=color, alpha=0.13, linewidth=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch")
-    axes.set_ylabel(f"validation {group.kind.main.title}")
+    axes.set_ylabel(wrapped(f"validation {group.kind.main.title}", 40))
     style_axes(axes)
     legend_beside(figure, handles, names)
     return figure

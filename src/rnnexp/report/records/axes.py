@@ -10,6 +10,8 @@ from rnnexp.tracking.short_keys import VERBATIM
 
 FIRST = ("model.cell", "model.bidirectional", "model.num_layers", "model.hidden_size", "trainer.precision")
 """The keys whose columns come first."""
+MOST_CHARACTERS = 60
+"""The length of a shown value, of which a label may have several."""
 ABSENT = "–"
 """The shown value of a setting without the key."""
 
