@@ -194,6 +194,7 @@ def folders() -> dict[str, int]:
 SHORT_MODULES = {
     "hydra_plugins.rnnexp.open_nodes": "registered by Hydra at start",
     "rnnexp.cli.conf_dir": "read by tests and programs that need no other part of the command line",
+    "rnnexp.core.printable": "one way to show text from elsewhere",
     "rnnexp.core.clock": "imports torch, which no other module of core needs",
     "rnnexp.compat.omegaconf": "the one private name of OmegaConf",
     "rnnexp.compat.optuna": "private names of a library have a module of their own",
@@ -209,7 +210,6 @@ SHORT_MODULES = {
     "rnnexp.tasks.callbacks": "base classes that callbacks/ and tasks of their own share",
     "rnnexp.text.tokenizer_pair": "the type that data, models and translate share",
     "rnnexp.text.vocabulary": "ids of the special tokens, for models that import no tokenizer",
-    "rnnexp.tracking.gradient_flow_file": "the reader that figures of a run and of the report share",
     "rnnexp.tracking.stopwatch": "the time since the process started",
     "rnnexp.tracking.translations_file": "one reader and one writer of the file",
 }

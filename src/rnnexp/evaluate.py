@@ -11,15 +11,18 @@ def evaluate(config: DictConfig) -> int:
     # Imported here, so that --help and --cfg job do not import torch.
     from rnnexp.runs.create import resolved
     from rnnexp.runs.evaluation import load_finished, score
+    from rnnexp.runs.frozen_config import trusted_modules
     from rnnexp.tracking.run_directory import RunDirectory
     from rnnexp.tracking.run_log import logged_to, show
     from rnnexp.tracking.summary import evaluation_table
 
     values = resolved(config)
     changes = {group: values[group] for group in ("data", "task")}
+    trust = trusted_modules(values["trust"])
     run = RunDirectory.of_finished_run(expand_home(str(values["run"])))
+    run.require_no_links(run.evaluate_log_file, run.evaluations)
     with logged_to(run.evaluate_log_file):
-        experiment, weights = load_finished(run, values["weights"], changes)
+        experiment, weights = load_finished(run, values["weights"], changes, trust)
         show(evaluation_table(score(experiment, weights, changes)))
     return 0
 

@@ -8,9 +8,10 @@ from rnnexp.cli.main import run_program
 def train(config: DictConfig) -> int:
     """Train and test a network in a run directory of its own. Return the exit code."""
     # Imported here, so that --help and --cfg job do not import torch.
-    from rnnexp.runs.create import open_run, require_one_job, resolved
-    from rnnexp.runs.distributed import is_rank, num_ranks_to_start, recorded_by_rank_zero, supervise_ranks
+    from rnnexp.runs.create import continued, open_run, require_one_job, resolved
+    from rnnexp.runs.distributed import is_rank, num_ranks_to_start, recorded_by_rank_zero
     from rnnexp.runs.resume import resumed_config, run_to_resume
+    from rnnexp.runs.supervision import supervise_ranks
     from rnnexp.sweeps.process.watchdog import exit_with_parent
     from rnnexp.tracking.status import Status
 
@@ -34,7 +35,7 @@ def train(config: DictConfig) -> int:
     # After the imports, which take seconds: from here on the directory records the status of the run.
     run, plain_config = open_run(config)
     with recorded_by_rank_zero(run):
-        settings = RunSettings.from_config(plain_config, run)
+        settings = RunSettings.from_config(continued(plain_config, run), run)
         experiment = build_experiment(settings)  # data, task, callbacks, loggers and trainer
         with finished_loggers(experiment.loggers):
             precision = check_precision(experiment)

@@ -12,7 +12,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from rnnexp.cli.conf_dir import config_root
-from rnnexp.compat.hydra import ambiguous_override, failed_key, failed_target, is_group_override, syntax_reason
+from rnnexp.compat.hydra import (
+    ambiguous_override,
+    failed_key,
+    failed_target,
+    flags_first,
+    is_group_override,
+    syntax_reason,
+)
 from rnnexp.compat.omegaconf import root_values
 
 
@@ -73,3 +80,21 @@ def test_the_root_of_a_node() -> None:
     parent = caught.value.parent_node
     assert isinstance(parent, DictConfig), "an error of OmegaConf no longer has the node"
     assert root_values(parent) == {"a": {"b": {"c": 1}}, "d": "${a}"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flags"),
+    [
+        (["model=gru", "-m", "seed=1,2"], ["-m"]),
+        (
+            ["seed=1", "--config-dir", "sweeps", "-cn", "train", "-m", "lr=-2"],
+            ["--config-dir", "sweeps", "-cn", "train", "-m"],
+        ),
+        (["a=1", "--config-dir=x", "~b", "--cfg", "job", "+c='d e'"], ["--config-dir=x", "--cfg", "job"]),
+        (["a=1", "a=1"], []),
+        (["a=1", "--unknown"], ["--unknown"]),
+        ([], []),
+    ],
+)
+def test_flags_are_moved_before_the_overrides(arguments: list[str], flags: list[str]) -> None:
+    assert flags_first(arguments) == [*flags, *(argument for argument in arguments if argument not in flags)]

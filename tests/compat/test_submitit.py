@@ -23,6 +23,8 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_submitit_treats_an_unknown_state_as_the_end(slurm: Path, tmp_path: Path) -> None:
     """The module is needed only as long as this holds."""
     (slurm / "8000.state").write_text("SUSPENDED", encoding="utf-8")
+    accounting = "#!/bin/sh\nprintf 'JobID|State|NodeList\\n8000|SUSPENDED|here\\n'\n"
+    (slurm / "sacct").write_text(accounting, encoding="utf-8")
     theirs, ours = submitit.SlurmJob[int](tmp_path, "8000"), compat.SlurmJob(tmp_path, "8000")
     assert theirs.done(force_check=True), MOVED
     assert not ours.done(force_check=True)
@@ -34,24 +36,21 @@ def test_handles_ask_the_watcher_of_their_class(tmp_path: Path) -> None:
     assert isinstance(compat.SlurmJob.watcher, compat.SlurmWatcher)
 
 
-def test_the_time_in_a_state_begins_when_it_is_first_seen(slurm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    monkeypatch.setattr(compat.time, "monotonic", lambda: now)
+def test_one_query_returns_the_states_of_all_jobs(slurm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compat.time, "monotonic", lambda: 100.0)
     watcher = compat.SlurmWatcher()
-    watcher.register_job("8002")
-    file = slurm / "8002.state"
-    file.write_text("RUNNING", encoding="utf-8")
-    assert watcher.seconds_in_state("8002") == 0
+    for job, state in {"8002_0": "RUNNING", "8002_1": "FAILED", "8003": "PENDING"}.items():
+        watcher.register_job(job)
+        (slurm / f"{job}.state").write_text(state, encoding="utf-8")
     watcher.update()
-    now = 130.0
+    assert watcher.updated_at == 100.0
+    assert [watcher.get_state(job, mode="cache") for job in ("8002_0", "8002_1", "8003")] == (
+        ["RUNNING", "FAILED", "PENDING"]
+    ), MOVED
+    assert [watcher.is_done(job, mode="cache") for job in ("8002_0", "8002_1", "8003")] == [False, True, False]
+    (slurm / "8002_1.state").unlink()
     watcher.update()
-    assert watcher.updated_at == now, MOVED
-    assert watcher.seconds_in_state("8002") == 30.0, MOVED
-    file.write_text("CANCELLED by 0", encoding="utf-8")
-    watcher.update()
-    now = 135.0
-    assert watcher.seconds_in_state("8002") == 5.0
-    assert watcher.is_done("8002", mode="cache")
+    assert watcher.get_state("8002_1", mode="cache") == "FAILED", "a job that has ended is not asked for again"
 
 
 def test_every_cluster_has_the_shared_parameters() -> None:

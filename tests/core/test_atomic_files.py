@@ -128,3 +128,35 @@ def test_a_file_without_an_object_is_refused(tmp_path: Path, content: bytes | No
         file.write_bytes(content)
     with pytest.raises(UserError, match=r"status\.json"):
         read_json(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param("[" * 200_000, "nested too deeply", id="200,000 brackets"),
+        pytest.param('{"a":' * 300 + "1" + "}" * 300, "containers within each other", id="300 objects"),
+        pytest.param('{"a": ' + "9" * 400 + "}", "whole number of more than 64 bits", id="400 digits"),
+        pytest.param('{"a": ' + "9" * 5000 + "}", "is not valid JSON", id="5,000 digits"),
+        pytest.param(" " * (8 << 20) + "{}", "at most 8,388,608 are read", id="8 MB"),
+        pytest.param("null", "holds a NoneType, not an object", id="null"),
+        pytest.param("[]", "holds a list, not an object", id="list"),
+        pytest.param("", "was it cut short?", id="empty"),
+    ],
+)
+def test_json_beyond_the_bounds_is_one_line(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "file.json").write_text(content, encoding="utf-8")
+    with pytest.raises(UserError) as refused:
+        read_json(tmp_path / "file.json")
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_numbers_that_json_does_not_know_are_null(tmp_path: Path) -> None:
+    (tmp_path / "file.json").write_text('{"a": NaN, "b": [1e999, -Infinity], "c": 0.5}', encoding="utf-8")
+    assert read_json(tmp_path / "file.json") == {"a": None, "b": [None, None], "c": 0.5}
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "file.json")
+    with pytest.raises(UserError, match="is not a file"):
+        read_json(tmp_path / "file.json")

@@ -1,6 +1,7 @@
 """Several processes train one model: there is one record, and every sample is used once."""
 
 import csv
+import os
 import signal
 import subprocess
 import sys
@@ -91,7 +92,9 @@ def test_a_run_that_is_stopped_before_its_processes_begin_is_interrupted(
     assert process.returncode == 128 + number, stderr
     (directory,) = run_directories(tmp_path)
     status = read_json(directory / "status.json")
-    assert (status["status"], status["reason"]) == ("interrupted", f"interrupted by {number.name} outside training")
+    assert status["status"] == "interrupted"
+    assert status["reason"].startswith(f"interrupted by {number.name} outside training; continue with ")
+    assert status["reason"] in stderr
 
 
 def test_an_interrupted_run_continues_bit_for_bit(tiny: list[str], tmp_path: Path) -> None:
@@ -121,3 +124,31 @@ def test_an_interrupted_run_continues_bit_for_bit(tiny: list[str], tmp_path: Pat
         assert read_json(directory / "result.json")["num_steps"] == steps
         weights.append(torch.load(directory / "checkpoints/last.ckpt", weights_only=True)["state_dict"])
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0] if name.startswith("model."))
+
+
+@pytest.mark.parametrize(("number", "reason"), [(signal.SIGKILL, "was killed by SIGKILL"), (signal.SIGSTOP, "stopped")])
+def test_a_rank_that_ends_or_stops_ends_the_run_in_one_line(
+    tiny: list[str], tmp_path: Path, number: signal.Signals, reason: str
+) -> None:
+    endless = ["trainer.max_epochs=100000", "callbacks.early_stopping=null", "scheduler=constant"]
+    process = subprocess.Popen(
+        command(tiny, tmp_path, *endless), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.rglob("last.ckpt")) and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
+    assert len(children) == 2
+    start = time.monotonic()
+    os.kill(int(children[1]), number)
+    _, stderr = process.communicate(timeout=90)
+    assert time.monotonic() - start < 60
+    assert process.returncode == 1
+    (line,) = stderr.splitlines()
+    assert line.startswith("rnnexp: rank 1 ")
+    assert reason in line
+    (directory,) = run_directories(tmp_path)
+    assert f"resume={directory}" in line
+    assert read_json(directory / "status.json")["status"] == "failed"
+    assert not any(Path(f"/proc/{child}").exists() for child in children)

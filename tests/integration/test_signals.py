@@ -45,7 +45,7 @@ def test_a_signal_saves_a_checkpoint_and_prints_how_to_continue(tiny: list[str],
         assert f"{number.name} received: saving at the next batch boundary" in stdout
         (line,) = stderr.splitlines()
         assert line.startswith(f"rnnexp: interrupted by {number.name} in epoch ")
-        assert line.endswith(f"continue with ckpt_path={last}")
+        assert line.endswith(f"; continue with python -m rnnexp.train resume={directory}")
         assert status["reason"] in line
 
 
@@ -53,7 +53,7 @@ def test_a_second_ctrl_c_stops_at_once(run: Run) -> None:
     outcome = run(SEND % (13, signal.SIGINT, 2), "trainer.max_epochs=2")
     assert outcome.exit_code == 130
     assert outcome.status == "interrupted"
-    assert outcome.line == "rnnexp: interrupted"
+    assert outcome.line.startswith("rnnexp: interrupted by SIGINT; continue with ")
     last = outcome.directory / "checkpoints" / "last.ckpt"
     assert torch.load(last, weights_only=True)["global_step"] == 10, "saved at the end of the first epoch"
 

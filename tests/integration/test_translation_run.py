@@ -214,7 +214,8 @@ def test_a_checkpoint_with_other_tokenizers_is_refused(run: Run, phrases: list[s
             ["data.source_lang=fr"],
             "data: data.source_lang and data.target_lang are both 'fr': choose two of en, fr",
         ),
-        (["data.unit=bpe", "data.vocab_size=9000"], "data.vocab_size=9000 is more than the training text supports"),
+        (["data.unit=bpe", "data.vocab_size=100"], "data.vocab_size=100 is too small: 256 bytes and 4 special tokens"),
+        (["data.max_eval_length=1"], "tokens, more than data.max_eval_length=1: divide it or leave it out"),
         (["data.unit=wrod"], "data: unknown data.unit 'wrod': choose one of bpe, word, char; did you mean 'word'?"),
         (["data.test_share=0"], "the test split of the corpus 'phrasebook' is empty: it needs one pair"),
         (

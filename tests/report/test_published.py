@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from rnnexp.report.published import NOT_STATED, PublishedComparison, compare_with_published, published_numbers
+from rnnexp.report.recipes import recipe_table
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run
 from rnnexp.report.render.document import Table
@@ -71,6 +72,55 @@ def test_the_same_kinds_of_permutation_are_comparable(
     assert row.ours is not None
 
 
+CHAPTER_8 = {
+    "model__num_layers": 2,
+    "model__hidden_size": 128,
+    "trainer__max_epochs": 2,
+    "data__batch_size": 100,
+    "optimizer___target_": "torch.optim.Adam",
+    "optimizer__lr": 0.01,
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "verdict", "kind"),
+    [
+        ({}, "same recipe in what the source states (num_layers, hidden_size,", "even"),
+        ({"model__hidden_size": 32}, "recipe differs: hidden_size 32, not 128", ""),
+        ({"trainer__limit_train_batches": 60}, "recipe differs: limit_train_batches 60", ""),
+        ({"trainer__max_steps": 120}, "recipe differs: max_steps 120", ""),
+        (
+            {"trainer__max_epochs": 30, "optimizer__lr": 0.1},
+            "recipe differs: max_epochs 30, not 2; lr 0.1, not 0.01",
+            "",
+        ),
+    ],
+)
+def test_the_recipes_are_compared_and_both_are_shown(
+    made: Made, group_of: Grouped, changed: dict[str, object], verdict: str, kind: str
+) -> None:
+    data = {"name": "MNIST", "view": "rows", "permutation": None, "num_test": 100}
+    run = made("lstm", acc=0.97, result={"data": data}, **(CHAPTER_8 | changed))
+    table = published_table(group_of([run]))
+    assert table is not None
+    row = dict(zip(table.columns, table.rows[0], strict=True))
+    assert row["published"] == "97.21"
+    assert row["comparable?"].startswith(f"same data, split and scoring; {verdict}")
+    assert table.kinds[0] == kind
+    assert "2 epochs" in row["its recipe"]
+    assert f"hidden size {changed.get('model__hidden_size', 128)}, epochs" in row["our recipe"]
+
+
+def test_common_settings_are_listed(made: Made, group_of: Grouped) -> None:
+    runs = [made(cell, trainer__limit_train_batches=limit) for cell in ("gru", "srn") for limit in (1.0, 60)]
+    rows = {row[0]: row[1] for row in recipe_table(group_of(runs)).rows}
+    assert rows["epochs"] == "1"
+    assert rows["batch size"] == "50"
+    assert rows["learning rate"] == "0.01"
+    assert rows["limits"] == "none; limit_train_batches 60"
+    assert "steps" not in rows, "a limit of -1 is none"
+
+
 def captions(made: Made, *, literature: bool, data: dict[str, Any] = ENGLISH_GERMAN) -> Run:
     metrics: dict[str, float | None] = {"test/bleu": 37.0}
     if literature:
@@ -94,9 +144,10 @@ def test_literature_bleu_is_compared_with_the_literature(made: Made, group_of: G
     table = published_table(group)
     assert isinstance(table, Table)
     # Comparable numbers are first, with the measured number of the same track.
-    ours = ["38.00 (gru)", "comparable: same data, split and scoring"]
-    assert [list(row[1:4]) for row in table.rows[:2]] == [["39.00", *ours], ["38.1 ± 0.8", *ours]]
-    assert list(table.kinds[:3]) == ["even", "even", ""]
+    assert [list(row[1:3]) for row in table.rows[:2]] == [["39.00", "38.00 (gru)"], ["38.1 ± 0.8", "38.00 (gru)"]]
+    verdict = "same data, split and scoring; recipe differs: hidden_size 8, not 256"
+    assert all(row[3].startswith(verdict) for row in table.rows[:2])
+    assert list(table.kinds[:3]) == ["", "", ""]
     assert all(row[3].startswith("not comparable: ") for row in table.rows[2:])
 
 

@@ -19,6 +19,7 @@ ALLOWED = {
     "benchmark/__main__.py": "a program is called with its config",
     "dashboard/__main__.py": "a program is called with its config",
     "runs/create.py": "resolves the config of a run into plain values",
+    "runs/resume.py": "applies overrides to the config of an earlier run",
     "sweeps/compose.py": "composes the configs of jobs",
     "benchmark/workbench.py": "changes single values of a config between measurements",
     "translate/options.py": "reads the options of the program",

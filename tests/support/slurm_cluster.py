@@ -1,6 +1,6 @@
 """A SLURM cluster on this machine: munged, mariadbd, slurmdbd, slurmctld and a slurmd for each node, as of Debian.
 
-`python -m support.slurm_cluster` starts one, prints the variable that the commands of SLURM need, and stops it at Ctrl-C.
+`python -m support.slurm_cluster` starts one, prints the variable that SLURM's commands need, and stops it at Ctrl-C.
 """
 
 import contextlib
@@ -12,16 +12,14 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-PACKAGES = "slurm-wlm slurmdbd mariadb-server munge"
-"""Debian's packages with the programs below."""
+from support.daemons import free_ports, wait_until_ready
+
 DAEMONS = ("munged", "mariadbd", "slurmdbd", "slurmctld", "slurmd")
 # Debian puts daemons into a directory that is not on every user's path.
 SEARCHED = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-SECONDS_TO_START = 60
 KILL_WAIT = 15
 """The seconds between SIGTERM and SIGKILL when SLURM ends a job."""
 NODE_TIMEOUT = 20
@@ -56,7 +54,7 @@ ReturnToService=2
 KillWait={kill_wait}
 SlurmdTimeout={node_timeout}
 SlurmctldTimeout=10
-MinJobAge=10
+MinJobAge=60
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort={accounting_port}
@@ -110,10 +108,7 @@ class SlurmCluster:
     def start(self) -> None:
         """Start all daemons, and return when every node is idle."""
         self._write_configuration()
-        self.start_daemon(
-            "munged", f"--key-file={self.place}/munge.key", *self._munge_files(), "--foreground", "--force"
-        )
-        wait_for(lambda: (self.place / "munge.socket").exists(), "munged")
+        self._start_munge()
         self._start_database()
         self.start_accounting()
         self.call("sacctmgr", "--immediate", "add", "cluster", "rnnexp", check=False)
@@ -132,18 +127,18 @@ class SlurmCluster:
 
     def start_accounting(self) -> None:
         self.start_daemon("slurmdbd", "-D")
-        wait_for(lambda: not self.call("sacctmgr", "show", "cluster", check=False).returncode, "slurmdbd")
+        wait_until_ready(lambda: not self.call("sacctmgr", "show", "cluster", check=False).returncode, "slurmdbd")
 
     def start_controller(self) -> None:
         self.start_daemon("slurmctld", "-D")
-        wait_for(lambda: "UP" in self.output("scontrol", "ping"), "slurmctld")
+        wait_until_ready(lambda: "UP" in self.output("scontrol", "ping"), "slurmctld")
 
     def start_node(self, node: str) -> None:
         self.start_daemon("slurmd", "-D", "-N", node, name=node)
 
     def wait_until_idle(self) -> None:
         """Return when every node can run a job and none does."""
-        wait_for(lambda: set(self.node_states().values()) == {"idle"}, "nodes")
+        wait_until_ready(lambda: set(self.node_states().values()) == {"idle"}, "nodes")
 
     def node_states(self) -> dict[str, str]:
         lines = self.output("sinfo", "--noheader", "--Node", "--partition=normal", "--format=%N %t").split("\n")
@@ -153,9 +148,17 @@ class SlurmCluster:
         """Return the state of a job as the controller has it; empty if it does not know the job."""
         return self.output("squeue", "--noheader", "--states=all", "--format=%T", "--jobs", job).strip()
 
+    def num_jobs(self) -> int:
+        """Return how many jobs are in the queue."""
+        return self.output("squeue", "--noheader", "--array", "--format=%i").count("\n")
+
+    def node_of(self, job: str) -> str:
+        """Return the node of a job; empty if it does not run."""
+        return self.output("squeue", "--noheader", "--format=%N", "--jobs", job).strip()
+
     def start_now(self, job: str) -> None:
         """Wait until a job is back in the queue, and start it without the two minutes for which SLURM delays it."""
-        wait_for(lambda: self.job_state(job) == "PENDING", f"job {job} in the queue")
+        wait_until_ready(lambda: self.job_state(job) == "PENDING", f"job {job} in the queue")
         self.call("scontrol", "update", f"jobid={job}", "starttime=now")
 
     def num_restarts(self, job: str) -> int:
@@ -208,37 +211,23 @@ class SlurmCluster:
                 start_new_session=True,
             )
 
-    def _munge_files(self) -> list[str]:
-        place = self.place
-        return [
-            f"--socket={place}/munge.socket",
-            f"--pid-file={place}/munged.pid",
-            f"--log-file={place}/munged-own.log",
-            f"--seed-file={place}/munged.seed",
-        ]
+    def _start_munge(self) -> None:
+        names = {"key-file": "key", "socket": "socket", "pid-file": "pid", "log-file": "own.log", "seed-file": "seed"}
+        files = [f"--{option}={self.place}/munge.{suffix}" for option, suffix in names.items()]
+        # It would refuse a directory that only its owner may enter.
+        self.start_daemon("munged", *files, "--foreground", "--force")
+        wait_until_ready(lambda: (self.place / "munge.socket").exists(), "munged")
 
     def _start_database(self) -> None:
-        data, socket_file = self.place / "database", self.place / "mariadb.socket"
-        as_user = [f"--user={self.user}"] if self.user == "root" else []
-        self.call(
-            "mariadb-install-db",
-            "--no-defaults",
-            f"--datadir={data}",
-            *as_user,
-            "--auth-root-authentication-method=normal",
-        )
-        self.start_daemon(
-            "mariadbd",
-            "--no-defaults",
-            f"--datadir={data}",
-            *as_user,
-            f"--socket={socket_file}",
-            f"--pid-file={self.place}/mariadbd.pid",
-            "--bind-address=127.0.0.1",
-            f"--port={self.ports['database_port']}",
-        )
-        client = ["mariadb", "--no-defaults", f"--socket={socket_file}", "--user=root", "--execute"]
-        wait_for(lambda: not self.call(*client, "select 1", check=False).returncode, "mariadbd")
+        common = ["--no-defaults", f"--datadir={self.place}/database"]
+        if self.user == "root":
+            common.append("--user=root")
+        self.call("mariadb-install-db", *common, "--auth-root-authentication-method=normal")
+        file, port = f"--socket={self.place}/mariadb.socket", f"--port={self.ports['database_port']}"
+        pid_file = f"--pid-file={self.place}/mariadbd.pid"
+        self.start_daemon("mariadbd", *common, file, port, pid_file, "--bind-address=127.0.0.1")
+        client = ["mariadb", "--no-defaults", file, "--user=root", "--execute"]
+        wait_until_ready(lambda: not self.call(*client, "select 1", check=False).returncode, "mariadbd")
         self.call(*client, "grant all on slurm_acct_db.* to slurm@'127.0.0.1' identified by 'slurm'")
 
     def _write_configuration(self) -> None:
@@ -261,23 +250,6 @@ class SlurmCluster:
         accounting.write_text(SLURMDBD_CONF.format(**values), encoding="utf-8")
         for file in (key, accounting):
             file.chmod(0o600)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that are free now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + SECONDS_TO_START
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not ready after {SECONDS_TO_START} seconds")
-        time.sleep(0.2)
 
 
 @contextlib.contextmanager

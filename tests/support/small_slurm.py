@@ -1,7 +1,8 @@
-"""The five commands of SLURM that submitit uses, for one machine without a queue: each job starts immediately.
+"""The six commands of SLURM that a sweep uses, for one machine without a queue: each job starts immediately.
 
-`install` puts them into a directory, together with files about each job: <job>.state, .pid, .requeue. If
-there is one named norequeue, no job goes back into the queue.
+`install` puts them into a directory, together with files about each job: <job>.state, which squeue prints, .ended,
+which sacct prints, .pid, .requeue. If there is one named norequeue, no job goes back into the queue; with one named
+away, squeue fails.
 """
 
 import contextlib
@@ -11,11 +12,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 KILL_WAIT = 10
 STEP = "SMALL_SLURM_STEP"
-COMMANDS = ("sbatch", "srun", "sacct", "scancel", "scontrol")
+COMMANDS = ("sbatch", "srun", "squeue", "sacct", "scancel", "scontrol")
 PLACE = Path(sys.argv[0]).parent
 
 
@@ -34,12 +36,21 @@ def state(job: str) -> Path:
 
 def send(place: Path, job: str, number: int) -> None:
     """Send a signal to all processes of a job's step, as SLURM does."""
-    mark = f"{STEP}={place}/{job}".encode()
+    for process in step(place, job):
+        # A process may end during the loop.
+        with contextlib.suppress(OSError):
+            os.kill(process, number)
+
+
+def step(place: Path, job: str) -> list[int]:
+    """Return the processes of a job's step."""
+    mark, found = f"{STEP}={place}/{job}".encode(), []
     for entry in Path("/proc").iterdir():
         # Processes may end during the loop.
         with contextlib.suppress(OSError):
             if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
-                os.kill(int(entry.name), number)
+                found.append(int(entry.name))
+    return found
 
 
 def detached(option: str, job: str) -> None:
@@ -80,7 +91,7 @@ def run_on_node(job: str) -> None:
 
 
 def is_cancelled(job: str) -> bool:
-    return state(job).read_text(encoding="utf-8").startswith("CANCELLED")
+    return state(job).read_text(encoding="utf-8") == "CANCELLED"
 
 
 def srun(*arguments: str) -> None:
@@ -92,25 +103,39 @@ def srun(*arguments: str) -> None:
     os.execve(command[0], command, {**os.environ, STEP: f"{PLACE}/{job}"})
 
 
+def squeue(*arguments: str) -> None:
+    if (PLACE / "away").exists():
+        sys.exit("slurm_load_jobs error: Unable to contact slurm controller (connect failure)")
+    found = list(asked(arguments, "state"))
+    if not found:
+        sys.exit("slurm_load_jobs error: Invalid job id specified")
+    for file in found:
+        text = file.read_text(encoding="utf-8")
+        # A cancelled job is in the queue as completing until its processes have ended.
+        print(f"{file.stem}|{'COMPLETING' if text == 'CANCELLED' and step(PLACE, file.stem) else text}")
+
+
 def sacct(*arguments: str) -> None:
-    asked = {arguments[index + 1] for index, word in enumerate(arguments) if word == "-j"}
-    print("JobID|State|NodeList")
-    for file in PLACE.glob("*.state"):
-        if file.stem.partition("_")[0] in asked:
-            print(f"{file.stem}|{file.read_text(encoding='utf-8')}|here")
+    for file in asked(arguments, "ended"):
+        print(f"{file.stem}|{file.read_text(encoding='utf-8')}")
+
+
+def asked(arguments: Sequence[str], suffix: str) -> Iterator[Path]:
+    (numbers,) = (word.partition("=")[2] for word in arguments if word.startswith("--jobs="))
+    return (file for file in PLACE.glob(f"*.{suffix}") if file.stem.partition("_")[0] in numbers.split(","))
 
 
 def scancel(*jobs: str) -> None:
     with (PLACE / "scancel.log").open("a", encoding="utf-8") as log:
         print(*jobs, file=log)
     for job in jobs:
-        state(job).write_text("CANCELLED by 0", encoding="utf-8")
+        state(job).write_text("CANCELLED", encoding="utf-8")
         end(job)
 
 
 def preempt(job: str) -> None:
     """Preempt a job with PreemptMode=REQUEUE, which has no command: SLURM itself starts the job again."""
-    state(job).write_text("PREEMPTED", encoding="utf-8")
+    state(job).write_text("COMPLETING", encoding="utf-8")
     (PLACE / f"{job}.requeue").touch()
     end(job)
 
@@ -136,4 +161,5 @@ if __name__ == "__main__":
     for option, function in {"--node": run_on_node, "--kill": kill, "--preempt": preempt}.items():
         if arguments[:1] == [option]:
             sys.exit(function(arguments[1]))
-    {"sbatch": sbatch, "srun": srun, "sacct": sacct, "scancel": scancel, "scontrol": scontrol}[name](*arguments)
+    commands = (sbatch, srun, squeue, sacct, scancel, scontrol)
+    {command.__name__: command for command in commands}[name](*arguments)

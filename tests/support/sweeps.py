@@ -47,7 +47,9 @@ def processes_of(place: Path) -> list[int]:
 
 
 def start(tiny: list[str], *overrides: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    # Drivers of databases may be on the path that the user has set.
+    path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path}
     command = [sys.executable, "-m", "rnnexp.train", *tiny, "report=false", *overrides, "-m"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from support.programs import Outcome
 
@@ -35,12 +34,6 @@ def rows_of(outcome: Outcome) -> list[tuple[int, float, str]]:
 
 def piped(sentences: list[str], end: str = "\n") -> bytes:
     return "".join(f"{sentence}{end}" for sentence in sentences).encode()
-
-
-def change_config(run: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-    change(config)
-    (run / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
 
 
 def change_checkpoint(run: Path, change: Callable[[dict[str, Any]], None], file: str = "best.ckpt") -> Path:

@@ -1,7 +1,9 @@
 """A dry run lists the jobs of a sweep, the jobs that cannot run, and the estimated durations."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -50,7 +52,7 @@ def test_a_short_training_is_estimated(run: Run) -> None:
 def test_jobs_that_differ_in_the_seed_share_one_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[Any] = []
 
-    def estimate(_: Any, config: Any) -> Estimate:
+    def estimate(_: Any, config: Any, __: float) -> Estimate:
         tried.append((config["model"]["cell"], config["seed"]))
         return Estimate(10.0 * len(tried))
 
@@ -61,6 +63,55 @@ def test_jobs_that_differ_in_the_seed_share_one_estimate(monkeypatch: pytest.Mon
     estimates = dry_run._estimate(jobs, Console(quiet=True))
     assert tried == [("gru", 1), ("lstm", 1)]
     assert [estimates[job].seconds for job in jobs] == [10.0] * 3 + [20.0] * 3
+
+
+MODEL = {"num_layers": 1, "hidden_size": 8}
+TRAINER = {"max_epochs": 1, "limit_train_batches": 1.0}
+
+
+def jobs_of(*optimizers: dict[str, Any], sizes: Sequence[int] = (8,)) -> list[Job]:
+    configs = [
+        {"model": {**MODEL, "hidden_size": size}, "trainer": TRAINER, "optimizer": optimizer}
+        for size in sizes
+        for optimizer in optimizers
+    ]
+    labels = [f"{config['model']['hidden_size']} {config['optimizer']}" for config in configs]  # type: ignore[index]
+    return [
+        Job(label, [], config, RunDirectory(Path("job")), ResourceRequest())
+        for label, config in zip(labels, configs, strict=True)
+    ]
+
+
+def test_jobs_of_one_shape_share_the_time_of_the_first_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def estimate(_: Any, config: Any, __: float) -> Estimate:
+        return Estimate(trouble="fails: lr") if config["optimizer"]["lr"] < 0 else Estimate(10.0)
+
+    monkeypatch.setattr(dry_run, "_try", estimate)
+    monkeypatch.setattr(dry_run, "start_server", lambda: None)
+    bad, first, second, other = jobs_of({"lr": -1}, {"lr": 1}, {"lr": 2}, {"lr": 2, "nesterov": True})
+    estimates = dry_run._estimate([bad, first, second, other], Console(quiet=True))
+    assert (estimates[bad].trouble, estimates[first].source, estimates[other].source) == ("fails: lr", "", "")
+    assert (estimates[second].seconds, estimates[second].source) == (10.0, f"as {first.label}")
+
+
+def test_shapes_that_are_not_tried_in_time_are_estimated_from_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dry_run, "_try", lambda *_: Estimate(10.0))
+    monkeypatch.setattr(dry_run, "start_server", lambda: None)
+    seconds = iter((0, 1, 2, 2 + dry_run.MAX_SECONDS))
+    monkeypatch.setattr(dry_run, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    jobs = jobs_of({"lr": 1}, sizes=(8, 16, 4096))
+    console = Console(record=True, width=200)
+    estimates = dry_run._estimate(jobs, console)
+    assert [estimates[job].source for job in jobs] == ["", "", "not tried, from 2 others"]
+    assert estimates[jobs[2]].seconds == pytest.approx(10.0 * jobs[2].cost / jobs[1].cost, rel=0.1)
+    assert "2 of 3 shapes tried" in console.export_text()
+
+
+def test_nothing_tried_in_time_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dry_run, "MAX_SECONDS", 0.0)
+    monkeypatch.setattr(dry_run, "start_server", lambda: None)
+    (job,) = jobs_of({"lr": 1})
+    assert str(dry_run._estimate([job], Console(quiet=True))[job]) == "unknown"
 
 
 def test_an_estimate_is_shown_as_a_duration() -> None:

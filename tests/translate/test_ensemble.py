@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from support.foreign_runs import change_config
 from support.programs import Outcome
-from support.translating import SENTENCES, Translate, change_checkpoint, change_config, lines_of, piped
+from support.translating import SENTENCES, Translate, change_checkpoint, lines_of, piped
 
 
 def test_two_copies_of_a_run_translate_like_the_run(
@@ -81,7 +82,8 @@ def test_the_tested_weights_of_the_run_are_used(say: Translate, copied: Callable
     shutil.copy(run / "checkpoints" / "best.ckpt", run / "checkpoints" / "average.ckpt")
     change_checkpoint(run, zero, "average.ckpt")
     best = say(f"run={run}", piped=piped(SENTENCES)).stdout
-    change_config(run, lambda config: config.update(test_weights="average"))
+    kept = {"kept_checkpoints": {"_target_": "rnnexp.callbacks.checkpoints.KeptCheckpoints"}}
+    change_config(run, lambda config: config.update(test_weights="average", callbacks=kept))
     average = say(f"run={run}", piped=piped(SENTENCES)).stdout
     assert average != best
     assert say(f"run={run}", "weights=average", piped=piped(SENTENCES)).stdout == average

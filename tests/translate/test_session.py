@@ -13,7 +13,8 @@ from rnnexp.tasks.translation.translator import Candidate, TranslatedSentence
 from rnnexp.translate import session
 from rnnexp.translate.io import Sentences
 from rnnexp.translate.session import format_line, format_rows
-from support.translating import SENTENCES, WORDS, Translate, change_checkpoint, change_config, lines_of, piped, rows_of
+from support.foreign_runs import change_config
+from support.translating import SENTENCES, WORDS, Translate, change_checkpoint, lines_of, piped, rows_of
 
 
 def test_a_line_for_each_line_in_order(say: Translate) -> None:

@@ -1,8 +1,10 @@
 """The callback that ends training early, and the check of its metric."""
 
 import logging
+from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 from rnnexp.compat.lightning import ConditionalEarlyStopping
 from rnnexp.core.errors import UserError
@@ -42,6 +44,16 @@ class EarlyStopping(ConditionalEarlyStopping):
 
     def is_due(self, trainer: Trainer) -> bool:
         return is_measured(trainer, self.monitor)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the count of validations and the best value. The patience is that of this run."""
+        super().load_state_dict(state_dict | {"patience": self.patience})
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        # The earlier process was interrupted after the validation that stops the run.
+        has_lost_patience = self.wait_count >= self.patience
+        if has_lost_patience or self.stopping_reason is EarlyStoppingReason.NON_FINITE_METRIC:
+            trainer.should_stop = True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         if self.stopping_reason_message:

@@ -80,7 +80,7 @@ class SaveOnSignal(Checkpoint):
         self._announce()
         num_batches = batch_idx + 1
         # Lightning restores neither a validation that was due after the batch nor gradients that were accumulated.
-        ends_epoch = num_batches >= trainer.num_training_batches
+        ends_epoch = num_batches >= trainer.num_training_batches or trainer.global_step == trainer.max_steps
         validates = trainer.val_check_batch is not None and num_batches % trainer.val_check_batch == 0
         accumulates = num_batches % trainer.accumulate_grad_batches != 0
         if not (ends_epoch or validates or accumulates):

@@ -3,18 +3,12 @@
 import re
 from collections.abc import Sequence
 
+from rnnexp.compat.hydra import flags_first
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import escape_interpolation, escape_quotes, expand_home, is_plain
 
 PLACES = {"hydra.run.dir": "paths.output_dir", "hydra.sweep.dir": "sweep_dir", "hydra.sweep.subdir": "sweep_dir"}
 """Hydra's keys for output directories -> the keys of rnnexp that replace them."""
-WITH_VALUE = frozenset(
-    {
-        *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
-        *("--experimental-rerun", "--info", "-i"),
-    }
-)
-"""Hydra's flags that take the next argument as their value."""
 QUOTED_OR_WORD = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,\[\]{}()'"=]+""")
 """A text in quotes, or one without quotes up to a character of Hydra's grammar."""
 
@@ -29,19 +23,7 @@ def normalize_arguments(arguments: Sequence[str]) -> list[str]:
         key, _, value = argument.lstrip("+").partition("=")
         if key in PLACES and value != ".":
             raise UserError(f"{key}= has no effect here: set {PLACES[key]}=")
-    return [_quote_letters(_expand_home(argument)) for argument in _flags_first(arguments)]
-
-
-def _flags_first(arguments: Sequence[str]) -> list[str]:
-    """Return the flags with their values, and then the overrides: Hydra's parser needs this order."""
-    flags: list[str] = []
-    others: list[str] = []
-    previous = ""
-    for argument in arguments:
-        is_value = previous in WITH_VALUE and "=" not in argument
-        (flags if argument.startswith("-") or is_value else others).append(argument)
-        previous = argument
-    return flags + others
+    return [_quote_letters(_expand_home(argument)) for argument in flags_first(arguments)]
 
 
 def _expand_home(argument: str) -> str:

@@ -32,7 +32,7 @@ def validate_config(config: DictConfig, program: str) -> None:
     choices = HydraConfig.get().runtime.choices
     _require_options(choices)
     _require_one_of_each(config, choices)
-    _require_switches(config)
+    require_switches(config)
     # A frozen config was checked before it was resolved.
     if "inputs" not in config:
         _require_known_nodes(config, program)
@@ -52,7 +52,12 @@ def _require_one_of_each(config: DictConfig, choices: Mapping[str, object]) -> N
             raise UserError(f"{group}=[...] is a list, and a run has one {group}: name one, or several with -m")
 
 
-def _require_switches(config: DictConfig) -> None:
+def require_switches(config: DictConfig) -> None:
+    """Raise UserError for a callback or a logger that is neither a mapping nor null: `callbacks.early_stopping=false`.
+
+    Args:
+        config: the composed config.
+    """
     for group in SWITCHED:
         nodes = config.get(group)
         for name, node in nodes.items() if isinstance(nodes, DictConfig) else ():

@@ -105,7 +105,13 @@ def _value(value: object, annotation: object, comments: Mapping[str, str], path:
 
 def _types(annotation: object) -> Schema:
     """Return the schema of an annotation of simple types, an interpolation included; empty for any other."""
-    members = typing.get_args(annotation) if typing.get_origin(annotation) in (Union, UnionType) else (annotation,)
+    is_union = typing.get_origin(annotation) in (Union, UnionType)
+    # A config holds no tensor, which PyTorch's optimizers accept as a learning rate.
+    members = [
+        member
+        for member in (typing.get_args(annotation) if is_union else (annotation,))
+        if getattr(member, "__name__", "") != "Tensor"
+    ]
     names = [TYPES.get(str if typing.get_origin(member) is Literal else member) for member in members]
     if None in names:
         return {}

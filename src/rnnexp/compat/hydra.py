@@ -2,12 +2,13 @@
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from hydra._internal.core_plugins import file_config_source
 from hydra._internal.sources_registry import SourcesRegistry
+from hydra._internal.utils import get_args_parser
 from hydra.core.object_type import ObjectType
 from hydra.errors import InstantiationException, OverrideParseException
 from hydra.plugins.config_source import ConfigResult
@@ -42,6 +43,22 @@ def _set_full_error(value: str | None) -> None:
         os.environ.pop(FULL_ERROR, None)
     else:
         os.environ[FULL_ERROR] = value
+
+
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of a command line with Hydra's flags and their values before the overrides.
+
+    Hydra refuses a flag between overrides, since argparse assigns all positional arguments at once. Its parser has no
+    public name.
+    """
+    overrides = list(get_args_parser().parse_known_intermixed_args(arguments)[0].overrides)
+    flags, left = [], list(overrides)
+    for argument in arguments:
+        if left and argument == left[0]:
+            del left[0]
+        else:
+            flags.append(argument)
+    return flags + overrides
 
 
 def ambiguous_override(error: Exception) -> str | None:

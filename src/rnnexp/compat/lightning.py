@@ -1,7 +1,7 @@
 """Private names and texts of Lightning (2.6) that rnnexp uses."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loops.loop import _Loop
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch import Tensor
 
 from rnnexp.core.errors import UserError
 
@@ -71,6 +72,16 @@ def set_progress(trainer: Trainer, epoch: int, step: int) -> None:
     trainer.fit_loop.epoch_loop._batches_that_stepped = step
 
 
+def num_epochs(trainer: Trainer) -> int:
+    """Return the number of epochs that were trained, the last one counted if `max_steps` ended it.
+
+    The public way is `Trainer.current_epoch`. But it leaves out the last epoch of a run that has reached `max_steps` in
+    an earlier process.
+    """
+    number: int = trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
+    return number
+
+
 def restore_position_in_epoch(trainer: Trainer) -> None:
     """Continue the current epoch at the batch where the loaded checkpoint was saved; call it as training starts.
 
@@ -84,6 +95,33 @@ def restore_position_in_epoch(trainer: Trainer) -> None:
     if loop.restarting and loop.epoch_loop.batch_progress.is_last_batch:
         _Loop.restarting.fset(loop, False)  # type: ignore[attr-defined]
         loop.reset()
+
+
+def restore_metrics(trainer: Trainer, metrics: Mapping[str, Tensor]) -> None:
+    """Add metrics to `Trainer.callback_metrics`, which callbacks and the result of a run read.
+
+    There is no public way: the mapping that the property returns is a copy, and checkpoints do not hold it.
+    """
+    device = trainer.strategy.root_device
+    trainer._logger_connector._callback_metrics.update({name: value.to(device) for name, value in metrics.items()})
+
+
+def unlogged_metrics(trainer: Trainer) -> dict[str, Any]:
+    """Return what Lightning will pass to the loggers after the current hook of training: `step` and metrics.
+
+    There is no public way: loggers receive the metrics of a step after its callbacks, and those of an epoch after its
+    checkpoint, so a run that ends in between would lose them.
+
+    Returns:
+        `step`, `epoch`, and each metric by its name; an empty dict if nothing will be logged.
+    """
+    connector = trainer._logger_connector
+    ends_epoch = connector._first_loop_iter is None
+    if not (trainer.training and trainer._results and (ends_epoch or connector.should_update_logs)):
+        return {}
+    metrics = {name: float(value) for name, value in connector.metrics["log"].items()}
+    step = trainer.fit_loop.epoch_loop._batches_that_stepped - ends_epoch
+    return {"step": step, "epoch": trainer.current_epoch, **metrics} if metrics else {}
 
 
 class ConditionalEarlyStopping(EarlyStopping):

@@ -1,12 +1,13 @@
 """Undocumented classes of submitit: its errors, and those that detect the end of a SLURM job.
 
-submitit.SlurmJob.done(), the public way, treats every unknown state of SLURM as the end of a job, and a job that was
-preempted as unfinished forever. The classes below override `is_done` and `read_info` of the watcher,
-and `watcher` of the job, whose names the documentation does not give.
+submitit.SlurmJob.done(), the public way, asks only accounting, which reports the end of a job before its processes have
+ended, and treats every unknown state as the end. The classes below override `update` and `is_done` of the watcher, and
+`watcher` of the job, whose names the documentation does not give.
 
 The public package exports none of the errors that it raises; their common public base is Exception.
 """
 
+import subprocess
 import time
 from typing import Any
 
@@ -17,46 +18,49 @@ from submitit.slurm.slurm import SlurmInfoWatcher
 __all__ = ["FailedJobError", "FailedSubmissionError", "SlurmJob", "SlurmWatcher", "UncompletedJobError"]
 
 MAX_QUERY_SECONDS = 60
-SECONDS_TO_COME_BACK = 300.0
-"""The time within which a job that SLURM restarts is back in the queue."""
-MAY_COME_BACK = {"NODE_FAIL", "PREEMPTED"}
-ENDED = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "TIMEOUT"}
-"""States of SLURM in which no process of a job runs or will run. SLURM has more states, and may get new ones."""
+GONE = "unknown to SLURM"
+"""The state of a job that is not in the queue, and of which accounting reports no end."""
+ENDED = {
+    *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"),
+    *("TIMEOUT", GONE),
+}
+"""States in which no process of a job runs or will run. SLURM has more states, and may get new ones."""
+UNKNOWN_JOB = "Invalid job id"
+"""The error of squeue if it is asked about one job that is not in the queue; of several jobs it omits those."""
 
 
 class SlurmWatcher(SlurmInfoWatcher):
-    """A watcher that queries SLURM about all jobs at once, and records when it first saw the current state of each."""
+    """A watcher that queries SLURM about all jobs at once.
+
+    The queue, which slurmctld holds, says which jobs have ended: a job that SLURM will start again stays in it. It
+    forgets jobs some minutes after their end; how these ended is in accounting.
+    """
 
     def __init__(self) -> None:
         super().__init__(delay_s=MAX_QUERY_SECONDS)
         self.updated_at = -float("inf")
         """The time of the last query, from `time.monotonic`."""
-        self._since: dict[str, tuple[str, float]] = {}
+        self.error = ""
+        """The error of the last query; empty if SLURM answered."""
 
     def update(self) -> None:
-        """Query SLURM about the jobs that have not ended."""
-        self.updated_at = time.monotonic()
-        super().update()
-
-    def read_info(self, string: bytes | str) -> dict[str, dict[str, str]]:
-        """Return SLURM's answer by the number of the job."""
-        answer: dict[str, dict[str, str]] = super().read_info(string)
-        for job_id, info in answer.items():
-            state = _name(info.get("State", ""))
-            if self._since.get(job_id, ("", 0.0))[0] != state:
-                self._since[job_id] = state, time.monotonic()
-        return answer
-
-    def seconds_in_state(self, job_id: str) -> float:
-        """Return the seconds since the watcher first saw the current state of a job."""
-        return time.monotonic() - self._since[job_id][1] if job_id in self._since else 0.0
+        """Query SLURM about the jobs that have not ended. Without an answer their states stay as they were."""
+        jobs = self._registered - self._finished
+        if jobs:
+            numbers = "--jobs=" + ",".join(sorted({job.partition("_")[0] for job in jobs}))
+            queue, self.error = _query("squeue", "--noheader", "--array", "--states=all", "--format=%i|%T", numbers)
+            if not self.error:
+                if absent := jobs - queue.keys():
+                    accounting, _ = _query("sacct", "--noheader", "-P", "-X", "--format=JobID,State", numbers)
+                    ends = {job: state for job, state in accounting.items() if state in ENDED}
+                    queue |= {job: ends.get(job, GONE) for job in absent}
+                self._info_dict |= {job: {"State": queue[job]} for job in jobs}
+                self._finished |= {job for job in jobs if self.is_done(job, mode="cache")}
+        self.updated_at, self._last_status_check = time.monotonic(), time.time()
 
     def is_done(self, job_id: str, mode: str = "standard") -> bool:
         """Return whether no process of a job runs or will run."""
-        state = _name(self.get_state(job_id, mode))
-        if state in MAY_COME_BACK:
-            return self.seconds_in_state(job_id) > SECONDS_TO_COME_BACK
-        return state in ENDED
+        return self.get_state(job_id, mode) in ENDED
 
 
 class SlurmJob(submitit.SlurmJob[Any]):
@@ -64,12 +68,16 @@ class SlurmJob(submitit.SlurmJob[Any]):
 
     watcher = SlurmWatcher()
 
-    @property
-    def seconds_in_state(self) -> float:
-        """The seconds since the watcher first saw the current state of the job."""
-        return self.watcher.seconds_in_state(self.job_id)
 
-
-def _name(state: str) -> str:
-    """Return the name of a state: `CANCELLED` of `CANCELLED by 1000`."""
-    return state.partition(" ")[0]
+def _query(*command: str) -> tuple[dict[str, str], str]:
+    """Return the states that a command of SLURM prints by the number of the job, and its error or an empty string."""
+    options: dict[str, Any] = {"capture_output": True, "text": True, "check": False, "timeout": MAX_QUERY_SECONDS}
+    try:
+        done = subprocess.run(command, **options)  # noqa: S603 (a fixed command)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return {}, str(error)
+    if done.returncode and UNKNOWN_JOB not in done.stderr:
+        return {}, done.stderr.strip().rpartition("\n")[2] or f"{command[0]} ended with exit code {done.returncode}"
+    lines = [line.partition("|") for line in done.stdout.split("\n")]
+    # CANCELLED is followed by the number of the user.
+    return {job: state.partition(" ")[0] for job, found, state in lines if found}, ""

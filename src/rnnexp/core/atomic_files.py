@@ -2,7 +2,6 @@
 
 import errno
 import json
-import math
 import os
 import re
 import uuid
@@ -11,13 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from rnnexp.core.bounded_files import UnboundedError, read_bounded_text, require_bounded, without_infinities
 from rnnexp.core.errors import UserError
 
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}")
 """The temporary names of files that are being written."""
 
-before_rename: list[Callable[[], None]] = []
-"""Functions that are called before a file gets its name, such as the check that a lock is still held."""
+before_write: list[Callable[[Path], None]] = []
+"""Functions that are called with a path before it is written and before its file gets its name: checks of locks."""
 
 
 @contextmanager
@@ -29,6 +29,7 @@ def written_atomically(path: Path) -> Iterator[IO[bytes]]:
     """
     # A unique name, so that several writers of one target do not conflict; the last one wins.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+    _check(path)
     # The mode of a new file before the system applies the umask.
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
@@ -36,13 +37,17 @@ def written_atomically(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        for check in before_rename:
-            check()
+        _check(path)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def _check(path: Path) -> None:
+    for check in before_write:
+        check(path)
 
 
 def sync_directory(path: Path) -> None:
@@ -99,33 +104,31 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401
     """Write a JSON file atomically. NaN and infinity, which JSON does not know, become null."""
-    write_text(path, json.dumps(_nan_to_none(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def _nan_to_none(value: Any) -> Any:  # noqa: ANN401
-    if isinstance(value, dict):
-        return {key: _nan_to_none(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_nan_to_none(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    write_text(path, json.dumps(without_infinities(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file.
+    """Return the object in a JSON file. Null replaces NaN and infinity.
 
     Raises:
-        UserError: if the file is missing, cannot be read or holds no JSON object.
+        UserError: if the file is missing, cannot be read, holds no JSON object, or exceeds the bounds of
+            `rnnexp.core.bounded_files`.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_bounded_text(path))
+        require_bounded(value)
     except FileNotFoundError:
         raise UserError(f"{path} is missing") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
     except RecursionError:
-        raise UserError(f"{path} is nested too deeply") from None
+        raise UserError(f"{path} is nested too deeply: it is not from rnnexp") from None
+    except UnboundedError as error:
+        raise UserError(f"{path} {error}: it is not from rnnexp") from None
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}); was it cut short?") from None
     if not isinstance(value, dict):
         raise UserError(f"{path} holds a {type(value).__name__}, not an object")
-    return value
+    finite = without_infinities(value)
+    assert isinstance(finite, dict)
+    return finite

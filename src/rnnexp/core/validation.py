@@ -21,13 +21,14 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
 def escape_interpolation(text: str) -> str:
     r"""Return a text in which OmegaConf finds no interpolation: `${` becomes `\${`."""
     # A backslash is special only before an interpolation, so only those are doubled.
-    return re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text)
+    # The lookbehind keeps the time linear in the number of backslashes.
+    return re.sub(r"(?<!\\)(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text)
 
 
 def escape_quotes(text: str, quote: str = "'") -> str:
     r"""Return a text for the inside of a quoted value of Hydra's grammar: `'` becomes `\'`."""
     # A backslash is special only before a quote, which also follows the end of the text.
-    doubled = re.sub(rf"\\+(?={quote}|\Z)", lambda match: match[0] * 2, text)
+    doubled = re.sub(rf"(?<!\\)\\+(?={quote}|\Z)", lambda match: match[0] * 2, text)
     return doubled.replace(quote, f"\\{quote}")
 
 

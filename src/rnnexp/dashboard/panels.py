@@ -108,7 +108,7 @@ def costs(metric: str) -> list[wr.ScatterPlot]:
         for name, cost in {
             "number of parameters": wr.Config("num_parameters"),
             "seconds of training": wr.SummaryMetric("timing.fit_seconds"),
-            "peak memory in bytes": wr.SummaryMetric("peak_memory_bytes"),
+            "peak memory in bytes (CPU: of the process)": wr.SummaryMetric("peak_memory_bytes"),
         }.items()
     ]
 

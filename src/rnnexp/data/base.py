@@ -33,6 +33,11 @@ class DataModule(LightningDataModule, ABC):
     def summary(self) -> str:
         """A line about the data, shown at the start of a run."""
 
+    @property
+    def example(self) -> str | None:
+        """A training sample as text, shown at the start of a run to reveal a wrong file or column; by default none."""
+        return None
+
     @abstractmethod
     def use_preprocessing_of(self, checkpoint: Mapping[str, Any]) -> None:
         """Prepare inputs as in the training of a checkpoint. Call it before `setup`.

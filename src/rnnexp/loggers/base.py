@@ -16,7 +16,10 @@ class RunLogger:
     """
 
     def continue_from(self, step: int) -> None:
-        """Keep what the run logged before this step in an earlier process. Called before training continues."""
+        """Keep what the run logged before this step in an earlier process, and log nothing of it again.
+
+        Called before training, with 0 if it begins.
+        """
 
     def log_short_keys(self, keys: dict[str, Primitive]) -> None:
         """Show the keys by which runs are compared. Called once, before training."""

@@ -79,6 +79,8 @@ class CSVLogger(RunLogger, lightning_loggers.CSVLogger):
         super().__init__(save_dir, name=None, version="", flush_logs_every_n_steps=flush_every_n_steps)
         self._writer: MetricsWriter | None = None
         self._earlier: list[dict[str, Any]] = []
+        self._latest: list[dict[str, Any]] = []
+        """The rows of the last step before those that this process logs."""
 
     def continue_from(self, step: int) -> None:
         """Keep the rows before this step that an earlier process of the run wrote, except damaged ones."""
@@ -91,6 +93,13 @@ class CSVLogger(RunLogger, lightning_loggers.CSVLogger):
             log.warning("%s: lines that cannot be read are left out, and kept in %s", path, copy.name)
         kept = [row for row in rows if row.get("step", "").isdecimal() and int(row["step"]) < step]
         self._earlier = [{name: value for name, value in row.items() if value} for row in kept]
+        self._latest = [row for row in self._earlier if int(row["step"]) == step - 1]
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:  # noqa: ANN401
+        """Log a row, unless an earlier process has logged it: it ended between its checkpoint and the next row."""
+        if not any(step == int(row["step"]) and metrics.keys() <= row.keys() for row in self._latest):
+            super().log_metrics(metrics, step)
 
     def log_hyperparams(self, params: Any = None) -> None:  # noqa: ANN401
         """Do nothing: config.yaml in the same directory has them."""

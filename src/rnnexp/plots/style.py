@@ -12,6 +12,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.text import Text
 
 from rnnexp.core.atomic_files import write_bytes
 from rnnexp.plots.attention import NO_GLYPH
@@ -23,6 +24,8 @@ LIGHT, GRAY = "#92c5de", "#b8b8b8"
 COLORS = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"
 )  # fmt: skip
+MOST_LETTERS = 300
+"""The length of a line of a title."""
 MARKERS = "osD^vPX<>phd*"
 
 
@@ -70,9 +73,10 @@ def wrapped(text: str, letters: int) -> str:
 
 
 def title_in(text: str, inches: float, size: float = 10) -> str:
-    """Return a title in lines that fit into a width in inches, at a font size in points."""
+    """Return a title in lines that fit into a width in inches, at a font size in points; a long line is cut."""
     letters = max(12, int(inches * 72 / (0.56 * size)))
-    return "\n".join(textwrap.fill(drawable(line), letters) for line in text.split("\n"))
+    lines = (line if len(line) <= MOST_LETTERS else f"{line[:MOST_LETTERS]}…" for line in text.split("\n"))
+    return "\n".join(textwrap.fill(drawable(line), letters) for line in lines)
 
 
 def legend_beside(figure: Figure, handles: Sequence[Any], names: Sequence[str], letters: int = 34) -> None:
@@ -90,7 +94,19 @@ def legend_inches(names: Sequence[str], letters: int = 34) -> tuple[float, float
 
 
 def encode_figure(figure: Figure, file_format: str) -> bytes:
-    """Return the content of a `png` or `svg` file; equal figures give equal bytes."""
+    """Return the content of a `png` or `svg` file; equal figures give equal bytes.
+
+    Text is shown as it is, and not as a formula between two `$`, except that of scales.
+    """
+    scales = {
+        id(label)
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for label in axis.get_ticklabels(which="both")
+    }
+    for text in figure.findobj(Text):
+        if id(text) not in scales:
+            text.set_parse_math(False)
     buffer = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "rnnexp"}):
         figure.savefig(buffer, format=file_format, metadata={"Date": None} if file_format == "svg" else None)

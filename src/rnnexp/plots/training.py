@@ -8,7 +8,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from rnnexp.plots.style import ACCENT, INK, SECOND, new_figure, style_axes
+from rnnexp.plots.style import ACCENT, INK, SECOND, drawable, new_figure, style_axes, title_in
 from rnnexp.tracking.gradient_flow_file import read_gradient_norms
 from rnnexp.tracking.metrics_file import logged_values
 
@@ -39,10 +39,10 @@ def learning_curves(metrics_file: Path, labels: Mapping[str, str], logarithmic: 
         style_axes(axes)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False)
-        axes.set_ylabel(label)
+        axes.set_ylabel(drawable(label))
         if val_name in logarithmic:
             axes.set_yscale("log")
-    figure.suptitle(title, color=INK)
+    figure.suptitle(title_in(title, 4.5 * len(labels), 12), color=INK)
     return figure
 
 
@@ -87,5 +87,5 @@ def gradient_flow(gradient_flow_file: Path, title: str) -> Figure:
     bar = figure.colorbar(image, ax=list(grid), extend="min" if faded else "neither", pad=0.02, aspect=6 * height)
     bar.set_label("‖∂L/∂h‖")
     bar.outline.set_visible(False)
-    figure.suptitle(f"{title}: gradient flow", fontsize=10, color=INK)
+    figure.suptitle(title_in(f"{title}: gradient flow", 9), fontsize=10, color=INK)
     return figure

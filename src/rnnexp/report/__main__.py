@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from rnnexp.core.errors import UserError
+from rnnexp.core.printable import printable
 from rnnexp.core.utf8 import require_utf8
 
 
@@ -32,11 +33,11 @@ def report(arguments: Sequence[str] | None = None) -> int:
     output = options.output or options.directories[0] / "report"
     try:
         for line in write_report(options.directories, output):
-            print(line)
+            print(printable(line))
     except UserError as error:
-        print(f"rnnexp: {error}", file=sys.stderr)
+        print(f"rnnexp: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
-    print(f"written to {output / 'report.html'}")
+    print(printable(f"written to {output / 'report.html'}"))
     return 0
 
 

@@ -28,6 +28,7 @@ class Published:
     metric: str | None = "test/acc"
     without_metric: str = ""
     setting: str = ""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from rnnexp.report.figures.effects import interactions, main_effects
 from rnnexp.report.figures.gradient_flow import gradient_flow_figure
 from rnnexp.report.figures.learning_curves import learning_curves
 from rnnexp.report.figures.tradeoffs import tradeoffs
+from rnnexp.report.recipes import recipe_table
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.images import DIGEST, images_of
 from rnnexp.report.records.testsets import digest_of
@@ -40,13 +41,13 @@ FIGURES: Sequence[tuple[str, Callable[[ComparisonGroup], Figure | None], str]] =
     (
         "learning_curves",
         learning_curves,
-        "Validation {label} by epoch: the mean over the seeds that reached the epoch, and one standard deviation on "
-        "both sides. The settings are listed by their score on the test set, the best first.",
+        "Validation {curve} by epoch: the mean over the seeds that reached the epoch, and one standard deviation on "
+        "both sides. The settings are listed by their {label}, the best first.",
     ),
     (
         "tradeoffs",
         tradeoffs,
-        "Test {label} against cost, with the 95 % interval over seeds. No measured setting is both better and cheaper "
+        "The {label} against cost, with the 95 % interval over seeds. No measured setting is both better and cheaper "
         "than one on the Pareto front. Times compare only on the same device.",
     ),
     (
@@ -75,7 +76,10 @@ FIGURES: Sequence[tuple[str, Callable[[ComparisonGroup], Figure | None], str]] =
         "little effect on the weights.",
     ),
 )
-"""Name, function and caption of the figures; `{label}` is the name of the main measure."""
+"""Name, function and caption of the figures.
+
+`{label}` is the name of the measure by which the settings are ordered, `{curve}` that of the task.
+"""
 
 
 def answer(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> str:
@@ -87,6 +91,9 @@ def answer(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> str:
     n = len(best.counted)
     spread = f", 95 % interval {interval(best)}, n = {n}" if n > 1 else ", a single seed"
     score = f"{group.main.label} {mean_and_deviation(best, group.main)}{unit}"
+    if group.is_search:
+        tested = group.kind.main
+        spread += f"; test {tested.label} {mean_and_deviation(best, tested)}{f' {tested.unit}' if tested.unit else ''}"
     parts = [f"{group.title}: best is {best.label} ({score}{spread})."]
     by_verdict = {
         verdict: [comparison.setting.label for comparison in comparisons if comparison.verdict == verdict]
@@ -165,14 +172,16 @@ def make_section(
         figures: the writer of the figures.
         root: the directory to which the shown paths of runs are relative.
     """
+    label = group.main.label if group.is_search else f"test {group.main.label}"
     # The figures and the tests over samples have read the files before the table of damaged files is made.
     plotted = (
-        figures.write(partial(plot, group), name, caption.format(label=group.main.label))
+        figures.write(partial(plot, group), name, caption.format(label=label, curve=group.kind.main.label))
         for name, plot, caption in FIGURES
     )
     shown = [block for block in plotted if block]
     examples = list(_examples(group, figures))
     optional: list[tuple[str, Sequence[Block | None]]] = [
+        ("Common settings", [recipe_table(group)]),
         ("Against the best", [comparisons_table(group, comparisons) if len(comparisons) > 1 else None]),
         ("Costs", [costs_table(group) if comparisons else None]),
         ("Runs without a result", [unfinished_table(group, root)]),
@@ -188,6 +197,12 @@ def make_section(
 
 def _facts(group: ComparisonGroup) -> Iterator[Paragraph]:
     """Yield paragraphs about all runs in the table of results."""
+    if group.is_search:
+        yield Paragraph(
+            f"A search optimized {group.main.name}, so the settings are ordered and compared by it. The best of many "
+            "trials looks better than it is by this number; the results on the test set stand beside it, and did not "
+            "choose it."
+        )
     if group.axes:
         yield Paragraph(f"The settings differ in {', '.join(axis.name for axis in group.axes)}.")
     if group.together:
@@ -224,7 +239,7 @@ def _examples(group: ComparisonGroup, figures: FigureWriter) -> Iterator[Block]:
         caption = f"With seed {pair[0].seed} {counts}. The clearest of these over the shared seeds are shown."
         run = pair[0].right.counted[pair[0].seed]
         images = images_of(run) if run.text(DIGEST) else None
-        if images is not None:
+        if images is not None and len(images) >= len(pair[0].answers[0].right):
             if block := figures.write(partial(images_figure, pair, images), f"disagreements_{number}", caption):
                 yield block
             continue

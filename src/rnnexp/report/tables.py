@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rnnexp.report.published import PublishedComparison, compare_with_published
+from rnnexp.report.published import Published, PublishedComparison, compare_with_published
+from rnnexp.report.recipes import differences, recipe_text
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 from rnnexp.report.records.runs import Run
 from rnnexp.report.render.document import Table
@@ -22,11 +23,12 @@ KINDS = {BEST: "best", EVEN: "even"}
 def results_table(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> Table:
     """Return the results, with a row for every setting, the best first. Settings without a result are included."""
     verdicts = {comparison.setting: comparison.verdict for comparison in comparisons}
-    others = [m for m in group.kind.measures[1:] if any(setting.by_seed(m) for setting in group.measured)]
+    others = group.measures[1:]
     facts = MajorityFacts(group)
     axes = _axis_columns(group)
-    columns = [*axes, group.main.title, "95 % interval", "n", "against the best"]
-    columns += [*(measure.title for measure in others), "runs", "notes"]
+    columns = [*axes, group.main.title, "95 % interval", "n", "against the best", "notes"]
+    # In a search the measures of the task are those of the test set, in contrast to the main one.
+    columns += [*(f"test {each.title}" if group.is_search else each.title for each in others), "runs"]
     rows, kinds = [], []
     for setting in group.settings:
         verdict = verdicts.get(setting, "no result")
@@ -37,9 +39,9 @@ def results_table(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> 
                 interval(setting),
                 str(len(setting.counted)),
                 verdict,
+                "; ".join(facts.notes(setting)) or NOTHING,
                 *(mean_and_deviation(setting, measure) for measure in others),
                 setting.statuses(),
-                "; ".join(facts.notes(setting)) or NOTHING,
             ]
         )
         has_failed = not setting.counted and any(run.status.is_failure for run in setting.runs)
@@ -233,18 +235,28 @@ def published_table(group: ComparisonGroup) -> Table | None:
     # Rows with a number of ours come first.
     comparable.sort(key=lambda row: row[2] == NOTHING)
     rows = [*comparable, *_rows_of_others(found)]
-    kinds = ["" if row[2] == NOTHING else "even" for row in rows]
-    columns = ["system", "published", "ours: mean ± sd", "comparable?", "data", "setting", "source"]
+    kinds = ["even" if "same recipe" in row[3] else "" for row in rows]
+    columns = ["system", "published", "ours: mean ± sd", "comparable?", "its recipe", "our recipe", "data", "source"]
     return Table(columns, rows, frozenset({"published"}), kinds) if rows else None
 
 
 def _comparable_row(group: ComparisonGroup, comparison: PublishedComparison) -> list[str]:
-    published, ours, verdict = comparison.published, NOTHING, "comparable, but no such network was trained here"
+    published, ours, recipe = comparison.published, NOTHING, NOTHING
+    verdict = "comparable, but no such network was trained here"
     measure = next((candidate for candidate in group.kind.measures if candidate.name == published.metric), None)
     if comparison.ours is not None and measure is not None:
         ours = f"{mean_and_deviation(comparison.ours, measure)} ({comparison.ours.label})"
-        verdict = "comparable: same data, split and scoring"
-    return [published.system, published.score, ours, verdict, *_origin(comparison)]
+        recipe = recipe_text(comparison.ours)
+        verdict = f"same data, split and scoring; {_recipe_verdict(comparison.ours, published)}"
+    return [published.system, published.score, ours, verdict, published.setting or NOTHING, recipe, *_origin(published)]
+
+
+def _recipe_verdict(ours: Setting, published: Published) -> str:
+    if found := differences(ours, published.recipe):
+        return f"recipe differs: {'; '.join(found)}"
+    if not published.recipe:
+        return "recipe not compared, since the source does not state it by our keys"
+    return f"same recipe in what the source states ({', '.join(key.rpartition('.')[2] for key in published.recipe)})"
 
 
 def _rows_of_others(found: Sequence[PublishedComparison]) -> list[list[str]]:
@@ -252,16 +264,17 @@ def _rows_of_others(found: Sequence[PublishedComparison]) -> list[list[str]]:
     shared: dict[tuple[str, ...], list[PublishedComparison]] = {}
     for comparison in found:
         if comparison.reason:
-            shared.setdefault((f"not comparable: {comparison.reason}", *_origin(comparison)), []).append(comparison)
+            published = comparison.published
+            key = (f"not comparable: {comparison.reason}", published.setting or NOTHING, *_origin(published))
+            shared.setdefault(key, []).append(comparison)
     rows = []
-    for (verdict, *origin), members in shared.items():
+    for (verdict, setting, *origin), members in shared.items():
         systems = "; ".join(comparison.published.system for comparison in members)
         scores = "; ".join(comparison.published.score for comparison in members)
-        rows.append([systems, scores, NOTHING, verdict, *origin])
+        rows.append([systems, scores, NOTHING, verdict, setting, NOTHING, *origin])
     return rows
 
 
-def _origin(comparison: PublishedComparison) -> tuple[str, str, str]:
-    published = comparison.published
+def _origin(published: Published) -> tuple[str, str]:
     data = ", ".join(f"{name} {value}" for name, value in published.data.items())
-    return f"{data}; {published.split} split", published.setting or NOTHING, published.source
+    return f"{data}; {published.split} split", published.source

@@ -33,6 +33,8 @@ OVER_SAMPLES = (
 SELECTION = (
     "The best setting is chosen by the same scores that are compared, so a lead within its interval is not evidence."
 )
+MOST_LETTERS = 60
+"""The length of a group's title in the names of files."""
 GroupResult = tuple[ComparisonGroup, Sequence[Comparison]]
 
 
@@ -93,7 +95,7 @@ def _method(results: Sequence[GroupResult]) -> list[Block]:
 def _sections(results: Sequence[GroupResult], output: Path, root: Path) -> list[Section]:
     sections = []
     for number, (group, comparisons) in enumerate(results, start=1):
-        slug = re.sub(r"[^a-z0-9]+", "-", group.title.lower()).strip("-")
+        slug = re.sub(r"[^a-z0-9]+", "-", group.title.lower())[:MOST_LETTERS].strip("-")
         prefix = "" if len(results) == 1 else f"{number}-{slug}-"
         sections.append(make_section(group, comparisons, FigureWriter(output, prefix), root))
     return sections

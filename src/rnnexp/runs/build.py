@@ -18,12 +18,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from rnnexp.callbacks.checkpoints import LastCheckpoint, WholeCheckpoints
+from rnnexp.callbacks.interruption import SaveOnSignal
 from rnnexp.compat.lightning import without_trainer_warnings
 from rnnexp.core.errors import UserError, first_line, left_out_on_error
 from rnnexp.core.validation import validate_choice
 from rnnexp.data.base import DataModule
 from rnnexp.loggers.base import run_loggers
-from rnnexp.runs.argument_types import validate_argument_types
 from rnnexp.runs.distributed import cluster_environment
 from rnnexp.runs.inputs import require_same_inputs, require_unchanged
 from rnnexp.runs.settings import RunSettings
@@ -69,7 +69,6 @@ def build_experiment(settings: RunSettings) -> Experiment:
         UserError: for values that do not work, with the config group that holds them.
     """
     _require_same_files(settings)
-    validate_argument_types(settings.config)
     apply_process_settings(settings.num_threads, settings.tf32)
     datamodule = make_datamodule(settings.config)
     size_budget = None
@@ -291,8 +290,9 @@ def make_callbacks(config: Mapping[str, Any], task: Task) -> list[Callback]:
     with config_errors("callbacks"):
         callbacks = [_instantiate(callback) for callback in config.values() if callback is not None]
     _require_fitting_callbacks(callbacks, task)
-    # The last checkpoint holds the state of all other callbacks after the epoch, so it is written after them.
-    return sorted(callbacks, key=lambda callback: isinstance(callback, LastCheckpoint))
+    # The last checkpoint holds the state of all other callbacks after the epoch, so it is written after them: by
+    # SaveOnSignal if a signal has arrived.
+    return sorted(callbacks, key=lambda each: (isinstance(each, LastCheckpoint), isinstance(each, SaveOnSignal)))
 
 
 def _require_fitting_callbacks(callbacks: Sequence[Callback], task: Task) -> None:
@@ -313,4 +313,5 @@ def make_loggers(config: Mapping[str, Any]) -> list[Logger]:
 
 def _instantiate(config: Mapping[str, Any], **arguments: Any) -> Any:  # noqa: ANN401
     """Call the `_target_` of a node of plain values, with lists and dicts instead of OmegaConf's containers."""
-    return instantiate(escape_interpolations(config), **arguments, _convert_="all")
+    # Hydra resolves a node twice: a text that it has unescaped would be resolved, and could read the environment.
+    return instantiate(escape_interpolations(escape_interpolations(config)), **arguments, _convert_="all")

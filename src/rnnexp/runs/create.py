@@ -1,11 +1,13 @@
 """The run directory of this process: a new one with the composed config frozen in it, or an earlier one."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from rnnexp.cli.value_types import require_types
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import escape_interpolation, expand_home
 from rnnexp.runs.distributed import broadcast_from_rank_zero, global_rank, is_rank
@@ -24,31 +26,36 @@ def require_one_job(config: DictConfig) -> None:
 def open_run(config: DictConfig) -> tuple[RunDirectory, dict[str, Any]]:
     """Make the run directory and freeze the resolved config in it.
 
-    The directory exists already if the config is the one in it: in a rank, in a job of a sweep and with `resume=`. The
-    run then continues from its latest readable checkpoint, if it has one. If torchrun or srun started several ranks,
-    rank 0 makes the directory and sends its path to the others.
+    The directory exists already if the config is the one in it: in a rank, in a job of a sweep and with `resume=`. If
+    torchrun or srun started several ranks, rank 0 makes the directory and sends its path to the others.
 
     Returns:
-        The directory, and the resolved config as plain values; `paths.output_dir` in it names the directory, and
-        `ckpt_path` the checkpoint to continue from.
+        The directory, and the resolved config as plain values; `paths.output_dir` in it names the directory.
 
     Raises:
         UserError: if the directory cannot be made.
     """
     if _is_frozen(config):
-        run = RunDirectory.of_finished_run(Path(config.paths.output_dir))
-        if global_rank() == 0:
-            put_damaged_checkpoints_aside(run)
-        own = resumable_checkpoint(run)
-        return run, resolved(config) | ({} if own is None else {"ckpt_path": str(own)})
+        return RunDirectory.of_finished_run(Path(config.paths.output_dir)), resolved(config)
     if not is_rank():
         return _make_run(config)
-    path = broadcast_from_rank_zero(lambda: str(_make_run(config)[0].path))
-    config.paths.output_dir = escape_interpolation(path)
-    return RunDirectory(Path(path)), with_inputs(resolved(config))
+    config.paths.output_dir = escape_interpolation(broadcast_from_rank_zero(lambda: str(_make_run(config)[0].path)))
+    return RunDirectory(Path(config.paths.output_dir)), with_inputs(resolved(config))
+
+
+def continued(config: Mapping[str, Any], run: RunDirectory) -> dict[str, Any]:
+    """Return the config with `ckpt_path` of the latest readable checkpoint in the run's own directory, if it has one.
+
+    The caller holds the lock of the directory: before, another process may save a later one.
+    """
+    if global_rank() == 0:
+        put_damaged_checkpoints_aside(run)
+    own = resumable_checkpoint(run)
+    return dict(config) | ({} if own is None else {"ckpt_path": str(own)})
 
 
 def _make_run(config: DictConfig) -> tuple[RunDirectory, dict[str, Any]]:
+    require_types(resolved(config))
     if config.paths.output_dir is None:
         run = RunDirectory.create(Path(config.paths.outputs_dir).absolute() / "train", str(config.name))
     else:

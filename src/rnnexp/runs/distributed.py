@@ -1,28 +1,33 @@
 """Processes that train one model together: started here from the run's frozen config, or by torchrun or srun."""
 
 import functools
+import logging
 import os
 import signal
-import socket
-import subprocess
-import time
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from rnnexp.core.errors import InterruptedRunError, UserError
-from rnnexp.core.signals import GRACE_SECONDS, STOP_SIGNALS, STOP_SIGNALS_BUT_CTRL_C, handling, interrupted_by, name_of
-from rnnexp.runs.frozen_command import frozen_command, resume_command
+from rnnexp.compat.torch_distributed import is_lost_peer
+from rnnexp.core.errors import InterruptedRunError, UserError, first_line
+from rnnexp.core.signals import STOP_SIGNALS_BUT_CTRL_C, interrupted_by
+from rnnexp.runs.frozen_command import resume_command
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.run_log import logged_to
-from rnnexp.tracking.status import Status
 
 if TYPE_CHECKING:
     from lightning.pytorch.plugins.environments import ClusterEnvironment
     from torch.distributed import Store  # type: ignore[attr-defined]
 
+log = logging.getLogger(__name__)
+
 OUTSIDE_TRAINING = " outside training"
+SUPERVISED = "RNNEXP_SUPERVISED_RANK"
+"""The environment variable that tells a rank that `supervise_ranks` has started it."""
+LOST_PEER = 75
+"""The exit code of a rank that has lost another, whose end its supervisor records."""
 
 
 def is_rank() -> bool:
@@ -79,13 +84,18 @@ def broadcast_from_rank_zero(compute: Callable[[], str]) -> str:
 @functools.cache
 def _store() -> "Store":
     """Return the store through which ranks exchange values. Rank 0 is its server until the process ends."""
+    from torch.distributed import DistError
     from torch.distributed.rendezvous import rendezvous
 
     environment = cluster_environment()
     # The rendezvous reads these variables, which srun does not set; Lightning determines the values.
     os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = environment.main_address, str(environment.main_port)
     store: Store
-    store, _, _ = next(rendezvous("env://", environment.global_rank(), environment.world_size()))
+    try:
+        store, _, _ = next(rendezvous("env://", environment.global_rank(), environment.world_size()))
+    except DistError as error:
+        place = f"{environment.main_address}:{environment.main_port}"
+        raise UserError(f"ranks cannot meet at {place} ({first_line(error)}): set another MASTER_PORT") from None
     return store
 
 
@@ -157,98 +167,22 @@ def require_devices(trainer: Mapping[str, Any]) -> None:
         )
 
 
-def supervise_ranks(run: RunDirectory, number: int) -> int:
-    """Start the ranks of this machine, wait for them, and stop the others if one fails.
-
-    Rank 0 writes to the terminal and records the run; the output of the others goes to `rank-<number>.log` in the run
-    directory. SIGINT and SIGTERM are forwarded to all. This process records them if rank 0 cannot.
-
-    Args:
-        run: the directory with the frozen config that the ranks start from.
-        number: the number of ranks.
-
-    Returns:
-        The exit code of the first rank that failed, else 0.
-    """
-    # Not torchrun's elastic launcher: it wraps the one line of an error in a traceback and a table of its own, and ends
-    # with exit code 1 whatever the ranks end with (130, 143 and 4 are lost), after SIGTERM with a SignalException.
-    received: list[int] = []
-    with handling(STOP_SIGNALS, lambda signal_number, _: received.append(signal_number)), ExitStack() as files:
-        processes = []
-        for rank, environment in enumerate(_rank_environments(number)):
-            output = None if rank == 0 else files.enter_context(run.rank_log_file(rank).open("wb"))
-            if not received:
-                processes.append(_start_rank(run, environment, output))
-        _wait_for_all(processes, received)
-    if run.status.is_live:
-        if received:
-            name, command = name_of(received[0]), resume_command(run.path)
-            error = InterruptedRunError(
-                f"interrupted by {name}{OUTSIDE_TRAINING}; continue with {command}", received[0]
-            )
-            run.end(Status.INTERRUPTED, str(error))
-            raise error
-        codes = ", ".join(str(process.returncode) for process in processes)
-        run.end(Status.FAILED, f"the ranks ended with exit codes {codes}; see train.log and rank-*.log in {run.path}")
-    return next((process.returncode for process in processes if process.returncode), 0)
-
-
-def _rank_environments(number: int) -> Iterator[dict[str, str]]:
-    """Yield the variables of each rank, as Lightning documents them for a machine without a scheduler."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0", "WORLD_SIZE": str(number)}
-    for rank in range(number):
-        yield {**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}
-
-
-def _start_rank(run: RunDirectory, environment: dict[str, str], output: IO[bytes] | None) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(  # noqa: S603 (a command line of this package)
-        frozen_command(run.path),
-        env=environment,
-        stdout=output,
-        stderr=output,
-        # In a new session, since Ctrl-C would otherwise reach a rank twice: from the terminal and from this process.
-        start_new_session=True,
-    )
-
-
-def _wait_for_all(processes: Sequence["subprocess.Popen[bytes]"], received: Sequence[int]) -> None:
-    """Wait until all processes have ended, and forward the signals that arrive meanwhile or arrived before.
-
-    The handler does not forward them, since it would miss a process that is being started.
-    """
-    num_forwarded, deadline = 0, None
-    # A list, so that all processes are polled each time.
-    while None in (exit_codes := [process.poll() for process in processes]):
-        for signal_number in received[num_forwarded:]:
-            for process in processes:
-                process.send_signal(signal_number)
-            num_forwarded += 1
-        if deadline is None and any(exit_codes):
-            # The others would wait for the failed rank for half an hour; some time is left for them to save.
-            deadline = time.monotonic() + GRACE_SECONDS
-        if deadline is not None and time.monotonic() > deadline:
-            for process in processes:
-                process.kill()
-        time.sleep(0.1)
-
-
 @contextmanager
 def recorded_by_rank_zero(run: RunDirectory) -> Iterator[None]:
     """Record status and log of the block in the run directory. Other ranks than rank 0 record nothing."""
     if global_rank() != 0:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), ended_with_lost_peer():
             # Rank 0 gives the same warnings.
             warnings.simplefilter("ignore")
             yield
         return
     with (
         run.recorded(),
-        continued_with(resume_command(run.path)),
+        continued_with(resume_command(run)),
         logged_to(run.log_file),
         # A signal before training has nothing to save, but must be recorded.
         interrupted_by(STOP_SIGNALS_BUT_CTRL_C, OUTSIDE_TRAINING),
+        ended_with_lost_peer(),
     ):
         yield
 
@@ -262,3 +196,25 @@ def continued_with(command: str) -> Iterator[None]:
         raise InterruptedRunError(f"{error}; continue with {command}", error.signal_number) from None
     except KeyboardInterrupt:
         raise InterruptedRunError(f"interrupted by SIGINT; continue with {command}", signal.SIGINT) from None
+
+
+@contextmanager
+def ended_with_lost_peer() -> Iterator[None]:
+    """End this rank if it has lost the connection to another one.
+
+    A supervisor knows which rank ended and why, so that this one ends without a record and a message of its own.
+
+    Raises:
+        UserError: if torchrun or srun has started the rank.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_rank() or not is_lost_peer(error):
+            raise
+        log.debug("lost another rank", exc_info=True)
+        if SUPERVISED not in os.environ:
+            raise UserError(f"rank {global_rank()} lost the connection to another: {first_line(error)}") from None
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(LOST_PEER)

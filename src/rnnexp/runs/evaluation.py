@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from rnnexp.runs.build import (
     make_trainer,
 )
 from rnnexp.runs.checkpoints import choose_weights, load_weights, read_checkpoint
+from rnnexp.runs.frozen_config import read_frozen_config, without_fetching
 from rnnexp.runs.inputs import changed_inputs
 from rnnexp.runs.settings import RunSettings
 from rnnexp.runs.stages import plain_metrics
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 
 Changes = Mapping[str, Mapping[str, Any]]
 """Config group -> key -> the value that replaces the run's."""
+
+BUILT_GROUPS = ("data", "task", "model", "optimizer", "scheduler", "trainer")
+"""Config groups from which an evaluation makes objects."""
 
 ON_ONE_DEVICE = {
     "accelerator": "auto",
@@ -42,13 +46,16 @@ ON_ONE_DEVICE = {
 }
 
 
-def load_finished(run: RunDirectory, weights: str | None, changes: Changes) -> tuple[Experiment, Path]:
+def load_finished(
+    run: RunDirectory, weights: str | None, changes: Changes, trust: Sequence[str] = ()
+) -> tuple[Experiment, Path]:
     """Rebuild the experiment of a run, with its weights, on one device of this machine.
 
     Args:
         run: the directory of the run.
         weights: see `choose_weights`.
         changes: other values for the config groups `data` and `task`.
+        trust: modules whose code may be called, see `rnnexp.runs.frozen_config`.
 
     Returns:
         The experiment, and the checkpoint of the weights.
@@ -56,7 +63,7 @@ def load_finished(run: RunDirectory, weights: str | None, changes: Changes) -> t
     Raises:
         UserError: for weights that are missing or damaged, or data of another shape.
     """
-    settings = RunSettings.from_config(_changed_config(run, changes), run)
+    settings = RunSettings.from_config(_changed_config(run, changes, trust), run)
     _require_same_files(settings.config, run, changes)
     with config_errors("weights"):
         checkpoint_file = choose_weights(run, weights, settings.test_weights)
@@ -80,13 +87,15 @@ def _require_same_files(config: Mapping[str, Any], run: RunDirectory, changes: C
         log.warning("%s has changed since %s began", path, run.path)
 
 
-def _changed_config(run: RunDirectory, changes: Changes) -> dict[str, Any]:
-    config = run.read_config()
-    config["data"] |= datamodule_class(config).evaluation_overrides(changes.get("data", {}))
+def _changed_config(run: RunDirectory, changes: Changes, trust: Sequence[str]) -> dict[str, Any]:
+    config = read_frozen_config(run, trust, BUILT_GROUPS)
+    changed_data = changes.get("data", {})
+    config["data"] |= without_fetching(config["data"], changed_data)
+    config["data"] |= datamodule_class(config).evaluation_overrides(changed_data)
     for group, values in changes.items():
         with config_errors(group):
             config[group] = _with_changes(config[group], values)
-    config["trainer"] = {**config["trainer"], **ON_ONE_DEVICE}
+    config["trainer"] = {**config["trainer"], **ON_ONE_DEVICE, "default_root_dir": str(run.path)}
     return config
 
 

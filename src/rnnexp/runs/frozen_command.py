@@ -1,9 +1,12 @@
 """The commands that start and continue a run from the config in its directory."""
 
+import shlex
 import sys
 from pathlib import Path
 
+from rnnexp.core.errors import UserError
 from rnnexp.core.validation import quote_override
+from rnnexp.tracking.run_directory import RunDirectory
 
 
 def frozen_command(run_dir: Path, module: str = "rnnexp.train") -> list[str]:
@@ -24,6 +27,14 @@ def frozen_command(run_dir: Path, module: str = "rnnexp.train") -> list[str]:
     ]
 
 
-def resume_command(run_dir: Path) -> str:
+def resume_command(run: RunDirectory) -> str:
     """Return the command line with which a user continues a run."""
-    return f"python -m rnnexp.train {quote_override('resume', run_dir)}"
+    # Imports torch, which this process has imported.
+    from rnnexp.runs.frozen_config import untrusted_modules
+
+    try:
+        modules = untrusted_modules(run.read_unverified_config())
+    except (UserError, OSError):
+        modules = []
+    trust = [shlex.quote(f"trust=[{','.join(modules)}]")] if modules else []
+    return " ".join(["python -m rnnexp.train", quote_override("resume", run.path), *trust])

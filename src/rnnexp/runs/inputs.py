@@ -108,6 +108,9 @@ def _depends_on(key: str, names: Collection[str]) -> bool:
 def stamp_of(path: Path) -> Stamp | None:
     """Return what changes with every write to a file; None if it cannot be read."""
     try:
+        # A pipe cannot be read twice, and opening it waits for a writer.
+        if not path.is_file():
+            return None
         with path.open("rb"):
             state = path.stat()
     except OSError:

@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+from rnnexp.core.atomic_files import put_aside
 from rnnexp.core.sealed_archive import is_whole
 from rnnexp.tracking.run_directory import RunDirectory
 
@@ -25,8 +26,7 @@ def put_damaged_checkpoints_aside(run: RunDirectory) -> None:
     """
     for path in (run.last_checkpoint, run.previous_checkpoint):
         if path.is_file() and not is_whole(path):
-            aside = path.with_name(f"{path.name}.damaged")
-            path.replace(aside)
+            aside = put_aside(path)
             chosen = resumable_checkpoint(run)
             instead = f"its predecessor {chosen.name} is used" if chosen else "the run begins anew"
             log.warning("%s is damaged and was renamed to %s: %s", path, aside.name, instead)

@@ -8,9 +8,15 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from rnnexp.core.errors import UserError
-from rnnexp.core.validation import expand_home
+from rnnexp.core.validation import escape_interpolation, expand_home
 from rnnexp.runs.create import resolved
 from rnnexp.runs.distributed import broadcast_from_rank_zero, global_rank, is_rank
+from rnnexp.runs.frozen_config import (
+    read_frozen_config,
+    require_own_paths,
+    trusted_modules,
+    without_addresses,
+)
 from rnnexp.tracking.config_file import escape_interpolations
 from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.run_directory import RunDirectory
@@ -18,6 +24,10 @@ from rnnexp.tracking.status import Status
 
 FIXED = ("ckpt_path", "paths", "run_only", "sweep_dir", "dry_run", "allow_code_change", "optimized_metric")
 """Config keys outside the identity of an experiment that cannot change when a run continues."""
+
+
+OWN = ("resume", "trust")
+"""Config keys that say how a run is resumed, and that are not part of its config."""
 
 
 def run_to_resume(config: DictConfig) -> RunDirectory:
@@ -34,6 +44,7 @@ def run_to_resume(config: DictConfig) -> RunDirectory:
 
 def _idle_run(config: DictConfig) -> RunDirectory:
     run = RunDirectory.of_finished_run(expand_home(str(config.resume)).absolute())
+    run.require_no_links(*run.path.iterdir(), *run.checkpoints.glob("*"))
     if run.status is Status.RUNNING:
         raise UserError(f"resume: {run.path} is running: wait for it, or end it first")
     return run
@@ -50,21 +61,25 @@ def resumed_config(config: DictConfig, run: RunDirectory) -> DictConfig:
         run: the run that `resume` names.
 
     Raises:
-        UserError: for an override that would change the results of the run.
+        UserError: for an override that would change the results of the run, and for a config that calls or writes what
+            the user has not named, see `rnnexp.runs.frozen_config`.
     """
-    recorded = run.read_config()
-    frozen = _moved(recorded, str(recorded["paths"]["output_dir"]), str(run.path))
+    recorded = read_frozen_config(run, trusted_modules(OmegaConf.to_container(config.trust)))
+    frozen = _moved(recorded, str((recorded.get("paths") or {}).get("output_dir")), str(run.path))
+    frozen["data"] |= without_addresses(frozen["data"])
     changed: DictConfig = OmegaConf.create(escape_interpolations(frozen))
-    overrides = [str(override) for override in HydraConfig.get().overrides.task if _key(str(override)) != "resume"]
+    overrides = [str(override) for override in HydraConfig.get().overrides.task if _key(str(override)) not in OWN]
+    require_own_paths(frozen, run, [_key(override) for override in overrides])
     for override in overrides:
         if not _take_over(override, config, changed) or config_hash(resolved(changed)) != config_hash(frozen):
             raise UserError(
                 f"resume: {override} cannot change in a run that continues: leave it out, or start a new run"
             )
-    if global_rank() == 0 and resolved(changed) != recorded:
+    # It is written also without a change, so that it has no interpolation that a rank would resolve.
+    if global_rank() == 0:
         earlier = run.read_overrides()
         run.write_config(resolved(changed), earlier + [override for override in overrides if override not in earlier])
-    changed.resume = str(run.path)
+    changed.resume = escape_interpolation(str(run.path))
     return changed
 
 

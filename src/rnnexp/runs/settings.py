@@ -10,6 +10,7 @@ from rnnexp.core.validation import expand_home, require_positive, validate_choic
 from rnnexp.tracking.run_directory import RunDirectory
 
 TEST_WEIGHTS = ("best", "last", "average", "none")
+GROUPS = ("data", "task", "model", "optimizer", "scheduler", "trainer", "callbacks", "logger", "paths")
 REQUIRED = (
     *("name", "seed", "tags", "ckpt_path", "test_weights", "tf32", "num_threads", "paths.output_dir"),
     *("data._target_", "task._target_", "model.bidirectional", "optimizer", "scheduler", "callbacks", "logger"),
@@ -84,6 +85,8 @@ class RunSettings:
 def _validate(config: Mapping[str, Any]) -> None:
     for key in REQUIRED:
         _require_key(config, key)
+    for group in GROUPS:
+        _require(isinstance(config[group], Mapping), group, "a mapping", config[group])
     _validate_seed(config["seed"])
     trainer, optimizer = config["trainer"], config["optimizer"]
     for key in ("max_epochs", "max_steps"):

@@ -3,6 +3,7 @@
 import logging
 import resource
 import sys
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -10,7 +11,7 @@ from lightning.pytorch import Callback
 
 from rnnexp.callbacks.checkpoints import BestCheckpoint
 from rnnexp.callbacks.training_metrics import Throughput
-from rnnexp.compat.lightning import lightning_errors, set_progress
+from rnnexp.compat.lightning import lightning_errors, num_epochs, set_progress
 from rnnexp.core.atomic_files import write_json
 from rnnexp.core.errors import UserError, left_out_on_error
 from rnnexp.loggers.base import run_loggers
@@ -63,6 +64,7 @@ def log_start(experiment: Experiment, precision: Precision) -> None:
             {
                 "model": experiment.task.summary,
                 "data": experiment.datamodule.summary,
+                **({} if (example := experiment.datamodule.example) is None else {"first pair": example}),
                 "device": f"{device['name']}, {trainer.world_size} process{'es' if trainer.world_size > 1 else ''} "
                 f"of {num_threads} thread{'s' if num_threads > 1 else ''}",
                 "precision": precision.effective + ("" if same else f" (requested {precision.requested})"),
@@ -81,20 +83,35 @@ def fit(experiment: Experiment) -> None:
         DivergedError, InterruptedRunError: see the callbacks.
     """
     path, run = experiment.settings.ckpt_path, experiment.settings.directory
-    step = 0
+    checkpoint: dict[str, Any] = {}
     if path is not None:
         checkpoint = read_checkpoint(path)
         require_same_experiment(checkpoint, experiment.task, path)
         if "optimizer_states" not in checkpoint:
             raise UserError(f"ckpt_path: {path} holds only weights: continue from last.ckpt or best.ckpt")
-        step = checkpoint["global_step"]
+        experiment.metrics.update(plain_metrics(checkpoint["metrics"]))
     if path is None or path.parent == run.checkpoints:
-        for logger in run_loggers(experiment.loggers):
-            logger.continue_from(step)
+        _continue_logs(experiment, checkpoint)
+    # Otherwise the trainer would load weights of 64 bits into parameters of 32, and convert them afterwards.
+    experiment.trainer.precision_plugin.convert_module(experiment.task)
     experiment.fit_times["start"] = seconds_since_process_start()
     with lightning_errors():
         experiment.trainer.fit(experiment.task, datamodule=experiment.datamodule, ckpt_path=path, weights_only=True)
     experiment.fit_times["end"] = seconds_since_process_start()
+
+
+def _continue_logs(experiment: Experiment, checkpoint: Mapping[str, Any]) -> None:
+    """Continue the loggers after the last step of a checkpoint; from the beginning without one."""
+    if not experiment.trainer.is_global_zero:
+        return
+    for run_logger in run_loggers(experiment.loggers):
+        run_logger.continue_from(checkpoint.get("global_step", 0))
+    if checkpoint.get("unlogged"):
+        metrics = dict(checkpoint["unlogged"])
+        step = metrics.pop("step")
+        for logger in experiment.loggers:
+            logger.log_metrics(metrics, step)
+            logger.save()
 
 
 def test(experiment: Experiment) -> None:
@@ -123,7 +140,7 @@ def test(experiment: Experiment) -> None:
     writers: list[Callback] = [c for c in experiment.callbacks if isinstance(c, ResultWriter)]
     trainer = make_trainer(single, writers, experiment.loggers)
     # Loggers would otherwise record the test at step 0.
-    set_progress(trainer, experiment.trainer.current_epoch, experiment.trainer.global_step)
+    set_progress(trainer, num_epochs(experiment.trainer), experiment.trainer.global_step)
     with lightning_errors():
         trainer.test(experiment.task, datamodule=experiment.datamodule, verbose=False)
     experiment.metrics.update(plain_metrics(trainer.callback_metrics))
@@ -160,7 +177,7 @@ def write_record(experiment: Experiment, precision: Precision) -> None:
         "device": describe_device(experiment),
         "metrics": experiment.metrics,
         "signatures": experiment.task.metric_signatures,
-        "num_epochs": experiment.trainer.current_epoch,
+        "num_epochs": num_epochs(experiment.trainer),
         "num_steps": experiment.trainer.global_step,
         "num_test_samples": experiment.task.num_test_samples,
         "timing": {

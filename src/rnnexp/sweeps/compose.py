@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
-from rnnexp.cli.checks import validate_config
+from rnnexp.cli.checks import require_switches
+from rnnexp.cli.value_types import require_types
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import escape_interpolation, expand_home
 from rnnexp.runs.create import resolved
@@ -16,10 +16,12 @@ from rnnexp.runs.inputs import with_inputs
 from rnnexp.sweeps.devices import requested_resources
 from rnnexp.sweeps.jobs import Job
 from rnnexp.sweeps.sweep import SweepSettings
+from rnnexp.sweeps.templates import ConfigComposer
 from rnnexp.tracking.identity import config_hash
-from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.sweep_directory import SweepDirectory
 
+RUN_DIRECTORY = "<run directory>"
+"""The run directory in a config, until its name is known, which contains the hash of the config."""
 TRIAL_NUMBER = "trial_number="
 """The start of the first override that a search sets for a trial."""
 
@@ -67,34 +69,29 @@ class JobComposer:
         jobs: dict[str, Job] = {}
         ordered = []
         varying = _varying_keys(points)
+        compose = ConfigComposer(self.loader, self.config, varying)
+        # The name of a directory ends with the identity, and may begin with the overrides of an earlier grid.
+        present = {path.name.rpartition("_")[2]: path.name for path in sweep.jobs.glob("*")}
         for index, overrides in enumerate(points):
-            composed = self._compose(overrides, index, sweep)
-            identity = config_hash(with_inputs(resolved(composed)))
+            composed = compose(overrides, index)
+            require_switches(composed)
+            if composed.get("resume") is not None:
+                raise UserError("resume= continues one run: leave out -m; a sweep continues with the same sweep_dir=")
+            # The default contains the current time; all jobs must have the same directory.
+            composed.sweep_dir = escape_interpolation(str(sweep.path))
+            composed.paths.output_dir = RUN_DIRECTORY
+            plain = with_inputs(resolved(composed))
+            require_types(plain)
+            identity = config_hash(plain)
             if identity not in jobs:
                 shown = _trial_overrides(overrides) or [o for o in overrides if o.partition("=")[0] in varying]
-                run = _run_directory(shown, identity, sweep)
-                composed.paths.output_dir = escape_interpolation(str(run.path))
-                plain = with_inputs(resolved(composed))
+                run = sweep.job(present.get(identity) or _directory_name(shown, identity))
+                plain = _with_run_directory(plain, str(run.path))
                 _adapt_to_job(plain, sweep)
                 label = " ".join(shown) or str(plain["name"])
                 jobs[identity] = Job(label, list(overrides), plain, run, requested_resources(plain, num_gpus))
             ordered.append(jobs[identity])
         return ordered
-
-    def _compose(self, overrides: Sequence[str], index: int, sweep: SweepDirectory) -> DictConfig:
-        composed = self.loader.load_sweep_config(self.config, list(overrides))
-        with open_dict(composed):
-            composed.hydra.job.id = str(index)
-            composed.hydra.job.num = index
-        HydraConfig.instance().set_config(composed)
-        validate_config(composed, "train")
-        if composed.get("resume") is not None:
-            raise UserError("resume= continues one run: leave out -m; a sweep continues with the same sweep_dir=")
-        with open_dict(composed):
-            del composed["hydra"]
-            # The default contains the current time; all jobs must have the same directory.
-            composed.sweep_dir = escape_interpolation(str(sweep.path))
-        return composed
 
 
 def _varying_keys(points: Sequence[Sequence[str]]) -> set[str]:
@@ -109,13 +106,19 @@ def _trial_overrides(overrides: Sequence[str]) -> list[str]:
     return list(overrides[next(numbered, len(overrides)) :])
 
 
-def _run_directory(overrides: Sequence[str], identity: str, sweep: SweepDirectory) -> RunDirectory:
-    # The name ends with the hash, and may begin with the overrides of an earlier grid.
-    for path in sweep.jobs.glob(f"*{identity}"):
-        return RunDirectory(path)
+def _directory_name(overrides: Sequence[str], identity: str) -> str:
     # Hydra requires quotes around an equals sign in run=.
     slug = "_".join(re.sub(r"[^\w.+-]+", "-", override) for override in overrides)[:80].strip("-_")
-    return sweep.job(f"{slug}_{identity}" if slug else identity)
+    return f"{slug}_{identity}" if slug else identity
+
+
+def _with_run_directory(value: Any, path: str) -> Any:  # noqa: ANN401
+    """Return a value of a config in which `RUN_DIRECTORY` is replaced by the path of the run directory."""
+    if isinstance(value, dict):
+        return {key: _with_run_directory(item, path) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_run_directory(item, path) for item in value]
+    return value.replace(RUN_DIRECTORY, path) if isinstance(value, str) else value
 
 
 def _adapt_to_job(config: dict[str, Any], sweep: SweepDirectory) -> None:

@@ -1,6 +1,8 @@
 """The dry run of a sweep: it lists the jobs, those that cannot run here, and estimates of their time."""
 
+import math
 import os
+import time
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
@@ -16,8 +18,15 @@ from rnnexp.sweeps.process.forkserver import start_server
 from rnnexp.sweeps.process.watchdog import exit_with_parent
 from rnnexp.tracking.identity import SEEDS, config_hash
 
-MAX_ESTIMATE_SECONDS = 600.0
-"""The time limit of an estimate, including imports and the loading of data."""
+MAX_SECONDS = 120.0
+"""The time after which no further shape is tried."""
+MIN_SECONDS = 60.0
+"""The time that each try has, including the loading of data."""
+UNTIMED = (
+    *(*SEEDS, "optimizer.lr", "optimizer.weight_decay", "optimizer.momentum", "optimizer.betas", "optimizer.eps"),
+    *("scheduler", "task.label_smoothing"),
+)
+"""Config keys whose values do not change the time of a training."""
 
 
 class Estimate(NamedTuple):
@@ -26,15 +35,20 @@ class Estimate(NamedTuple):
     Args:
         seconds: the estimated time of training; infinite if the config sets no end.
         trouble: the reason for which the job cannot run here; empty if it can.
+        source: the jobs from which the time was estimated if the job was not tried itself.
     """
 
     seconds: float = 0.0
     trouble: str = ""
+    source: str = ""
 
     def __str__(self) -> str:
         if self.trouble:
             return ""
-        return format_duration(self.seconds) if self.seconds < float("inf") else "without end"
+        if math.isnan(self.seconds):
+            return "unknown"
+        shown = format_duration(self.seconds) if self.seconds < float("inf") else "without end"
+        return f"{shown} ({self.source})" if self.source else shown
 
 
 def dry_run_report(jobs: Sequence[Job], num_slots: int) -> None:
@@ -59,40 +73,71 @@ def dry_run_report(jobs: Sequence[Job], num_slots: int) -> None:
         else:
             table.add_row(job.label, "", str(job.status), "")
     console.print(table)
-    total = Estimate(sum(estimate.seconds for estimate in estimates.values()))
+    known = [estimate.seconds for estimate in estimates.values() if not math.isnan(estimate.seconds)]
+    total = Estimate(sum(known))
     at_best = Estimate(total.seconds / num_slots)
     counted = f"{len(jobs)} job{'s' * (len(jobs) > 1)}"
     console.print(f"{counted}, about {total} one after the other, at best {at_best} here", markup=False)
 
 
 def _estimate(jobs: Sequence[Job], console: Console) -> dict[Job, Estimate]:
-    """Time one job of each setting, one after the other, so that they do not slow each other down."""
-    settings: dict[str, list[Job]] = {}
+    """Time one job of each shape, one after the other, so that they do not slow each other down.
+
+    Jobs have the same shape if they differ only in `UNTIMED`. Shapes that are not tried within `MAX_SECONDS` are
+    estimated from the others.
+    """
+    shapes: dict[str, dict[str, Job]] = {}
     for job in jobs:
-        settings.setdefault(config_hash(job.config, *SEEDS), []).append(job)
-    if not settings:
+        settings = shapes.setdefault(config_hash(job.config, *UNTIMED), {})
+        settings.setdefault(config_hash(job.config, *SEEDS), job)
+    if not shapes:
         return {}
-    context = start_server()
-    estimates = {}
-    write_line = console.print
-    with Progress("dry run", len(settings), "settings", patience_seconds=10.0, write_line=write_line) as progress:
-        for group in settings.values():
-            estimate = _try(context, group[0].config)
-            estimates.update(dict.fromkeys(group, estimate))
+    tried = _try_shapes([list(settings.values()) for settings in shapes.values()], console)
+    return {job: _estimate_of(job, shapes, tried) for job in jobs}
+
+
+def _try_shapes(shapes: Sequence[Sequence[Job]], console: Console) -> dict[Job, Estimate]:
+    """Return the estimates of the jobs that were tried: for each shape those up to the first that can run."""
+    context, deadline = start_server(), time.monotonic() + MAX_SECONDS
+    tried: dict[Job, Estimate] = {}
+    with Progress("dry run", len(shapes), "shapes", patience_seconds=10.0, write_line=console.print) as progress:
+        for number, shape in enumerate(shapes):
+            for job in shape:
+                if (left := deadline - time.monotonic()) <= 0:
+                    line = f"dry run: stopped after {MAX_SECONDS:g} seconds, {number} of {len(shapes)} shapes tried"
+                    console.print(line, markup=False)
+                    return tried
+                tried[job] = _try(context, job.config, max(left, MIN_SECONDS))
+                if not tried[job].trouble:
+                    break
             progress.advance(1)
-    return estimates
+    return tried
 
 
-def _try(context: ForkServerContext, config: Mapping[str, Any]) -> Estimate:
-    """Return the estimate of a config, which is made in a separate process."""
+def _estimate_of(job: Job, shapes: Mapping[str, Mapping[str, Job]], tried: Mapping[Job, Estimate]) -> Estimate:
+    """Return the estimate of a job: that of its setting, or else of its shape, or else from the cost of other jobs."""
+    settings = shapes[config_hash(job.config, *UNTIMED)]
+    same = settings[config_hash(job.config, *SEEDS)]
+    if same in tried:
+        return tried[same]
+    for other in settings.values():
+        if other in tried and not tried[other].trouble:
+            return tried[other]._replace(source=f"as {other.label}")
+    measured = {other: found.seconds for other, found in tried.items() if 0 < found.seconds < float("inf")}
+    if not measured:
+        return Estimate(math.nan)
+    rate = sum(measured.values()) / sum(other.cost for other in measured)
+    return Estimate(rate * job.cost, source=f"not tried, from {len(measured)} others")
+
+
+def _try(context: ForkServerContext, config: Mapping[str, Any], max_seconds: float) -> Estimate:
+    """Return the estimate of a config, which is made in a separate process; NaN after `max_seconds`."""
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send_estimate, args=(config, sender))
     process.start()
     sender.close()
     try:
-        if receiver.poll(MAX_ESTIMATE_SECONDS):
-            return Estimate(*receiver.recv())
-        return Estimate(trouble=f"fails: its estimate took more than {MAX_ESTIMATE_SECONDS:g} seconds")
+        return Estimate(*receiver.recv()) if receiver.poll(max_seconds) else Estimate(math.nan)
     except EOFError:
         return Estimate(trouble="fails: the process of its estimate was killed")
     finally:

@@ -1,12 +1,18 @@
 """The jobs of a sweep, their status in the run directory, and the reasons for which they ended."""
 
-import shutil
+import os
 import signal
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from rnnexp.core.atomic_files import put_aside
+from rnnexp.core.directory_lock import Holder, observe_lock
 from rnnexp.core.errors import UserError
+from rnnexp.core.signals import GRACE_SECONDS
+from rnnexp.runs.last_checkpoint import put_damaged_checkpoints_aside, resumable_checkpoint
 from rnnexp.sweeps.devices import ResourceRequest
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.status import Status
@@ -54,20 +60,16 @@ class Job:
 def load_statuses(jobs: Sequence[Job]) -> None:
     """Set `status` and `resumes` of each job from its run directory.
 
-    Raises:
-        UserError: if a status cannot be read.
+    A job that is not final continues from its last readable checkpoint, whatever ended it. One whose files are damaged
+    is `unreadable`, and runs again.
     """
     for job in jobs:
-        if not job.run.status_file.exists():
-            continue
-        try:
+        if job.run.status_file.exists():
             status = job.run.status
-        except UserError as error:
-            raise UserError(f"{error}; remove {job.run.path} to run that job again") from None
-        # This process holds the lock of the sweep, so the process that ran the job has ended. Only SLURM may still run
-        # it; the backend of SLURM checks that.
-        job.status = Status.INTERRUPTED if status.is_live else status
-        job.resumes = not job.status.is_final and job.run.last_checkpoint.exists()
+            # This process holds the lock of the sweep, so the process that ran the job has ended or will end. Only
+            # SLURM may still run it; the backend of SLURM checks that.
+            job.status = Status.INTERRUPTED if status.is_live else status
+        job.resumes = not job.status.is_final and resumable_checkpoint(job.run) is not None
 
 
 def require_gpus(jobs: Sequence[Job], num_gpus: int) -> None:
@@ -78,30 +80,83 @@ def require_gpus(jobs: Sequence[Job], num_gpus: int) -> None:
 
 
 def prepare(job: Job, code: Mapping[str, Any]) -> None:
-    """Prepare the run directory for a new or a continued run. Files of a failed attempt are removed.
+    """Prepare the run directory for a new or a continued run. What is damaged is put aside.
 
     Args:
-        job: the job; its status becomes `waiting`.
+        job: the job; its status becomes `waiting`, and `resumes` says whether a readable checkpoint is there.
         code: the version of the code, see `rnnexp.tracking.environment.git_state`.
+
+    Raises:
+        UserError: if the directory is a symbolic link, or another process writes to it.
     """
+    run = job.run
+    if run.path.is_symlink():
+        raise UserError(f"{run.path} is a symbolic link: put the directory in its place, or remove the link")
+    if run.path.exists() and not run.path.is_dir():
+        put_aside(run.path)
+    run.path.mkdir(parents=True, exist_ok=True)
+    with run.locked():
+        attempt = run.next_attempt
+        run.remove_leftovers()
+        put_damaged_checkpoints_aside(run)
+        job.resumes = resumable_checkpoint(run) is not None
+        if not job.resumes:
+            run.clear()
+        # The config of a job that continues may name another logger than before.
+        run.freeze(job.config, job.overrides, code, attempt, "to be continued" if job.resumes else "")
     job.status = Status.WAITING
-    attempt = job.run.next_attempt
-    if job.resumes:
-        # The config may name another logger than before.
-        job.run.write_config(job.config, job.overrides)
-        job.run.set_status(Status.QUEUED, "to be continued")
-        job.run.record_attempt(attempt)
-        return
-    if job.run.path.exists():
-        for entry in job.run.path.iterdir():
-            if entry == job.run.output_file:
-                continue
-            if entry.is_dir():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
-    job.run.path.mkdir(parents=True, exist_ok=True)
-    job.run.freeze(job.config, job.overrides, code, attempt)
+
+
+def prepare_all(jobs: Sequence[Job], code: Mapping[str, Any], say: Callable[[str], None]) -> list[Job]:
+    """Prepare jobs, and return those that can run. The others have failed.
+
+    Args:
+        jobs: the jobs.
+        code: see `prepare`.
+        say: prints a line.
+    """
+    end_orphans(jobs, say)
+    ready = []
+    for job in jobs:
+        try:
+            prepare(job, code)
+            ready.append(job)
+        except (OSError, UserError) as error:
+            # The other jobs may be on another disk, and a job of somebody else may be in their way.
+            job.status = Status.FAILED
+            say(f"failed {job.label}: {error}")
+    return ready
+
+
+def end_orphans(jobs: Sequence[Job], say: Callable[[str], None]) -> None:
+    """Wait for the processes that still write to the directories of jobs, and kill those that do not end.
+
+    This process holds the lock of the sweep, so the sweep that started them has ended. They notice that, save and end,
+    unless they are stopped. A process that somebody else started is not killed.
+
+    Args:
+        jobs: the jobs.
+        say: prints a line.
+    """
+    deadline = time.monotonic() + GRACE_SECONDS + 5
+    is_said = False
+    while holders := _holders(jobs):
+        is_late = time.monotonic() > deadline
+        for holder in holders:
+            if holder.is_orphan and (is_late or holder.is_stopped):
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(holder.process_id, signal.SIGKILL)
+        if time.monotonic() > deadline + 5:
+            return
+        if not is_said:
+            say(f"waiting for {', '.join(map(str, holders))}, which an earlier command has left")
+            is_said = True
+        time.sleep(0.1)
+
+
+def _holders(jobs: Sequence[Job]) -> list[Holder]:
+    states = [observe_lock(job.run.path) for job in jobs]
+    return [state.holder for state in states if state.is_held and state.holder is not None]
 
 
 def finalize(
@@ -121,12 +176,14 @@ def finalize(
         The reason for the status.
     """
     try:
-        record = job.run.read_status()
-        job.status, recorded_reason = job.run.status, str(record["reason"])
-        job.is_transient = record.get("transient") is True
-        if job.status.is_live or (stop_reason and job.status is Status.INTERRUPTED):
+        state = job.run.observe()
+        job.status, recorded_reason = state.status, state.reason
+        has_no_end = job.run.has_no_end or state.status is Status.UNREADABLE
+        if has_no_end or (stop_reason and state.status is Status.INTERRUPTED):
             job.status, recorded_reason, job.is_transient = status, stop_reason or reason, is_transient
             job.run.end(job.status, recorded_reason, is_transient)
+        else:
+            job.is_transient = job.run.read_status().get("transient") is True
     except (OSError, UserError) as error:
         # The disk may be full. The sweep continues, since other jobs may write to another disk.
         job.status, job.is_transient = Status.FAILED, False

@@ -17,7 +17,7 @@ from rnnexp.core.signals import STOP_SIGNALS_BUT_CTRL_C, interrupted_by
 from rnnexp.core.validation import did_you_mean, quote_override
 from rnnexp.loggers.wandb_sync import sync_command
 from rnnexp.sweeps.backends.base import Backend
-from rnnexp.sweeps.jobs import Job, load_statuses, prepare
+from rnnexp.sweeps.jobs import Job, load_statuses, prepare_all
 from rnnexp.sweeps.progress import SweepProgress
 from rnnexp.tracking.environment import git_state
 from rnnexp.tracking.status import Status
@@ -145,14 +145,13 @@ class Sweep:
         self.directory.write_record(self.settings.name, command, self.code, names)
         unfinished = [job for job in jobs if not job.status.is_final]
         with SweepProgress(jobs) as progress:
-            for job in unfinished:
-                # A live job was submitted by an earlier command, and the backend has found it.
-                if not job.status.is_live:
-                    prepare(job, self.code)
+            # A live job was submitted by an earlier command, and the backend has found it.
+            live = [job for job in unfinished if job.status.is_live]
+            ready = prepare_all([job for job in unfinished if job not in live], self.code, progress.say)
             number = len(jobs)
             progress.say(f"{number} job{'s' * (number > 1)}, {len(unfinished)} to run, in {self.directory.path}")
             with interrupted_by(STOP_SIGNALS_BUT_CTRL_C), _resume_hint(progress, self.directory.path):
-                self.backend.run(unfinished, progress)
+                self.backend.run([*live, *ready], progress)
             progress.say(progress.summary())
             if upload := sync_command(self.directory.path):
                 progress.say(f"W&B: upload these runs with  {upload}")

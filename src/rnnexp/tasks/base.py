@@ -11,7 +11,7 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from rnnexp.compat.lightning import restore_position_in_epoch
+from rnnexp.compat.lightning import restore_metrics, restore_position_in_epoch, unlogged_metrics
 from rnnexp.core.errors import UserError
 from rnnexp.core.types import Primitive
 from rnnexp.recurrent import RecurrentStack
@@ -63,6 +63,7 @@ class Task(LightningModule, ABC):
         super().__init__()
         self._make_optimizer = make_optimizer
         self._make_scheduler = make_scheduler
+        self._loaded_metrics: dict[str, Tensor] = {}
 
     @property
     def kind(self) -> TaskKind:
@@ -183,11 +184,17 @@ class Task(LightningModule, ABC):
         self.num_test_samples = (self.num_test_samples or 0) + self.num_samples(batch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the values that must be equal for training to continue."""
+        """Add the values that must be equal for training to continue, and the metrics that its record has so far."""
         checkpoint["rnnexp"] = self.model_info | self.training_info
+        checkpoint["metrics"] = {name: value.cpu() for name, value in self.trainer.callback_metrics.items()}
+        checkpoint["unlogged"] = unlogged_metrics(self.trainer)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Raise UserError if a schedule with a fixed end was planned over another number of steps than this run has."""
+        """Take over the metrics of the run to continue.
+
+        Raises:
+            UserError: if a schedule with a fixed end was planned over another number of steps than this run has.
+        """
         num_steps = max(2, self._total_steps())
         for schedule in checkpoint["lr_schedulers"]:
             if schedule.get("total_steps", num_steps) != num_steps:
@@ -196,6 +203,7 @@ class Task(LightningModule, ABC):
                     f"steps, this run has {num_steps}: use its trainer.max_epochs= and data.batch_size=, "
                     "or start a new run; only scheduler=constant and cosine can be extended"
                 )
+        self._loaded_metrics = checkpoint["metrics"]
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 (Lightning's union of a dozen types)
         """Make the optimizer, and the schedule over all steps of training."""
@@ -210,5 +218,6 @@ class Task(LightningModule, ABC):
         return int(num_steps)
 
     def on_train_start(self) -> None:
-        """Continue a resumed epoch at the batch where its checkpoint was saved."""
+        """Continue a resumed epoch at the batch where its checkpoint was saved, with the metrics up to it."""
         restore_position_in_epoch(self.trainer)
+        restore_metrics(self.trainer, self._loaded_metrics)

@@ -184,7 +184,7 @@ class BPETokenizer(Tokenizer):
 
     @classmethod
     def train(cls, sentences: Sequence[str], vocab_size: int, min_frequency: int) -> Self:
-        """Learn exactly `vocab_size` tokens; a pair that occurs less than `min_frequency` times is not merged."""
+        """Learn `vocab_size` tokens, or fewer if no other pair occurs `min_frequency` times."""
         engine = make_engine(models.BPE())
         trainer = trainers.BpeTrainer(
             vocab_size=vocab_size,
@@ -193,15 +193,9 @@ class BPETokenizer(Tokenizer):
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
             show_progress=False,
         )
-        engine.train_from_iterator(map(mark, sentences), trainer)
+        engine.train_from_iterator((mark(sentence, MAX_TRAINED_LETTERS) for sentence in sentences), trainer)
         learned = json.loads(engine.to_str())["model"]
         vocabulary = sorted(learned["vocab"], key=learned["vocab"].__getitem__)
-        if len(vocabulary) < vocab_size:
-            raise UserError(
-                f"data.vocab_size={vocab_size} is more than the training text supports: pairs that occur at least "
-                f"data.min_frequency={min_frequency} times make {len(vocabulary)} tokens: "
-                f"choose data.vocab_size={len(vocabulary)} or less"
-            )
         if len(vocabulary) > vocab_size:
             raise UserError(
                 f"data.vocab_size={vocab_size} is too small: 256 bytes and {len(SPECIAL_TOKENS)} special tokens "
@@ -247,9 +241,22 @@ def make_engine(model: models.BPE) -> Engine:
     return engine
 
 
-def mark(sentence: str) -> str:
-    """Return the pieces of a sentence, each after a space; an empty string for an empty sentence."""
-    return "".join(f" {piece}" for piece in split_pieces(sentence)) if sentence else ""
+MAX_TRAINED_LETTERS = 100
+"""Letters of a piece, after which training divides it: the time to learn from a piece grows with its square."""
+
+
+def mark(sentence: str, max_letters: int | None = None) -> str:
+    """Return the pieces of a sentence, each after a space; an empty string for an empty sentence.
+
+    Args:
+        sentence: the text.
+        max_letters: the number of letters after which a piece is divided; None divides none.
+    """
+    pieces = split_pieces(sentence) if sentence else []
+    if max_letters is not None and len(sentence) > max_letters:
+        starts = [(piece, start) for piece in pieces for start in range(0, len(piece) or 1, max_letters)]
+        pieces = [piece[start : start + max_letters] for piece, start in starts]
+    return "".join(f" {piece}" for piece in pieces)
 
 
 UNITS: Mapping[str, type[Tokenizer]] = {kind.unit: kind for kind in (BPETokenizer, WordTokenizer, CharTokenizer)}
@@ -261,7 +268,7 @@ def train_tokenizer(unit: str, sentences: Sequence[str], vocab_size: int, min_fr
     Args:
         unit: `bpe`, `word` or `char`.
         sentences: the text of one language, or of both for a joint vocabulary.
-        vocab_size: the number of tokens of `bpe`, the special ones included.
+        vocab_size: the number of tokens of `bpe`, the special ones included; fewer if the text supports no more.
         min_frequency: how often a `word` must occur to be known, or a pair of `bpe` to be merged.
 
     Raises:

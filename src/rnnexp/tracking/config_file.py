@@ -1,15 +1,28 @@
-"""The config.yaml of a run directory: plain resolved values, escaped so that Hydra reads them back unchanged."""
+"""The config.yaml of a run directory: plain resolved values, escaped so that Hydra reads them back unchanged.
+
+The file may be another person's. Reading it is bounded, and resolves and imports nothing.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from rnnexp.core.atomic_files import write_text
+from rnnexp.core.bounded_files import MOST_NESTED, UnboundedError, read_bounded_text, require_bounded
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import escape_interpolation
+
+MOST_BYTES = 1 << 20
+GROUPS = ("data", "task", "model", "trainer")
+"""Config groups that a report reads, and that each run has."""
+OPTIONAL_GROUPS = ("callbacks", "logger", "optimizer", "paths", "scheduler")
+PLAIN = (str, int, float, bool, type(None))
+# The loader of libyaml is about ten times as fast, but PyYAML may be built without it.
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+OPENS, CLOSES = (yaml.MappingStartEvent, yaml.SequenceStartEvent), (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 
 
 def write_config_file(path: Path, config: Mapping[str, Any]) -> None:
@@ -22,16 +35,88 @@ def read_config_file(path: Path) -> dict[str, Any]:
     """Return the values that `write_config_file` was given.
 
     Raises:
-        UserError: if the file does not hold a config.
+        UserError: if the file does not hold a config, is larger or deeper than any config, or has an alias.
     """
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError):
-        config = None
+    config = read_yaml(path)
     if not isinstance(config, dict):
         raise UserError(f"{path} does not hold a config; was it cut short?")
     plain: dict[str, Any] = _unescape_interpolations(config)
     return plain
+
+
+def read_yaml(path: Path) -> Any:  # noqa: ANN401
+    """Return the plain values of a YAML file that rnnexp has written; None if it is not valid YAML.
+
+    Raises:
+        UserError: if it is larger or deeper than any such file, has an alias, or a value that is not plain.
+    """
+    text = read_bounded_text(path, MOST_BYTES)
+    try:
+        _require_bounded_events(text)
+        value = yaml.load(text, Loader=LOADER)  # noqa: S506 (a safe loader)
+        require_bounded(value)
+        _require_plain(value)
+    except UnboundedError as error:
+        raise UserError(f"{path} {error}: it is not from rnnexp") from None
+    except (yaml.YAMLError, ValueError):
+        return None
+    return value
+
+
+def require_groups(config: Mapping[str, Any], path: Path) -> None:
+    """Raise UserError for a config of a run whose groups or inputs are missing or of another kind."""
+    for group in (*GROUPS, *OPTIONAL_GROUPS):
+        node = config.get(group)
+        if not isinstance(node, Mapping) and (group in GROUPS or node is not None):
+            raise _wrong_kind(path, group, "a mapping", node)
+    for group in ("callbacks", "logger"):
+        for name, node in (config.get(group) or {}).items():
+            if node is not None and not isinstance(node, Mapping):
+                raise _wrong_kind(path, f"{group}.{name}", "a mapping or null", node)
+    inputs = config.get("inputs", [])
+    if not isinstance(inputs, list) or not all(map(_is_input, inputs)):
+        raise _wrong_kind(path, "inputs", "a list of files with their digests", inputs)
+
+
+def _is_input(file: object) -> bool:
+    """Return whether a value is an entry of the node `inputs`, see `rnnexp.runs.inputs`."""
+    if not isinstance(file, Mapping):
+        return False
+    stamp = file.get("stamp")
+    return (
+        all(isinstance(file.get(key), str) for key in ("key", "path", "sha256"))
+        and isinstance(stamp, list)
+        and all(isinstance(number, int) for number in stamp)
+    )
+
+
+def _wrong_kind(path: Path, key: str, what: str, value: object) -> UserError:
+    shown = "null" if value is None else repr(value)[:60]
+    return UserError(f"{path} is not the config of a run: {key} must be {what}, not {shown}")
+
+
+def _require_bounded_events(text: str) -> None:
+    """Raise UnboundedError for nesting and aliases, before values are made: a few aliases can stand for millions."""
+    depth = 0
+    for event in yaml.parse(text, Loader=LOADER):
+        depth += isinstance(event, OPENS) - isinstance(event, CLOSES)
+        if depth > MOST_NESTED:
+            raise UnboundedError(f"has more than {MOST_NESTED} containers within each other")
+        if isinstance(event, yaml.AliasEvent):
+            raise UnboundedError(f"has the alias *{event.anchor} in line {event.start_mark.line + 1}")
+
+
+def _require_plain(value: object) -> None:
+    """Raise UnboundedError for a value that YAML knows and a config cannot have, such as a date or a set."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _require_plain(key)
+            _require_plain(item)
+    elif isinstance(value, list):
+        for item in value:
+            _require_plain(item)
+    elif not isinstance(value, PLAIN):
+        raise UnboundedError(f"has a {type(value).__name__}, which no config has")
 
 
 def escape_interpolations(value: Any) -> Any:  # noqa: ANN401
@@ -40,10 +125,10 @@ def escape_interpolations(value: Any) -> Any:  # noqa: ANN401
 
 
 def _unescape_interpolations(value: Any) -> Any:  # noqa: ANN401
-    return _map_text(value, lambda text: re.sub(r"(\\+)\$\{", lambda match: match[1][::2][1:] + "${", text))
+    return _map_text(value, lambda text: re.sub(r"(?<!\\)(\\+)\$\{", lambda match: match[1][::2][1:] + "${", text))
 
 
-def _map_text(value: Any, change: Any) -> Any:  # noqa: ANN401
+def _map_text(value: Any, change: Callable[[str], str]) -> Any:  # noqa: ANN401
     if isinstance(value, Mapping):
         return {key: _map_text(item, change) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from rnnexp.core.errors import UserError
 
-MOST_VALUES = 100_000_000
-"""The maximum size of the table of norms: a file with few lines and large numbers would take all memory."""
+MOST_MISSING = 10
+"""The maximum ratio of the size of the table to the values in the file, whose last epoch may be incomplete."""
 
 
 def read_gradient_norms(gradient_flow_file: Path) -> tuple[list[int], NDArray[np.float64]]:
@@ -20,6 +20,8 @@ def read_gradient_norms(gradient_flow_file: Path) -> tuple[list[int], NDArray[np
         UserError: if it is damaged, or holds no norms.
     """
     norms: dict[tuple[int, int, int], float] = {}
+    if gradient_flow_file.exists() and not gradient_flow_file.is_file():
+        raise UserError(f"{gradient_flow_file} is not a file")
     try:
         with gradient_flow_file.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
@@ -28,7 +30,8 @@ def read_gradient_norms(gradient_flow_file: Path) -> tuple[list[int], NDArray[np
         layers, epochs, steps = (sorted(set(axis)) for axis in zip(*norms, strict=True))
     except (csv.Error, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{gradient_flow_file} cannot be read ({type(error).__name__}); was it cut short?") from None
-    if len(layers) * len(epochs) * len(steps) > max(MOST_VALUES, len(norms)):
+    # A few lines with large numbers would stand for a table that takes all memory.
+    if len(layers) * len(epochs) * len(steps) > MOST_MISSING * len(norms):
         raise UserError(f"{gradient_flow_file} holds norms of unrelated steps: it is damaged")
     table = np.full((len(layers), len(epochs), len(steps)), np.nan)
     places = [{value: place for place, value in enumerate(axis)} for axis in (layers, epochs, steps)]

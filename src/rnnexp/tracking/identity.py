@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 RUN_ONLY = (
-    *("ckpt_path", "logger", "name", "paths", "resume", "tags"),
+    *("ckpt_path", "logger", "name", "paths", "resume", "tags", "trust"),
     *("sweep_dir", "dry_run", "allow_code_change", "report", "optimized_metric", "trial_number", "run_only"),
     # The callbacks that use these keys are part of the identity.
     *("monitor", "monitor_mode"),

@@ -32,23 +32,32 @@ def read_logged(path: Path, name: str) -> tuple[list[Logged], bool]:
     Lines that are damaged are left out. A last line without a line end is being written, which is not damage.
     """
     values: list[Logged] = []
+    if not path.is_file():
+        # A pipe that nothing is written to would stop the reader.
+        return values, path.exists()
     try:
         with path.open("rb") as file:
             header = _fields(file.readline(LONGEST_LINE)) or []
             is_damaged = not {"epoch", "step"} <= set(header)
-            while header and name in header and (line := file.readline(LONGEST_LINE)).endswith(b"\n"):
+            if name not in header:
+                return values, is_damaged
+            column = header.index(name)
+            while (line := file.readline(LONGEST_LINE)).endswith(b"\n"):
+                # Most lines have no value of this metric, and are not parsed.
+                if (
+                    line.isascii()
+                    and b'"' not in line
+                    and line.rstrip().split(b",")[column : column + 1] in ([], [b""])
+                ):
+                    continue
                 fields = _fields(line)
-                is_damaged |= fields is None
                 # A line with more columns than the header was written after the header was read.
-                if fields and len(fields) <= len(header):
-                    row = dict(zip(header, fields, strict=False))
-                    logged = _logged(row, name)
-                    is_damaged |= logged is None and bool(row.get(name))
-                    values += [logged] if logged else []
-    except FileNotFoundError:
-        return [], False
+                row = dict(zip(header, fields or (), strict=False)) if len(fields or ()) <= len(header) else {}
+                logged = _logged(row, name)
+                is_damaged |= fields is None or (logged is None and bool(row.get(name)))
+                values += [logged] if logged else []
     except OSError:
-        return [], True
+        return values, True
     return values, is_damaged
 
 

@@ -1,21 +1,29 @@
 """The directory of a run, which has everything that evaluate, report and resume need."""
 
+import logging
 import os
 import re
+import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from rnnexp.core.atomic_files import read_json, write_json, write_text
+from rnnexp.core.atomic_files import TEMPORARY, put_aside, read_json, remove_temporary_files, write_json, write_text
+from rnnexp.core.directory_lock import ACQUIRE_SECONDS, LOCK_NAME, locked, observe_lock
 from rnnexp.core.errors import UserError
+from rnnexp.core.progress import format_duration
+from rnnexp.core.sealed_archive import is_whole
 from rnnexp.core.validation import did_you_mean_path
-from rnnexp.tracking.config_file import read_config_file, write_config_file
+from rnnexp.tracking.config_file import read_config_file, read_yaml, require_groups, write_config_file
 from rnnexp.tracking.identity import config_hash
-from rnnexp.tracking.status import Status, may_be_transient, status_of
+from rnnexp.tracking.status import RunState, Status, may_be_transient, status_of
+
+log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 
@@ -42,6 +50,7 @@ class RunDirectory:
         self.average_checkpoint = self.checkpoints / "average.ckpt"
         self.translations_file = path / "test_translations.jsonl"
         self.gradient_flow_file = path / "gradient_flow.csv"
+        self.samples_file = path / "samples.csv"
         self.slurm_file = path / "slurm.json"
         self.evaluate_log_file = path / "evaluate.log"
         self.evaluations = path / "evaluations"
@@ -69,7 +78,7 @@ class RunDirectory:
 
     @classmethod
     def create_at(cls, path: Path) -> "RunDirectory":
-        """Make a new directory of exactly that name, or use an empty one.
+        """Make a new directory of exactly that name, or use one that is empty or whose run was killed at its start.
 
         Raises:
             UserError: if it holds files, or cannot be written.
@@ -77,7 +86,7 @@ class RunDirectory:
         try:
             _make_exclusively(path)
         except FileExistsError:
-            if not path.is_dir() or any(path.iterdir()):
+            if not path.is_dir() or not _is_unused(path):
                 raise UserError(
                     f"{path} exists and is not an empty directory: a run never overwrites another; "
                     "name a new one with paths.output_dir="
@@ -98,6 +107,13 @@ class RunDirectory:
             raise UserError(f"{path} is not a run directory: it has no {run.config_file.name}")
         return run
 
+    def require_no_links(self, *paths: Path) -> None:
+        """Raise UserError for a path of this run that is a link out of it: writing to it would change another file."""
+        root = self.path.resolve()
+        for path in paths:
+            if not path.resolve().is_relative_to(root):
+                raise UserError(f"{path} is a link to {path.resolve()}, outside the run directory: remove it")
+
     @property
     def kept_checkpoints(self) -> list[Path]:
         """The checkpoints of single epochs that were kept, in the order of the epochs."""
@@ -117,54 +133,153 @@ class RunDirectory:
         overrides: Sequence[str],
         code: Mapping[str, Any] | None = None,
         attempt: int = 1,
+        reason: str = "",
     ) -> None:
         """Record what will run: the resolved config, the overrides that led to it, and the status `queued`.
+
+        The times of a run that continues are kept.
 
         Args:
             config: the resolved config as plain values.
             overrides: the overrides as given on the command line.
             code: the code that will run, see `rnnexp.tracking.environment.git_state`; None if it is not compared.
             attempt: the number of this attempt to run it.
+            reason: the reason for the status.
+
+        Raises:
+            LockedError: if another process writes to the directory.
         """
-        self.checkpoints.mkdir()
-        self.write_config(config, overrides)
-        record = {"config_hash": config_hash(config), **({"code": dict(code)} if code else {}), "attempts": attempt}
-        write_json(self.status_file, record)
-        self.set_status(Status.QUEUED)
+        with self.locked():
+            self.checkpoints.mkdir(exist_ok=True)
+            self.write_config(config, overrides)
+            record = self._usable_status() if os.path.lexists(self.status_file) else {}
+            record |= {
+                "config_hash": config_hash(config),
+                **({"code": dict(code)} if code else {}),
+                "attempts": attempt,
+            }
+            self._write_status(record, Status.QUEUED, reason)
 
     def write_config(self, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
-        """Write config.yaml and overrides.yaml."""
-        write_config_file(self.config_file, config)
+        """Write overrides.yaml and config.yaml, which comes last: with it the directory is that of a run."""
         write_text(self.overrides_file, yaml.safe_dump(list(overrides), allow_unicode=True))
+        write_config_file(self.config_file, config)
 
     def read_config(self) -> dict[str, Any]:
         """Return the resolved config as plain values.
 
         Raises:
-            UserError: if the file does not hold a config.
+            UserError: if the file does not hold the config of a run, or another one than the run was started with.
         """
-        return read_config_file(self.config_file)
+        config = self.read_unverified_config()
+        self.require_own_config(config)
+        return config
+
+    def read_unverified_config(self) -> dict[str, Any]:
+        """Return the config without comparing it with the record of the run.
+
+        Raises:
+            UserError: if the file does not hold the config of a run.
+        """
+        config = read_config_file(self.config_file)
+        require_groups(config, self.config_file)
+        return config
+
+    def require_own_config(self, config: Mapping[str, Any]) -> None:
+        """Raise UserError for another config than the run was started with, and for a status.json without its hash."""
+        recorded = self.read_status().get("config_hash")
+        try:
+            here = config_hash(config)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{self.config_file} is not the config of a run ({type(error).__name__}: {error})"
+            ) from None
+        if recorded != here:
+            raise UserError(
+                f"{self.config_file} is not the config of this run (config_hash {here}, but {recorded} in "
+                f"{self.status_file.name}): it was changed afterwards, or belongs to another run"
+            )
 
     def read_overrides(self) -> list[str]:
-        """Return the overrides as given on the command line."""
-        return [str(override) for override in yaml.safe_load(self.overrides_file.read_text(encoding="utf-8")) or ()]
+        """Return the overrides as given on the command line; an empty list if the file is missing or damaged."""
+        try:
+            overrides = read_yaml(self.overrides_file)
+        except (OSError, UserError):
+            log.warning("%s cannot be read: the overrides of the run are not recorded again", self.overrides_file)
+            return []
+        return [str(override) for override in overrides] if isinstance(overrides, list) else []
+
+    def locked(self, seconds: float = ACQUIRE_SECONDS) -> AbstractContextManager[None]:
+        """Hold the lock of the directory within the block, see `rnnexp.core.directory_lock.locked`."""
+        return locked(self.path, seconds)
 
     @property
     def status(self) -> Status:
-        """The state in status.json.
+        """The status of `observe`."""
+        return self.observe().status
 
-        Raises:
-            UserError: if the file is missing, damaged or names no status.
+    def observe(self) -> RunState:
+        """Return the state of the run: what status.json says, unless processes or files contradict it.
+
+        A run whose process is gone was interrupted. A run is done if it has a result of the same config. A run
+        without a readable status.json is `unreadable`.
         """
-        status = self.read_status().get("status")
         try:
-            return Status(str(status))
-        except ValueError:
-            raise UserError(f"{self.status_file} has no status, but {status!r}; was it cut short?") from None
+            record = self.read_status()
+            status = _status_in(record, self.status_file)
+        except UserError as error:
+            return RunState(Status.UNREADABLE, str(error))
+        since, identity = str(record.get(f"{status}_since") or ""), str(record.get("config_hash") or "")
+        state = RunState(status, str(record.get("reason") or ""), since, identity)
+        if status is Status.RUNNING:
+            return self._observe_running(state)
+        if status is Status.DONE and (problem := self._problem_of_result(identity)):
+            return state._replace(status=Status.UNREADABLE, reason=problem)
+        return state
+
+    def _observe_running(self, state: RunState) -> RunState:
+        lock = observe_lock(self.path)
+        if lock.is_held:
+            who = f"{lock.holder}, heartbeat {format_duration(lock.age_seconds)} ago" if lock.holder else ""
+            return state._replace(reason=who)
+        age = lock.age_seconds if lock.holder else max(0.0, time.time() - self.status_file.stat().st_mtime)
+        since = datetime.fromtimestamp(time.time() - age, UTC).isoformat(timespec="seconds")
+        reason = f"its process ended without a record, last seen {format_duration(age)} ago"
+        return state._replace(status=Status.INTERRUPTED, reason=reason, since=since)
+
+    def _problem_of_result(self, identity: str) -> str:
+        """Return why result.json is not the result of a run that is done; empty if it is."""
+        try:
+            result = read_json(self.result_file)
+            _require_metrics(result, self.result_file)
+        except UserError as error:
+            return str(error)
+        if result.get("status") != Status.DONE:
+            return f"{self.result_file} is not that of a run that is done"
+        if result.get("config_hash") != identity:
+            return f"{self.result_file} is of another config ({result.get('config_hash')}) than this run ({identity})"
+        return ""
 
     def read_status(self) -> dict[str, Any]:
-        """Return the content of status.json: `status`, `reason`, and the time of every change."""
+        """Return the content of status.json: `status`, `reason`, and the time of every change, as recorded.
+
+        Raises:
+            UserError: if the file is missing or damaged.
+        """
         return read_json(self.status_file)
+
+    @property
+    def recorded_status(self) -> Status:
+        """The status in status.json, whatever became of the process; `unreadable` if the file has none."""
+        try:
+            return _status_in(self.read_status(), self.status_file)
+        except UserError:
+            return Status.UNREADABLE
+
+    @property
+    def has_no_end(self) -> bool:
+        """Whether no process has recorded how the run ended."""
+        return self.recorded_status in (Status.QUEUED, Status.RUNNING, Status.UNREADABLE)
 
     def set_status(self, status: Status, reason: str = "", transient: bool = False) -> None:
         """Replace status and reason in status.json and record the time of the change.
@@ -173,23 +288,94 @@ class RunDirectory:
             status: the new status.
             reason: the reason for it.
             transient: whether the reason may have passed when the run starts again.
+
+        Raises:
+            LockedError: if another process writes to the directory.
         """
-        record = read_json(self.status_file)
+        with self.locked():
+            self._write_status(self._usable_status(), status, reason, transient)
+
+    def _write_status(self, record: dict[str, Any], status: Status, reason: str = "", transient: bool = False) -> None:
         record |= {"status": status, "reason": reason, "transient": transient, "process_id": os.getpid()}
         record[f"{status}_since"] = datetime.now(UTC).isoformat(timespec="seconds")
         write_json(self.status_file, record)
 
+    def _usable_status(self) -> dict[str, Any]:
+        """Return the content of status.json. A damaged file is put aside, and a new record begins with the config."""
+        try:
+            record = self.read_status()
+            _status_in(record, self.status_file)
+        except UserError as error:
+            self._put_aside(self.status_file, error)
+        else:
+            return record
+        try:
+            return {"config_hash": config_hash(self.read_config())}
+        except UserError:
+            return {}
+
+    def _put_aside(self, file: Path, problem: object) -> None:
+        if os.path.lexists(file):
+            log.warning("%s: renamed to %s", problem, put_aside(file).name)
+
     @contextmanager
     def recorded(self) -> Iterator[None]:
-        """Record `running` within the block, and afterwards how it ended. Exceptions pass through."""
-        self.set_status(Status.RUNNING)
-        try:
-            yield
-        except BaseException as error:
-            self.end(status_of(error), str(error) or type(error).__name__, may_be_transient(error))
-            raise
-        else:
-            self.end(Status.DONE)
+        """Hold the lock and record `running` within the block, and afterwards how it ended. Exceptions pass through.
+
+        Raises:
+            LockedError: if another process writes to the directory.
+            UserError: if the run is done.
+        """
+        with self.locked():
+            if self.status is Status.DONE:
+                raise UserError(f"{self.path} is done: it is not run again")
+            self.remove_leftovers()
+            self.set_status(Status.RUNNING)
+            try:
+                yield
+            except BaseException as error:
+                self.end(status_of(error), str(error) or type(error).__name__, may_be_transient(error))
+                raise
+            else:
+                self.end(Status.DONE)
+
+    def remove_leftovers(self) -> None:
+        """Delete the temporary files of a process that was killed. The caller holds the lock."""
+        for directory in (self.path, self.checkpoints, self.figures):
+            remove_temporary_files(directory)
+
+    def clear(self) -> None:
+        """Delete the files of an attempt that cannot continue, except its output. The caller holds the lock.
+
+        Files that are not those of a run stay. Checkpoints that can be read are put aside.
+        """
+        if any(is_whole(path) for path in self.checkpoints.glob("*.ckpt")):
+            log.warning("%s are kept as %s: the run begins anew", self.checkpoints, put_aside(self.checkpoints).name)
+        for directory in self._own_directories:
+            if directory.is_dir() and not directory.is_symlink():
+                shutil.rmtree(directory)
+            else:
+                directory.unlink(missing_ok=True)
+        for file in [*self._own_files, *self.path.glob("rank-*.log"), *self.path.glob("fit-*.txt")]:
+            if file.is_dir() and not file.is_symlink():
+                put_aside(file)
+            else:
+                file.unlink(missing_ok=True)
+
+    @property
+    def _own_directories(self) -> list[Path]:
+        return [
+            *(self.checkpoints, self.figures, self.evaluations, self.translations),
+            *(self.path / name for name in ("wandb", "tensorboard")),
+        ]
+
+    @property
+    def _own_files(self) -> list[Path]:
+        return [
+            *(self.config_file, self.overrides_file, self.status_file, self.result_file, self.metrics_file),
+            *(self.environment_file, self.log_file, self.predictions_file, self.translations_file),
+            *(self.gradient_flow_file, self.samples_file, self.slurm_file, self.evaluate_log_file),
+        ]
 
     @property
     def next_attempt(self) -> int:
@@ -201,29 +387,60 @@ class RunDirectory:
         before = record.get("attempts")
         return (before if isinstance(before, int) else 0) + (record.get("status") != Status.QUEUED or not before)
 
-    def record_attempt(self, number: int) -> None:
-        """Record the number of the attempt that starts next in status.json."""
-        write_json(self.status_file, self.read_status() | {"attempts": number})
-
     def end(self, status: Status, reason: str = "", transient: bool = False) -> None:
-        """Record in status.json and in result.json how the run ended, see `set_status`.
+        """Record in result.json and then in status.json how the run ended, see `set_status`.
 
         Raises:
+            LockedError: if another process writes to the directory.
             OSError: if `done` cannot be written.
         """
         try:
-            self.set_status(status, reason, transient)
-            # A run that fails has a result too, so that a report lists it.
-            result = read_json(self.result_file) if self.result_file.exists() else {"schema_version": SCHEMA_VERSION}
-            write_json(self.result_file, result | {"status": status, "reason": reason})
+            with self.locked():
+                record = self._usable_status()
+                # A run that fails has a result too, so that a report lists it.
+                result = self._usable_result() | {"status": status, "reason": reason}
+                write_json(self.result_file, result | {"config_hash": record.get("config_hash")})
+                self._write_status(record, status, reason, transient)
         except OSError:
             # If the disk is full, the error that ended the run says so, and this one must not replace it.
             if status == Status.DONE:
                 raise
 
+    def _usable_result(self) -> dict[str, Any]:
+        try:
+            result = read_json(self.result_file)
+            _require_metrics(result, self.result_file)
+        except UserError as error:
+            self._put_aside(self.result_file, error)
+            return {"schema_version": SCHEMA_VERSION, "metrics": {}}
+        return result
+
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write result.json."""
         write_json(self.result_file, {"schema_version": SCHEMA_VERSION, "status": self.status, **result})
+
+
+def _status_in(record: Mapping[str, Any], file: Path) -> Status:
+    status = record.get("status")
+    try:
+        return Status(str(status))
+    except ValueError:
+        raise UserError(f"{file} has no status, but {status!r}; was it cut short?") from None
+
+
+def _require_metrics(result: Mapping[str, Any], file: Path) -> None:
+    if not isinstance(result.get("metrics"), dict):
+        raise UserError(f"{file} holds no metrics")
+
+
+def _is_unused(path: Path) -> bool:
+    """Return whether a directory is empty, but for what a process that was killed before it wrote a config left."""
+    return all(
+        entry.name in (LOCK_NAME, "overrides.yaml")
+        or TEMPORARY.fullmatch(entry.name)
+        or (entry.name == "checkpoints" and entry.is_dir() and not any(entry.iterdir()))
+        for entry in path.iterdir()
+    )
 
 
 def _file_stamp(now: datetime) -> str:

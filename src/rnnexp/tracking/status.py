@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import NamedTuple
 
 from rnnexp.core.errors import DivergedError, InterruptedRunError, PrunedError, UnsupportedError
 
@@ -52,6 +53,16 @@ class Status(StrEnum):
             Status.INTERRUPTED,
             Status.UNREADABLE,
         )
+
+
+class RunState(NamedTuple):
+    """The state of a run, as any process observes it."""
+
+    status: Status
+    reason: str = ""
+    since: str = ""
+    """the time at which it reached the status, ISO 8601"""
+    config_hash: str = ""
 
 
 ENDS: Mapping[type[BaseException], Status] = {

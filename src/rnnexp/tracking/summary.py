@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Group
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 
 def start_panel(title: str, facts: Mapping[str, str]) -> Panel:
@@ -15,7 +16,7 @@ def start_panel(title: str, facts: Mapping[str, str]) -> Panel:
     grid.add_column(style="bold")
     grid.add_column(overflow="fold")  # show the path of a run completely
     for name, fact in facts.items():
-        grid.add_row(name, fact)
+        grid.add_row(name, Text(fact))  # not markup: a fact may hold brackets
     return Panel(grid, title=title, title_align="left", expand=False)
 
 

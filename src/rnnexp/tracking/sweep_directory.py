@@ -7,7 +7,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from rnnexp.core.atomic_files import read_json, write_json
+from rnnexp.core.atomic_files import TEMPORARY, put_aside, read_json, remove_temporary_files, write_json
 from rnnexp.core.errors import UserError
 from rnnexp.tracking.run_directory import SCHEMA_VERSION, RunDirectory
 
@@ -40,8 +40,7 @@ class SweepDirectory:
             raise UserError(
                 f"cannot make the sweep directory {path}: {error.strerror}; name another with sweep_dir="
             ) from None
-        own_names = {sweep.jobs.name, sweep.study.name, ".lock", ".hydra"}
-        if not sweep.record_file.exists() and any(entry.name not in own_names for entry in path.iterdir()):
+        if not sweep.record_file.exists() and any(not sweep._is_own(entry.name) for entry in path.iterdir()):
             sweep.forget_multirun()
             raise UserError(f"{path} holds files, but is not a sweep directory: name another with sweep_dir=")
         try:
@@ -50,10 +49,27 @@ class SweepDirectory:
             raise UserError(
                 f"{path} is in use: another process runs this sweep; wait for it, or name another with sweep_dir="
             ) from None
-        if sweep.record_file.exists() and (recorded := read_json(sweep.record_file).get("name")) != name:
+        remove_temporary_files(path)
+        recorded = sweep._recorded_name()
+        if recorded is not None and recorded != name:
             sweep.close()
             raise UserError(f"{path} holds the sweep {recorded!r}, not {name!r}: name another with sweep_dir=")
         return sweep
+
+    def _is_own(self, name: str) -> bool:
+        """Return whether an entry is one that a sweep makes, perhaps before its record."""
+        own = {self.jobs.name, self.study.name, ".lock", ".hydra", "report"}
+        return name in own or name.startswith(f"{self.record_file.name}.damaged") or bool(TEMPORARY.fullmatch(name))
+
+    def _recorded_name(self) -> str | None:
+        """Return the name of the sweep; None without a record. A damaged record is put aside."""
+        if not self.record_file.exists():
+            return None
+        try:
+            return str(read_json(self.record_file).get("name"))
+        except UserError as error:
+            print(f"{error}: renamed to {put_aside(self.record_file).name}, and written again", flush=True)
+            return None
 
     def forget_multirun(self) -> None:
         """Delete what Hydra wrote for a sweep that will not run, and the directory if it is then empty."""
@@ -73,7 +89,8 @@ class SweepDirectory:
             except UserError:
                 # A damaged file is reported later if its job belongs to this grid.
                 continue
-            if before != dict(code):
+            # A record that began anew after damage has no code.
+            if before is not None and before != dict(code):
                 self.close()
                 raise UserError(
                     f"{file.parent} ran on other code ({_name(before)}) than this ({_name(code)}): its results and "

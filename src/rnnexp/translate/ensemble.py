@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -11,6 +10,8 @@ from rnnexp.core.errors import UserError
 from rnnexp.decoding import Limits
 from rnnexp.runs.build import apply_process_settings, config_errors, make_task_of
 from rnnexp.runs.checkpoints import choose_weights, load_weights, read_checkpoint
+from rnnexp.runs.frozen_config import read_frozen_config
+from rnnexp.runs.settings import RunSettings
 from rnnexp.tasks.translation.task import TranslationTask
 from rnnexp.tasks.translation.translator import Translator
 from rnnexp.text.tokenizer_pair import TokenizerPair
@@ -24,18 +25,18 @@ class EnsembleMember:
 
     Args:
         run: the run directory.
-        config: the config of the run.
+        settings: the values of its config.
         task: the model, the tokenizers and the settings of the search.
     """
 
     run: RunDirectory
-    config: dict[str, Any]
+    settings: RunSettings
     task: TranslationTask
 
     @property
     def max_length(self) -> int | None:
         """The length of the longest training sentence in tokens; None if the config does not contain it."""
-        length: int | None = self.config["data"].get("max_length")
+        length: int | None = self.settings.config["data"].get("max_length")
         return length
 
 
@@ -59,7 +60,7 @@ class RunEnsemble:
     @property
     def languages(self) -> str:
         """The languages in the config of the first run: `en to fr`."""
-        data = self.members[0].config["data"]
+        data = self.members[0].settings.config["data"]
         source, target = (data.get(f"{side}_lang", side) for side in ("source", "target"))
         return f"{source} to {target}"
 
@@ -72,14 +73,14 @@ def load_ensemble(options: Options) -> RunEnsemble:
             that differ, and a device that does not exist.
     """
     device = choose_device(options.accelerator)
-    members = [load_member(path, options.weights) for path in options.runs]
+    members = [load_member(path, options.weights, options.trust) for path in options.runs]
     require_one_vocabulary(members)
     for member in members:
         if options.attention and not member.task.model.decoder.attention.has_weights:
             raise UserError(
                 f"attention: {member.run.path} has none to show: it was trained with task.network.attention=none"
             )
-    apply_process_settings(members[0].config["num_threads"], members[0].config["tf32"])
+    apply_process_settings(members[0].settings.num_threads, members[0].settings.tf32)
     task = members[0].task
     translator = Translator(
         [member.task.model.to(device).eval() for member in members],
@@ -117,20 +118,23 @@ def choose_device(accelerator: str) -> torch.device:
     return torch.device("cpu") if accelerator == "cpu" or found is None else found
 
 
-def load_member(path: Path, weights: str | None) -> EnsembleMember:
+def load_member(path: Path, weights: str | None, trust: Sequence[str] = ()) -> EnsembleMember:
     """Return a finished run, rebuilt from its directory.
 
     Args:
         path: the run directory.
         weights: see `choose_weights`.
+        trust: modules whose code may be called, see `rnnexp.runs.frozen_config`.
 
     Raises:
         UserError: see `load_ensemble`.
     """
     run = RunDirectory.of_finished_run(path)
-    config = run.read_config()
+    run.require_no_links(run.translations)
+    config = read_frozen_config(run, trust, ("task", "model"))
+    settings = RunSettings.from_config(config, run)
     with config_errors("weights"):
-        checkpoint_file = choose_weights(run, weights, str(config["test_weights"]))
+        checkpoint_file = choose_weights(run, weights, settings.test_weights)
     checkpoint = read_checkpoint(checkpoint_file)
     if "tokenizers" not in checkpoint:
         raise UserError(
@@ -146,4 +150,4 @@ def load_member(path: Path, weights: str | None) -> EnsembleMember:
     load_weights(task, checkpoint, f"{checkpoint_file} does not fit {run.config_file}")
     if not all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values()):
         raise UserError(f"{checkpoint_file} holds weights that are NaN or infinite: that run diverged; use another")
-    return EnsembleMember(run, config, task)
+    return EnsembleMember(run, settings, task)

@@ -13,7 +13,7 @@ from typing import BinaryIO, TextIO
 from rnnexp.core.atomic_files import written_atomically
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import did_you_mean_path
-from rnnexp.data.files.compressed import BadFileError, decompress
+from rnnexp.data.files.compressed import BadFileError, other_format, read_content, read_head
 from rnnexp.data.text.parallel_text import split_lines
 
 PROMPT = "> "
@@ -38,7 +38,7 @@ def open_sentences(path: Path | None) -> Sentences:
     """Return the lines of a file, which is read at once, or of standard input, which is read as it arrives.
 
     Args:
-        path: the file, decompressed if its name ends in `.gz`; None for standard input, with a prompt on a terminal.
+        path: the file, plain or compressed; None for standard input, with a prompt on a terminal.
 
     Raises:
         UserError: for a file that cannot be read, text that is not UTF-8 (in a pipe: when the line is reached), and a
@@ -55,15 +55,14 @@ def open_sentences(path: Path | None) -> Sentences:
 
 
 def _file_lines(path: Path) -> list[str]:
+    if not path.exists():
+        raise UserError(f"input {path} is missing{did_you_mean_path(path)}")
     try:
-        content = path.read_bytes()
-        return split_lines(decompress(content, str(path)) if path.suffix == ".gz" else content, str(path))
-    except FileNotFoundError:
-        raise UserError(f"input {path} is missing{did_you_mean_path(path)}") from None
-    except OSError as error:
-        raise UserError(f"input {path} cannot be read ({error.strerror or error})") from None
+        if other := None if path.is_fifo() else other_format(read_head(path)):
+            raise UserError(f"input {path}: is {other}, not text: name a file with one sentence a line")
+        return split_lines(bytes(read_content(path)), str(path))
     except BadFileError as error:
-        raise UserError(f"{error}: replace it") from None
+        raise UserError(f"input {error}: replace it") from None
 
 
 def _piped_lines(stream: BinaryIO) -> Iterator[str]:

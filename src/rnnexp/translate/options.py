@@ -10,6 +10,8 @@ from rnnexp.core.errors import UserError
 from rnnexp.core.validation import expand_home, require_positive, validate_choice
 from rnnexp.decoding import require_search
 from rnnexp.runs.build import config_errors
+from rnnexp.runs.create import resolved
+from rnnexp.runs.frozen_config import trusted_modules
 from rnnexp.translate.io import require_writable
 
 ACCELERATORS = ("auto", "cpu", "gpu")
@@ -32,6 +34,7 @@ class Options:
         batch_size: sentences per batch.
         attention: whether the attention map of each sentence is printed and saved.
         accelerator: one of `ACCELERATORS`.
+        trust: modules whose code the configs of the runs may name, see `rnnexp.runs.frozen_config`.
 
     Raises:
         UserError: for an invalid value, and for an output that cannot be written.
@@ -49,6 +52,7 @@ class Options:
     batch_size: int
     attention: bool
     accelerator: str
+    trust: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not self.runs:
@@ -78,6 +82,7 @@ def make_options(config: DictConfig) -> Options:
     runs = config.run if isinstance(config.run, ListConfig) else [config.run]
     values = {key: config[key] for key in (field.name for field in fields(Options)) if key in config}
     values |= {key: None if config[key] is None else _path(config[key]) for key in ("input", "output")}
+    values["trust"] = trusted_modules(resolved(config)["trust"])
     return Options(runs=[_path(run) for run in runs], **values)
 
 

@@ -1,11 +1,14 @@
 """Small corpora in the published formats, from files and from a real server on this machine."""
 
+import bz2
 import gzip
 import io
+import lzma
+import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,8 @@ from rnnexp.data.corpora.parallel import ParallelFiles
 from rnnexp.data.corpora.phrasebook import generate
 from rnnexp.data.corpora.phrasebook.corpus import Phrasebook
 from rnnexp.data.corpora.tatoeba import Tatoeba, divide, keep_tutorial, normalize
-from rnnexp.data.text.parallel_text import ParallelText, read_aligned, read_lines, read_tsv
+from rnnexp.data.text.parallel_text import ParallelText, read_aligned, read_lines
+from rnnexp.data.text.tsv import Columns, read_tsv
 from support.mirror import Mirror, serving
 
 NUM_LINES = {"train": 6, "val": 3, "test_2016_flickr": 2, "test_2018_flickr": 2}
@@ -345,15 +349,58 @@ def test_lines_end_only_at_line_feeds(tmp_path: Path) -> None:
         ("a.txt.gz", gzip.compress(b"", mtime=0), r"a\.txt\.gz: is empty"),
         ("a.txt", b"ok\nok\nna\xefve\n", r"a\.txt: line 3: not UTF-8 \(byte 0xef\): convert the file to UTF-8"),
         ("a.txt.gz", gzip.compress(b"ok\n", mtime=0)[:-5], r"a\.txt\.gz: truncated gzip file of .* bytes: replace it"),
-        ("a.txt.gz", b"ok\n", r"a\.txt\.gz: is a corrupt gzip file"),
+        ("a.txt", b"ok\rok\rok\r", r"a\.txt: line 1: has a carriage return inside"),
+        ("a.txt", b"ok\r\nok\rok\r\n", r"a\.txt: line 2: has a carriage return inside"),
+        ("a.txt", "ok\nok\n".encode("utf-16-le"), r"a\.txt: line 1: has a NUL byte, as in UTF-16 without"),
+        ("a.txt", "\ufeffok\n".encode("utf-16-le")[:-1], r"a\.txt: line 1: not UTF-16 "),
+        ("a.txt", b"ok\nok\0ok\n", r"a\.txt: line 2: has a NUL byte"),
+        ("a.txt", b"ok\n" + b"x" * 101 + b"\n", r"a\.txt: line 2: has more than data\.max_line_bytes=100 bytes"),
+        ("a.txt", b"x" * 3_000_000, r"a\.txt: line 1: has more than data\.max_line_bytes=100 bytes"),
+        ("a.txt", b"PK\x03\x04....", r"a\.txt: is a zip archive .*, not text"),
+        ("a.txt", bytes(257) + b"ustar", r"a\.txt: is a tar archive, not text"),
+        ("a.txt.gz", b"\n<!DOCTYPE html><body>", r"a\.txt\.gz: is an HTML page, not text"),
     ],
 )
 def test_text_files_that_cannot_be_read(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message):
-        read_lines(tmp_path / name)
-    with pytest.raises(UserError, match=r"absent\.txt: cannot be read \(No such file or directory\): replace it"):
-        read_lines(tmp_path / "absent.txt")
+        read_lines(tmp_path / name, max_line_bytes=100)
+
+
+def test_paths_that_are_no_files(tmp_path: Path) -> None:
+    (tmp_path / "train.en").write_bytes(b"ok\n")
+    os.mkfifo(tmp_path / "pipe")
+    for name, message in (
+        ("trian.en", r"there is no such file; did you mean 'train\.en'\?: name a text file"),
+        ("", "is a directory"),
+        ("pipe", "is a pipe or a device, which can be read only once, .*write the text to a file"),
+    ):
+        with pytest.raises(UserError, match=message):
+            read_lines(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "compress", [gzip.compress, bz2.compress, lzma.compress, bytes], ids=["gz", "bz2", "xz", "plain"]
+)
+@pytest.mark.parametrize("name", ["a.txt", "a.gz"])
+def test_the_content_tells_how_a_file_is_compressed(
+    tmp_path: Path, name: str, compress: Callable[[bytes], bytes]
+) -> None:
+    (tmp_path / name).write_bytes(compress("un\nd\u00e9\n".encode()))
+    assert read_lines(tmp_path / name) == ["un", "d\u00e9"]
+    if compress is not bytes:
+        (tmp_path / name).write_bytes(compress(b"un\n" * 99)[:-9])
+        with pytest.raises(UserError, match=f"{name}: (truncated|is a corrupt) .* file.*: replace it"):
+            read_lines(tmp_path / name)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_byte_order_marks(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "a.txt").write_bytes("un\r\ndeux é\r\n".encode(encoding))
+    assert read_aligned(tmp_path / "a.txt", tmp_path / "a.txt").sources == ["un", "deux é"]
+    # Files that were joined have a mark inside.
+    (tmp_path / "b.txt").write_bytes("un\n".encode("utf-8-sig") * 2)
+    assert read_lines(tmp_path / "b.txt") == ["un", "un"]
 
 
 def test_files_of_unequal_length(tmp_path: Path) -> None:
@@ -366,10 +413,62 @@ def test_files_of_unequal_length(tmp_path: Path) -> None:
             read_aligned(tmp_path / source, tmp_path / target)
 
 
-def test_a_line_without_a_tab(tmp_path: Path) -> None:
-    (tmp_path / "a.tsv").write_text("yksi\tuks\textra\nkaksi\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"a\.tsv: line 2: has no tab between a sentence and its translation: add it"):
-        read_tsv(tmp_path / "a.tsv")
+@pytest.mark.parametrize(
+    ("text", "columns", "message"),
+    [
+        ("yksi\n", None, "line 1: has no tab between a sentence and its translation: add it"),
+        ("yksi\tuks\nkaksi\n", None, "line 2: has 1 column, and line 1 has 2: correct it"),
+        ("yksi\tuks\nkaksi\tkaks\t\n", None, "line 2: has 3 columns, and line 1 has 2"),
+        ("yksi\tuks\textra\n", None, r"line 1: has 3 columns: choose two of them, as data\.columns=\[1,3\]"),
+        ("100\tHello.\t101\tHallo.\n", None, "line 1: has 4 columns: choose two of them"),
+        ("src\tsrc_prompt\ttrg\nHello.\t<en>\tHallo.\n", None, r"line 1: .* data\.columns=\[src,src_prompt\]"),
+        ("src\tsrc_prompt\ttrg\nHello.\t<en>\tHallo.\n", [1, 3], r"line 1: .* data\.columns=\[src,trg\]"),
+        ("Source\tTarget\nHello.\tHallo.\n", None, r"line 1: holds names of columns"),
+        ("fi\tet\nyksi\tuks\n", None, r"line 1: holds names of columns"),
+        ("finska\testniska\nyksi\tuks\n", None, r"line 1: holds names of columns"),
+        (
+            "src\ttrg\nHello.\tHallo.\n",
+            ["src", "tgt"],
+            r"line 1: has no column 'tgt' of data\.columns: it has src, trg",
+        ),
+        ("src\ttrg\n", ["src", "trg"], r"has only the names of columns"),
+        ("yksi\tuks\n", [1, 3], r"line 1: has 2 columns: data\.columns=\[1, 3\] does not fit"),
+        ('"Hello, you","Hallo, du"\n', None, "line 1: has no tab .*looks like CSV"),
+        ('"Hello, you"\t"Hallo, du"\n', None, "every cell is in quotes"),
+        ('Hello\tHallo\n"He said ""no"""\tEr\n', None, "line 2: has a cell in quotes with doubled quotes inside"),
+    ],
+)
+def test_columns_that_are_not_a_pair(tmp_path: Path, text: str, columns: Columns, message: str) -> None:
+    (tmp_path / "a.tsv").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=rf"a\.tsv: {message}"):
+        read_tsv(tmp_path / "a.tsv", columns, ("finska", "estniska"))
+
+
+def test_chosen_columns(tmp_path: Path) -> None:
+    (tmp_path / "numbered.tsv").write_text("1\tHello.\ten\tHallo.\n2\tNo.\ten\tNein.\n", encoding="utf-8")
+    (tmp_path / "named.tsv").write_text("id\ten\tde\n1\tHello.\tHallo.\n2\tNo.\tNein.\n", encoding="utf-8")
+    expected = ParallelText(["Hello.", "No."], ["Hallo.", "Nein."])
+    assert read_tsv(tmp_path / "numbered.tsv", [2, 4]) == expected
+    assert read_tsv(tmp_path / "named.tsv", ["en", "de"]) == expected
+    assert read_tsv(tmp_path / "named.tsv", ["de", "en"]) == ParallelText(expected.targets, expected.sources)
+
+
+def test_quotes_of_sentences_are_text(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text('"No."\t„Nein.“\n"A" and "B"\t"A" und "B"\n', encoding="utf-8")
+    assert read_tsv(tmp_path / "a.tsv").sources == ['"No."', '"A" and "B"']
+
+
+def test_a_text_is_not_its_own_translation(tmp_path: Path) -> None:
+    place(tmp_path, {"a.en": b"One.\n", "b.en": b"One. \n", "c.tsv": b"One.\tOne.\n", "d.tsv": b"One.\tUn.\n"})
+    for files in ([f"{tmp_path}/a.en"] * 2, [f"{tmp_path}/a.en", f"{tmp_path}/b.en"], [f"{tmp_path}/c.tsv"]):
+        corpus = make_parallel(train=f"{tmp_path}/d.tsv", val=files, test=f"{tmp_path}/d.tsv")
+        with pytest.raises(UserError, match=r"data\.val: the sentences of .* are the same text: name the two"):
+            corpus.read()
+
+
+def make_parallel(**changes: Any) -> ParallelFiles:
+    options = {"source_lang": "fi", "target_lang": "et", "columns": None, "max_line_bytes": 100_000}
+    return ParallelFiles(**(options | changes))
 
 
 def test_files_of_the_user_in_both_formats(tmp_path: Path) -> None:
@@ -378,11 +477,11 @@ def test_files_of_the_user_in_both_formats(tmp_path: Path) -> None:
         {
             "train.fi.gz": gzip.compress(b"yksi\nkaksi\n", mtime=0),
             "train.et": "üks\nkaks\n".encode(),
-            "val.tsv": b"kolme \tkolm\textra\n",
+            "val.tsv": b"kolme \tkolm\n",
         },
     )
     files: dict[str, Any] = {"train": [f"{tmp_path}/train.fi.gz", f"{tmp_path}/train.et"], "val": f"{tmp_path}/val.tsv"}
-    content = ParallelFiles(source_lang="fi", target_lang="et", **files, test=[f"{tmp_path}/val.tsv"]).read()
+    content = make_parallel(**files, test=[f"{tmp_path}/val.tsv"]).read()
     assert content.splits["train"] == ParallelText(["yksi", "kaksi"], ["üks", "kaks"])
     assert content.splits["val"] == content.splits["test"] == ParallelText(["kolme"], ["kolm"])
 
@@ -390,7 +489,20 @@ def test_files_of_the_user_in_both_formats(tmp_path: Path) -> None:
 def test_files_of_the_user_must_be_named() -> None:
     for given, number in ((None, 0), ([], 0), (["a", "b", "c"], 3)):
         with pytest.raises(ValueError, match=rf"data\.val names {number} files: give one with a tab .*val=FILE, or"):
-            ParallelFiles(source_lang="fi", target_lang="et", train="a.tsv", val=given, test="a.tsv")
+            make_parallel(train="a.tsv", val=given, test="a.tsv")
+    for change, message in (
+        ({"val": 5}, r"data\.val=5 names no files"),
+        ({"val": [False, "b"]}, r"data\.val=\[False, 'b'\] names no files"),
+        ({"source_lang": False}, r"data\.source_lang must be text, not False: YAML reads no as False"),
+        ({"target_lang": None}, r"data\.target_lang must be text, not None"),
+        ({"max_line_bytes": 0}, "max_line_bytes must be a whole number of at least 1, not 0"),
+        *(
+            ({"columns": columns}, r"data\.columns must be two numbers from 1 on or two names")
+            for columns in ([1], [1, 1], [0, 1], [1, "de"], ["en", "en"], "en", 3, [1, 2, 3], [True, 2], [1.5, 2])
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make_parallel(**({"train": "a.tsv", "val": "a.tsv", "test": "a.tsv"} | change))
 
 
 def test_columns_of_a_text_belong_together() -> None:

@@ -1,19 +1,58 @@
 """Files that may be compressed, sound and damaged."""
 
+import bz2
 import gzip
+import lzma
+import os
+import subprocess
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from rnnexp.data.files.compressed import BadFileError, decompress, read_content
+from rnnexp.data.files.compressed import BadFileError, decompress, other_format, read_content
 
 CONTENT = bytes(range(40))
 
 
-def test_a_name_in_gz_means_compressed(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(CONTENT)
-    (tmp_path / "a.gz").write_bytes(gzip.compress(CONTENT))
-    assert read_content(tmp_path / "a") == read_content(tmp_path / "a.gz") == CONTENT
+@pytest.mark.parametrize("name", ["a", "a.gz"])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, bz2.compress, lzma.compress])
+def test_the_content_tells_how_it_is_compressed(tmp_path: Path, name: str, compress: Callable[[bytes], bytes]) -> None:
+    (tmp_path / name).write_bytes(compress(CONTENT))
+    assert read_content(tmp_path / name) == CONTENT
+    assert not read_content(tmp_path / name).readonly  # torch warns about memory that is not writable
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, bz2.compress, lzma.compress])
+def test_no_more_than_the_bound_is_read(tmp_path: Path, compress: Callable[[bytes], bytes]) -> None:
+    (tmp_path / "a").write_bytes(compress(bytes(50_000_000)))
+    tracemalloc.start()
+    with pytest.raises(BadFileError, match=r"a: holds more than the 1,000 bytes that are read at most"):
+        read_content(tmp_path / "a", max_bytes=1000)
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("content", "description"),
+    [
+        (b"PK\x03\x04...", "a zip archive (or .npz, .xlsx)"),
+        (bytes(257) + b"ustar", "a tar archive"),
+        (b"\n<!DOCTYPE html>", "an HTML page"),
+        (b"\x93NUMPY", "a NumPy array"),
+        (b"<seg>text", None),
+        (b"", None),
+    ],
+)
+def test_other_formats_are_named(content: bytes, description: str | None) -> None:
+    assert other_format(content) == description
+
+
+def test_a_pipe_can_be_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["/bin/sh", "-c", f"printf abc > {tmp_path}/pipe"]):
+        assert read_content(tmp_path / "pipe") == b"abc"
 
 
 @pytest.mark.parametrize(

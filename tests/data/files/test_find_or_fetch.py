@@ -59,6 +59,13 @@ def test_the_error_names_the_missing_files_the_directory_and_the_reasons(tmp_pat
     ]
 
 
+def test_other_files_in_the_directory_are_named(tmp_path: Path) -> None:
+    for name in ("archive.zip", "a.gz", *"defgh"):
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match=r"holds archive\.zip, d, e, f, g and 1 more, which were not used;"):
+        find_or_fetch("corpus 'x'", ["a", "b"], [tmp_path], {"one": source()})
+
+
 def test_without_sources_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot get a, b of the corpus 'x':.*\n.*\n  sources: data\.mirrors or "):
         find_or_fetch("corpus 'x'", ["a", "b"], [tmp_path / "x"], {})

@@ -3,6 +3,7 @@ import hashlib
 import inspect
 import json
 import re
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hydra.utils import instantiate
 
 from rnnexp.core.errors import UserError
 from rnnexp.data.batches import LabeledSequences
-from rnnexp.data.images.files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
+from rnnexp.data.images.files import FILES, TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from rnnexp.data.images.idx import encode_idx
 from rnnexp.data.images.mnist import MNISTDataModule
 from support import ROOT
@@ -155,8 +156,15 @@ def test_files_are_found_in_every_supported_directory(
     ("file", "damage", "message"),
     [
         (TRAIN_IMAGES, lambda content: content[:-5], "truncated: its header says 700 bytes, it has 695: replace"),
-        (TEST_LABELS, lambda content: content + b"1", "wrong size: its header says 19 bytes, it has 20: replace"),
-        (TRAIN_LABELS, lambda content: b"<html>" + content, "not an IDX file .*: replace it, or delete it to have it"),
+        (TEST_LABELS, lambda content: content + b"1", "holds more than the 19 bytes that its header says: replace"),
+        (TRAIN_LABELS, lambda content: b"<html>" + content, "an HTML page, not an IDX file: replace it, or delete"),
+        (TRAIN_LABELS, lambda content: b"PK\x03\x04" + content, r"is a zip archive \(or \.npz, .*\), not an IDX file"),
+        (
+            TRAIN_LABELS,
+            lambda content: b"labels\n" + content,
+            "not an IDX file .*: replace it, or delete it to have it",
+        ),
+        (TRAIN_IMAGES, lambda content: content[:4] + b"\x80\0\0\0" * 3, "its header: holds more than the"),
         (TRAIN_LABELS, lambda _: encode_idx(np.zeros(56, np.uint8)), "holds 57 images, but .* 56 labels: replace the"),
         (TEST_IMAGES, lambda _: encode_idx(np.zeros((11, 4, 4), np.uint8)), r"images of \(4, 3\), but .* of \(4, 4\)"),
     ],
@@ -172,6 +180,83 @@ def test_a_bad_file_is_named_and_kept(
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert path.read_bytes() == damaged
+
+
+def test_a_bomb_is_not_unpacked(root: Path, make_data: MakeData) -> None:
+    path = root / "Tiny" / "raw" / TRAIN_IMAGES
+    path.write_bytes(gzip.compress(path.read_bytes() + bytes(100_000_000), compresslevel=1))
+    tracemalloc.start()
+    with pytest.raises(UserError, match="holds more than the 700 bytes that its header says"):
+        make_data().setup()
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()
+
+
+def test_labels_of_one_class(root: Path, make_data: MakeData) -> None:
+    (root / "Tiny" / "raw" / TRAIN_LABELS).write_bytes(encode_idx(np.full(NUM_TRAIN, 7, np.uint8)))
+    with pytest.raises(UserError, match="all training labels of 'Tiny' are 7: a classifier needs at least two"):
+        make_data().setup()
+
+
+def test_classes_are_the_labels_that_occur(root: Path, make_data: MakeData, caplog: pytest.LogCaptureFixture) -> None:
+    raw = root / "Tiny" / "raw"
+    labels = np.resize(np.array([26, 1, 13], np.uint8), NUM_TRAIN)
+    (raw / TRAIN_LABELS).write_bytes(encode_idx(labels))
+    (raw / TEST_LABELS).write_bytes(encode_idx(labels[:NUM_TEST]))
+    data = make_data()
+    data.setup()
+    assert data.classes == [1, 13, 26]
+    assert (data.num_classes, data.data_info["classes"]) == (3, "1, 13, 26")
+    assert next(iter(data.test_dataloader())).labels.tolist()[:4] == [2, 0, 1, 2]
+    assert not caplog.messages
+    # Other data keep the classes of the weights.
+    state = {"MNISTDataModule": data.state_dict()}
+    (raw / TRAIN_LABELS).write_bytes(encode_idx(labels.clip(1, 13)))
+    (raw / TEST_LABELS).write_bytes(encode_idx(labels.clip(1, 13)[:NUM_TEST]))
+    fewer = make_data()
+    fewer.use_preprocessing_of(state)
+    fewer.setup()
+    assert fewer.classes == [1, 13, 26]
+    assert next(iter(fewer.test_dataloader())).labels.tolist()[:4] == [1, 0, 1, 1]
+    (raw / TEST_LABELS).write_bytes(encode_idx(np.full(NUM_TEST, 2, np.uint8)))
+    other = make_data()
+    other.use_preprocessing_of(state)
+    with pytest.raises(UserError, match="the weights know 3 classes, and not 2 of Tiny"):
+        other.setup()
+    assert "Tiny: labels 2 are in the test set only" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda file: file.replace("-idx", ".idx"),
+        lambda file: f"Tiny-{file}".replace("t10k", "test") + ".gz",
+        lambda file: f"Tiny-{file}.bz2".replace("-idx", ".idx"),
+        lambda file: f"{file}.xz",
+    ],
+)
+def test_other_spellings_of_the_files(root: Path, make_data: MakeData, spell: Callable[[str], str]) -> None:
+    for file in FILES:
+        (root / "Tiny" / "raw" / file).rename(root / "Tiny" / "raw" / spell(file))
+    data = make_data()
+    data.setup()
+    assert data.data_info["num_test"] == NUM_TEST
+
+
+def test_a_share_of_the_images_for_validation(make_data: MakeData, caplog: pytest.LogCaptureFixture) -> None:
+    data = make_data(val_size=0.2)
+    data.setup()
+    assert [data.data_info[f"num_{split}"] for split in ("train", "val")] == [46, 11]
+    assert not caplog.messages
+    data = make_data(val_size=40, batch_size=4)
+    data.setup()
+    assert caplog.messages == [
+        "data.val_size=40 leaves 17 of 57 images for training: data.val_size=0.1 takes a tenth for validation"
+    ]
+    assert make_data(val_size=0.001).setup() is None
+    for wrong in (1.5, -0.1, True, float("nan")):
+        with pytest.raises(ValueError, match="val_size must be a whole number of at least 0 or a share below 1"):
+            make_data(val_size=wrong)
 
 
 def test_corrupt_gzip_is_named(root: Path, make_data: MakeData) -> None:
@@ -212,7 +297,7 @@ def test_missing_files_without_sources(tmp_path: Path, make_data: MakeData) -> N
         ),
         ({"batch_size": 0}, "batch_size must be "),
         ({"eval_batch_size": -1}, "eval_batch_size must be a whole number of at least 1, not -1"),
-        ({"val_size": -1}, "val_size must be a whole number of at least 0, not -1"),
+        ({"val_size": -1}, "val_size must be a whole number of at least 0 or a share below 1, not -1"),
     ],
 )
 def test_bad_argument(make_data: MakeData, change: dict[str, Any], message: str) -> None:

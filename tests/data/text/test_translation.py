@@ -31,6 +31,7 @@ BATCHING: dict[str, Any] = {
     "min_frequency": 1,
     "joint": False,
     "max_length": 100,
+    "max_eval_length": 1000,
     "batch_size": 8,
     "batch_unit": "sentences",
     "eval_batch_size": 4,
@@ -55,7 +56,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def make_data(root: Path) -> MakeData:
     files = {split: str(root / f"{split}.tsv") for split in SIZES}
-    languages = {"source_lang": "fr", "target_lang": "FR"}
+    languages = {"source_lang": "fr", "target_lang": "FR", "columns": None, "max_line_bytes": 100_000}
     return lambda **changes: TranslationDataModule(ParallelFiles, **(languages | files | BATCHING | changes))
 
 
@@ -175,7 +176,7 @@ def test_long_sentences_are_counted_and_excluded_only_from_training(
 
 
 def test_a_limit_below_every_sentence(root: Path, make_data: MakeData) -> None:
-    (root / "train.tsv").write_text("un deux\tun deux\n" * 5, encoding="utf-8")
+    (root / "train.tsv").write_text("un deux\tUN DEUX\n" * 5, encoding="utf-8")
     with pytest.raises(
         UserError,
         match=r"each of the 5 training pairs has a side of more than data\.max_length=1 tokens: choose a larger one",
@@ -186,11 +187,62 @@ def test_a_limit_below_every_sentence(root: Path, make_data: MakeData) -> None:
 def test_an_empty_sentence_survives(root: Path, make_data: MakeData) -> None:
     (root / "val.tsv").write_text("un\tdeux\nun\t \n", encoding="utf-8")
     (root / "test.txt").write_text("\nun\n", encoding="utf-8")
-    data = make_data(test=[str(root / "test.txt")] * 2)
+    (root / "test.target").write_text("\nUN\n", encoding="utf-8")
+    data = make_data(test=[str(root / "test.txt"), str(root / "test.target")])
     data.setup()
+    assert {name: data.data_info[f"num_{name}_empty"] for name in SIZES} == {"train": 0, "val": 1, "test": 1}
     batch = next(iter(data.test_dataloader()))
     assert batch.source[batch.indices == 0].tolist() == [[EOS, PAD]]
     assert batch.target[batch.indices == 0].tolist() == [[BOS, EOS, PAD]]
+
+
+def test_pairs_with_an_empty_side_are_left_out_of_training(
+    root: Path, make_data: MakeData, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = ["un deux\tUN", "\tUN", "un\t", "\t", "deux\tDEUX"]
+    (root / "train.tsv").write_text("\n".join(rows), encoding="utf-8")
+    data = make_data(batch_size=2)
+    data.setup()
+    assert data.data_info["num_train"] == 2
+    seen = [index for batch in data.train_dataloader() for index in batch.indices.tolist()]
+    assert sorted(seen) == [0, 4]
+    assert "parallel fr-FR: 3 of 5 train pairs have an empty side, and are left out" in caplog.messages
+    (root / "train.tsv").write_text("un\t\n" * 3, encoding="utf-8")
+    with pytest.raises(UserError, match=r"each of the 3 training pairs has an empty side"):
+        make_data().setup()
+
+
+@pytest.mark.parametrize(
+    ("rows", "remark"),
+    [
+        (["un deux\tHallo , du .", "trois\tJa ."], "the train references look tokenized, 100% of their full stops"),
+        (["1\tUN", "2\tDEUX"], "the training sources are all numbers: is that the column of the sentences?"),
+        (["un deux\tHallo, du.", "trois\tJa !", "un\tOui ?", "deux\tM. X."], None),
+    ],
+)
+def test_remarks_about_a_corpus(
+    root: Path, make_data: MakeData, caplog: pytest.LogCaptureFixture, rows: list[str], remark: str | None
+) -> None:
+    (root / "train.tsv").write_text("\n".join(rows), encoding="utf-8")
+    make_data().setup()
+    found = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert [remark in message for message in found] == [True] if remark else not found
+
+
+def test_pairs_in_two_splits_are_counted(root: Path, make_data: MakeData, caplog: pytest.LogCaptureFixture) -> None:
+    make_data(test=str(root / "train.tsv")).setup()
+    assert any("61 of 61 test pairs are training pairs, too" in message for message in caplog.messages)
+
+
+def test_the_first_pair_is_shown(root: Path, make_data: MakeData) -> None:
+    (root / "train.tsv").write_text("\x1b[31m[/b] un" + "!" * 90 + "\tUN\n", encoding="utf-8")
+    data = make_data()
+    data.setup()
+    source, target = data.example.split(" -> ")
+    assert source.startswith(r"'\x1b[31m[/b] un!!")
+    assert source.endswith("!...'")
+    assert len(source) < 70
+    assert target == "'UN'"
 
 
 class Tagged:
@@ -356,6 +408,30 @@ def test_two_processes_share_each_epoch(root: Path) -> None:
     for start in range(0, len(first), 4):
         both = first[start : start + 4] + second[start : start + 4]
         assert sorted(pair for batch in both for pair in batch) == list(range(61))
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_very_long_sentences_are_refused_before_they_take_memory(root: Path, make_data: MakeData, split: str) -> None:
+    (root / f"{split}.tsv").write_text("un\tUN\nun\t" + "UN " * 1001 + "\n", encoding="utf-8")
+    message = rf"sentence pair 2 of the {split} split has 1,001 tokens, more than data\.max_eval_length=1000: divide"
+    with pytest.raises(UserError, match=message):
+        make_data().setup()
+    make_data(max_eval_length=1001).setup()
+
+
+def test_more_tokens_than_the_text_supports(
+    make_data: MakeData, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):  # also with the corpus from the cache
+        caplog.clear()
+        data = make_data(unit="bpe", vocab_size=10_000, cache=str(tmp_path / "cache"))
+        data.setup()
+        size = len(data.tokenizers.source)
+        assert 260 < size < 1000
+        assert any(
+            message.startswith("data.vocab_size=10000 is more than") and f" make {size} tokens" in message
+            for message in caplog.messages
+        )
 
 
 @pytest.mark.parametrize("side", ["source", "target"])

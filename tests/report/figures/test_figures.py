@@ -61,7 +61,7 @@ def assert_readable(figure: Figure) -> None:
         assert across < 1 or up < 1, f"{one!r} covers {other!r}"
 
 
-def grid(made: Made, seeds: int = 2) -> list[Run]:
+def grid(made: Made, seeds: int = 2, device: str = "cpu") -> list[Run]:
     """Groups over cell x layers x hidden with costs, where each axis has an additive effect."""
     runs = []
     for place, cell in enumerate(("srn", "gru", "lstm")):
@@ -76,6 +76,7 @@ def grid(made: Made, seeds: int = 2) -> list[Run]:
                         },
                         "timing": {"fit_seconds": 10.0 * layers + place + seed},
                         "peak_memory_bytes": 2**20 * (900 + place),
+                        "device": {"type": device, "name": "a device", "num_devices": 1},
                     }
                     acc = 0.5 + 0.1 * place + 0.05 * layers + 0.01 * (hidden > 8) + 0.001 * seed
                     settings = {"model__num_layers": layers, "model__hidden_size": hidden}
@@ -153,7 +154,11 @@ def test_tradeoffs_of_many_settings(made: Made, group_of: Grouped) -> None:
     assert points_of(group, FIT_TIME)[0].cost == pytest.approx(22.5), "the mean over seeds"
     figure = tradeoffs(group)
     assert figure is not None
-    assert [axes.get_xlabel() for axes in figure.axes] == ["parameters", "fit time, s", "peak memory, MiB"]
+    assert [axes.get_xlabel() for axes in figure.axes] == ["parameters", "fit time, s"], "no memory on a CPU"
+    assert_readable(figure)
+    figure = tradeoffs(group_of(grid(made, device="cuda")))
+    assert figure is not None
+    assert [axes.get_xlabel() for axes in figure.axes] == ["parameters", "fit time, s", "peak GPU memory, MiB"]
     assert_readable(figure)
 
 

@@ -12,7 +12,9 @@ from rnnexp.report.records.costs import PARAMETERS
 from rnnexp.report.records.groups import ComparisonGroup, make_groups
 from rnnexp.report.records.runs import Run, find_runs
 from rnnexp.report.records.testsets import assign_test_sets, relevant_keys
+from rnnexp.report.section import answer
 from rnnexp.report.stats.ranking import compare_with_best
+from rnnexp.report.tables import results_table
 from rnnexp.tasks.registry import LOSS, Measure, TaskKind, as_record
 from rnnexp.tracking.identity import RUN_ONLY, SEEDS, config_hash, identity_of
 from rnnexp.tracking.status import Status
@@ -198,7 +200,7 @@ def test_format_of_values(key: str, value: object, shown: str) -> None:
     assert show_value(key, value) == shown
 
 
-def test_labels_distinguish_settings_in_few_words() -> None:
+def test_labels_name_every_axis() -> None:
     settings = [
         {"cell": cell, "bidirectional": both, "num_layers": layers, "hidden_size": "8", "precision": precision}
         for cell, both, layers, precision in [
@@ -208,15 +210,82 @@ def test_labels_distinguish_settings_in_few_words() -> None:
         ]
     ]
     assert labels_of(settings) == [
-        "srn, bidirectional, 2 layers, hidden 8",
-        "srn, 1 layer, hidden 8",
-        "gru, 1 layer, hidden 8, precision bf16-mixed",
+        "srn, bidirectional, 2 layers, hidden 8, precision 32-true",
+        "srn, unidirectional, 1 layer, hidden 8, precision 32-true",
+        "gru, unidirectional, 1 layer, hidden 8, precision bf16-mixed",
     ]
 
 
-def test_a_label_names_the_common_cell(made: Made, group_of: Grouped) -> None:
+def test_a_label_names_the_common_cell_and_every_value(made: Made, group_of: Grouped) -> None:
     runs = [made(optimizer__lr=lr, seed=seed) for lr in (0.1, 0.1, 0.2) for seed in (1, 2)]
-    assert {each.label for each in group_of(runs).settings} == {"gru", "gru, lr 0.2"}
+    assert {each.label for each in group_of(runs).settings} == {"gru, lr 0.1", "gru, lr 0.2"}
+
+
+def test_the_label_of_an_unsupported_precision_names_it(made: Made, group_of: Grouped) -> None:
+    precisions = ("32-true", "16-true", "64-true")
+    runs = [made(trainer__precision=each, status="unsupported" if each == "16-true" else "done") for each in precisions]
+    labels = {each.label: each.statuses() for each in group_of(runs).settings}
+    assert labels == {
+        "gru, precision 32-true": "1 done",
+        "gru, precision 64-true": "1 done",
+        "gru, precision 16-true": "1 unsupported",
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "shown"),
+    [
+        ("optimizer__lr", (0.00158825001, 0.00158825002), ["0.00158825001", "0.00158825002"]),
+        ("optimizer__lr", (0.1, "0.1"), ['"0.1"', "0.1"]),
+        ("optimizer___target_", ("torch.optim.Adam", "mine.Adam"), ['"mine.Adam"', '"torch.optim.Adam"']),
+        ("optimizer__lr", (None, "none"), ['"none"', "null"]),
+        ("optimizer__lr", (True, "yes", 1), ['"yes"', "1", "true"]),
+    ],
+)
+def test_different_values_never_look_alike(
+    made: Made, group_of: Grouped, key: str, values: tuple[object, ...], shown: list[str]
+) -> None:
+    group = group_of([made(**{key: value}) for value in values])
+    assert sorted(value for each in group.settings for value in each.axis_values.values()) == shown
+    assert len({each.label for each in group.settings}) == len(values)
+
+
+def trials(made: Made, metric: str, **settings: object) -> list[Run]:
+    """Three trials of a search, where validation and test disagree about the best."""
+    scores = {0.1: (0.9, 0.7), 0.2: (0.8, 0.95), 0.3: (0.7, 0.8)}
+    return [
+        made(optimizer__lr=lr, acc=test, metrics={metric: val}, optimized_metric=metric, monitor="val/acc", **settings)
+        for lr, (val, test) in scores.items()
+    ]
+
+
+def test_a_search_is_ordered_by_what_it_optimized(made: Made, group_of: Grouped) -> None:
+    group = group_of(trials(made, "val/acc_best"))
+    assert group.is_search
+    assert (group.main.name, group.main.label) == ("val/acc_best", "validation accuracy of the best epoch")
+    assert [each.label for each in group.settings] == ["gru, lr 0.1", "gru, lr 0.2", "gru, lr 0.3"]
+    comparisons = compare_with_best(group)
+    assert [each.samples for each in comparisons] == [None, None, None], "no test on the samples of the test set"
+    table = results_table(group, comparisons)
+    best = dict(zip(table.columns, table.rows[0], strict=True))
+    assert best["validation accuracy of the best epoch, %"] == "90.00"
+    assert best["test accuracy, %"] == "70.00"
+    said = answer(group, comparisons)
+    assert "best is gru, lr 0.1 (validation accuracy of the best epoch 90.00 %" in said
+    assert "test accuracy 70.00 %" in said
+
+
+def test_a_search_for_the_lowest_loss(made: Made, group_of: Grouped) -> None:
+    group = group_of(trials(made, "val/loss_best"))
+    assert [each.label for each in group.settings] == ["gru, lr 0.3", "gru, lr 0.2", "gru, lr 0.1"]
+
+
+def test_a_search_for_a_metric_of_the_user_has_the_direction_of_the_monitor(made: Made, group_of: Grouped) -> None:
+    runs = trials(made, "val/f1_best")
+    for run in runs:
+        assert isinstance(run.config, dict)
+        run.config.update(monitor="val/f1", monitor_mode="max")
+    assert [each.label for each in group_of(runs).settings] == ["gru, lr 0.1", "gru, lr 0.2", "gru, lr 0.3"]
 
 
 SEQUENCES = TaskKind(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rnnexp.core.directory_lock import locked
 from rnnexp.core.errors import UserError
 from rnnexp.report.records.runs import Run, find_runs, read_run
 from rnnexp.tracking.status import Status
@@ -70,7 +71,7 @@ def test_truncated_json(sweep: Path, file: str) -> None:
 
 def test_json_that_is_not_text(sweep: Path) -> None:
     (sweep / "jobs" / "gru_1" / "result.json").write_bytes(b"\xff\xfe\x00")
-    assert "is not valid JSON" in by_name(find_runs([sweep]))["gru_1"].reason
+    assert "is not UTF-8" in by_name(find_runs([sweep]))["gru_1"].reason
 
 
 def test_a_missing_result(sweep: Path) -> None:
@@ -83,7 +84,7 @@ def test_a_missing_result(sweep: Path) -> None:
     ("version", "message"),
     [
         (2, "has schema version 2; this rnnexp reads up to 1: update it to compare this run"),
-        ("1", "has schema version 1; this rnnexp reads"),
+        ("1", "has schema version '1'; this rnnexp reads"),
         (None, "has no schema version; this rnnexp reads up to 1"),
     ],
 )
@@ -101,7 +102,7 @@ def test_a_result_without_metrics(sweep: Path, changed: Callable[..., None]) -> 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("model: {cell: [", "does not hold a config"), ("seed: 1\n", "is not the config of a run (KeyError: 'task')")],
+    [("model: {cell: [", "does not hold a config"), ("seed: 1\n", "is not the config of a run: data must be")],
 )
 def test_an_empty_config(sweep: Path, content: str, message: str) -> None:
     (sweep / "jobs" / "gru_1" / "config.yaml").write_text(content, encoding="utf-8")
@@ -121,8 +122,18 @@ def test_a_run_that_failed_needs_no_result(sweep: Path, changed: Callable[..., N
 def test_an_unfinished_run(sweep: Path, changed: Callable[..., None]) -> None:
     job = sweep / "jobs" / "gru_1"
     changed(job / "status.json", lambda status: status.update(status="running"))
-    run = by_name(find_runs([sweep]))["gru_1"]
+    with locked(job):
+        run = by_name(find_runs([sweep]))["gru_1"]
     assert (run.status, run.result) == ("running", {})
+    assert run.since.startswith("20")
+
+
+def test_a_run_whose_process_is_gone_was_interrupted(sweep: Path, changed: Callable[..., None]) -> None:
+    job = sweep / "jobs" / "gru_1"
+    changed(job / "status.json", lambda status: status.update(status="running"))
+    run = by_name(find_runs([sweep]))["gru_1"]
+    assert (run.status, run.result) == ("interrupted", {})
+    assert run.reason.startswith("its process ended without a record, last seen 0:0")
     assert run.since.startswith("20")
 
 
@@ -175,3 +186,44 @@ def test_seeds_of_the_data(made: Callable[..., Run]) -> None:
     assert made(seed=3).seed == "3"
     assert made(seed=3, data__seed=3).seed == "3"
     assert made(seed=3, data__seed=4).seed == "3, data 4"
+
+
+def test_a_config_that_was_edited_afterwards(sweep: Path) -> None:
+    file = sweep / "jobs" / "gru_1" / "config.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("hidden_size: 16", "hidden_size: 64"), encoding="utf-8")
+    run = by_name(find_runs([sweep]))["gru_1"]
+    assert run.status is Status.UNREADABLE
+    assert "is about another config" in run.reason
+
+
+def test_a_result_of_another_seed(sweep: Path) -> None:
+    shutil.copy(sweep / "jobs" / "gru_2" / "result.json", sweep / "jobs" / "gru_1" / "result.json")
+    runs = by_name(find_runs([sweep]))
+    assert (runs["gru_1"].status, runs["gru_2"].status) == (Status.UNREADABLE, Status.DONE)
+    assert "result.json is about another config" in runs["gru_1"].reason
+    assert runs["gru_1"].result == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("config.yaml", "a: &a [x]\nb: [*a, *a]"),
+        ("config.yaml", "a: " + "[" * 3000 + "]" * 3000),
+        ("config.yaml", "data: null\ntask: {}\nmodel: {}\ntrainer: {}"),
+        ("config.yaml", "data: {}\ntask: 3\nmodel: {}\ntrainer: {}"),
+        ("config.yaml", "data: {}\ntask: {}\nmodel: {}\ntrainer: {}\ncallbacks: [a]"),
+        ("config.yaml", "data: {}\ntask: {}\nmodel: {}\ntrainer: {}\nrun_only: 3"),
+        ("config.yaml", "data: {_target_: 3}\ntask: {_target_: 3}\nmodel: {}\ntrainer: {}"),
+        ("status.json", "[" * 200_000),
+        ("status.json", '{"status": "done", "since": ' + "9" * 400 + "}"),
+        ("status.json", '{"status": ["done"]}'),
+        ("result.json", "[" * 200_000),
+        ("result.json", '{"schema_version": 1, "metrics": {"test/acc": ' + "9" * 400 + "}}"),
+        ("environment.json", "[" * 200_000),
+    ],
+)
+def test_one_run_beyond_the_bounds_does_not_end_the_report(sweep: Path, file: str, content: str) -> None:
+    (sweep / "jobs" / "gru_1" / file).write_text(content, encoding="utf-8")
+    runs = by_name(find_runs([sweep]))
+    assert runs["gru_1"].status is (Status.DONE if file == "environment.json" else Status.UNREADABLE)
+    assert [run.status for name, run in runs.items() if name != "gru_1"] == [Status.DONE] * 3

@@ -1,5 +1,6 @@
 """The loop that all backends share, tested with fake jobs that have a list of states."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,7 +201,8 @@ def test_a_cancelled_job_does_not_start_again(make_jobs: Any) -> None:
 def test_a_job_whose_directory_cannot_be_read_does_not_start_again(make_jobs: Any) -> None:
     jobs = make_jobs("a", "b")
     backend = FakeBackend({"a": [Ended("killed")], "b": [Status.RUNNING, Ended("killed")]}, retries=1)
-    jobs[0].run.status_file.unlink()
+    shutil.rmtree(jobs[0].run.path)
+    jobs[0].run.path.symlink_to("nowhere")
     backend.run(jobs, Progress(jobs))
     assert backend.handed_over == ["a", "b", "b"]
     assert jobs[0].status is Status.FAILED

@@ -367,7 +367,7 @@ def test_jobs_accepted_by_slurm_are_cancelled_after_a_failure(
     (tmp_path / "first").mkdir()
     sbatch = tmp_path / "first" / "sbatch"
     monkeypatch.setenv("PATH", f"{tmp_path}/first{os.pathsep}{os.environ['PATH']}")
-    obstacle = "for job in jobs/*seed-2*; do mkdir $job/slurm.json; done"
+    obstacle = "for job in jobs/*seed-2*; do rm $job/slurm.json; mkdir $job/slurm.json; done"
     for happens, code in {"kill -INT $PPID": 130, obstacle: 2}.items():
         sweep = tmp_path / f"sweep{code}"
         sbatch.write_text(f'#!/bin/sh\n{slurm}/sbatch "$@"\ncd {sweep}\n{happens}\n', encoding="utf-8")
@@ -384,12 +384,14 @@ def test_jobs_accepted_by_slurm_are_cancelled_after_a_failure(
 @pytest.mark.parametrize(
     ("state", "has_ended"),
     [
-        *((state, True) for state in ("CANCELLED by 1000", "COMPLETED", "FAILED", "OUT_OF_MEMORY", "TIMEOUT")),
+        *((state, True) for state in ("CANCELLED", "COMPLETED", "FAILED", "OUT_OF_MEMORY", "TIMEOUT")),
+        # SLURM has these two in the queue only if it does not start the job again.
+        *((state, True) for state in ("PREEMPTED", "NODE_FAIL")),
         *((state, False) for state in ("PENDING", "RUNNING", "SUSPENDED", "RESIZING", "REQUEUED", "A NEW ONE")),
-        *((state, False) for state in ("PREEMPTED", "NODE_FAIL")),
+        *((state, False) for state in ("COMPLETING", "STAGE_OUT")),
     ],
 )
-def test_a_job_of_slurm_has_ended_when_slurm_reports_it(
+def test_a_job_of_slurm_has_ended_when_the_queue_reports_it(
     slurm: Path, tmp_path: Path, state: str, has_ended: bool
 ) -> None:
     from rnnexp.compat.submitit import SlurmJob
@@ -405,17 +407,32 @@ def test_a_job_of_slurm_has_ended_when_slurm_reports_it(
         assert handle.done(force_check=True), "the earlier state is not final"
 
 
-def test_a_preempted_job_that_is_not_requeued_has_ended(
-    slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from rnnexp.compat import submitit as compat_submitit
+def test_accounting_says_how_a_job_ended_that_the_queue_has_forgotten(slurm: Path, tmp_path: Path) -> None:
+    from rnnexp.compat.submitit import GONE, SlurmJob
 
-    monkeypatch.setattr(compat_submitit, "SECONDS_TO_COME_BACK", 0.5)
-    (slurm / "7100.state").write_text("PREEMPTED", encoding="utf-8")
-    handle = compat_submitit.SlurmJob(tmp_path, "7100")
+    ends = {"7200": "OUT_OF_MEMORY", "7201_3": "CANCELLED by 1000", "7202": "RUNNING"}
+    for job, state in ends.items():
+        (slurm / f"{job}.ended").write_text(state, encoding="utf-8")
+    handles = [SlurmJob(tmp_path, job) for job in (*ends, "7203")]
+    handles[0].watcher.clear()
+    assert [handle.done(force_check=True) for handle in handles] == [True] * 4
+    # Accounting keeps the last state of jobs that SLURM has lost.
+    assert [handle.state for handle in handles] == ["OUT_OF_MEMORY", "CANCELLED", GONE, GONE]
+
+
+def test_nothing_is_known_while_slurm_does_not_answer(slurm: Path, tmp_path: Path) -> None:
+    from rnnexp.compat.submitit import SlurmJob
+
+    (slurm / "7300.ended").write_text("FAILED", encoding="utf-8")
+    (slurm / "away").touch()
+    handle = SlurmJob(tmp_path, "7300")
+    handle.watcher.clear()
     assert not handle.done(force_check=True)
-    time.sleep(0.6)
+    assert "Unable to contact slurm controller" in handle.watcher.error
+    (slurm / "away").unlink()
+    time.sleep(0.01)
     assert handle.done(force_check=True)
+    assert not handle.watcher.error
 
 
 def test_only_slurm_continues_a_job_of_slurm(run: Run, slurm: Path, tmp_path: Path) -> None:
@@ -423,7 +440,8 @@ def test_only_slurm_continues_a_job_of_slurm(run: Run, slurm: Path, tmp_path: Pa
     assert run(*asked, FAULT % "2:raise", "-m").exit_code == 1
     (job,) = (tmp_path / "sweep").glob("jobs/*seed-2*")
     record = job / "slurm.json"
-    write_json(record, {"job_id": "1000", "folder": f"{tmp_path}/submitit"})
+    names = {"submission": "a", "folder": f"{tmp_path}/submitit"}
+    write_json(record, {**names, "job_id": "1000"})
     (slurm / "1000.state").write_text("RUNNING", encoding="utf-8")
     for launcher in ("hydra/launcher=pool", LOCAL):
         outcome = run(launcher, *asked, "-m")
@@ -433,7 +451,7 @@ def test_only_slurm_continues_a_job_of_slurm(run: Run, slurm: Path, tmp_path: Pa
             f"or if you know that it has ended, remove {record}"
         )
     assert read_json(job / "status.json")["status"] == "failed", "nothing was changed"
-    for wrong in ({"job_id": 1000, "folder": "x"}, {"job_id": "1000"}, {"job_id": "next", "folder": "x"}):
+    for wrong in ({**names, "job_id": 1000}, {"job_id": "1000"}, {**names, "job_id": "next"}):
         write_json(record, wrong)
         outcome = run(SLURM, *asked, "-m")
         assert outcome.exit_code == 2
@@ -463,7 +481,7 @@ def test_a_missing_requirement_is_a_one_line_error(run: Run, tmp_path: Path, mon
             "rnnexp: hydra/launcher=submitit_slurm needs a machine of a SLURM cluster, and there is no sbatch here; "
         )
     (tmp_path / "bin").mkdir()
-    for command in ("sbatch", "srun"):
+    for command in ("sbatch", "srun", "squeue"):
         (tmp_path / "bin" / command).symlink_to("/bin/true")
     with monkeypatch.context() as patch:
         patch.setenv("PATH", f"{tmp_path}/bin")

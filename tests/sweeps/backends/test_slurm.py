@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 from rnnexp.core.atomic_files import read_json
 from support import TESTS
 from support.slurm_cluster import SlurmCluster, missing_program, running_cluster
-from support.sweeps import BARE, FAULT, processes_of, start, statuses, wait_for
+from support.sweeps import BARE, FAULT, start, statuses, wait_for
 
 pytestmark = [
     pytest.mark.slurm,
@@ -57,7 +56,6 @@ class Sweep:
         self.command = lambda *more: start(tiny, SLURM, f"sweep_dir={path}", *overrides, *more)
         self.path = path
         self.process = self.command()
-        self.output = ""
 
     def again(self, *more: str) -> None:
         self.process = self.command(*more)
@@ -101,9 +99,11 @@ class Sweep:
     def wait_for_status(self, seed: int, status: str) -> None:
         self.wait_for(lambda: self.status(seed)["status"] == status)
 
-    def wait_until_continued(self, seed: int, reached: int) -> None:
-        """Return when a job runs again and is further than the step that it had reached."""
-        self.wait_for(lambda: self.status(seed)["status"] == "running" and self.steps(seed)[-1] > reached)
+    def wait_until_continued(self, seed: int) -> None:
+        """Return when a job runs and has saved again since this call."""
+        checkpoint = self.job(seed) / "checkpoints" / "last.ckpt"
+        saved_at = checkpoint.stat().st_mtime
+        self.wait_for(lambda: self.status(seed)["status"] == "running" and checkpoint.stat().st_mtime > saved_at)
 
     def wait_for(self, condition: Callable[[], Any]) -> None:
         wait_for(condition, PATIENCE)
@@ -135,9 +135,8 @@ def test_a_job_at_its_time_limit_saves_and_continues(cluster: SlurmCluster, tiny
     job = sweep.number(1)
     sweep.wait_for_status(1, "queued")
     assert sweep.status(1)["reason"] == "stopped by the scheduler, to be continued"
-    reached = sweep.steps(1)[-1]
     cluster.start_now(job)
-    sweep.wait_until_continued(1, reached)
+    sweep.wait_until_continued(1)
     assert cluster.num_restarts(job) == 1
     assert sweep.number(1) == job
     sweep.end(130, signal.SIGINT)
@@ -154,16 +153,14 @@ def test_a_preempted_job_is_requeued_by_slurm_and_continues(
     urgent = ["sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--wrap", "sleep 5"]
     cluster.call(*urgent, "--output", str(tmp_path / "urgent.log"))
     sweep.wait_for_status(1, "interrupted")
-    reached = sweep.steps(1)[-1]
     cluster.start_now(job)
-    sweep.wait_until_continued(1, reached)
+    sweep.wait_until_continued(1)
     assert cluster.num_restarts(job) == 1
     # An operator may requeue a job as well.
     cluster.call("scontrol", "requeue", job)
     sweep.wait_for_status(1, "interrupted")
-    reached = sweep.steps(1)[-1]
     cluster.start_now(job)
-    sweep.wait_until_continued(1, reached)
+    sweep.wait_until_continued(1)
     assert sweep.process.poll() is None, "the sweep still watches it"
     sweep.end(130, signal.SIGINT)
     assert sweep.status(1)["status"] == "interrupted"
@@ -177,9 +174,8 @@ def test_a_cancelled_job_is_interrupted_and_the_others_go_on(
     sweep.wait_until_saved(2)
     cluster.call("scancel", sweep.number(1))
     sweep.wait_for_status(1, "interrupted")
-    reached = sweep.steps(2)[-1]
     sweep.wait_for(lambda: not (sweep.job(1) / "slurm.json").exists())
-    sweep.wait_until_continued(2, reached)
+    sweep.wait_until_continued(2)
     assert statuses(sweep.path) == {1: "interrupted", 2: "running"}
     sweep.end(130, signal.SIGINT)
     sweep.again(STOP)
@@ -187,3 +183,155 @@ def test_a_cancelled_job_is_interrupted_and_the_others_go_on(
     assert statuses(sweep.path) == {1: "done", 2: "done"}
     assert sweep.is_one_history(1)
     assert sweep.is_one_history(2)
+
+
+def test_the_jobs_of_a_node_that_goes_down_continue_on_another(
+    cluster: SlurmCluster, tiny: list[str], tmp_path: Path
+) -> None:
+    sweep = Sweep(tiny, tmp_path / "sweep", "seed=1", *ENDLESS)
+    sweep.wait_until_saved()
+    job = sweep.number(1)
+    node = cluster.node_of(job)
+    cluster.call("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    sweep.wait_for_status(1, "interrupted")
+    cluster.start_now(job)
+    sweep.wait_until_continued(1)
+    assert cluster.node_of(job) != node
+    cluster.call("scontrol", "update", f"nodename={node}", "state=resume")
+    sweep.end(130, signal.SIGINT)
+    assert sweep.status(1)["status"] == "interrupted"
+    assert sweep.is_one_history(1)
+
+
+def test_a_lost_node_whose_processes_still_run_changes_no_result(
+    cluster: SlurmCluster, tiny: list[str], tmp_path: Path
+) -> None:
+    sweep = Sweep(tiny, tmp_path / "sweep", "seed=1", *ENDLESS)
+    sweep.wait_until_saved()
+    job = sweep.number(1)
+    node = cluster.node_of(job)
+    # The processes of the job continue: SLURM cannot end them, and starts the job on another node.
+    cluster.kill(node)
+    sweep.wait_for(lambda: cluster.job_state(job) == "PENDING")
+    cluster.start_now(job)
+    sweep.wait_for(lambda: cluster.node_of(job) not in ("", node))
+    cluster.start_node(node)
+    sweep.wait_for(lambda: cluster.node_states()[node] in ("idle", "mix"))
+    sweep.wait_until_continued(1)
+    sweep.end(130, signal.SIGINT)
+    assert sweep.is_one_history(1)
+
+
+def test_the_sweep_continues_while_slurmctld_is_away(cluster: SlurmCluster, tiny: list[str], tmp_path: Path) -> None:
+    sweep = Sweep(tiny, tmp_path / "sweep", "seed=1,2", STOP, *ENDLESS)
+    sweep.wait_for(lambda: len(list(sweep.path.glob("jobs/*/slurm.json"))) == 2)
+    sweep.wait_for(lambda: set(statuses(sweep.path).values()) <= {"running", "done"})
+    cluster.kill("slurmctld")
+    sweep.wait_for(lambda: set(statuses(sweep.path).values()) == {"done"})
+    assert sweep.process.poll() in (None, 0)
+    cluster.start_controller()
+    sweep.end(0)
+    assert not list(sweep.path.glob("jobs/*/slurm.json"))
+
+
+def test_accounting_is_not_needed(cluster: SlurmCluster, tiny: list[str], tmp_path: Path) -> None:
+    cluster.kill("slurmdbd")
+    try:
+        sweep = Sweep(tiny, tmp_path / "sweep", "seed=1,2", *ENDLESS)
+        sweep.wait_until_saved(2)
+        sweep.kill()
+        sweep.again()
+        sweep.wait_for(lambda: (sweep.path / "sweep.json").exists())
+        cluster.call("scancel", sweep.number(1))
+        sweep.wait_for(lambda: not (sweep.job(1) / "slurm.json").exists())
+        assert sweep.status(1)["status"] == "interrupted"
+        sweep.end(130, signal.SIGINT)
+        assert statuses(sweep.path) == {1: "interrupted", 2: "interrupted"}
+    finally:
+        cluster.start_accounting()
+
+
+def test_jobs_outlive_the_command_and_are_found_again(cluster: SlurmCluster, tiny: list[str], tmp_path: Path) -> None:
+    sweep = Sweep(tiny, tmp_path / "sweep", "seed=1,2,3,4,5", *ENDLESS)
+    # Two nodes with two cores each: the fifth job waits.
+    sweep.wait_until_saved(4)
+    numbers = {sweep.number(seed) for seed in range(1, 6)}
+    sweep.kill()
+    sweep.again()
+    sweep.wait_until_continued(1)
+    assert {sweep.number(seed) for seed in range(1, 6)} == numbers
+    assert cluster.num_jobs() == 5, "no other job was submitted"
+    printed = sweep.end(130, signal.SIGINT)
+    assert "submitted" not in printed
+    assert len(re.findall("^start .* on slurm", printed, re.M)) == 4
+    assert set(statuses(sweep.path).values()) == {"interrupted"}
+    assert cluster.num_jobs() == 0
+
+
+def dies_while_submitting(place: Path, options: str, moved: str) -> dict[str, str]:
+    """Return the variables with which a command dies after sbatch, when SLURM has the jobs.
+
+    submitit moves the file of each job to its place after sbatch has returned.
+
+    Args:
+        place: a new directory for the command in place of sbatch.
+        options: further options of sbatch.
+        moved: the arguments of `ls` that list the files which submitit has moved.
+    """
+    place.mkdir()
+    script = (
+        f"""#!/bin/bash
+number=$({shutil.which("sbatch")} {options} "$@" | grep -o '[0-9]*$')
+cd "$(dirname "$1")" || exit
+index=0
+for file in $(ls {moved}); do mv $file ${{number}}_$index"""
+        + """_submitted.pkl; index=$((index + 1)); done
+kill -KILL $PPID
+"""
+    )
+    (place / "sbatch").write_text(script, encoding="utf-8")
+    (place / "sbatch").chmod(0o755)
+    return {"PATH": f"{place}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.mark.usefixtures("cluster")
+def test_of_an_array_half_submitted_the_jobs_that_run_are_found(
+    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", dies_while_submitting(tmp_path / "dies", "", "*.pkl | head -n 1")["PATH"])
+        sweep = Sweep(tiny, tmp_path / "sweep", "seed=1,2,3", *ENDLESS)
+        sweep.end(-signal.SIGKILL)
+    sweep.wait_until_saved()
+    (record,) = [file for file in sweep.path.glob("jobs/*/slurm.json") if read_json(file)["job_id"]]
+    first = read_json(record)
+    sweep.again()
+    sweep.wait_until_saved(3)
+    assert read_json(record) == first
+    assert len({sweep.number(seed) for seed in (1, 2, 3)}) == 3
+    sweep.end(130, signal.SIGINT)
+    assert set(statuses(sweep.path).values()) == {"interrupted"}
+    assert all(sweep.is_one_history(seed) for seed in (1, 2, 3))
+
+
+def test_a_job_that_was_submitted_again_does_not_run_twice(
+    cluster: SlurmCluster, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", dies_while_submitting(tmp_path / "dies", "--hold", "*.pkl")["PATH"])
+        sweep = Sweep(tiny, tmp_path / "sweep", "seed=1,2", *ENDLESS)
+        sweep.end(-signal.SIGKILL)
+    (lost,) = {
+        line.partition("_")[0] for line in cluster.output("squeue", "--noheader", "--array", "--format=%i").split()
+    }
+    sweep.again()
+    sweep.wait_until_saved(2)
+    processes = [sweep.status(seed)["process_id"] for seed in (1, 2)]
+    cluster.call("scontrol", "release", lost)
+    sweep.wait_for(lambda: not cluster.output("squeue", "--noheader", f"--jobs={lost}"))
+    logs = [file.read_text(encoding="utf-8") for file in (sweep.path / "submitit").glob(f"{lost}_*.err")]
+    assert len(logs) == 2
+    assert all("names a later submission" in log for log in logs)
+    assert [sweep.status(seed)["process_id"] for seed in (1, 2)] == processes
+    sweep.end(130, signal.SIGINT)
+    assert set(statuses(sweep.path).values()) == {"interrupted"}

@@ -208,6 +208,29 @@ def test_a_bad_search_is_a_one_line_error(run: Run, tmp_path: Path, wrong: list[
     assert not list(tmp_path.glob("sweep/study/journal.log")), "no trial that would count"
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        "postgresql://me:S3cret@host/db",
+        "postgresql+psycopg://me:S3cret%40@host:5432/db",
+        "postgresql://me@host/db?password=S3cret",
+        "postgresql://me:S3cret@host:port/db",
+        "post gres://me:S3cret@host/db",
+        "sqlite://:S3cret@/db",
+    ],
+)
+def test_a_password_in_a_url_is_refused_and_neither_shown_nor_recorded(run: Run, tmp_path: Path, place: str) -> None:
+    asked = ["optimizer.lr=interval(0.1,1)", f"sweep_dir={tmp_path}/sweep", "-m"]
+    outcome = run(*SEARCH, f"hydra.sweeper.storage='{place}'", *asked)
+    assert outcome.exit_code == 2
+    assert outcome.line.startswith("rnnexp: hydra.sweeper.storage ")
+    assert "S3cret" not in outcome.stdout + outcome.stderr
+    assert not [file for file in tmp_path.rglob("*") if file.is_file() and b"S3cret" in file.read_bytes()]
+    outcome = run("callbacks=pruning", f"callbacks.pruning.storage='{place}'", "+callbacks.pruning.trial_number=0")
+    assert outcome.exit_code == 2
+    assert "S3cret" not in outcome.stdout + outcome.stderr
+
+
 def test_without_optuna_the_extra_is_named(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uninstall(monkeypatch, "optuna")
     outcome = run(*SEARCH, f"sweep_dir={tmp_path}/sweep", BAD_OR_GOOD, "-m")

@@ -34,6 +34,7 @@ BATCHING: dict[str, Any] = {
     "min_frequency": 1,
     "joint": False,
     "max_length": 100,
+    "max_eval_length": 1000,
     "batch_size": 8,
     "batch_unit": "sentences",
     "eval_batch_size": 7,
@@ -41,6 +42,7 @@ BATCHING: dict[str, Any] = {
     "seed": 0,
     "cache": None,
 }
+FILES: dict[str, Any] = {"source_lang": "en", "target_lang": "fr", "columns": None, "max_line_bytes": 10_000}
 NETWORK: dict[str, Any] = {"embedding_size": 6, "attention": "general"}
 OPTIONS: dict[str, Any] = {
     "teacher_forcing": 1.0,
@@ -78,11 +80,10 @@ def data(tmp_path: Path) -> TranslationDataModule:
     train, held_out = write_pairs(tmp_path / "train.tsv", 0, 60), write_pairs(tmp_path / "test.tsv", 60, 23)
     made = TranslationDataModule(
         ParallelFiles,
-        source_lang="en",
-        target_lang="fr",
         train=str(train),
         val=str(held_out),
         test=str(held_out),
+        **FILES,
         **BATCHING,
     )
     made.setup()
@@ -223,9 +224,7 @@ def test_a_checkpoint_carries_the_tokenizers_as_plain_data(data: TranslationData
     task = make_task(data)
     checkpoint: dict[str, Any] = {}
     task.on_save_checkpoint(checkpoint)
-    other = TranslationDataModule(
-        ParallelFiles, source_lang="en", target_lang="fr", train="a", val="b", test="c", **BATCHING
-    )
+    other = TranslationDataModule(ParallelFiles, train="a", val="b", test="c", **FILES, **BATCHING)
     other.use_preprocessing_of(checkpoint)
     assert other._checkpoint_tokenizers is not None
     assert [each.digest for each in other._checkpoint_tokenizers] == [each.digest for each in data.tokenizers]

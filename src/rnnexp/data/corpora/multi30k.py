@@ -109,15 +109,15 @@ class Multi30k:
         self.prepare()
         splits, details = {}, {"test": self.test}
         for split, name in self.published_names.items():
-            paths = [self._files[f"{name}.{language}"] for language in self._languages]
-            for language, path in zip(self._languages, paths, strict=True):
+            source, target = (self._files[f"{name}.{language}"] for language in self._languages)
+            for language, path in zip(self._languages, (source, target), strict=True):
                 file = f"{name}.{language}"
                 try:
                     digest = check_content(file, bytes(read_content(path)), str(path))
                 except BadFileError as error:
                     raise UserError(f"{error}: replace it, or delete it to have it fetched again") from error
                 details[f"sha256/{file}"] = digest if file in PUBLISHED_SHA256 else f"{digest} (not compared)"
-            splits[split] = read_aligned(*paths)
+            splits[split] = read_aligned(source, target)
         return CorpusContent(splits, details)
 
     @property

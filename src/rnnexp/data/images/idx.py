@@ -29,8 +29,30 @@ def parse_idx(content: Content, where: str, num_dimensions: int) -> NDArray[np.u
     Raises:
         BadFileError: naming `where`, for another magic number, element type, number of dimensions or size.
     """
-    header_size = 4 + 4 * num_dimensions
-    if len(content) < header_size:
+    shape = _read_header(content, where, num_dimensions)
+    expected = _header_size(num_dimensions) + math.prod(shape)
+    if len(content) != expected:
+        what = "truncated" if len(content) < expected else "wrong size"
+        raise BadFileError(f"{where}: {what}: its header says {expected:,} bytes, it has {len(content):,}")
+    return np.frombuffer(content, dtype=np.uint8, offset=_header_size(num_dimensions)).reshape(shape)
+
+
+def size_of_idx(start: Content, where: str, num_dimensions: int) -> int:
+    """Return the size of a file in bytes that its header says; see `parse_idx` for the errors.
+
+    Args:
+        start: the start of the file, at least its header.
+    """
+    return _header_size(num_dimensions) + math.prod(_read_header(start, where, num_dimensions))
+
+
+def _header_size(num_dimensions: int) -> int:
+    return 4 + 4 * num_dimensions
+
+
+def _read_header(content: Content, where: str, num_dimensions: int) -> tuple[int, ...]:
+    """Return the shape of the array."""
+    if len(content) < _header_size(num_dimensions):
         raise BadFileError(f"{where}: truncated: {len(content)} bytes, too short for an IDX header")
     zero, element_type, dimensions = struct.unpack_from(">HBB", content)
     if zero != 0 or element_type not in ELEMENT_TYPES:
@@ -39,14 +61,10 @@ def parse_idx(content: Content, where: str, num_dimensions: int) -> NDArray[np.u
         raise BadFileError(f"{where}: holds {ELEMENT_TYPES[element_type]}, not unsigned bytes")
     if dimensions != num_dimensions:
         raise BadFileError(f"{where}: holds a {dimensions}-dimensional array, not a {num_dimensions}-dimensional")
-    shape = struct.unpack_from(f">{num_dimensions}I", content, offset=4)
+    shape: tuple[int, ...] = struct.unpack_from(f">{num_dimensions}I", content, offset=4)
     if 0 in shape:
         raise BadFileError(f"{where}: is empty (its header says {shape})")
-    expected = header_size + math.prod(shape)
-    if len(content) != expected:
-        what = "truncated" if len(content) < expected else "wrong size"
-        raise BadFileError(f"{where}: {what}: its header says {expected:,} bytes, it has {len(content):,}")
-    return np.frombuffer(content, dtype=np.uint8, offset=header_size).reshape(shape)
+    return shape
 
 
 def encode_idx(array: NDArray[np.uint8]) -> bytes:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from rnnexp.data.images.files import (
     TRAIN_IMAGES,
     TRAIN_LABELS,
     LabeledImages,
+    find_classes,
     read_labeled_images,
 )
 from rnnexp.data.images.loader import TensorLoader
@@ -44,7 +46,8 @@ class MNISTDataModule(DataModule):
             deviation, `unit` divides bytes by 255.
         batch_size, eval_batch_size: samples per batch and rank in training, and in validation and test.
         drop_last: leave out the last training batch of an epoch if it is smaller than the others.
-        val_size: number of validation images; with 0, training uses all images and there is no validation.
+        val_size: number of validation images, or their share below 1; with 0, training uses all images and there is no
+            validation.
         split: `last` takes the last `val_size` published training images for validation, `seeded` a random choice.
         split_seed: the seed of that choice.
         seed: the seed of the order of training samples.
@@ -70,7 +73,7 @@ class MNISTDataModule(DataModule):
         batch_size: int,
         eval_batch_size: int,
         drop_last: bool,
-        val_size: int,
+        val_size: float,
         split: str,
         split_seed: int,
         seed: int,
@@ -89,8 +92,8 @@ class MNISTDataModule(DataModule):
         if permutation is not None:
             make_permutation(permutation, num_pixels=1)
         require_positive(batch_size=batch_size, eval_batch_size=eval_batch_size)
-        if isinstance(val_size, bool) or not isinstance(val_size, int) or val_size < 0:
-            raise ValueError(f"val_size must be a whole number of at least 0, not {val_size!r}")
+        if type(val_size) not in (int, float) or not (val_size >= 0 and (type(val_size) is int or val_size < 1)):
+            raise ValueError(f"val_size must be a whole number of at least 0 or a share below 1, not {val_size!r}")
         self.root = expand_home(root)
         self.dataset_name = name
         self.view = view
@@ -111,14 +114,11 @@ class MNISTDataModule(DataModule):
         self._is_set_up = False
 
     def use_preprocessing_of(self, checkpoint: Mapping[str, Any]) -> None:
-        """Use the normalization and the number of classes that the weights of a checkpoint were trained with.
+        """Use the normalization and the classes that the weights of a checkpoint were trained with.
 
-        It is called before `setup`, which raises UserError if the data have more classes.
+        It is called before `setup`, which raises UserError if the data have other classes.
         """
-        self._preprocessing = {
-            **checkpoint[type(self).__qualname__],
-            "num_classes": checkpoint["rnnexp"]["num_classes"],
-        }
+        self._preprocessing = dict(checkpoint[type(self).__qualname__])
 
     def prepare_data(self) -> None:
         """Fetch the files if they are missing.
@@ -165,6 +165,7 @@ class MNISTDataModule(DataModule):
             "seq_len": self.seq_len,
             "input_size": self.input_size,
             "num_classes": self.num_classes,
+            "classes": None if self.classes == list(range(self.num_classes)) else ", ".join(map(str, self.classes)),
             "normalize": self.normalize,
             "mean": self.mean,
             "std": self.std,
@@ -185,13 +186,18 @@ class MNISTDataModule(DataModule):
             f"{len(self._test_sequences):,} test"
         )
 
-    def state_dict(self) -> dict[str, float]:
-        """Return the normalization, for checkpoints: weights only work with inputs normalized as in training."""
-        return {"mean": self.mean, "std": self.std}
+    def state_dict(self) -> dict[str, Any]:
+        """Return the normalization and the label of each class, which weights depend on, for checkpoints."""
+        return {"mean": self.mean, "std": self.std, "classes": self.classes}
 
-    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Use the normalization that weights were trained with."""
         self.mean, self.std = state_dict["mean"], state_dict["std"]
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        return len(self.classes)
 
     def train_dataloader(self) -> TensorLoader:
         """Return batches of the training split, in a new order each epoch and the same number on each rank.
@@ -218,7 +224,7 @@ class MNISTDataModule(DataModule):
 
     def val_dataloader(self) -> TensorLoader | list[TensorLoader]:
         """Return batches of the validation split, every sample once over all ranks; an empty list without one."""
-        if self.val_size == 0:
+        if not len(self._val_indices):
             return []
         return self._eval_loader(self._train_sequences, self._train_labels, self._val_indices)
 
@@ -244,21 +250,21 @@ class MNISTDataModule(DataModule):
             self.mean, self.std = brightness(torch.from_numpy(train.images).index_select(0, self._train_indices))
         else:
             self.mean, self.std = 0.0, 1.0
+        self.classes = find_classes(self.dataset_name, train.labels, test.labels)
+        if self._preprocessing is not None:
+            if unknown := set(self.classes) - set(self._preprocessing["classes"]):
+                raise UserError(
+                    f"the weights know {len(self._preprocessing['classes'])} classes, and not "
+                    f"{', '.join(map(str, sorted(unknown)))} of {self.dataset_name}"
+                )
+            self.classes = list(self._preprocessing["classes"])
+            self.load_state_dict(self._preprocessing)
         self._train_sequences, self._train_labels = self._as_sequences(train)
         self._test_sequences, self._test_labels = self._as_sequences(test)
-        self.num_classes = int(max(train.labels.max(), test.labels.max())) + 1
-        if self._preprocessing is not None:
-            if self.num_classes > self._preprocessing["num_classes"]:
-                raise UserError(
-                    f"the weights know {self._preprocessing['num_classes']} classes, and {self.dataset_name} has "
-                    f"{self.num_classes}"
-                )
-            self.num_classes = self._preprocessing["num_classes"]
-            self.load_state_dict(self._preprocessing)
 
     def _as_sequences(self, part: LabeledImages) -> tuple[Tensor, Tensor]:
         sequences = as_sequences(torch.from_numpy(part.images), self.view, self.permutation)
-        return sequences, torch.from_numpy(part.labels).long()
+        return sequences, torch.from_numpy(np.searchsorted(self.classes, part.labels))
 
     def _choose_device(self) -> torch.device:
         training_device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device

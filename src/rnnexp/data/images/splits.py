@@ -1,5 +1,6 @@
 """The division of published training images into training and validation, and the brightness of the training images."""
 
+import logging
 from collections.abc import Callable
 
 import torch
@@ -8,6 +9,10 @@ from torch import Tensor
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import lookup
 
+log = logging.getLogger(__name__)
+
+MAX_VAL_SHARE = 1 / 3
+"""The share of validation images above which a split is logged."""
 SPLITS: dict[str, Callable[[int, int], Tensor]] = {
     "last": lambda num_images, _seed: torch.arange(num_images),
     "seeded": lambda num_images, seed: torch.randperm(num_images, generator=torch.Generator().manual_seed(seed)),
@@ -15,11 +20,15 @@ SPLITS: dict[str, Callable[[int, int], Tensor]] = {
 """Functions that order the images; the last ones become the validation split."""
 
 
-def split_images(num_images: int, val_size: int, split: str, seed: int) -> tuple[Tensor, Tensor]:
+def split_images(num_images: int, val_size: float, split: str, seed: int) -> tuple[Tensor, Tensor]:
     """Divide images into training and validation.
 
+    More than a third for validation is logged.
+
     Args:
-        split: `last` takes the last `val_size` images for validation, `seeded` a random choice.
+        num_images: the number of images.
+        val_size: the number of validation images, or their share below 1.
+        split: `last` takes the last images for validation, `seeded` a random choice.
         seed: the seed of that choice.
 
     Returns:
@@ -29,12 +38,18 @@ def split_images(num_images: int, val_size: int, split: str, seed: int) -> tuple
         ValueError: for an unknown split.
         UserError: if nothing is left for training.
     """
-    if val_size >= num_images:
+    num_val = round(val_size * num_images) if isinstance(val_size, float) else val_size
+    if num_val >= num_images:
         raise UserError(
             f"data.val_size={val_size} leaves none of the {num_images} training images: choose a smaller one"
         )
+    if num_val > MAX_VAL_SHARE * num_images:
+        log.warning(
+            "data.val_size=%s leaves %s of %s images for training: data.val_size=0.1 takes a tenth for validation",
+            *(val_size, f"{num_images - num_val:,}", f"{num_images:,}"),
+        )
     indices = lookup("split", split, SPLITS)(num_images, seed)
-    num_train = num_images - val_size
+    num_train = num_images - num_val
     return indices[:num_train].sort().values, indices[num_train:].sort().values
 
 

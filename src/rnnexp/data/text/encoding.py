@@ -5,7 +5,7 @@ import json
 import logging
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from itertools import chain
@@ -18,17 +18,22 @@ from torch import Tensor
 
 from rnnexp.core.atomic_files import written_atomically
 from rnnexp.core.errors import UserError, first_line
+from rnnexp.core.progress import Progress
 from rnnexp.core.validation import require_positive, validate_choice
 from rnnexp.data.files.lock import lock_directory
 from rnnexp.data.text.parallel_text import SPLITS, CorpusContent, ParallelText
 from rnnexp.text.tokenizer_pair import TokenizerPair
-from rnnexp.text.tokenizers import UNITS, train_tokenizer
+from rnnexp.text.tokenizers import UNITS, Tokenizer, train_tokenizer
 from rnnexp.text.vocabulary import BOS, EOS
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """The version of the cached file; files of another version are not read."""
+MANY_PAIRS = 100_000
+"""Pairs whose tokens take so long to learn that a line says so."""
+PART_SIZE = 10_000
+"""Sentences that are encoded between two reports of progress."""
 
 
 @dataclass(frozen=True)
@@ -127,15 +132,26 @@ def encode(content: CorpusContent, units: Units, tokenizers: TokenizerPair | Non
     Raises:
         UserError: if the units do not fit the text.
     """
-    tokenizers = tokenizers or train_tokenizers(content.splits["train"], units)
+    if tokenizers is None:
+        if (number := len(content.splits["train"])) > MANY_PAIRS:
+            log.info("learning the %s tokens of %s sentence pairs", units.unit, f"{number:,}")
+        tokenizers = train_tokenizers(content.splits["train"], units)
     splits = {}
-    for split in SPLITS:
-        text = content.splits[split]
-        splits[split] = EncodedPairs(
-            flatten([[*ids, EOS] for ids in tokenizers.source.encode_batch(text.sources)]),
-            flatten([[BOS, *ids, EOS] for ids in tokenizers.target.encode_batch(text.targets)]),
-        )
+    with Progress("encoding", 2 * sum(map(len, content.splits.values())), "sentences") as progress:
+        for split in SPLITS:
+            text = content.splits[split]
+            splits[split] = EncodedPairs(
+                flatten([[*ids, EOS] for ids in _encoded(tokenizers.source, text.sources, progress)]),
+                flatten([[BOS, *ids, EOS] for ids in _encoded(tokenizers.target, text.targets, progress)]),
+            )
     return EncodedCorpus(tokenizers, splits)
+
+
+def _encoded(tokenizer: Tokenizer, sentences: Sequence[str], progress: Progress) -> Iterator[list[int]]:
+    for start in range(0, len(sentences), PART_SIZE):
+        part = sentences[start : start + PART_SIZE]
+        yield from tokenizer.encode_batch(part)
+        progress.advance(len(part))
 
 
 def train_tokenizers(train: ParallelText, units: Units) -> TokenizerPair:

@@ -1,5 +1,6 @@
 """Sentences and their translations: the content of a corpus, and readers of text files."""
 
+import codecs
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,10 +9,11 @@ from typing import Protocol
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.types import Primitive
-from rnnexp.core.validation import validate_choice
-from rnnexp.data.files.compressed import BadFileError, read_content
+from rnnexp.core.validation import did_you_mean_path, validate_choice
+from rnnexp.data.files.compressed import BadFileError, other_format, read_chunks, read_head
 
 SPLITS = ("train", "val", "test")
+MAX_LINE_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -83,16 +85,30 @@ def validate_languages(corpus: str, source_lang: str, target_lang: str, language
         )
 
 
-def read_lines(path: Path) -> list[str]:
-    """Return the lines of a UTF-8 text file, uncompressed if its name ends in `.gz`.
+def read_lines(path: Path, max_line_bytes: int = MAX_LINE_BYTES) -> list[str]:
+    """Return the lines of a text file, uncompressed: UTF-8, or UTF-16 or UTF-32 with a byte order mark.
 
     Only a line feed ends a line, since other line separators of Unicode occur in sentences of published corpora.
 
+    Args:
+        path: the file.
+        max_line_bytes: the bound of a line; no more than that is read of a longer one.
+
     Raises:
-        UserError: if it cannot be read, is empty or is not UTF-8, with the line.
+        UserError: if it cannot be read, is empty, is not such text or has a longer line, with the line.
     """
+    if path.is_dir() or not path.exists():
+        what = "is a directory" if path.is_dir() else f"there is no such file{did_you_mean_path(path)}"
+        raise UserError(f"{path}: {what}: name a text file")
+    if not path.is_file():
+        raise UserError(
+            f"{path}: is a pipe or a device, which can be read only once, and a run reads its files again when it is "
+            "continued or evaluated: write the text to a file"
+        )
     try:
-        content = bytes(read_content(path))
+        if other := other_format(read_head(path)):
+            raise UserError(f"{path}: is {other}, not text: name a file with one sentence a line")
+        content = _read_bounded_lines(path, max_line_bytes)
     except BadFileError as error:
         raise UserError(f"{error}: replace it") from error
     lines = split_lines(content, str(path))
@@ -101,29 +117,77 @@ def read_lines(path: Path) -> list[str]:
     return lines
 
 
+def _read_bounded_lines(path: Path, max_line_bytes: int) -> bytearray:
+    content = bytearray()
+    line_start = 0
+    for chunk in read_chunks(path):
+        content += chunk
+        # The longest line is looked for in each part, so that a file of one line is refused after the first part.
+        while (line_end := content.find(b"\n", line_start)) >= 0 and line_end - line_start <= max_line_bytes:
+            line_start = line_end + 1
+        if max(line_end, len(content)) - line_start > max_line_bytes:
+            number = content.count(b"\n", 0, line_start) + 1
+            raise UserError(
+                f"{path}: line {number:,}: has more than data.max_line_bytes={max_line_bytes:,} bytes: "
+                "divide it into sentences"
+            )
+    return content
+
+
+ENCODINGS: Mapping[bytes, str] = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""The encoding that each byte order mark stands for."""
+
+
 def split_lines(content: bytes | bytearray, where: str) -> list[str]:
-    """Return the lines of UTF-8 text; see `read_lines`.
+    """Return the lines of text; see `read_lines`. A byte order mark at the start of a later line is left out.
 
     Raises:
-        UserError: naming `where` and the line, if it is not UTF-8.
+        UserError: naming `where` and the line, if it is not such text.
     """
+    encoding = next((name for mark, name in ENCODINGS.items() if content.startswith(mark)), "utf-8")
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
+        name = encoding.removesuffix("-sig").upper()
         raise UserError(
-            f"{where}: line {line:,}: not UTF-8 (byte 0x{content[error.start]:02x}): convert the file to UTF-8"
+            f"{where}: line {line:,}: not {name} (byte 0x{content[error.start]:02x}): convert the file to UTF-8"
         ) from error
-    return text.removesuffix("\n").split("\n") if text else []
+    lines = text.replace("\n\ufeff", "\n").removesuffix("\n").split("\n") if text else []
+    if "\0" in text:
+        number = next(number for number, line in enumerate(lines, start=1) if "\0" in line)
+        raise UserError(
+            f"{where}: line {number:,}: has a NUL byte, as in UTF-16 without a byte order mark or in a file that is no "
+            "text: convert the file to UTF-8"
+        )
+    if "\r" in text:
+        _refuse_carriage_returns(lines, where)
+    return lines
 
 
-def read_aligned(source: Path, target: Path) -> ParallelText:
+def _refuse_carriage_returns(lines: Sequence[str], where: str) -> None:
+    """Raise UserError for a carriage return within a line; those at its end belong to the line end of Windows."""
+    for number, line in enumerate(lines, start=1):
+        if "\r" in line.rstrip("\r"):
+            raise UserError(
+                f"{where}: line {number:,}: has a carriage return inside, the line end of old Mac files: convert the "
+                "line ends, for example with tr '\\r' '\\n'"
+            )
+
+
+def read_aligned(source: Path, target: Path, max_line_bytes: int = MAX_LINE_BYTES) -> ParallelText:
     """Read two text files, where line n of the second translates line n of the first.
 
     Raises:
         UserError: if they have different numbers of lines; see also `read_lines`.
     """
-    sources, targets = read_lines(source), read_lines(target)
+    sources, targets = read_lines(source, max_line_bytes), read_lines(target, max_line_bytes)
     if len(sources) != len(targets):
         longer, shorter = (source, target) if len(sources) > len(targets) else (target, source)
         raise UserError(
@@ -131,16 +195,3 @@ def read_aligned(source: Path, target: Path) -> ParallelText:
             f"{min(len(sources), len(targets)) + 1:,} of {longer.name} has no partner in {shorter.name}: align the two"
         )
     return ParallelText([line.strip() for line in sources], [line.strip() for line in targets])
-
-
-def read_tsv(path: Path) -> ParallelText:
-    """Read a text file of two columns, separated by a tab: the sentence and its translation. More columns are ignored.
-
-    Raises:
-        UserError: naming the line that has only one column; see also `read_lines`.
-    """
-    rows = [line.split("\t") for line in read_lines(path)]
-    for number, row in enumerate(rows, start=1):
-        if len(row) < 2:
-            raise UserError(f"{path}: line {number:,}: has no tab between a sentence and its translation: add it")
-    return ParallelText([row[0].strip() for row in rows], [row[1].strip() for row in rows])

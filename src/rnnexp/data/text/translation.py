@@ -14,6 +14,7 @@ from rnnexp.data.base import DataModule
 from rnnexp.data.batches import TranslationBatch
 from rnnexp.data.loading.buckets import BATCH_UNITS, BucketOrder
 from rnnexp.data.text.encoding import EncodedPairs, Units, load_or_encode
+from rnnexp.data.text.inspection import is_empty, remarks, shown
 from rnnexp.data.text.loader import TranslationLoader
 from rnnexp.data.text.parallel_text import SPLITS, Corpus, ParallelText
 from rnnexp.text.tokenizer_pair import TokenizerPair
@@ -25,14 +26,16 @@ log = logging.getLogger(__name__)
 class TranslationDataModule(DataModule):
     """Training, validation and test pairs of a corpus as `TranslationBatch`.
 
-    Tokenizers are trained only on the training split. Training leaves out pairs with a side longer than `max_length`,
-    and logs their number; validation and test keep every pair.
+    Tokenizers are trained only on the training split. Training leaves out pairs with an empty side or one longer than
+    `max_length`, and logs their number; validation and test keep every pair.
 
     Args:
         corpus: the class of the corpus, or a function that makes a corpus from `corpus_options`.
         unit, vocab_size, min_frequency: the tokens of the text, see `train_tokenizer`.
         joint: whether both languages have one vocabulary.
         max_length: tokens of a sentence, without BOS and EOS, above which a pair is left out of training.
+        max_eval_length: tokens above which a sentence of validation and test is refused, since the time and the memory
+            of all sentences in its batch grow with its length.
         batch_size, batch_unit: content of a training batch of one rank, see `BucketOrder`.
         eval_batch_size: sentence pairs per batch and rank in validation and test.
         window: number of training batches that are sorted by length together; more means less padding and randomness.
@@ -59,6 +62,7 @@ class TranslationDataModule(DataModule):
         min_frequency: int,
         joint: bool,
         max_length: int,
+        max_eval_length: int,
         batch_size: int,
         batch_unit: str,
         eval_batch_size: int,
@@ -69,10 +73,11 @@ class TranslationDataModule(DataModule):
     ) -> None:
         super().__init__()
         validate_choice("data.batch_unit", batch_unit, BATCH_UNITS)
-        require_positive(max_length=max_length, batch_size=batch_size, eval_batch_size=eval_batch_size, window=window)
+        require_positive(max_length=max_length, max_eval_length=max_eval_length, window=window)
+        require_positive(batch_size=batch_size, eval_batch_size=eval_batch_size)
         self.corpus = corpus(**corpus_options)
         self.units = Units(unit, vocab_size, min_frequency, joint)
-        self.max_length = max_length
+        self.max_length, self.max_eval_length = max_length, max_eval_length
         self.batch_size = batch_size
         self.batch_unit = batch_unit
         self.eval_batch_size = eval_batch_size
@@ -114,18 +119,14 @@ class TranslationDataModule(DataModule):
         if self._is_set_up:
             return
         content = self.corpus.read()
-        for split in SPLITS:
-            if not len(content.splits[split]):
-                raise UserError(f"the {split} split of the corpus {self.corpus.name!r} is empty: it needs one pair")
-        train = content.splits["train"]
-        self.target_writing = describe_writing(train.targets)
-        self._require_words(describe_writing(train.sources), self.target_writing)
+        self._inspect(content.splits)
         encoded = load_or_encode(content, self.units, self.cache, self._checkpoint_tokenizers)
         self.tokenizers = encoded.tokenizers
         self._texts: Mapping[str, ParallelText] = content.splits
         self._pairs: Mapping[str, EncodedPairs] = encoded.splits
         self._details = dict(content.details)
         self._digest, self._test_digest = content.digest(), content.digest("test")
+        self._log_vocabulary()
         self._count_long_pairs()
         self._is_set_up = True
 
@@ -145,6 +146,7 @@ class TranslationDataModule(DataModule):
             "num_val": len(self._texts["val"]),
             "num_test": len(self._texts["test"]),
             **{f"num_{split}_too_long": count for split, count in self._num_too_long.items()},
+            **{f"num_{split}_empty": sum(is_empty(text)) for split, text in self._texts.items()},
             "digest": self._digest,
             "test_digest": self._test_digest,
         }
@@ -159,6 +161,12 @@ class TranslationDataModule(DataModule):
             f"{self.corpus.name} {self.corpus.source_lang}-{self.corpus.target_lang}, "
             f"{vocabularies} {self.units.unit} tokens: {sizes} pairs"
         )
+
+    @property
+    def example(self) -> str:
+        """The first training pair, for the start of a run."""
+        text = self._texts["train"]
+        return f"{shown(text.sources[0])} -> {shown(text.targets[0])}"
 
     def sources(self, split: str) -> Sequence[str]:
         """Return the sentences to translate of a split, raw; `TranslationBatch.indices` are positions in them."""
@@ -200,6 +208,20 @@ class TranslationDataModule(DataModule):
         """Move token ids to the device; lengths and indices stay on the CPU, where packing and text need them."""
         return batch._replace(source=batch.source.to(device), target=batch.target.to(device))
 
+    def _inspect(self, splits: Mapping[str, ParallelText]) -> None:
+        """Set `target_writing` and log remarks about the corpus. Raise UserError if it cannot be used."""
+        corpus = f"{self.corpus.name} {self.corpus.source_lang}-{self.corpus.target_lang}"
+        for split in SPLITS:
+            if not len(splits[split]):
+                raise UserError(f"the {split} split of the corpus {self.corpus.name!r} is empty: it needs one pair")
+        train = splits["train"]
+        if all(is_empty(train)):
+            raise UserError(f"each of the {len(train):,} training pairs has an empty side: name the two languages")
+        for remark in remarks(splits):
+            log.warning("%s: %s", corpus, remark)
+        self.target_writing = describe_writing(train.targets)
+        self._require_words(describe_writing(train.sources), self.target_writing)
+
     def _require_words(self, *writings: Writing) -> None:
         languages = (self.corpus.source_lang, self.corpus.target_lang)
         for language, writing in zip(languages, writings, strict=True):
@@ -209,12 +231,30 @@ class TranslationDataModule(DataModule):
                     f"does not have ({writing.name}): use data.unit=bpe or char"
                 )
 
+    def _log_vocabulary(self) -> None:
+        """Log if byte-pair encoding has learned fewer tokens than were asked for."""
+        fewest = min(len(tokenizer) for tokenizer in self.tokenizers)
+        if self.units.unit == "bpe" and fewest < self.units.vocab_size and self._checkpoint_tokenizers is None:
+            log.warning(
+                "data.vocab_size=%d is more than the training text supports: pairs that occur at least "
+                "data.min_frequency=%d times make %d tokens, which are used",
+                *(self.units.vocab_size, self.units.min_frequency, fewest),
+            )
+
     def _count_long_pairs(self) -> None:
-        is_long = {split: self._is_long(pairs) for split, pairs in self._pairs.items()}
+        longest = {split: longest_sides(pairs) for split, pairs in self._pairs.items()}
+        for split in ("val", "test"):
+            if (length := int(longest[split].max())) > self.max_eval_length:
+                raise UserError(
+                    f"sentence pair {int(longest[split].argmax()) + 1:,} of the {split} split has {length:,} tokens, "
+                    f"more than data.max_eval_length={self.max_eval_length}: divide it or leave it out"
+                )
+        is_long = {split: lengths > self.max_length for split, lengths in longest.items()}
         self._num_too_long = {split: int(long.sum()) for split, long in is_long.items()}
-        self._train_indices = (~is_long["train"]).nonzero().squeeze(1)
+        empty = torch.tensor(is_empty(self._texts["train"]))
+        self._train_indices = (~is_long["train"] & ~empty).nonzero().squeeze(1)
         left_out, num_train = self._num_too_long["train"], len(self._texts["train"])
-        if left_out == num_train:
+        if not len(self._train_indices):
             raise UserError(
                 f"each of the {num_train:,} training pairs has a side of more than data.max_length={self.max_length} "
                 "tokens: choose a larger one"
@@ -228,10 +268,6 @@ class TranslationDataModule(DataModule):
                 "test pairs, which are kept",
                 *(self.max_length, f"{left_out:,}", f"{held_out:,}"),
             )
-
-    def _is_long(self, pairs: EncodedPairs) -> Tensor:
-        """Return which pairs have a side that is too long, bool [pairs]; BOS and EOS do not count."""
-        return (pairs.source.lengths - 1).maximum(pairs.target.lengths - 2) > self.max_length
 
     def _eval_loader(self, split: str) -> TranslationLoader:
         indices = torch.arange(len(self._texts[split]))
@@ -255,3 +291,8 @@ class TranslationDataModule(DataModule):
             equal_length_ranks=equal_length_ranks,
         )
         return TranslationLoader(pairs, order)
+
+
+def longest_sides(pairs: EncodedPairs) -> Tensor:
+    """Return the tokens of the longer side of each pair, int64 [pairs]; BOS and EOS do not count."""
+    return (pairs.source.lengths - 1).maximum(pairs.target.lengths - 2)

@@ -1,5 +1,6 @@
 """The figures of effects: the main effect of each axis of a sweep on the score, and the interactions of two axes."""
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -151,7 +152,8 @@ def _plot_interaction(panel: Panel, across: Axis, series: Axis, crossed: Margins
         panel.plot(
             [values.index(point[0]) + shift for point in points],
             [fmean(crossed.means(point)) for point in points],
-            label=drawable(name)[:MOST_LETTERS],
+            # matplotlib leaves out labels that begin with an underscore.
+            label=re.sub("^_", " _", drawable(name)[:MOST_LETTERS]),
             linestyle="-" if joined else "none",
             linewidth=1.5,
             markersize=6,
@@ -211,4 +213,4 @@ def _name_values(panel: Panel, name: str, values: Sequence[str]) -> None:
 
 def _name_scores(group: ComparisonGroup, panels: Sequence[Panel]) -> None:
     for panel in panels[::COLUMNS]:
-        panel.set_ylabel(group.main.title)
+        panel.set_ylabel(wrapped(group.main.title, 40))

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from rnnexp.plots.style import GRAY, legend_beside, legend_inches, line_style, new_figure, style_axes
+from rnnexp.plots.style import GRAY, legend_beside, legend_inches, line_style, new_figure, style_axes, wrapped
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 from rnnexp.report.records.schema import is_number
 from rnnexp.tasks.registry import Measure
@@ -44,7 +44,7 @@ def learning_curves(group: ComparisonGroup) -> Figure | None:
 
     The best settings are named; the others are gray.
     """
-    curves = [(setting, curve) for setting in group.settings if (curve := curve_of(setting, group.main))]
+    curves = [(setting, curve) for setting in group.settings if (curve := curve_of(setting, group.kind.main))]
     if not curves:
         return None
     named: Sequence[str] = [setting.label for setting, _ in curves[:MOST_NAMED]]
@@ -77,7 +77,7 @@ def learning_curves(group: ComparisonGroup) -> Figure | None:
             axes.fill_between(list(curve), low, high_, color=color, alpha=0.13, linewidth=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch")
-    axes.set_ylabel(f"validation {group.main.title}")
+    axes.set_ylabel(wrapped(f"validation {group.kind.main.title}", 40))
     style_axes(axes)
     legend_beside(figure, handles, names)
     return figure

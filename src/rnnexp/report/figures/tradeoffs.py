@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from rnnexp.plots.style import GRAY, legend_beside, legend_inches, line_style, new_figure, style_axes
+from rnnexp.plots.style import GRAY, legend_beside, legend_inches, line_style, new_figure, style_axes, wrapped
 from rnnexp.report.records.costs import FIT_TIME, MEMORY, PARAMETERS, Cost
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 from rnnexp.report.stats.significance import summarize
@@ -88,7 +88,7 @@ def tradeoffs(group: ComparisonGroup) -> Figure | None:
             )
         _scale(axes, cost, [point.cost for point in points])
         style_axes(axes)
-    grid[0].set_ylabel(group.main.title)
+    grid[0].set_ylabel(wrapped(group.main.title, 40))
     order = [name for name in [*names, "the others", "Pareto front"] if name in handles]
     legend_beside(figure, [handles[name] for name in order], order)
     return figure

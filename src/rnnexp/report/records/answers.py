@@ -12,7 +12,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnexp.core.errors import UserError
+from rnnexp.compat.torch_file import read_tensors
+from rnnexp.core.errors import UserError, first_line
 from rnnexp.metrics.translation import (
     DEFAULT_TOKENIZER,
     exact_matches,
@@ -151,15 +152,11 @@ def read_predictions(run: Run) -> Predictions:
     file = run.files.predictions_file
     if not file.is_file():
         raise UserError(f"{file} is missing")
-    # The other parts of the report do not need torch, which is slow to import.
-    import torch
-
     try:
-        content = torch.load(file, weights_only=True, map_location="cpu")
-        labels, predicted = (content[key].numpy() for key in ("labels", "predicted"))
-    # torch.load has no specific exception for a truncated file.
-    except Exception as error:
-        raise UserError(f"{file} cannot be read ({type(error).__name__}); was it cut short?") from None
+        content = read_tensors(file)
+        labels, predicted = content["labels"], content["predicted"]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{file} cannot be read ({first_line(error)}); was it cut short?") from None
     if not (labels.shape == predicted.shape == (labels.size,) and labels.dtype.kind == predicted.dtype.kind == "i"):
         raise UserError(f"{file} does not hold a label and a prediction for each sample")
     return Predictions(labels, predicted)

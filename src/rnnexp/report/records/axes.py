@@ -1,15 +1,17 @@
 """The axes of a comparison: the config keys in which settings differ, under short names."""
 
 import json
-from collections import Counter
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rnnexp.tracking.short_keys import VERBATIM
 
 FIRST = ("model.cell", "model.bidirectional", "model.num_layers", "model.hidden_size", "trainer.precision")
 """The keys whose columns come first."""
+MOST_CHARACTERS = 60
+"""The length of a shown value, of which a label may have several."""
 ABSENT = "–"
 """The shown value of a setting without the key."""
 
@@ -24,15 +26,23 @@ class Axis:
         key: the whole key.
         name: a short and unique name.
         companions: other keys that change exactly when this one does, and are not axes themselves.
+        is_verbatim: whether values are shown as they are, since two of them would look alike otherwise.
     """
 
     key: str
     name: str
     companions: tuple[str, ...] = ()
+    is_verbatim: bool = False
 
     def show(self, identity: Flat) -> str:
         """Return the value of a setting on this axis as text."""
-        return show_value(self.key, identity[self.key]) if self.key in identity else ABSENT
+        if self.key not in identity:
+            return ABSENT
+        return (
+            json.dumps(identity[self.key], default=str)
+            if self.is_verbatim
+            else show_value(self.key, identity[self.key])
+        )
 
 
 def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -54,7 +64,11 @@ def show_value(key: str, value: Any) -> str:  # noqa: ANN401
         return "yes" if value else "no"
     if key.endswith("_target_"):
         return str(value).rpartition(".")[2]
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    # The digest of a file stands for its content.
+    return value[:8] if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) else str(value)
 
 
 def number_order(value: str) -> tuple[bool, float, str]:
@@ -74,7 +88,14 @@ def varying_axes(identities: Sequence[Flat]) -> list[Axis]:
         if max(pattern, default=0) > 0:
             by_pattern.setdefault(pattern, []).append(key)
     chosen = [group[0] for group in by_pattern.values()]
-    return [Axis(key, _short(key, chosen), tuple(companions)) for key, *companions in by_pattern.values()]
+    axes = [Axis(key, _short(key, chosen), tuple(companions)) for key, *companions in by_pattern.values()]
+    return [replace(axis, is_verbatim=_look_alike(axis, identities)) for axis in axes]
+
+
+def _look_alike(axis: Axis, identities: Sequence[Flat]) -> bool:
+    """Return whether two different values of an axis have the same shown value."""
+    pairs = {(_comparable(identity, axis.key), axis.show(identity)) for identity in identities}
+    return len({shown for _, shown in pairs}) < len(pairs)
 
 
 def companions_of(axis: Axis, identities: Sequence[Flat]) -> str:
@@ -105,29 +126,19 @@ def _short(key: str, among: Sequence[str]) -> str:
 
 
 def labels_of(settings: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return a short label per setting: `lstm, bidirectional, 2 layers, precision bf16-mixed`.
-
-    It always contains the cell, direction, depth and width, and the values of other axes that are not the most common
-    ones. One label may therefore be empty.
+    """Return a label per setting with its value on every axis: `lstm, bidirectional, 2 layers, precision bf16-mixed`.
 
     Args:
         settings: for each setting the name and the shown value of every axis.
     """
-    most_common = {name: Counter(setting[name] for setting in settings).most_common(1)[0][0] for name in settings[0]}
-    return [_label(setting, most_common) for setting in settings]
+    return [", ".join(_part(name, value) for name, value in setting.items()) for setting in settings]
 
 
-def _label(setting: Mapping[str, str], most_common: Mapping[str, str]) -> str:
-    parts = []
-    for name, value in setting.items():
-        if name == "cell":
-            parts.append(value)
-        elif name == "bidirectional":
-            parts.append("bidirectional" if value == "yes" else "")
-        elif name == "num_layers":
-            parts.append(f"{value} layer{'' if value == '1' else 's'}")
-        elif name == "hidden_size":
-            parts.append(f"hidden {value}")
-        elif value != most_common[name]:
-            parts.append(f"{name} {value}")
-    return ", ".join(part for part in parts if part)
+def _part(name: str, value: str) -> str:
+    if name == "cell":
+        return value
+    if name == "bidirectional" and value in ("yes", "no"):
+        return "bidirectional" if value == "yes" else "unidirectional"
+    if name == "num_layers":
+        return f"{value} layer{'' if value == '1' else 's'}"
+    return f"hidden {value}" if name == "hidden_size" else f"{name} {value}"

@@ -14,12 +14,14 @@ class Cost:
         label: the name in tables and figures, with the unit.
         scale: the factor from the recorded to the shown value.
         digits: digits after the decimal point.
+        device_type: the type of the devices on which it was measured; empty for any.
     """
 
     path: str
     label: str
     scale: float = 1.0
     digits: int = 0
+    device_type: str = ""
 
     def show(self, value: float) -> str:
         """Format a scaled value."""
@@ -29,7 +31,8 @@ class Cost:
 PARAMETERS = Cost("model.num_parameters", "parameters")
 STATE = Cost("model.state_size", "state size")
 FIT_TIME = Cost("timing.fit_seconds", "fit time, s", digits=1)
-MEMORY = Cost("peak_memory_bytes", "peak memory, MiB", 2**-20)
+# On a CPU the record has the memory of the whole process, most of which is that of libraries.
+MEMORY = Cost("peak_memory_bytes", "peak GPU memory, MiB", 2**-20, device_type="cuda")
 
 
 def costs_of(kind: TaskKind) -> tuple[Cost, ...]:

@@ -3,7 +3,7 @@
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from rnnexp.report.records.axes import Axis, companions_of, flatten, labels_of, number_order, varying_axes
@@ -49,7 +49,8 @@ class Setting:
 
     def mean_cost(self, cost: Cost) -> float | None:
         """Return the scaled mean of a cost over the runs that count; None if none recorded it."""
-        values = [value for run in self.counted.values() if (value := run.number(cost.path)) is not None]
+        runs = [run for run in self.counted.values() if cost.device_type in ("", run.text("device.type"))]
+        values = [value for run in runs if (value := run.number(cost.path)) is not None]
         return cost.scale * sum(values) / len(values) if values else None
 
     def statuses(self) -> str:
@@ -67,6 +68,7 @@ class ComparisonGroup:
         axes: the config keys in which the settings differ.
         together: descriptions of the keys that change with an axis.
         settings: the settings, the best first and those without a result last.
+        main: the measure by which settings are compared: that of the task, or the one that a search optimized.
     """
 
     title: str
@@ -74,11 +76,18 @@ class ComparisonGroup:
     axes: Sequence[Axis]
     together: Sequence[str]
     settings: Sequence[Setting]
+    main: Measure
 
     @property
-    def main(self) -> Measure:
-        """The measure by which settings are compared."""
-        return self.kind.main
+    def is_search(self) -> bool:
+        """Whether settings are compared by what a search optimized."""
+        return self.main != self.kind.main
+
+    @property
+    def measures(self) -> list[Measure]:
+        """The measures that some run has, the main one first."""
+        others = [measure for measure in self.kind.measures if measure != self.main]
+        return [self.main, *(each for each in others if any(setting.by_seed(each) for setting in self.measured))]
 
     @property
     def costs(self) -> tuple[Cost, ...]:
@@ -158,15 +167,39 @@ def _make_group(title: str, kind: TaskKind, runs: Sequence[Run]) -> ComparisonGr
     if "model.cell" not in {axis.key for axis in axes}:
         # Labels contain the cell even if it is the same for all settings.
         labels = [", ".join(filter(None, [str(runs[0].facts["cell"]), label])) for label in labels]
+    main = main_measure(kind, runs)
     settings = [
-        Setting(label, values, members, kind.main)
+        Setting(label, values, members, main)
         for label, values, members in zip(labels, axis_values, by_identity.values(), strict=True)
     ]
 
     def rank(setting: Setting) -> tuple[bool, float]:
         scores = setting.scores
-        sign = -1 if kind.main.higher_is_better else 1
+        sign = -1 if main.higher_is_better else 1
         return (not scores, sign * sum(scores) / len(scores) if scores else 0.0)
 
     together = [words for axis in axes if (words := companions_of(axis, identities))]
-    return ComparisonGroup(title, kind, axes, together, sorted(settings, key=rank))
+    return ComparisonGroup(title, kind, axes, together, sorted(settings, key=rank), main)
+
+
+def main_measure(kind: TaskKind, runs: Sequence[Run]) -> Measure:
+    """Return what a search optimized if a run is its trial, or else the main measure of the task.
+
+    A search chooses by a metric of the validation split. If the trials were ordered by the test set, the best of many
+    would be chosen on the test set.
+    """
+    optimized = {str(metric) for run in runs if (metric := (run.config or {}).get("optimized_metric"))}
+    if len(optimized) != 1:
+        return kind.main
+    (name,) = optimized
+    if name in {measure.name for measure in kind.measures}:
+        return next(measure for measure in kind.measures if measure.name == name)
+    metric = name.removesuffix("_best")
+    like = next((measure for measure in kind.measures if measure.validation == metric), None)
+    if like is not None:
+        when = " of the best epoch" if name != metric else ""
+        return replace(like, name=name, label=f"validation {like.label}{when}")
+    modes = {(run.config or {}).get("monitor_mode") for run in runs if (run.config or {}).get("monitor") == metric}
+    if len(modes) != 1:
+        return kind.main
+    return Measure(name, name, digits=4, higher_is_better=modes == {"max"}, lowest=None)

@@ -21,12 +21,16 @@ def images_of(run: Run) -> NDArray[np.uint8] | None:
     """
     data = (run.config or {}).get("data", {})
     root, name = Path(str(data.get("root"))), str(data.get("name"))
-    for directory in candidate_directories(root, name):
-        if file := find_file(directory, TEST_IMAGES):
-            try:
-                images, digest = read_array(file, name, TEST_IMAGES)
-            except UserError:
-                continue
-            if digest == run.text(DIGEST):
-                return images
+    try:
+        files = [file for directory in candidate_directories(root, name) if (file := find_file(directory, TEST_IMAGES))]
+    # A path of another machine may be one that this system cannot have.
+    except (OSError, ValueError):
+        return None
+    for file in files:
+        try:
+            images, digest = read_array(file, name, TEST_IMAGES)
+        except (UserError, OSError):
+            continue
+        if digest == run.text(DIGEST):
+            return images
     return None

@@ -170,17 +170,20 @@ def read_run(path: Path) -> Run:
     record: Mapping[str, Any] = {}
     facts: dict[str, Primitive] = {}
     result: Mapping[str, Any] = {}
-    reason = ""
+    reason = since = ""
     try:
-        read = files.read_config()
+        read = files.read_unverified_config()
         facts = _facts(read, files.config_file, {})
         # A config whose identity cannot be computed cannot be grouped.
-        identity_of(_with_names_of_files(read), *SEEDS)
+        own_hash = config_hash(read)
         config = read
         record = files.read_status()
-        status = _status(record, config, files.status_file)
+        status = _status(record, own_hash, files.status_file)
+        since = str(record.get(f"{status}_since", ""))
+        if status is Status.RUNNING:
+            status, reason, since, _ = files.observe()
         if status is Status.DONE:
-            result = _read_result(files, config)
+            result = _read_result(files, config, own_hash)
             facts = _facts(config, files.config_file, result)
     except (UserError, OSError) as error:
         status, reason, result = Status.UNREADABLE, str(error), {}
@@ -193,7 +196,7 @@ def read_run(path: Path) -> Run:
         path,
         status,
         reason or str(record.get("reason", "")),
-        since=str(record.get(f"{status}_since", "")),
+        since=since,
         config=config,
         facts=facts,
         config_hash=str(record.get("config_hash", "")),
@@ -203,7 +206,7 @@ def read_run(path: Path) -> Run:
     )
 
 
-def _status(record: Mapping[str, Any], config: Mapping[str, Any], file: Path) -> Status:
+def _status(record: Mapping[str, Any], own_hash: str, file: Path) -> Status:
     try:
         status = Status(record["status"])
     except (KeyError, ValueError):
@@ -211,13 +214,13 @@ def _status(record: Mapping[str, Any], config: Mapping[str, Any], file: Path) ->
     for name in ("reason", f"{status}_since"):
         if not isinstance(record.get(name, ""), str):
             raise UserError(f"{file}: {name} must be a text, not {brief(record[name])}")
-    _require_hash(record, config, file)
+    _require_hash(record, own_hash, file)
     return status
 
 
-def _require_hash(record: Mapping[str, Any], config: Mapping[str, Any], file: Path) -> None:
+def _require_hash(record: Mapping[str, Any], own: str, file: Path) -> None:
     """Raise UserError if a record is not about this config: one of both was changed or copied."""
-    if (recorded := record.get("config_hash")) != (own := config_hash(config)):
+    if (recorded := record.get("config_hash")) != own:
         raise UserError(
             f"{file} is about another config ({brief(recorded)}) than config.yaml ({own!r}): one was changed later"
         )
@@ -231,11 +234,11 @@ def _facts(config: Mapping[str, Any], file: Path, result: Mapping[str, Any]) -> 
         raise UserError(f"{file} is not the config of a run ({type(error).__name__}: {error})") from None
 
 
-def _read_result(files: RunDirectory, config: Mapping[str, Any]) -> dict[str, Any]:
+def _read_result(files: RunDirectory, config: Mapping[str, Any], own_hash: str) -> dict[str, Any]:
     result = read_json(files.result_file)
     kind = kind_of_run(config["task"]["_target_"], result.get("task_kind"))
     validate_result(result, kind, files.result_file)
-    _require_hash(result, config, files.result_file)
+    _require_hash(result, own_hash, files.result_file)
     if (status := result.get("status")) != Status.DONE:
         raise UserError(f"{files.result_file} has the status {status!r}, but {files.status_file.name} says done")
     return result

@@ -32,8 +32,8 @@ def validate_result(result: Mapping[str, Any], kind: TaskKind, file: Path) -> No
         file: the file, for the message.
     """
     version = result.get("schema_version")
-    if type(version) is not int or version > SCHEMA_VERSION:
-        what = f"schema version {version}" if version is not None else "no schema version"
+    if type(version) is not int or not 1 <= version <= SCHEMA_VERSION:
+        what = f"schema version {brief(version)}" if version is not None else "no schema version"
         raise UserError(f"{file} has {what}; this rnnexp reads up to {SCHEMA_VERSION}: update it to compare this run")
     if not isinstance(result.get("metrics"), Mapping):
         raise UserError(f"{file} holds no metrics")

@@ -11,13 +11,13 @@ from rnnexp.report.records.runs import Run
 IRRELEVANT_KEYS = frozenset(
     {
         # the source of the data and its location
-        *("root", "cache", "device", "download_from", "mirrors", "timeout_seconds"),
+        *("root", "cache", "device", "download_from", "mirrors", "timeout_seconds", "max_line_bytes"),
         # how batches are made
         *("batch_size", "batch_unit", "eval_batch_size", "drop_last", "window"),
         # the training and validation splits
         *("train", "val", "val_size", "split_seed", "normalize"),
         # tokenization
-        *("unit", "vocab_size", "min_frequency", "joint", "max_length"),
+        *("unit", "vocab_size", "min_frequency", "joint", "max_length", "max_eval_length"),
     }
 )
 """Keys of the config group `data` that do not change the test set of this package's data modules.

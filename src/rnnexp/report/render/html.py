@@ -4,7 +4,9 @@ import base64
 import re
 
 from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
 
+from rnnexp.core.printable import printable
 from rnnexp.report.render.document import Document, FigureBlock, Paragraph, Table
 
 LONG_CELL, LONG_HEAD = 40, 17
@@ -14,7 +16,12 @@ LONG_CELL, LONG_HEAD = 40, 17
 def to_html(document: Document) -> str:
     """Return the HTML of the page."""
     environment = Environment(
-        loader=PackageLoader("rnnexp.report.render", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("rnnexp.report.render", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # Rendered parts of the page are Markup.
+        finalize=lambda value: printable(value) if type(value) is str else value,
     )
     environment.tests |= {
         "paragraph": lambda block: isinstance(block, Paragraph),
@@ -25,8 +32,9 @@ def to_html(document: Document) -> str:
     return environment.get_template("report.html.j2").render(document=document)
 
 
-def _data_url(figure: FigureBlock) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(figure.svg).decode()}"
+def _data_url(figure: FigureBlock) -> Markup:
+    # Base64 has no character that HTML interprets.
+    return Markup(f"data:image/svg+xml;base64,{base64.b64encode(figure.svg).decode()}")  # noqa: S704
 
 
 def _pixels(figure: FigureBlock) -> tuple[int, int]:

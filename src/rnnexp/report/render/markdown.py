@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from rnnexp.core.printable import printable
 from rnnexp.report.render.document import Block, Document, FigureBlock, Paragraph, Section, Table
 
 
@@ -16,10 +17,11 @@ def to_markdown(document: Document) -> str:
 
 def escape(text: str) -> str:
     """Return the text in one line, with the characters of Markdown escaped."""
-    line = " ".join(text.split())
-    # Emphasis, code, links, cells and tags may begin anywhere; headings and lists only at the start of a line.
-    plain = re.sub(r"([\\`*_\[\]|<~])", r"\\\1", line)
-    return re.sub(r"^(\d*)([#>+.)-])(?=\s)", r"\1\\\2", plain)
+    line = " ".join(printable(text).split())
+    # Emphasis, code, links, cells, tags, entities and formulas may begin anywhere; so may addresses, as `://`.
+    plain = re.sub(r"([\\`*_\[\]|<~$]|&(?=[#\w])|(?<=:)/(?=/))", r"\\\1", line)
+    # Headings and lists begin only at the start of a line.
+    return re.sub(r"^(\d*)([#>+.)=-])(?=\s|[#>+=-]|$)", r"\1\\\2", plain)
 
 
 def _section(section: Section, level: int) -> Iterator[str]:

@@ -50,7 +50,8 @@ def compare_with_best(group: ComparisonGroup) -> list[Comparison]:
     seeds = [_lead(group.main, best, other) for other in others]
     seeds_p = holm([test.p for test in seeds])
     samples: Sequence[PairedTestResult | None] = [None for _ in others]
-    if group.kind.sample_test is not None and others:
+    # A search is ordered by the validation split, and the samples are those of the test set.
+    if group.kind.sample_test is not None and others and not group.is_search:
         samples = load_function(group.kind.sample_test)(best, others)
     samples_p = holm([test.p if test else None for test in samples])
     return [

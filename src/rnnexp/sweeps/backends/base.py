@@ -85,7 +85,8 @@ class SubmittedJob(ABC):
     @property
     def recorded_state(self) -> Literal[Status.QUEUED, Status.RUNNING]:
         """The state of a job that has not ended, read from its run directory."""
-        return Status.QUEUED if status_of(self.job) is Status.QUEUED else Status.RUNNING
+        recorded = self.job.run.recorded_status
+        return Status.QUEUED if recorded in (Status.QUEUED, Status.UNREADABLE) else Status.RUNNING
 
     @property
     def is_overdue(self) -> bool:
@@ -270,7 +271,7 @@ class Backend(ABC, Generic[S]):
         job.num_retries += 1
         try:
             load_statuses([job])
-            prepare(job, job.run.read_status()["code"])
+            prepare(job, job.run.read_status().get("code") or {})
         except (OSError, UserError) as error:
             # The sweep continues, since other jobs may write to another disk.
             job.status = Status.FAILED
@@ -296,7 +297,5 @@ class Backend(ABC, Generic[S]):
 
 def status_of(job: Job) -> Status:
     """Return the status in the job's directory, `queued` if it cannot be read."""
-    try:
-        return job.run.status
-    except (OSError, UserError):
-        return Status.QUEUED
+    status = job.run.status
+    return Status.QUEUED if status is Status.UNREADABLE else status

@@ -4,30 +4,30 @@ A job that SLURM stops, at its time limit or by preemption, saves its state, is 
 """
 
 import os
-import re
 import subprocess
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from shutil import which
 from typing import Any
 
 import submitit
 
 from rnnexp.compat.submitit import FailedJobError, FailedSubmissionError, SlurmJob
-from rnnexp.core.atomic_files import read_json, write_json
 from rnnexp.core.errors import UserError
-from rnnexp.core.signals import GRACE_SECONDS, STOP_SIGNALS, deferred
-from rnnexp.sweeps.backends.base import Backend, Ended, JobState, SubmittedJob, status_of
+from rnnexp.core.signals import STOP_SIGNALS, deferred
+from rnnexp.sweeps.backends.base import Backend, Ended, JobState, SubmittedJob
+from rnnexp.sweeps.backends.slurm_record import SlurmRecord
 from rnnexp.sweeps.backends.submitit_task import SubmititTask, end_of_submitit_job, make_executor, submitit_folder
 from rnnexp.sweeps.jobs import Job, require_gpus
 from rnnexp.sweeps.process.command import JobCommand
 from rnnexp.sweeps.progress import SweepProgress
 from rnnexp.tracking.status import Status
 
-COMMANDS = ("sbatch", "srun", "sacct", "scancel")
+COMMANDS = ("sbatch", "srun", "squeue", "sacct", "scancel")
 QUERY_SECONDS_WHILE_STOPPING = 3.0
 """The interval at which SLURM is queried while jobs stop. The interval of submitit is up to a minute."""
 OWN_SETTINGS = ("submitit_folder", "max_num_timeout", "on_error", "max_failures", "retries")
@@ -49,11 +49,8 @@ class SubmittedSlurmJob(SubmittedJob):
             return self.recorded_state
         state = self.handle.state
         ended = end_of_submitit_job(self.handle, f"SLURM job {self.handle.job_id} ended as {state}")
-        if self.handle.paths.result_pickle.exists() or not state.startswith(("CANCELLED", "PREEMPTED")):
-            return ended
-        # SLURM reports these states as soon as it signals a job, which may still be saving.
-        is_saving = status_of(self.job) is Status.RUNNING and self.handle.seconds_in_state <= GRACE_SECONDS
-        return Status.RUNNING if is_saving else Ended(ended.reason, Status.INTERRUPTED)
+        is_stopped = state in ("CANCELLED", "PREEMPTED") and not self.handle.paths.result_pickle.exists()
+        return Ended(ended.reason, Status.INTERRUPTED) if is_stopped else ended
 
 
 class SlurmBackend(Backend[SubmittedSlurmJob]):
@@ -99,15 +96,18 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
         Raises:
             UserError: for a job whose state SLURM does not report.
         """
-        # All handles are created before the first query, so that one query returns all states.
-        recorded = [(job, _recorded(job)) for job in jobs if not job.status.is_final and job.run.slurm_file.exists()]
-        for job, handle in recorded:
+        recorded = [job for job in jobs if not job.status.is_final and job.run.slurm_file.exists()]
+        records = [(job, SlurmRecord.read(job.run)) for job in recorded]
+        # All handles are created before the first query, so that one query returns all states. A job without a number
+        # has not started, and will not once it is submitted again.
+        handles = [(job, SlurmJob(record.folder, record.job_id)) for job, record in records if record.job_id]
+        for job, handle in handles:
             if handle.done():
                 continue
-            if handle.state == "UNKNOWN":
+            if error := handle.watcher.error:
                 raise UserError(
-                    f"{job.label}: SLURM does not report the state of its job {handle.job_id}: if it has ended, remove "
-                    f"{job.run.slurm_file}"
+                    f"{job.label}: SLURM does not report the state of its job {handle.job_id} ({error}): give the same "
+                    f"command again when it does, or if the job has ended, remove {job.run.slurm_file}"
                 )
             job.status = Status.QUEUED
             self.submitted.append(SubmittedSlurmJob(job, f"slurm {handle.job_id}", handle))
@@ -117,15 +117,14 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
         for job in jobs:
             groups[self._resources(job)].append(job)
         for resources, group in groups.items():
-            # After a signal between submission and record, no later command would find the jobs.
+            # A signal between submission and record would leave jobs without a number.
             with deferred(STOP_SIGNALS):
                 handles = self._submit_array(group, *resources)
                 for job, handle in zip(group, handles, strict=True):
                     job.status = Status.QUEUED
                     self.submitted.append(SubmittedSlurmJob(job, f"slurm {handle.job_id}", handle))
                 for job, handle in zip(group, handles, strict=True):
-                    record = {"job_id": handle.job_id, "folder": str(submitit_folder(self.settings))}
-                    write_json(job.run.slurm_file, record)
+                    replace(SlurmRecord.read(job.run), job_id=handle.job_id).write(job.run)
             number = handles[0].job_id.partition("_")[0]
             progress.say(f"submitted {len(group)} job{'s' * (len(group) > 1)} as SLURM job {number}")
 
@@ -149,14 +148,22 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
         """Submit jobs as one array, and return their handles. Raise UserError if sbatch fails."""
         executor = make_executor("slurm", self.settings, self._parameters(cpus, gpus))
         grace = max(1.0, 0.75 * self.settings["signal_delay_s"])
-        tasks = [SubmititTask(JobCommand(job.run.path), grace_seconds=grace) for job in jobs]
+        folder = submitit_folder(self.settings)
+        record = SlurmRecord(uuid.uuid4().hex, str(folder))
+        tasks = [SubmititTask(JobCommand(job.run.path), grace, submission=record.submission) for job in jobs]
         try:
+            for job in jobs:
+                record.write(job.run)
             with _without_variables_of_jobs():
                 handles = executor.submit_array(tasks)
-        except (FailedJobError, FailedSubmissionError) as error:
+        except BaseException as error:
+            # sbatch may fail after SLURM has accepted the jobs. Without a record none of them runs.
+            for job in jobs:
+                job.run.slurm_file.unlink(missing_ok=True)
+            if not isinstance(error, FailedJobError | FailedSubmissionError):
+                raise
             lines = (str(error).strip() or "failed without a message").split("\n")
             raise UserError(f"sbatch: {lines[-1].removeprefix('sbatch: ')}") from None
-        folder = submitit_folder(self.settings)
         return [SlurmJob(folder, handle.job_id, tasks=range(handle.num_tasks)) for handle in handles]
 
     def _resources(self, job: Job) -> tuple[int, int]:
@@ -183,16 +190,3 @@ def _without_variables_of_jobs() -> Iterator[None]:
     with submitit.helpers.clean_env():
         os.environ.update(configuration)
         yield
-
-
-def _recorded(job: Job) -> SlurmJob:
-    """Return the SLURM job that an earlier command submitted.
-
-    Raises:
-        UserError: if the record is not valid.
-    """
-    file = job.run.slurm_file
-    match read_json(file):
-        case {"job_id": str(number), "folder": str(folder)} if re.fullmatch(r"\d+(_\d+)?", number):
-            return SlurmJob(folder, number)
-    raise UserError(f"{file} does not name a SLURM job: check that none runs for this directory, then remove the file")

@@ -17,6 +17,7 @@ from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.signals import GRACE_SECONDS
 from rnnexp.core.validation import expand_home
 from rnnexp.sweeps.backends.base import Ended
+from rnnexp.sweeps.backends.slurm_record import claim
 from rnnexp.sweeps.process.command import JobCommand, stop_process
 from rnnexp.sweeps.process.watchdog import POLL_SECONDS
 from rnnexp.tracking.status import Status
@@ -32,10 +33,18 @@ class SubmititTask:
         command: the command of the job.
         grace_seconds: the time that a job has to save when submitit stops it.
         sweep_lock: a file lock that the sweep's command holds while it runs; None lets the job continue without it.
+        submission: the submission that the record of SLURM in the run directory must name; None if there is no record.
     """
 
-    def __init__(self, command: JobCommand, grace_seconds: float, sweep_lock: Path | None = None) -> None:
-        self.command, self.grace_seconds, self.sweep_lock = command, grace_seconds, sweep_lock
+    def __init__(
+        self,
+        command: JobCommand,
+        grace_seconds: float,
+        sweep_lock: Path | None = None,
+        submission: str | None = None,
+    ) -> None:
+        self.command, self.grace_seconds = command, grace_seconds
+        self.sweep_lock, self.submission = sweep_lock, submission
         self._process: subprocess.Popen[bytes] | None = None
         self._stop_requested_at: float | None = None
 
@@ -45,8 +54,11 @@ class SubmititTask:
         After SIGTERM on SLURM the job saves its state, but this call does not return, since a result would mark the job
         as complete. SIGUSR2 then requeues it (see `checkpoint`), or SIGKILL ends it, unless SLURM starts it again.
         """
+        environment = submitit.JobEnvironment()
         # Remove the result of an earlier attempt.
-        submitit.JobEnvironment().paths.result_pickle.unlink(missing_ok=True)
+        environment.paths.result_pickle.unlink(missing_ok=True)
+        if self.submission is not None:
+            claim(self.command.run, self.submission, environment.job_id)
         self._process = self.command.start()
         # submitit ignores SIGTERM, which scancel sends first. A job that receives it can save.
         signal.signal(signal.SIGTERM, self._request_stop)
@@ -79,7 +91,9 @@ class SubmititTask:
             if self.command.run.status not in UNFINISHED:
                 return None
         self.command.run.set_status(Status.QUEUED, "stopped by the scheduler, to be continued")
-        return submitit.helpers.DelayedSubmission(SubmititTask(self.command, self.grace_seconds, self.sweep_lock))
+        return submitit.helpers.DelayedSubmission(
+            SubmititTask(self.command, self.grace_seconds, self.sweep_lock, self.submission)
+        )
 
     def _request_stop(self, number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:  # noqa: ARG002
         if self._stop_requested_at is None and self._process is not None:

@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from rnnexp.callbacks.early_stopping import is_measured
 from rnnexp.compat.optuna import running_trial
 from rnnexp.core.errors import PrunedError, UserError
-from rnnexp.sweeps.search.storage import open_storage, require_direction, storage_errors
+from rnnexp.sweeps.search.storage import open_storage, require_direction, require_no_password, storage_errors
 
 
 class Pruning(Callback):
@@ -41,6 +41,7 @@ class Pruning(Callback):
         self.num_reports = 0
         if trial_number is None or storage is None:
             raise UserError("callbacks: pruning ends trials of a search: add -m hydra/sweeper=optuna, or leave it out")
+        require_no_password(storage)
         try:
             with storage_errors(storage):
                 study = optuna.load_study(study_name=study_name, storage=open_storage(storage), pruner=pruner)

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.validation import expand_home, validate_choice
@@ -44,6 +45,27 @@ def open_storage(place: str) -> BaseStorage:
         raise UserError(
             f"hydra.sweeper.storage={path} is not a journal of Optuna, or is damaged ({error}): name another"
         ) from None
+
+
+def require_no_password(place: str) -> None:
+    """Require that the URL of a database contains no password, since it is recorded with the command and each run.
+
+    Raises:
+        UserError: if it contains one, or is not a URL.
+    """
+    if "://" not in place:
+        return
+    try:
+        url = make_url(place)
+    except (ArgumentError, ValueError):
+        raise UserError(
+            "hydra.sweeper.storage is not the URL of a database, dialect+driver://user@host:port/database"
+        ) from None
+    if url.password is not None or "password" in url.query:
+        raise UserError(
+            "hydra.sweeper.storage contains a password, which would be recorded with the command: leave it out of the "
+            "URL, and set PGPASSWORD or write it into ~/.pgpass (for MySQL into the file of ?read_default_file=)"
+        )
 
 
 def require_direction(direction: str, monitor: str, mode: str) -> None:

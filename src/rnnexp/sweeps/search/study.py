@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from rnnexp.compat.optuna import running_trial, tell
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import require_positive, validate_choice
-from rnnexp.sweeps.search.storage import open_storage
+from rnnexp.sweeps.search.storage import open_storage, require_no_password
 from rnnexp.sweeps.sweep import JobOutcome
 from rnnexp.tracking.status import Status
 
@@ -62,6 +62,7 @@ class SearchSettings:
         for name, what in (("storage", "a file or the URL of a database"), ("study_name", "a study in the storage")):
             if not isinstance(value := getattr(self, name), str) or not value:
                 raise UserError(f"hydra.sweeper.{name} must be the name of {what}, not {value!r}")
+        require_no_password(self.storage)
 
 
 @dataclass(frozen=True)

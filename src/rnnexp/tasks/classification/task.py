@@ -1,6 +1,6 @@
 """The task of assigning a class to each sequence."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -30,6 +30,7 @@ class ClassificationTask(Task):
         dropout: share of that vector dropped before the head.
         label_smoothing: share of the target spread over all classes (Szegedy et al., 2016, section 7). It shapes the
             training loss only.
+        classes: the label of each class in the files of the data, ascending; None for 0, 1, 2 ...
 
     Logs `train/loss` at steps; `train/acc`, `val/loss`, `val/acc` per epoch; `test/loss`, `test/acc` and
     `test/acc_class/<class>` once.
@@ -38,6 +39,8 @@ class ClassificationTask(Task):
     batch_type: ClassVar = LabeledSequences
     test_outputs: ClassVar = ("labels", "predicted", "confidence")
     model: SequenceClassifier
+    classes: Tensor
+    """int64 [classes], the label of each class"""
 
     def __init__(
         self,
@@ -49,11 +52,13 @@ class ClassificationTask(Task):
         pooling: str,
         dropout: float,
         label_smoothing: float,
+        classes: Sequence[int] | None = None,
     ) -> None:
         super().__init__(make_optimizer, make_scheduler)
         require_fraction(label_smoothing=label_smoothing)
         self.label_smoothing, self.pooling, self.num_classes = label_smoothing, pooling, num_classes
         self.model = SequenceClassifier(make_stack, input_size, num_classes, pooling=pooling, dropout=dropout)
+        self.register_buffer("classes", torch.tensor(classes or range(num_classes)), persistent=False)
         counts = ClassificationCounts(num_classes)
         self.counts = torch.nn.ModuleDict({f"{split}_counts": counts.clone() for split in ("train", "val", "test")})
         # A run that is continued within an epoch reports the accuracy of the whole epoch.
@@ -61,7 +66,11 @@ class ClassificationTask(Task):
 
     @staticmethod
     def arguments_from(data: Any) -> dict[str, Any]:  # noqa: ANN401
-        return {"input_size": data.input_size, "num_classes": data.num_classes}
+        return {
+            "input_size": data.input_size,
+            "num_classes": data.num_classes,
+            "classes": getattr(data, "classes", None),
+        }
 
     @property
     def stack(self) -> RecurrentStack:
@@ -123,11 +132,11 @@ class ClassificationTask(Task):
         self.log("val/loss", loss, on_epoch=True, batch_size=len(batch.labels), sync_dist=True)
 
     def test_step(self, batch: LabeledSequences, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
-        """Return `labels`, `predicted` and the `confidence` in the predicted class [batch]."""
+        """Return `labels` and `predicted`, as in the files of the data, and the `confidence` in the latter [batch]."""
         loss, logits = self.shared_step(batch, "test")
         self.log("test/loss", loss, on_epoch=True, batch_size=len(batch.labels), sync_dist=True)
         confidence, predicted = logits.float().softmax(dim=1).max(dim=1)
-        return {"labels": batch.labels, "predicted": predicted, "confidence": confidence}
+        return {"labels": self.classes[batch.labels], "predicted": self.classes[predicted], "confidence": confidence}
 
     def on_train_epoch_end(self) -> None:
         self._log_accuracy("train")
@@ -137,7 +146,8 @@ class ClassificationTask(Task):
 
     def on_test_epoch_end(self) -> None:
         per_class = self.counts_of("test").accuracy_per_class()
-        self.log_dict({f"test/acc_class/{index}": value for index, value in enumerate(per_class)}, sync_dist=True)
+        by_label = zip(self.classes.tolist(), per_class, strict=True)
+        self.log_dict({f"test/acc_class/{label}": value for label, value in by_label}, sync_dist=True)
         self.num_test_samples = self.counts_of("test").num_samples()
         self._log_accuracy("test")
 

@@ -195,8 +195,8 @@ class TranslationTask(Task):
         self.log_train_loss(loss, len(batch.source))
         return loss
 
-    def on_train_epoch_start(self) -> None:
-        # The value is the same on every rank and known before the epoch.
+    def on_train_epoch_end(self) -> None:
+        # The value is the same on every rank, and known before the epoch; but an epoch may start in an earlier process.
         loader = self.trainer.train_dataloader
         if isinstance(loader, TranslationLoader):
             self.log("train/padding_share", loader.padding_share())

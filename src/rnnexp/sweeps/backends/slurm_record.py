@@ -1,0 +1,56 @@
+"""The record of the SLURM job that runs a job of a sweep, `slurm.json` in the run directory."""
+
+import re
+from dataclasses import asdict, dataclass
+
+from rnnexp.core.atomic_files import read_json, write_json
+from rnnexp.core.errors import UserError
+from rnnexp.tracking.run_directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class SlurmRecord:
+    """A record that is written before a job is submitted, so that no SLURM job runs without one.
+
+    The command may be killed before it knows the number of the SLURM job, which then adds the number when it starts.
+
+    Args:
+        submission: an identifier of the submission. A SLURM job runs only while the record names its own.
+        folder: the folder with submitit's own files.
+        job_id: the number of the SLURM job; None until it is known.
+    """
+
+    submission: str
+    folder: str
+    job_id: str | None = None
+
+    @classmethod
+    def read(cls, run: RunDirectory) -> "SlurmRecord":
+        """Return the record in a run directory.
+
+        Raises:
+            UserError: if it is missing or not valid.
+        """
+        match read_json(run.slurm_file):
+            case {"submission": str(submission), "folder": str(folder), "job_id": None | str() as number}:
+                if number is None or re.fullmatch(r"\d+(_\d+)?", number):
+                    return cls(submission, folder, number)
+        raise UserError(
+            f"{run.slurm_file} does not name a SLURM job: check that none runs for this directory, then remove the file"
+        )
+
+    def write(self, run: RunDirectory) -> None:
+        """Write the record into a run directory."""
+        write_json(run.slurm_file, asdict(self))
+
+
+def claim(run: RunDirectory, submission: str, job_id: str) -> None:
+    """Record the number of a SLURM job that starts.
+
+    Raises:
+        UserError: if the record is missing or names another submission: another job may run in this directory.
+    """
+    record = SlurmRecord.read(run)
+    if record.submission != submission:
+        raise UserError(f"SLURM job {job_id} does not run, since {run.slurm_file} names a later submission")
+    SlurmRecord(submission, record.folder, job_id).write(run)
