@@ -19,7 +19,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "junk": lambda content: os.urandom(max(16, len(content))),
     "zeros": lambda content: bytes(max(16, len(content))),
 }
-"""What a power cut or a bad disk leaves of a file."""
+"""Ways in which a power cut or a bad disk damages a file."""
 TINY = ["model.hidden_size=4", "trainer.max_epochs=3", "trainer.limit_train_batches=2", "trainer.limit_val_batches=1"]
 STOP = "+callbacks.stop={_target_:support.probing_callbacks.SendSignal,step:%d,number:%d}"
 

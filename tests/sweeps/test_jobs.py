@@ -204,7 +204,7 @@ def test_a_job_continues_from_the_predecessor(tmp_path: Path, last: bytes | None
 
 
 def test_only_the_job_with_a_strange_directory_fails(tmp_path: Path) -> None:
-    """What a link names is not touched, and a file in the place of a directory is put aside."""
+    """The target of a link is not touched, and a file in the place of a directory is put aside."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "letter.txt").write_text("Dear reader", encoding="utf-8")
     linked, file, usual = (job(tmp_path / name) for name in ("linked", "file", "usual"))
