@@ -22,7 +22,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ sys.path.insert(0, str(TESTS))
 
 from support.crash_points import outcome, require_same  # noqa: E402 (after the path is set)
 from support.programs import NUM_VAL, write_dataset  # noqa: E402
+from support.sweeps import kinds_of  # noqa: E402
 
 TARGETS = ("job", "fork server", "parent", "rank")
 MAX_COMMANDS = 60
@@ -140,32 +140,6 @@ class Campaign:
                 self.counts["half"] += 1
                 faults.append(f"{name}: {type(error).__name__} {str(error)[:300]}")
         return faults
-
-
-def kinds_of(parent: int) -> dict[int, str]:
-    """Return the kind of each process of a sweep by its number."""
-    kinds = {parent: "parent"}
-    servers = {number for number in children_of(parent) if "multiprocessing.forkserver" in command_of(number)}
-    kinds |= dict.fromkeys(servers, "fork server")
-    for job in (job for server in servers for job in children_of(server)):
-        kinds[job] = "job"
-        kinds |= {rank: "rank" for rank in children_of(job) if "rnnexp.train" in command_of(rank)}
-    return kinds
-
-
-def children_of(parent: int) -> Iterator[int]:
-    try:
-        numbers = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="utf-8").split()
-    except OSError:
-        return
-    yield from map(int, numbers)
-
-
-def command_of(process: int) -> str:
-    try:
-        return Path(f"/proc/{process}/cmdline").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ from rnnexp.compat.torchmetrics import hide_torchvision
 from rnnexp.core.errors import UserError
 from rnnexp.core.output import keep_running_without_output
 from rnnexp.core.printable import printable, without_secrets
+from rnnexp.core.socket_directory import use_short_socket_directory
 from rnnexp.core.utf8 import require_utf8
 from rnnexp.tracking.environment import describe_version
 
@@ -57,6 +58,7 @@ def run_program(
     if not prints_result:
         keep_running_without_output()
     hide_torchvision()
+    use_short_socket_directory()
     read_config_files_with(read_text, parse, hidden=shared_options())
     _users_full_error = os.environ.get(FULL_ERROR)
     exit_codes: list[int] = []

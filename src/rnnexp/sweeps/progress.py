@@ -1,5 +1,6 @@
 """The progress of a sweep: a live table on a terminal, plain lines in a log."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ from rnnexp.tracking.summary import plain
 TABLE_SECONDS, LINE_SECONDS = 2.0, 30.0
 """The intervals between two tables and between two lines."""
 NUM_LAST_LINES = 6
+MAX_BYTES = 4096
+"""The size of the end of a job's output that is shown after a failure; the whole output may be of any size."""
 
 
 class SweepProgress(AbstractContextManager["SweepProgress"]):
@@ -123,8 +126,10 @@ def shown_metric(job: Job) -> str:
 
 
 def last_lines(path: Path, count: int = NUM_LAST_LINES) -> list[str]:
-    """Return the last lines of a text file; none if it cannot be read."""
+    """Return the last lines within the last `MAX_BYTES` of a text file; none if it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_BYTES))
+            return file.read().decode(errors="replace").rstrip("\n").split("\n")[-count:]
     except OSError:
         return []

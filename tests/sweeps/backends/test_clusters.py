@@ -284,13 +284,17 @@ def test_slurm_runs_an_array_and_reports_what_killed_a_job(tiny: list[str], slur
 
 
 @pytest.mark.slow
-def test_jobs_of_slurm_outlive_the_command_and_are_found_again(tiny: list[str], slurm: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_jobs_of_slurm_outlive_the_command_and_are_found_again(
+    tiny: list[str], slurm: Path, tmp_path: Path, number: signal.Signals
+) -> None:
     sweep = tmp_path / "sweep"
     asked = [SLURM, f"sweep_dir={sweep}", "seed=1", *ENDLESS]
     parent = start(tiny, *asked)
     wait_for(lambda: has_saved(sweep, 1))
-    parent.kill()
-    parent.communicate()
+    parent.send_signal(number)
+    parent.communicate(timeout=60)
+    assert not (slurm / "scancel.log").exists()
     (pid,) = slurm.glob("*.pid")
 
     # The scheduler preempts the job, which saves, waits and continues.

@@ -211,9 +211,14 @@ class Backend(ABC, Generic[S]):
                     self.waiting = []
                     self.stop(self.submitted, Status.INTERRUPTED, "stopped after failures of other jobs")
                 progress.tick()
-        except BaseException:
-            self._stop_all(progress)
+        except BaseException as error:
+            if not self.outlives(error):
+                self._stop_all(progress)
             raise
+
+    def outlives(self, error: BaseException) -> bool:  # noqa: ARG002
+        """Return whether the jobs continue after an error that ends the sweep's command."""
+        return False
 
     def stop(self, entries: Sequence[S], status: Status, reason: str = "") -> None:
         """Ask jobs to stop. A job that was asked before keeps its first request.

@@ -4,6 +4,7 @@ A job that SLURM stops, at its time limit or by preemption, saves its state, is 
 """
 
 import os
+import signal
 import subprocess
 import time
 import uuid
@@ -17,7 +18,7 @@ from typing import Any
 import submitit
 
 from rnnexp.compat.submitit import FailedJobError, FailedSubmissionError, SlurmJob
-from rnnexp.core.errors import UserError
+from rnnexp.core.errors import InterruptedRunError, UserError
 from rnnexp.core.signals import STOP_SIGNALS, deferred
 from rnnexp.sweeps.backends.base import Backend, Ended, JobState, SubmittedJob
 from rnnexp.sweeps.backends.slurm_record import SlurmRecord
@@ -140,6 +141,10 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
                     replace(record, job_id=handle.job_id).write(job.run)
             number = handles[0].job_id.partition("_")[0]
             progress.say(f"submitted {len(group)} job{'s' * (len(group) > 1)} as SLURM job {number}")
+
+    def outlives(self, error: BaseException) -> bool:
+        """Return whether the terminal was closed. All other ends of the command cancel the jobs."""
+        return isinstance(error, InterruptedRunError) and error.signal_number == signal.SIGHUP
 
     def refresh(self, progress: SweepProgress) -> None:
         """Query SLURM while jobs stop; at other times the handles query it themselves. Say when it does not answer."""
