@@ -25,15 +25,14 @@ from rnnexp.compat.hydra import FULL_ERROR, full_error, read_config_files_with
 from rnnexp.compat.torchmetrics import hide_torchvision
 from rnnexp.core.errors import UserError
 from rnnexp.core.output import keep_running_without_output
-from rnnexp.core.printable import printable
-from rnnexp.core.secrets import without_secrets
+from rnnexp.core.printable import printable, without_secrets
 from rnnexp.core.socket_directory import use_short_socket_directory
 from rnnexp.core.utf8 import require_utf8
 from rnnexp.tracking.environment import describe_version
 
 INTERNAL_ERROR, INTERRUPTED = 1, 130
 MOST_CHARACTERS = 20_000
-"""Of a longer message only the beginning is shown."""
+"""The number of characters of a message that are shown."""
 
 _users_full_error: str | None = None
 """The value of HYDRA_FULL_ERROR at the start of the program; within Hydra the variable is 1."""

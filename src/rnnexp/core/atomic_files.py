@@ -12,8 +12,7 @@ from typing import IO, Any
 
 from rnnexp.core.bounded_files import UnboundedError, read_bounded_text, require_bounded, without_infinities
 from rnnexp.core.errors import UserError
-from rnnexp.core.printable import HIDDEN
-from rnnexp.core.secrets import without_secrets
+from rnnexp.core.printable import HIDDEN, without_secrets
 
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}")
 """The temporary names of files that are being written."""

@@ -1,9 +1,11 @@
 """Text from files, names and errors, made safe for the place where it is shown.
 
 Such text may hold escape sequences that control a terminal, marks that reverse the direction of writing, line ends
-within a line, or surrogates, which no file in UTF-8 can hold.
+within a line, or surrogates, which no file in UTF-8 can hold. It may also hold passwords, keys and tokens, in addresses
+or from the environment, which no record may hold either.
 """
 
+import os
 import re
 
 HIDDEN = re.compile(
@@ -13,6 +15,17 @@ HIDDEN = re.compile(
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 MOST_CHARACTERS = 2000
+
+MASK = "***"
+SECRET_NAMES = re.compile(r"(API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|TOKEN|SECRET|PASSWORD|PASSWD)$", re.IGNORECASE)
+# A shorter value may be a word that occurs elsewhere.
+LEAST_LETTERS = 12
+USER = re.compile(r"(?<=://)([^\s/?#:@'\"]*):([^\s/?#'\"]+)@")
+TOKEN_AS_USER = re.compile(r"(?<=://)[^\s/?#:@'\"]{20,}@")
+IN_QUERY = re.compile(
+    r"([?&](?:[\w-]*(?:token|api[_-]?key|access[_-]?key|secret|password|passwd|pwd|signature)|key|sig|auth)=)[^&#\s'\"]+",
+    re.IGNORECASE,
+)
 
 
 def printable(text: str, most: int = MOST_CHARACTERS) -> str:
@@ -25,3 +38,19 @@ def printable(text: str, most: int = MOST_CHARACTERS) -> str:
     line = re.sub(r"[\t\r\n]+", " ", text[:most])
     shown = HIDDEN.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), line)
     return f"{shown}… ({len(text) - most:,} more characters)" if len(text) > most else shown
+
+
+def without_secrets(text: str) -> str:
+    """Return a text with `***` for each password, key or token of an address, and for each secret of the environment.
+
+    The text may be a whole record. Masking it again changes nothing.
+    """
+    if "://" in text:
+        text = USER.sub(rf"\1:{MASK}@", text)
+        text = TOKEN_AS_USER.sub(f"{MASK}@", text)
+        text = IN_QUERY.sub(rf"\1{MASK}", text)
+    for name, value in os.environ.items():
+        is_secret = len(value) >= LEAST_LETTERS and SECRET_NAMES.search(name) and not value.startswith(("/", "."))
+        if is_secret and value in text:
+            text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", MASK, text)
+    return text

@@ -11,8 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from rnnexp.core.printable import printable
-from rnnexp.core.secrets import without_secrets
+from rnnexp.core.printable import printable, without_secrets
 
 log = logging.getLogger(__name__)
 

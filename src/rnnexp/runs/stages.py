@@ -16,7 +16,7 @@ from rnnexp.callbacks.training_metrics import Throughput
 from rnnexp.compat.lightning import lightning_errors, num_epochs, set_progress
 from rnnexp.core.atomic_files import write_json
 from rnnexp.core.errors import UserError, left_out_on_error
-from rnnexp.core.secrets import without_secrets
+from rnnexp.core.printable import without_secrets
 from rnnexp.loggers.base import run_loggers
 from rnnexp.runs.build import Experiment, make_trainer
 from rnnexp.runs.checkpoints import checkpoint_errors, read_checkpoint, require_same_experiment, tested_weights

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from rnnexp.cli.checks import require_switches
 from rnnexp.cli.value_types import require_types
 from rnnexp.core.errors import UserError
-from rnnexp.core.secrets import without_secrets
+from rnnexp.core.printable import without_secrets
 from rnnexp.core.validation import escape_interpolation, expand_home
 from rnnexp.runs.create import resolved
 from rnnexp.runs.inputs import with_inputs

@@ -13,9 +13,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from rnnexp.core.printable import printable
+from rnnexp.core.printable import printable, without_secrets
 from rnnexp.core.progress import format_duration
-from rnnexp.core.secrets import without_secrets
 from rnnexp.sweeps.devices import Allocation
 from rnnexp.sweeps.jobs import Job
 from rnnexp.tracking.metrics_file import newest_metric

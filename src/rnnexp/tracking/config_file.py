@@ -13,7 +13,7 @@ import yaml
 from rnnexp.core.atomic_files import write_text
 from rnnexp.core.bounded_files import MOST_NESTED, UnboundedError, read_bounded_text, require_bounded
 from rnnexp.core.errors import UserError
-from rnnexp.core.secrets import without_secrets
+from rnnexp.core.printable import without_secrets
 from rnnexp.core.validation import escape_interpolation
 
 MOST_BYTES = 1 << 20

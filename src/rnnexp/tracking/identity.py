@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rnnexp.core.secrets import without_secrets
+from rnnexp.core.printable import without_secrets
 
 RUN_ONLY = (
     *("ckpt_path", "logger", "name", "paths", "resume", "tags", "trust"),

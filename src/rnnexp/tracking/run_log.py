@@ -8,11 +8,10 @@ from pathlib import Path
 
 from rich.console import Console, RenderableType
 
-from rnnexp.core.printable import printable
-from rnnexp.core.secrets import without_secrets
+from rnnexp.core.printable import printable, without_secrets
 
 MOST_CHARACTERS = 20_000
-"""Of a longer line of a message only the beginning is shown."""
+"""The number of characters of a line that are shown."""
 log = logging.getLogger(__name__)
 
 

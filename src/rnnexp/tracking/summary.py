@@ -9,8 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from rnnexp.core.printable import printable
-from rnnexp.core.secrets import without_secrets
+from rnnexp.core.printable import printable, without_secrets
 
 
 def plain(text: str) -> Text:

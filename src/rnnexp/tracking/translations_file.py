@@ -4,7 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rnnexp.core.bounded_files import read_bounded_text
 from rnnexp.core.errors import UserError
+
+MOST_BYTES = 256 << 20
 
 
 def read_translations(path: Path) -> list[dict[str, Any]]:
@@ -15,7 +18,7 @@ def read_translations(path: Path) -> list[dict[str, Any]]:
     """
     try:
         # Not splitlines(): a sentence may hold a line separator of Unicode, U+2028, which JSON does not escape.
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = read_bounded_text(path, MOST_BYTES).split("\n")
         rows = [json.loads(line) for line in lines if line]
     except FileNotFoundError:
         raise UserError(f"{path} is missing") from None
