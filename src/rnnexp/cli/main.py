@@ -24,15 +24,24 @@ from rnnexp.cli.messages import Explanation, explain_composing, explain_running
 from rnnexp.compat.hydra import FULL_ERROR, full_error, read_config_files_with
 from rnnexp.compat.torchmetrics import hide_torchvision
 from rnnexp.core.errors import UserError
+from rnnexp.core.output import keep_running_without_output
+from rnnexp.core.printable import printable
+from rnnexp.core.secrets import without_secrets
+from rnnexp.core.socket_directory import use_short_socket_directory
 from rnnexp.core.utf8 import require_utf8
 from rnnexp.tracking.environment import describe_version
 
 INTERNAL_ERROR, INTERRUPTED = 1, 130
+MOST_CHARACTERS = 20_000
+"""Of a longer message only the beginning is shown."""
+
 _users_full_error: str | None = None
 """The value of HYDRA_FULL_ERROR at the start of the program; within Hydra the variable is 1."""
 
 
-def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -> NoReturn:
+def run_program(
+    config_name: str, program: Callable[[DictConfig], int | None], *, prints_result: bool = False
+) -> NoReturn:
     """Compose the config from the command line, run the program with it, and end the process.
 
     With `-m` and Hydra's own launcher every job runs, also after one that failed: each failure is reported when it
@@ -42,10 +51,15 @@ def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -
     Args:
         config_name: the primary config in `config_root()`, without .yaml.
         program: a function of the composed config that returns the exit code; None is 0.
+        prints_result: whether standard output is the result, so that the program ends if nobody reads it. Any other
+            program goes on, since its results are in files.
     """
     global _users_full_error
     require_utf8()
+    if not prints_result:
+        keep_running_without_output()
     hide_torchvision()
+    use_short_socket_directory()
     read_config_files_with(read_text, parse, hidden=shared_options())
     _users_full_error = os.environ.get(FULL_ERROR)
     exit_codes: list[int] = []
@@ -90,6 +104,8 @@ def _working_directory() -> Path:
 
 
 def _run_job(program: Callable[[DictConfig], int | None], config: DictConfig, config_name: str) -> int:
+    # Hydra has read the arguments, and loggers record them.
+    sys.argv[:], sys.orig_argv[:] = map(without_secrets, sys.argv), map(without_secrets, sys.orig_argv)
     try:
         validate_config(config, config_name)
         return program(config) or 0
@@ -100,11 +116,11 @@ def _run_job(program: Callable[[DictConfig], int | None], config: DictConfig, co
 def _report(error: Exception, explanation: Explanation | None, prefix: str = "") -> int:
     """Print the line of an error of the user, or the traceback of an internal error. Return the exit code."""
     if explanation is None or os.environ.get(FULL_ERROR) == "1":
-        traceback.print_exception(error)
+        print(without_secrets("".join(traceback.format_exception(error))), end="", file=sys.stderr)
     if explanation is None:
         what = f"{type(error).__name__}: {error}"
         explanation = Explanation(f"internal error, please report it: {what}", INTERNAL_ERROR)
-    print(f"rnnexp: {prefix}{explanation.line}", file=sys.stderr)
+    print(f"rnnexp: {printable(without_secrets(prefix + explanation.line), most=MOST_CHARACTERS)}", file=sys.stderr)
     return explanation.exit_code
 
 

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from rnnexp.cli.checks import require_switches
 from rnnexp.cli.value_types import require_types
 from rnnexp.core.errors import UserError
+from rnnexp.core.secrets import without_secrets
 from rnnexp.core.validation import escape_interpolation, expand_home
 from rnnexp.runs.create import resolved
 from rnnexp.runs.inputs import with_inputs
@@ -108,7 +109,7 @@ def _trial_overrides(overrides: Sequence[str]) -> list[str]:
 
 def _directory_name(overrides: Sequence[str], identity: str) -> str:
     # Hydra requires quotes around an equals sign in run=.
-    slug = "_".join(re.sub(r"[^\w.+-]+", "-", override) for override in overrides)[:80].strip("-_")
+    slug = "_".join(re.sub(r"[^\w.+-]+", "-", without_secrets(override)) for override in overrides)[:80].strip("-_")
     return f"{slug}_{identity}" if slug else identity
 
 

@@ -14,6 +14,7 @@ from support.sweeps import BARE, SEARCH, start, wait_for
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(600),
     pytest.mark.skipif(programs() is None, reason="PostgreSQL is not installed"),
     pytest.mark.skipif(importlib.util.find_spec("psycopg") is None, reason="psycopg is not installed"),
 ]
