@@ -202,3 +202,9 @@ def test_a_progress_line_shows_hours(monkeypatch: pytest.MonkeyPatch, caplog: py
     now, trainer.global_step = 225.0, 125
     lines.on_train_epoch_end(trainer, SimpleNamespace())  # type: ignore[arg-type]
     assert caplog.messages[-1].endswith("1.0 steps/s, about 2:00:00 left")
+
+
+def test_the_throughput_of_a_run_that_ends_within_an_epoch(run: Run) -> None:
+    outcome = run("trainer.max_steps=4", "test_weights=none", "callbacks.predictions=null")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert outcome.result["timing"]["samples_per_second"] > 0

@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loops.loop import _Loop
 from lightning.pytorch.trainer.states import TrainerFn
 
 from rnnexp.compat.lightning import (
     ConditionalEarlyStopping,
+    EpochsFromOne,
     forget_wandb_run,
     started_wandb_run,
     wandb_arguments,
@@ -58,3 +59,12 @@ def test_the_arguments_and_the_run_of_wandb(tmp_path: Any) -> None:
     assert started_wandb_run(logger) is not None
     forget_wandb_run(logger)
     assert started_wandb_run(logger) is None
+
+
+def test_the_bar_has_a_text_for_an_epoch(trainer: Trainer) -> None:
+    trainer.fit_loop.max_epochs = 2
+    texts = []
+    for bar in (RichProgressBar(), EpochsFromOne()):
+        bar._trainer = trainer
+        texts.append(bar._get_train_description(1).split("  ")[0].strip())
+    assert texts == ["Epoch 1/1", "Epoch 2/2"]

@@ -21,6 +21,7 @@ ALLOWED = {
     "runs/create.py": "resolves the config of a run into plain values",
     "runs/resume.py": "applies overrides to the config of an earlier run",
     "sweeps/compose.py": "composes the configs of jobs",
+    "sweeps/templates.py": "composes the configs of jobs with the same options once",
     "benchmark/workbench.py": "changes single values of a config between measurements",
     "translate/options.py": "reads the options of the program",
     "dashboard/options.py": "reads the options of the program",

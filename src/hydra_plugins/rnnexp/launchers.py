@@ -211,4 +211,4 @@ def missing_extra_errors(what: str) -> Iterator[None]:
         if error.name not in EXTRAS:
             raise
         extra = EXTRAS[error.name]
-        raise UserError(f'{what} needs {error.name}, which is not installed: pip install "rnnexp[{extra}]"') from None
+        raise UserError(f'{what} needs {error.name}, which is not installed: pip install -e ".[{extra}]"') from None

@@ -6,8 +6,8 @@ import time
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import RichProgressBar
 
+from rnnexp.compat.lightning import EpochsFromOne
 from rnnexp.core.progress import Rate, format_duration
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ def make_progress(every_n_seconds: float) -> Callback:
     return Bar(leave=True) if sys.stdout.isatty() else ProgressLines(every_n_seconds)
 
 
-class Bar(RichProgressBar):
+class Bar(EpochsFromOne):
     """Lightning's bar without the W&B id, which it calls v_num."""
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Throughput(Callback):
 
     It measures training without validation, checkpoints and the first step, which builds what later steps reuse.
     `first_step_seconds` is the time from the start of the process to the end of that step. Time is read at the end of
-    an epoch, after waiting for the device.
+    an epoch and of training, after waiting for the device.
 
     Lightning's ThroughputMonitor needs a logger, and counts batches of a fixed size over a window of steps.
     """
@@ -77,7 +77,7 @@ class Throughput(Callback):
         assert isinstance(pl_module, Task)
         self._epoch_samples += pl_module.num_samples(batch) * trainer.world_size
         self._epoch_tokens += (pl_module.num_tokens(batch) or 0) * trainer.world_size
-        if batch_idx + 1 == trainer.num_training_batches:
+        if batch_idx + 1 == trainer.num_training_batches or trainer.global_step == trainer.max_steps:
             outputs["loss"].item()
             self._end_epoch(time.perf_counter() - self._epoch_start)
 

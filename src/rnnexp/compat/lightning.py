@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loops.loop import _Loop
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -138,6 +138,13 @@ class ConditionalEarlyStopping(EarlyStopping):
     def _run_early_stopping_check(self, trainer: Trainer) -> None:
         if self.is_due(trainer):
             super()._run_early_stopping_check(trainer)
+
+
+class EpochsFromOne(RichProgressBar):
+    """Lightning's bar that counts epochs from 1, as logs and result.json do. Only this method has the text."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}"
 
 
 def wandb_arguments(logger: WandbLogger) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def make_views(options: Options) -> "Views":
         if not str(error.name).startswith("wandb_workspaces"):
             raise
         raise UserError(
-            'dashboards need wandb-workspaces, which is not installed: pip install "rnnexp[dashboard]"'
+            'dashboards need wandb-workspaces, which is not installed: pip install -e ".[dashboard]"'
         ) from None
     return make_panels(options)
 

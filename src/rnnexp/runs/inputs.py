@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from rnnexp.core.errors import UserError
+from rnnexp.core.user_modules import user_modules
 from rnnexp.data.files.find_or_fetch import find_files
 from rnnexp.data.images.files import FILES, OFFICIAL_SHA256, candidate_directories, spellings
 from rnnexp.data.images.mirrors import TORCHVISION_NAMES
-from rnnexp.runs.user_modules import user_modules
 from rnnexp.tracking.identity import identity_of
 
 GROUPS = ("data", "task", "model", "optimizer", "scheduler")

@@ -530,7 +530,7 @@ def test_a_missing_requirement_is_a_one_line_error(run: Run, tmp_path: Path, mon
         outcome = run(launcher, *asked)
         assert outcome.exit_code == 2
         assert outcome.line.startswith(f"rnnexp: {launcher} needs {package}, ")
-        assert outcome.line.endswith(f'pip install "rnnexp[{extra}]"')
+        assert outcome.line.endswith(f'pip install -e ".[{extra}]"')
 
 
 @pytest.mark.usefixtures("slurm")
