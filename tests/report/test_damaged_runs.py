@@ -187,7 +187,7 @@ def test_files_that_cannot_be_read_are_named(three: Path, capsys: pytest.Capture
     assert reported(three, capsys)["gru_1"]["counts"] == "1"
     text = (three.with_name("report") / "report.md").read_text(encoding="utf-8")
     listed = text.partition("### Damaged files")[2].partition("\n### ")[0]
-    assert "metrics.csv is damaged" in listed
+    assert "metrics.csv cannot be read completely" in listed
     assert "test\\_predictions.pt cannot be read" in listed
     assert "environment.json: git.commit must be a text" in listed
 

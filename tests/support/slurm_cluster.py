@@ -50,7 +50,7 @@ SlurmdParameters=config_overrides
 SchedulerParameters=bf_interval=2,sched_interval=2
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-ReturnToService=2
+ReturnToService=1
 KillWait={kill_wait}
 SlurmdTimeout={node_timeout}
 SlurmctldTimeout=10

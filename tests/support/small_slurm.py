@@ -105,6 +105,7 @@ def srun(*arguments: str) -> None:
 
 def squeue(*arguments: str) -> None:
     if (PLACE / "away").exists():
+        (PLACE / "away").write_text("asked", encoding="utf-8")
         sys.exit("slurm_load_jobs error: Unable to contact slurm controller (connect failure)")
     found = list(asked(arguments, "state"))
     if not found:

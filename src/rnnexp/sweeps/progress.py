@@ -13,11 +13,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from rnnexp.core.printable import printable
 from rnnexp.core.progress import format_duration
+from rnnexp.core.secrets import without_secrets
 from rnnexp.sweeps.devices import Allocation
 from rnnexp.sweeps.jobs import Job
 from rnnexp.tracking.metrics_file import newest_metric
 from rnnexp.tracking.status import Status
+from rnnexp.tracking.summary import plain
 
 TABLE_SECONDS, LINE_SECONDS = 2.0, 30.0
 """The intervals between two tables and between two lines."""
@@ -59,7 +62,7 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
 
     def say(self, line: str) -> None:
         """Print one line."""
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(printable(without_secrets(line)), markup=False, highlight=False, soft_wrap=True)
 
     def started(self, job: Job, place: Allocation | str) -> None:
         """Print that a job has started."""
@@ -113,7 +116,7 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
             table.add_column(column)
         for job, (place, since) in self.running.items():
             duration = format_duration(time.monotonic() - since)
-            table.add_row(Text(job.label), str(place), duration, shown_metric(job))
+            table.add_row(plain(job.label), str(place), duration, shown_metric(job))
         return Group(table, Text(self.summary()))
 
 

@@ -435,6 +435,25 @@ def test_nothing_is_known_while_slurm_does_not_answer(slurm: Path, tmp_path: Pat
     assert not handle.watcher.error
 
 
+@pytest.mark.slow
+def test_a_sweep_waits_while_slurm_does_not_answer(tiny: list[str], slurm: Path, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    parent = start(tiny, SLURM, f"sweep_dir={sweep}", "seed=1", *ENDLESS)
+    wait_for(lambda: has_saved(sweep, 1))
+    away = slurm / "away"
+    away.touch()
+    wait_for(lambda: away.read_text(encoding="utf-8") == "asked")
+    # Longer than it takes to read the answer.
+    time.sleep(3)
+    assert parent.poll() is None
+    away.unlink()
+    parent.send_signal(signal.SIGINT)
+    stdout, stderr = parent.communicate(timeout=120)
+    assert parent.returncode == 130, stdout + stderr
+    assert stdout.count("SLURM does not answer (slurm_load_jobs error: Unable to contact slurm controller") == 1
+    assert status_of_one(sweep)["status"] == "interrupted"
+
+
 def test_only_slurm_continues_a_job_of_slurm(run: Run, slurm: Path, tmp_path: Path) -> None:
     asked = [f"sweep_dir={tmp_path}/sweep", "seed=1,2", "trainer.max_steps=3", *BARE]
     assert run(*asked, FAULT % "2:raise", "-m").exit_code == 1
@@ -451,11 +470,25 @@ def test_only_slurm_continues_a_job_of_slurm(run: Run, slurm: Path, tmp_path: Pa
             f"or if you know that it has ended, remove {record}"
         )
     assert read_json(job / "status.json")["status"] == "failed", "nothing was changed"
-    for wrong in ({**names, "job_id": 1000}, {"job_id": "1000"}, {**names, "job_id": "next"}):
-        write_json(record, wrong)
-        outcome = run(SLURM, *asked, "-m")
-        assert outcome.exit_code == 2
-        assert outcome.line.startswith(f"rnnexp: {record} does not name a SLURM job: ")
+
+
+@pytest.mark.usefixtures("slurm")
+def test_a_damaged_record_of_slurm_blocks_nothing(run: Run, tmp_path: Path) -> None:
+    asked = [f"sweep_dir={tmp_path}/sweep", "seed=1,2", "trainer.max_steps=3", *BARE]
+    assert run(*asked, FAULT % "2:raise", "-m").exit_code == 1
+    (job,) = (tmp_path / "sweep").glob("jobs/*seed-2*")
+    record = job / "slurm.json"
+    names = {"submission": "a", "folder": f"{tmp_path}/submitit"}
+    for wrong in ({**names, "job_id": 1000}, {"job_id": "1000"}, {**names, "job_id": "next"}, [], "x", 5):
+        write_json(record, wrong)  # type: ignore[arg-type]
+        assert f"{record} does not name a SLURM job: seed=2 " in run(SLURM, "dry_run=true", *asked, "-m").stdout
+    for damaged in (b"", b'{"submission": "a"', b"\xff\xfe", b"[" * 100_000):
+        record.write_bytes(damaged)
+        outcome = run(SLURM, "dry_run=true", *asked, "-m")
+        assert outcome.exit_code == 0, outcome.stderr
+        assert f"{record} does not name a SLURM job: seed=2 " in outcome.stdout
+    # No SLURM job starts for a record that does not name it, so any launcher may run this one.
+    assert run(*asked, "-m").exit_code == 0
 
 
 @pytest.mark.slow

@@ -173,9 +173,11 @@ def test_printed_commands_can_be_pasted(run: Run, tmp_path: Path, monkeypatch: p
 
 def test_an_unreadable_status_blocks_no_job(run: Run, tmp_path: Path) -> None:
     asked = [f"sweep_dir={tmp_path}/sweep", *BARE, "trainer.max_steps=1", "-m"]
-    (job,) = run("seed=1", *asked).directories
+    assert run("seed=1,2", *asked).exit_code == 0
+    (job,) = (tmp_path / "sweep").glob("jobs/seed-1_*")
     (job / "status.json").write_text("{", encoding="utf-8")
     again = run("seed=1,2", *asked)
+    assert "2 jobs, 1 to run" in again.stdout
     assert again.exit_code == 0, again.stderr
     assert statuses(tmp_path / "sweep") == {1: "done", 2: "done"}
     assert (job / "status.json.damaged").read_text(encoding="utf-8") == "{"
@@ -213,7 +215,7 @@ def test_ctrl_c_stops_the_jobs_and_they_are_resumed(tiny: list[str], run: Run, t
     parent = start(tiny, *asked)
     wait_for(lambda: len(list(sweep.glob("jobs/*/checkpoints/last.ckpt"))) == 2)
     second = start(tiny, *asked)
-    assert f"{sweep} is in use: another process runs this sweep" in second.communicate(timeout=60)[1]
+    assert f"{sweep} is in use by process {parent.pid} on " in second.communicate(timeout=60)[1]
     assert second.returncode == 2
     parent.send_signal(signal.SIGINT)
     stdout, stderr = parent.communicate(timeout=60)
@@ -251,7 +253,7 @@ def test_no_process_outlives_its_parent(tiny: list[str], tmp_path: Path) -> None
 
 def sleeping(seconds: int) -> list[str]:
     """Return the processes that `StartChild` has started with this number."""
-    listing = subprocess.run(["ps", "-eo", "stat,args"], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(["ps", "-ww", "-eo", "stat,args"], capture_output=True, text=True, check=True).stdout
     return [line for line in listing.split("\n") if f"sleep {seconds}" in line and not line.startswith("Z")]
 
 
@@ -293,7 +295,7 @@ def test_a_killed_fork_server_ends_its_jobs_which_save(tiny: list[str], tmp_path
         patch.setenv("TMPDIR", str(long))
         parent = start(tiny, f"sweep_dir={sweep}", "seed=1,2", "hydra.launcher.jobs=1", *endless, *BARE)
     wait_for(lambda: len(list(sweep.glob("jobs/*/checkpoints/last.ckpt"))) == 1)
-    listing = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(["ps", "-ww", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
     (server,) = re.findall(rf"^ *(\d+) +{parent.pid} .*forkserver", listing, re.MULTILINE)
     os.kill(int(server), signal.SIGKILL)
     wait_for(lambda: len(list(sweep.glob("jobs/*/checkpoints/last.ckpt"))) == 2)

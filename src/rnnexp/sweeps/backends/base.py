@@ -11,6 +11,7 @@ from rich.console import Console
 from rnnexp.core.errors import UserError
 from rnnexp.core.signals import GRACE_SECONDS
 from rnnexp.core.validation import require_positive, validate_choice
+from rnnexp.sweeps.backends.slurm_record import SlurmRecord
 from rnnexp.sweeps.devices import Allocation
 from rnnexp.sweeps.jobs import Job, exit_reason, finalize, load_statuses, prepare
 from rnnexp.sweeps.progress import SweepProgress
@@ -154,7 +155,7 @@ class Backend(ABC, Generic[S]):
             UserError: for a job that SLURM may still run.
         """
         for job in jobs:
-            if not job.status.is_final and job.run.slurm_file.exists():
+            if not job.status.is_final and SlurmRecord.read(job.run) is not None:
                 raise UserError(
                     f"{job.label}: SLURM may still run it: continue with hydra/launcher=submitit_slurm, which looks it "
                     f"up, or if you know that it has ended, remove {job.run.slurm_file}"
@@ -177,7 +178,7 @@ class Backend(ABC, Generic[S]):
         """Return when a job may have ended, and after `poll_seconds` at the latest."""
         time.sleep(self.poll_seconds)
 
-    def refresh(self) -> None:
+    def refresh(self, progress: SweepProgress) -> None:
         """Query the scheduler for the states of all jobs, if `poll` reads them from one query."""
 
     @abstractmethod
@@ -238,7 +239,7 @@ class Backend(ABC, Generic[S]):
 
     def _poll_all(self, progress: SweepProgress) -> None:
         """Poll every job: record which started, finalize those that ended, and enforce requests to stop."""
-        self.refresh()
+        self.refresh(progress)
         for entry in list(self.submitted):
             state = entry.poll()
             if not isinstance(state, Ended) and entry.is_overdue:
@@ -293,9 +294,3 @@ class Backend(ABC, Generic[S]):
             self.stop(self.submitted, Status.INTERRUPTED)
             self.wait()
             self._poll_all(progress)
-
-
-def status_of(job: Job) -> Status:
-    """Return the status in the job's directory, `queued` if it cannot be read."""
-    status = job.run.status
-    return Status.QUEUED if status is Status.UNREADABLE else status

@@ -30,6 +30,8 @@ from rnnexp.tracking.status import Status
 COMMANDS = ("sbatch", "srun", "squeue", "sacct", "scancel")
 QUERY_SECONDS_WHILE_STOPPING = 3.0
 """The interval at which SLURM is queried while jobs stop. The interval of submitit is up to a minute."""
+STOPPED = ("CANCELLED", "PREEMPTED")
+"""States of jobs that SLURM stopped, and that it does not start again."""
 OWN_SETTINGS = ("submitit_folder", "max_num_timeout", "on_error", "max_failures", "retries")
 """Settings of the launcher that are not parameters of submitit."""
 SHARED_PARAMETERS = (
@@ -49,8 +51,10 @@ class SubmittedSlurmJob(SubmittedJob):
             return self.recorded_state
         state = self.handle.state
         ended = end_of_submitit_job(self.handle, f"SLURM job {self.handle.job_id} ended as {state}")
-        is_stopped = state in ("CANCELLED", "PREEMPTED") and not self.handle.paths.result_pickle.exists()
-        return Ended(ended.reason, Status.INTERRUPTED) if is_stopped else ended
+        if self.handle.paths.result_pickle.exists() or state not in STOPPED:
+            return ended
+        # Whoever cancels a job does not want it to start again.
+        return Ended(ended.reason, Status.INTERRUPTED, is_transient=state != "CANCELLED")
 
 
 class SlurmBackend(Backend[SubmittedSlurmJob]):
@@ -66,6 +70,8 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
     """
 
     poll_seconds = 2.0
+    is_away = False
+    """Whether the last query of SLURM had no answer."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         if missing := [command for command in COMMANDS if which(command) is None]:
@@ -96,11 +102,17 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
         Raises:
             UserError: for a job whose state SLURM does not report.
         """
-        recorded = [job for job in jobs if not job.status.is_final and job.run.slurm_file.exists()]
-        records = [(job, SlurmRecord.read(job.run)) for job in recorded]
-        # All handles are created before the first query, so that one query returns all states. A job without a number
-        # has not started, and will not once it is submitted again.
-        handles = [(job, SlurmJob(record.folder, record.job_id)) for job, record in records if record.job_id]
+        handles = []
+        for job in jobs:
+            if job.status.is_final or not job.run.slurm_file.exists():
+                continue
+            record = SlurmRecord.read(job.run)
+            if record is None:
+                print(f"{job.run.slurm_file} does not name a SLURM job: {job.label} is submitted again", flush=True)
+            elif record.job_id is not None:
+                # A job without a number has not started, and will not once it is submitted again.
+                handles.append((job, SlurmJob(record.folder, record.job_id)))
+        # All handles are created before the first query, so that one query returns all states.
         for job, handle in handles:
             if handle.done():
                 continue
@@ -119,20 +131,25 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
         for resources, group in groups.items():
             # A signal between submission and record would leave jobs without a number.
             with deferred(STOP_SIGNALS):
-                handles = self._submit_array(group, *resources)
+                record = SlurmRecord(uuid.uuid4().hex, str(submitit_folder(self.settings)))
+                handles = self._submit_array(group, record, *resources)
                 for job, handle in zip(group, handles, strict=True):
                     job.status = Status.QUEUED
                     self.submitted.append(SubmittedSlurmJob(job, f"slurm {handle.job_id}", handle))
                 for job, handle in zip(group, handles, strict=True):
-                    replace(SlurmRecord.read(job.run), job_id=handle.job_id).write(job.run)
+                    replace(record, job_id=handle.job_id).write(job.run)
             number = handles[0].job_id.partition("_")[0]
             progress.say(f"submitted {len(group)} job{'s' * (len(group) > 1)} as SLURM job {number}")
 
-    def refresh(self) -> None:
-        """Query SLURM while jobs stop; at other times the handles query it themselves."""
+    def refresh(self, progress: SweepProgress) -> None:
+        """Query SLURM while jobs stop; at other times the handles query it themselves. Say when it does not answer."""
+        watcher = SlurmJob.watcher
         is_stopping = any(entry.stop is not None for entry in self.submitted)
-        if is_stopping and time.monotonic() - SlurmJob.watcher.updated_at > QUERY_SECONDS_WHILE_STOPPING:
-            SlurmJob.watcher.update()
+        if is_stopping and time.monotonic() - watcher.updated_at > QUERY_SECONDS_WHILE_STOPPING:
+            watcher.update()
+        if watcher.error and not self.is_away:
+            progress.say(f"SLURM does not answer ({watcher.error}): its jobs continue, and their ends are seen later")
+        self.is_away = bool(watcher.error)
 
     def request_stop(self, entries: Sequence[SubmittedSlurmJob]) -> None:
         """Cancel all jobs with one command, since commands of SLURM are slow."""
@@ -144,12 +161,10 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
             # SLURM deletes its records of ended jobs, so a later command could not check whether this one has ended.
             entry.job.run.slurm_file.unlink(missing_ok=True)
 
-    def _submit_array(self, jobs: Sequence[Job], cpus: int, gpus: int) -> list[SlurmJob]:
+    def _submit_array(self, jobs: Sequence[Job], record: SlurmRecord, cpus: int, gpus: int) -> list[SlurmJob]:
         """Submit jobs as one array, and return their handles. Raise UserError if sbatch fails."""
         executor = make_executor("slurm", self.settings, self._parameters(cpus, gpus))
         grace = max(1.0, 0.75 * self.settings["signal_delay_s"])
-        folder = submitit_folder(self.settings)
-        record = SlurmRecord(uuid.uuid4().hex, str(folder))
         tasks = [SubmititTask(JobCommand(job.run.path), grace, submission=record.submission) for job in jobs]
         try:
             for job in jobs:
@@ -164,7 +179,7 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
                 raise
             lines = (str(error).strip() or "failed without a message").split("\n")
             raise UserError(f"sbatch: {lines[-1].removeprefix('sbatch: ')}") from None
-        return [SlurmJob(folder, handle.job_id, tasks=range(handle.num_tasks)) for handle in handles]
+        return [SlurmJob(record.folder, handle.job_id, tasks=range(handle.num_tasks)) for handle in handles]
 
     def _resources(self, job: Job) -> tuple[int, int]:
         """Return the CPUs of a task and the GPUs of a node, from the settings or else from the job's config."""

@@ -1,7 +1,7 @@
 """The record of the SLURM job that runs a job of a sweep, `slurm.json` in the run directory."""
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from rnnexp.core.atomic_files import read_json, write_json
 from rnnexp.core.errors import UserError
@@ -25,19 +25,17 @@ class SlurmRecord:
     job_id: str | None = None
 
     @classmethod
-    def read(cls, run: RunDirectory) -> "SlurmRecord":
-        """Return the record in a run directory.
-
-        Raises:
-            UserError: if it is missing or not valid.
-        """
-        match read_json(run.slurm_file):
+    def read(cls, run: RunDirectory) -> "SlurmRecord | None":
+        """Return the record in a run directory; None if there is none or it is damaged."""
+        try:
+            content = read_json(run.slurm_file) if run.slurm_file.exists() else None
+        except (OSError, UserError):
+            return None
+        match content:
             case {"submission": str(submission), "folder": str(folder), "job_id": None | str() as number}:
                 if number is None or re.fullmatch(r"\d+(_\d+)?", number):
                     return cls(submission, folder, number)
-        raise UserError(
-            f"{run.slurm_file} does not name a SLURM job: check that none runs for this directory, then remove the file"
-        )
+        return None
 
     def write(self, run: RunDirectory) -> None:
         """Write the record into a run directory."""
@@ -48,9 +46,9 @@ def claim(run: RunDirectory, submission: str, job_id: str) -> None:
     """Record the number of a SLURM job that starts.
 
     Raises:
-        UserError: if the record is missing or names another submission: another job may run in this directory.
+        UserError: if the record does not name its submission: another job may run in this directory.
     """
     record = SlurmRecord.read(run)
-    if record.submission != submission:
-        raise UserError(f"SLURM job {job_id} does not run, since {run.slurm_file} names a later submission")
-    SlurmRecord(submission, record.folder, job_id).write(run)
+    if record is None or record.submission != submission:
+        raise UserError(f"SLURM job {job_id} does not run, since {run.slurm_file} does not name its submission")
+    replace(record, job_id=job_id).write(run)
