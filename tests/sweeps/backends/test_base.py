@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rnnexp.core.atomic_files import write_json
 from rnnexp.core.errors import UserError
 from rnnexp.sweeps.backends import base
 from rnnexp.sweeps.backends.base import LOST, Backend, Ended, JobState, SubmittedJob
@@ -295,7 +296,7 @@ def test_polling_changes_nothing(make_jobs: Any) -> None:
 def test_only_a_final_or_absent_job_may_have_a_record_of_slurm(make_jobs: Any) -> None:
     done, left = make_jobs("done", "left")
     for job in (done, left):
-        job.run.slurm_file.write_text("{}", encoding="utf-8")
+        write_json(job.run.slurm_file, {"submission": "a", "folder": "submitit", "job_id": "7"})
     done.status = Status.DONE
     backend = FakeBackend({})
     backend.reattach([done])

@@ -253,7 +253,7 @@ def test_no_process_outlives_its_parent(tiny: list[str], tmp_path: Path) -> None
 
 def sleeping(seconds: int) -> list[str]:
     """Return the processes that `StartChild` has started with this number."""
-    listing = subprocess.run(["ps", "-eo", "stat,args"], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(["ps", "-ww", "-eo", "stat,args"], capture_output=True, text=True, check=True).stdout
     return [line for line in listing.split("\n") if f"sleep {seconds}" in line and not line.startswith("Z")]
 
 
@@ -295,7 +295,7 @@ def test_a_killed_fork_server_ends_its_jobs_which_save(tiny: list[str], tmp_path
         patch.setenv("TMPDIR", str(long))
         parent = start(tiny, f"sweep_dir={sweep}", "seed=1,2", "hydra.launcher.jobs=1", *endless, *BARE)
     wait_for(lambda: len(list(sweep.glob("jobs/*/checkpoints/last.ckpt"))) == 1)
-    listing = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(["ps", "-ww", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
     (server,) = re.findall(rf"^ *(\d+) +{parent.pid} .*forkserver", listing, re.MULTILINE)
     os.kill(int(server), signal.SIGKILL)
     wait_for(lambda: len(list(sweep.glob("jobs/*/checkpoints/last.ckpt"))) == 2)
