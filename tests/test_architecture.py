@@ -205,7 +205,6 @@ SHORT_MODULES = {
     "rnnexp.data.corpora.phrasebook.draw": "random choices that every part of the grammar shares",
     "rnnexp.core.sealed_archive": "shared by the writer of checkpoints and by readers without torch",
     "rnnexp.metrics.classification": "the counterpart of metrics.translation",
-    "rnnexp.runs.frozen_command": "shared by ranks and by jobs of a sweep",
     "rnnexp.sweeps.process.preload": "imported by the fork server alone: it sets a variable for the whole process",
     "rnnexp.tasks.callbacks": "base classes that callbacks/ and tasks of their own share",
     "rnnexp.text.tokenizer_pair": "the type that data, models and translate share",

@@ -3,6 +3,7 @@
 import csv
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -139,6 +140,20 @@ def test_early_stopping_stops_and_logs_the_reason(run: Run) -> None:
     untouched = run(*BARE, *patience, "callbacks.early_stopping=null")
     assert untouched.result["num_epochs"] == 9
     assert "stopped early" not in untouched.stdout
+
+
+def test_among_equal_values_the_lower_loss_is_the_best(run: Run, translate_tiny: Callable[[str], list[str]]) -> None:
+    data = ["task=translation", *translate_tiny("Phrasebook")]
+    # A translation that is cut after one token is never exact.
+    never = ["monitor=val/exact_match", "task.max_ratio=0.01", "task.max_extra=1"]
+    outcome = run(*never, "trainer.max_epochs=4", "callbacks.early_stopping.patience=1", "test_weights=none", data=data)
+    assert outcome.exit_code == 0, outcome.stderr
+    losses = column(outcome, "val/loss")
+    assert len(losses) == 4, "not stopped early"
+    best = torch.load(outcome.directory / "checkpoints" / "best.ckpt", weights_only=True)
+    assert best["epoch"] == losses.index(min(losses)) == 3
+    assert column(outcome, "val/exact_match") == [0] * 4
+    assert outcome.stdout.count("val/exact_match is 0 in each of 3 validations: it does not tell epochs apart") == 1
 
 
 @pytest.mark.parametrize("overrides", [["trainer.max_steps=3"], ["trainer.limit_val_batches=0"], ["data.val_size=0"]])

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from rnnexp.core.errors import InterruptedRunError
-from rnnexp.core.signals import STOP_SIGNALS, blocked, deferred, handling, interrupted_by
+from rnnexp.core.signals import STOP_SIGNALS, blocked, deferred, handling, interrupted_by, name_of
 
 PRINTS_MASK = "import signal; print(*sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())))"
 
@@ -80,3 +80,42 @@ def test_deferred_restores_handlers_and_mask_after_an_error() -> None:
         failing()
     assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & set(STOP_SIGNALS)
+
+
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    """As nohup ignores SIGHUP, and a shell SIGINT in the background."""
+    received = []
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGINT)}
+    try:
+        with handling(STOP_SIGNALS, lambda number, _: received.append(number)):
+            for number in before:
+                signal.raise_signal(number)
+            signal.raise_signal(signal.SIGXCPU)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert received == [signal.SIGXCPU]
+
+
+def test_the_handler_of_somebody_else_stays() -> None:
+    foreign, received = [], []
+    before = signal.signal(signal.SIGUSR1, lambda number, _: foreign.append(number))
+    try:
+        with handling(STOP_SIGNALS, lambda number, _: received.append(number)):
+            with handling(STOP_SIGNALS, lambda number, _: received.append(-number)):
+                signal.raise_signal(signal.SIGUSR1)
+                signal.raise_signal(signal.SIGUSR2)
+            signal.raise_signal(signal.SIGUSR2)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert (foreign, received) == ([signal.SIGUSR1], [-signal.SIGUSR2, signal.SIGUSR2])
+
+
+def test_every_signal_that_ends_a_process_is_handled() -> None:
+    named = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2}
+    assert named | {signal.SIGXCPU, signal.SIGALRM, signal.SIGPROF, signal.SIGVTALRM, signal.SIGIO} <= STOP_SIGNALS
+    assert not STOP_SIGNALS & {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, signal.SIGSEGV, signal.SIGWINCH}
+    assert [name_of(number) for number in (signal.SIGHUP, signal.SIGRTMIN + 1)] == [
+        "SIGHUP",
+        f"signal {signal.SIGRTMIN + 1}",
+    ]

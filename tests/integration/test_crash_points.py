@@ -1,17 +1,19 @@
-"""A process is killed at each of its writes; the same command continues, and the result is that of an undisturbed run."""
+"""A process is killed at each of its writes; the same command continues as if nothing had happened."""
 
-import csv
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rnnexp.core.atomic_files import TEMPORARY, read_json
+from rnnexp.core.atomic_files import read_json
 from rnnexp.sweeps.process.forkserver import start_server
-from support.crash_points import points, require_kinds, run_forked
+from support.crash_points import crashing, make_site, outcome, points, require_kinds, require_same, run_forked
 
 TINY = ["model.hidden_size=4", "trainer.max_epochs=2", "trainer.limit_train_batches=2", "trainer.limit_val_batches=1"]
 KINDS = {
@@ -48,34 +50,6 @@ def forked() -> Forked:
         return process.exitcode
 
     return run
-
-
-def outcome(run: Path) -> dict[str, Any]:
-    """Return what must not depend on kills: status, metrics, and the rows of metrics.csv."""
-    result = read_json(run / "result.json")
-    metrics = {name: value for name, value in result["metrics"].items() if "samples_per_second" not in name}
-    with (run / "metrics.csv").open(encoding="utf-8", newline="") as file:
-        rows = [(row["step"], row["train/loss"], row["val/loss"], row["test/loss"]) for row in csv.DictReader(file)]
-    status = read_json(run / "status.json")
-    assert status["config_hash"] == result["config_hash"]
-    return {
-        "status": (status["status"], result["status"]),
-        "metrics": metrics,
-        "rows": [row for row in rows if any(row[1:])],
-    }
-
-
-def require_same(run: Path, expected: dict[str, Any], point: str) -> None:
-    """Fail unless a run that was killed at a point has the outcome of an undisturbed one, and no files of its own."""
-    found = outcome(run)
-    if read_json(run / "result.json")["timing"]["first_step_seconds"] is None:
-        # Nothing was left to train, so metrics of training were not measured again.
-        tested = {name: value for name, value in expected["metrics"].items() if name in found["metrics"]}
-        assert {"test/acc", "test/loss", "val/acc_best"} <= set(tested)
-        expected = expected | {"metrics": tested}
-    assert found == expected, point
-    left = [path.name for path in run.rglob(".*") if TEMPORARY.fullmatch(path.name) or path.name == ".lock"]
-    assert left == [], point
 
 
 class SingleRun:
@@ -120,6 +94,84 @@ def test_a_run_killed_before_a_file_has_its_name(single: SingleRun, kind: str) -
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_a_run_killed_at_every_point(single: SingleRun) -> None:
+def test_a_run_killed_at_every_point(single: SingleRun, record_property: Callable[[str, object], None]) -> None:
+    record_property("cases", len(single.points))
     for at in range(1, len(single.points) + 1):
         single.kill_and_continue(at)
+
+
+OF_JOB = {kind: rf"(.*) jobs/[^/]+/{pattern.partition(' ')[2]}" for kind, pattern in KINDS.items()}
+OF_SWEEP = {
+    **OF_JOB,
+    "record of the sweep": r"os\.rename sweep\.json",
+    "output of a job": r"open jobs/[^/]+/output\.log",
+}
+"""The files of a sweep; those of submitit and Ray are their own."""
+
+
+class CrashingSweep:
+    """A sweep of two jobs one of whose processes is killed at a point, and the same sweep undisturbed."""
+
+    def __init__(self, launcher: str, tiny: list[str], place: Path) -> None:
+        self.place = place
+        self.site = make_site(place / "site")
+        self.command = [sys.executable, "-m", "rnnexp.train", "-m", *tiny, *TINY, "seed=1,2", "report=false"]
+        self.command += LAUNCHERS[launcher]
+        log = place / "points.log"
+        whole = place / "whole"
+        self.run(whole, crashing(self.site, whole, log))
+        self.points = points(log)
+        self.outcomes = self.read(whole)
+
+    def run(self, sweep: Path, environment: dict[str, str], *, is_disturbed: bool = False) -> None:
+        """Run the sweep. One whose process is killed may end in any way."""
+        command = [*self.command, f"sweep_dir={sweep}"]
+        with (self.place / "output.log").open("w+", encoding="utf-8") as output:
+            done = subprocess.run(command, env=environment, stdout=output, stderr=output, timeout=300, check=False)
+            output.seek(0)
+            assert is_disturbed or done.returncode == 0, output.read()
+
+    @staticmethod
+    def read(sweep: Path) -> dict[str, dict[str, Any]]:
+        """Return the outcome of each job by its directory, all of which the record names."""
+        found = {run.name: outcome(run) for run in sorted((sweep / "jobs").iterdir())}
+        assert sorted(read_json(sweep / "sweep.json")["jobs"]) == list(found)
+        return found
+
+    def kill_and_continue(self, at: int) -> None:
+        sweep, log, point = self.place / str(at), self.place / f"{at}.points", self.points[at - 1]
+        self.run(sweep, crashing(self.site, sweep, log, at), is_disturbed=True)
+        self.run(sweep, dict(os.environ))
+        assert len(points(log)) >= at, point
+        assert list(self.read(sweep)) == list(self.outcomes), point
+        for name, expected in self.outcomes.items():
+            require_same(sweep / "jobs" / name, expected, point)
+        shutil.rmtree(sweep)
+
+    def last_points(self) -> list[int]:
+        """Return the number of one point of each kind, the last one: of two jobs the second."""
+        return sorted(
+            {re.sub("jobs/[^/]+", "jobs/", point): number for number, point in enumerate(self.points, 1)}.values()
+        )
+
+
+LAUNCHERS = {
+    "pool": ["hydra.launcher.jobs=1"],
+    "submitit_local": ["hydra/launcher=submitit_local", "hydra.launcher.array_parallelism=1"],
+    "ray": ["hydra/launcher=ray", "hydra.launcher.num_cpus=1"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(4 * 3600)
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_a_sweep_killed_at_every_kind_of_point(
+    launcher: str, tiny: list[str], tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    if launcher != "pool":
+        pytest.importorskip({"ray": "ray"}.get(launcher, "submitit"))
+    sweep = CrashingSweep(launcher, tiny, tmp_path)
+    require_kinds(sweep.points, OF_SWEEP)
+    record_property("cases", len(sweep.last_points()))
+    for at in sweep.last_points():
+        sweep.kill_and_continue(at)

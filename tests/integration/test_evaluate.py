@@ -180,3 +180,14 @@ def test_any_key_of_the_run_may_change_and_no_other(score: Run, moved: Path) -> 
         outcome = score(f"run={moved}", override)
         assert outcome.exit_code == 2
         assert message in outcome.line
+
+
+def test_a_run_that_ended_before_its_first_validation_is_scored_as_it_was_tested(run: Run, score: Run) -> None:
+    tested = run("trainer.max_steps=3")
+    assert tested.exit_code == 0, tested.stderr
+    assert not (tested.directory / "checkpoints" / "best.ckpt").exists()
+    scored = score(f"run={tested.directory}")
+    assert scored.exit_code == 0, scored.stderr
+    (file,) = tested.directory.glob("evaluations/*.json")
+    metrics = read_json(file)["metrics"]
+    assert metrics == {name: value for name, value in tested.result["metrics"].items() if name.startswith("test/")}

@@ -11,8 +11,9 @@ import pytest
 from rnnexp.core.atomic_files import read_json
 from support.continuing import SEND, differences, killed, records_of, resume, start
 from support.programs import Outcome
+from support.wandb_file import read_run
 
-STEPS_PER_EPOCH = 10
+NAMES = ("train/loss", "train/lr", "train/acc", "val/", "test/")
 CLASSES = [
     *("trainer.max_epochs=3", "trainer.log_every_n_steps=3", "model.num_layers=2", "model.dropout=0.3"),
     *("task.dropout=0.2", "optimizer.lr=0.02"),
@@ -191,3 +192,18 @@ def test_a_multirun_of_resumes_is_refused(finished: Outcome, tmp_path: Path) -> 
     refused = resume(finished.directory, f"sweep_dir={tmp_path}/sweep", "-m")
     assert refused.exit_code == 2
     assert "leave out -m" in refused.line
+
+
+def test_the_wandb_run_continues_without_a_gap(straight: Straight, tmp_path: Path) -> None:
+    """Offline, where a second part under the same id replaces the first when it is uploaded: it has all rows."""
+    offline = ["logger=wandb", "logger.wandb.mode=offline"]
+    stopped = start(tmp_path, "run", [*straight.overrides("plain"), *offline], SEND % (14, signal.SIGTERM, "false"))
+    assert stopped.exit_code == 143, stopped.stderr
+    (first,) = stopped.directory.glob("wandb/offline-run-*")
+    assert resume(stopped.directory).exit_code == 0
+    (second,) = set(stopped.directory.glob("wandb/offline-run-*")) - {first}
+    assert second.name.rpartition("-")[2] == first.name.rpartition("-")[2]
+    history = [row for row in read_run(second).history if "trainer/global_step" in row]
+    logged = sorted((row["trainer/global_step"], name) for row in history for name in row if name.startswith(NAMES))
+    expected = [(step, name) for step, name, _ in straight.records_of("plain")["metrics.csv"] if name.startswith(NAMES)]
+    assert logged == sorted(expected)

@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM at any time: checkpoint, status, message and exit code."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,8 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from rnnexp import train
 from rnnexp.core.atomic_files import read_json
-from support.programs import Run, run_directories
+from rnnexp.runs import build
+from support import ROOT
+from support.programs import Run, call, run_directories
 
 SEND = "+callbacks.probe={_target_:support.probing_callbacks.SendSignal,step:%d,number:%d,times:%d}"
 
@@ -21,10 +25,10 @@ def start(tiny: list[str], outputs: Path, *overrides: str) -> subprocess.Popen[s
 
 
 def wait_for_checkpoint(process: subprocess.Popen[str], outputs: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not list(outputs.rglob("last.ckpt")):
         assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, "no checkpoint within a minute"
+        assert time.monotonic() < deadline, "no checkpoint within four minutes"
         time.sleep(0.05)
 
 
@@ -34,10 +38,13 @@ def test_a_signal_saves_a_checkpoint_and_prints_how_to_continue(tiny: list[str],
     for number, process in started.items():
         outputs = tmp_path / number.name
         wait_for_checkpoint(process, outputs)
-        process.send_signal(number)
-        stdout, stderr = process.communicate(timeout=60)
-        assert process.returncode == 128 + number, stderr
         (directory,) = run_directories(outputs)
+        refused = call(train.main, tmp_path, [f"resume={directory}"])
+        assert refused.exit_code == 2
+        assert f"{directory} is running" in refused.line
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=120)
+        assert process.returncode == 128 + number, stderr
         last = directory / "checkpoints" / "last.ckpt"
         assert torch.load(last, weights_only=True)["global_step"] > 0
         status = read_json(directory / "status.json")
@@ -71,3 +78,36 @@ def test_handlers_are_restored(run: Run, overrides: list[str]) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     run(*overrides)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGXCPU, signal.SIGRTMIN + 1])
+def test_every_signal_saves(run: Run, number: int) -> None:
+    outcome = run(SEND % (3, number, 1), "test_weights=none")
+    assert outcome.exit_code == 128 + number
+    assert outcome.status == "interrupted"
+    assert torch.load(outcome.directory / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 4
+
+
+def test_a_run_under_nohup_goes_on_when_its_terminal_closes(tiny: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rnnexp.train", *tiny, f"paths.outputs_dir={tmp_path}", "test_weights=none"]
+    ignoring = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *command, SEND % (3, signal.SIGHUP, 1)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    done = subprocess.run(ignoring, capture_output=True, text=True, check=False, timeout=300, env=environment)
+    assert done.returncode == 0, done.stderr
+    (directory,) = run_directories(tmp_path)
+    assert read_json(directory / "status.json")["status"] == "done"
+
+
+@pytest.mark.parametrize(("place", "number"), [("make_datamodule", signal.SIGHUP), ("make_trainer", signal.SIGUSR2)])
+def test_a_signal_outside_of_training_is_recorded(
+    run: Run, monkeypatch: pytest.MonkeyPatch, place: str, number: signal.Signals
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), number)
+        time.sleep(5)
+
+    monkeypatch.setattr(build, place, interrupted)
+    outcome = run()
+    assert outcome.exit_code == 128 + number
+    assert outcome.status == "interrupted"
+    assert outcome.line.startswith(f"rnnexp: interrupted by {number.name} outside training; continue with ")

@@ -55,7 +55,7 @@ def test_it_is_resumed(run: Run, waves: Outcome) -> None:
 
 
 def test_it_is_evaluated(score: Run, waves: Outcome) -> None:
-    outcome = score(f"run={waves.directory}")
+    outcome = score(f"run={waves.directory}", "trust=[support]")
     assert outcome.exit_code == 0, outcome.stderr
     (record,) = (waves.directory / "evaluations").iterdir()
     assert read_json(record)["metrics"]["test/mae"] == pytest.approx(waves.result["metrics"]["test/mae"])

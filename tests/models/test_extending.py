@@ -104,7 +104,7 @@ def test_train_evaluate_resume_and_refuse(place: Path) -> None:
     assert model["num_parameters"] == 2 * 12 * (28 + 6 + 2) + 2 * 12 * (12 + 6 + 2) + 10 * (12 + 1)
     assert {"gradient_flow/gradient_ratio", "gradient_flow/spectral_radius"} <= set(metrics)
 
-    scored = call(evaluate.main, place, [f"run={first.directory}"])
+    scored = call(evaluate.main, place, [f"run={first.directory}", "trust=[my_cells]"])
     assert scored.exit_code == 0, scored.stderr
     (evaluation,) = (first.directory / "evaluations").glob("*.json")
     assert read_json(evaluation)["metrics"]["test/acc"] == metrics["test/acc"]
@@ -123,7 +123,7 @@ def test_encode_and_decode(place: Path, monkeypatch: pytest.MonkeyPatch, decoder
     trained = finish(place, "task=translation", *DEEP, f"task.network.decoder={decoder}")
     assert trained.result["model"]["cell"] == "my_cells.mgu"
     monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(b"the cat sleeps .\n"), encoding="utf-8"))
-    translated = call(translate.main, place, [f"run={trained.directory}"])
+    translated = call(translate.main, place, [f"run={trained.directory}", "trust=[my_cells]"])
     assert translated.exit_code == 0, translated.stderr
     assert translated.stdout.count("\n") == 1
 
@@ -204,7 +204,7 @@ def test_a_dataset_of_arrays(place: Path) -> None:
     assert (data["name"], data["num_classes"], data["num_test"]) == ("waves", 3, 100)
     assert {path.stem for path in (trained.directory / "figures").iterdir()} == {"learning_curves", "confusion_matrix"}
     assert "left out" not in trained.stdout + trained.stderr
-    scored = call(evaluate.main, place, [f"run={trained.directory}"])
+    scored = call(evaluate.main, place, [f"run={trained.directory}", "trust=[my_data]"])
     assert scored.exit_code == 0, scored.stderr
     (evaluation,) = (trained.directory / "evaluations").glob("*.json")
     assert read_json(evaluation)["metrics"]["test/acc"] == metrics["test/acc"]

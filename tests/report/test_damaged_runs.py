@@ -186,10 +186,21 @@ def test_files_that_cannot_be_read_are_named(three: Path, capsys: pytest.Capture
     (run / "environment.json").write_text('{"git": {"commit": 3}}', encoding="utf-8")
     assert reported(three, capsys)["gru_1"]["counts"] == "1"
     text = (three.with_name("report") / "report.md").read_text(encoding="utf-8")
-    listed = text.partition("### Damaged files")[2].partition("\n### ")[0]
-    assert "metrics.csv is damaged" in listed
+    listed = text.partition("### Files that could not be read")[2].partition("\n### ")[0]
+    assert "metrics.csv cannot be read completely" in listed
     assert "test\\_predictions.pt cannot be read" in listed
     assert "environment.json: git.commit must be a text" in listed
+
+
+def test_answers_to_a_part_of_the_samples_are_not_compared(phrases: Path, tmp_path: Path) -> None:
+    """A file that was cut at the end of a line looks complete."""
+    sweep = three_of(phrases, tmp_path)
+    file = sweep / "jobs" / "gru_1" / "test_translations.jsonl"
+    lines = file.read_text(encoding="utf-8").split("\n")
+    file.write_text("\n".join(lines[:9]) + "\n", encoding="utf-8")
+    assert report([str(sweep), "--output", str(tmp_path / "report")]) == 0
+    text = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert "gru\\_1 has 9 answers, but its result is about" in text.partition("### Files that could not be read")[2]
 
 
 def test_a_run_that_lost_its_config_or_status(three: Path, capsys: pytest.CaptureFixture[str]) -> None:

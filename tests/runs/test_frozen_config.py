@@ -193,6 +193,14 @@ def test_a_trusted_module_that_does_not_import(changed: Changed) -> None:
         read_frozen_config(run, ["nowhere_at_all"])
 
 
+def test_what_the_user_replaces_needs_no_trust(own: str, changed: Changed) -> None:
+    run = changed(lambda config: put(config, "callbacks.mine._target_", f"{own}.Callback"))
+    read_frozen_config(run, [], given=["seed", "callbacks.mine"])
+    for given in ([], ["callbacks.other"], ["callbacks.mine._target_"], ["callbacks.min"]):
+        with pytest.raises(UserError, match=r"callbacks\.mine"):
+            read_frozen_config(run, [], given=given)
+
+
 def test_trust_is_not_read_from_the_file(own: str, changed: Changed) -> None:
     run = changed(lambda config: config.update(trust=[own]) or put(config, "model.cell", f"{own}.make"))
     with pytest.raises(UserError, match="is refused"):

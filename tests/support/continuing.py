@@ -14,6 +14,7 @@ from rnnexp.core.atomic_files import read_json
 from rnnexp.core.validation import override
 from support.programs import Outcome, call
 
+TRUST = "trust=[support.probing_callbacks]"
 SEND = "+callbacks.probe={_target_:support.probing_callbacks.SendSignal,step:%d,number:%d,in_validation:%s}"
 PASSING = ("step", "train/samples_per_second", "train/tokens_per_second")
 """Columns of metrics.csv that are no metric, and metrics that differ from run to run."""
@@ -29,7 +30,7 @@ def start(place: Path, name: str, overrides: list[str], fault: str | None = None
 
 def resume(run: Path, *more: str) -> Outcome:
     """Continue a run, without the callback that stopped it."""
-    return call(train.main, run.parent, [override("resume", run), "+callbacks.probe=null", *more])
+    return call(train.main, run.parent, [override("resume", run), "+callbacks.probe=null", TRUST, *more])
 
 
 def killed(program: Callable[[], object]) -> None:

@@ -7,6 +7,7 @@ between write and rename, and one at the next number after it.
 A program whose PYTHONPATH begins with a directory of `make_site` installs the hook in each of its processes.
 """
 
+import csv
 import fcntl
 import os
 import re
@@ -17,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from rnnexp.core.atomic_files import TEMPORARY, read_json
 
 TESTS = Path(__file__).parents[1]
 EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link")
@@ -106,3 +109,31 @@ def require_kinds(found: Sequence[str], kinds: Mapping[str, str]) -> None:
     """Fail unless every kind of file is written: a pattern of its event and path, by its name."""
     missing = [kind for kind, pattern in kinds.items() if not any(re.fullmatch(pattern, point) for point in found)]
     assert not missing, (missing, sorted(set(found)))
+
+
+def outcome(run: Path) -> dict[str, Any]:
+    """Return what must not depend on kills: status, metrics, and the rows of metrics.csv."""
+    result = read_json(run / "result.json")
+    metrics = {name: value for name, value in result["metrics"].items() if "samples_per_second" not in name}
+    with (run / "metrics.csv").open(encoding="utf-8", newline="") as file:
+        rows = [(row["step"], row["train/loss"], row["val/loss"], row["test/loss"]) for row in csv.DictReader(file)]
+    status = read_json(run / "status.json")
+    assert status["config_hash"] == result["config_hash"]
+    return {
+        "status": (status["status"], result["status"]),
+        "metrics": metrics,
+        "rows": [row for row in rows if any(row[1:])],
+    }
+
+
+def require_same(run: Path, expected: dict[str, Any], point: str) -> None:
+    """Fail unless a run that was killed at a point has the outcome of an undisturbed one, and no files of its own."""
+    found = outcome(run)
+    if read_json(run / "result.json")["timing"]["first_step_seconds"] is None:
+        # Nothing was left to train, so metrics of training were not measured again.
+        tested = {name: value for name, value in expected["metrics"].items() if name in found["metrics"]}
+        assert {"test/acc", "test/loss", "val/acc_best"} <= set(tested)
+        expected = expected | {"metrics": tested}
+    assert found == expected, point
+    left = [path.name for path in run.rglob(".*") if TEMPORARY.fullmatch(path.name) or path.name == ".lock"]
+    assert left == [], point

@@ -4,6 +4,7 @@ import errno
 import os
 import resource
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,16 @@ class Fault(Callback):
                     parameter.data.fill_(float("nan"))
             case other:
                 raise ValueError(other)
+
+
+class StartChild(Callback):
+    """A callback that starts a process which runs for a given number of seconds."""
+
+    def __init__(self, seconds: int) -> None:
+        self.seconds = seconds
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        subprocess.Popen(["sleep", str(self.seconds)])
 
 
 class StopAfterEpoch(Callback):

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +67,29 @@ def wait_for(condition: Callable[[], Any], seconds: float = 90) -> None:
     while not condition():
         assert time.monotonic() < deadline, "timed out"
         time.sleep(0.1)
+
+
+def kinds_of(parent: int) -> dict[int, str]:
+    """Return the kind of each process of a sweep by its number."""
+    kinds = {parent: "parent"}
+    servers = {number for number in children_of(parent) if "multiprocessing.forkserver" in command_of(number)}
+    kinds |= dict.fromkeys(servers, "fork server")
+    for job in (job for server in servers for job in children_of(server)):
+        kinds[job] = "job"
+        kinds |= {rank: "rank" for rank in children_of(job) if "rnnexp.train" in command_of(rank)}
+    return kinds
+
+
+def children_of(parent: int) -> Iterator[int]:
+    try:
+        numbers = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="utf-8").split()
+    except OSError:
+        return
+    yield from map(int, numbers)
+
+
+def command_of(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,5 +1,6 @@
 """The lines of a sweep's progress."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from rnnexp.sweeps.devices import Allocation, ResourceRequest
 from rnnexp.sweeps.jobs import Job
-from rnnexp.sweeps.progress import NUM_LAST_LINES, SweepProgress
+from rnnexp.sweeps.progress import MAX_BYTES, NUM_LAST_LINES, SweepProgress, last_lines
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.status import Status
 
@@ -60,3 +61,17 @@ def test_the_summary_counts_statuses_and_estimates_what_is_left(jobs: list[Job])
     jobs[0].status = Status.DONE
     progress.ended(jobs[0], "")
     assert progress.summary() == "1 done, 1 waiting; 1:00 so far, about 1:00 left"
+
+
+def test_only_the_end_of_a_long_output_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "output.log"
+    with file.open("wb") as output:
+        output.truncate(2**30)  # a sparse file
+        output.seek(0, 2)
+        output.write(b"x" * 10_000 + b"\nlast words\n")
+    tracemalloc.start()
+    lines = last_lines(file)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+    assert lines[-1] == "last words"
+    assert len(lines[0]) <= MAX_BYTES

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from rnnexp.text.tokenizer_pair import TokenizerPair
 from support.foreign_runs import change_config
 from support.programs import Outcome
 from support.translating import SENTENCES, Translate, change_checkpoint, lines_of, piped
@@ -45,8 +46,11 @@ def test_runs_of_different_vocabularies_cannot_translate_together(
     def swap(checkpoint: dict[str, Any]) -> None:
         vocabulary = checkpoint["tokenizers"][f"{side}_tokenizer"]["vocabulary"]
         vocabulary[-1], vocabulary[-2] = vocabulary[-2], vocabulary[-1]
+        digest = getattr(TokenizerPair.from_plain(checkpoint["tokenizers"]), side).digest
+        checkpoint["rnnexp"][f"{side}_tokenizer"] = digest[:12]
 
     change_checkpoint(run, swap)
+    (run / "result.json").unlink()
     outcome = say(f"run=[{translator},{run}]")
     assert outcome.exit_code == 2
     assert f"{translator} and {run} cannot translate together, as their {side} vocabularies differ" in outcome.line
@@ -150,3 +154,24 @@ def test_a_bad_run_or_bad_weights_are_named(say: Translate, tmp_path: Path, over
     assert outcome.exit_code == 2
     assert message in outcome.line
     assert outcome.stdout == ""
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+@pytest.mark.parametrize("is_recorded", [False, True])
+def test_a_shuffled_vocabulary_is_refused(
+    say: Translate, copied: Callable[[str], Path], side: str, is_recorded: bool
+) -> None:
+    run = copied("shuffled")
+
+    def shuffle(checkpoint: dict[str, Any]) -> None:
+        vocabulary = checkpoint["tokenizers"][f"{side}_tokenizer"]["vocabulary"]
+        vocabulary[4:] = reversed(vocabulary[4:])
+        if is_recorded:
+            digest = getattr(TokenizerPair.from_plain(checkpoint["tokenizers"]), side).digest
+            checkpoint["rnnexp"][f"{side}_tokenizer"] = digest[:12]
+
+    change_checkpoint(run, shuffle)
+    outcome = say(f"run={run}", piped=b"A cat.\n")
+    assert outcome.exit_code == 2
+    assert "best.ckpt" in outcome.line
+    assert ("is not of this run" if is_recorded else f"its {side} vocabulary is not the one") in outcome.line

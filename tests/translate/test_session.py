@@ -2,6 +2,7 @@
 
 import io
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,14 @@ def test_unknown_characters_and_words(say: Translate) -> None:
     assert len(lines_of(outcome)) == len(strange)
     assert outcome.line.startswith("rnnexp: warning: ")
     assert "sentences have no word of the vocabulary" in outcome.line
+
+
+def test_a_sentence_of_20_000_words_is_cut_and_counted(say: Translate) -> None:
+    start = time.monotonic()
+    outcome = say("max_length=5", piped=piped(["the cat " * 10_000, SENTENCES[0]]))
+    assert len(lines_of(outcome)) == 2
+    assert "rnnexp: warning: 1 sentence has more than 2,000 tokens, of which only" in outcome.stderr
+    assert time.monotonic() - start < 60
 
 
 def test_rows_of_several_candidates(say: Translate) -> None:

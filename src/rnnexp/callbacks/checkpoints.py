@@ -9,8 +9,10 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import Tensor
 
 from rnnexp.callbacks.early_stopping import is_measured
+from rnnexp.callbacks.ties import ConstantMetric, TieBreaker
 from rnnexp.core.atomic_files import written_atomically
 from rnnexp.core.sealed_archive import sealed
 from rnnexp.core.validation import require_positive
@@ -21,6 +23,8 @@ LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
 class BestCheckpoint(ModelCheckpoint):
     """A callback that saves `best.ckpt`, the epoch with the best monitored metric, over all parts of a resumed run.
+
+    Among epochs with equal values, the one with the lowest validation loss is the best.
 
     Args:
         dirpath: the directory of checkpoints.
@@ -37,6 +41,8 @@ class BestCheckpoint(ModelCheckpoint):
             save_on_train_epoch_end=True,
             enable_version_counter=False,
         )
+        self._ties = TieBreaker()
+        self._constant = ConstantMetric(monitor)
 
     @property
     def _path(self) -> Path:
@@ -45,6 +51,23 @@ class BestCheckpoint(ModelCheckpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if is_measured(trainer, str(self.monitor)):
             super().on_train_epoch_end(trainer, pl_module)
+
+    def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
+        if current is None:
+            return False
+        self._constant.watch(trainer, float(current))
+        is_tied = self.best_model_score is not None and bool(current == self.best_model_score)
+        is_better = super().check_monitor_top_k(trainer, current) or (is_tied and self._ties.prefers(trainer))
+        if is_better:
+            self._ties.keep(trainer)
+        return is_better
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_end(trainer, pl_module)
+        self._constant.finish()
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"best_loss": self._ties.best_loss}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
         # It is beside the checkpoint to continue from: the recorded path is out of date if the run was moved.
@@ -66,6 +89,7 @@ class BestCheckpoint(ModelCheckpoint):
             "last_model_path": "",
         }
         super().load_state_dict(state_dict | moved)
+        self._ties.best_loss = state_dict["best_loss"]
 
 
 class LastCheckpoint(ModelCheckpoint):

@@ -63,7 +63,11 @@ class GradientFlow(Callback):
         self._epochs = dict(state_dict["epochs"])
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Raise UserError if single samples of the validation split cannot be chosen."""
+        """Write the rows of a resumed run.
+
+        Raises:
+            UserError: if single samples of the validation split cannot be chosen.
+        """
         loader = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
         # It is an empty list without a validation split.
         if loader and not isinstance(loader, ResumableLoader):
@@ -71,6 +75,9 @@ class GradientFlow(Callback):
                 f"callbacks: GradientFlow chooses validation sequences from a ResumableLoader, and these data have a "
                 f"{type(loader).__name__}: set its key in callbacks to null"
             )
+        # A run that continues in a new directory may have no validation left.
+        if self._epochs and trainer.is_global_zero:
+            self._write()
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking or not trainer.is_global_zero:
@@ -83,9 +90,12 @@ class GradientFlow(Callback):
             rows, summary = measure(pl_module, batch)
         epoch = trainer.current_epoch + 1
         self._epochs[epoch] = _as_csv((epoch, *row) for row in rows)
-        write_text(self.path, _as_csv([self.COLUMNS]) + "".join(self._epochs.values()))
+        self._write()
         for name, value in summary.items():
             pl_module.log(f"gradient_flow/{name}", value, rank_zero_only=True)
+
+    def _write(self) -> None:
+        write_text(self.path, _as_csv([self.COLUMNS]) + "".join(self._epochs.values()))
 
     def _sequences(self, data: Any) -> Any:  # noqa: ANN401 (a data module, and a batch of its type)
         loader: ResumableLoader[Any] = data.val_dataloader()

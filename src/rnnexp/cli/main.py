@@ -5,10 +5,9 @@ Nothing here imports torch, so that --help and --cfg job are fast; a program imp
 
 import functools
 import os
-import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,26 +16,32 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from rnnexp.cli.arguments import normalize_arguments
 from rnnexp.cli.checks import validate_config
 from rnnexp.cli.conf_dir import config_root, shared_options
 from rnnexp.cli.config_files import parse, read_text
 from rnnexp.cli.messages import Explanation, explain_composing, explain_running
-from rnnexp.compat.hydra import FULL_ERROR, flags_first, full_error, read_config_files_with
+from rnnexp.compat.hydra import FULL_ERROR, full_error, read_config_files_with
 from rnnexp.compat.torchmetrics import hide_torchvision
 from rnnexp.core.errors import UserError
+from rnnexp.core.output import keep_running_without_output
+from rnnexp.core.printable import printable
+from rnnexp.core.secrets import without_secrets
+from rnnexp.core.socket_directory import use_short_socket_directory
 from rnnexp.core.utf8 import require_utf8
-from rnnexp.core.validation import escape_interpolation, escape_quotes, expand_home, is_plain
 from rnnexp.tracking.environment import describe_version
 
 INTERNAL_ERROR, INTERRUPTED = 1, 130
-PLACES = {"hydra.run.dir": "paths.output_dir", "hydra.sweep.dir": "sweep_dir", "hydra.sweep.subdir": "sweep_dir"}
-"""Hydra's keys for output directories -> the keys of rnnexp that replace them."""
+MOST_CHARACTERS = 20_000
+"""Of a longer message only the beginning is shown."""
 
 _users_full_error: str | None = None
 """The value of HYDRA_FULL_ERROR at the start of the program; within Hydra the variable is 1."""
 
 
-def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -> NoReturn:
+def run_program(
+    config_name: str, program: Callable[[DictConfig], int | None], *, prints_result: bool = False
+) -> NoReturn:
     """Compose the config from the command line, run the program with it, and end the process.
 
     With `-m` and Hydra's own launcher every job runs, also after one that failed: each failure is reported when it
@@ -46,10 +51,15 @@ def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -
     Args:
         config_name: the primary config in `config_root()`, without .yaml.
         program: a function of the composed config that returns the exit code; None is 0.
+        prints_result: whether standard output is the result, so that the program ends if nobody reads it. Any other
+            program goes on, since its results are in files.
     """
     global _users_full_error
     require_utf8()
+    if not prints_result:
+        keep_running_without_output()
     hide_torchvision()
+    use_short_socket_directory()
     read_config_files_with(read_text, parse, hidden=shared_options())
     _users_full_error = os.environ.get(FULL_ERROR)
     exit_codes: list[int] = []
@@ -70,7 +80,7 @@ def run_program(config_name: str, program: Callable[[DictConfig], int | None]) -
         if "--version" in sys.argv[1:]:
             print(describe_version())
             sys.exit(0)
-        sys.argv[1:] = _normalize_arguments(sys.argv[1:])
+        sys.argv[1:] = normalize_arguments(sys.argv[1:])
         with full_error("1"):
             hydra.main(version_base="1.3", config_path=str(config_root()), config_name=config_name)(job)()
     except KeyboardInterrupt:
@@ -93,36 +103,9 @@ def _working_directory() -> Path:
         raise UserError("the working directory has been deleted: change to another") from None
 
 
-def _normalize_arguments(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with flags first, and the home directory for a `~/` at the start of a value.
-
-    Shells do not expand `~/` there.
-
-    Raises:
-        UserError: for a key of Hydra that has no effect here.
-    """
-    for argument in arguments:
-        key, _, value = argument.lstrip("+").partition("=")
-        if key in PLACES and value != ".":
-            raise UserError(f"{key}= has no effect here: set {PLACES[key]}=")
-    return [_expand_home(argument) for argument in flags_first(arguments)]
-
-
-def _expand_home(argument: str) -> str:
-    match = re.match(r"([\w./+@]+=)(['\"]?)~(/.*)", argument, re.DOTALL)
-    if match is None:
-        return argument
-    (key, quote, rest), home = match.groups(), str(expand_home("~"))
-    if quote or is_plain(home):
-        return key + quote + (escape_quotes(escape_interpolation(home), quote) if quote else home) + rest
-    # A value outside quotes ends at a comma, and a backslash in it escapes any character.
-    first = re.match(r"(\\.|[^,\\])*", rest, re.DOTALL)
-    assert first is not None
-    inside = escape_quotes(escape_interpolation(home) + re.sub(r"\\(.)", r"\1", first[0]))
-    return f"{key}'{inside}'{rest[first.end() :]}"
-
-
 def _run_job(program: Callable[[DictConfig], int | None], config: DictConfig, config_name: str) -> int:
+    # Hydra has read the arguments, and loggers record them.
+    sys.argv[:], sys.orig_argv[:] = map(without_secrets, sys.argv), map(without_secrets, sys.orig_argv)
     try:
         validate_config(config, config_name)
         return program(config) or 0
@@ -133,11 +116,11 @@ def _run_job(program: Callable[[DictConfig], int | None], config: DictConfig, co
 def _report(error: Exception, explanation: Explanation | None, prefix: str = "") -> int:
     """Print the line of an error of the user, or the traceback of an internal error. Return the exit code."""
     if explanation is None or os.environ.get(FULL_ERROR) == "1":
-        traceback.print_exception(error)
+        print(without_secrets("".join(traceback.format_exception(error))), end="", file=sys.stderr)
     if explanation is None:
         what = f"{type(error).__name__}: {error}"
         explanation = Explanation(f"internal error, please report it: {what}", INTERNAL_ERROR)
-    print(f"rnnexp: {prefix}{explanation.line}", file=sys.stderr)
+    print(f"rnnexp: {printable(without_secrets(prefix + explanation.line), most=MOST_CHARACTERS)}", file=sys.stderr)
     return explanation.exit_code
 
 

@@ -16,14 +16,14 @@ def running_trial(study: optuna.Study, frozen: FrozenTrial) -> optuna.Trial:
 
 
 def tell(study: optuna.Study, trial: optuna.Trial, value: float | None, state: TrialState) -> None:
-    """Tell a study the end of a trial.
+    """Tell a study the end of a trial. The first end of a trial counts.
 
     A sampler that has tried every point calls `Study.stop()`, which raises RuntimeError unless Optuna itself runs the
     trials, in `Study.optimize()`. That is the public way, and it runs trials in this process. There is no class for the
     error, only its message.
     """
     try:
-        study.tell(trial, value, state)
+        study.tell(trial, value, state, skip_if_finished=True)
     except RuntimeError as error:
         if "Study.stop" not in str(error):
             raise

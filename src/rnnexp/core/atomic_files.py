@@ -12,6 +12,8 @@ from typing import IO, Any
 
 from rnnexp.core.bounded_files import UnboundedError, read_bounded_text, require_bounded, without_infinities
 from rnnexp.core.errors import UserError
+from rnnexp.core.printable import HIDDEN
+from rnnexp.core.secrets import without_secrets
 
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}")
 """The temporary names of files that are being written."""
@@ -103,8 +105,14 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401
-    """Write a JSON file atomically. NaN and infinity, which JSON does not know, become null."""
-    write_text(path, json.dumps(without_infinities(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    r"""Write a JSON file atomically, without secrets. NaN and infinity, which JSON does not know, become null.
+
+    Characters that control a terminal are written as `\u....`, which means the same in JSON.
+    """
+    text = json.dumps(without_infinities(value), indent=2, ensure_ascii=False, allow_nan=False)
+    # A dumped text has no control characters but the line ends between values.
+    shown = HIDDEN.sub(lambda match: match[0] if match[0] == "\n" else json.dumps(match[0])[1:-1], text)
+    write_text(path, without_secrets(shown) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -7,8 +7,12 @@ from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
+
+from rnnexp.core.printable import printable
+from rnnexp.core.secrets import without_secrets
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +74,7 @@ class Progress:
         interval_seconds: float = 10.0,
         write_line: Callable[[str], object] = log.info,
     ) -> None:
-        self.what, self.total, self.unit = what, total, unit
+        self.what, self.total, self.unit = printable(without_secrets(what)), total, unit
         self.interval_seconds = interval_seconds
         self.rate = Rate()
         self._write_line = write_line
@@ -131,7 +135,7 @@ class Progress:
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-            self._bar.add_task(self.what, total=self.total, amount="")
+            self._bar.add_task(escape(self.what), total=self.total, amount="")
             self._bar.start()
         amount = f"{self._amount(self.rate.num_done)}, {self._amount(self.rate.per_second)}/s"
         self._bar.update(self._bar.task_ids[0], completed=self.rate.num_done, amount=amount)

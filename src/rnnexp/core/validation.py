@@ -10,6 +10,8 @@ from typing import TypeVar
 from rnnexp.core.errors import UserError
 
 T = TypeVar("T")
+NOT_TEXT = re.compile(r"null|true|false|[+-]?(inf|nan|[\d._]+(e[+-]?\d+)?)", re.IGNORECASE)
+"""Words that Hydra reads as a value of another type, unless they are quoted."""
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
@@ -40,7 +42,8 @@ def is_plain(text: str) -> bool:
 def override(key: str, value: object) -> str:
     """Return `key=value` as one argument for Hydra, quoted if the value has characters that Hydra would interpret."""
     text = str(value)
-    return f"{key}={text}" if is_plain(text) else f"{key}='{escape_quotes(escape_interpolation(text))}'"
+    is_read_as_it_is = is_plain(text) and not (isinstance(value, str) and NOT_TEXT.fullmatch(text))
+    return f"{key}={text}" if is_read_as_it_is else f"{key}='{escape_quotes(escape_interpolation(text))}'"
 
 
 def expand_home(path: str | Path) -> Path:

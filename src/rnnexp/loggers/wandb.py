@@ -15,12 +15,18 @@ from rnnexp.compat.wandb import without_launch
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.types import Primitive
 from rnnexp.loggers.base import RunLogger
+from rnnexp.tracking.metrics_file import read_rows
+from rnnexp.tracking.run_directory import RunDirectory
 
 log = logging.getLogger(__name__)
 
 
 class WandbLogger(RunLogger, lightning_loggers.WandbLogger):
     """A logger with one W&B run per job, which goes offline if W&B cannot be reached.
+
+    A run that continues in its directory keeps its W&B run. Online it is resumed, and what it has shown is not logged
+    again. Offline runs cannot be resumed: the new part has the same id and begins with the earlier rows of metrics.csv,
+    so that it is complete when it is uploaded after the first, which it replaces.
 
     Args:
         save_dir: the run directory.
@@ -49,6 +55,9 @@ class WandbLogger(RunLogger, lightning_loggers.WandbLogger):
         if reason:
             log.info("W&B: %s, because %s", chosen, reason)
         self.mode = chosen
+        self._directory = RunDirectory(Path(save_dir))
+        self._earlier_id = _latest_run_id(self._directory.path)
+        self._earlier: list[dict[str, str]] = []
         super().__init__(
             name=name,
             save_dir=save_dir,
@@ -57,7 +66,8 @@ class WandbLogger(RunLogger, lightning_loggers.WandbLogger):
             group=group,
             tags=list(tags),
             mode=chosen,
-            resume=None,
+            id=self._earlier_id,
+            resume="allow" if self._earlier_id and chosen == "online" else None,
             settings=wandb.Settings(console="off", silent=True, init_timeout=max(1.0, timeout_seconds)),
         )
         wandb_arguments(self).pop("anonymous", None)
@@ -76,10 +86,29 @@ class WandbLogger(RunLogger, lightning_loggers.WandbLogger):
                 raise UserError(f"logger.wandb: {first_line(error)}") from None
             log.warning("W&B: offline, because it refused this run (%s)", first_line(error))
             self.mode = wandb_arguments(self)["mode"] = "offline"
+            wandb_arguments(self)["resume"] = None
             return self.experiment
         except ValueError as error:
             # W&B validates its settings, including tags, with pydantic, whose errors are ValueErrors.
             raise UserError(f"logger.wandb: {' '.join(str(error).split())}") from None
+
+    def continue_from(self, step: int) -> None:
+        """Log the rows of metrics.csv before this step again, unless W&B has them."""
+        if self._earlier_id is None or self.mode == "disabled":
+            return
+        rows = [row for row in read_rows(self._directory.metrics_file)[0] if row.get("step", "").isdecimal()]
+        if not self.experiment.resumed:
+            rows = [row for row in rows if int(row["step"]) < step]
+            for row in rows:
+                values = {name: float(value) for name, value in row.items() if value and name != "step"}
+                super().log_metrics(values, int(row["step"]))
+        self._earlier = [{name: value for name, value in row.items() if value} for row in rows]
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:  # noqa: ANN401
+        """Log a row, unless W&B has it from an earlier process of the run."""
+        if not any(step == int(row["step"]) and metrics.keys() <= row.keys() for row in self._earlier):
+            super().log_metrics(metrics, step)
 
     @rank_zero_only
     def log_short_keys(self, keys: dict[str, Primitive]) -> None:
@@ -109,3 +138,9 @@ class WandbLogger(RunLogger, lightning_loggers.WandbLogger):
         forget_wandb_run(self)
         if self.mode == "offline":
             log.info("W&B: upload this run with  %s", shlex.join(["wandb", "sync", str(directory)]))
+
+
+def _latest_run_id(run: Path) -> str | None:
+    """Return the id of the latest W&B run of an earlier process; W&B ends the names of its directories with it."""
+    names = sorted(path.name.removeprefix("offline-") for path in run.glob("wandb/*run-*-*") if path.is_dir())
+    return names[-1].rpartition("-")[2] if names else None

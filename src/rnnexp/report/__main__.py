@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from rnnexp.core.errors import UserError
+from rnnexp.core.output import keep_running_without_output
 from rnnexp.core.printable import printable
 from rnnexp.core.utf8 import require_utf8
 
@@ -44,6 +45,7 @@ def report(arguments: Sequence[str] | None = None) -> int:
 def main() -> NoReturn:
     """Run the program and exit with its code."""
     require_utf8()
+    keep_running_without_output()
     sys.exit(report())
 
 

@@ -185,7 +185,7 @@ def make_section(
         ("Against the best", [comparisons_table(group, comparisons) if len(comparisons) > 1 else None]),
         ("Costs", [costs_table(group) if comparisons else None]),
         ("Runs without a result", [unfinished_table(group, root)]),
-        ("Damaged files", [damaged_table(group, root)]),
+        ("Files that could not be read", [damaged_table(group, root)]),
         ("Figures", shown),
         ("Samples with different answers", examples),
         ("Published numbers", [published_table(group)]),

@@ -24,7 +24,6 @@ from rnnexp.core.errors import UserError, first_line, left_out_on_error
 from rnnexp.core.validation import validate_choice
 from rnnexp.data.base import DataModule
 from rnnexp.loggers.base import run_loggers
-from rnnexp.runs.argument_types import validate_argument_types
 from rnnexp.runs.distributed import cluster_environment
 from rnnexp.runs.inputs import require_same_inputs, require_unchanged
 from rnnexp.runs.settings import RunSettings
@@ -70,7 +69,6 @@ def build_experiment(settings: RunSettings) -> Experiment:
         UserError: for values that do not work, with the config group that holds them.
     """
     _require_same_files(settings)
-    validate_argument_types(settings.config)
     apply_process_settings(settings.num_threads, settings.tf32)
     datamodule = make_datamodule(settings.config)
     size_budget = None

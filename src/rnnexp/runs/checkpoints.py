@@ -1,48 +1,125 @@
 """Functions that read, choose, average and check checkpoint files, with errors of one line."""
 
+import io
+import logging
 import pickle
 import warnings
-from collections.abc import Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from rnnexp.core.atomic_files import written_atomically
+from rnnexp.core.atomic_files import read_json, written_atomically
 from rnnexp.core.errors import UserError, first_line
+from rnnexp.core.sealed_archive import COMMENT, is_whole
 from rnnexp.core.validation import did_you_mean_path, lookup
 from rnnexp.tasks.base import Task
+from rnnexp.text.tokenizer_pair import TokenizerPair
 from rnnexp.tracking.run_directory import RunDirectory
+
+log = logging.getLogger(__name__)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Return a checkpoint of rnnexp, on the CPU, read with `weights_only=True`.
 
+    Its checksums are compared, and it takes no more memory than the file has bytes.
+
     Raises:
-        UserError: if it is missing, truncated, corrupt, not safe to load, or from another program.
+        UserError: if it is missing, truncated, corrupt, not safe to load, from another program, or has a part of
+            another kind.
     """
     if path.is_dir():
         raise UserError(f"checkpoint {path} is a directory: name the file in it, best.ckpt or last.ckpt")
     if not path.is_file():
         raise UserError(f"checkpoint {path} is missing{did_you_mean_path(path)}")
     try:
+        _require_sound_archive(path)
         with warnings.catch_warnings():
             # torch warns of an unusual pickle before the error below.
             warnings.simplefilter("ignore")
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
+    except (pickle.UnpicklingError, UnsoundError):
         raise UserError(
             f"checkpoint {path} is damaged, or holds more than tensors and plain values and is not loaded: "
             "use one that rnnexp saved"
         ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    # A damaged pickle may call what it holds with any arguments.
+    except Exception as error:
         raise UserError(
-            f"checkpoint {path} cannot be read ({first_line(error) if str(error) else 'it is empty'}): "
+            f"checkpoint {path} cannot be read ({first_line(error) if path.stat().st_size else 'it is empty'}): "
             "it is truncated or damaged; use another"
         ) from None
     if not isinstance(checkpoint, dict) or "rnnexp" not in checkpoint or "state_dict" not in checkpoint:
         raise UserError(f"checkpoint {path} is not from rnnexp: use a best.ckpt or last.ckpt of a run directory")
+    for part, fits in PARTS.items():
+        if part in checkpoint and not fits(checkpoint[part]):
+            raise UserError(
+                f"checkpoint {path} is not from rnnexp: its {part} is {_shown(checkpoint[part])}, of another kind: "
+                "use a best.ckpt or last.ckpt of a run directory"
+            )
     return checkpoint
+
+
+class UnsoundError(Exception):
+    """An archive that would take more memory than it has bytes, or that has a damaged member."""
+
+
+def _require_sound_archive(path: Path) -> None:
+    """Raise UnsoundError for an archive that torch would not have saved. torch compares no checksums."""
+    content = path.read_bytes()
+    if SEAL in content[-len(COMMENT % 0) :] and not is_whole(path):
+        raise UnsoundError
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = archive.infolist()
+        is_compressed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
+        if is_compressed or sum(member.file_size for member in members) > len(content) or archive.testzip():
+            raise UnsoundError
+        # The one function that torch calls for a pickle that takes memory without data.
+        if any(b"\nbytearray\n" in archive.read(member) for member in members if member.filename.endswith(".pkl")):
+            raise UnsoundError
+
+
+def _shown(value: object) -> str:
+    return f"a {type(value).__name__} of {len(value)}" if isinstance(value, Sized) else repr(value)[:60]
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
+
+
+def _is_state_of_optimizer(value: object) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and isinstance(value.get("state"), Mapping)
+        and all(isinstance(state, Mapping) for state in value["state"].values())
+        and isinstance(value.get("param_groups"), list)
+        and all(isinstance(group, Mapping) and isinstance(group.get("params"), list) for group in value["param_groups"])
+    )
+
+
+SEAL = COMMENT.partition(b"%")[0]
+PARTS: Mapping[str, Callable[[Any], bool]] = {
+    "state_dict": lambda part: _is_mapping(part) and len(part) > 0 and all(map(torch.is_tensor, part.values())),
+    "rnnexp": lambda part: _is_mapping(part) and len(part) > 0,
+    "epoch": _is_count,
+    "global_step": _is_count,
+    "loops": _is_mapping,
+    "callbacks": lambda part: _is_mapping(part) and all(isinstance(state, Mapping) for state in part.values()),
+    "optimizer_states": lambda part: isinstance(part, list) and all(map(_is_state_of_optimizer, part)),
+    "lr_schedulers": lambda part: isinstance(part, list) and all(map(_is_mapping, part)),
+    "tokenizers": _is_mapping,
+    "metrics": lambda part: _is_mapping(part) and all(torch.is_tensor(value) for value in part.values()),
+    "pytorch-lightning_version": lambda part: isinstance(part, str),
+}
+"""The parts of a checkpoint, each with the function that tells its kind. A part may be absent."""
 
 
 def tested_weights(run: RunDirectory, test_weights: str) -> Path:
@@ -135,12 +212,85 @@ def average_checkpoints(state_dicts: Sequence[Mapping[str, torch.Tensor]]) -> di
     return averaged
 
 
-def load_weights(task: Task, checkpoint: Mapping[str, Any], message: str) -> None:
-    """Load the weights of a checkpoint. Raise UserError that begins with `message` if they do not fit."""
+def load_weights(task: Task, checkpoint: Mapping[str, Any], path: Path, what: str) -> None:
+    """Load the weights of a checkpoint.
+
+    Args:
+        task: the task that gets them.
+        checkpoint: the content of the file.
+        path: the file, for messages.
+        what: the data or the config that the task was made for, for messages.
+
+    Raises:
+        UserError: if they do not fit, or are NaN or infinite.
+    """
     try:
         task.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
-        raise UserError(f"{message}: {str(error).splitlines()[-1].strip()}") from None
+        raise UserError(f"{path} does not fit {what}: {str(error).splitlines()[-1].strip()}") from None
+    if not all(tensor.isfinite().all() for tensor in task.state_dict().values()):
+        raise UserError(f"{path} holds weights that are NaN or infinite: that run diverged; use another")
+
+
+def require_own_checkpoint(run: RunDirectory, checkpoint: Mapping[str, Any], path: Path) -> None:
+    """Raise UserError for a checkpoint of another experiment than the record of a run describes.
+
+    Args:
+        run: the run directory; a run that has not ended has no record.
+        checkpoint: the content of the file.
+        path: the file, for messages.
+    """
+    recorded = read_json(run.result_file).get("model") if run.result_file.exists() else None
+    saved = checkpoint["rnnexp"]
+    for key, value in recorded.items() if isinstance(recorded, Mapping) else ():
+        if key in saved and saved[key] != value:
+            raise UserError(
+                f"checkpoint {path} is not of this run: its {key} is {saved[key]!r}, but {value!r} in "
+                f"{run.result_file.name}"
+            )
+
+
+def read_tokenizers(checkpoint: Mapping[str, Any], path: Path) -> TokenizerPair:
+    """Return the tokenizers in a checkpoint.
+
+    Raises:
+        UserError: if they are damaged, or have other digests than the checkpoint records.
+    """
+    try:
+        tokenizers = TokenizerPair.from_plain(checkpoint["tokenizers"])
+    # The engine of byte-pair encoding raises a plain Exception.
+    except Exception as error:
+        raise UserError(
+            f"checkpoint {path} holds no valid vocabulary ({type(error).__name__}: {first_line(error)}): use another"
+        ) from None
+    for side in ("source", "target"):
+        here, recorded = getattr(tokenizers, side).digest, checkpoint["rnnexp"].get(f"{side}_tokenizer")
+        if recorded is None or not here.startswith(str(recorded)):
+            raise UserError(
+                f"checkpoint {path}: its {side} vocabulary is not the one that its weights were trained with (digest "
+                f"{here[:12]}, but {recorded} in its record): use another"
+            )
+    return tokenizers
+
+
+@contextmanager
+def checkpoint_errors(path: Path, is_over: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Replace errors that a part of a checkpoint causes by a UserError that names the file.
+
+    Args:
+        path: the checkpoint.
+        is_over: returns whether the checkpoint is restored, so that later errors have another cause.
+    """
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        if is_over() or isinstance(error, torch.OutOfMemoryError):
+            raise
+        log.debug("checkpoint %s", path, exc_info=True)
+        raise UserError(
+            f"checkpoint {path} lacks a part, or has one of another kind ({type(error).__name__}: "
+            f"{first_line(error)}): use one that rnnexp saved"
+        ) from None
 
 
 def require_same_experiment(checkpoint: Mapping[str, Any], task: Task, path: Path) -> None:

@@ -39,8 +39,9 @@ def open_run(config: DictConfig) -> tuple[RunDirectory, dict[str, Any]]:
         return RunDirectory.of_finished_run(Path(config.paths.output_dir)), resolved(config)
     if not is_rank():
         return _make_run(config)
-    config.paths.output_dir = escape_interpolation(broadcast_from_rank_zero(lambda: str(_make_run(config)[0].path)))
-    return RunDirectory(Path(config.paths.output_dir)), with_inputs(resolved(config))
+    path = broadcast_from_rank_zero(lambda: str(_make_run(config)[0].path))
+    config.paths.output_dir = escape_interpolation(path)
+    return RunDirectory(Path(path)), with_inputs(resolved(config))
 
 
 def continued(config: Mapping[str, Any], run: RunDirectory) -> dict[str, Any]:

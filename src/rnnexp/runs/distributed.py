@@ -178,7 +178,7 @@ def recorded_by_rank_zero(run: RunDirectory) -> Iterator[None]:
         return
     with (
         run.recorded(),
-        continued_with(resume_command(run)),
+        continued_with(run),
         logged_to(run.log_file),
         # A signal before training has nothing to save, but must be recorded.
         interrupted_by(STOP_SIGNALS_BUT_CTRL_C, OUTSIDE_TRAINING),
@@ -188,14 +188,16 @@ def recorded_by_rank_zero(run: RunDirectory) -> Iterator[None]:
 
 
 @contextmanager
-def continued_with(command: str) -> Iterator[None]:
+def continued_with(run: RunDirectory) -> Iterator[None]:
     """Add the command that continues a run to the message of the signal that ends the block."""
     try:
         yield
     except InterruptedRunError as error:
-        raise InterruptedRunError(f"{error}; continue with {command}", error.signal_number) from None
+        raise InterruptedRunError(f"{error}; continue with {resume_command(run)}", error.signal_number) from None
     except KeyboardInterrupt:
-        raise InterruptedRunError(f"interrupted by SIGINT; continue with {command}", signal.SIGINT) from None
+        raise InterruptedRunError(
+            f"interrupted by SIGINT; continue with {resume_command(run)}", signal.SIGINT
+        ) from None
 
 
 @contextmanager

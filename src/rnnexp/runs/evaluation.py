@@ -20,7 +20,14 @@ from rnnexp.runs.build import (
     make_task,
     make_trainer,
 )
-from rnnexp.runs.checkpoints import choose_weights, load_weights, read_checkpoint
+from rnnexp.runs.checkpoints import (
+    checkpoint_errors,
+    choose_weights,
+    load_weights,
+    read_checkpoint,
+    read_tokenizers,
+    require_own_checkpoint,
+)
 from rnnexp.runs.frozen_config import read_frozen_config, without_fetching
 from rnnexp.runs.inputs import changed_inputs
 from rnnexp.runs.settings import RunSettings
@@ -67,11 +74,17 @@ def load_finished(
     _require_same_files(settings.config, run, changes)
     with config_errors("weights"):
         checkpoint_file = choose_weights(run, weights, settings.test_weights)
+    if unfinished := run.describe_unfinished():
+        log.warning("%s", unfinished)
     checkpoint = read_checkpoint(checkpoint_file)
     apply_process_settings(settings.num_threads, settings.tf32)
-    datamodule = make_datamodule(settings.config, checkpoint)
+    require_own_checkpoint(run, checkpoint, checkpoint_file)
+    if "tokenizers" in checkpoint:
+        read_tokenizers(checkpoint, checkpoint_file)
+    with checkpoint_errors(checkpoint_file):
+        datamodule = make_datamodule(settings.config, checkpoint)
     task = make_task(settings.config, datamodule)
-    load_weights(task, checkpoint, f"{checkpoint_file} does not fit these data, {datamodule.summary}")
+    load_weights(task, checkpoint, checkpoint_file, f"these data, {datamodule.summary}")
     trainer = make_trainer(settings.config["trainer"], [], [])
     return Experiment(settings, datamodule, task, trainer), checkpoint_file
 

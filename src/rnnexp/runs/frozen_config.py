@@ -36,13 +36,16 @@ FETCHING = ("mirrors", "download_from")
 """Keys of the group `data` that say from where missing files are fetched."""
 
 
-def read_frozen_config(run: RunDirectory, trust: Sequence[str], groups: Sequence[str] = ALL_GROUPS) -> dict[str, Any]:
+def read_frozen_config(
+    run: RunDirectory, trust: Sequence[str], groups: Sequence[str] = ALL_GROUPS, given: Collection[str] = ()
+) -> dict[str, Any]:
     """Return the config of a run, from which objects can be made safely.
 
     Args:
         run: the run directory.
         trust: modules, or starts of dotted names, whose code may be imported and called.
         groups: the config groups from which objects will be made.
+        given: the config keys that get another value, from the user; those of the file are not used.
 
     Raises:
         UserError: for a file that is not the config of this run, see `RunDirectory.read_config`, and for a value that
@@ -54,7 +57,8 @@ def read_frozen_config(run: RunDirectory, trust: Sequence[str], groups: Sequence
             raise _refused(run, key, config[key], "a frozen config is not composed")
     for group in groups:
         for place, node in _objects(group, config.get(group)):
-            _check_object(run, place, node, trust)
+            if not any(_is_within(place, key) for key in given):
+                _check_object(run, place, node, trust)
     _require_trusted_cell(run, config["model"].get("cell"), trust)
     return config
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from rnnexp.core.errors import UserError
 from rnnexp.data.files.find_or_fetch import find_files
-from rnnexp.data.images.files import FILES, OFFICIAL_SHA256, candidate_directories
+from rnnexp.data.images.files import FILES, OFFICIAL_SHA256, candidate_directories, spellings
 from rnnexp.data.images.mirrors import TORCHVISION_NAMES
 from rnnexp.runs.user_modules import user_modules
 from rnnexp.tracking.identity import identity_of
@@ -170,7 +170,7 @@ def _image_files(data: Any) -> dict[str, Path]:  # noqa: ANN401
     place = _existing(root) if isinstance(root, str) else None
     if place is None or not isinstance(name, str) or name in PUBLISHED:
         return {}
-    files = find_files(candidate_directories(place, name), FILES) or {}
+    files = find_files(candidate_directories(place, name), FILES, spellings(name)) or {}
     return {f"data.root/{file}": path for file, path in files.items()}
 
 

@@ -64,12 +64,13 @@ def resumed_config(config: DictConfig, run: RunDirectory) -> DictConfig:
         UserError: for an override that would change the results of the run, and for a config that calls or writes what
             the user has not named, see `rnnexp.runs.frozen_config`.
     """
-    recorded = read_frozen_config(run, trusted_modules(OmegaConf.to_container(config.trust)))
+    overrides = [str(override) for override in HydraConfig.get().overrides.task if _key(str(override)) not in OWN]
+    given = [_key(override) for override in overrides]
+    recorded = read_frozen_config(run, trusted_modules(OmegaConf.to_container(config.trust)), given=given)
     frozen = _moved(recorded, str((recorded.get("paths") or {}).get("output_dir")), str(run.path))
     frozen["data"] |= without_addresses(frozen["data"])
     changed: DictConfig = OmegaConf.create(escape_interpolations(frozen))
-    overrides = [str(override) for override in HydraConfig.get().overrides.task if _key(str(override)) not in OWN]
-    require_own_paths(frozen, run, [_key(override) for override in overrides])
+    require_own_paths(frozen, run, given)
     for override in overrides:
         if not _take_over(override, config, changed) or config_hash(resolved(changed)) != config_hash(frozen):
             raise UserError(

@@ -3,7 +3,9 @@
 import logging
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -14,12 +16,14 @@ from rnnexp.callbacks.training_metrics import Throughput
 from rnnexp.compat.lightning import lightning_errors, num_epochs, set_progress
 from rnnexp.core.atomic_files import write_json
 from rnnexp.core.errors import UserError, left_out_on_error
+from rnnexp.core.secrets import without_secrets
 from rnnexp.loggers.base import run_loggers
 from rnnexp.runs.build import Experiment, make_trainer
-from rnnexp.runs.checkpoints import read_checkpoint, require_same_experiment, tested_weights
+from rnnexp.runs.checkpoints import checkpoint_errors, read_checkpoint, require_same_experiment, tested_weights
 from rnnexp.tasks.callbacks import ResultWriter
 from rnnexp.tasks.precision_check import Precision, probe_precision
 from rnnexp.tasks.registry import as_record
+from rnnexp.tracking.config_file import map_text
 from rnnexp.tracking.environment import describe_environment, processor_name
 from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.run_log import show
@@ -53,7 +57,7 @@ def log_start(experiment: Experiment, precision: Precision) -> None:
     kind = experiment.task.kind
     keys = short_keys(settings.config, kind.name, kind.dataset_keys, experiment.task.num_parameters)
     for logger in experiment.loggers:
-        logger.log_hyperparams(dict(settings.config))
+        logger.log_hyperparams(map_text(settings.config, without_secrets))
     for run_logger in run_loggers(experiment.loggers):
         run_logger.log_short_keys(keys)
     same = precision.effective == precision.requested
@@ -95,9 +99,30 @@ def fit(experiment: Experiment) -> None:
     # Otherwise the trainer would load weights of 64 bits into parameters of 32, and convert them afterwards.
     experiment.trainer.precision_plugin.convert_module(experiment.task)
     experiment.fit_times["start"] = seconds_since_process_start()
-    with lightning_errors():
+    with lightning_errors(), _restore_errors(experiment, path):
         experiment.trainer.fit(experiment.task, datamodule=experiment.datamodule, ckpt_path=path, weights_only=True)
     experiment.fit_times["end"] = seconds_since_process_start()
+
+
+class _FirstBatch(Callback):
+    """A callback that knows whether a batch has been trained."""
+
+    has_ended = False
+
+    def on_train_batch_end(self, *_: object, **__: object) -> None:
+        self.has_ended = True
+
+
+@contextmanager
+def _restore_errors(experiment: Experiment, path: Path | None) -> Iterator[None]:
+    """Replace errors before the end of the first batch by a UserError, if a checkpoint was restored for it."""
+    if path is None:
+        yield
+        return
+    first = _FirstBatch()
+    experiment.callbacks.append(first)
+    with checkpoint_errors(path, is_over=lambda: first.has_ended):
+        yield
 
 
 def _continue_logs(experiment: Experiment, checkpoint: Mapping[str, Any]) -> None:

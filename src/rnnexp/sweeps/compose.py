@@ -10,7 +10,8 @@ from omegaconf import DictConfig
 from rnnexp.cli.checks import require_switches
 from rnnexp.cli.value_types import require_types
 from rnnexp.core.errors import UserError
-from rnnexp.core.validation import expand_home
+from rnnexp.core.secrets import without_secrets
+from rnnexp.core.validation import escape_interpolation, expand_home
 from rnnexp.runs.create import resolved
 from rnnexp.runs.inputs import with_inputs
 from rnnexp.sweeps.devices import requested_resources
@@ -78,7 +79,7 @@ class JobComposer:
             if composed.get("resume") is not None:
                 raise UserError("resume= continues one run: leave out -m; a sweep continues with the same sweep_dir=")
             # The default contains the current time; all jobs must have the same directory.
-            composed.sweep_dir = str(sweep.path)
+            composed.sweep_dir = escape_interpolation(str(sweep.path))
             composed.paths.output_dir = RUN_DIRECTORY
             plain = with_inputs(resolved(composed))
             require_types(plain)
@@ -108,7 +109,7 @@ def _trial_overrides(overrides: Sequence[str]) -> list[str]:
 
 def _directory_name(overrides: Sequence[str], identity: str) -> str:
     # Hydra requires quotes around an equals sign in run=.
-    slug = "_".join(re.sub(r"[^\w.+-]+", "-", override) for override in overrides)[:80].strip("-_")
+    slug = "_".join(re.sub(r"[^\w.+-]+", "-", without_secrets(override)) for override in overrides)[:80].strip("-_")
     return f"{slug}_{identity}" if slug else identity
 
 

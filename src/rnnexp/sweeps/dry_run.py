@@ -17,6 +17,7 @@ from rnnexp.sweeps.jobs import Job
 from rnnexp.sweeps.process.forkserver import start_server
 from rnnexp.sweeps.process.watchdog import exit_with_parent
 from rnnexp.tracking.identity import SEEDS, config_hash
+from rnnexp.tracking.summary import plain
 
 MAX_SECONDS = 120.0
 """The time after which no further shape is tried."""
@@ -69,9 +70,9 @@ def dry_run_report(jobs: Sequence[Job], num_slots: int) -> None:
     for job in jobs:
         if job in estimates:
             state = estimates[job].trouble or ("to be continued" if job.resumes else "to run")
-            table.add_row(job.label, str(job.request), state, str(estimates[job]))
+            table.add_row(plain(job.label), str(job.request), state, str(estimates[job]))
         else:
-            table.add_row(job.label, "", str(job.status), "")
+            table.add_row(plain(job.label), "", str(job.status), "")
     console.print(table)
     known = [estimate.seconds for estimate in estimates.values() if not math.isnan(estimate.seconds)]
     total = Estimate(sum(known))

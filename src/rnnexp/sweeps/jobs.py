@@ -108,22 +108,27 @@ def prepare(job: Job, code: Mapping[str, Any]) -> None:
 
 
 def prepare_all(jobs: Sequence[Job], code: Mapping[str, Any], say: Callable[[str], None]) -> list[Job]:
-    """Prepare jobs, and return those that can run. The others have failed.
+    """Prepare the jobs that are not final, and return those that can run. The others have failed.
 
     Args:
-        jobs: the jobs.
+        jobs: the jobs of a sweep, except those that SLURM runs.
         code: see `prepare`.
         say: prints a line.
     """
-    end_orphans(jobs, say)
+    unfinished = [job for job in jobs if not job.status.is_final]
+    end_orphans(unfinished, say)
     ready = []
     for job in jobs:
         try:
-            prepare(job, code)
-            ready.append(job)
+            if job in unfinished:
+                prepare(job, code)
+                ready.append(job)
+            else:
+                job.run.restore_config(job.config, job.overrides)
         except (OSError, UserError) as error:
-            # The other jobs may be on another disk, and a job of somebody else may be in their way.
-            job.status = Status.FAILED
+            # The other jobs may be on another disk, and a process of somebody else may be in the way of this one.
+            if job in unfinished:
+                job.status = Status.FAILED
             say(f"failed {job.label}: {error}")
     return ready
 

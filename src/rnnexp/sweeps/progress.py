@@ -1,5 +1,6 @@
 """The progress of a sweep: a live table on a terminal, plain lines in a log."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -12,15 +13,20 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from rnnexp.core.printable import printable
 from rnnexp.core.progress import format_duration
+from rnnexp.core.secrets import without_secrets
 from rnnexp.sweeps.devices import Allocation
 from rnnexp.sweeps.jobs import Job
 from rnnexp.tracking.metrics_file import newest_metric
 from rnnexp.tracking.status import Status
+from rnnexp.tracking.summary import plain
 
 TABLE_SECONDS, LINE_SECONDS = 2.0, 30.0
 """The intervals between two tables and between two lines."""
 NUM_LAST_LINES = 6
+MAX_BYTES = 4096
+"""The size of the end of a job's output that is shown after a failure; the whole output may be of any size."""
 
 
 class SweepProgress(AbstractContextManager["SweepProgress"]):
@@ -56,7 +62,7 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
 
     def say(self, line: str) -> None:
         """Print one line."""
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(printable(without_secrets(line)), markup=False, highlight=False, soft_wrap=True)
 
     def started(self, job: Job, place: Allocation | str) -> None:
         """Print that a job has started."""
@@ -110,7 +116,7 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
             table.add_column(column)
         for job, (place, since) in self.running.items():
             duration = format_duration(time.monotonic() - since)
-            table.add_row(Text(job.label), str(place), duration, shown_metric(job))
+            table.add_row(plain(job.label), str(place), duration, shown_metric(job))
         return Group(table, Text(self.summary()))
 
 
@@ -121,8 +127,10 @@ def shown_metric(job: Job) -> str:
 
 
 def last_lines(path: Path, count: int = NUM_LAST_LINES) -> list[str]:
-    """Return the last lines of a text file; none if it cannot be read."""
+    """Return the last lines within the last `MAX_BYTES` of a text file; none if it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_BYTES))
+            return file.read().decode(errors="replace").rstrip("\n").split("\n")[-count:]
     except OSError:
         return []

@@ -24,6 +24,8 @@ from rnnexp.tracking.status import Status
 from rnnexp.tracking.sweep_directory import SweepDirectory
 
 NUM_LISTED = 3
+REPORT_SECONDS = 1800
+"""The time after which a report is given up: the jobs have ended, and a file system may not answer."""
 """The number of repeated points that a line lists."""
 
 Points = Sequence[Sequence[str]]
@@ -143,13 +145,13 @@ class Sweep:
         command = shlex.join(["python", *sys.orig_argv[1:]])
         names = [job.run.path.name for job in self.jobs]
         self.directory.write_record(self.settings.name, command, self.code, names)
-        unfinished = [job for job in jobs if not job.status.is_final]
+        num_unfinished = sum(not job.status.is_final for job in jobs)
         with SweepProgress(jobs) as progress:
             # A live job was submitted by an earlier command, and the backend has found it.
-            live = [job for job in unfinished if job.status.is_live]
-            ready = prepare_all([job for job in unfinished if job not in live], self.code, progress.say)
+            live = [job for job in jobs if job.status.is_live]
+            ready = prepare_all([job for job in jobs if job not in live], self.code, progress.say)
             number = len(jobs)
-            progress.say(f"{number} job{'s' * (number > 1)}, {len(unfinished)} to run, in {self.directory.path}")
+            progress.say(f"{number} job{'s' * (number > 1)}, {num_unfinished} to run, in {self.directory.path}")
             with interrupted_by(STOP_SIGNALS_BUT_CTRL_C), _resume_hint(progress, self.directory.path):
                 self.backend.run([*live, *ready], progress)
             progress.say(progress.summary())
@@ -208,7 +210,14 @@ def describe_repetitions(points: Points, jobs: Sequence[Job]) -> str:
 
 def start_report(sweep: Path) -> None:
     """Write the report of a sweep in a separate process, so that its imports and errors do not affect the sweep."""
-    subprocess.run([sys.executable, "-m", "rnnexp.report", str(sweep)], check=False)  # noqa: S603 (a fixed command)
+    command = [sys.executable, "-m", "rnnexp.report", str(sweep)]
+    try:
+        subprocess.run(command, check=False, timeout=REPORT_SECONDS)  # noqa: S603 (a fixed command)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        print(
+            f"rnnexp: warning: no report: {error}; write it with  {shlex.join(['python', *command[1:]])}",
+            file=sys.stderr,
+        )
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import yaml
 from rnnexp.core.atomic_files import write_text
 from rnnexp.core.bounded_files import MOST_NESTED, UnboundedError, read_bounded_text, require_bounded
 from rnnexp.core.errors import UserError
+from rnnexp.core.secrets import without_secrets
 from rnnexp.core.validation import escape_interpolation
 
 MOST_BYTES = 1 << 20
@@ -26,9 +27,13 @@ OPENS, CLOSES = (yaml.MappingStartEvent, yaml.SequenceStartEvent), (yaml.Mapping
 
 
 def write_config_file(path: Path, config: Mapping[str, Any]) -> None:
-    """Write plain values; text that looks like an interpolation is escaped."""
-    escaped = escape_interpolations(dict(config))
-    write_text(path, yaml.safe_dump(escaped, sort_keys=False, allow_unicode=True))
+    """Write plain values, without secrets; text that looks like an interpolation is escaped."""
+    write_yaml(path, escape_interpolations(dict(config)))
+
+
+def write_yaml(path: Path, value: Any) -> None:  # noqa: ANN401
+    """Write plain values, without secrets."""
+    write_text(path, without_secrets(yaml.safe_dump(value, sort_keys=False, allow_unicode=True)))
 
 
 def read_config_file(path: Path) -> dict[str, Any]:
@@ -121,16 +126,17 @@ def _require_plain(value: object) -> None:
 
 def escape_interpolations(value: Any) -> Any:  # noqa: ANN401
     r"""Return a value in which OmegaConf finds no interpolation: `${` becomes `\${`, at any depth."""
-    return _map_text(value, escape_interpolation)
+    return map_text(value, escape_interpolation)
 
 
 def _unescape_interpolations(value: Any) -> Any:  # noqa: ANN401
-    return _map_text(value, lambda text: re.sub(r"(?<!\\)(\\+)\$\{", lambda match: match[1][::2][1:] + "${", text))
+    return map_text(value, lambda text: re.sub(r"(?<!\\)(\\+)\$\{", lambda match: match[1][::2][1:] + "${", text))
 
 
-def _map_text(value: Any, change: Callable[[str], str]) -> Any:  # noqa: ANN401
+def map_text(value: Any, change: Callable[[str], str]) -> Any:  # noqa: ANN401
+    """Return plain values in which each text is changed, at any depth; keys are not."""
     if isinstance(value, Mapping):
-        return {key: _map_text(item, change) for key, item in value.items()}
+        return {key: map_text(item, change) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_map_text(item, change) for item in value]
+        return [map_text(item, change) for item in value]
     return change(value) if isinstance(value, str) else value

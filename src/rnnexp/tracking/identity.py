@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rnnexp.core.secrets import without_secrets
+
 RUN_ONLY = (
     *("ckpt_path", "logger", "name", "paths", "resume", "tags", "trust"),
     *("sweep_dir", "dry_run", "allow_code_change", "report", "optimized_metric", "trial_number", "run_only"),
@@ -43,7 +45,7 @@ SEEDS = ("seed", "data.seed")
 def config_hash(config: Mapping[str, Any], *without: str) -> str:
     """Return 12 hexadecimal digits of SHA-256 over what `identity_of` returns."""
     canonical = json.dumps(identity_of(config, *without), sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+    return hashlib.sha256(without_secrets(canonical).encode()).hexdigest()[:12]
 
 
 def identity_of(config: Mapping[str, Any], *without: str) -> dict[str, Any]:

@@ -11,15 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from rnnexp.core.atomic_files import TEMPORARY, put_aside, read_json, remove_temporary_files, write_json, write_text
+from rnnexp.core.atomic_files import TEMPORARY, put_aside, read_json, remove_temporary_files, write_json
 from rnnexp.core.directory_lock import ACQUIRE_SECONDS, LOCK_NAME, locked, observe_lock
 from rnnexp.core.errors import UserError
 from rnnexp.core.progress import format_duration
 from rnnexp.core.sealed_archive import is_whole
 from rnnexp.core.validation import did_you_mean_path
-from rnnexp.tracking.config_file import read_config_file, read_yaml, require_groups, write_config_file
+from rnnexp.tracking.config_file import read_config_file, read_yaml, require_groups, write_config_file, write_yaml
 from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.status import RunState, Status, may_be_transient, status_of
 
@@ -162,8 +160,23 @@ class RunDirectory:
 
     def write_config(self, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
         """Write overrides.yaml and config.yaml, which comes last: with it the directory is that of a run."""
-        write_text(self.overrides_file, yaml.safe_dump(list(overrides), allow_unicode=True))
+        write_yaml(self.overrides_file, list(overrides))
         write_config_file(self.config_file, config)
+
+    def restore_config(self, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
+        """Write the config of a run again if its file is damaged, which is put aside.
+
+        A file counts as whole if it has every key at the top level: reading the files of a large sweep takes too long.
+        """
+        try:
+            text = self.config_file.read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            text = ""
+        if all(f"\n{key}:" in f"\n{text}" for key in config):
+            return
+        with self.locked():
+            self._put_aside(self.config_file, f"{self.config_file} is damaged")
+            self.write_config(config, overrides)
 
     def read_config(self) -> dict[str, Any]:
         """Return the resolved config as plain values.
@@ -236,6 +249,13 @@ class RunDirectory:
         if status is Status.DONE and (problem := self._problem_of_result(identity)):
             return state._replace(status=Status.UNREADABLE, reason=problem)
         return state
+
+    def describe_unfinished(self) -> str:
+        """Return one line about a run that is not done; empty for one that is."""
+        state = self.observe()
+        if state.status is Status.DONE:
+            return ""
+        return f"{self.path} is {state.status}, not done{f': {state.reason}' if state.reason else ''}"
 
     def _observe_running(self, state: RunState) -> RunState:
         lock = observe_lock(self.path)

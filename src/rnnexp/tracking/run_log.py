@@ -8,17 +8,30 @@ from pathlib import Path
 
 from rich.console import Console, RenderableType
 
+from rnnexp.core.printable import printable
+from rnnexp.core.secrets import without_secrets
+
+MOST_CHARACTERS = 20_000
+"""Of a longer line of a message only the beginning is shown."""
 log = logging.getLogger(__name__)
+
+
+class PlainFormatter(logging.Formatter):
+    """A formatter of messages without secrets and without characters that control a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        lines = without_secrets(super().format(record)).split("\n")
+        return "\n".join(printable(line, most=MOST_CHARACTERS) for line in lines)
 
 
 @contextmanager
 def logged_to(path: Path) -> Iterator[None]:
     """Send messages within the block to standard output, and with their times and Lightning's messages to a file."""
     file = logging.FileHandler(path, encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    file.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     screen = logging.StreamHandler(Console().file)
     screen.setLevel(logging.INFO)
-    screen.setFormatter(logging.Formatter("%(message)s"))
+    screen.setFormatter(PlainFormatter("%(message)s"))
     package, lightning, caught = (logging.getLogger(name) for name in ("rnnexp", "lightning", "py.warnings"))
     children = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     handlers: dict[logging.Logger, list[logging.Handler]] = {

@@ -9,6 +9,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from rnnexp.core.printable import printable
+from rnnexp.core.secrets import without_secrets
+
+
+def plain(text: str) -> Text:
+    """Return a text for a table as it is: without secrets, control characters and rich's markup."""
+    return Text(printable(without_secrets(text)))
+
 
 def start_panel(title: str, facts: Mapping[str, str]) -> Panel:
     """Return a compact panel with the name and value of each fact about a run."""
@@ -16,8 +24,8 @@ def start_panel(title: str, facts: Mapping[str, str]) -> Panel:
     grid.add_column(style="bold")
     grid.add_column(overflow="fold")  # show the path of a run completely
     for name, fact in facts.items():
-        grid.add_row(name, Text(fact))  # not markup: a fact may hold brackets
-    return Panel(grid, title=title, title_align="left", expand=False)
+        grid.add_row(name, plain(fact))
+    return Panel(grid, title=plain(title), title_align="left", expand=False)
 
 
 def result_table(result: Mapping[str, Any]) -> Group:
@@ -26,7 +34,7 @@ def result_table(result: Mapping[str, Any]) -> Group:
     for name, seconds in result["timing"].items():
         if name.endswith("_seconds") and seconds is not None:
             table.add_row(name, f"{seconds:.1f}")
-    return Group(f"{result['name']}, seed {result['seed']}", table)
+    return Group(plain(f"{result['name']}, seed {result['seed']}"), table)
 
 
 def evaluation_table(evaluation: Mapping[str, Any]) -> Group:
@@ -34,7 +42,7 @@ def evaluation_table(evaluation: Mapping[str, Any]) -> Group:
     data = evaluation["data"]
     title = f"{evaluation['name']}, {evaluation['weights']}, on {evaluation['num_test_samples']:,} of {data['name']}"
     # A line above the table: rich wraps the title of a table at the width of the table.
-    return Group(title, _metric_table(evaluation["metrics"]))
+    return Group(plain(title), _metric_table(evaluation["metrics"]))
 
 
 def _metric_table(metrics: Mapping[str, float]) -> Table:
@@ -45,7 +53,7 @@ def _metric_table(metrics: Mapping[str, float]) -> Table:
     for name, value in sorted(metrics.items()):
         # Metrics of single classes or groups of sentences would hide the others; result.json has them.
         if members[_measured(name)] == 1:
-            table.add_row(name, _shown(name, value))
+            table.add_row(plain(name), _shown(name, value))
     return table
 
 

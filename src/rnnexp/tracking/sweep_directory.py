@@ -1,13 +1,14 @@
 """The directory of a sweep: its record, and a run directory for each of its jobs."""
 
 import shutil
+import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from rnnexp.core.atomic_files import TEMPORARY, put_aside, read_json, remove_temporary_files, write_json
+from rnnexp.core.directory_lock import LOCK_NAME, LockedError, locked
 from rnnexp.core.errors import UserError
 from rnnexp.tracking.run_directory import SCHEMA_VERSION, RunDirectory
 
@@ -20,8 +21,8 @@ class SweepDirectory:
         self.record_file = path / "sweep.json"
         self.jobs = path / "jobs"
         self.study = path / "study"
-        # A singleton within the process: a search acquires the lock before the sweep that runs its trials does.
-        self._lock = FileLock(path / ".lock", is_singleton=True)
+        self._lock = ExitStack()
+        weakref.finalize(self, self._lock.close)
 
     @classmethod
     def open(cls, path: Path, name: str) -> "SweepDirectory":
@@ -44,11 +45,10 @@ class SweepDirectory:
             sweep.forget_multirun()
             raise UserError(f"{path} holds files, but is not a sweep directory: name another with sweep_dir=")
         try:
-            sweep._lock.acquire(timeout=0)
-        except Timeout:
-            raise UserError(
-                f"{path} is in use: another process runs this sweep; wait for it, or name another with sweep_dir="
-            ) from None
+            # A search holds the lock already when the sweep that runs its trials opens the directory.
+            sweep._lock.enter_context(locked(path))
+        except LockedError as error:
+            raise UserError(f"{error}, which runs this sweep: wait for it, or name another with sweep_dir=") from None
         remove_temporary_files(path)
         recorded = sweep._recorded_name()
         if recorded is not None and recorded != name:
@@ -58,7 +58,7 @@ class SweepDirectory:
 
     def _is_own(self, name: str) -> bool:
         """Return whether an entry is one that a sweep makes, perhaps before its record."""
-        own = {self.jobs.name, self.study.name, ".lock", ".hydra", "report"}
+        own = {self.jobs.name, self.study.name, LOCK_NAME, ".hydra", "report"}
         return name in own or name.startswith(f"{self.record_file.name}.damaged") or bool(TEMPORARY.fullmatch(name))
 
     def _recorded_name(self) -> str | None:
@@ -79,7 +79,7 @@ class SweepDirectory:
 
     def close(self) -> None:
         """Release the lock."""
-        self._lock.release()
+        self._lock.close()
 
     def require_code(self, code: Mapping[str, Any]) -> None:
         """Raise UserError if a job in the directory, of this grid or an earlier one, ran on other code."""

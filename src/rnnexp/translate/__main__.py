@@ -21,7 +21,7 @@ def translate(config: DictConfig) -> int:
 
 
 def main() -> None:
-    run_program("translate", translate)
+    run_program("translate", translate, prints_result=True)
 
 
 if __name__ == "__main__":

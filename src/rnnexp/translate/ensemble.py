@@ -1,5 +1,6 @@
 """Finished runs that translate together, rebuilt from their directories."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,17 @@ import torch
 from rnnexp.core.errors import UserError
 from rnnexp.decoding import Limits
 from rnnexp.runs.build import apply_process_settings, config_errors, make_task_of
-from rnnexp.runs.checkpoints import choose_weights, load_weights, read_checkpoint
+from rnnexp.runs.checkpoints import (
+    choose_weights,
+    load_weights,
+    read_checkpoint,
+    read_tokenizers,
+    require_own_checkpoint,
+)
 from rnnexp.runs.frozen_config import read_frozen_config
 from rnnexp.runs.settings import RunSettings
 from rnnexp.tasks.translation.task import TranslationTask
 from rnnexp.tasks.translation.translator import Translator
-from rnnexp.text.tokenizer_pair import TokenizerPair
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.translate.options import Options
 
@@ -131,6 +137,8 @@ def load_member(path: Path, weights: str | None, trust: Sequence[str] = ()) -> E
     """
     run = RunDirectory.of_finished_run(path)
     run.require_no_links(run.translations)
+    if unfinished := run.describe_unfinished():
+        print(f"rnnexp: {unfinished}", file=sys.stderr)
     config = read_frozen_config(run, trust, ("task", "model"))
     settings = RunSettings.from_config(config, run)
     with config_errors("weights"):
@@ -141,13 +149,9 @@ def load_member(path: Path, weights: str | None, trust: Sequence[str] = ()) -> E
             f"{path} does not translate: its task is {config['task']['_target_'].rpartition('.')[2]}; "
             "name a run of task=translation"
         )
-    try:
-        tokenizers = TokenizerPair.from_plain(checkpoint["tokenizers"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"checkpoint {checkpoint_file} holds no valid vocabulary ({error}): use another") from None
+    tokenizers = read_tokenizers(checkpoint, checkpoint_file)
+    require_own_checkpoint(run, checkpoint, checkpoint_file)
     task = make_task_of(config, {"tokenizers": tokenizers}, trains=False)
     assert isinstance(task, TranslationTask), "no other task saves tokenizers"
-    load_weights(task, checkpoint, f"{checkpoint_file} does not fit {run.config_file}")
-    if not all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values()):
-        raise UserError(f"{checkpoint_file} holds weights that are NaN or infinite: that run diverged; use another")
+    load_weights(task, checkpoint, checkpoint_file, str(run.config_file))
     return EnsembleMember(run, settings, task)

@@ -12,7 +12,7 @@ from typing import TextIO
 
 from rnnexp.core.progress import Progress
 from rnnexp.plots.terminal import LEAST_WIDTH, attention_text
-from rnnexp.tasks.translation.translator import TranslatedSentence
+from rnnexp.tasks.translation.translator import MAX_SOURCE_TOKENS, TranslatedSentence
 from rnnexp.translate.ensemble import RunEnsemble
 from rnnexp.translate.io import Sentences, write_utf8
 from rnnexp.translate.options import Options
@@ -100,12 +100,14 @@ class Doubts:
 
     max_length: int | None
     num_long: int = 0
+    num_cut: int = 0
     num_unknown: int = 0
 
     def count(self, translated: TranslatedSentence) -> None:
-        """Count a sentence if it is longer than any in training, or has no known token."""
+        """Count a sentence if it is longer than any in training, was cut, or has no known token."""
         num_tokens = len(translated.tokens) - 1
         self.num_long += self.max_length is not None and num_tokens > self.max_length
+        self.num_cut += translated.is_cut
         self.num_unknown += 0 < num_tokens == translated.num_unknown
 
     def warn(self) -> None:
@@ -116,13 +118,19 @@ class Doubts:
                 "longer than any in training: the translation may be poor",
                 file=sys.stderr,
             )
+        if self.num_cut:
+            print(
+                f"rnnexp: warning: {_sentences(self.num_cut)} more than {MAX_SOURCE_TOKENS:,} tokens, of which only "
+                "the first are translated: divide the text into sentences",
+                file=sys.stderr,
+            )
         if self.num_unknown:
             print(
                 f"rnnexp: warning: {_sentences(self.num_unknown)} no word of the vocabulary: the translation "
                 "is a guess",
                 file=sys.stderr,
             )
-        self.num_long = self.num_unknown = 0
+        self.num_long = self.num_cut = self.num_unknown = 0
 
 
 def _sentences(number: int) -> str:

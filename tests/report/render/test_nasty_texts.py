@@ -96,7 +96,13 @@ def write_into_config(config: dict[str, Any], text: str, name: str) -> None:
     config["tags"] = [text]
 
 
-@pytest.mark.parametrize("text", NASTY, ids=[ascii(text)[:20] for text in NASTY])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(text, marks=[pytest.mark.slow] if place % 5 else [], id=ascii(text)[:20])
+        for place, text in enumerate(NASTY)
+    ],
+)
 def test_nasty_texts(text: str, digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The text is a value of an axis, a name of data and device, a signature and a reason."""
     sweep = tmp_path / "sweep"

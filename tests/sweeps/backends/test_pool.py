@@ -1,8 +1,10 @@
 """Jobs of a sweep run as processes: a failed job affects no other, and finished jobs are not run again."""
 
+import os
 import re
 import shlex
 import signal
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -171,9 +173,11 @@ def test_printed_commands_can_be_pasted(run: Run, tmp_path: Path, monkeypatch: p
 
 def test_an_unreadable_status_blocks_no_job(run: Run, tmp_path: Path) -> None:
     asked = [f"sweep_dir={tmp_path}/sweep", *BARE, "trainer.max_steps=1", "-m"]
-    (job,) = run("seed=1", *asked).directories
+    assert run("seed=1,2", *asked).exit_code == 0
+    (job,) = (tmp_path / "sweep").glob("jobs/seed-1_*")
     (job / "status.json").write_text("{", encoding="utf-8")
     again = run("seed=1,2", *asked)
+    assert "2 jobs, 1 to run" in again.stdout
     assert again.exit_code == 0, again.stderr
     assert statuses(tmp_path / "sweep") == {1: "done", 2: "done"}
     assert (job / "status.json.damaged").read_text(encoding="utf-8") == "{"
@@ -211,7 +215,7 @@ def test_ctrl_c_stops_the_jobs_and_they_are_resumed(tiny: list[str], run: Run, t
     parent = start(tiny, *asked)
     wait_for(lambda: len(list(sweep.glob("jobs/*/checkpoints/last.ckpt"))) == 2)
     second = start(tiny, *asked)
-    assert f"{sweep} is in use: another process runs this sweep" in second.communicate(timeout=60)[1]
+    assert f"{sweep} is in use by process {parent.pid} on " in second.communicate(timeout=60)[1]
     assert second.returncode == 2
     parent.send_signal(signal.SIGINT)
     stdout, stderr = parent.communicate(timeout=60)
@@ -245,6 +249,61 @@ def test_no_process_outlives_its_parent(tiny: list[str], tmp_path: Path) -> None
     parent.communicate()
     wait_for(lambda: not processes_of(sweep), 40)
     assert statuses(sweep) == {1: "interrupted", 2: "interrupted"}
+
+
+def sleeping(seconds: int) -> list[str]:
+    """Return the processes that `StartChild` has started with this number."""
+    listing = subprocess.run(["ps", "-eo", "stat,args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in listing.split("\n") if f"sleep {seconds}" in line and not line.startswith("Z")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["pool", "submitit_local", "ray"])
+def test_the_processes_of_a_job_end_with_it(
+    run: Run, tmp_path: Path, launcher: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    number = 100_000 + os.getpid() % 100_000
+    child = f"+callbacks.child={{_target_:support.probing_callbacks.StartChild,seconds:{number}}}"
+    asked = ["seed=1,2", f"sweep_dir={tmp_path}/sweep", f"hydra/launcher={launcher}", *BARE, FAULT % "2:kill", child]
+    run(*asked, "-m")
+    assert statuses(tmp_path / "sweep") == {1: "done", 2: "failed"}
+    wait_for(lambda: not sleeping(number), 30)
+
+
+@pytest.mark.slow
+def test_the_processes_of_a_job_end_with_a_killed_parent(tiny: list[str], tmp_path: Path) -> None:
+    sweep, number = tmp_path / "sweep", 200_000 + os.getpid() % 100_000
+    child = f"+callbacks.child={{_target_:support.probing_callbacks.StartChild,seconds:{number}}}"
+    endless = ["trainer.max_epochs=100000", "callbacks.early_stopping=null"]
+    parent = start(tiny, f"sweep_dir={sweep}", "seed=1", *endless, *BARE, child)
+    wait_for(lambda: len(list(sweep.glob("jobs/*/checkpoints/last.ckpt"))) == 1)
+    assert sleeping(number)
+    parent.kill()
+    parent.communicate()
+    wait_for(lambda: not processes_of(sweep) and not sleeping(number), 60)
+    assert statuses(sweep) == {1: "interrupted"}
+
+
+def test_a_killed_fork_server_ends_its_jobs_which_save(tiny: list[str], tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    # The path of a socket has at most about 100 bytes.
+    long = tmp_path / ("long" * 25)
+    long.mkdir()
+    endless = ["trainer.max_epochs=100000", "callbacks.early_stopping=null"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(long))
+        parent = start(tiny, f"sweep_dir={sweep}", "seed=1,2", "hydra.launcher.jobs=1", *endless, *BARE)
+    wait_for(lambda: len(list(sweep.glob("jobs/*/checkpoints/last.ckpt"))) == 1)
+    listing = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    (server,) = re.findall(rf"^ *(\d+) +{parent.pid} .*forkserver", listing, re.MULTILINE)
+    os.kill(int(server), signal.SIGKILL)
+    wait_for(lambda: len(list(sweep.glob("jobs/*/checkpoints/last.ckpt"))) == 2)
+    assert sorted(statuses(sweep).values()) == ["interrupted", "running"], "the next job starts with a new server"
+    parent.send_signal(signal.SIGTERM)
+    stdout, stderr = parent.communicate(timeout=90)
+    assert parent.returncode == 143, stdout + stderr
+    assert not processes_of(sweep)
 
 
 @pytest.mark.slow

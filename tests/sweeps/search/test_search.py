@@ -17,6 +17,7 @@ from hydra_plugins.rnnexp.sweeper import SAMPLERS
 from rnnexp.core.atomic_files import read_json
 from rnnexp.core.errors import UserError
 from rnnexp.sweeps.jobs import Job
+from rnnexp.sweeps.search import study as study_module
 from rnnexp.sweeps.search.pruning import Pruning
 from rnnexp.sweeps.search.search import Search
 from rnnexp.sweeps.search.space import corners, distributions, num_points, split
@@ -271,6 +272,36 @@ def test_a_seeded_search_is_repeatable_also_if_it_is_continued(tmp_path: Path) -
     assert ask("b") == first
     assert ask("c", sampler={"_target_": "optuna.samplers.TPESampler", "seed": 2}) != first
     assert not [params for params in ask("a") if params in first]
+
+
+@pytest.mark.parametrize("place", ["study.log", "sqlite:///{}/study.db"])
+def test_a_trial_of_a_process_that_died_is_taken_over(tmp_path: Path, place: str) -> None:
+    storage: Any = place.format(tmp_path) if "://" in place else tmp_path / place
+    chosen = settings(storage, n_trials=2, n_jobs=2)
+    dead = open_study(chosen, "val/acc", space("optimizer.lr=interval(0.1,1)"), owner="another")
+    lost, alive = dead.ask_for_missing()
+    mine = open_test_study(chosen, "val/acc", space("optimizer.lr=interval(0.1,1)"))
+    assert mine.unfinished_trials() == []
+    assert mine.ask_for_missing() == [], "trials that others run count"
+    lost.set_user_attr("heartbeat", 0.0)
+    (taken,) = mine.unfinished_trials()
+    assert (taken.number, taken.params) == (lost.number, lost.params)
+    assert [trial.number for trial in mine.unfinished_trials()] == [lost.number], "it is claimed"
+    mine.tell(taken, JobOutcome(Status.DONE, tmp_path, value=0.75))
+    dead.tell(lost, JobOutcome(Status.DONE, tmp_path / "late", value=0.25))
+    dead.tell(alive, JobOutcome(Status.DONE, tmp_path, value=0.5))
+    trials = {trial.number: trial for trial in mine.study.get_trials()}
+    assert trials[lost.number].value == 0.75, "the process that wakes up changes nothing"
+    assert trials[lost.number].user_attrs["run_directory"] == str(tmp_path)
+
+
+def test_a_search_records_that_it_runs_its_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study_module, "HEARTBEAT_SECONDS", 0.01)
+    study = open_test_study(settings(tmp_path / "study.log"), "val/acc", space("optimizer.lr=interval(0.1,1)"))
+    trials = study.ask_for_missing()
+    before = trials[0].user_attrs["heartbeat"]
+    with study.heartbeat(trials):
+        wait_for(lambda: study.study.get_trials()[0].user_attrs["heartbeat"] > before)
 
 
 def test_a_study_of_another_search_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """MNIST, and any other dataset of images in its IDX format, read as sequences."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -118,7 +119,7 @@ class MNISTDataModule(DataModule):
 
         It is called before `setup`, which raises UserError if the data have other classes.
         """
-        self._preprocessing = dict(checkpoint[type(self).__qualname__])
+        self._preprocessing = _validated(checkpoint[type(self).__qualname__])
 
     def prepare_data(self) -> None:
         """Fetch the files if they are missing.
@@ -192,7 +193,8 @@ class MNISTDataModule(DataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Use the normalization that weights were trained with."""
-        self.mean, self.std = state_dict["mean"], state_dict["std"]
+        validated = _validated(state_dict)
+        self.mean, self.std = validated["mean"], validated["std"]
 
     @property
     def num_classes(self) -> int:
@@ -296,3 +298,17 @@ class MNISTDataModule(DataModule):
         return TensorLoader(
             sequences, labels, order, batch_size=batch_size, scale=scale, shift=shift, drop_last=drop_last
         )
+
+
+def _validated(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state of a data module from a checkpoint.
+
+    Raises:
+        ValueError, TypeError: for a value that no data have.
+    """
+    for name in ("mean", "std"):
+        if not isinstance(state[name], int | float) or not math.isfinite(state[name]):
+            raise ValueError(f"the {name} of the normalization is {state[name]!r}")
+    if not isinstance(state["classes"], list):
+        raise TypeError(f"the classes are {state['classes']!r}")
+    return dict(state)

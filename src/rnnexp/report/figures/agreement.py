@@ -24,8 +24,10 @@ def distance_curve(kind: TaskKind, setting: Setting) -> dict[int, tuple[float, i
     shares: dict[int, list[float]] = {}
     for run in setting.counted.values():
         for name in run.result["metrics"]:
-            if name.startswith(PREFIX) and (share := run.metric(name)) is not None:
-                shares.setdefault(int(name.removeprefix(PREFIX)), []).append(share)
+            distance = name.removeprefix(PREFIX)
+            share = run.metric(name)
+            if name.startswith(PREFIX) and distance.isdecimal() and share is not None and 0 <= share <= 1:
+                shares.setdefault(int(distance), []).append(share)
     if not shares:
         return {}
     try:

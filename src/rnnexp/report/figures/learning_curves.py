@@ -33,7 +33,7 @@ def curve_of(setting: Setting, measure: Measure) -> Curve:
     for run in setting.runs:
         logged, is_damaged = read_logged(run.files.metrics_file, measure.validation)
         if is_damaged:
-            run.add_damage(f"{run.files.metrics_file} is damaged: lines of it are left out")
+            run.add_damage(f"{run.files.metrics_file} cannot be read completely: damaged lines are left out")
         for epoch, value in epoch_values(logged).items():
             curve[epoch].append(measure.scale * value)
     return dict(sorted(curve.items()))

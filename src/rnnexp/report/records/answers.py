@@ -134,13 +134,21 @@ def noting_damage(run: Run, read: Callable[[Run], SomeAnswers]) -> SomeAnswers:
     """Return the answers of a run; if they cannot be read, the report says so.
 
     Raises:
-        UserError: if the file is missing or cannot be read.
+        UserError: if the file is missing, cannot be read or has answers to another number of samples than were tested.
     """
     try:
-        return read(run)
+        answers = read(run)
+        _require_number(answers, run)
     except UserError as error:
         run.add_damage(str(error))
         raise
+    return answers
+
+
+def _require_number(answers: Answers, run: Run) -> None:
+    found, tested = len(answers.right), run.number("num_test_samples")
+    if tested is not None and found != tested:
+        raise UserError(f"{run.path} has {found:,} answers, but its result is about {tested:,.0f} samples")
 
 
 def read_predictions(run: Run) -> Predictions:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from rnnexp.core.printable import printable
 from rnnexp.report.render.document import Document, FigureBlock, Paragraph, Table
 
-LONG_CELL, LONG_HEAD = 40, 17
+LONG_CELL, LONG_HEAD = 22, 12
 """Letters of a cell, and of a column's title, above which the text is wrapped."""
 
 

@@ -13,10 +13,12 @@ from ray.exceptions import RayError
 
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.signals import GRACE_SECONDS, handling
+from rnnexp.core.socket_directory import short_directory
 from rnnexp.sweeps.backends.base import Backend, Ended, JobState, SubmittedJob
 from rnnexp.sweeps.devices import visible_gpus
 from rnnexp.sweeps.jobs import Job, require_gpus
 from rnnexp.sweeps.process.command import JobCommand, stop_process
+from rnnexp.sweeps.process.group import kill_group
 from rnnexp.sweeps.process.watchdog import POLL_SECONDS
 from rnnexp.sweeps.progress import SweepProgress
 from rnnexp.tracking.environment import num_cores
@@ -43,6 +45,8 @@ def run_as_task(command: JobCommand) -> int:
     except KeyboardInterrupt:
         stop_process(process, GRACE_SECONDS)
         raise
+    finally:
+        kill_group(process.pid)
     return int(process.returncode)
 
 
@@ -128,7 +132,8 @@ class RayBackend(Backend[RayJob]):
             ((num_cpus, num_gpus),) = self.nodes
             options |= {"num_cpus": num_cpus, "num_gpus": num_gpus, "include_dashboard": False}
             # Ray has no other way to set these. The processes of the cluster, children of this one, read them.
-            for name, value in VARIABLES.items():
+            variables = VARIABLES | ({"RAY_TMPDIR": directory} if (directory := short_directory()) else {})
+            for name, value in variables.items():
                 os.environ.setdefault(name, value)
         try:
             # Ray installs its own handler, which must not replace the sweep's.

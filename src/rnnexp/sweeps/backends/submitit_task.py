@@ -19,6 +19,7 @@ from rnnexp.core.validation import expand_home
 from rnnexp.sweeps.backends.base import Ended
 from rnnexp.sweeps.backends.slurm_record import claim
 from rnnexp.sweeps.process.command import JobCommand, stop_process
+from rnnexp.sweeps.process.group import kill_group
 from rnnexp.sweeps.process.watchdog import POLL_SECONDS
 from rnnexp.tracking.status import Status
 
@@ -77,6 +78,8 @@ class SubmititTask:
             if self.command.run.status is Status.QUEUED:
                 self.command.run.end(Status.INTERRUPTED, str(error))
             raise
+        finally:
+            kill_group(self._process.pid)
         return int(self._process.returncode)
 
     @property

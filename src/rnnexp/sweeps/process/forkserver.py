@@ -18,6 +18,7 @@ from pathlib import Path
 
 from rnnexp.core.signals import blocked
 from rnnexp.runs.frozen_command import frozen_command
+from rnnexp.sweeps.process.group import kill_own_group
 from rnnexp.sweeps.process.watchdog import exit_with_parent
 from rnnexp.tracking import stopwatch
 from rnnexp.tracking.run_directory import RunDirectory
@@ -45,7 +46,7 @@ def run_job(run_dir: Path, environment: dict[str, str]) -> None:
     # The process has its own session, since Ctrl-C at the terminal must reach only the sweep's command.
     os.setsid()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    exit_with_parent()
+    parent_is_alive = exit_with_parent()
     # An empty variable is equivalent to an unset one, except for CUDA_VISIBLE_DEVICES, which then hides all devices.
     os.environ.update(environment)
     with RunDirectory(run_dir).output_file.open("a", encoding="utf-8") as output:
@@ -57,7 +58,12 @@ def run_job(run_dir: Path, environment: dict[str, str]) -> None:
     sys.orig_argv = frozen_command(run_dir)
     sys.argv = sys.orig_argv[2:]
     # The program is imported by name, as `python -m` does.
-    importlib.import_module(sys.argv[0]).main()
+    try:
+        importlib.import_module(sys.argv[0]).main()
+    finally:
+        # The sweep kills what its jobs have left behind; without it the job does.
+        if not parent_is_alive():
+            kill_own_group()
 
 
 if __name__ == "__main__":

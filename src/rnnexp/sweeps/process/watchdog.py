@@ -8,15 +8,19 @@ import time
 from collections.abc import Callable
 
 from rnnexp.core.signals import GRACE_SECONDS
+from rnnexp.sweeps.process.group import kill_own_group
 
 POLL_SECONDS = 0.2
 """The interval at which another process is polled."""
 
 
-def exit_with_parent() -> None:
+def exit_with_parent() -> Callable[[], bool]:
     """End this process when its parent has ended: with SIGTERM, and with SIGKILL after `GRACE_SECONDS`.
 
     It must be called at the start of a process, while its parent still exists.
+
+    Returns:
+        A function that returns whether the parent still exists.
     """
     is_alive = _parent_is_alive()
 
@@ -25,17 +29,14 @@ def exit_with_parent() -> None:
             time.sleep(POLL_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(GRACE_SECONDS)
-        os.kill(os.getpid(), signal.SIGKILL)
+        kill_own_group()
 
     threading.Thread(target=watch, name="watchdog", daemon=True).start()
+    return is_alive
 
 
 def _parent_is_alive() -> Callable[[], bool]:
-    starter = multiprocessing.parent_process()
-    if starter is not None:
-        # The operating system's parent is the fork server, which runs as long as any of its children. This object is
-        # the process that requested the fork.
-        return starter.is_alive
-    parent = os.getppid()
+    # This object is the process that requested the fork; the operating system's parent is the fork server.
+    starter, parent = multiprocessing.parent_process(), os.getppid()
     # On every Unix an orphan gets another parent, however its parent ended.
-    return lambda: os.getppid() == parent
+    return lambda: os.getppid() == parent and (starter is None or starter.is_alive())

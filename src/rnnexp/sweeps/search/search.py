@@ -95,7 +95,8 @@ class Search:
             raise failure
 
     def run_trials(self, study: Study) -> Counter[Status]:
-        """Run the missing trials of the study, first those that an earlier process of this search left running.
+        """Run the missing trials of the study, first those that an earlier process of this search or a process that
+        has died left running.
 
         Trials of other processes count, so that several processes together run `n_trials`.
 
@@ -105,14 +106,16 @@ class Search:
         counts: Counter[Status] = Counter()
         batch = study.unfinished_trials() or study.ask_for_missing()
         while batch:
-            outcomes = self.launcher.run_batch(self._points({trial.number: trial.params for trial in batch}))
+            with study.heartbeat(batch):
+                outcomes = self.launcher.run_batch(self._points({trial.number: trial.params for trial in batch}))
             for trial, outcome in zip(batch, outcomes, strict=True):
                 counts[outcome.status] += 1
                 if outcome.status not in RESUMABLE:
                     study.tell(trial, outcome)
             # A job that did not end was stopped because too many failed. If all trials fail, the next ones would too.
             is_hopeless = counts[Status.FAILED] >= MIN_FAILURES and set(counts) == {Status.FAILED}
-            batch = [] if is_hopeless or any(counts[status] for status in RESUMABLE) else study.ask_for_missing()
+            is_over = is_hopeless or any(counts[status] for status in RESUMABLE)
+            batch = [] if is_over else study.unfinished_trials() or study.ask_for_missing()
         return counts
 
     def _points(self, trials: Mapping[int, Mapping[str, Any]]) -> list[list[str]]:

@@ -1,7 +1,10 @@
 """A study of Optuna, its settings and its trials."""
 
+import threading
+import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,6 +26,8 @@ from rnnexp.tracking.status import Status
 DIRECTIONS = ("maximize", "minimize")
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 Space = Mapping[str, BaseDistribution]
+HEARTBEAT_SECONDS, STALE_SECONDS = 60.0, 600.0
+"""The interval of heartbeats, and the age at which a trial is taken over; clocks of machines may differ by minutes."""
 
 
 @dataclass(frozen=True)
@@ -116,18 +121,50 @@ class Study:
         batch = []
         for _ in range(min(self.settings.n_jobs, missing)):
             trial = self.study.ask(self.space)
-            trial.set_user_attr("owner", self.owner)
+            self._claim(trial)
             batch.append(trial)
         return batch
 
+    def _claim(self, trial: optuna.Trial) -> None:
+        trial.set_user_attr("owner", self.owner)
+        trial.set_user_attr("heartbeat", time.time())
+
+    @contextmanager
+    def heartbeat(self, trials: Sequence[optuna.Trial]) -> Iterator[None]:
+        """Record within the block, every `HEARTBEAT_SECONDS`, that this process runs the trials.
+
+        Optuna's own heartbeat is only for `Study.optimize` and for databases.
+        """
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(HEARTBEAT_SECONDS):
+                for trial in trials:
+                    # The storage may be away for a moment, and another process may have ended the trial.
+                    with suppress(Exception):
+                        trial.set_user_attr("heartbeat", time.time())
+
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
     def unfinished_trials(self) -> list[optuna.Trial]:
-        """Return the trials that an earlier process of this search left running. Trials of another space fail."""
+        """Return the trials that an earlier process of this search left running, and those of processes that have died.
+
+        Trials of another space fail. A process whose heartbeat is older than `STALE_SECONDS` counts as dead.
+        """
         unfinished = []
         for frozen in self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
-            if frozen.user_attrs.get("owner") != self.owner:
+            if frozen.user_attrs.get("owner") != self.owner and not _is_stale(frozen):
                 continue
             if frozen.params.keys() == self.space.keys():
-                unfinished.append(running_trial(self.study, frozen))
+                trial = running_trial(self.study, frozen)
+                self._claim(trial)
+                unfinished.append(trial)
             else:
                 self.study.tell(frozen.number, state=TrialState.FAIL)
         return unfinished
@@ -140,6 +177,9 @@ class Study:
         """
         if outcome.status is Status.DONE and outcome.error is not None:
             raise outcome.error
+        if self.study.get_trials(deepcopy=False)[trial.number].state.is_finished():
+            # A process that was taken for dead has ended it.
+            return
         trial.set_user_attr("run_directory", str(outcome.directory))
         trial.set_user_attr("status", str(outcome.status))
         if outcome.value is not None:
@@ -161,6 +201,11 @@ class Study:
 
     def _asked_trials(self) -> list[optuna.trial.FrozenTrial]:
         return [t for t in self.study.get_trials(deepcopy=False) if t.state is not TrialState.WAITING]
+
+
+def _is_stale(trial: optuna.trial.FrozenTrial) -> bool:
+    started = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
+    return time.time() - float(trial.user_attrs.get("heartbeat", started)) > STALE_SECONDS
 
 
 def open_study(settings: SearchSettings, metric: str, space: Space, owner: str) -> Study:

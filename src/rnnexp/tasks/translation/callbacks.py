@@ -74,6 +74,11 @@ class SampleWriter(TaskCallback):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         self._rows = [list(row) for row in state_dict["rows"]]
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        # A run that continues in a new directory may have no validation left.
+        if self._rows and trainer.is_global_zero:
+            self._write()
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         translations: Sequence[Any] = pl_module.translations.get("val", ())  # type: ignore[operator, union-attr]
         if trainer.sanity_checking or not trainer.is_global_zero or not translations:
@@ -90,8 +95,11 @@ class SampleWriter(TaskCallback):
                 each.text,
             ]
             self._rows.append(row)
+        self._write()
+        for logger in run_loggers(trainer.loggers):
+            logger.log_rows("val/samples", self.COLUMNS, self._rows)
+
+    def _write(self) -> None:
         table = io.StringIO()
         csv.writer(table).writerows([self.COLUMNS, *self._rows])
         write_text(self.path, table.getvalue())
-        for logger in run_loggers(trainer.loggers):
-            logger.log_rows("val/samples", self.COLUMNS, self._rows)

@@ -15,6 +15,9 @@ from rnnexp.models import Seq2Seq
 from rnnexp.text.tokenizer_pair import TokenizerPair
 from rnnexp.text.vocabulary import BOS, EOS, PAD, UNK
 
+MAX_SOURCE_TOKENS = 2000
+"""Tokens of a sentence that are translated; the rest of a longer one is left out, since the search takes minutes."""
+
 
 class Candidate(NamedTuple):
     """One translation of a sentence."""
@@ -37,6 +40,8 @@ class TranslatedSentence(NamedTuple):
     """distinct translations by descending score; one without tokens for a sentence without words"""
     weights: NDArray[np.float32] | None = None
     """attention weights of the best candidate [tokens, source tokens], a mean over networks; None unless requested"""
+    is_cut: bool = False
+    """whether only its first MAX_SOURCE_TOKENS tokens were translated"""
 
 
 class Translator:
@@ -79,8 +84,12 @@ class Translator:
         Returns:
             The translations in the order of the sentences.
         """
-        encoded = self.tokenizers.source.encode_batch([sentence.strip() for sentence in sentences])
-        results = [self._untranslated(ids) for ids in encoded]
+        whole = self.tokenizers.source.encode_batch([sentence.strip() for sentence in sentences])
+        encoded = [ids[:MAX_SOURCE_TOKENS] for ids in whole]
+        results = [
+            self._untranslated(ids)._replace(is_cut=len(ids) < len(all_ids))
+            for ids, all_ids in zip(encoded, whole, strict=True)
+        ]
         # The longest first, as in the batches of validation.
         nonempty = sorted((index for index, ids in enumerate(encoded) if ids), key=lambda index: -len(encoded[index]))
         if nonempty:

@@ -1,0 +1,66 @@
+"""Equal values of the monitored metric: the lower validation loss decides, and a metric that never moves is logged."""
+
+import logging
+import math
+from typing import Any
+
+from lightning.pytorch import Trainer
+
+log = logging.getLogger(__name__)
+
+LOSS = "val/loss"
+NUM_EQUAL = 3
+"""Validations with the same value, at the start of a run, after which the metric is said not to move."""
+
+
+class TieBreaker:
+    """The validation loss of the best value so far, which decides between equal values."""
+
+    def __init__(self) -> None:
+        self.best_loss = math.inf
+
+    def prefers(self, trainer: Trainer) -> bool:
+        """Return whether this epoch has a lower validation loss than the best; False if the loss is not measured."""
+        return _loss_of(trainer) < self.best_loss
+
+    def keep(self, trainer: Trainer) -> None:
+        """Take this epoch as the best."""
+        self.best_loss = _loss_of(trainer)
+
+
+class ConstantMetric:
+    """The detection of a metric with the same value in all validations so far, which one warning reports."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._value: float | None = None
+        self._loss = math.nan
+        self._num_equal = 0
+        self._moves = False
+
+    def watch(self, trainer: Trainer, value: float) -> None:
+        """Count a validation. One whose loss is that of the previous call is the same validation."""
+        loss = _loss_of(trainer)
+        self._moves = self._moves or (self._value is not None and value != self._value)
+        if not self._moves and loss != self._loss:
+            self._value, self._loss = value, loss
+            self._num_equal += 1
+            if self._num_equal == NUM_EQUAL:
+                self._report()
+
+    def finish(self) -> None:
+        """Report at the end of a run that had too few validations before."""
+        if not self._moves and 1 < self._num_equal < NUM_EQUAL:
+            self._report()
+
+    def _report(self) -> None:
+        log.warning(
+            "%s is %g in each of %d validations: it does not tell epochs apart, so the lower %s decides; "
+            "choose another metric with monitor= and monitor_mode=",
+            *(self.name, self._value, self._num_equal, LOSS),
+        )
+
+
+def _loss_of(trainer: Trainer) -> float:
+    loss: Any = trainer.callback_metrics.get(LOSS)
+    return math.inf if loss is None else float(loss)

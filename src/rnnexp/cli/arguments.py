@@ -1,0 +1,57 @@
+"""Arguments of the command line as people write them, changed to what Hydra's parser and grammar accept."""
+
+import re
+from collections.abc import Sequence
+
+from rnnexp.compat.hydra import flags_first
+from rnnexp.core.errors import UserError
+from rnnexp.core.validation import escape_interpolation, escape_quotes, expand_home, is_plain
+
+PLACES = {"hydra.run.dir": "paths.output_dir", "hydra.sweep.dir": "sweep_dir", "hydra.sweep.subdir": "sweep_dir"}
+"""Hydra's keys for output directories -> the keys of rnnexp that replace them."""
+QUOTED_OR_WORD = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,\[\]{}()'"=]+""")
+"""A text in quotes, or one without quotes up to a character of Hydra's grammar."""
+
+
+def normalize_arguments(arguments: Sequence[str]) -> list[str]:
+    """Return arguments with flags before overrides, `~/` at the start of a value replaced, and all letters allowed.
+
+    Raises:
+        UserError: for a key of Hydra that has no effect here.
+    """
+    for argument in arguments:
+        key, _, value = argument.lstrip("+").partition("=")
+        if key in PLACES and value != ".":
+            raise UserError(f"{key}= has no effect here: set {PLACES[key]}=")
+    return [_quote_letters(_expand_home(argument)) for argument in flags_first(arguments)]
+
+
+def _expand_home(argument: str) -> str:
+    """Replace `~/` at the start of a value, which shells do not expand, by the home directory."""
+    match = re.match(r"([\w./+@]+=)(['\"]?)~(/.*)", argument, re.DOTALL)
+    if match is None:
+        return argument
+    key, quote, rest = match.groups()
+    path = "~" + rest.removesuffix(quote)
+    home = str(expand_home(path)).removesuffix(path[1:])
+    if quote or is_plain(home):
+        # The slash keeps a backslash before it from being doubled.
+        return key + quote + (escape_quotes(escape_interpolation(f"{home}/"), quote)[:-1] if quote else home) + rest
+    # A value outside quotes ends at a comma, and a backslash in it escapes any character.
+    first = re.match(r"(\\.|[^,\\])*", rest, re.DOTALL)
+    assert first is not None
+    inside = escape_quotes(escape_interpolation(home) + re.sub(r"\\(.)", r"\1", first[0]))
+    return f"{key}'{inside}'{rest[first.end() :]}"
+
+
+def _quote_letters(argument: str) -> str:
+    """Put quotes around the words of a value with letters outside ASCII, which Hydra's grammar does not know."""
+    key, equals, value = argument.partition("=")
+    if value.isascii() or "\\" in value or "${" in value:
+        return argument
+    return key + equals + QUOTED_OR_WORD.sub(_quote_word, value)
+
+
+def _quote_word(match: re.Match[str]) -> str:
+    word = match[0]
+    return word if word.isascii() or word[0] in "'\"" else f"'{word}'"

@@ -1,0 +1,47 @@
+"""No password, key or token is left in a text that is recorded or shown."""
+
+import pytest
+
+from rnnexp.core.secrets import without_secrets
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://user:password@host/x", "http://user:***@host/x"),
+        (
+            "data.mirrors=[http://user:p@ss@host/x,https://b:c@d]",
+            "data.mirrors=[http://user:***@host/x,https://b:***@d]",
+        ),
+        ('{"a": "postgresql+psycopg://me:secret@db:5432/study"}', '{"a": "postgresql+psycopg://me:***@db:5432/study"}'),
+        ("socks5://:password@host", "socks5://:***@host"),
+        ("https://ghp_0123456789abcdefghij@github.com/a", "https://***@github.com/a"),
+        ("http://host/x?token=abc&size=5", "http://host/x?token=***&size=5"),
+        ("http://host/?a=1&X-Amz-Signature=0a1b&api_key=2", "http://host/?a=1&X-Amz-Signature=***&api_key=***"),
+        ("http://host/x?sig=ab%3D", "http://host/x?sig=***"),
+        ("http://host/x?design=1&keyboard=2", "http://host/x?design=1&keyboard=2"),
+        ("postgresql://me@host/study", "postgresql://me@host/study"),
+        ("sqlite:///study.db", "sqlite:///study.db"),
+        ("see user:name@host", "see user:name@host"),
+        ("http://host:8080/a@b:c", "http://host:8080/a@b:c"),
+    ],
+)
+def test_addresses(text: str, shown: str) -> None:
+    assert without_secrets(text) == shown
+    assert without_secrets(shown) == shown
+
+
+def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789abcdef")
+    monkeypatch.setenv("MY_TOKEN", "short")
+    monkeypatch.setenv("KEY_PATH_TOKEN", "/home/somebody/key")
+    monkeypatch.setenv("HOME_OF_RUNS", "0123456789-runs")
+    assert without_secrets("a 0123456789abcdef b") == "a *** b"
+    assert without_secrets("0123456789abcdefg") == "0123456789abcdefg"
+    text = "a short /home/somebody/key 0123456789-runs"
+    assert without_secrets(text) == text
+
+
+def test_a_long_text_takes_no_time() -> None:
+    for part in ("://", "://a:", "?token=", "&", "@", "://a:b@", ":"):
+        without_secrets(part * 100_000)
