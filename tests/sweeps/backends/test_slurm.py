@@ -287,16 +287,16 @@ def dies_while_submitting(place: Path, options: str, moved: str) -> dict[str, st
         moved: the arguments of `ls` that list the files which submitit has moved.
     """
     place.mkdir()
-    script = (
-        f"""#!/bin/bash
+    script = f"""#!/bin/bash
 number=$({shutil.which("sbatch")} {options} "$@" | grep -o '[0-9]*$')
 cd "$(dirname "$1")" || exit
 index=0
-for file in $(ls {moved}); do mv $file ${{number}}_$index"""
-        + """_submitted.pkl; index=$((index + 1)); done
+for file in $(ls {moved}); do
+  mv "$file" "${{number}}_${{index}}_submitted.pkl"
+  index=$((index + 1))
+done
 kill -KILL $PPID
 """
-    )
     (place / "sbatch").write_text(script, encoding="utf-8")
     (place / "sbatch").chmod(0o755)
     return {"PATH": f"{place}{os.pathsep}{os.environ['PATH']}"}
