@@ -11,7 +11,7 @@ def evaluate(config: DictConfig) -> int:
     # Imported here, so that --help and --cfg job do not import torch.
     from rnnexp.runs.create import resolved
     from rnnexp.runs.evaluation import load_finished, score
-    from rnnexp.runs.frozen_config import trusted_modules
+    from rnnexp.runs.frozen.config import trusted_modules
     from rnnexp.tracking.run_directory import RunDirectory
     from rnnexp.tracking.run_log import logged_to, show
     from rnnexp.tracking.summary import evaluation_table

@@ -83,7 +83,7 @@ def test_deferred_restores_handlers_and_mask_after_an_error() -> None:
 
 
 def test_a_signal_that_is_ignored_stays_ignored() -> None:
-    """As nohup ignores SIGHUP, and a shell SIGINT in the background."""
+    """Ignored signals stay ignored: nohup ignores SIGHUP, and a shell SIGINT in the background."""
     received = []
     before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGINT)}
     try:

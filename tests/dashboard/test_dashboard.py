@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rnnexp.core.atomic_files import read_json
+from rnnexp.core.files.atomic import read_json
 from support.programs import run_directories
 from support.wandb_account import wandb_server, without_account
 from support.wandb_file import WandbRun, read_run

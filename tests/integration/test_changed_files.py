@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rnnexp.core.atomic_files import read_json
+from rnnexp.core.files.atomic import read_json
 from rnnexp.core.validation import override
-from rnnexp.runs.frozen_command import frozen_command
+from rnnexp.runs.frozen.command import frozen_command
 from support.programs import Outcome, Run, call, write_pairs
 
 SIGTERM = "+callbacks.probe={_target_:support.probing_callbacks.SendSignal,step:1,number:15}"

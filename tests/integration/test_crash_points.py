@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rnnexp.core.atomic_files import read_json
+from rnnexp.core.files.atomic import read_json
 from rnnexp.sweeps.process.forkserver import start_server
 from support.crash_points import crashing, make_site, outcome, points, require_kinds, require_same, run_forked
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnexp.core.atomic_files import read_json
+from rnnexp.core.files.atomic import read_json
 from rnnexp.report.records.runs import find_runs
 from support.crash_points import outcome
 from support.programs import Outcome, Run

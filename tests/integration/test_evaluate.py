@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from rnnexp.core.atomic_files import read_json
+from rnnexp.core.files.atomic import read_json
 from rnnexp.tasks.classification.task import ClassificationTask
 from support.programs import NUM_TEST, Outcome, Run
 

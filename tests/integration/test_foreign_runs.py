@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from rnnexp import train
-from rnnexp.core.atomic_files import read_json, write_json
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import read_json, write_json
 from rnnexp.report.records.runs import read_run
 from rnnexp.runs.evaluation import load_finished
 from rnnexp.tracking.run_directory import RunDirectory

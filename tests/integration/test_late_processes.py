@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnexp.core.directory_lock import observe_lock
+from rnnexp.core.files.directory_lock import observe_lock
 from support.crash_points import outcome
 from support.sweeps import BARE, FAULT, kinds_of, start, statuses, wait_for
 

@@ -1,4 +1,4 @@
-"""What is printed never decides what is recorded: runs whose output goes away."""
+"""Output never decides what is recorded: runs whose output goes away."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnexp.core.atomic_files import read_json
+from rnnexp.core.files.atomic import read_json
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from rnnexp.core.atomic_files import read_json
+from rnnexp.core.files.atomic import read_json
 from support.programs import run_directories
 
 IMPORTS = """

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rnnexp.core.atomic_files import read_json
+from rnnexp.core.files.atomic import read_json
 from support.continuing import SEND, differences, killed, records_of, resume, start
 from support.programs import Outcome
 from support.wandb_file import read_run

@@ -15,7 +15,7 @@ import yaml
 from matplotlib.image import imread
 
 import rnnexp
-from rnnexp.core.atomic_files import read_json
+from rnnexp.core.files.atomic import read_json
 from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.run_directory import SCHEMA_VERSION, RunDirectory
 from rnnexp.tracking.status import Status

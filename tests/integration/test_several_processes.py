@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rnnexp.core.atomic_files import read_json
+from rnnexp.core.files.atomic import read_json
 from support.programs import NUM_TEST, run_directories
 
 pytestmark = pytest.mark.slow

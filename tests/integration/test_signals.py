@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from rnnexp import train
-from rnnexp.core.atomic_files import read_json
+from rnnexp.core.files.atomic import read_json
 from rnnexp.runs import build
 from support import ROOT
 from support.programs import Run, call, run_directories

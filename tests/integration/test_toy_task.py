@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rnnexp.benchmark import __main__ as benchmark
-from rnnexp.core.atomic_files import read_json
+from rnnexp.core.files.atomic import read_json
 from support import TESTS
 from support.programs import Outcome, Run, call
 

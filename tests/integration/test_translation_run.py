@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from rnnexp import train
-from rnnexp.core.atomic_files import read_json
+from rnnexp.core.files.atomic import read_json
 from rnnexp.runs.checkpoints import average_checkpoints
 from rnnexp.tracking.identity import config_hash
 from support.programs import Outcome, Run, call, write_pairs

@@ -14,7 +14,7 @@ import pytest
 import wandb
 import yaml
 
-from rnnexp.core.atomic_files import read_json
+from rnnexp.core.files.atomic import read_json
 from rnnexp.loggers.wandb_connection import choose_mode
 from rnnexp.tracking.short_keys import short_keys
 from support.programs import Run, run_directories

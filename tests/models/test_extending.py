@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from rnnexp import evaluate, train
-from rnnexp.core.atomic_files import read_json
+from rnnexp.core.files.atomic import read_json
 from rnnexp.translate import __main__ as translate
 from support import ROOT
 from support.programs import NUM_VAL, Outcome, call, write_dataset

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rnnexp.cli.conf_dir import config_root
-from rnnexp.core.atomic_files import read_json
+from rnnexp.core.files.atomic import read_json
 from support import ROOT
 from support.wheel import python, unpack_wheel
 

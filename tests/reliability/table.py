@@ -54,7 +54,7 @@ FAULTS = (
     ),
     Fault(
         CAMPAIGN,
-        "`campaign.py`: SIGKILL of a random job, fork server, command or rank while sweeps of short jobs run",
+        "`tests/reliability/campaign.py`: SIGKILL of a random process while sweeps of short jobs run",
         "0 jobs lost, 0 double, 0 blocked, 0 half",
     ),
     Fault(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rnnexp import train
-from rnnexp.core.atomic_files import read_json, write_json
+from rnnexp.core.files.atomic import read_json, write_json
 from rnnexp.report.records.groups import ComparisonGroup, make_groups
 from rnnexp.report.records.runs import Run
 from rnnexp.tasks.registry import kind_of_target

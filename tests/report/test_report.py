@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnexp.core.directory_lock import locked
+from rnnexp.core.files.directory_lock import locked
 from rnnexp.report import section
 from rnnexp.report.__main__ import make_parser, report
 from rnnexp.report.records.costs import PARAMETERS

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rnnexp.core.atomic_files import read_json
+from rnnexp.core.files.atomic import read_json
 from rnnexp.runs.checkpoints import average_checkpoints, choose_weights
 from rnnexp.tracking.run_directory import RunDirectory
 from support.programs import Outcome, Run

@@ -19,7 +19,7 @@ ALLOWED = {
     "benchmark/__main__.py": "a program is called with its config",
     "dashboard/__main__.py": "a program is called with its config",
     "runs/create.py": "resolves the config of a run into plain values",
-    "runs/resume.py": "applies overrides to the config of an earlier run",
+    "runs/frozen/resume.py": "applies overrides to the config of an earlier run",
     "sweeps/compose.py": "composes the configs of jobs",
     "sweeps/templates.py": "composes the configs of jobs with the same options once",
     "benchmark/workbench.py": "changes single values of a config between measurements",

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from rnnexp import train
-from rnnexp.core.atomic_files import read_json, write_json
 from rnnexp.core.errors import UserError
-from rnnexp.core.sealed_archive import sealed
+from rnnexp.core.files.atomic import read_json, write_json
+from rnnexp.core.files.sealed_archive import sealed
 from rnnexp.runs.checkpoints import read_checkpoint
 from rnnexp.runs.evaluation import load_finished
 from rnnexp.tracking.run_directory import RunDirectory

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from rnnexp.core.atomic_files import read_json
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import read_json
 from rnnexp.runs.size_budget import LARGEST, flops_of_sequence, parse_budget, solve_size_budget
 from support.programs import Run
 

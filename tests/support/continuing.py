@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from rnnexp import train
-from rnnexp.core.atomic_files import read_json
+from rnnexp.core.files.atomic import read_json
 from rnnexp.core.validation import override
 from support.programs import Outcome, call
 

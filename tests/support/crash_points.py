@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rnnexp.core.atomic_files import TEMPORARY, read_json
+from rnnexp.core.files.atomic import TEMPORARY, read_json
 
 TESTS = Path(__file__).parents[1]
 EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link")

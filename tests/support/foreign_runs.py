@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from rnnexp.core.atomic_files import read_json, write_json
+from rnnexp.core.files.atomic import read_json, write_json
 from rnnexp.tracking.identity import config_hash
 
 

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 
-from rnnexp.core.atomic_files import read_json
+from rnnexp.core.files.atomic import read_json
 from rnnexp.data.images.files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from rnnexp.data.images.idx import encode_idx
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rnnexp.core.atomic_files import read_json
+from rnnexp.core.files.atomic import read_json
 from support import TESTS
 
 FAULT = "+callbacks.fault={_target_:support.probing_callbacks.Fault,seed:${seed},faults:{%s}}"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rnnexp.core.atomic_files import read_json, write_json
+from rnnexp.core.files.atomic import read_json, write_json
 from rnnexp.core.validation import override
 from support.programs import Run
 from support.sweeps import BARE

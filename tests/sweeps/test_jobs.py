@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from rnnexp.core.directory_lock import start_of
 from rnnexp.core.errors import UserError
-from rnnexp.core.sealed_archive import sealed
+from rnnexp.core.files.directory_lock import start_of
+from rnnexp.core.files.sealed_archive import sealed
 from rnnexp.sweeps import jobs
 from rnnexp.sweeps.devices import ResourceRequest
 from rnnexp.sweeps.jobs import Job, finalize, load_statuses, prepare, prepare_all, require_gpus
@@ -223,7 +223,7 @@ def test_only_the_job_with_a_strange_directory_fails(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from rnnexp.core.directory_lock import locked
+from rnnexp.core.files.directory_lock import locked
 
 with locked(Path(sys.argv[1])):
     print("locked", flush=True)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rnnexp.core.atomic_files import write_json
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import write_json
 from rnnexp.tracking.sweep_directory import SweepDirectory
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from rnnexp.core.atomic_files import write_json
+from rnnexp.core.files.atomic import write_json
 from rnnexp.tracking.environment import describe_environment, processor_name
 from rnnexp.tracking.run_directory import SCHEMA_VERSION
 

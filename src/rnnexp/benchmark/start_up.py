@@ -14,8 +14,8 @@ from rich.table import Table
 
 from rnnexp.benchmark.measurement import compare, take_turns
 from rnnexp.benchmark.report import format_ratio
-from rnnexp.core.atomic_files import read_json
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import read_json
 from rnnexp.core.validation import override
 
 IMPORTS = "import torch, lightning"

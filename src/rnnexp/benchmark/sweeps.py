@@ -12,7 +12,7 @@ from rich.table import Table
 from rnnexp.benchmark.measurement import compare, take_turns
 from rnnexp.benchmark.report import format_ratio
 from rnnexp.benchmark.start_up import run_python
-from rnnexp.core.atomic_files import read_json
+from rnnexp.core.files.atomic import read_json
 from rnnexp.core.validation import override
 
 POOL, BASIC = "hydra/launcher=pool", "hydra/launcher=basic"

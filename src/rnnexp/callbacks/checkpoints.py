@@ -13,8 +13,8 @@ from torch import Tensor
 
 from rnnexp.callbacks.early_stopping import is_measured
 from rnnexp.callbacks.ties import ConstantMetric, TieBreaker
-from rnnexp.core.atomic_files import written_atomically
-from rnnexp.core.sealed_archive import sealed
+from rnnexp.core.files.atomic import written_atomically
+from rnnexp.core.files.sealed_archive import sealed
 from rnnexp.core.validation import require_positive
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"

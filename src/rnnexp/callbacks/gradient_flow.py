@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from rnnexp.core.atomic_files import write_text
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import write_text
 from rnnexp.core.validation import require_positive
 from rnnexp.data.loading.resumable import ResumableLoader
 from rnnexp.recurrent.gradient_flow import (

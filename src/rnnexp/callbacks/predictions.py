@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from rnnexp.core.atomic_files import write_bytes
+from rnnexp.core.files.atomic import write_bytes
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.callbacks import ResultWriter
 

@@ -14,7 +14,7 @@ from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from rnnexp.cli.conf_dir import SHARED_OPTION, config_root
-from rnnexp.core.atomic_files import write_text
+from rnnexp.core.files.atomic import write_text
 
 Schema = dict[str, Any]
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", type(None): "null"}

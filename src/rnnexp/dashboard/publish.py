@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnexp.compat.wandb_workspaces import specification
-from rnnexp.core.atomic_files import write_json
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import write_json
 from rnnexp.dashboard.options import Options
 
 if TYPE_CHECKING:

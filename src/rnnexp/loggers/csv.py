@@ -12,7 +12,7 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
-from rnnexp.core.atomic_files import name_of_damaged, write_bytes, write_text
+from rnnexp.core.files.atomic import name_of_damaged, write_bytes, write_text
 from rnnexp.loggers.base import RunLogger
 from rnnexp.tracking.metrics_file import read_rows
 

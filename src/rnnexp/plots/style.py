@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.text import Text
 
-from rnnexp.core.atomic_files import write_bytes
+from rnnexp.core.files.atomic import write_bytes
 from rnnexp.plots.attention import NO_GLYPH
 
 INK, ACCENT, SECOND = "#222222", "#2166ac", "#b2182b"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from rnnexp.core.atomic_files import write_bytes
 from rnnexp.core.errors import first_line
+from rnnexp.core.files.atomic import write_bytes
 from rnnexp.plots.style import encode_figure
 from rnnexp.report.figures.agreement import agreement_figure
 from rnnexp.report.figures.disagreements import Disagreement, find_disagreements, images_figure

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from rnnexp.core.atomic_files import write_text
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import write_text
 from rnnexp.report.records.groups import ComparisonGroup, make_groups
 from rnnexp.report.records.runs import Run, find_runs
 from rnnexp.report.render.document import Block, Document, Paragraph, Section, Table

@@ -25,7 +25,7 @@ from rnnexp.core.validation import validate_choice
 from rnnexp.data.base import DataModule
 from rnnexp.loggers.base import run_loggers
 from rnnexp.runs.distributed import cluster_environment
-from rnnexp.runs.inputs import require_same_inputs, require_unchanged
+from rnnexp.runs.frozen.inputs import require_same_inputs, require_unchanged
 from rnnexp.runs.settings import RunSettings
 from rnnexp.runs.size_budget import SizeBudget, solve_size_budget
 from rnnexp.tasks.base import Task

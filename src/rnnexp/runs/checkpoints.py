@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from rnnexp.core.atomic_files import read_json, written_atomically
 from rnnexp.core.errors import UserError, first_line
-from rnnexp.core.sealed_archive import COMMENT, is_whole
+from rnnexp.core.files.atomic import read_json, written_atomically
+from rnnexp.core.files.sealed_archive import COMMENT, is_whole
 from rnnexp.core.validation import did_you_mean_path, lookup
 from rnnexp.tasks.base import Task
 from rnnexp.text.tokenizer_pair import TokenizerPair

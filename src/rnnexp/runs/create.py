@@ -11,8 +11,8 @@ from rnnexp.cli.value_types import require_types
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import escape_interpolation, expand_home
 from rnnexp.runs.distributed import broadcast_from_rank_zero, global_rank, is_rank
-from rnnexp.runs.inputs import with_inputs
-from rnnexp.runs.last_checkpoint import put_damaged_checkpoints_aside, resumable_checkpoint
+from rnnexp.runs.frozen.inputs import with_inputs
+from rnnexp.runs.frozen.last_checkpoint import put_damaged_checkpoints_aside, resumable_checkpoint
 from rnnexp.tracking.run_directory import RunDirectory
 
 

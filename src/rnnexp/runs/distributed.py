@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rnnexp.compat.torch_distributed import is_lost_peer
 from rnnexp.core.errors import InterruptedRunError, UserError, first_line
 from rnnexp.core.signals import STOP_SIGNALS_BUT_CTRL_C, interrupted_by
-from rnnexp.runs.frozen_command import resume_command
+from rnnexp.runs.frozen.command import resume_command
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.run_log import logged_to
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rnnexp.compat.lightning import lightning_errors
-from rnnexp.core.atomic_files import write_json
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import write_json
 from rnnexp.core.validation import validate_choice
 from rnnexp.runs.build import (
     Experiment,
@@ -28,8 +28,8 @@ from rnnexp.runs.checkpoints import (
     read_tokenizers,
     require_own_checkpoint,
 )
-from rnnexp.runs.frozen_config import read_frozen_config, without_fetching
-from rnnexp.runs.inputs import changed_inputs
+from rnnexp.runs.frozen.config import read_frozen_config, without_fetching
+from rnnexp.runs.frozen.inputs import changed_inputs
 from rnnexp.runs.settings import RunSettings
 from rnnexp.runs.stages import plain_metrics
 from rnnexp.tracking.run_directory import SCHEMA_VERSION, RunDirectory
@@ -62,7 +62,7 @@ def load_finished(
         run: the directory of the run.
         weights: see `choose_weights`.
         changes: other values for the config groups `data` and `task`.
-        trust: modules whose code may be called, see `rnnexp.runs.frozen_config`.
+        trust: modules whose code may be called, see `rnnexp.runs.frozen.config`.
 
     Returns:
         The experiment, and the checkpoint of the weights.

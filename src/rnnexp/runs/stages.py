@@ -14,8 +14,8 @@ from lightning.pytorch import Callback
 from rnnexp.callbacks.checkpoints import BestCheckpoint
 from rnnexp.callbacks.training_metrics import Throughput
 from rnnexp.compat.lightning import lightning_errors, num_epochs, set_progress
-from rnnexp.core.atomic_files import write_json
 from rnnexp.core.errors import UserError, left_out_on_error
+from rnnexp.core.files.atomic import write_json
 from rnnexp.core.printable import without_secrets
 from rnnexp.loggers.base import run_loggers
 from rnnexp.runs.build import Experiment, make_trainer

@@ -14,7 +14,7 @@ from rnnexp.compat.torch_distributed import AGENT_STORE
 from rnnexp.core.errors import InterruptedRunError, UserError
 from rnnexp.core.signals import GRACE_SECONDS, STOP_SIGNALS, handling, name_of
 from rnnexp.runs.distributed import LOST_PEER, OUTSIDE_TRAINING, SUPERVISED
-from rnnexp.runs.frozen_command import frozen_command, resume_command
+from rnnexp.runs.frozen.command import frozen_command, resume_command
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.status import Status
 

@@ -13,7 +13,7 @@ from rnnexp.core.errors import UserError
 from rnnexp.core.printable import without_secrets
 from rnnexp.core.validation import escape_interpolation, expand_home
 from rnnexp.runs.create import resolved
-from rnnexp.runs.inputs import with_inputs
+from rnnexp.runs.frozen.inputs import with_inputs
 from rnnexp.sweeps.devices import requested_resources
 from rnnexp.sweeps.jobs import Job
 from rnnexp.sweeps.sweep import SweepSettings

@@ -8,11 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from rnnexp.core.atomic_files import put_aside
-from rnnexp.core.directory_lock import Holder, observe_lock
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import put_aside
+from rnnexp.core.files.directory_lock import Holder, observe_lock
 from rnnexp.core.signals import GRACE_SECONDS
-from rnnexp.runs.last_checkpoint import put_damaged_checkpoints_aside, resumable_checkpoint
+from rnnexp.runs.frozen.last_checkpoint import put_damaged_checkpoints_aside, resumable_checkpoint
 from rnnexp.sweeps.devices import ResourceRequest
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.status import Status

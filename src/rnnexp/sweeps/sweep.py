@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import rnnexp
-from rnnexp.core.atomic_files import read_json
 from rnnexp.core.errors import InterruptedRunError, SweepFailedError, UserError
+from rnnexp.core.files.atomic import read_json
 from rnnexp.core.signals import STOP_SIGNALS_BUT_CTRL_C, interrupted_by
 from rnnexp.core.validation import did_you_mean, quote_override
 from rnnexp.loggers.wandb_sync import sync_command

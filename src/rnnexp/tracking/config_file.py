@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from rnnexp.core.atomic_files import write_text
-from rnnexp.core.bounded_files import MOST_NESTED, UnboundedError, read_bounded_text, require_bounded
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import write_text
+from rnnexp.core.files.bounded import MOST_NESTED, UnboundedError, read_bounded_text, require_bounded
 from rnnexp.core.printable import without_secrets
 from rnnexp.core.validation import escape_interpolation
 
@@ -84,7 +84,7 @@ def require_groups(config: Mapping[str, Any], path: Path) -> None:
 
 
 def _is_input(file: object) -> bool:
-    """Return whether a value is an entry of the node `inputs`, see `rnnexp.runs.inputs`."""
+    """Return whether a value is an entry of the node `inputs`, see `rnnexp.runs.frozen.inputs`."""
     if not isinstance(file, Mapping):
         return False
     stamp = file.get("stamp")

@@ -72,7 +72,7 @@ def identity_of(config: Mapping[str, Any], *without: str) -> dict[str, Any]:
 
 
 def _replace_files(identity: dict[str, Any], inputs: Iterable[Mapping[str, Any]]) -> None:
-    """Put the digests of the user's own files, see `rnnexp.runs.inputs`, in place of their paths."""
+    """Put the digests of the user's own files, see `rnnexp.runs.frozen.inputs`, in place of their paths."""
     for file in inputs:
         node: Any = identity
         *parents, last = (int(part) if part.isdecimal() else part for part in str(file["key"]).split("."))

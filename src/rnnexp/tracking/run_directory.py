@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rnnexp.core.atomic_files import TEMPORARY, put_aside, read_json, remove_temporary_files, write_json
-from rnnexp.core.directory_lock import ACQUIRE_SECONDS, LOCK_NAME, locked, observe_lock
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import TEMPORARY, put_aside, read_json, remove_temporary_files, write_json
+from rnnexp.core.files.directory_lock import ACQUIRE_SECONDS, LOCK_NAME, locked, observe_lock
+from rnnexp.core.files.sealed_archive import is_whole
 from rnnexp.core.progress import format_duration
-from rnnexp.core.sealed_archive import is_whole
 from rnnexp.core.validation import did_you_mean_path
 from rnnexp.tracking.config_file import read_config_file, read_yaml, require_groups, write_config_file, write_yaml
 from rnnexp.tracking.identity import config_hash
@@ -223,7 +223,7 @@ class RunDirectory:
         return [str(override) for override in overrides] if isinstance(overrides, list) else []
 
     def locked(self, seconds: float = ACQUIRE_SECONDS) -> AbstractContextManager[None]:
-        """Hold the lock of the directory within the block, see `rnnexp.core.directory_lock.locked`."""
+        """Hold the lock of the directory within the block, see `rnnexp.core.files.directory_lock.locked`."""
         return locked(self.path, seconds)
 
     @property

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from rnnexp.core.atomic_files import TEMPORARY, put_aside, read_json, remove_temporary_files, write_json
-from rnnexp.core.directory_lock import LOCK_NAME, LockedError, locked
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import TEMPORARY, put_aside, read_json, remove_temporary_files, write_json
+from rnnexp.core.files.directory_lock import LOCK_NAME, LockedError, locked
 from rnnexp.tracking.run_directory import SCHEMA_VERSION, RunDirectory
 
 

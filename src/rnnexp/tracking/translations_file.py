@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rnnexp.core.bounded_files import read_bounded_text
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.bounded import read_bounded_text
 
 MOST_BYTES = 256 << 20
 

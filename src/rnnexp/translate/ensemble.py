@@ -17,7 +17,7 @@ from rnnexp.runs.checkpoints import (
     read_tokenizers,
     require_own_checkpoint,
 )
-from rnnexp.runs.frozen_config import read_frozen_config
+from rnnexp.runs.frozen.config import read_frozen_config
 from rnnexp.runs.settings import RunSettings
 from rnnexp.tasks.translation.task import TranslationTask
 from rnnexp.tasks.translation.translator import Translator
@@ -130,7 +130,7 @@ def load_member(path: Path, weights: str | None, trust: Sequence[str] = ()) -> E
     Args:
         path: the run directory.
         weights: see `choose_weights`.
-        trust: modules whose code may be called, see `rnnexp.runs.frozen_config`.
+        trust: modules whose code may be called, see `rnnexp.runs.frozen.config`.
 
     Raises:
         UserError: see `load_ensemble`.

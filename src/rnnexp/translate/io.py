@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from rnnexp.core.atomic_files import written_atomically
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import written_atomically
 from rnnexp.core.validation import did_you_mean_path
 from rnnexp.data.files.compressed import BadFileError, other_format, read_content, read_head
 from rnnexp.data.text.parallel_text import split_lines

@@ -11,7 +11,7 @@ from rnnexp.core.validation import expand_home, require_positive, validate_choic
 from rnnexp.decoding import require_search
 from rnnexp.runs.build import config_errors
 from rnnexp.runs.create import resolved
-from rnnexp.runs.frozen_config import trusted_modules
+from rnnexp.runs.frozen.config import trusted_modules
 from rnnexp.translate.io import require_writable
 
 ACCELERATORS = ("auto", "cpu", "gpu")
@@ -34,7 +34,7 @@ class Options:
         batch_size: sentences per batch.
         attention: whether the attention map of each sentence is printed and saved.
         accelerator: one of `ACCELERATORS`.
-        trust: modules whose code the configs of the runs may name, see `rnnexp.runs.frozen_config`.
+        trust: modules whose code the configs of the runs may name, see `rnnexp.runs.frozen.config`.
 
     Raises:
         UserError: for an invalid value, and for an output that cannot be written.

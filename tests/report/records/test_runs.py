@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rnnexp.core.directory_lock import locked
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.directory_lock import locked
 from rnnexp.report.records.runs import Run, find_runs, read_run
 from rnnexp.tracking.status import Status
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from rnnexp.core.atomic_files import write_json
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import write_json
 from rnnexp.sweeps.backends import base
 from rnnexp.sweeps.backends.base import LOST, Backend, Ended, JobState, SubmittedJob
 from rnnexp.sweeps.devices import ResourceRequest

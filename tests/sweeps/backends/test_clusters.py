@@ -16,7 +16,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from rnnexp.cli.conf_dir import config_root
-from rnnexp.core.atomic_files import read_json, write_json
+from rnnexp.core.files.atomic import read_json, write_json
 from support import ROOT, TESTS, small_slurm
 from support.programs import NUM_TEST, Run, run_directories
 from support.sweeps import BARE, FAULT, SEARCH, processes_of, start, statuses, uninstall, wait_for

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rnnexp.core.atomic_files import read_json, write_json
+from rnnexp.core.files.atomic import read_json, write_json
 from support import TESTS
 from support.programs import Run, on_small_disk
 from support.sweeps import BARE, FAULT, FAULT_ONCE, processes_of, start, statuses, wait_for

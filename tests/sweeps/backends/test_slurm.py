@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rnnexp.core.atomic_files import read_json
+from rnnexp.core.files.atomic import read_json
 from support import TESTS
 from support.slurm_cluster import SlurmCluster, missing_program, running_cluster
 from support.sweeps import BARE, FAULT, start, statuses, wait_for

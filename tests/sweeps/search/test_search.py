@@ -14,8 +14,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.trial import TrialState
 
 from hydra_plugins.rnnexp.sweeper import SAMPLERS
-from rnnexp.core.atomic_files import read_json
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import read_json
 from rnnexp.sweeps.jobs import Job
 from rnnexp.sweeps.search import study as study_module
 from rnnexp.sweeps.search.pruning import Pruning

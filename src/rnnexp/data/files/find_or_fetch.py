@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from rnnexp.core.atomic_files import write_bytes
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import write_bytes
 from rnnexp.data.files.compressed import Content
 from rnnexp.data.files.download import SourceError
 from rnnexp.data.files.lock import lock_directory

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnexp.core.atomic_files import written_atomically
 from rnnexp.core.errors import UserError, first_line
+from rnnexp.core.files.atomic import written_atomically
 from rnnexp.core.progress import Progress
 from rnnexp.core.validation import require_positive, validate_choice
 from rnnexp.data.files.lock import lock_directory

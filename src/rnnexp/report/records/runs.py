@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any
 
-from rnnexp.core.atomic_files import read_json
 from rnnexp.core.errors import UserError, first_line
+from rnnexp.core.files.atomic import read_json
 from rnnexp.core.types import Primitive
 from rnnexp.core.validation import did_you_mean_path
 from rnnexp.report.records.schema import brief, is_number, validate_result, value_at

@@ -12,8 +12,8 @@ from typing import Any
 
 from rnnexp.cli.main import full_error_of_user
 from rnnexp.compat.hydra import FULL_ERROR
-from rnnexp.core.directory_lock import start_of
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.directory_lock import start_of
 from rnnexp.core.signals import GRACE_SECONDS
 from rnnexp.sweeps.backends.base import Ended, JobState, SubmittedJob
 from rnnexp.sweeps.backends.machine import MachineBackend

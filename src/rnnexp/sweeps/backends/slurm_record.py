@@ -3,8 +3,8 @@
 import re
 from dataclasses import asdict, dataclass, replace
 
-from rnnexp.core.atomic_files import read_json, write_json
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import read_json, write_json
 from rnnexp.tracking.run_directory import RunDirectory
 
 

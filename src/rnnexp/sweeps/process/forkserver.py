@@ -17,7 +17,7 @@ from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 
 from rnnexp.core.signals import blocked
-from rnnexp.runs.frozen_command import frozen_command
+from rnnexp.runs.frozen.command import frozen_command
 from rnnexp.sweeps.process.group import kill_own_group
 from rnnexp.sweeps.process.watchdog import exit_with_parent
 from rnnexp.tracking import stopwatch

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import optuna
 from hydra.core.override_parser.types import Override
 
-from rnnexp.core.atomic_files import write_text
 from rnnexp.core.errors import SweepFailedError, UserError
+from rnnexp.core.files.atomic import write_text
 from rnnexp.core.validation import quote_override
 from rnnexp.sweeps.compose import TRIAL_NUMBER
 from rnnexp.sweeps.jobs import Job

@@ -9,7 +9,7 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 
-from rnnexp.core.atomic_files import write_text
+from rnnexp.core.files.atomic import write_text
 from rnnexp.loggers.base import run_loggers
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.callbacks import ResultWriter, TaskCallback

@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 
-from rnnexp.core import directory_lock
-from rnnexp.core.atomic_files import write_text
-from rnnexp.core.directory_lock import DirectoryLock, Holder, LockedError, locked, observe_lock, start_of
+from rnnexp.core.files import directory_lock
+from rnnexp.core.files.atomic import write_text
+from rnnexp.core.files.directory_lock import DirectoryLock, Holder, LockedError, locked, observe_lock, start_of
 
 HOLD = """
 import os, sys, time
 from pathlib import Path
-from rnnexp.core import directory_lock
-from rnnexp.core.atomic_files import write_text
+from rnnexp.core.files import directory_lock
+from rnnexp.core.files.atomic import write_text
 
 directory = Path(sys.argv[1])
 directory_lock.HEARTBEAT_SECONDS = 0.2

@@ -15,7 +15,7 @@ from hydra.utils import instantiate
 from rnnexp.cli.conf_dir import config_root
 from rnnexp.core.errors import UserError
 from rnnexp.runs.build import make_loggers
-from rnnexp.runs.frozen_config import read_frozen_config, untrusted_modules, without_fetching
+from rnnexp.runs.frozen.config import read_frozen_config, untrusted_modules, without_fetching
 from rnnexp.tracking.run_directory import RunDirectory
 from support.foreign_runs import change_config
 from support.payloads import BLOCKED, MODULE, PLACES, make_files, payloads, put

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from rnnexp.core.bounded_files import UnboundedError, read_bounded_text, require_bounded, without_infinities
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.bounded import UnboundedError, read_bounded_text, require_bounded, without_infinities
 from rnnexp.core.printable import HIDDEN, without_secrets
 
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}")
@@ -119,7 +119,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
     Raises:
         UserError: if the file is missing, cannot be read, holds no JSON object, or exceeds the bounds of
-            `rnnexp.core.bounded_files`.
+            `rnnexp.core.files.bounded`.
     """
     try:
         value = json.loads(read_bounded_text(path))

@@ -11,7 +11,7 @@ from rnnexp.core.errors import UserError
 from rnnexp.core.validation import escape_interpolation, expand_home
 from rnnexp.runs.create import resolved
 from rnnexp.runs.distributed import broadcast_from_rank_zero, global_rank, is_rank
-from rnnexp.runs.frozen_config import (
+from rnnexp.runs.frozen.config import (
     read_frozen_config,
     require_own_paths,
     trusted_modules,
@@ -62,7 +62,7 @@ def resumed_config(config: DictConfig, run: RunDirectory) -> DictConfig:
 
     Raises:
         UserError: for an override that would change the results of the run, and for a config that calls or writes what
-            the user has not named, see `rnnexp.runs.frozen_config`.
+            the user has not named, see `rnnexp.runs.frozen.config`.
     """
     overrides = [str(override) for override in HydraConfig.get().overrides.task if _key(str(override)) not in OWN]
     given = [_key(override) for override in overrides]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rnnexp.core.errors import UserError
-from rnnexp.runs.inputs import changed_inputs, require_same_inputs, require_unchanged, with_inputs
+from rnnexp.runs.frozen.inputs import changed_inputs, require_same_inputs, require_unchanged, with_inputs
 from rnnexp.tracking.config_file import read_config_file, write_config_file
 from rnnexp.tracking.identity import SEEDS, config_hash, identity_of
 from support.programs import write_dataset

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rnnexp.core.atomic_files import (
+from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import (
     put_aside,
     read_json,
     remove_temporary_files,
@@ -16,12 +17,11 @@ from rnnexp.core.atomic_files import (
     write_text,
     written_atomically,
 )
-from rnnexp.core.errors import UserError
 
 WRITER = """
 import sys
 from pathlib import Path
-from rnnexp.core.atomic_files import write_text
+from rnnexp.core.files.atomic import write_text
 
 for _ in range(200):
     write_text(Path(sys.argv[1]), sys.argv[2] * 100_000)

@@ -12,7 +12,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from rnnexp.runs.create import resolved
-from rnnexp.runs.frozen_command import frozen_command
+from rnnexp.runs.frozen.command import frozen_command
 from rnnexp.tracking.config_file import escape_interpolations
 
 PROGRAM = """

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, NoReturn, Self
 
-from rnnexp.core.atomic_files import before_write
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import before_write
 
 log = logging.getLogger(__name__)
 

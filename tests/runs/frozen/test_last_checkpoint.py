@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from rnnexp.callbacks.checkpoints import WholeCheckpoints
-from rnnexp.core.sealed_archive import is_whole, sealed
-from rnnexp.runs.last_checkpoint import put_damaged_checkpoints_aside, resumable_checkpoint
+from rnnexp.core.files.sealed_archive import is_whole, sealed
+from rnnexp.runs.frozen.last_checkpoint import put_damaged_checkpoints_aside, resumable_checkpoint
 from rnnexp.tracking.run_directory import RunDirectory
 
 

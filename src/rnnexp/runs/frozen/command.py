@@ -30,7 +30,7 @@ def frozen_command(run_dir: Path, module: str = "rnnexp.train") -> list[str]:
 def resume_command(run: RunDirectory) -> str:
     """Return the command line with which a user continues a run."""
     # Imports torch, which this process has imported.
-    from rnnexp.runs.frozen_config import untrusted_modules
+    from rnnexp.runs.frozen.config import untrusted_modules
 
     try:
         modules = untrusted_modules(run.read_unverified_config())

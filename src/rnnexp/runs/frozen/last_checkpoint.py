@@ -3,8 +3,8 @@
 import logging
 from pathlib import Path
 
-from rnnexp.core.atomic_files import put_aside
-from rnnexp.core.sealed_archive import is_whole
+from rnnexp.core.files.atomic import put_aside
+from rnnexp.core.files.sealed_archive import is_whole
 from rnnexp.tracking.run_directory import RunDirectory
 
 log = logging.getLogger(__name__)
