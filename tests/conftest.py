@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from rnnexp import evaluate, train
+from rnnexp.core.signals import STOP_SIGNALS
 from support.programs import NUM_VAL, Outcome, Run, call, write_dataset, write_pairs
 
-# A shell starts processes in the background with Ctrl-C ignored, and programs leave that alone.
-signal.signal(signal.SIGINT, signal.default_int_handler)
+# nohup ignores SIGHUP, and a shell SIGINT and SIGQUIT of processes in the background. Programs leave that alone.
+for number in STOP_SIGNALS:
+    signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 pytest_plugins = ["support.launching"]
 

@@ -171,11 +171,13 @@ def test_a_run_without_validation_ends_well(run: Run, overrides: list[str]) -> N
 def test_checkpoints_have_fixed_names(run: Run) -> None:
     outcome = run(*BARE, "trainer.max_epochs=4", "optimizer.lr=0.02")
     names = sorted(path.name for path in (outcome.directory / "checkpoints").iterdir())
-    assert names == ["best.ckpt", "last.ckpt"]
-    best, last = (torch.load(outcome.directory / "checkpoints" / name, weights_only=True) for name in names)
-    accuracies = column(outcome, "val/acc")
-    assert best["epoch"] == accuracies.index(max(accuracies))
-    assert last["epoch"] == 3
+    assert names == ["best.ckpt", "last.ckpt", "previous.ckpt"]
+    best, last, previous = (torch.load(outcome.directory / "checkpoints" / name, weights_only=True) for name in names)
+    # Among equal accuracies the lower loss decides.
+    accuracies, losses = column(outcome, "val/acc"), column(outcome, "val/loss")
+    ranks = [(-accuracy, loss) for accuracy, loss in zip(accuracies, losses, strict=True)]
+    assert best["epoch"] == ranks.index(min(ranks))
+    assert (last["epoch"], previous["epoch"]) == (3, 2)
 
 
 def test_a_checkpoint_is_whole_or_absent(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from rnnexp.compat.hydra import (
     ambiguous_override,
     failed_key,
     failed_target,
-    flags_first,
     is_group_override,
+    split_arguments,
     syntax_reason,
 )
 from rnnexp.compat.omegaconf import root_values
@@ -97,4 +97,4 @@ def test_the_root_of_a_node() -> None:
     ],
 )
 def test_flags_are_moved_before_the_overrides(arguments: list[str], flags: list[str]) -> None:
-    assert flags_first(arguments) == [*flags, *(argument for argument in arguments if argument not in flags)]
+    assert split_arguments(arguments) == (flags, [argument for argument in arguments if argument not in flags])

@@ -57,7 +57,7 @@ BAD_VALUES = {
     "trainer.limit_val_batches=0.5": r"trainer: .*0\.5 \* 1 < 1.*`limit_val_batches=1\.0`",
     "trainer.limit_test_batches=0.5": r"trainer: .*0\.5 \* 1 < 1.*`limit_test_batches=1\.0`",
     "trainer.val_check_interval=11": r"trainer: `val_check_interval` \(11\) must be less than or equal .*\(10\)",
-    "+callbacks.mine={{_target_:mine.Mine}}": r"callbacks: Error loading 'mine.Mine': .*No module named 'mine'",
+    "+callbacks.mine={{_target_:mine.Mine}}": r"callbacks: Error loading 'mine.Mine': .*No module named 'mine\b",
     "+trainer.foo=1": r"trainer: .*unexpected keyword argument 'foo'",
     "trainer.strategy=ddpp": r"trainer: You selected an invalid strategy name: `strategy='ddpp'`",
     # data that do not exist

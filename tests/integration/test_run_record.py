@@ -32,6 +32,7 @@ FILES = {
     "test_predictions.pt",
     "checkpoints/best.ckpt",
     "checkpoints/last.ckpt",
+    "checkpoints/previous.ckpt",
     "figures/learning_curves.png",
     "figures/confusion_matrix.png",
     "figures/confident_mistakes.png",

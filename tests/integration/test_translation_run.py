@@ -21,6 +21,7 @@ EPOCHS = 3
 FILES = {
     *("config.yaml", "overrides.yaml", "status.json", "result.json", "metrics.csv", "train.log", "environment.json"),
     *("test_translations.jsonl", "samples.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt"),
+    "checkpoints/previous.ckpt",
     *("checkpoints/epoch-001.ckpt", "checkpoints/epoch-002.ckpt", "checkpoints/average.ckpt"),
     *("figures/learning_curves.png", "figures/exact_match_by_length.png"),
     *(f"figures/attention_{number}.png" for number in (1, 2, 3, 4)),
@@ -135,10 +136,11 @@ def test_another_test_set_is_encoded_by_the_tokenizers_of_the_run(
     own = [part for part in phrases if not part.startswith("data.num_pairs")]
     first = run(*pairs, data=own)
     assert first.exit_code == 0, first.stderr
-    (tmp_path / "train.tsv").write_text("other words\tautres mots\n" * 3, encoding="utf-8")
+    train = tmp_path / "other_train.tsv"
+    train.write_text("other words\tautres mots\n" * 3, encoding="utf-8")
     other = tmp_path / "other.tsv"
     other.write_text("He is at one zero.\tIl est à un zéro.\nunheard of\tinouï\n", encoding="utf-8")
-    outcome = score(f"run={first.directory}", f"data.test={other}", "task.beam_size=1")
+    outcome = score(f"run={first.directory}", f"data.train={train}", f"data.test={other}", "task.beam_size=1")
     assert outcome.exit_code == 0, outcome.stderr
     (file,) = (first.directory / "evaluations").glob("*.json")
     record = read_json(file)

@@ -68,7 +68,7 @@ def test_every_backend_exists(name: str) -> None:
 
 
 def test_a_missing_package_is_an_error_of_the_user_only_if_an_extra_has_it() -> None:
-    line = r'x needs ray, which is not installed: pip install "rnnexp\[ray\]"'
+    line = r'x needs ray, which is not installed: pip install -e "\.\[ray\]"'
     with pytest.raises(UserError, match=line), missing_extra_errors("x"):
         raise ModuleNotFoundError("No module named 'ray'", name="ray")
     with pytest.raises(ModuleNotFoundError), missing_extra_errors("x"):

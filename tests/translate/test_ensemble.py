@@ -53,7 +53,7 @@ def test_runs_of_different_vocabularies_cannot_translate_together(
     (run / "result.json").unlink()
     outcome = say(f"run=[{translator},{run}]")
     assert outcome.exit_code == 2
-    assert f"{translator} and {run} cannot translate together, as their {side} vocabularies differ" in outcome.line
+    assert f"{translator} and {run} cannot translate together, as their {side} vocabularies differ" in outcome.stderr
 
 
 def test_only_the_run_directory_is_needed(

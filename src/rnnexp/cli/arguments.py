@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from rnnexp.compat.hydra import flags_first
+from rnnexp.compat.hydra import split_arguments
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import escape_interpolation, escape_quotes, expand_home, is_plain
 
@@ -23,7 +23,8 @@ def normalize_arguments(arguments: Sequence[str]) -> list[str]:
         key, _, value = argument.lstrip("+").partition("=")
         if key in PLACES and value != ".":
             raise UserError(f"{key}= has no effect here: set {PLACES[key]}=")
-    return [_quote_letters(_expand_home(argument)) for argument in flags_first(arguments)]
+    flags, overrides = split_arguments(arguments)
+    return [*map(_expand_home, flags), *(_quote_letters(_expand_home(override)) for override in overrides)]
 
 
 def _expand_home(argument: str) -> str:

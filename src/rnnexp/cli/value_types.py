@@ -12,7 +12,8 @@ KINDS: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "integer": (int,),
     "number": (int, float),
-    "string": (str,),
+    # A number is text of digits: Lightning's users know trainer.precision=32.
+    "string": (str, int, float),
     "array": (list, tuple),
     "object": (dict,),
 }

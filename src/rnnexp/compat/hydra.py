@@ -45,8 +45,8 @@ def _set_full_error(value: str | None) -> None:
         os.environ[FULL_ERROR] = value
 
 
-def flags_first(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments of a command line with Hydra's flags and their values before the overrides.
+def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return Hydra's flags with their values, and the overrides. Its parser needs them in this order.
 
     Hydra refuses a flag between overrides, since argparse assigns all positional arguments at once. Its parser has no
     public name.
@@ -58,7 +58,7 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
             del left[0]
         else:
             flags.append(argument)
-    return flags + overrides
+    return flags, overrides
 
 
 def ambiguous_override(error: Exception) -> str | None:

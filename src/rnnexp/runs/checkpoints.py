@@ -222,8 +222,10 @@ def load_weights(task: Task, checkpoint: Mapping[str, Any], path: Path, what: st
         what: the data or the config that the task was made for, for messages.
 
     Raises:
-        UserError: if they do not fit, or are NaN or infinite.
+        UserError: if they do not fit, or are NaN or infinite, or if the checkpoint does not describe its model.
     """
+    if missing := sorted(task.model_info.keys() - checkpoint["rnnexp"].keys()):
+        raise UserError(f"{path} does not describe its model ({missing[0]} is missing): use one that rnnexp saved")
     try:
         task.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:

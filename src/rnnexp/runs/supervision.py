@@ -144,7 +144,8 @@ class Ranks:
                 for process in self.processes:
                     process.kill()
             time.sleep(POLL_SECONDS)
-        self.failure = self._first_failure() if self._deadline is None else self.failure
+        if self._deadline is None:
+            self.failure = self._first_failure() or self.failure
         for process in self.processes:
             # A rank is the leader of its process group, in which its children are.
             with suppress(ProcessLookupError):
@@ -167,7 +168,11 @@ class Ranks:
     def _is_stopped(self, rank: int) -> bool:
         """Whether a rank has been found stopped by a signal at all polls of `STOPPED_SECONDS`."""
         options = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
-        is_stopped = os.waitid(os.P_PID, self.processes[rank].pid, options) is not None
+        try:
+            is_stopped = os.waitid(os.P_PID, self.processes[rank].pid, options) is not None
+        except ChildProcessError:
+            # It has ended since the poll.
+            is_stopped = False
         # Polls are counted, since this process may have been stopped as well, with the whole job.
         self._polls_stopped[rank] = self._polls_stopped[rank] + 1 if is_stopped else 0
         return self._polls_stopped[rank] > STOPPED_SECONDS / POLL_SECONDS

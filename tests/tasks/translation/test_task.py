@@ -222,6 +222,7 @@ def test_phenomena_are_scored_by_the_word_that_agrees(source: str, target: str) 
 
 def test_a_checkpoint_carries_the_tokenizers_as_plain_data(data: TranslationDataModule) -> None:
     task = make_task(data)
+    task.trainer = Trainer(barebones=True)
     checkpoint: dict[str, Any] = {}
     task.on_save_checkpoint(checkpoint)
     other = TranslationDataModule(ParallelFiles, train="a", val="b", test="c", **FILES, **BATCHING)
