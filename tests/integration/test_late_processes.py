@@ -42,9 +42,15 @@ def test_a_job_of_a_killed_sweep(tiny: list[str], tmp_path: Path, is_stopped: bo
 
 
 @pytest.mark.slow
-def test_jobs_go_on_without_the_server_they_were_forked_from(tiny: list[str], tmp_path: Path) -> None:
+def test_jobs_go_on_without_the_server_they_were_forked_from(
+    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another server starts the next job."""
     sweep = tmp_path / "sweep"
+    # The path of the server's socket has at most about 100 bytes.
+    long = tmp_path / ("long" * 25)
+    long.mkdir()
+    monkeypatch.setenv("TMPDIR", str(long))
     asked = ["seed=1,2", f"sweep_dir={sweep}", *BARE, "trainer.max_epochs=40", "hydra.launcher.jobs=1"]
     parent = start(tiny, *asked)
     wait_for(lambda: list(sweep.glob("jobs/*/metrics.csv")), 180)

@@ -116,7 +116,9 @@ def outcome(run: Path) -> dict[str, Any]:
     result = read_json(run / "result.json")
     metrics = {name: value for name, value in result["metrics"].items() if "samples_per_second" not in name}
     with (run / "metrics.csv").open(encoding="utf-8", newline="") as file:
-        rows = [(row["step"], row["train/loss"], row["val/loss"], row["test/loss"]) for row in csv.DictReader(file)]
+        names = ("step", "train/loss", "val/loss", "test/loss")
+        # A run without a test has no column for it.
+        rows = [tuple(row.get(name, "") for name in names) for row in csv.DictReader(file)]
     status = read_json(run / "status.json")
     assert status["config_hash"] == result["config_hash"]
     return {

@@ -36,7 +36,11 @@ def exit_with_parent() -> Callable[[], bool]:
 
 
 def _parent_is_alive() -> Callable[[], bool]:
-    # This object is the process that requested the fork; the operating system's parent is the fork server.
-    starter, parent = multiprocessing.parent_process(), os.getppid()
+    starter = multiprocessing.parent_process()
+    if starter is not None:
+        # The operating system's parent is the fork server, without which a job goes on. This object is the process that
+        # requested the fork.
+        return starter.is_alive
+    parent = os.getppid()
     # On every Unix an orphan gets another parent, however its parent ended.
-    return lambda: os.getppid() == parent and (starter is None or starter.is_alive())
+    return lambda: os.getppid() == parent
