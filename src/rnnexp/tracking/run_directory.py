@@ -149,7 +149,6 @@ class RunDirectory:
         """
         with self.locked():
             self.checkpoints.mkdir(exist_ok=True)
-            self.write_config(config, overrides)
             record = self._usable_status() if os.path.lexists(self.status_file) else {}
             record |= {
                 "config_hash": config_hash(config),
@@ -157,6 +156,8 @@ class RunDirectory:
                 "attempts": attempt,
             }
             self._write_status(record, Status.QUEUED, reason)
+            # Comes last: with the config, whose hash is in the status, the directory is that of a run.
+            self.write_config(config, overrides)
 
     def write_config(self, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
         """Write overrides.yaml and config.yaml, which comes last: with it the directory is that of a run."""
@@ -456,7 +457,7 @@ def _require_metrics(result: Mapping[str, Any], file: Path) -> None:
 def _is_unused(path: Path) -> bool:
     """Return whether a directory is empty, but for what a process that was killed before it wrote a config left."""
     return all(
-        entry.name in (LOCK_NAME, "overrides.yaml")
+        entry.name in (LOCK_NAME, "overrides.yaml", "status.json")
         or TEMPORARY.fullmatch(entry.name)
         or (entry.name == "checkpoints" and entry.is_dir() and not any(entry.iterdir()))
         for entry in path.iterdir()
