@@ -138,4 +138,5 @@ def require_same(run: Path, expected: dict[str, Any], point: str) -> None:
         expected = expected | {"metrics": tested}
     assert found == expected, point
     left = [path.name for path in run.rglob(".*") if TEMPORARY.fullmatch(path.name) or path.name == ".lock"]
-    assert left == [], point
+    # A run that was killed when it gave its lock back is done: nobody continues it, and the lock stays.
+    assert left == [] or (point == "os.remove .lock" and left == [".lock"]), point
