@@ -37,7 +37,7 @@ class Fault:
     tests: tuple[str, ...] = ()
 
 
-LOCK, JOBS = "tests/core/test_directory_lock.py", "tests/sweeps/test_jobs.py"
+LOCK, JOBS = "tests/core/files/test_directory_lock.py", "tests/sweeps/test_jobs.py"
 CRASHES = "tests/integration/test_crash_points.py"
 FAULTS = (
     Fault(
@@ -67,7 +67,7 @@ FAULTS = (
         "a damaged last.ckpt",
         "empty, cut, zeroed, appended to, replaced, every third byte flipped",
         "found without torch, put aside; the run continues from previous.ckpt",
-        ("tests/runs/test_last_checkpoint.py",),
+        ("tests/runs/frozen/test_last_checkpoint.py",),
     ),
     Fault(
         "a damaged metrics.csv",
