@@ -111,7 +111,8 @@ def measure(fault: Fault) -> str:
     """Run the tests of a row, and return how many cases passed."""
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "results.xml"
-        options = ["-q", "-n", "0", "-m", "slow or not slow", f"--junitxml={file}", *fault.tests]
+        xml = [f"--junitxml={file}", "-o", "junit_family=xunit1"]
+        options = ["-q", "-n", "0", "-m", "slow or not slow", *xml, *fault.tests]
         subprocess.run([sys.executable, "-m", "pytest", *options], cwd=ROOT, check=False)
         cases = list(ET.parse(file).getroot().iter("testcase"))
     passed = sum(_number(case) for case in cases if not any(case.findall(kind) for kind in ("failure", "error")))
