@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from rnnexp.core.validation import did_you_mean_path, override, quote_override
+from rnnexp.core.validation import did_you_mean, did_you_mean_path, override, quote_override
 
 TEXTS = [
     *(
@@ -94,3 +94,8 @@ def test_a_missing_path_is_compared_with_its_siblings(tmp_path: Path, monkeypatc
     assert did_you_mean_path(tmp_path / "missing" / "jobz") == ""
     monkeypatch.chdir(tmp_path)
     assert did_you_mean_path(Path("jobz")) == "; did you mean 'jobs'?"
+
+
+def test_a_word_is_not_its_own_suggestion() -> None:
+    assert did_you_mean("paths", ["paths"]) == ""
+    assert did_you_mean("paths", ["paths", "path"]) == "; did you mean 'path'?"

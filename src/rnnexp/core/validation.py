@@ -15,8 +15,8 @@ NOT_TEXT = re.compile(r"null|true|false|[+-]?(inf|nan|[\d._]+(e[+-]?\d+)?)", re.
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """Return `"; did you mean 'gru'?"` if a choice resembles the word, else an empty string."""
-    matches = difflib.get_close_matches(str(word), list(choices), n=1, cutoff=0.6)
+    """Return `"; did you mean 'gru'?"` if another choice resembles the word, else an empty string."""
+    matches = difflib.get_close_matches(str(word), [each for each in choices if each != word], n=1, cutoff=0.6)
     return f"; did you mean {matches[0]!r}?" if matches else ""
 
 
