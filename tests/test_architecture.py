@@ -203,7 +203,6 @@ SHORT_MODULES = {
     "rnnexp.core.utf8": "called by programs with and without Hydra",
     "rnnexp.data.batches": "the batch types, which tasks import without a data module",
     "rnnexp.data.corpora.phrasebook.draw": "random choices that every part of the grammar shares",
-    "rnnexp.core.files.sealed_archive": "shared by the writer of checkpoints and by readers without torch",
     "rnnexp.metrics.classification": "the counterpart of metrics.translation",
     "rnnexp.sweeps.process.preload": "imported by the fork server alone: it sets a variable for the whole process",
     "rnnexp.tasks.callbacks": "base classes that callbacks/ and tasks of their own share",

@@ -26,7 +26,9 @@ def program(
 def nameless() -> tuple[str, ...]:
     """A prefix of commands without a home; skips where the system does not allow one."""
     if not shutil.which("unshare") or subprocess.run([*NAMELESS, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this system lets this user make no user namespace (unshare --user)")
+        pytest.skip(
+            "a user id without a name needs a user namespace, which this system denies this user (unshare --user)"
+        )
     return tuple(NAMELESS)
 
 

@@ -169,7 +169,7 @@ def test_a_sweep_killed_at_every_kind_of_point(
     launcher: str, tiny: list[str], tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     if launcher != "pool":
-        pytest.importorskip({"ray": "ray"}.get(launcher, "submitit"))
+        pytest.importorskip("ray" if launcher == "ray" else "submitit")
     sweep = CrashingSweep(launcher, tiny, tmp_path)
     require_kinds(sweep.points, OF_SWEEP)
     record_property("cases", len(sweep.last_points()))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rnnexp.tracking import metrics_file
-from rnnexp.tracking.metrics_file import logged_values, newest_metric
+from rnnexp.tracking.metrics_file import newest_metric, read_logged
 
 NAMES = ("val/acc", "val/bleu", "val/loss")
 
@@ -63,4 +63,4 @@ def test_nothing_to_read(tmp_path: Path) -> None:
     for content in (b"", b"epoch,step,val/acc\n", b"epoch,step,val/acc\n0,1,", b"\xff\xfe\n1\n"):
         file.write_bytes(content)
         assert newest_metric(file, NAMES) is None
-        assert logged_values(file, "val/acc") == []
+        assert read_logged(file, "val/acc")[0] == []

@@ -18,11 +18,13 @@ def test_unicode_line_separators_do_not_end_a_line(tmp_path: Path) -> None:
     assert read_translations(file) == rows
 
 
-@pytest.mark.parametrize("content", [b'{"a": 1}\n{"a"', b"[1]\n", b"\xff\n"])
-def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "problem"), [(b'{"a": 1}\n{"a"', "cut short"), (b"[1]\n", "cut short"), (b"\xff\n", "not UTF-8")]
+)
+def test_a_damaged_file_is_named(tmp_path: Path, content: bytes, problem: str) -> None:
     file = tmp_path / "test_translations.jsonl"
     file.write_bytes(content)
-    with pytest.raises(UserError, match=r"test_translations\.jsonl .*(cut short|not UTF-8)"):
+    with pytest.raises(UserError, match=rf"test_translations\.jsonl .*{problem}"):
         read_translations(file)
 
 

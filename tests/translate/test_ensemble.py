@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from rnnexp.core.files.atomic import read_json, write_json
 from rnnexp.text.tokenizer_pair import TokenizerPair
 from support.foreign_runs import change_config
 from support.programs import Outcome
@@ -43,17 +44,22 @@ def test_runs_of_different_vocabularies_cannot_translate_together(
 ) -> None:
     run = copied("other")
 
+    digests = []
+
     def swap(checkpoint: dict[str, Any]) -> None:
         vocabulary = checkpoint["tokenizers"][f"{side}_tokenizer"]["vocabulary"]
         vocabulary[-1], vocabulary[-2] = vocabulary[-2], vocabulary[-1]
-        digest = getattr(TokenizerPair.from_plain(checkpoint["tokenizers"]), side).digest
-        checkpoint["rnnexp"][f"{side}_tokenizer"] = digest[:12]
+        digests.append(getattr(TokenizerPair.from_plain(checkpoint["tokenizers"]), side).digest[:12])
+        checkpoint["rnnexp"][f"{side}_tokenizer"] = digests[0]
 
     change_checkpoint(run, swap)
-    (run / "result.json").unlink()
+    # The record of the run agrees with its checkpoint.
+    result = read_json(run / "result.json")
+    result["model"][f"{side}_tokenizer"] = digests[0]
+    write_json(run / "result.json", result)
     outcome = say(f"run=[{translator},{run}]")
     assert outcome.exit_code == 2
-    assert f"{translator} and {run} cannot translate together, as their {side} vocabularies differ" in outcome.stderr
+    assert f"{translator} and {run} cannot translate together, as their {side} vocabularies differ" in outcome.line
 
 
 def test_only_the_run_directory_is_needed(

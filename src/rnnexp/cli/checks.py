@@ -1,7 +1,7 @@
 """Checks of a composed config, before a program runs with it."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,6 +12,7 @@ from rnnexp.cli.conf_dir import config_root, shared_options
 from rnnexp.cli.messages import unknown_option
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import did_you_mean
+from rnnexp.tracking.config_file import texts_in
 
 ONE_OF = ("task", "data", "model", "optimizer", "scheduler", "trainer")
 """Config groups of which a run has exactly one option. It may have several options of others, such as callbacks."""
@@ -96,18 +97,10 @@ def _keys_of(file: str) -> set[str]:
 
 def _interpolated_names(plain: Mapping[Any, Any]) -> set[str]:
     """Return every word within an interpolation of a config, such as `width` for `${width}`."""
-    texts = [text for text in _texts(plain) if "${" in text]
+    texts = [text for text in texts_in(plain) if "${" in text]
     return {
         word for text in texts for inside in re.findall(r"\$\{([^}]*)", text) for word in re.findall(r"\w+", inside)
     }
-
-
-def _texts(node: object) -> Iterator[str]:
-    if isinstance(node, str):
-        yield node
-    elif isinstance(node, Mapping | list):
-        for value in node.values() if isinstance(node, Mapping) else node:
-            yield from _texts(value)
 
 
 def _file_that_sets(key: str) -> Path | None:

@@ -62,6 +62,13 @@ def name_of(number: int) -> str:
     return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
 
 
+def exit_reason(code: int) -> str:
+    """Return how a process with that exit code ended; codes below 0 are signals, as in `subprocess`."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    return f"killed by {name_of(-code)}" + " (possibly out of memory)" * (code == -signal.SIGKILL)
+
+
 @contextmanager
 def interrupted_by(signals: Iterable[int], when: str = "") -> Iterator[None]:
     """Raise InterruptedRunError within the block when one of the signals arrives.

@@ -1,5 +1,6 @@
 """The interface of loggers that record more of a run than Lightning's loggers do."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,23 @@ class RunLogger:
         Args:
             exit_code: the exit code of the program.
         """
+
+
+class LoggedRows:
+    """The rows that an earlier process of a run has logged.
+
+    Args:
+        rows: the rows, each with its `step`, as `rnnexp.tracking.metrics_file.read_rows` returns them.
+    """
+
+    def __init__(self, rows: Iterable[Mapping[str, str]] = ()) -> None:
+        self._names: defaultdict[int | None, list[set[str]]] = defaultdict(list)
+        for row in rows:
+            self._names[int(row["step"])].append(set(row))
+
+    def have(self, metrics: Mapping[str, Any], step: int | None) -> bool:
+        """Return whether a row of that step has all these metrics."""
+        return any(metrics.keys() <= names for names in self._names.get(step, ()))
 
 
 def run_loggers(loggers: Iterable[Logger]) -> list[RunLogger]:

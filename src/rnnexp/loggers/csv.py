@@ -13,7 +13,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from rnnexp.core.files.atomic import name_of_damaged, write_bytes, write_text
-from rnnexp.loggers.base import RunLogger
+from rnnexp.loggers.base import LoggedRows, RunLogger
 from rnnexp.tracking.metrics_file import read_rows
 
 log = logging.getLogger(__name__)
@@ -78,9 +78,8 @@ class CSVLogger(RunLogger, lightning_loggers.CSVLogger):
     def __init__(self, save_dir: str, flush_every_n_steps: int) -> None:
         super().__init__(save_dir, name=None, version="", flush_logs_every_n_steps=flush_every_n_steps)
         self._writer: MetricsWriter | None = None
-        self._earlier: list[dict[str, Any]] = []
-        self._latest: list[dict[str, Any]] = []
-        """The rows of the last step before those that this process logs."""
+        self._earlier: list[dict[str, str]] = []
+        self._logged = LoggedRows()
 
     def continue_from(self, step: int) -> None:
         """Keep the rows before this step that an earlier process of the run wrote, except damaged ones."""
@@ -91,14 +90,13 @@ class CSVLogger(RunLogger, lightning_loggers.CSVLogger):
             copy = name_of_damaged(path)
             write_bytes(copy, path.read_bytes())
             log.warning("%s: lines that cannot be read are left out, and kept in %s", path, copy.name)
-        kept = [row for row in rows if row.get("step", "").isdecimal() and int(row["step"]) < step]
-        self._earlier = [{name: value for name, value in row.items() if value} for row in kept]
-        self._latest = [row for row in self._earlier if int(row["step"]) == step - 1]
+        self._earlier = [row for row in rows if row.get("step", "").isdecimal() and int(row["step"]) < step]
+        self._logged = LoggedRows(self._earlier)
 
     @rank_zero_only
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:  # noqa: ANN401
         """Log a row, unless an earlier process has logged it: it ended between its checkpoint and the next row."""
-        if not any(step == int(row["step"]) and metrics.keys() <= row.keys() for row in self._latest):
+        if not self._logged.have(metrics, step):
             super().log_metrics(metrics, step)
 
     def log_hyperparams(self, params: Any = None) -> None:  # noqa: ANN401

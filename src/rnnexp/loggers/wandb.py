@@ -14,7 +14,7 @@ from rnnexp.compat.lightning import forget_wandb_run, started_wandb_run, wandb_a
 from rnnexp.compat.wandb import without_launch
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.types import Primitive
-from rnnexp.loggers.base import RunLogger
+from rnnexp.loggers.base import LoggedRows, RunLogger
 from rnnexp.tracking.metrics_file import read_rows
 from rnnexp.tracking.run_directory import RunDirectory
 
@@ -57,7 +57,7 @@ class WandbLogger(RunLogger, lightning_loggers.WandbLogger):
         self.mode = chosen
         self._directory = RunDirectory(Path(save_dir))
         self._earlier_id = _latest_run_id(self._directory.path)
-        self._earlier: list[dict[str, str]] = []
+        self._logged = LoggedRows()
         super().__init__(
             name=name,
             save_dir=save_dir,
@@ -100,14 +100,14 @@ class WandbLogger(RunLogger, lightning_loggers.WandbLogger):
         if not self.experiment.resumed:
             rows = [row for row in rows if int(row["step"]) < step]
             for row in rows:
-                values = {name: float(value) for name, value in row.items() if value and name != "step"}
+                values = {name: float(value) for name, value in row.items() if name != "step"}
                 super().log_metrics(values, int(row["step"]))
-        self._earlier = [{name: value for name, value in row.items() if value} for row in rows]
+        self._logged = LoggedRows(rows)
 
     @rank_zero_only
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:  # noqa: ANN401
         """Log a row, unless W&B has it from an earlier process of the run."""
-        if not any(step == int(row["step"]) and metrics.keys() <= row.keys() for row in self._earlier):
+        if not self._logged.have(metrics, step):
             super().log_metrics(metrics, step)
 
     @rank_zero_only

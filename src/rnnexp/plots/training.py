@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from rnnexp.plots.style import ACCENT, INK, SECOND, drawable, new_figure, style_axes, title_in
 from rnnexp.tracking.gradient_flow_file import read_gradient_norms
-from rnnexp.tracking.metrics_file import logged_values
+from rnnexp.tracking.metrics_file import read_logged
 
 MOST_DECADES = 12
 """The maximum number of decades of a logarithmic color scale; smaller gradients have the darkest color."""
@@ -30,7 +30,7 @@ def learning_curves(metrics_file: Path, labels: Mapping[str, str], logarithmic: 
     for axes, (val_name, label) in zip(panels, labels.items(), strict=True):
         names = (val_name.replace("val/", "train/", 1), val_name)
         for name, color in zip(names, (ACCENT, SECOND), strict=True):
-            if logged := logged_values(metrics_file, name):
+            if logged := read_logged(metrics_file, name)[0]:
                 # A single point is visible only with a marker, but many markers hide the line.
                 marker = "o" if len(logged) < 40 else None
                 steps, values = [value.step for value in logged], [value.value for value in logged]

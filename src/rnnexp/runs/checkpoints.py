@@ -14,7 +14,7 @@ import torch
 
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.files.atomic import read_json, written_atomically
-from rnnexp.core.files.sealed_archive import COMMENT, is_whole
+from rnnexp.core.files.sealed_archive import has_seal, is_intact
 from rnnexp.core.validation import did_you_mean_path, lookup
 from rnnexp.tasks.base import Task
 from rnnexp.text.tokenizer_pair import TokenizerPair
@@ -37,11 +37,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"checkpoint {path} is missing{did_you_mean_path(path)}")
     try:
-        _require_sound_archive(path)
+        # Read once: what is loaded is what was checked.
+        content = path.read_bytes()
+        _require_sound_archive(content)
         with warnings.catch_warnings():
             # torch warns of an unusual pickle before the error below.
             warnings.simplefilter("ignore")
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+            checkpoint = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, UnsoundError):
         raise UserError(
             f"checkpoint {path} is damaged, or holds more than tensors and plain values and is not loaded: "
@@ -68,10 +70,9 @@ class UnsoundError(Exception):
     """An archive that would take more memory than it has bytes, or that has a damaged member."""
 
 
-def _require_sound_archive(path: Path) -> None:
+def _require_sound_archive(content: bytes) -> None:
     """Raise UnsoundError for an archive that torch would not have saved. torch compares no checksums."""
-    content = path.read_bytes()
-    if SEAL in content[-len(COMMENT % 0) :] and not is_whole(path):
+    if has_seal(content) and not is_intact(content):
         raise UnsoundError
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = archive.infolist()
@@ -95,6 +96,14 @@ def _is_mapping(value: object) -> bool:
     return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
 
 
+def _is_number(value: object) -> bool:
+    return value is None or isinstance(value, int | float) or (torch.is_tensor(value) and value.numel() == 1)
+
+
+def _is_state_of_callback(value: object) -> bool:
+    return isinstance(value, Mapping) and all(_is_number(value[key]) for key in NUMBERS_OF_CALLBACKS if key in value)
+
+
 def _is_state_of_optimizer(value: object) -> bool:
     return (
         isinstance(value, Mapping)
@@ -105,18 +114,22 @@ def _is_state_of_optimizer(value: object) -> bool:
     )
 
 
-SEAL = COMMENT.partition(b"%")[0]
+NUMBERS_OF_CALLBACKS = ("best_loss", "best_model_score", "best_score", "current_score", "kth_value", "wait_count")
+"""Values in the states of callbacks that are compared with metrics during training."""
+PARTS_OF_TRAINING = ("loops", "callbacks", "lr_schedulers", "metrics")
+"""Parts that training continues from, besides the state of the optimizer."""
 PARTS: Mapping[str, Callable[[Any], bool]] = {
     "state_dict": lambda part: _is_mapping(part) and len(part) > 0 and all(map(torch.is_tensor, part.values())),
     "rnnexp": lambda part: _is_mapping(part) and len(part) > 0,
     "epoch": _is_count,
     "global_step": _is_count,
     "loops": _is_mapping,
-    "callbacks": lambda part: _is_mapping(part) and all(isinstance(state, Mapping) for state in part.values()),
+    "callbacks": lambda part: _is_mapping(part) and all(map(_is_state_of_callback, part.values())),
     "optimizer_states": lambda part: isinstance(part, list) and all(map(_is_state_of_optimizer, part)),
     "lr_schedulers": lambda part: isinstance(part, list) and all(map(_is_mapping, part)),
     "tokenizers": _is_mapping,
     "metrics": lambda part: _is_mapping(part) and all(torch.is_tensor(value) for value in part.values()),
+    "unlogged": lambda part: _is_mapping(part) and all(map(_is_number, part.values())) and ("step" in part or not part),
     "pytorch-lightning_version": lambda part: isinstance(part, str),
 }
 """The parts of a checkpoint, each with the function that tells its kind. A part may be absent."""
@@ -230,7 +243,21 @@ def load_weights(task: Task, checkpoint: Mapping[str, Any], path: Path, what: st
         task.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
         raise UserError(f"{path} does not fit {what}: {str(error).splitlines()[-1].strip()}") from None
-    if not all(tensor.isfinite().all() for tensor in task.state_dict().values()):
+    _require_finite(checkpoint, path)
+
+
+def require_training_state(checkpoint: Mapping[str, Any], path: Path) -> None:
+    """Raise UserError for a checkpoint from which training cannot continue."""
+    if not checkpoint.get("optimizer_states"):
+        raise UserError(f"ckpt_path: {path} holds only weights: continue from last.ckpt or best.ckpt")
+    for part in PARTS_OF_TRAINING:
+        if part not in checkpoint:
+            raise UserError(f"checkpoint {path} lacks {part}: use one that rnnexp saved")
+    _require_finite(checkpoint, path)
+
+
+def _require_finite(checkpoint: Mapping[str, Any], path: Path) -> None:
+    if not all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values()):
         raise UserError(f"{path} holds weights that are NaN or infinite: that run diverged; use another")
 
 

@@ -49,9 +49,7 @@ def continued(config: Mapping[str, Any], run: RunDirectory) -> dict[str, Any]:
 
     The caller holds the lock of the directory: before, another process may save a later one.
     """
-    if global_rank() == 0:
-        put_damaged_checkpoints_aside(run)
-    own = resumable_checkpoint(run)
+    own = put_damaged_checkpoints_aside(run) if global_rank() == 0 else resumable_checkpoint(run)
     return dict(config) | ({} if own is None else {"ckpt_path": str(own)})
 
 

@@ -19,7 +19,13 @@ from rnnexp.core.files.atomic import write_json
 from rnnexp.core.printable import without_secrets
 from rnnexp.loggers.base import run_loggers
 from rnnexp.runs.build import Experiment, make_trainer
-from rnnexp.runs.checkpoints import checkpoint_errors, read_checkpoint, require_same_experiment, tested_weights
+from rnnexp.runs.checkpoints import (
+    checkpoint_errors,
+    read_checkpoint,
+    require_same_experiment,
+    require_training_state,
+    tested_weights,
+)
 from rnnexp.tasks.callbacks import ResultWriter
 from rnnexp.tasks.precision_check import Precision, probe_precision
 from rnnexp.tasks.registry import as_record
@@ -91,8 +97,7 @@ def fit(experiment: Experiment) -> None:
     if path is not None:
         checkpoint = read_checkpoint(path)
         require_same_experiment(checkpoint, experiment.task, path)
-        if "optimizer_states" not in checkpoint:
-            raise UserError(f"ckpt_path: {path} holds only weights: continue from last.ckpt or best.ckpt")
+        require_training_state(checkpoint, path)
         experiment.metrics.update(plain_metrics(checkpoint["metrics"]))
     if path is None or path.parent == run.checkpoints:
         _continue_logs(experiment, checkpoint)

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 from rnnexp.compat.torch_distributed import AGENT_STORE
 from rnnexp.core.errors import InterruptedRunError, UserError
-from rnnexp.core.signals import GRACE_SECONDS, STOP_SIGNALS, handling, name_of
+from rnnexp.core.signals import GRACE_SECONDS, STOP_SIGNALS, exit_reason, handling, name_of
 from rnnexp.runs.distributed import LOST_PEER, OUTSIDE_TRAINING, SUPERVISED
 from rnnexp.runs.frozen.command import frozen_command, resume_command
 from rnnexp.tracking.run_directory import RunDirectory
@@ -161,7 +161,7 @@ class Ranks:
             if code == LOST_PEER:
                 lost = f"rank {rank} lost the connection to another"
             elif code:
-                return f"rank {rank} {exit_reason(code)}"
+                return f"rank {rank} {'was ' * (code < 0)}{exit_reason(code)}"
         # Its peer is about to end, and is then the cause.
         return lost if None not in [process.returncode for process in self.processes] else ""
 
@@ -176,11 +176,3 @@ class Ranks:
         # Polls are counted, since this process may have been stopped as well, with the whole job.
         self._polls_stopped[rank] = self._polls_stopped[rank] + 1 if is_stopped else 0
         return self._polls_stopped[rank] > STOPPED_SECONDS / POLL_SECONDS
-
-
-def exit_reason(code: int) -> str:
-    """Return how a process with that exit code ended."""
-    if code >= 0:
-        return f"ended with exit code {code}"
-    possibly = " (possibly out of memory)" if code == -signal.SIGKILL else ""
-    return f"was killed by {name_of(-code)}{possibly}"

@@ -1,7 +1,8 @@
-"""The composition of jobs from the config of a multirun. No other module of this package reads a DictConfig."""
+"""The composition of jobs from the config of a multirun. Only `templates` beside it reads a DictConfig."""
 
 import re
 from collections.abc import Sequence
+from operator import methodcaller
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -18,6 +19,7 @@ from rnnexp.sweeps.devices import requested_resources
 from rnnexp.sweeps.jobs import Job
 from rnnexp.sweeps.sweep import SweepSettings
 from rnnexp.sweeps.templates import ConfigComposer
+from rnnexp.tracking.config_file import map_text
 from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.sweep_directory import SweepDirectory
 
@@ -87,7 +89,7 @@ class JobComposer:
             if identity not in jobs:
                 shown = _trial_overrides(overrides) or [o for o in overrides if o.partition("=")[0] in varying]
                 run = sweep.job(present.get(identity) or _directory_name(shown, identity))
-                plain = _with_run_directory(plain, str(run.path))
+                plain = map_text(plain, methodcaller("replace", RUN_DIRECTORY, str(run.path)))
                 _adapt_to_job(plain, sweep)
                 label = " ".join(shown) or str(plain["name"])
                 jobs[identity] = Job(label, list(overrides), plain, run, requested_resources(plain, num_gpus))
@@ -111,15 +113,6 @@ def _directory_name(overrides: Sequence[str], identity: str) -> str:
     # Hydra requires quotes around an equals sign in run=.
     slug = "_".join(re.sub(r"[^\w.+-]+", "-", without_secrets(override)) for override in overrides)[:80].strip("-_")
     return f"{slug}_{identity}" if slug else identity
-
-
-def _with_run_directory(value: Any, path: str) -> Any:  # noqa: ANN401
-    """Return a value of a config in which `RUN_DIRECTORY` is replaced by the path of the run directory."""
-    if isinstance(value, dict):
-        return {key: _with_run_directory(item, path) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_run_directory(item, path) for item in value]
-    return value.replace(RUN_DIRECTORY, path) if isinstance(value, str) else value
 
 
 def _adapt_to_job(config: dict[str, Any], sweep: SweepDirectory) -> None:

@@ -98,8 +98,7 @@ def prepare(job: Job, code: Mapping[str, Any]) -> None:
     with run.locked():
         attempt = run.next_attempt
         run.remove_leftovers()
-        put_damaged_checkpoints_aside(run)
-        job.resumes = resumable_checkpoint(run) is not None
+        job.resumes = put_damaged_checkpoints_aside(run) is not None
         if not job.resumes:
             run.clear()
         # The config of a job that continues may name another logger than before.
@@ -194,14 +193,3 @@ def finalize(
         job.status, job.is_transient = Status.FAILED, False
         recorded_reason = f"{reason}, and its status could not be recorded ({error})"
     return recorded_reason
-
-
-def exit_reason(code: int | None) -> str:
-    """Return the reason for which a process with that exit code ended, for a job that recorded no end."""
-    if code is None:
-        return "no exit status received"
-    if code == -signal.SIGKILL:
-        return "killed by SIGKILL (possibly out of memory)"
-    if code < 0:
-        return f"killed by {signal.Signals(-code).name}"
-    return f"ended with exit code {code} and recorded no status"

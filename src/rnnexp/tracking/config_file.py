@@ -4,7 +4,7 @@ The file may be another person's. Reading it is bounded, and resolves and import
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,15 @@ def escape_interpolations(value: Any) -> Any:  # noqa: ANN401
 
 def _unescape_interpolations(value: Any) -> Any:  # noqa: ANN401
     return map_text(value, lambda text: re.sub(r"(?<!\\)(\\+)\$\{", lambda match: match[1][::2][1:] + "${", text))
+
+
+def texts_in(value: object) -> Iterator[str]:
+    """Yield each text in plain values, at any depth; keys are not yielded."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from texts_in(item)
 
 
 def map_text(value: Any, change: Callable[[str], str]) -> Any:  # noqa: ANN401

@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -16,14 +16,6 @@ class Logged(NamedTuple):
     epoch: int
     step: int
     value: float
-
-
-def logged_values(path: Path, name: str) -> list[Logged]:
-    """Return every value of a metric in the order of the file; an empty list if the file or the metric is missing.
-
-    A line that is damaged or being written is left out.
-    """
-    return read_logged(path, name)[0]
 
 
 def read_logged(path: Path, name: str) -> tuple[list[Logged], bool]:
@@ -51,8 +43,7 @@ def read_logged(path: Path, name: str) -> tuple[list[Logged], bool]:
                 ):
                     continue
                 fields = _fields(line)
-                # A line with more columns than the header was written after the header was read.
-                row = dict(zip(header, fields or (), strict=False)) if len(fields or ()) <= len(header) else {}
+                row = _row(header, fields or ())
                 logged = _logged(row, name)
                 is_damaged |= fields is None or (logged is None and bool(row.get(name)))
                 values += [logged] if logged else []
@@ -62,7 +53,7 @@ def read_logged(path: Path, name: str) -> tuple[list[Logged], bool]:
 
 
 def read_rows(path: Path) -> tuple[list[dict[str, str]], bool]:
-    """Return the rows of the file, and whether lines are damaged; no rows if the file is missing.
+    """Return the rows of the file without empty fields, and whether lines are damaged; no rows if the file is missing.
 
     Damaged lines, which are not in UTF-8 or have another number of fields than the header, are left out. A last line
     without a line end is left out too, and is not damage: its process was ended while it wrote.
@@ -74,7 +65,7 @@ def read_rows(path: Path) -> tuple[list[dict[str, str]], bool]:
     for line in lines:
         fields = _fields(line)
         if header and fields and len(fields) == len(header):
-            rows.append(dict(zip(header, fields, strict=True)))
+            rows.append({name: field for name, field in zip(header, fields, strict=True) if field})
         else:
             is_damaged = True
     return rows, is_damaged or (header is None)
@@ -99,14 +90,16 @@ def newest_metric(path: Path, names: Iterable[str]) -> tuple[str, float] | None:
             start = file.tell()
             for name in names:
                 for line in _lines_from_end(file, start) if name in header else ():
-                    fields = _split(line)
-                    # A line with more columns than the header was written after the header was read.
-                    row = dict(zip(header, fields, strict=False)) if len(fields) <= len(header) else {}
-                    if logged := _logged(row, name):
+                    if logged := _logged(_row(header, _split(line)), name):
                         return name, logged.value
     except (OSError, csv.Error, UnicodeDecodeError):
         pass
     return None
+
+
+def _row(header: Sequence[str], fields: Sequence[str]) -> dict[str, str]:
+    # A line with more columns than the header was written after the header was read.
+    return dict(zip(header, fields, strict=False)) if len(fields) <= len(header) else {}
 
 
 def _logged(row: Mapping[str, str | None], name: str) -> Logged | None:

@@ -26,7 +26,7 @@ from rnnexp.report.records.costs import FIT_TIME, PARAMETERS
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.images import images_of
 from rnnexp.report.records.runs import Run, find_runs
-from rnnexp.tracking.metrics_file import logged_values, newest_metric
+from rnnexp.tracking.metrics_file import newest_metric, read_logged
 
 Made = Callable[..., Run]
 Grouped = Callable[..., ComparisonGroup]
@@ -90,10 +90,10 @@ def test_the_last_value_of_an_epoch_counts_and_an_incomplete_line_is_ignored(tmp
         "epoch,step,val/acc,x\n0,5,0.1,\n0,9,0.2,\n0,9,,3\n1,15,0.3,\n1,19,nan,\n2,29,0.4,\n3,39,0.\n4\n5,9,zero\n6,,0.5\n",
         encoding="utf-8",
     )
-    assert epoch_values(logged_values(file, "val/acc")) == {1: 0.2, 3: 0.4, 4: 0.0}
+    assert epoch_values(read_logged(file, "val/acc")[0]) == {1: 0.2, 3: 0.4, 4: 0.0}
     assert newest_metric(file, ("val/acc", "val/loss")) == ("val/acc", 0.0)
-    assert epoch_values(logged_values(file, "val/nothing")) == {}
-    assert epoch_values(logged_values(tmp_path / "nothing", "val/acc")) == {}
+    assert epoch_values(read_logged(file, "val/nothing")[0]) == {}
+    assert epoch_values(read_logged(tmp_path / "nothing", "val/acc")[0]) == {}
 
 
 def test_a_curve_shows_the_logged_values(digits: Path, group_of: Grouped) -> None:

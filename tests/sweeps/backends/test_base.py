@@ -13,7 +13,7 @@ from rnnexp.core.files.atomic import write_json
 from rnnexp.sweeps.backends import base
 from rnnexp.sweeps.backends.base import LOST, Backend, Ended, JobState, SubmittedJob
 from rnnexp.sweeps.devices import ResourceRequest
-from rnnexp.sweeps.jobs import Job, exit_reason, finalize, prepare
+from rnnexp.sweeps.jobs import Job, finalize, prepare
 from rnnexp.sweeps.progress import SweepProgress
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.status import Status
@@ -123,10 +123,10 @@ def test_a_job_that_recorded_its_end_keeps_it(make_jobs: Any) -> None:
 
 def test_a_job_without_a_recorded_end_has_failed_with_the_reason_of_the_backend(make_jobs: Any) -> None:
     (job,) = make_jobs("a")
-    backend = FakeBackend({"a": [Ended(exit_reason(-9))]})
+    backend = FakeBackend({"a": [Ended.with_code(-9)]})
     backend.run([job], Progress([job]))
     assert (job.status, backend.num_failed) == (Status.FAILED, 1)
-    assert job.run.read_status()["reason"] == exit_reason(-9)
+    assert job.run.read_status()["reason"] == "killed by SIGKILL (possibly out of memory)"
     assert job.run.status is Status.FAILED
 
 
@@ -315,7 +315,8 @@ def test_a_stop_reason_replaces_that_of_the_signal(make_jobs: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "words"), [(-9, "SIGKILL"), (-11, "SIGSEGV"), (3, "exit code 3"), (None, "no exit status")]
+    ("code", "words"),
+    [(-9, "SIGKILL"), (-11, "SIGSEGV"), (-40, "signal 40"), (3, "exit code 3 and recorded no status")],
 )
-def test_the_reason_names_the_signal_or_the_code(code: int | None, words: str) -> None:
-    assert words in exit_reason(code)
+def test_the_reason_names_the_signal_or_the_code(code: int, words: str) -> None:
+    assert words in Ended.with_code(code).reason

@@ -74,6 +74,12 @@ class Sweep:
         assert self.process.returncode == code, stdout + stderr
         return stdout + stderr
 
+    def end_by_ctrl_c(self) -> None:
+        """End the command with Ctrl-C, on which seed 1 saves its state; its rows are those of one run."""
+        self.end(130, signal.SIGINT)
+        assert self.status(1)["status"] == "interrupted"
+        assert self.is_one_history(1)
+
     def kill(self) -> None:
         self.process.kill()
         self.process.communicate()
@@ -93,7 +99,7 @@ class Sweep:
     def steps(self, seed: int) -> list[int]:
         file = self.job(seed) / "metrics.csv"
         if not file.exists():
-            # A resumed run removes the file briefly and writes it again.
+            # Nothing has been logged yet.
             return [-1]
         # Only complete lines: the last may be incomplete.
         lines = file.read_text(encoding="utf-8").rpartition("\n")[0].split("\n")[1:]
@@ -113,6 +119,12 @@ class Sweep:
         """Return when a job runs and has ended another epoch since this call."""
         ended = self.num_epochs(seed)
         self.wait_for(lambda: self.status(seed)["status"] == "running" and self.num_epochs(seed) > ended + 1)
+
+    def wait_until_started_again(self, cluster: SlurmCluster, job: str) -> None:
+        """Wait until SLURM has stopped seed 1, and return when it has started and continued it."""
+        self.wait_for_status(1, "interrupted")
+        cluster.start_now(job)
+        self.wait_until_continued(1)
 
     def wait_for(self, condition: Callable[[], Any]) -> None:
         wait_for(condition, PATIENCE)
@@ -148,9 +160,7 @@ def test_a_job_at_its_time_limit_saves_and_continues(cluster: SlurmCluster, tiny
     sweep.wait_until_continued(1)
     assert cluster.num_restarts(job) == 1
     assert sweep.number(1) == job
-    sweep.end(130, signal.SIGINT)
-    assert sweep.status(1)["status"] == "interrupted"
-    assert sweep.is_one_history(1)
+    sweep.end_by_ctrl_c()
 
 
 def test_a_preempted_job_is_requeued_by_slurm_and_continues(
@@ -161,19 +171,13 @@ def test_a_preempted_job_is_requeued_by_slurm_and_continues(
     job = sweep.number(1)
     urgent = ["sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--wrap", "sleep 5"]
     cluster.call(*urgent, "--output", str(tmp_path / "urgent.log"))
-    sweep.wait_for_status(1, "interrupted")
-    cluster.start_now(job)
-    sweep.wait_until_continued(1)
+    sweep.wait_until_started_again(cluster, job)
     assert cluster.num_restarts(job) == 1
     # An operator may requeue a job as well.
     cluster.call("scontrol", "requeue", job)
-    sweep.wait_for_status(1, "interrupted")
-    cluster.start_now(job)
-    sweep.wait_until_continued(1)
+    sweep.wait_until_started_again(cluster, job)
     assert sweep.process.poll() is None, "the sweep still watches it"
-    sweep.end(130, signal.SIGINT)
-    assert sweep.status(1)["status"] == "interrupted"
-    assert sweep.is_one_history(1)
+    sweep.end_by_ctrl_c()
 
 
 def test_a_cancelled_job_is_interrupted_and_the_others_go_on(
@@ -202,14 +206,10 @@ def test_the_jobs_of_a_node_that_goes_down_continue_on_another(
     job = sweep.number(1)
     node = cluster.node_of(job)
     cluster.call("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
-    sweep.wait_for_status(1, "interrupted")
-    cluster.start_now(job)
-    sweep.wait_until_continued(1)
+    sweep.wait_until_started_again(cluster, job)
     assert cluster.node_of(job) != node
     cluster.call("scontrol", "update", f"nodename={node}", "state=resume")
-    sweep.end(130, signal.SIGINT)
-    assert sweep.status(1)["status"] == "interrupted"
-    assert sweep.is_one_history(1)
+    sweep.end_by_ctrl_c()
 
 
 def test_a_lost_node_whose_processes_still_run_changes_no_result(

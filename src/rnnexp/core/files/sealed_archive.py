@@ -3,7 +3,8 @@
 import zlib
 from pathlib import Path
 
-COMMENT = b"rnnexp: crc32 %08x"
+SEAL = b"rnnexp: crc32 "
+SEAL_SIZE = len(SEAL) + 8
 
 
 def sealed(archive: bytes | memoryview) -> bytes:
@@ -14,15 +15,23 @@ def sealed(archive: bytes | memoryview) -> bytes:
     Args:
         archive: the bytes of an archive without a comment, as `torch.save` writes it.
     """
-    comment = COMMENT % zlib.crc32(archive)
+    comment = SEAL + b"%08x" % zlib.crc32(archive)
     return b"".join((archive[:-2], len(comment).to_bytes(2, "little"), comment))
 
 
 def is_whole(path: Path) -> bool:
     """Return whether a file is an archive exactly as it was written, see `sealed`."""
     try:
-        content = path.read_bytes()
+        return is_intact(path.read_bytes())
     except OSError:
         return False
-    size = len(COMMENT % 0)
-    return content == sealed(content[: -size - 2] + b"\0\0")
+
+
+def is_intact(content: bytes) -> bool:
+    """Return whether these are the bytes of an archive exactly as it was sealed."""
+    return content == sealed(content[: -SEAL_SIZE - 2] + b"\0\0")
+
+
+def has_seal(content: bytes) -> bool:
+    """Return whether bytes end like those of a sealed archive, damaged or not."""
+    return SEAL in content[-SEAL_SIZE:]

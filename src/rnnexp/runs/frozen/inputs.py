@@ -17,9 +17,11 @@ from typing import Any
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.user_modules import user_modules
+from rnnexp.core.validation import expand_home
 from rnnexp.data.files.find_or_fetch import find_files
 from rnnexp.data.images.files import FILES, OFFICIAL_SHA256, candidate_directories, spellings
 from rnnexp.data.images.mirrors import TORCHVISION_NAMES
+from rnnexp.tracking.config_file import texts_in
 from rnnexp.tracking.identity import identity_of
 
 GROUPS = ("data", "task", "model", "optimizer", "scheduler")
@@ -46,7 +48,7 @@ def with_inputs(config: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(node, Mapping):
             changed[group], found = _with_absolute_paths(node, group, every_key=_is_of_user(node))
             paths |= found
-    names = {text.replace(":", ".") for text in _texts(identity_of(changed)) if DOTTED_NAME.fullmatch(text)}
+    names = {text.replace(":", ".") for text in texts_in(identity_of(changed)) if DOTTED_NAME.fullmatch(text)}
     paths |= {f"module:{module}": path for module, path in user_modules(sorted(names)).items()}
     changed["inputs"] = [
         {"key": key, "path": str(path), "sha256": sha256_of(path, stamp), "stamp": list(stamp)}
@@ -153,10 +155,10 @@ def _with_absolute_paths(node: Any, prefix: str, every_key: bool) -> tuple[Any, 
 def _existing(text: str) -> Path | None:
     """Return the absolute path of a file or a directory; None if a text names neither."""
     try:
-        path = Path(text).expanduser().absolute()
+        path = expand_home(text).absolute()
         if not text or not (path.is_file() or path.is_dir()):
             return None
-    except (OSError, ValueError, RuntimeError):
+    except (OSError, ValueError, UserError):
         return None
     # A link to a file may have a telling name, such as corpus.tsv.gz, and its target another.
     return path.resolve() if path.is_dir() else path
@@ -180,7 +182,3 @@ def _items(node: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401
         for key, value in node.items() if isinstance(node, Mapping) else enumerate(node):
             yield key, value
             yield from _items(value)
-
-
-def _texts(node: Any) -> Iterator[str]:  # noqa: ANN401
-    return (value for _, value in _items(node) if isinstance(value, str))

@@ -19,14 +19,17 @@ def resumable_checkpoint(run: RunDirectory) -> Path | None:
     return next(filter(is_whole, (run.last_checkpoint, run.previous_checkpoint)), None)
 
 
-def put_damaged_checkpoints_aside(run: RunDirectory) -> None:
-    """Rename `last.ckpt` and `previous.ckpt` to `*.damaged` if they are damaged, and say so.
+def put_damaged_checkpoints_aside(run: RunDirectory) -> Path | None:
+    """Rename `last.ckpt` and `previous.ckpt` to `*.damaged` if they are damaged, say so, and return the latest other.
 
     A checkpoint that is written later must not replace a readable one by a damaged one.
+
+    Returns:
+        The path; None if the run has neither, or both are damaged.
     """
-    for path in (run.last_checkpoint, run.previous_checkpoint):
-        if path.is_file() and not is_whole(path):
-            aside = put_aside(path)
-            chosen = resumable_checkpoint(run)
-            instead = f"its predecessor {chosen.name} is used" if chosen else "the run begins anew"
-            log.warning("%s is damaged and was renamed to %s: %s", path, aside.name, instead)
+    found = {path: is_whole(path) for path in (run.last_checkpoint, run.previous_checkpoint) if path.is_file()}
+    chosen = next((path for path, whole in found.items() if whole), None)
+    for path in (path for path, whole in found.items() if not whole):
+        instead = f"{chosen.name} is used" if chosen else "the run begins anew"
+        log.warning("%s is damaged and was renamed to %s: %s", path, put_aside(path).name, instead)
+    return chosen

@@ -1,6 +1,7 @@
 """The config with which `resume=` continues a run in its directory."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,13 @@ from rnnexp.runs.frozen.config import (
     trusted_modules,
     without_addresses,
 )
-from rnnexp.tracking.config_file import escape_interpolations
+from rnnexp.tracking.config_file import escape_interpolations, map_text
 from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.status import Status
 
 FIXED = ("ckpt_path", "paths", "run_only", "sweep_dir", "dry_run", "allow_code_change", "optimized_metric")
 """Config keys outside the identity of an experiment that cannot change when a run continues."""
-
-
 OWN = ("resume", "trust")
 """Config keys that say how a run is resumed, and that are not part of its config."""
 
@@ -67,7 +66,8 @@ def resumed_config(config: DictConfig, run: RunDirectory) -> DictConfig:
     overrides = [str(override) for override in HydraConfig.get().overrides.task if _key(str(override)) not in OWN]
     given = [_key(override) for override in overrides]
     recorded = read_frozen_config(run, trusted_modules(OmegaConf.to_container(config.trust)), given=given)
-    frozen = _moved(recorded, str((recorded.get("paths") or {}).get("output_dir")), str(run.path))
+    before = str((recorded.get("paths") or {}).get("output_dir"))
+    frozen = map_text(recorded, partial(_moved, before=before, now=str(run.path)))
     frozen["data"] |= without_addresses(frozen["data"])
     changed: DictConfig = OmegaConf.create(escape_interpolations(frozen))
     require_own_paths(frozen, run, given)
@@ -108,11 +108,6 @@ def _take_over(override: str, source: DictConfig, target: DictConfig) -> bool:
     return True
 
 
-def _moved(value: Any, before: str, now: str) -> Any:  # noqa: ANN401
-    """Return a value in which each path at or below a directory is at or below another."""
-    if isinstance(value, Mapping):
-        return {key: _moved(item, before, now) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_moved(item, before, now) for item in value]
-    is_path = isinstance(value, str) and (value == before or value.startswith(f"{before}/"))
-    return f"{now}{value[len(before) :]}" if is_path else value
+def _moved(text: str, before: str, now: str) -> str:
+    """Return a path at or below a directory as the one at or below another; any other text unchanged."""
+    return f"{now}{text[len(before) :]}" if text == before or text.startswith(f"{before}/") else text

@@ -9,11 +9,11 @@ from typing import Any, Generic, Literal, TypeVar
 from rich.console import Console
 
 from rnnexp.core.errors import UserError
-from rnnexp.core.signals import GRACE_SECONDS
+from rnnexp.core.signals import GRACE_SECONDS, exit_reason
 from rnnexp.core.validation import require_positive, validate_choice
 from rnnexp.sweeps.backends.slurm_record import SlurmRecord
 from rnnexp.sweeps.devices import Allocation
-from rnnexp.sweeps.jobs import Job, exit_reason, finalize, load_statuses, prepare
+from rnnexp.sweeps.jobs import Job, finalize, prepare
 from rnnexp.sweeps.progress import SweepProgress
 from rnnexp.tracking.status import Status
 
@@ -37,10 +37,12 @@ class Ended:
     is_transient: bool = True
 
     @classmethod
-    def with_code(cls, code: int | None) -> "Ended":
+    def with_code(cls, code: int) -> "Ended":
         """Return the state of a job whose process ended with an exit code."""
+        # A job that was killed could not record its end.
+        reason = exit_reason(code) + " and recorded no status" * (code >= 0)
         # A mistake that was found before the run began is found again.
-        return cls(exit_reason(code), is_transient=code != UserError.exit_code)
+        return cls(reason, is_transient=code != UserError.exit_code)
 
 
 LOST = Ended("no exit status received")
@@ -276,7 +278,6 @@ class Backend(ABC, Generic[S]):
         """Prepare a job that has ended to continue from its last checkpoint, or to begin anew if it has none."""
         job.num_retries += 1
         try:
-            load_statuses([job])
             prepare(job, job.run.read_status().get("code") or {})
         except (OSError, UserError) as error:
             # The sweep continues, since other jobs may write to another disk.

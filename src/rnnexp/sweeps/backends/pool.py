@@ -54,7 +54,7 @@ class JobProcess(SubmittedJob):
 
     def poll(self) -> JobState:
         code = self.process.exitcode
-        if self.is_running:
+        if code is None or self.is_cut_off:
             return Status.RUNNING
         return Ended("the fork server of the sweep was killed") if code == UNREPORTED else Ended.with_code(code)
 
