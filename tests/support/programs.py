@@ -83,9 +83,7 @@ def on_small_disk(place: Path, kilobytes: int, script: str, *command: str) -> su
     mount = f"mount -t tmpfs -o size={kilobytes}k tmpfs {place}"
     within = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
     if not shutil.which("unshare") or subprocess.run([*within, mount], capture_output=True, check=False).returncode:
-        pytest.skip(
-            "filling a disk needs a small one, which this system denies this user (unshare --mount)"
-        )
+        pytest.skip("filling a disk needs a small one, which this system denies this user (unshare --mount)")
     whole = [*within, f"{mount} && {script}", "sh", *command]
     return subprocess.run(whole, capture_output=True, text=True, check=False)
 

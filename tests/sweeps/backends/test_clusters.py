@@ -208,9 +208,7 @@ def test_a_missing_cluster_of_ray_is_a_one_line_error(
     # Without an address Ray may find the cluster of another test on this machine.
     within = ["unshare", "--pid", "--fork", "--mount-proc", "--map-root-user"]
     if not shutil.which("unshare") or subprocess.run([*within, "true"], capture_output=True, check=False).returncode:
-        pytest.skip(
-            "other Ray clusters must be hidden, which this system denies this user (unshare --pid)"
-        )
+        pytest.skip("other Ray clusters must be hidden, which this system denies this user (unshare --pid)")
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     asked = [sys.executable, "-m", "rnnexp.train", *tiny, RAY, "seed=1,2", f"sweep_dir={tmp_path}/sweep"]
     asked += ["hydra.launcher.address=auto", "-m"]
