@@ -1,4 +1,4 @@
-"""The fused kernels compute the equations: outputs, states and every gradient, in double precision."""
+"""Fused kernels and batched steps compute the equations: outputs, states and every gradient, in double precision."""
 
 import itertools
 from collections.abc import Iterator
@@ -15,16 +15,16 @@ BATCH, TIME, FEATURES, HIDDEN = 5, 7, 3, 4
 LENGTHS = torch.tensor([7, 1, 4, 6, 2])
 
 
-def cells_with_kernels() -> Iterator[dict[str, Any]]:
+def cells_with(backend: str) -> Iterator[dict[str, Any]]:
     for name, cell in CELLS.items():
         choices = option_values(cell)
         for values in itertools.product(*choices.values()):
             options = dict(zip(choices, values, strict=True))
-            if make_cell(name, options).cell.fused is not None:
-                yield {"cell": name, "cell_options": options}
+            if getattr(make_cell(name, options).cell, backend) is not None:
+                yield {"cell": name, "cell_options": options, "backend": backend}
 
 
-FUSED = list(cells_with_kernels())
+FUSED, BATCHED = list(cells_with("fused")), list(cells_with("batched"))
 OPTIONS: list[dict[str, Any]] = [
     {},
     {"layer_norm": True},
@@ -36,24 +36,35 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 
 
-def test_the_kernels_were_found() -> None:
+# Operations between layers do not depend on how one layer is computed: few combinations for the batched steps.
+CASES = [*itertools.product(FUSED, OPTIONS), *itertools.product(BATCHED, (OPTIONS[0], OPTIONS[-1]))]
+
+
+def test_the_backends_were_found() -> None:
     assert {case["cell"] for case in FUSED} == {"srn", "lstm", "gru"}
-    assert {"cell": "srn", "cell_options": {"nonlinearity": "relu"}} in FUSED
-    assert {"cell": "gru", "cell_options": {"reset": "before"}} not in FUSED
-    assert len(FUSED) == 4
+    assert {"cell": "srn", "cell_options": {"nonlinearity": "relu"}, "backend": "fused"} in FUSED
+    assert {"cell": "gru", "cell_options": {"reset": "before"}, "backend": "fused"} not in FUSED
+    assert {"cell": "gru", "cell_options": {"reset": "before"}, "backend": "batched"} in BATCHED
+    assert (len(FUSED), len(BATCHED)) == (4, 4)
 
 
 def name(value: Any) -> str:
     return ",".join(f"{k}={v}" for k, v in value.items()) or "plain" if isinstance(value, dict) else str(value)
 
 
+def weights_of(stack: RecurrentStack, std: float = 0.5) -> RecurrentStack:
+    """Replace values that initialization sets to zero or one."""
+    for parameter in stack.parameters():
+        torch.nn.init.normal_(parameter, std=std)
+    return stack
+
+
 @pytest.mark.parametrize("given_state", [False, True], ids=["zeros", "state"])
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "padded"])
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["forwards", "both"])
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
-@pytest.mark.parametrize("options", OPTIONS, ids=name)
-@pytest.mark.parametrize("cell", FUSED, ids=name)
-def test_fused_equals_reference(
+@pytest.mark.parametrize(("cell", "options"), CASES, ids=name)
+def test_a_backend_equals_the_reference(
     cell: dict[str, Any],
     options: dict[str, Any],
     num_layers: int,
@@ -64,23 +75,23 @@ def test_fused_equals_reference(
     settings = cell | options | {"num_layers": num_layers, "bidirectional": bidirectional}
     runs = []
     torch.manual_seed(0)
-    fused = RecurrentStack(input_size=FEATURES, hidden_size=HIDDEN, **settings).double()
-    for parameter in fused.parameters():  # replaces values that initialization sets to zero or one
-        torch.nn.init.normal_(parameter, std=0.5)
-    reference = RecurrentStack(input_size=FEATURES, hidden_size=HIDDEN, backend="reference", **settings).double()
-    reference.load_state_dict(fused.state_dict())
-    shape = (num_layers, BATCH, fused.output_size)
+    fast = weights_of(RecurrentStack(input_size=FEATURES, hidden_size=HIDDEN, **settings).double())
+    settings["backend"] = "reference"
+    reference = RecurrentStack(input_size=FEATURES, hidden_size=HIDDEN, **settings).double()
+    reference.load_state_dict(fast.state_dict())
+    shape = (num_layers, BATCH, fast.output_size)
     x = torch.randn(BATCH, TIME, FEATURES, dtype=torch.double)
-    starts = [torch.randn(shape, dtype=torch.double) for _ in range(fused.num_states)]
-    into_outputs = torch.randn(BATCH, TIME, fused.output_size, dtype=torch.double)
+    starts = [torch.randn(shape, dtype=torch.double) for _ in range(fast.num_states)]
+    into_outputs = torch.randn(BATCH, TIME, fast.output_size, dtype=torch.double)
     into_state = torch.randn(shape, dtype=torch.double)
 
-    for stack in (fused, reference):
+    for stack in (fast, reference):
         torch.manual_seed(1)  # the dropout masks
         leaf = x.clone().requires_grad_()
         state = tuple(start.clone().requires_grad_() for start in starts)
         outputs, final = stack(leaf, lengths, state if given_state else None)
         assert [tensor.shape for tensor in final] == [shape] * stack.num_states
+        assert stack.last_backend == stack.backend
         ((outputs * into_outputs).sum() + sum((tensor * into_state).sum() for tensor in final)).backward()
         gradients = {key: parameter.grad for key, parameter in stack.named_parameters()}
         runs.append((outputs, final, leaf.grad, [start.grad for start in state], gradients))

@@ -23,6 +23,7 @@ from torch.nn.functional import linear
 
 from rnnexp.core.errors import first_line
 from rnnexp.core.validation import did_you_mean, lookup, validate_choice
+from rnnexp.recurrent.batched_steps import GRU_AFTER, GRU_BEFORE, SRN_RELU, SRN_TANH, BatchedStep
 
 State = tuple[Tensor, ...]
 """The tensors that a cell carries from step to step. The first is h."""
@@ -95,6 +96,7 @@ class Cell:
         initialize: called after the initialization of the stack with the weights of one layer and direction by name,
             to change them in place.
         fused: the kernel of torch that is equivalent to the step.
+        batched: the same step on buffers, see `rnnexp.recurrent.batched_steps`; for cells of one state.
         blocks: the names of the gates' blocks in the equations, in order; for measurements, like `squashed`.
         squashed: block -> the function that is applied to its W x + b + U h + d, for the gates and an SRN's state.
 
@@ -110,6 +112,7 @@ class Cell:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     initialize: Callable[[Mapping[str, Tensor]], None] | None = None
     fused: Kernel | None = None
+    batched: BatchedStep | None = None
     blocks: tuple[str, ...] = ()
     squashed: Mapping[str, Squash] = field(default_factory=dict)
 
@@ -122,6 +125,8 @@ class Cell:
             raise ValueError(f"a stack already has {min(taken)}: rename that parameter of the cell")
         if self.fused is not None and (self.parameters or self.weights != WEIGHTS):
             raise ValueError("the kernels of torch support only cells with exactly W, U, b and d: leave out fused")
+        if self.batched is not None and (self.parameters or self.weights != WEIGHTS or self.states > 1):
+            raise ValueError("a batched step supports only cells of one state with exactly W, U, b and d: leave it out")
         if self.blocks and len(self.blocks) != self.gates:
             raise ValueError(f"blocks names {len(self.blocks)} blocks, but the cell has gates={self.gates}")
         for block, squash in self.squashed.items():
@@ -197,8 +202,9 @@ def gru_reset_before(x: Tensor, state: State, recur: Recurrence) -> State:
 def make_srn(nonlinearity: Literal["tanh", "relu"] = "tanh") -> Cell:
     """Return a simple recurrent network."""
     if nonlinearity == "relu":
-        return Cell(srn_relu, gates=1, fused=torch.rnn_relu, blocks=("h",), squashed={"h": torch.relu})
-    return Cell(srn_tanh, gates=1, fused=torch.rnn_tanh, blocks=("h",), squashed={"h": torch.tanh})
+        rectified = {"h": torch.relu}
+        return Cell(srn_relu, gates=1, fused=torch.rnn_relu, batched=SRN_RELU, blocks=("h",), squashed=rectified)
+    return Cell(srn_tanh, gates=1, fused=torch.rnn_tanh, batched=SRN_TANH, blocks=("h",), squashed={"h": torch.tanh})
 
 
 def make_lstm(forget_bias: float | None = 1.0) -> Cell:
@@ -211,9 +217,11 @@ def make_lstm(forget_bias: float | None = 1.0) -> Cell:
 
 def make_gru(reset: Literal["after", "before"] = "after") -> Cell:
     """Return a GRU. Its reset gate scales U h + d (`after`: PyTorch) or h (`before`: Cho et al., 2014; no kernel)."""
-    step, fused = (gru_reset_after, torch.gru) if reset == "after" else (gru_reset_before, None)
     gates = {"r": torch.sigmoid, "z": torch.sigmoid}
-    return Cell(step, gates=3, fused=fused, blocks=("r", "z", "h~"), squashed=gates)
+    blocks = ("r", "z", "h~")
+    if reset == "before":
+        return Cell(gru_reset_before, gates=3, batched=GRU_BEFORE, blocks=blocks, squashed=gates)
+    return Cell(gru_reset_after, gates=3, fused=torch.gru, batched=GRU_AFTER, blocks=blocks, squashed=gates)
 
 
 def set_gate_bias(weights: Mapping[str, Tensor], gate: int, value: float) -> None:

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rnnexp.core.validation import require_fraction, require_positive, validate_choice
+from rnnexp.recurrent.backends import BACKENDS, choose_backend, require_backend
+from rnnexp.recurrent.batched import run_batched
 from rnnexp.recurrent.cells import WEIGHTS, Cell, CellFactory, State, make_cell
 from rnnexp.recurrent.initialization import INITIALIZATIONS
 from rnnexp.recurrent.kernels import flatten_weights, run_kernel
 from rnnexp.recurrent.layout import check_lengths, join_directions, make_mask, split_directions
 from rnnexp.recurrent.scan import StepRecorder, scan_layer
-
-BACKENDS = ("auto", "fused", "reference")
 
 
 class RecurrentStack(nn.Module):
@@ -39,8 +39,8 @@ class RecurrentStack(nn.Module):
         num_layers: the number of layers.
         bidirectional: whether each layer has a second scan, from each sequence's last step to its first.
         dropout: probability of zeroing an input of the second and later layers. It has no effect with one layer.
-        backend: `fused` for the kernels of torch, `reference` for the equations of the cell in a loop, `auto` for
-            `fused` if the cell has a kernel.
+        backend: `fused` for the kernels of torch, `batched` for the steps that are written by hand, `reference` for the
+            equations of the cell in a loop, `auto` for the fastest one, see `rnnexp.recurrent.backends`.
         cell_options: option -> value, for options of the cell that differ from their defaults: `reset` of a GRU,
             `nonlinearity` of an SRN, `forget_bias` of an LSTM, see `rnnexp.recurrent.cells`.
         initialization: `orthogonal` (recurrent blocks orthogonal, input blocks Glorot uniform, biases 0) or `pytorch`.
@@ -57,7 +57,8 @@ class RecurrentStack(nn.Module):
         cell: the `Cell`.
         cell_name: the given name; for a `Cell`, the name of its step.
         cell_options: all options of the cell with their values.
-        backend: `fused` or `reference`.
+        backend: the given backend.
+        last_backend: the backend of the last forward pass: `fused`, `batched` or `reference`.
         directions: 1 or 2.
         output_size: directions * hidden_size.
         alters_outputs: whether outputs are normalized or have residuals, so that they differ from h.
@@ -69,7 +70,7 @@ class RecurrentStack(nn.Module):
 
     Raises:
         ValueError: for sizes below 1, dropout outside [0, 1), an unknown choice, an option that the cell does not have,
-            and the fused backend for a cell without a kernel.
+            and a backend that the cell does not have.
     """
 
     def __init__(
@@ -95,11 +96,9 @@ class RecurrentStack(nn.Module):
         validate_choice("backend", backend, BACKENDS)
         validate_choice("initialization", initialization, INITIALIZATIONS)
         self.cell_name, self.cell, self.cell_options = make_cell(cell, cell_options)
-        if backend == "fused" and self.cell.fused is None:
-            chosen = "".join(f" {option}={value}" for option, value in self.cell_options.items())
-            raise ValueError(f"cell {self.cell_name!r}{chosen} has no fused kernel: use backend=auto or reference")
-        self.kernel = None if backend == "reference" else self.cell.fused
-        self.backend = "reference" if self.kernel is None else "fused"
+        chosen = "".join(f" {option}={value}" for option, value in self.cell_options.items())
+        require_backend(self.cell, f"{self.cell_name!r}{chosen}", backend)
+        self.backend = self.last_backend = backend
 
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bidirectional, self.directions = bidirectional, 2 if bidirectional else 1
@@ -129,13 +128,13 @@ class RecurrentStack(nn.Module):
 
     @property
     def layers_per_run(self) -> int:
-        """The number of layers that one kernel or loop computes.
+        """The number of layers that one kernel computes.
 
         One kernel for the whole stack overlaps its layers. Operations between layers that a kernel does not have need
         one kernel per layer.
         """
         is_split = self.alters_outputs or (self.dropout > 0 and (self.time_tied_dropout or self.reproducible))
-        return 1 if is_split or self.kernel is None or self.recorder is not None else self.num_layers
+        return 1 if is_split else self.num_layers
 
     def reset_parameters(self) -> None:
         """Initialize all parameters."""
@@ -156,9 +155,9 @@ class RecurrentStack(nn.Module):
 
     def flatten_parameters(self) -> None:
         """Store the weights in one block of memory for cuDNN, after construction, moves, copies and loading."""
-        if self.kernel is not None:
+        if self.cell.fused is not None and self.backend in ("auto", "fused"):
             for first in range(0, self.num_layers, self.layers_per_run):
-                flatten_weights(self.kernel, self._run_weights(first), self.layers_per_run, self.bidirectional)
+                flatten_weights(self.cell.fused, self._run_weights(first), self.layers_per_run, self.bidirectional)
 
     def _layer_weights(self, layer: int) -> list[dict[str, Tensor]]:
         """Return the weights of one layer: for each direction, by name without the layer."""
@@ -210,9 +209,11 @@ class RecurrentStack(nn.Module):
         if self.recorder is not None:
             self.recorder.start(x, lengths)
         state = self._start(x, state)
+        self.last_backend = self._choose_backend(x)
+        num_layers = self.layers_per_run if self.last_backend == "fused" else 1
         finals = []
-        for first in range(0, self.num_layers, self.layers_per_run):
-            rows = slice(first * self.directions, (first + self.layers_per_run) * self.directions)
+        for first in range(0, self.num_layers, num_layers):
+            rows = slice(first * self.directions, (first + num_layers) * self.directions)
             dropped = self._drop(x) if first > 0 else x
             y, final = self._run(first, dropped, lengths, mask, tuple(tensor[rows] for tensor in state))
             if self.norms:
@@ -223,6 +224,12 @@ class RecurrentStack(nn.Module):
         state = finals[0] if len(finals) == 1 else tuple(torch.cat(tensors) for tensors in zip(*finals, strict=True))
         return x, tuple(join_directions(tensor, self.directions) for tensor in state)
 
+    def _choose_backend(self, x: Tensor) -> str:
+        """Return the backend for a batch."""
+        if self.recorder is not None:
+            return "reference"
+        return choose_backend(self.cell, self.backend, self.hidden_size, x)
+
     def _run(
         self, first: int, x: Tensor, lengths: Tensor | None, mask: Tensor | None, state: State
     ) -> tuple[Tensor, State]:
@@ -231,11 +238,16 @@ class RecurrentStack(nn.Module):
         States are [layers * directions, batch, hidden], and the mask is [batch, time, 1]. Other arguments and the
         results are those of `forward`.
         """
-        if self.kernel is None or self.recorder is not None:
+        if self.last_backend == "reference":
             return scan_layer(self.cell, x, mask, state, self._layer_weights(first), self.recorder)
+        if self.last_backend == "batched":
+            return run_batched(
+                self.cell, x, lengths, state, [list(named.values()) for named in self._layer_weights(first)]
+            )
+        assert self.cell.fused is not None
         num_layers, weights = self.layers_per_run, self._run_weights(first)
         probability = self.dropout if self.training and num_layers > 1 else 0.0
-        return run_kernel(self.kernel, x, lengths, state, weights, num_layers, self.bidirectional, probability)
+        return run_kernel(self.cell.fused, x, lengths, state, weights, num_layers, self.bidirectional, probability)
 
     def _drop(self, x: Tensor) -> Tensor:
         """Apply dropout to the input of a layer [batch, time, features]."""

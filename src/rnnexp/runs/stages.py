@@ -78,7 +78,7 @@ def log_start(experiment: Experiment, precision: Precision) -> None:
                 "device": f"{device['name']}, {trainer.world_size} process{'es' if trainer.world_size > 1 else ''} "
                 f"of {num_threads} thread{'s' if num_threads > 1 else ''}",
                 "precision": precision.effective + ("" if same else f" (requested {precision.requested})"),
-                "backend": experiment.task.stack.backend,
+                "backend": experiment.task.stack.last_backend,
                 "run": str(run.path),
             },
         )
@@ -257,7 +257,7 @@ def describe_model(experiment: Experiment) -> dict[str, Any]:
     """Return the record of the model for result.json."""
     return {
         **experiment.task.model_info,
-        "backend": experiment.task.stack.backend,
+        "backend": experiment.task.stack.last_backend,
         "num_parameters": experiment.task.num_parameters,
         "state_size": experiment.task.state_size,
     }

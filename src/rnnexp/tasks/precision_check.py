@@ -52,6 +52,7 @@ def probe_precision(trainer: Trainer, task: Task, batch: Any, requested: str) ->
                 torch.cuda.synchronize(device)
         except RuntimeError as error:
             raise UnsupportedError(f"{what} is unsupported here: {first_line(error)}") from error
+    task.stack.last_backend = stack.last_backend  # of the copy, for the record
     bits = {torch.float64: "64", torch.float32: "32", torch.bfloat16: "bf16", torch.float16: "16"}[observed[0]]
     effective = requested if requested.startswith(f"{bits}-") else f"{bits}-true"
     return Precision(requested, effective)

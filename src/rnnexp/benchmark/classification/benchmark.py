@@ -125,8 +125,12 @@ def measure_cell(bench: Workbench, cell: str) -> dict[str, Any]:
         bench.require_batches(len(loader.order) // loader.batch_size)
         gathered = loader.gather(torch.arange(len(loader.sequences), device=loader.sequences.device))
         samples = LabeledSequences(*(tensor.to(device) for tensor in gathered))
-        if (backend := experiment.task.stack.backend) != "fused":
-            raise UserError(f"model.backend={backend}: the plain loop runs the kernels of torch, so choose auto")
+        stack = experiment.task.stack
+        if stack.cell.fused is None or stack.backend == "reference":
+            what = f"model.backend={stack.backend}" if stack.cell.fused is not None else f"cell {stack.cell_name!r}"
+            raise UserError(
+                f"{what}: the plain loop runs the kernels of torch, so choose auto and a cell with a kernel"
+            )
         order = [indices.to(device) for indices in loader.batches()[: bench.steps.total]]
         model = TorchClassifier(experiment.task.model)
         recipe = bench.recipe()

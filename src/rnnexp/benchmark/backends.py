@@ -1,0 +1,161 @@
+"""Measure the backends of a stack, for `model.backend=auto`: python -m rnnexp.benchmark.backends
+
+Each cell with a batched step runs forward and backward over random batches, under each backend in turns. The medians
+are printed, with the fraction of the speed of a matrix product in the same run, and written as the table of `auto`.
+"""
+
+import argparse
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from rnnexp.benchmark.measurement import take_turns
+from rnnexp.core.clock import now
+from rnnexp.core.files.atomic import write_json
+from rnnexp.recurrent import CELLS, RecurrentStack
+from rnnexp.recurrent.backends import BACKENDS, MEASURED
+from rnnexp.recurrent.cells import make_cell, option_values
+
+SGEMM_SIZE = 1024
+
+
+class Shape(NamedTuple):
+    """A batch as an experiment has it."""
+
+    name: str
+    batch: int
+    time: int
+    features: int
+    shortest: int
+    """The length of the shortest sequence."""
+    needs_input_gradient: bool
+
+
+SHAPES = (
+    Shape("rows", batch=128, time=28, features=28, shortest=28, needs_input_gradient=False),
+    Shape("pixels", batch=128, time=784, features=1, shortest=784, needs_input_gradient=False),
+    Shape("decoder", batch=64, time=30, features=512, shortest=15, needs_input_gradient=True),
+)
+
+
+def cells_with_batched_steps() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return name and options of every cell with a batched step."""
+    for name, cell in CELLS.items():
+        choices = option_values(cell)
+        for values in itertools.product(*choices.values()):
+            options = dict(zip(choices, values, strict=True))
+            if make_cell(name, options).cell.batched is not None:
+                yield name, options
+
+
+class Layer(NamedTuple):
+    """One layer with a batch."""
+
+    stack: RecurrentStack
+    x: Tensor
+    lengths: Tensor | None
+    by_outputs: Tensor
+
+    @property
+    def operations(self) -> int:
+        """The floating point operations of the products of a forward and backward pass, without padding."""
+        steps = self.x[..., 0].numel() if self.lengths is None else int(self.lengths.sum())
+        weights = dict(self.stack.named_parameters())
+        passes = {"weight_ih_l0": 3 if self.x.requires_grad else 2, "weight_hh_l0": 3}
+        return 2 * steps * sum(weights[name].numel() * number for name, number in passes.items())
+
+    def seconds(self) -> float:
+        """Return the time of a forward and a backward pass."""
+        start = now(self.x.device)
+        outputs, _ = self.stack(self.x, self.lengths)
+        outputs.backward(self.by_outputs)
+        return now(self.x.device) - start
+
+
+def make_layers(
+    cell: str, options: dict[str, Any], shape: Shape, hidden_size: int, device: torch.device, dtype: torch.dtype
+) -> dict[str, Layer]:
+    """Return a layer by backend."""
+    torch.manual_seed(0)
+    x = torch.randn(shape.batch, shape.time, shape.features, device=device, dtype=dtype)
+    x.requires_grad_(shape.needs_input_gradient)
+    lengths = None
+    if shape.shortest < shape.time:
+        lengths = torch.randint(shape.shortest, shape.time + 1, (shape.batch,))
+        lengths[0] = shape.time
+    by_outputs = torch.randn(shape.batch, shape.time, hidden_size, device=device, dtype=dtype)
+    layers: dict[str, Layer] = {}
+    for backend in BACKENDS[1:]:
+        if backend == "fused" and make_cell(cell, options).cell.fused is None:
+            continue
+        stack = RecurrentStack(cell, shape.features, hidden_size, backend=backend, cell_options=options)
+        layers[backend] = Layer(stack.to(device, dtype), x, lengths, by_outputs)
+    return layers
+
+
+def product_rate(device: torch.device, dtype: torch.dtype) -> Callable[[], float]:
+    """Return a function that measures the operations per second of a matrix product."""
+    a, out = (torch.randn(SGEMM_SIZE, SGEMM_SIZE, device=device, dtype=dtype) for _ in range(2))
+
+    def measure() -> float:
+        start = now(device)
+        for _ in range(5):
+            torch.mm(a, a, out=out)
+        return 5 * 2 * SGEMM_SIZE**3 / (now(device) - start)
+
+    return measure
+
+
+def measure_row(
+    cell: str, options: dict[str, Any], shape: Shape, hidden_size: int, device: torch.device, rounds: int
+) -> dict[str, Any]:
+    """Measure the backends of one cell in turns."""
+    layers = make_layers(cell, options, shape, hidden_size, device, torch.float32)
+    candidates: dict[str, Callable[[], float]] = {name: layer.seconds for name, layer in layers.items()}
+    take_turns(candidates, 1)  # allocates memory, and tunes kernels
+    measured = take_turns(candidates | {"product": product_rate(device, torch.float32)}, rounds)
+    rate = median(measured.pop("product"))
+    seconds = {name: median(values) for name, values in measured.items()}
+    return {
+        "step": layers["batched"].stack.cell.step.__name__,
+        "device": device.type,
+        "precision": "float32",
+        "hidden_size": hidden_size,
+        "shape": shape.name,
+        "threads": torch.get_num_threads(),
+        "milliseconds": {name: round(1e3 * value, 2) for name, value in seconds.items()},
+        "fraction_of_product": {
+            name: round(layers[name].operations / value / rate, 3) for name, value in seconds.items()
+        },
+    }
+
+
+def main() -> None:
+    """Measure all cells, and write the table."""
+    parser = argparse.ArgumentParser(prog="python -m rnnexp.benchmark.backends", description=__doc__)
+    parser.add_argument("--hidden-sizes", type=int, nargs="+", default=[32, 64, 128, 256, 512])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, torch.get_num_threads()])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--output", type=Path, default=MEASURED)
+    options = parser.parse_args()
+    device = torch.device(options.device)
+    rows: list[dict[str, Any]] = []
+    started = time.monotonic()
+    cases = list(itertools.product(options.threads, options.hidden_sizes, SHAPES, cells_with_batched_steps()))
+    for number, (threads, hidden_size, shape, (cell, cell_options)) in enumerate(cases, start=1):
+        torch.set_num_threads(threads)
+        row = measure_row(cell, cell_options, shape, hidden_size, device, options.rounds)
+        rows.append(row)
+        print(f"{number}/{len(cases)} {time.monotonic() - started:.0f} s {row}", flush=True)
+    write_json(options.output, {"torch": torch.__version__, "rows": rows})
+
+
+if __name__ == "__main__":
+    main()

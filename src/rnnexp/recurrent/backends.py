@@ -1,0 +1,76 @@
+"""The backends of a stack, and the choice of the fastest from measurements.
+
+`backends.json` is written by `python -m rnnexp.benchmark.backends`. A row holds the milliseconds of the forward and
+backward pass of one layer by backend, for one step, device, precision, hidden size, shape of the batch and number of
+threads.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from math import exp, log
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rnnexp.core.validation import validate_choice
+from rnnexp.recurrent.cells import Cell
+
+BACKENDS = ("auto", "fused", "batched", "reference")
+MEASURED = Path(__file__).with_name("backends.json")
+NOISE = 0.03
+"""Ratios of times that differ from 1 by less are not resolved."""
+
+
+def require_backend(cell: Cell, name: str, backend: str) -> None:
+    """Raise ValueError for an unknown backend, and for one that a cell does not have."""
+    validate_choice("backend", backend, BACKENDS)
+    if backend == "fused" and cell.fused is None:
+        raise ValueError(f"cell {name} has no fused kernel: use backend=auto or reference")
+    if backend == "batched" and cell.batched is None:
+        raise ValueError(f"cell {name} has no step written by hand: use backend=auto or reference")
+
+
+def choose_backend(cell: Cell, backend: str, hidden_size: int, x: Tensor) -> str:
+    """Return the backend that runs a batch x: `fused`, `batched` or `reference`.
+
+    `auto` chooses `batched` where measurements show that it is faster. Under autocast `batched` does not run, since its
+    buffers have the type of x.
+    """
+    device = x.device.type
+    if torch.is_autocast_enabled(device):
+        return "reference" if cell.fused is None or backend in ("batched", "reference") else "fused"
+    if backend != "auto":
+        return backend
+    precision = str(x.dtype).removeprefix("torch.")
+    if batched_is_faster(measurements(cell.step.__name__, device, precision), hidden_size):
+        return "batched"
+    return "reference" if cell.fused is None else "fused"
+
+
+def batched_is_faster(rows: Sequence[dict[str, Any]], hidden_size: int) -> bool:
+    """Return whether `batched` is the fastest backend at the measured hidden size that is nearest to another.
+
+    It must be faster in the geometric mean over shapes and threads, and slower in none, by more than `NOISE`.
+    """
+    if not rows:
+        return False
+    nearest = min({row["hidden_size"] for row in rows}, key=lambda size: abs(log(size / hidden_size)))
+    ratios = [
+        min(time for backend, time in row["milliseconds"].items() if backend != "batched")
+        / row["milliseconds"]["batched"]
+        for row in rows
+        if row["hidden_size"] == nearest
+    ]
+    return min(ratios) > 1 - NOISE and exp(fmean(map(log, ratios))) > 1 + NOISE
+
+
+@cache
+def measurements(step: str, device: str, precision: str) -> tuple[dict[str, Any], ...]:
+    """Return the rows of one step, device and precision."""
+    key = {"step": step, "device": device, "precision": precision}
+    rows = json.loads(MEASURED.read_text(encoding="utf-8"))["rows"]
+    return tuple(row for row in rows if row.items() >= key.items())
