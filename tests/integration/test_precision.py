@@ -13,7 +13,8 @@ NAMES = {"64": "float64", "32": "float32", "bf16": "bfloat16", "16": "float16"}
 
 
 @pytest.mark.parametrize(
-    ("model", "backend"), [("srn", "fused"), ("lstm", "fused"), ("gru", "fused"), ("lstm", "reference")]
+    ("model", "backend"),
+    [("srn", "fused"), ("lstm", "fused"), ("gru", "fused"), ("gru", "batched"), ("lstm", "reference")],
 )
 @pytest.mark.parametrize("precision", ["32-true", "64-true", "bf16-true", "16-true", "bf16-mixed", "16-mixed"])
 def test_the_recorded_precision_is_the_one_that_ran(run: Run, model: str, backend: str, precision: str) -> None:
@@ -47,7 +48,7 @@ def test_fp16_autocast_on_a_cpu_is_unsupported(run: Run) -> None:
     outcome = run(*BARE, "trainer.precision=16-mixed")
     assert outcome.exit_code == 3
     assert outcome.line == (
-        "rnnexp: cell 'gru' (backend fused) on cpu at precision 16-mixed is unsupported: "
+        "rnnexp: cell 'gru' (backend auto) on cpu at precision 16-mixed is unsupported: "
         "Lightning would run bf16-mixed instead"
     )
     assert outcome.result["reason"] in outcome.line

@@ -134,7 +134,8 @@ def test_a_sweep_and_its_report(place: Path) -> None:
     assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
     models = [read_json(path)["model"] for path in (place / "sweep" / "jobs").glob("*/result.json")]
     backends = {model["cell"]: model["backend"] for model in models}
-    assert backends == {"gru": "fused", "my_cells.mgu": "reference"}
+    assert backends["gru"] in ("fused", "batched")
+    assert backends["my_cells.mgu"] == "reference"
     assert "my_cells.mgu" in (place / "sweep" / "report" / "results.csv").read_text(encoding="utf-8")
 
 

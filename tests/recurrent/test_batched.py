@@ -9,7 +9,6 @@ from torch import Tensor
 
 from rnnexp.recurrent import RecurrentStack, batched
 from rnnexp.recurrent.backends import MEASURED, batched_is_faster
-from rnnexp.recurrent.gradient_flow import recorded
 
 CELLS: list[dict[str, Any]] = [
     {"cell": "srn"},
@@ -132,9 +131,6 @@ def test_batched_is_left_where_it_does_not_apply() -> None:
     assert stack.last_backend == "reference"
     stack(x)
     assert stack.last_backend == "batched"
-    with recorded(stack):
-        stack(x)
-    assert stack.last_backend == "reference"
 
 
 @pytest.mark.parametrize("cell", ["lstm"])

@@ -154,7 +154,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"num_layers": 1.5}, "num_layers must be a whole number of at least 1, not 1.5"),
     ({"dropout": 1.0}, r"dropout must lie in \[0, 1\), not 1.0"),
     ({"dropout": -0.1}, r"dropout must lie in \[0, 1\), not -0.1"),
-    ({"backend": "fusd"}, r"unknown backend 'fusd': choose one of auto, fused, reference; did you mean 'fused'\?"),
+    (
+        {"backend": "fusd"},
+        r"unknown backend 'fusd': choose one of auto, fused, batched, reference; did you mean 'fused'\?",
+    ),
     ({"initialization": "xavier"}, "unknown initialization 'xavier': choose one of orthogonal, pytorch"),
     (
         {"cell_options": {"reset": "befor"}},

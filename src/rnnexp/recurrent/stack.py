@@ -58,7 +58,8 @@ class RecurrentStack(nn.Module):
         cell_name: the given name; for a `Cell`, the name of its step.
         cell_options: all options of the cell with their values.
         backend: the given backend.
-        last_backend: the backend of the last forward pass: `fused`, `batched` or `reference`.
+        last_backend: the backend of the last forward pass that was not recorded: `fused`, `batched` or `reference`;
+            before the first one, the given backend.
         directions: 1 or 2.
         output_size: directions * hidden_size.
         alters_outputs: whether outputs are normalized or have residuals, so that they differ from h.
@@ -209,13 +210,16 @@ class RecurrentStack(nn.Module):
         if self.recorder is not None:
             self.recorder.start(x, lengths)
         state = self._start(x, state)
-        self.last_backend = self._choose_backend(x)
-        num_layers = self.layers_per_run if self.last_backend == "fused" else 1
+        if self.recorder is None:
+            backend = self.last_backend = choose_backend(self.cell, self.backend, self.hidden_size, x)
+        else:
+            backend = "reference"
+        num_layers = self.layers_per_run if backend == "fused" else 1
         finals = []
         for first in range(0, self.num_layers, num_layers):
             rows = slice(first * self.directions, (first + num_layers) * self.directions)
             dropped = self._drop(x) if first > 0 else x
-            y, final = self._run(first, dropped, lengths, mask, tuple(tensor[rows] for tensor in state))
+            y, final = self._run(backend, first, dropped, lengths, mask, tuple(tensor[rows] for tensor in state))
             if self.norms:
                 y = self.norms[first](y)
                 y = y if mask is None else y.masked_fill(~mask, 0)
@@ -224,23 +228,17 @@ class RecurrentStack(nn.Module):
         state = finals[0] if len(finals) == 1 else tuple(torch.cat(tensors) for tensors in zip(*finals, strict=True))
         return x, tuple(join_directions(tensor, self.directions) for tensor in state)
 
-    def _choose_backend(self, x: Tensor) -> str:
-        """Return the backend for a batch."""
-        if self.recorder is not None:
-            return "reference"
-        return choose_backend(self.cell, self.backend, self.hidden_size, x)
-
     def _run(
-        self, first: int, x: Tensor, lengths: Tensor | None, mask: Tensor | None, state: State
+        self, backend: str, first: int, x: Tensor, lengths: Tensor | None, mask: Tensor | None, state: State
     ) -> tuple[Tensor, State]:
         """Run the layers from `first` on that one kernel or loop computes.
 
         States are [layers * directions, batch, hidden], and the mask is [batch, time, 1]. Other arguments and the
         results are those of `forward`.
         """
-        if self.last_backend == "reference":
+        if backend == "reference":
             return scan_layer(self.cell, x, mask, state, self._layer_weights(first), self.recorder)
-        if self.last_backend == "batched":
+        if backend == "batched":
             return run_batched(
                 self.cell, x, lengths, state, [list(named.values()) for named in self._layer_weights(first)]
             )
