@@ -165,7 +165,7 @@ def make_workbench(config: DictConfig) -> Workbench:
     """
     with config_errors("benchmark"):
         options = Options(**{key: value for key, value in resolved(config).items() if key in KEYS})
-    apply_process_settings(config.num_threads, config.tf32)
+    apply_process_settings(config.num_threads, config.tf32, config.retain_memory)
     overrides = [str(override) for override in HydraConfig.get().overrides.task]
     kind = kind_of_class(task_class(resolved(config)))
     bench = Workbench(config, options, overrides, _config_directories(), kind)

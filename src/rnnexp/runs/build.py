@@ -20,6 +20,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from rnnexp.callbacks.checkpoints import LastCheckpoint, WholeCheckpoints
 from rnnexp.callbacks.interruption import SaveOnSignal
 from rnnexp.compat.lightning import without_trainer_warnings
+from rnnexp.core.allocator import retain_freed_memory
 from rnnexp.core.errors import UserError, first_line, left_out_on_error
 from rnnexp.core.validation import validate_choice
 from rnnexp.data.base import DataModule
@@ -69,7 +70,7 @@ def build_experiment(settings: RunSettings) -> Experiment:
         UserError: for values that do not work, with the config group that holds them.
     """
     _require_same_files(settings)
-    apply_process_settings(settings.num_threads, settings.tf32)
+    apply_process_settings(settings.num_threads, settings.tf32, settings.retain_memory)
     datamodule = make_datamodule(settings.config)
     size_budget = None
     if settings.size_budget is not None:
@@ -131,8 +132,10 @@ def config_errors(group: str) -> Iterator[None]:
         raise UserError(f"{group}: {first_line(error)}") from None
 
 
-def apply_process_settings(num_threads: int | None, tf32: bool) -> None:
-    """Set the threads of PyTorch and the rounding of float32 products for the whole process."""
+def apply_process_settings(num_threads: int | None, tf32: bool, retain_memory: bool) -> None:
+    """Set the threads of PyTorch, the rounding of float32 products and the allocator for the whole process."""
+    if retain_memory:
+        retain_freed_memory()
     if num_threads is not None:
         torch.set_num_threads(num_threads)
     # The older of PyTorch's two interfaces: Lightning reads it, and mixing the two raises an error.

@@ -77,7 +77,7 @@ def load_finished(
     if unfinished := run.describe_unfinished():
         log.warning("%s", unfinished)
     checkpoint = read_checkpoint(checkpoint_file)
-    apply_process_settings(settings.num_threads, settings.tf32)
+    apply_process_settings(settings.num_threads, settings.tf32, settings.retain_memory)
     require_own_checkpoint(run, checkpoint, checkpoint_file)
     if "tokenizers" in checkpoint:
         read_tokenizers(checkpoint, checkpoint_file)

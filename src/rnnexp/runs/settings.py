@@ -12,7 +12,7 @@ from rnnexp.tracking.run_directory import RunDirectory
 TEST_WEIGHTS = ("best", "last", "average", "none")
 GROUPS = ("data", "task", "model", "optimizer", "scheduler", "trainer", "callbacks", "logger", "paths")
 REQUIRED = (
-    *("name", "seed", "tags", "ckpt_path", "test_weights", "tf32", "num_threads", "paths.output_dir"),
+    *("name", "seed", "tags", "ckpt_path", "test_weights", "tf32", "num_threads", "retain_memory", "paths.output_dir"),
     *("data._target_", "task._target_", "model.bidirectional", "optimizer", "scheduler", "callbacks", "logger"),
     *("trainer.precision", "trainer.max_epochs", "trainer.max_steps", "trainer.accumulate_grad_batches"),
     "trainer.log_every_n_steps",
@@ -34,6 +34,7 @@ class RunSettings:
         precision: Lightning's name of the precision, `32-true`.
         tf32: whether float32 products on an NVIDIA GPU may round to 10 bits.
         num_threads: threads of PyTorch on the CPU; None for PyTorch's default.
+        retain_memory: whether freed memory is kept in the process.
         size_budget: the budget that `model.hidden_size` is solved for, `params:250k`; None for none.
         config: the whole resolved config as plain values, for the record and for the constructors of objects.
     """
@@ -47,6 +48,7 @@ class RunSettings:
     precision: str
     tf32: bool
     num_threads: int | None
+    retain_memory: bool
     size_budget: str | None
     config: Mapping[str, Any]
 
@@ -73,6 +75,7 @@ class RunSettings:
             precision=str(config["trainer"]["precision"]),
             tf32=config["tf32"],
             num_threads=config["num_threads"],
+            retain_memory=config["retain_memory"],
             size_budget=config.get("size_budget"),
             config=config,
         )

@@ -11,6 +11,7 @@ from rnnexp.core.printable import without_secrets
 RUN_ONLY = (
     *("ckpt_path", "logger", "name", "paths", "resume", "tags", "trust"),
     *("sweep_dir", "dry_run", "allow_code_change", "report", "optimized_metric", "trial_number", "run_only"),
+    "retain_memory",
     # The callbacks that use these keys are part of the identity.
     *("monitor", "monitor_mode"),
     # The location of the data does not change their content.

@@ -86,7 +86,8 @@ def load_ensemble(options: Options) -> RunEnsemble:
             raise UserError(
                 f"attention: {member.run.path} has none to show: it was trained with task.network.attention=none"
             )
-    apply_process_settings(members[0].settings.num_threads, members[0].settings.tf32)
+    first = members[0].settings
+    apply_process_settings(first.num_threads, first.tf32, first.retain_memory)
     task = members[0].task
     translator = Translator(
         [member.task.model.to(device).eval() for member in members],
