@@ -15,6 +15,8 @@ import torch
 from rnnexp.core.allocator import retain_freed_memory
 if sys.argv[1] == "retain":
     assert retain_freed_memory()
+for _ in range(20):  # until the heap has a block of this size
+    torch.ones(10_000_000)
 faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(20):
     torch.ones(10_000_000)
