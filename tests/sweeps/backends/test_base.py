@@ -296,7 +296,7 @@ def test_polling_changes_nothing(make_jobs: Any) -> None:
 def test_only_a_final_or_absent_job_may_have_a_record_of_slurm(make_jobs: Any) -> None:
     done, left = make_jobs("done", "left")
     for job in (done, left):
-        write_json(job.run.slurm_file, {"submission": "a", "folder": "submitit", "job_id": "7"})
+        write_json(job.run.slurm_file, {"submission": "a" * 32, "job_id": "7"})
     done.status = Status.DONE
     backend = FakeBackend({})
     backend.reattach([done])
