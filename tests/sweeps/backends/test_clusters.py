@@ -47,7 +47,7 @@ def task_of_submitit(folder: Path) -> int:
         # Processes may end during the loop.
         with contextlib.suppress(OSError):
             words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
-            if b"submitit.core._submit" in words and str(folder).encode() in words:
+            if b"submitit.core._submit" in words and any(word.startswith(f"{folder}/".encode()) for word in words):
                 found.append(int(entry.name))
     assert len(found) == 1
     return found[0]
