@@ -25,8 +25,11 @@ def run_name(data: Node, model: Node, task: Node) -> str:
 
 
 def _network(model: Node) -> str:
+    cell = model.get("cell")
+    if isinstance(cell, Mapping):
+        cell = cell.get("path") or cell.get("_target_")
     # A class of the user may have no cell.
-    cell = str(model.get("cell") or model.get("_target_")).rpartition(".")[2]
+    cell = str(cell or model.get("_target_")).rpartition(".")[2]
     return f"bi{cell}" if model.get("bidirectional") else cell
 
 
