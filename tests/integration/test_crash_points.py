@@ -107,6 +107,8 @@ OF_SWEEP = {
     "output of a job": r"open jobs/[^/]+/output\.log",
 }
 """The files of a sweep; those of submitit and Ray are their own."""
+NAME_OF_JOB = re.compile(r"(?<=jobs/)[^/]+|(?<=submitit/)[^/]+|\d+(?=_)|(?<=_)[0-9a-f]{32}|(?<=/)[0-9a-f]{32}")
+"""What differs between the paths of two jobs."""
 
 
 class CrashingSweep:
@@ -150,9 +152,7 @@ class CrashingSweep:
 
     def last_points(self) -> list[int]:
         """Return the number of one point of each kind, the last one: of two jobs the second."""
-        return sorted(
-            {re.sub("jobs/[^/]+", "jobs/", point): number for number, point in enumerate(self.points, 1)}.values()
-        )
+        return sorted({NAME_OF_JOB.sub("", point): number for number, point in enumerate(self.points, 1)}.values())
 
 
 LAUNCHERS = {

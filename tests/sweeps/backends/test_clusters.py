@@ -18,6 +18,7 @@ from hydra import compose, initialize_config_dir
 from rnnexp.cli.conf_dir import config_root
 from rnnexp.core.files.atomic import read_json, write_json
 from support import ROOT, TESTS, small_slurm
+from support.payloads import make_files
 from support.programs import NUM_TEST, Run, run_directories
 from support.sweeps import BARE, FAULT, SEARCH, processes_of, start, statuses, uninstall, wait_for
 
@@ -46,7 +47,7 @@ def task_of_submitit(folder: Path) -> int:
         # Processes may end during the loop.
         with contextlib.suppress(OSError):
             words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
-            if b"submitit.core._submit" in words and str(folder).encode() in words:
+            if b"submitit.core._submit" in words and any(word.startswith(f"{folder}/".encode()) for word in words):
                 found.append(int(entry.name))
     assert len(found) == 1
     return found[0]
@@ -71,10 +72,18 @@ def has_saved(sweep: Path, number: int) -> bool:
     return len(list(sweep.glob("jobs/*/checkpoints/last.ckpt"))) == number
 
 
-def test_submitit_runs_each_job_once(run: Run, tmp_path: Path) -> None:
+def test_submitit_runs_each_job_once_and_reads_no_other_pickles(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "submitit"
+    folder.mkdir()
+    make_files(tmp_path, tmp_path / "canary")
+    for number in range(os.getpid(), os.getpid() + 4000):
+        for end in ("submitted", "0_result"):
+            os.link(tmp_path / "object.pickle", folder / f"{number}_{end}.pkl")
     asked = ["seed=1,2", LOCAL, f"sweep_dir={tmp_path}/sweep", "trainer.max_steps=2", *BARE]
+    asked += [f"hydra.launcher.submitit_folder={folder}"]
     outcome = run(*asked, "-m")
     assert outcome.exit_code == 0, outcome.stderr
+    assert not (tmp_path / "canary").exists()
     assert statuses(tmp_path / "sweep") == {1: "done", 2: "done"}
     for directory in outcome.directories:
         assert read_json(directory / "result.json")["num_steps"] == 2
@@ -463,8 +472,7 @@ def test_only_slurm_continues_a_job_of_slurm(run: Run, slurm: Path, tmp_path: Pa
     assert run(*asked, FAULT % "2:raise", "-m").exit_code == 1
     (job,) = (tmp_path / "sweep").glob("jobs/*seed-2*")
     record = job / "slurm.json"
-    names = {"submission": "a", "folder": f"{tmp_path}/submitit"}
-    write_json(record, {**names, "job_id": "1000"})
+    write_json(record, {"submission": "a" * 32, "job_id": "1000"})
     (slurm / "1000.state").write_text("RUNNING", encoding="utf-8")
     for launcher in ("hydra/launcher=pool", LOCAL):
         outcome = run(launcher, *asked, "-m")
@@ -482,8 +490,9 @@ def test_a_damaged_record_of_slurm_blocks_nothing(run: Run, tmp_path: Path) -> N
     assert run(*asked, FAULT % "2:raise", "-m").exit_code == 1
     (job,) = (tmp_path / "sweep").glob("jobs/*seed-2*")
     record = job / "slurm.json"
-    names = {"submission": "a", "folder": f"{tmp_path}/submitit"}
-    for wrong in ({**names, "job_id": 1000}, {"job_id": "1000"}, {**names, "job_id": "next"}, [], "x", 5):
+    number, submission = {"job_id": "1000"}, {"submission": "a" * 32}
+    strange = [{"submission": name, **number} for name in ("../jobs", "", "a" * 31, "/tmp", 5)]
+    for wrong in ({**submission, "job_id": 1000}, number, {**submission, "job_id": "next"}, [], "x", 5, *strange):
         write_json(record, wrong)  # type: ignore[arg-type]
         assert f"{record} does not name a SLURM job: seed=2 " in run(SLURM, "dry_run=true", *asked, "-m").stdout
     for damaged in (b"", b'{"submission": "a"', b"\xff\xfe", b"[" * 100_000):
@@ -560,8 +569,8 @@ def test_a_command_for_slurm_can_be_tried_without_slurm(
     outcome = run(LOCAL, *asked, "seed=1", f"sweep_dir={tmp_path}/sweep", "trainer.max_steps=2", *BARE, "-m")
     assert outcome.exit_code == 0, outcome.stderr
     assert outcome.status == "done"
-    assert list((tmp_path / "logs").glob("*_0_log.out"))
-    assert not list((tmp_path / "logs").glob("*_0_log.err"))
+    assert list((tmp_path / "logs").glob("*/*_0_log.out"))
+    assert not list((tmp_path / "logs").glob("*/*_0_log.err"))
 
 
 def test_unsupported_settings_of_slurm_are_refused(run: Run, slurm: Path, tmp_path: Path) -> None:

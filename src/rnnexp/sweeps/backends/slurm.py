@@ -52,7 +52,7 @@ class SubmittedSlurmJob(SubmittedJob):
             return self.recorded_state
         state = self.handle.state
         ended = end_of_submitit_job(self.handle, f"SLURM job {self.handle.job_id} ended as {state}")
-        if self.handle.paths.result_pickle.exists() or state not in STOPPED:
+        if state not in STOPPED:
             return ended
         # Whoever cancels a job does not want it to start again.
         return Ended(ended.reason, Status.INTERRUPTED, is_transient=state != "CANCELLED")
@@ -112,7 +112,8 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
                 print(f"{job.run.slurm_file} does not name a SLURM job: {job.label} is submitted again", flush=True)
             elif record.job_id is not None:
                 # A job without a number has not started, and will not once it is submitted again.
-                handles.append((job, SlurmJob(record.folder, record.job_id)))
+                folder = submitit_folder(self.settings, record.submission)
+                handles.append((job, SlurmJob(folder, record.job_id)))
         # All handles are created before the first query, so that one query returns all states.
         for job, handle in handles:
             if handle.done():
@@ -132,7 +133,7 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
         for resources, group in groups.items():
             # A signal between submission and record would leave jobs without a number.
             with deferred(STOP_SIGNALS):
-                record = SlurmRecord(uuid.uuid4().hex, str(submitit_folder(self.settings)))
+                record = SlurmRecord(uuid.uuid4().hex)
                 handles = self._submit_array(group, record, *resources)
                 for job, handle in zip(group, handles, strict=True):
                     job.status = Status.QUEUED
@@ -168,7 +169,8 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
 
     def _submit_array(self, jobs: Sequence[Job], record: SlurmRecord, cpus: int, gpus: int) -> list[SlurmJob]:
         """Submit jobs as one array, and return their handles. Raise UserError if sbatch fails."""
-        executor = make_executor("slurm", self.settings, self._parameters(cpus, gpus))
+        folder = submitit_folder(self.settings, record.submission)
+        executor = make_executor("slurm", folder, self.settings, self._parameters(cpus, gpus))
         grace = max(1.0, 0.75 * self.settings["signal_delay_s"])
         tasks = [SubmititTask(JobCommand(job.run.path), grace, submission=record.submission) for job in jobs]
         try:
@@ -184,7 +186,7 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
                 raise
             lines = (str(error).strip() or "failed without a message").split("\n")
             raise UserError(f"sbatch: {lines[-1].removeprefix('sbatch: ')}") from None
-        return [SlurmJob(record.folder, handle.job_id, tasks=range(handle.num_tasks)) for handle in handles]
+        return [SlurmJob(folder, handle.job_id, tasks=range(handle.num_tasks)) for handle in handles]
 
     def _resources(self, job: Job) -> tuple[int, int]:
         """Return the CPUs of a task and the GPUs of a node, from the settings or else from the job's config."""
