@@ -108,7 +108,7 @@ OF_SWEEP = {
 }
 """The files of a sweep; those of submitit and Ray are their own."""
 NAME_OF_JOB = re.compile(r"(?<=jobs/)[^/]+|(?<=submitit/)[^/]+|\d+(?=_)|(?<=_)[0-9a-f]{32}|(?<=/)[0-9a-f]{32}")
-"""What differs between the paths of two jobs."""
+"""The part of a path that differs between two jobs."""
 
 
 class CrashingSweep:
