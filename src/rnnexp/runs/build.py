@@ -233,10 +233,14 @@ def make_optimizer_factories(config: Mapping[str, Any]) -> tuple[Callable[..., O
     """Return the functions parameters -> optimizer, and (optimizer, total_steps=) -> schedule.
 
     Args:
-        config: the config of a run; `optimizer` and `scheduler` are read.
+        config: the config of a run; `optimizer`, `scheduler` and `trainer.precision` are read.
     """
+    optimizer = dict(config["optimizer"])
+    if optimizer.get("fused") and config["trainer"]["precision"] == "16-mixed":
+        # A fused optimizer divides the scaled gradients in its own step, so that Lightning cannot clip them before.
+        optimizer["fused"] = False
     with config_errors("optimizer"):
-        make_optimizer = _instantiate(config["optimizer"])
+        make_optimizer = _instantiate(optimizer)
     with config_errors("scheduler"):
         make_scheduler = _instantiate(config["scheduler"])
     return make_optimizer, make_scheduler
