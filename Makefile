@@ -30,7 +30,7 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 PROGRESS := sed -unE -e 's/^ *((Downloading|Using cached) [^ ]+) (\([0-9.]+ [MG]B\)).*/  \1 \3/p' \
 	-e 's/^ *(Building wheels? for [^:]+):.*/  \1/p' -e 's/^(Installing collected packages).*/  \1/p'
 
-.PHONY: help setup train sweep test lint check schema wandb-agent lock
+.PHONY: help setup train sweep test test-gpu lint check schema wandb-agent lock
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -46,6 +46,9 @@ sweep: $(COMPLETE) ## run a sweep of sweeps/; NAME=cells_mnist, and ARGS="size=s
 
 test: $(COMPLETE) ## the unit tests; ARGS="-m slow" runs the slow ones
 	@$(IN_VENV) -m pytest $(IN_PARALLEL) $(ARGS)
+
+test-gpu: $(COMPLETE) ## the tests that need a CUDA device
+	@$(IN_VENV) -m pytest -m gpu -n 0 $(ARGS)
 
 lint: $(COMPLETE) ## lint, format and types
 	$(IN_VENV) -m ruff check .
