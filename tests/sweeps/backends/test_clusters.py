@@ -484,8 +484,7 @@ def test_only_slurm_continues_a_job_of_slurm(run: Run, slurm: Path, tmp_path: Pa
     assert read_json(job / "status.json")["status"] == "failed", "nothing was changed"
 
 
-@pytest.mark.usefixtures("slurm")
-def test_a_damaged_record_of_slurm_blocks_nothing(run: Run, tmp_path: Path) -> None:
+def test_a_damaged_record_of_slurm_blocks_nothing(run: Run, slurm: Path, tmp_path: Path) -> None:
     asked = [f"sweep_dir={tmp_path}/sweep", "seed=1,2", "trainer.max_steps=3", *BARE]
     assert run(*asked, FAULT % "2:raise", "-m").exit_code == 1
     (job,) = (tmp_path / "sweep").glob("jobs/*seed-2*")
@@ -500,6 +499,11 @@ def test_a_damaged_record_of_slurm_blocks_nothing(run: Run, tmp_path: Path) -> N
         outcome = run(SLURM, "dry_run=true", *asked, "-m")
         assert outcome.exit_code == 0, outcome.stderr
         assert f"{record} does not name a SLURM job: seed=2 " in outcome.stdout
+    write_json(record, {**submission, "job_id": "7500"})
+    (slurm / "7500.state").write_text("RUNNING", encoding="utf-8")
+    (slurm / "7500.script").write_text("/elsewhere/mine.sh", encoding="utf-8")
+    assert "SLURM job 7500 is not that of seed=2: " in run(SLURM, "dry_run=true", *asked, "-m").stdout
+    record.write_bytes(b"")
     # No SLURM job starts for a record that does not name it, so any launcher may run this one.
     assert run(*asked, "-m").exit_code == 0
 
