@@ -21,6 +21,7 @@ from rnnexp.cli.checks import validate_config
 from rnnexp.cli.conf_dir import config_root, shared_options
 from rnnexp.cli.config_files import parse, read_text
 from rnnexp.cli.messages import Explanation, explain_composing, explain_running
+from rnnexp.cli.run_name import register_run_name
 from rnnexp.compat.hydra import FULL_ERROR, full_error, read_config_files_with
 from rnnexp.compat.torchmetrics import hide_torchvision
 from rnnexp.core.errors import UserError
@@ -59,6 +60,7 @@ def run_program(
         keep_running_without_output()
     hide_torchvision()
     use_short_socket_directory()
+    register_run_name()
     read_config_files_with(read_text, parse, hidden=shared_options())
     _users_full_error = os.environ.get(FULL_ERROR)
     exit_codes: list[int] = []
