@@ -137,6 +137,24 @@ def test_a_preempted_job_continues_and_the_sweep_can_be_interrupted(tiny: list[s
 
 
 @pytest.mark.slow
+def test_a_job_whose_controller_was_killed_starts_again(tiny: list[str], tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    parent = start(tiny, LOCAL, f"sweep_dir={sweep}", "seed=1", "hydra.launcher.retries=1", *ENDLESS)
+    wait_for(lambda: has_saved(sweep, 1), 300)
+    task = Path(f"/proc/{task_of_submitit(sweep / 'submitit')}/stat").read_text(encoding="utf-8")
+    controller = int(task.rpartition(")")[2].split()[1])
+    reached = steps(sweep)[-1]
+    os.kill(controller, signal.SIGKILL)
+    wait_for(lambda: status_of_one(sweep)["attempts"] == 2 and status_of_one(sweep)["status"] == "running", 300)
+    wait_for(lambda: steps(sweep)[-1] > reached, 300)
+    parent.send_signal(signal.SIGINT)
+    stdout, stderr = parent.communicate(timeout=120)
+    assert parent.returncode == 130, stdout + stderr
+    assert steps(sweep) == sorted(steps(sweep))
+    assert not processes_of(sweep)
+
+
+@pytest.mark.slow
 def test_a_job_out_of_time_too_often_can_still_be_continued(tiny: list[str], tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
     # submitit treats an end within ten minutes of the limit as a timeout.
