@@ -137,6 +137,24 @@ def test_a_preempted_job_continues_and_the_sweep_can_be_interrupted(tiny: list[s
 
 
 @pytest.mark.slow
+def test_a_job_whose_controller_was_killed_starts_again(tiny: list[str], tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    parent = start(tiny, LOCAL, f"sweep_dir={sweep}", "seed=1", "hydra.launcher.retries=1", *ENDLESS)
+    wait_for(lambda: has_saved(sweep, 1), 300)
+    task = Path(f"/proc/{task_of_submitit(sweep / 'submitit')}/stat").read_text(encoding="utf-8")
+    controller = int(task.rpartition(")")[2].split()[1])
+    reached = steps(sweep)[-1]
+    os.kill(controller, signal.SIGKILL)
+    wait_for(lambda: status_of_one(sweep)["attempts"] == 2 and status_of_one(sweep)["status"] == "running", 300)
+    wait_for(lambda: steps(sweep)[-1] > reached, 300)
+    parent.send_signal(signal.SIGINT)
+    stdout, stderr = parent.communicate(timeout=120)
+    assert parent.returncode == 130, stdout + stderr
+    assert steps(sweep) == sorted(steps(sweep))
+    assert not processes_of(sweep)
+
+
+@pytest.mark.slow
 def test_a_job_out_of_time_too_often_can_still_be_continued(tiny: list[str], tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
     # submitit treats an end within ten minutes of the limit as a timeout.
@@ -484,8 +502,7 @@ def test_only_slurm_continues_a_job_of_slurm(run: Run, slurm: Path, tmp_path: Pa
     assert read_json(job / "status.json")["status"] == "failed", "nothing was changed"
 
 
-@pytest.mark.usefixtures("slurm")
-def test_a_damaged_record_of_slurm_blocks_nothing(run: Run, tmp_path: Path) -> None:
+def test_a_damaged_record_of_slurm_blocks_nothing(run: Run, slurm: Path, tmp_path: Path) -> None:
     asked = [f"sweep_dir={tmp_path}/sweep", "seed=1,2", "trainer.max_steps=3", *BARE]
     assert run(*asked, FAULT % "2:raise", "-m").exit_code == 1
     (job,) = (tmp_path / "sweep").glob("jobs/*seed-2*")
@@ -500,6 +517,11 @@ def test_a_damaged_record_of_slurm_blocks_nothing(run: Run, tmp_path: Path) -> N
         outcome = run(SLURM, "dry_run=true", *asked, "-m")
         assert outcome.exit_code == 0, outcome.stderr
         assert f"{record} does not name a SLURM job: seed=2 " in outcome.stdout
+    write_json(record, {**submission, "job_id": "7500"})
+    (slurm / "7500.state").write_text("RUNNING", encoding="utf-8")
+    (slurm / "7500.script").write_text("/elsewhere/mine.sh", encoding="utf-8")
+    assert "SLURM job 7500 is not that of seed=2: " in run(SLURM, "dry_run=true", *asked, "-m").stdout
+    record.write_bytes(b"")
     # No SLURM job starts for a record that does not name it, so any launcher may run this one.
     assert run(*asked, "-m").exit_code == 0
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import submitit
 
-from rnnexp.compat.submitit import FailedJobError, FailedSubmissionError, SlurmJob
+from rnnexp.compat.submitit import FailedJobError, FailedSubmissionError, SlurmJob, scripts_of
 from rnnexp.core.errors import InterruptedRunError, UserError
 from rnnexp.core.signals import STOP_SIGNALS, deferred
 from rnnexp.sweeps.backends.base import Backend, Ended, JobState, SubmittedJob
@@ -103,7 +103,7 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
         Raises:
             UserError: for a job whose state SLURM does not report.
         """
-        handles = []
+        handles: list[tuple[Job, SlurmJob, SlurmRecord]] = []
         for job in jobs:
             if job.status.is_final or not job.run.slurm_file.exists():
                 continue
@@ -113,16 +113,21 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
             elif record.job_id is not None:
                 # A job without a number has not started, and will not once it is submitted again.
                 folder = submitit_folder(self.settings, record.submission)
-                handles.append((job, SlurmJob(folder, record.job_id)))
+                handles.append((job, SlurmJob(folder, record.job_id), record))
         # All handles are created before the first query, so that one query returns all states.
-        for job, handle in handles:
-            if handle.done():
-                continue
-            if error := handle.watcher.error:
+        live = [entry for entry in handles if not entry[1].done()]
+        scripts = scripts_of(handle for _, handle, _ in live)
+        for job, handle, record in live:
+            if handle.watcher.error or handle.job_id not in scripts:
                 raise UserError(
-                    f"{job.label}: SLURM does not report the state of its job {handle.job_id} ({error}): give the same "
-                    f"command again when it does, or if the job has ended, remove {job.run.slurm_file}"
+                    f"{job.label}: SLURM does not report the state of its job {handle.job_id} "
+                    f"({handle.watcher.error or 'no answer'}): give the same command again when it does, or if the job "
+                    f"has ended, remove {job.run.slurm_file}"
                 )
+            if record.submission not in scripts[handle.job_id]:
+                # The directory comes from another cluster, or somebody has changed the record.
+                print(f"SLURM job {handle.job_id} is not that of {job.label}: it is submitted again", flush=True)
+                continue
             job.status = Status.QUEUED
             self.submitted.append(SubmittedSlurmJob(job, f"slurm {handle.job_id}", handle))
 

@@ -4,6 +4,7 @@ submitit reads pickles from its folder, so each submission has a new one that on
 a call is a pickle as well, and nothing reads it: the end of a job is in its run directory.
 """
 
+import os
 import signal
 import subprocess
 import time
@@ -36,7 +37,8 @@ class SubmititTask:
     Args:
         command: the command of the job.
         grace_seconds: the time that a job has to save when submitit stops it.
-        sweep: the process of the sweep's command, with which the job ends; None lets the job continue without it.
+        sweep: the process of the sweep's command, with which the job ends, as with submitit's controller; None lets the
+            job continue without it.
         submission: the submission that the record of SLURM in the run directory must name; None if there is no record.
     """
 
@@ -69,7 +71,8 @@ class SubmititTask:
             signal.signal(signal.SIGTERM, self._request_stop)
             while self._process.poll() is None:
                 time.sleep(POLL_SECONDS)
-                if self.sweep is not None and self.sweep.is_gone:
+                # The number of a local job is that of its controller.
+                if self.sweep is not None and (self.sweep.is_gone or os.getppid() != int(environment.job_id)):
                     self._request_stop()
                 if self._stop_requested_at is not None and time.monotonic() - self._stop_requested_at > GRACE_SECONDS:
                     self._process.kill()
