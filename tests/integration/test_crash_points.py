@@ -113,7 +113,7 @@ OF_JOB_ALONE = re.compile(
 )
 """The writes of a job that no engine sees. The pool is killed at these."""
 NAME_OF_JOB = re.compile(r"(?<=jobs/)[^/]+|(?<=submitit/)[^/]+|\d+(?=_)|(?<=_)[0-9a-f]{32}|(?<=/)[0-9a-f]{32}")
-"""What differs between the paths of two jobs."""
+"""The part of a path that differs between two jobs."""
 
 
 class CrashingSweep:

@@ -178,7 +178,7 @@ def test_a_job_with_a_cause_that_may_be_transient_starts_again(make_jobs: Any, e
 
 
 def test_a_job_whose_process_outlives_it_starts_again_after_that_process(make_jobs: Any) -> None:
-    """As of a lost node: what the job has recorded at its end counts."""
+    """A node is lost: what the job has recorded at its end counts."""
     (job,) = make_jobs("a")
     lines = ["import sys, time", "from pathlib import Path", "from rnnexp.tracking.run_directory import RunDirectory"]
     lines += ["run = RunDirectory(Path(sys.argv[1]))", "with run.locked():", "    print('locked', flush=True)"]
