@@ -185,7 +185,7 @@ def average_kept(run: RunDirectory) -> Path:
         UserError: if a checkpoint is damaged.
         ValueError: if no epochs were kept.
     """
-    run.require_no_links(run.checkpoints)
+    run.require_own_files(run.checkpoints)
     checkpoints = [read_checkpoint(path) for path in run.kept_checkpoints]
     weights = average_checkpoints([checkpoint["state_dict"] for checkpoint in checkpoints])
     with written_atomically(run.average_checkpoint) as file:
