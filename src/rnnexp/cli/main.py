@@ -24,7 +24,7 @@ from rnnexp.cli.messages import Explanation, explain_composing, explain_running
 from rnnexp.compat.hydra import FULL_ERROR, full_error, read_config_files_with
 from rnnexp.compat.torchmetrics import hide_torchvision
 from rnnexp.core.errors import UserError
-from rnnexp.core.output import keep_running_without_output
+from rnnexp.core.output import hide_advice_of_matplotlib, keep_running_without_output
 from rnnexp.core.printable import printable, without_secrets
 from rnnexp.core.socket_directory import use_short_socket_directory
 from rnnexp.core.utf8 import require_utf8
@@ -58,6 +58,7 @@ def run_program(
     if not prints_result:
         keep_running_without_output()
     hide_torchvision()
+    hide_advice_of_matplotlib()
     use_short_socket_directory()
     read_config_files_with(read_text, parse, hidden=shared_options())
     _users_full_error = os.environ.get(FULL_ERROR)
