@@ -148,8 +148,16 @@ def test_one_order_of_epochs(mode: str) -> None:
     sign = 1 if mode == "max" else -1
     nan, infinity = float("nan"), float("inf")
     # (value, loss), the worst first
-    epochs = [(nan, nan), (nan, 1.0), (sign * 0.5, nan), (sign * 0.5, 2.0), (sign * 0.5, 1.0), (sign * 0.75, infinity)]
-    assert sorted(epochs[::-1], key=lambda epoch: rank(*epoch, mode)) == epochs
+    worst_first = [
+        (nan, nan),
+        (nan, 1.0),
+        (sign * 0.5, nan),
+        (sign * 0.5, 2.0),
+        (sign * 0.5, 1.0),
+        (sign * 0.75, infinity),
+    ]
+    assert sorted(worst_first, key=lambda epoch: rank(*epoch, mode)) == worst_first
+    assert len({rank(*epoch, mode) for epoch in worst_first}) == len(worst_first)
 
 
 def test_among_equal_values_the_lower_loss_is_the_best(run: Run, translate_tiny: Callable[[str], list[str]]) -> None:

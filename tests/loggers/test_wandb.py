@@ -163,6 +163,9 @@ def test_an_explicit_mode_is_used(mode: str) -> None:
 def test_the_environment_variable_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert choose_mode("auto", 5.0) == ("disabled", "WANDB_MODE=disabled")
+    monkeypatch.setenv("WANDB_MODE", "oflin")
+    with pytest.raises(ValueError, match=r"WANDB_MODE.*did you mean 'offline'\?"):
+        choose_mode("auto", 5.0)
 
 
 def test_an_unknown_mode_is_refused(run: Run) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,31 @@ def test_only_the_job_with_a_strange_directory_fails(tmp_path: Path) -> None:
     assert "linked is a symbolic link" in lines[0]
     assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["letter.txt"]
     assert (tmp_path / "file.damaged").read_text(encoding="utf-8") == "x"
+
+
+STRANGE: dict[str, Callable[[Path, Path], object]] = {
+    "output.log": lambda path, elsewhere: path.symlink_to(elsewhere),
+    "train.log": lambda path, elsewhere: path.hardlink_to(elsewhere),
+    "metrics.csv": lambda path, _: os.mkfifo(path),
+    "checkpoints": lambda path, elsewhere: (path.rename(elsewhere.parent / "theirs"), path.symlink_to("../theirs")),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_job_writes_through_no_link_and_no_pipe(tmp_path: Path, name: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("mine", encoding="utf-8")
+    strange, usual = job(tmp_path / "strange"), job(tmp_path / "usual")
+    prepare(strange, {})
+    strange.run.last_checkpoint.write_bytes(WHOLE)
+    (strange.run.checkpoints / ".last.ckpt.0123456789ab").write_bytes(b"theirs")
+    STRANGE[name](strange.run.path / name, elsewhere)
+    lines: list[str] = []
+    assert prepare_all([strange, usual], {}, lines.append) == [usual]
+    assert len(lines) == 1
+    assert f"{strange.run.path / name} is a " in lines[0]
+    assert elsewhere.read_text(encoding="utf-8") == "mine"
+    assert name != "checkpoints" or len(list((tmp_path / "theirs").iterdir())) == 2
 
 
 HOLD = """

@@ -97,8 +97,8 @@ def prepare(job: Job, code: Mapping[str, Any]) -> None:
         code: the version of the code, see `rnnexp.tracking.environment.git_state`.
 
     Raises:
-        UserError: if the directory is a symbolic link, or holds a run of another config, or another process writes to
-            it.
+        UserError: if the directory or a part of it is a link to elsewhere or holds a run of another config, or another
+            process writes to it.
     """
     run = job.run
     if run.path.is_symlink():
@@ -115,6 +115,7 @@ def prepare(job: Job, code: Mapping[str, Any]) -> None:
         job.resumes = put_damaged_checkpoints_aside(run) is not None
         if not job.resumes:
             run.clear()
+        run.require_own_files()
         # The config of a job that continues may name another logger than before.
         run.freeze(job.config, job.overrides, code, attempt, "to be continued" if job.resumes else "")
     job.status = Status.WAITING

@@ -24,6 +24,8 @@ from rnnexp.tracking.status import RunState, Status, may_be_transient, status_of
 log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
+APPENDED = (".csv", ".log")
+"""The endings of files that are written in place. Others are replaced."""
 
 
 class RunDirectory:
@@ -105,12 +107,24 @@ class RunDirectory:
             raise UserError(f"{path} is not a run directory: it has no {run.config_file.name}")
         return run
 
-    def require_no_links(self, *paths: Path) -> None:
-        """Raise UserError for a path of this run that is a link out of it: writing to it would change another file."""
+    def require_own_files(self, *paths: Path) -> None:
+        """Raise UserError for a path through which this run would write to another file, or wait for a reader.
+
+        These are links out of the directory, files that are appended to and have a second name, pipes and devices.
+
+        Args:
+            paths: paths of this run; without any all files of the directory and its checkpoints.
+        """
         root = self.path.resolve()
-        for path in paths:
+        for path in paths or (*self.path.iterdir(), *self.checkpoints.glob("*")):
             if not path.resolve().is_relative_to(root):
                 raise UserError(f"{path} is a link to {path.resolve()}, outside the run directory: remove it")
+            if not path.exists():
+                continue
+            if not (path.is_file() or path.is_dir()):
+                raise UserError(f"{path} is a pipe or a device, not a file: remove it")
+            if path.suffix in APPENDED and path.stat().st_nlink > 1 and not path.is_dir():
+                raise UserError(f"{path} is a hard link, and its other name would change as well: copy it")
 
     @property
     def kept_checkpoints(self) -> list[Path]:
@@ -371,8 +385,10 @@ class RunDirectory:
 
     def remove_leftovers(self) -> None:
         """Delete the temporary files of a process that was killed. The caller holds the lock."""
-        for directory in (self.path, self.checkpoints, self.figures):
-            remove_temporary_files(directory)
+        remove_temporary_files(self.path)
+        for directory in (self.checkpoints, self.figures):
+            if not directory.is_symlink():
+                remove_temporary_files(directory)
 
     def clear(self) -> None:
         """Delete the files of an attempt that cannot continue, except its output. The caller holds the lock.

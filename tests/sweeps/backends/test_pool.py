@@ -282,6 +282,16 @@ def test_ctrl_c_stops_the_jobs_and_they_are_resumed(tiny: list[str], run: Run, t
 STOP = "{_target_:support.probing_callbacks.StopAfterEpoch}"
 
 
+def test_ctrl_c_does_not_reach_a_fork_server_that_imports() -> None:
+    code = (
+        "from multiprocessing import forkserver; from rnnexp.sweeps.process.forkserver import start_server\n"
+        "start_server(); print(open(f'/proc/{forkserver._forkserver._forkserver_pid}/status').read())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    (blocked,) = re.findall(r"SigBlk:\s*(\w+)", done.stdout)
+    assert int(blocked, 16) >> (signal.SIGINT - 1) & 1
+
+
 def test_no_process_outlives_its_parent(tiny: list[str], tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
     asked = [f"sweep_dir={sweep}", "seed=1,2", "trainer.max_epochs=100000", "callbacks.early_stopping=null", *BARE]
