@@ -25,7 +25,7 @@ from omegaconf.errors import (
 from rnnexp.cli.conf_dir import SHARED_OPTION, config_root
 from rnnexp.compat.hydra import ambiguous_override, failed_key, failed_target, is_group_override, syntax_reason
 from rnnexp.compat.omegaconf import root_values
-from rnnexp.core.errors import UserError, first_line
+from rnnexp.core.errors import InterruptedRunError, UserError, first_line
 from rnnexp.core.validation import did_you_mean
 
 # Errors that a user can avoid with another path; any other OSError may be an internal error.
@@ -60,7 +60,7 @@ class Explanation(NamedTuple):
     exit_code: int = UserError.exit_code
 
 
-def explain_running(error: Exception, outputs: str) -> Explanation | None:
+def explain_running(error: Exception | InterruptedRunError, outputs: str) -> Explanation | None:
     """Return the explanation of an error of a program that ran with its config; None for an internal error.
 
     Args:
@@ -68,7 +68,7 @@ def explain_running(error: Exception, outputs: str) -> Explanation | None:
         outputs: the directory that the program writes to, for errors of the operating system without a path.
     """
     match error:
-        case UserError():
+        case UserError() | InterruptedRunError():
             return Explanation(_one_line(str(error)), error.exit_code)
         case InstantiationException():
             return _explain_constructor(error)
@@ -85,7 +85,7 @@ def explain_running(error: Exception, outputs: str) -> Explanation | None:
     return None
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     # PyTorch's exceptions are compared by name, since this module must not import torch.
     return (
         isinstance(error, MemoryError)
@@ -94,11 +94,11 @@ def _is_out_of_memory(error: Exception) -> bool:
     )
 
 
-def explain_composing(error: Exception) -> Explanation | None:
+def explain_composing(error: Exception | InterruptedRunError) -> Explanation | None:
     """Return the explanation of an error of a command line that Hydra could not compose; None for an internal error."""
     cause = error.__cause__
     match error:
-        case UserError():
+        case UserError() | InterruptedRunError():
             return Explanation(_one_line(str(error)), error.exit_code)
         case OverrideParseException():
             return Explanation(_explain_syntax(error))

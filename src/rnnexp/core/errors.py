@@ -31,8 +31,11 @@ class PrunedError(UserError):
     exit_code = 5
 
 
-class InterruptedRunError(UserError):
-    """A signal stopped the run, which saved a checkpoint at a batch boundary if it was training."""
+class InterruptedRunError(BaseException):
+    """A signal stopped the run, which saved a checkpoint at a batch boundary if it was training.
+
+    It is no Exception, like KeyboardInterrupt: what handles errors of a file, a library or a figure must not handle it.
+    """
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
@@ -60,8 +63,6 @@ def left_out_on_error(what: str) -> Iterator[None]:
     """Log an error with its traceback instead of raising it, since the run is already trained and recorded."""
     try:
         yield
-    except InterruptedRunError:
-        raise
     except Exception as error:
         log.warning("%s: left out, because of %s: %s", what, type(error).__name__, first_line(error))
         log.debug("%s: left out", what, exc_info=True)

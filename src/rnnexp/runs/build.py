@@ -21,7 +21,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from rnnexp.callbacks.checkpoints import LastCheckpoint, WholeCheckpoints
 from rnnexp.callbacks.interruption import SaveOnSignal
 from rnnexp.compat.lightning import without_trainer_warnings
-from rnnexp.core.errors import UserError, first_line, left_out_on_error
+from rnnexp.core.errors import InterruptedRunError, UserError, first_line, left_out_on_error
 from rnnexp.core.validation import validate_choice
 from rnnexp.data.base import DataModule
 from rnnexp.loggers.base import run_loggers
@@ -107,7 +107,7 @@ def finished_loggers(loggers: list[Logger]) -> Iterator[None]:
     try:
         yield
         exit_code = 0
-    except UserError as error:
+    except (UserError, InterruptedRunError) as error:
         exit_code = error.exit_code
         raise
     except KeyboardInterrupt:
