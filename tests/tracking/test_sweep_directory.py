@@ -1,5 +1,6 @@
 """The directory of a sweep: what a kill or a power cut leaves in it blocks nothing."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +85,11 @@ def test_a_job_without_a_known_code_is_no_other_code(tmp_path: Path, content: st
     else:
         status.write_text(content, encoding="utf-8")
     sweep.require_code({"commit": "a", "dirty": False})
+
+
+@pytest.mark.parametrize("code", [5, "text", ["a"], {"commit": 5}, {"commit": "abc"}, {"commit": None}])
+def test_a_code_of_another_kind_is_other_code(tmp_path: Path, code: object) -> None:
+    (tmp_path / "jobs" / "one").mkdir(parents=True)
+    (tmp_path / "jobs" / "one" / "status.json").write_text(json.dumps({"code": code}), encoding="utf-8")
+    with pytest.raises(UserError, match="ran on other code"):
+        SweepDirectory(tmp_path).require_code({"commit": "a", "dirty": False})

@@ -50,7 +50,7 @@ LIMITS = {
     errno.EAGAIN: "is the number of processes and threads limited (ulimit -u)?",
     errno.ENOMEM: "free memory, or start fewer jobs at once",
 }
-"""What to do about the limits of the operating system that a program can reach."""
+"""The remedies for the limits of the operating system that a program can reach."""
 
 
 class Explanation(NamedTuple):
