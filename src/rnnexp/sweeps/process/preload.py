@@ -8,5 +8,5 @@ from rnnexp.compat.torchmetrics import hide_torchvision
 # Threads do not survive a fork, and OpenBLAS would start threads when NumPy is imported.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 hide_torchvision()
-for module in ("rnnexp.cli.main", "rnnexp.runs.figures", "rnnexp.runs.stages"):
+for module in ("rnnexp.cli.main", "rnnexp.runs.arguments", "rnnexp.runs.figures", "rnnexp.runs.stages"):
     importlib.import_module(module)
