@@ -42,3 +42,10 @@ def test_a_signal_to_a_job_ends_that_job(run: Run, tmp_path: Path) -> None:
     assert outcome.exit_code == 1
     assert outcome.line.startswith("rnnexp: 2 interrupted of 2 jobs, see output.log in ")
     assert [read_json(path / "status.json")["status"] for path in outcome.directories] == ["interrupted"] * 2
+
+
+def test_no_job_starts_if_a_constructor_refuses_a_value(run: Run, tmp_path: Path) -> None:
+    outcome = run("data.view=rows,rwos", f"sweep_dir={tmp_path}/sweep", "-m")
+    assert outcome.exit_code == 2
+    assert "unknown view 'rwos'" in outcome.line
+    assert outcome.directories == []
