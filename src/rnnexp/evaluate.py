@@ -20,7 +20,7 @@ def evaluate(config: DictConfig) -> int:
     changes = {group: values[group] for group in ("data", "task")}
     trust = trusted_modules(values["trust"])
     run = RunDirectory.of_finished_run(expand_home(str(values["run"])))
-    run.require_no_links(run.evaluate_log_file, run.evaluations)
+    run.require_own_files(run.evaluate_log_file, run.evaluations)
     with logged_to(run.evaluate_log_file):
         experiment, weights = load_finished(run, values["weights"], changes, trust)
         show(evaluation_table(score(experiment, weights, changes)))

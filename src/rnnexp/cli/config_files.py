@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rnnexp.core.errors import UserError, first_line
+from rnnexp.tracking.run_directory import RunDirectory
 
 BYTE_ORDER_MARK = "\ufeff"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -36,6 +37,15 @@ def read_text(path: Path) -> str:
         line = text.count("\n", 0, text.index(BYTE_ORDER_MARK)) + 1
         raise UserError(f"{path}: line {line}: has a byte order mark (U+FEFF) within the text: delete it")
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def only_config_file(directory: Path) -> str | None:
+    """Return the name of the one config file that is read in a run directory; None for another directory.
+
+    Hydra prefers what it finds beside a config to most of its own options, and a run directory may be another person's.
+    """
+    run = RunDirectory(directory)
+    return run.config_file.name if run.status_file.exists() else None
 
 
 def parse(text: str, path: Path) -> DictConfig:

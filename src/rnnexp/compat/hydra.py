@@ -111,7 +111,10 @@ def failed_key(error: InstantiationException) -> str | None:
 
 
 def read_config_files_with(
-    read_text: Callable[[Path], str], parse: Callable[[str, Path], DictConfig], hidden: Collection[str]
+    read_text: Callable[[Path], str],
+    parse: Callable[[str, Path], DictConfig],
+    hidden: Collection[str],
+    only_file: Callable[[Path], str | None],
 ) -> None:
     """Let Hydra read config files with these functions.
 
@@ -121,9 +124,20 @@ def read_config_files_with(
         read_text: file -> its text.
         parse: text and file -> config.
         hidden: options that are not listed, such as `data/base`.
+        only_file: directory -> the one file that is read in it and below; None for all.
     """
 
     class FileConfigSource(file_config_source.FileConfigSource):
+        def is_group(self, config_path: str) -> bool:
+            # Hydra asks for the directory itself to learn whether it exists.
+            is_read = not config_path or only_file(Path(self.path)) is None
+            return is_read and super().is_group(config_path)
+
+        def is_config(self, config_path: str) -> bool:
+            name = only_file(Path(self.path))
+            is_read = name is None or self._normalize_file_name(config_path) == name
+            return is_read and super().is_config(config_path)
+
         def load_config(self, config_path: str) -> ConfigResult:
             path = Path(self.path, self._normalize_file_name(config_path))
             text = read_text(path)

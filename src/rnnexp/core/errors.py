@@ -19,6 +19,8 @@ BAD_PLACES = frozenset(
         errno.ENOTDIR,
         errno.EISDIR,
         errno.ENAMETOOLONG,
+        errno.EIO,
+        errno.ESTALE,
     }
 )
 

@@ -115,8 +115,11 @@ def _is_state_of_optimizer(value: object) -> bool:
     )
 
 
-NUMBERS_OF_CALLBACKS = ("best_loss", "best_model_score", "best_score", "current_score", "kth_value", "wait_count")
-"""Values in the states of callbacks that are compared with metrics during training."""
+NUMBERS_OF_CALLBACKS = (
+    *("best_loss", "best_model_score", "best_score", "current_score", "kth_value", "wait_count"),
+    *("earlier_seconds", "first_step_seconds", "samples", "seconds", "tokens"),
+)
+"""Values in the states of callbacks that are compared or added during training."""
 PARTS_OF_TRAINING = ("loops", "callbacks", "lr_schedulers", "metrics")
 """Parts that training continues from, besides the state of the optimizer."""
 PARTS: Mapping[str, Callable[[Any], bool]] = {
@@ -183,7 +186,7 @@ def average_kept(run: RunDirectory) -> Path:
         UserError: if a checkpoint is damaged.
         ValueError: if no epochs were kept.
     """
-    run.require_no_links(run.checkpoints)
+    run.require_own_files(run.checkpoints)
     checkpoints = [read_checkpoint(path) for path in run.kept_checkpoints]
     weights = average_checkpoints([checkpoint["state_dict"] for checkpoint in checkpoints])
     with written_atomically(run.average_checkpoint) as file:

@@ -127,6 +127,8 @@ def shown_metric(job: Job) -> str:
 
 def last_lines(path: Path, count: int = NUM_LAST_LINES) -> list[str]:
     """Return the last lines within the last `MAX_BYTES` of a text file; none if it cannot be read."""
+    if not path.is_file():
+        return []
     try:
         with path.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_BYTES))

@@ -12,7 +12,7 @@ import yaml
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import write_text
-from rnnexp.core.files.bounded import MOST_NESTED, UnboundedError, read_bounded_text, require_bounded
+from rnnexp.core.files.bounded import MOST_BITS, MOST_NESTED, UnboundedError, read_bounded_text, require_bounded
 from rnnexp.core.printable import without_secrets
 from rnnexp.core.validation import escape_interpolation
 
@@ -23,6 +23,11 @@ OPTIONAL_GROUPS = ("callbacks", "logger", "optimizer", "paths", "scheduler")
 PLAIN = (str, int, float, bool, type(None))
 # The loader of libyaml is about ten times as fast, but PyYAML may be built without it.
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+MOST_EVENTS = 50_000
+"""The number of parser events; the configs of rnnexp have at most a thousand."""
+INT, FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
+LONGEST_INT, LONGEST_FLOAT = 21, 32
+"""The most characters of a number of 64 bits."""
 OPENS, CLOSES = (yaml.MappingStartEvent, yaml.SequenceStartEvent), (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 
 
@@ -101,14 +106,33 @@ def _wrong_kind(path: Path, key: str, what: str, value: object) -> UserError:
 
 
 def _require_bounded_events(text: str) -> None:
-    """Raise UnboundedError for nesting and aliases, before values are made: a few aliases can stand for millions."""
+    """Raise UnboundedError for nesting, aliases, long numbers and many values, before values are made."""
     depth = 0
-    for event in yaml.parse(text, Loader=LOADER):
+    for number, event in enumerate(yaml.parse(text, Loader=LOADER)):
         depth += isinstance(event, OPENS) - isinstance(event, CLOSES)
         if depth > MOST_NESTED:
             raise UnboundedError(f"has more than {MOST_NESTED} containers within each other")
         if isinstance(event, yaml.AliasEvent):
             raise UnboundedError(f"has the alias *{event.anchor} in line {event.start_mark.line + 1}")
+        if number > MOST_EVENTS:
+            raise UnboundedError(f"has more than {MOST_EVENTS:,} values")
+        if isinstance(event, yaml.ScalarEvent):
+            _require_short_number(event)
+
+
+def _require_short_number(event: yaml.ScalarEvent) -> None:
+    """Raise UnboundedError for a number with more characters than any in a config.
+
+    The digits of a number in base 60, which YAML 1.1 knows, take quadratic time, and so do keys that are numbers with
+    the same hash.
+    """
+    text, tags = event.value, [event.tag]
+    if event.tag is None and event.implicit[0]:
+        tags = [tag for tag, form in LOADER.yaml_implicit_resolvers.get(text[:1], ()) if form.match(text)]
+    if INT in tags and len(text) > LONGEST_INT:
+        raise UnboundedError(f"has a whole number of more than {MOST_BITS} bits")
+    if FLOAT in tags and len(text) > LONGEST_FLOAT:
+        raise UnboundedError(f"has a number of {len(text):,} characters")
 
 
 def _require_plain(value: object) -> None:

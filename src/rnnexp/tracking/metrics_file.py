@@ -8,6 +8,8 @@ from typing import IO, NamedTuple
 
 BLOCK_SIZE = 1 << 16
 LONGEST_LINE = 1 << 24
+MOST_BYTES = 1 << 27
+"""The size that is read; it is enough for a million rows."""
 
 
 class Logged(NamedTuple):
@@ -34,7 +36,7 @@ def read_logged(path: Path, name: str) -> tuple[list[Logged], bool]:
             if name not in header:
                 return values, is_damaged
             column = header.index(name)
-            while (line := file.readline(LONGEST_LINE)).endswith(b"\n"):
+            while (line := file.readline(LONGEST_LINE)).endswith(b"\n") and file.tell() <= MOST_BYTES:
                 # Most lines have no value of this metric, and are not parsed.
                 if (
                     line.isascii()
@@ -47,6 +49,7 @@ def read_logged(path: Path, name: str) -> tuple[list[Logged], bool]:
                 logged = _logged(row, name)
                 is_damaged |= fields is None or (logged is None and bool(row.get(name)))
                 values += [logged] if logged else []
+            is_damaged |= file.tell() > MOST_BYTES
     except OSError:
         return values, True
     return values, is_damaged
@@ -60,8 +63,10 @@ def read_rows(path: Path) -> tuple[list[dict[str, str]], bool]:
     """
     if not path.is_file():
         return [], False
-    first, *lines = path.read_bytes().split(b"\n")[:-1] or [b""]
-    header, rows, is_damaged = _fields(first), [], False
+    with path.open("rb") as file:
+        first, *lines = file.read(MOST_BYTES).split(b"\n")[:-1] or [b""]
+        is_damaged = bool(file.read(1))
+    header, rows = _fields(first), []
     for line in lines:
         fields = _fields(line)
         if header and fields and len(fields) == len(header):
@@ -84,9 +89,11 @@ def newest_metric(path: Path, names: Iterable[str]) -> tuple[str, float] | None:
 
     The file is read from its end, so the cost does not grow with the length of a run.
     """
+    if not path.is_file():
+        return None
     try:
         with path.open("rb") as file:
-            header = _split(file.readline())
+            header = _split(file.readline(LONGEST_LINE))
             start = file.tell()
             for name in names:
                 for line in _lines_from_end(file, start) if name in header else ():

@@ -25,6 +25,8 @@ from rnnexp.tracking.status import RunState, Status, may_be_transient, status_of
 log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
+APPENDED = (".csv", ".log")
+"""The endings of files that are written in place. Others are replaced."""
 
 
 class RunDirectory:
@@ -106,12 +108,24 @@ class RunDirectory:
             raise UserError(f"{path} is not a run directory: it has no {run.config_file.name}")
         return run
 
-    def require_no_links(self, *paths: Path) -> None:
-        """Raise UserError for a path of this run that is a link out of it: writing to it would change another file."""
+    def require_own_files(self, *paths: Path) -> None:
+        """Raise UserError for a path through which this run would write to another file, or wait for a reader.
+
+        These are links out of the directory, files that are appended to and have a second name, pipes and devices.
+
+        Args:
+            paths: paths of this run; without any all files of the directory and its checkpoints.
+        """
         root = self.path.resolve()
-        for path in paths:
+        for path in paths or (*self.path.iterdir(), *self.checkpoints.glob("*")):
             if not path.resolve().is_relative_to(root):
                 raise UserError(f"{path} is a link to {path.resolve()}, outside the run directory: remove it")
+            if not path.exists():
+                continue
+            if not (path.is_file() or path.is_dir()):
+                raise UserError(f"{path} is a pipe or a device, not a file: remove it")
+            if path.suffix in APPENDED and path.stat().st_nlink > 1 and not path.is_dir():
+                raise UserError(f"{path} is a hard link, and its other name would change as well: copy it")
 
     @property
     def kept_checkpoints(self) -> list[Path]:
@@ -166,18 +180,27 @@ class RunDirectory:
         write_config_file(self.config_file, config)
 
     def restore_config(self, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
-        """Write the config of a run again if its file is damaged, which is put aside.
+        """Write the config of a run again if its file is damaged or was changed since the run ended; that is put aside.
 
-        A file counts as whole if it has every key at the top level: reading the files of a large sweep takes too long.
+        A file that is not newer than the record of the end counts as whole if it has every key at the top level, since
+        reading the files of a large sweep takes too long.
         """
         try:
             text = self.config_file.read_text(encoding="utf-8")
         except (OSError, ValueError):
             text = ""
+        problem = f"{self.config_file} is damaged"
         if all(f"\n{key}:" in f"\n{text}" for key in config):
-            return
+            if self.config_file.stat().st_mtime <= self.status_file.stat().st_mtime:
+                return
+            try:
+                self.read_config()
+            except UserError as error:
+                problem = str(error)
+            else:
+                return
         with self.locked():
-            self._put_aside(self.config_file, f"{self.config_file} is damaged")
+            self._put_aside(self.config_file, problem)
             self.write_config(config, overrides)
 
     def read_config(self) -> dict[str, Any]:
@@ -364,8 +387,10 @@ class RunDirectory:
 
     def remove_leftovers(self) -> None:
         """Delete the temporary files of a process that was killed. The caller holds the lock."""
-        for directory in (self.path, self.checkpoints, self.figures):
-            remove_temporary_files(directory)
+        remove_temporary_files(self.path)
+        for directory in (self.checkpoints, self.figures):
+            if not directory.is_symlink():
+                remove_temporary_files(directory)
 
     def clear(self) -> None:
         """Delete the files of an attempt that cannot continue, except its output. The caller holds the lock.

@@ -107,7 +107,8 @@ class SweepDirectory:
         return RunDirectory(self.jobs / name)
 
 
-def _name(code: Mapping[str, Any] | None) -> str:
-    if not code or not code.get("commit"):
+def _name(code: object) -> str:
+    commit = code.get("commit") if isinstance(code, Mapping) else None
+    if not isinstance(code, Mapping) or not isinstance(commit, str):
         return "no commit"
-    return f"{code['commit'][:10]}{', changed since' if code['dirty'] else ''}"
+    return f"{commit[:10]}{', changed since' if code.get('dirty') else ''}"

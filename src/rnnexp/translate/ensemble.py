@@ -137,7 +137,7 @@ def load_member(path: Path, weights: str | None, trust: Sequence[str] = ()) -> E
         UserError: see `load_ensemble`.
     """
     run = RunDirectory.of_finished_run(path)
-    run.require_no_links(run.translations)
+    run.require_own_files(run.translations)
     if unfinished := run.describe_unfinished():
         print(f"rnnexp: {unfinished}", file=sys.stderr)
     config = read_frozen_config(run, trust, ("task", "model"))

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from rnnexp.core.errors import UserError
 from rnnexp.core.files import directory_lock
 from rnnexp.core.files.atomic import write_text
 from rnnexp.core.files.directory_lock import DirectoryLock, Holder, LockedError, locked, observe_lock, start_of
@@ -22,6 +23,7 @@ from rnnexp.core.files.directory_lock import DirectoryLock, Holder, LockedError,
 HOLD = """
 import os, sys, time
 from pathlib import Path
+from rnnexp.core.errors import UserError
 from rnnexp.core.files import directory_lock
 from rnnexp.core.files.atomic import write_text
 
@@ -192,3 +194,10 @@ def test_a_process_is_known_by_its_start() -> None:
         time.sleep(0.01)
     ended.wait()
     assert start_of(ended.pid) is None
+
+
+def test_a_pipe_in_place_of_the_lock_stops_no_reader(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".lock")
+    assert not observe_lock(tmp_path).is_held
+    with pytest.raises(UserError, match=r"\.lock cannot be written"), locked(tmp_path, 0.2):
+        pass

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from rnnexp.runs.create import resolved
 from rnnexp.runs.frozen.command import frozen_command
 from rnnexp.tracking.config_file import escape_interpolations
+from support.launching import Launch
 
 PROGRAM = """
 import json, logging
@@ -103,3 +104,20 @@ def test_every_short_text_is_read_back() -> None:
     assert len(texts) == 256
     config = OmegaConf.create({"texts": escape_interpolations(texts)})
     assert OmegaConf.to_container(config, resolve=True) == {"texts": texts}
+
+
+def test_only_the_config_of_a_run_directory_is_read(tmp_path: Path, launch: Launch) -> None:
+    """Hydra prefers an option beside the config to one of its own that is made in code, and calls its callbacks."""
+    run_dir = frozen(tmp_path / "run", {"inputs": []})
+    (run_dir / "status.json").write_text("{}", encoding="utf-8")
+    option = {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"}
+    callback = {"_target_": "builtins.open", "file": str(tmp_path / "canary"), "mode": "w"}
+    for name, content in (
+        ("hydra/launcher/basic", {"defaults": ["/beside@_global_"], **option}),
+        ("beside", {"hydra": {"callbacks": {"mine": callback}}}),
+    ):
+        (run_dir / name).parent.mkdir(parents=True, exist_ok=True)
+        (run_dir / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    ended = launch(lambda _: 0, *frozen_command(run_dir)[3:])
+    assert ended.exit_code == 0, ended.stderr
+    assert not (tmp_path / "canary").exists()

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,3 +85,13 @@ def test_a_run_without_checkpoints_begins_anew(tmp_path: Path) -> None:
 def test_a_kill_between_two_renames_leaves_the_predecessor(saved: RunDirectory) -> None:
     saved.last_checkpoint.replace(saved.previous_checkpoint)
     assert step_of(resumable_checkpoint(saved)) == 2
+
+
+def test_a_pipe_and_a_file_of_any_size_are_no_checkpoints(tmp_path: Path) -> None:
+    """Neither stops the reader, nor is read into memory."""
+    run = RunDirectory(tmp_path)
+    run.checkpoints.mkdir()
+    os.mkfifo(run.previous_checkpoint)
+    with run.last_checkpoint.open("wb") as file:
+        file.truncate(1 << 43)
+    assert resumable_checkpoint(run) is None

@@ -406,6 +406,24 @@ def test_a_damaged_study_is_a_one_line_error(tmp_path: Path) -> None:
         open_storage(str(journal / "further" / "below"))
 
 
+@pytest.mark.parametrize("prefix", ["cma:", "sepcma:", "cmawm:"])
+def test_a_study_with_pickles_is_refused(tmp_path: Path, prefix: str) -> None:
+    chosen, axes = settings(tmp_path / "study"), space("optimizer.lr=interval(0.1,1)")
+    (trial,) = open_test_study(chosen, "val/acc", axes).ask_for_missing()[:1]
+    trial.storage.set_trial_system_attr(trial._trial_id, f"{prefix}optimizer:0", "80")
+    with pytest.raises(
+        UserError, match=r"a pickle, which executes code .*: name another with hydra.sweeper.study_name"
+    ):
+        open_test_study(chosen, "val/acc", axes)
+
+
+def test_a_heartbeat_of_another_kind_is_none(tmp_path: Path) -> None:
+    chosen, axes = settings(tmp_path / "study"), space("optimizer.lr=interval(0.1,1)")
+    (trial,) = open_study(chosen, "val/acc", axes, owner="another").ask_for_missing()[:1]
+    trial.set_user_attr("heartbeat", "now")
+    assert open_test_study(chosen, "val/acc", axes).unfinished_trials() == []
+
+
 def test_hydras_grammar_becomes_a_space() -> None:
     parsed = OverridesParser.create().parse_overrides(
         [

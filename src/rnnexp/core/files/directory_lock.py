@@ -237,7 +237,8 @@ def observe_lock(directory: Path) -> LockState:
     if path in DirectoryLock.held:
         return LockState(Holder.of_this_process(), is_held=True)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        # Without O_NONBLOCK the opening of a pipe would wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return LockState()
     try:

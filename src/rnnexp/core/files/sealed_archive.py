@@ -1,10 +1,14 @@
 """Archives that hold a checksum of themselves, by which any damage is found without torch."""
 
+import io
+import os
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 SEAL = b"rnnexp: crc32 "
 SEAL_SIZE = len(SEAL) + 8
+PART_SIZE = 1 << 20
 
 
 def sealed(archive: bytes | memoryview) -> bytes:
@@ -15,21 +19,46 @@ def sealed(archive: bytes | memoryview) -> bytes:
     Args:
         archive: the bytes of an archive without a comment, as `torch.save` writes it.
     """
-    comment = SEAL + b"%08x" % zlib.crc32(archive)
-    return b"".join((archive[:-2], len(comment).to_bytes(2, "little"), comment))
+    return b"".join((archive[:-2], _end(zlib.crc32(archive))))
+
+
+def _end(checksum: int) -> bytes:
+    comment = SEAL + b"%08x" % checksum
+    return len(comment).to_bytes(2, "little") + comment
 
 
 def is_whole(path: Path) -> bool:
     """Return whether a file is an archive exactly as it was written, see `sealed`."""
     try:
-        return is_intact(path.read_bytes())
+        # A pipe would not end.
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return _is_intact(file)
     except OSError:
         return False
 
 
 def is_intact(content: bytes) -> bool:
     """Return whether these are the bytes of an archive exactly as it was sealed."""
-    return content == sealed(content[: -SEAL_SIZE - 2] + b"\0\0")
+    return _is_intact(io.BytesIO(content))
+
+
+def _is_intact(file: BinaryIO) -> bool:
+    """Return whether a file is an archive as it was sealed. It is read in parts, since it may be of any size."""
+    size = file.seek(0, os.SEEK_END) - SEAL_SIZE - 2
+    if size < 0:
+        return False
+    file.seek(size)
+    end = file.read()
+    if not has_seal(end):
+        return False
+    file.seek(0)
+    checksum = 0
+    while size > 0 and (part := file.read(min(size, PART_SIZE))):
+        checksum = zlib.crc32(part, checksum)
+        size -= len(part)
+    return end == _end(zlib.crc32(b"\0\0", checksum))
 
 
 def has_seal(content: bytes) -> bool:

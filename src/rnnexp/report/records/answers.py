@@ -140,7 +140,7 @@ def noting_damage(run: Run, read: Callable[[Run], SomeAnswers]) -> SomeAnswers:
         answers = read(run)
         _require_number(answers, run)
     except UserError as error:
-        run.add_damage(str(error))
+        run.add_damage(f"{error}: delete its result.json and continue with resume={run.path}, which tests it again")
         raise
     return answers
 

@@ -26,8 +26,13 @@ def put_damaged_checkpoints_aside(run: RunDirectory) -> Path | None:
 
     Returns:
         The path; None if the run has neither, or both are damaged.
+
+    Raises:
+        UserError: if they are in a directory of another run.
     """
     found = {path: is_whole(path) for path in (run.last_checkpoint, run.previous_checkpoint) if path.is_file()}
+    if found:
+        run.require_own_files(run.checkpoints)
     chosen = next((path for path, whole in found.items() if whole), None)
     for path in (path for path, whole in found.items() if not whole):
         instead = f"{chosen.name} is used" if chosen else "the run begins anew"

@@ -44,7 +44,7 @@ def run_to_resume(config: DictConfig) -> RunDirectory:
 
 def _idle_run(config: DictConfig) -> RunDirectory:
     run = RunDirectory.of_finished_run(expand_home(str(config.resume)).absolute())
-    run.require_no_links(*run.path.iterdir(), *run.checkpoints.glob("*"))
+    run.require_own_files()
     if run.status is Status.RUNNING:
         raise UserError(f"resume: {run.path} is running: wait for it, or end it first")
     return run

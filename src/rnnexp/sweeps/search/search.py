@@ -11,6 +11,7 @@ from hydra.core.override_parser.types import Override
 
 from rnnexp.core.errors import SweepFailedError, UserError
 from rnnexp.core.files.atomic import write_text
+from rnnexp.core.printable import printable
 from rnnexp.core.validation import quote_override
 from rnnexp.sweeps.compose import TRIAL_NUMBER
 from rnnexp.sweeps.jobs import Job
@@ -144,7 +145,8 @@ class Search:
             return
         shown = " ".join(f"{key}={value}" for key, value in best.overrides.items())
         value = f"{self.metric} {best.value:.6g}"
-        print(f"best of {study.num_finished} trials: {value} with {shown} in {best.run_directory}")
+        # The best trial may be one of another person.
+        print(printable(f"best of {study.num_finished} trials: {value} with {shown} in {best.run_directory}"))
         write_text(directory.path / "optimization_results.yaml", best.to_yaml())
 
 

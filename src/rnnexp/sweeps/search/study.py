@@ -204,15 +204,18 @@ class Study:
 
 
 def _is_stale(trial: optuna.trial.FrozenTrial) -> bool:
-    started = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
-    return time.time() - float(trial.user_attrs.get("heartbeat", started)) > STALE_SECONDS
+    seen = trial.user_attrs.get("heartbeat")
+    if not isinstance(seen, int | float):
+        seen = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
+    return time.time() - seen > STALE_SECONDS
 
 
 def open_study(settings: SearchSettings, metric: str, space: Space, owner: str) -> Study:
     """Return the study of that name, new or existing.
 
     Raises:
-        UserError: if it has another metric, direction or space.
+        UserError: if it has another metric, direction or space, or holds pickles, which another person may have
+            written.
     """
     name, direction = settings.study_name, settings.direction
     study = optuna.create_study(
@@ -223,6 +226,11 @@ def open_study(settings: SearchSettings, metric: str, space: Space, owner: str) 
         load_if_exists=True,
     )
     trials = study.get_trials(deepcopy=False)
+    if any("cma" in key and "optimizer" in key for trial in trials for key in trial.system_attrs):
+        raise UserError(
+            f"the study {name!r} holds the state of a CMA-ES sampler, a pickle, which executes code when it is read: "
+            "name another with hydra.sweeper.study_name="
+        )
     # Until a trial has ended, the metric may be corrected.
     known = study.user_attrs.get("metric", metric) if any(trial.state.is_finished() for trial in trials) else metric
     if (present := f"{study.direction.name.lower()} {known}") != (wanted := f"{direction} {metric}"):
