@@ -89,7 +89,7 @@ def run_program(
         print("rnnexp: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except (Exception, InterruptedRunError) as error:
-        exit_codes.append(_report(error, explain_composing(error)))
+        exit_codes.append(_report(error, explain_composing(error, config_name)))
     sys.exit(max(exit_codes, default=0))
 
 
@@ -119,6 +119,8 @@ def _report(error: Exception | InterruptedRunError, explanation: Explanation | N
     """Print the line of an error of the user, or the traceback of an internal error. Return the exit code."""
     if explanation is None or os.environ.get(FULL_ERROR) == "1":
         print(without_secrets("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+    elif explanation.traceback:
+        print(without_secrets(explanation.traceback), end="", file=sys.stderr)
     if explanation is None:
         what = f"{type(error).__name__}: {error}"
         explanation = Explanation(f"internal error, please report it: {what}", INTERNAL_ERROR)

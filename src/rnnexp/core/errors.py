@@ -1,10 +1,28 @@
 """Errors that end a program, each with a message of one line and an exit code of its own."""
 
+import errno
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 log = logging.getLogger(__name__)
+
+# Errors that a user can avoid with another path; any other OSError may be an internal error.
+BAD_PLACES = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ENAMETOOLONG,
+        errno.EIO,
+        errno.ESTALE,
+    }
+)
 
 
 class UserError(Exception):
@@ -56,6 +74,16 @@ def first_line(error: BaseException) -> str:
     """
     first, *rest = (str(error).strip() or type(error).__name__).splitlines()
     return f"{first} {rest[0].strip()}" if first.endswith(":") and rest else first
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether memory of the machine or of a GPU is exhausted."""
+    # PyTorch's exceptions are compared by name, since this module must not import torch.
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )
 
 
 @contextmanager
