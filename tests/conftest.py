@@ -12,12 +12,16 @@ from pathlib import Path
 import pytest
 
 from rnnexp import evaluate, train
+from rnnexp.cli.run_name import register_run_name
 from rnnexp.core.signals import STOP_SIGNALS
 from support.programs import NUM_VAL, Outcome, Run, call, write_dataset, write_pairs
 
 # nohup ignores SIGHUP, and a shell SIGINT and SIGQUIT of processes in the background. Programs leave that alone.
 for number in STOP_SIGNALS:
     signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+# Tests that compose a config by themselves, without a program.
+register_run_name()
 
 pytest_plugins = ["support.launching"]
 

@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from rnnexp.callbacks.progress import ProgressLines
+from rnnexp.callbacks.ties import rank
 from support.programs import Outcome, Run
 
 BARE = ["test_weights=none", "callbacks.predictions=null"]
@@ -142,16 +143,37 @@ def test_early_stopping_stops_and_logs_the_reason(run: Run) -> None:
     assert "stopped early" not in untouched.stdout
 
 
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_one_order_of_epochs(mode: str) -> None:
+    sign = 1 if mode == "max" else -1
+    nan, infinity = float("nan"), float("inf")
+    # (value, loss), the worst first
+    worst_first = [
+        (nan, nan),
+        (nan, 1.0),
+        (sign * 0.5, nan),
+        (sign * 0.5, 2.0),
+        (sign * 0.5, 1.0),
+        (sign * 0.75, infinity),
+    ]
+    assert sorted(worst_first, key=lambda epoch: rank(*epoch, mode)) == worst_first
+    assert len({rank(*epoch, mode) for epoch in worst_first}) == len(worst_first)
+
+
 def test_among_equal_values_the_lower_loss_is_the_best(run: Run, translate_tiny: Callable[[str], list[str]]) -> None:
     data = ["task=translation", *translate_tiny("Phrasebook")]
     # A translation that is cut after one token is never exact.
     never = ["monitor=val/exact_match", "task.max_ratio=0.01", "task.max_extra=1"]
-    outcome = run(*never, "trainer.max_epochs=4", "callbacks.early_stopping.patience=1", "test_weights=none", data=data)
+    kept = ["callbacks=averaging", "callbacks.kept_checkpoints.keep=2", "callbacks.early_stopping.patience=1"]
+    outcome = run(*never, *kept, "trainer.max_epochs=4", "test_weights=none", data=data)
     assert outcome.exit_code == 0, outcome.stderr
     losses = column(outcome, "val/loss")
     assert len(losses) == 4, "not stopped early"
     best = torch.load(outcome.directory / "checkpoints" / "best.ckpt", weights_only=True)
     assert best["epoch"] == losses.index(min(losses)) == 3
+    lowest = sorted(sorted(range(4), key=losses.__getitem__)[:2])
+    names = sorted(path.name for path in (outcome.directory / "checkpoints").glob("epoch-*"))
+    assert names == [f"epoch-{epoch:03d}.ckpt" for epoch in lowest]
     assert column(outcome, "val/exact_match") == [0] * 4
     assert outcome.stdout.count("val/exact_match is 0 in each of 3 validations: it does not tell epochs apart") == 1
 

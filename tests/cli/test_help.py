@@ -64,4 +64,4 @@ def test_help_of_train_lists_every_group_and_option(tmp_path: Path) -> None:
 def test_config_is_resolved_on_request(tmp_path: Path) -> None:
     text = answer("train", "--cfg", "job", "--resolve", "model=lstm", cwd=tmp_path).stdout
     assert f"root_dir: {tmp_path}\n" in text
-    assert "name: mnist_lstm\n" in text
+    assert "name: MNIST-rows_lstm\n" in text

@@ -1,5 +1,9 @@
 """Errors that the user can correct are one line, whichever library raised them."""
 
+import errno
+import os
+import resource
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +153,27 @@ def test_a_directory_that_cannot_be_written(launch: Any, tmp_path: Path) -> None
     ended = launch(program)
     assert ended.line == f"rnnexp: {tmp_path / 'file' / 'run'}: Not a directory"
     assert ended.exit_code == 2
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM])
+def test_faults_and_limits_of_the_machine_are_a_line(launch: Any, number: int) -> None:
+    ended = launch(raiser(OSError(number, os.strerror(number), "/far/file")))
+    assert os.strerror(number) in ended.line
+    assert ended.exit_code == 2
+
+
+def test_too_many_open_files(launch: Any) -> None:
+    def program(config: DictConfig) -> None:  # noqa: ARG001
+        with ExitStack() as files:
+            for _ in range(100):
+                files.enter_context(Path("/dev/null").open(encoding="utf-8"))
+
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (60, before[1]))
+    try:
+        assert launch(program).line.endswith("raise the limit of open files (ulimit -n)")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_other_system_errors_are_bugs(launch: Any) -> None:

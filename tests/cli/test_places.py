@@ -52,6 +52,8 @@ def test_a_run_needs_no_home(nameless: tuple[str, ...], tiny: list[str], tmp_pat
     trained = program("train", *tiny, "logger=wandb", before=nameless, cwd=place, env=NO_HOME)
     assert trained.returncode == 0, trained.stderr
     assert "wandb sync" in trained.stderr + trained.stdout
+    reported = program("report", str(place / "outputs"), before=nameless, cwd=place, env=NO_HOME)
+    assert (reported.returncode, reported.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Output that cannot be written is dropped, in real processes with real pipes, full devices and closed streams."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -64,3 +65,13 @@ def test_a_slow_reader_of_a_pipe_that_does_not_block(tmp_path: Path) -> None:
     command = ["bash", "-o", "pipefail", "-c", '"$0" code.py | (sleep 1; wc -l)', sys.executable]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stdout.strip()) == (0, "20000"), done.stderr
+
+
+def test_a_terminal_without_a_size_shows_tables() -> None:
+    code = (
+        "from rnnexp.core.output import keep_running_without_output; keep_running_without_output()\n"
+        "from rich.console import Console; print(Console().width)"
+    )
+    environment = {**os.environ, "COLUMNS": "0"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == "80\n"

@@ -119,3 +119,15 @@ def test_every_signal_that_ends_a_process_is_handled() -> None:
         "SIGHUP",
         f"signal {signal.SIGRTMIN + 1}",
     ]
+
+
+def test_ctrl_c_during_imports_is_one_line() -> None:
+    slow = "import sys, signal; sys.argv = ['-m']; import rnnexp; signal.raise_signal(signal.SIGINT)"
+    done = subprocess.run([sys.executable, "-c", slow], capture_output=True, text=True, check=False)
+    assert done.stderr == "rnnexp: interrupted\n"
+    assert done.returncode == -signal.SIGINT
+
+
+def test_a_library_leaves_exceptions_alone() -> None:
+    code = "import rnnexp, sys; sys.exit(sys.excepthook is not sys.__excepthook__)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -107,13 +107,20 @@ OF_SWEEP = {
     "output of a job": r"open jobs/[^/]+/output\.log",
 }
 """The files of a sweep; those of submitit and Ray are their own."""
+OF_JOB_ALONE = re.compile(
+    r".* jobs/[^/]+/(figures|figures/.*|checkpoints/(best|previous)\.ckpt|metrics\.csv|test_predictions\.pt"
+    r"|environment\.json|train\.log)"
+)
+"""The writes of a job that no engine sees. The pool is killed at these."""
+NAME_OF_JOB = re.compile(r"(?<=jobs/)[^/]+|(?<=submitit/)[^/]+|\d+(?=_)|(?<=_)[0-9a-f]{32}|(?<=/)[0-9a-f]{32}")
+"""The part of a path that differs between two jobs."""
 
 
 class CrashingSweep:
     """A sweep of two jobs one of whose processes is killed at a point, and the same sweep undisturbed."""
 
     def __init__(self, launcher: str, tiny: list[str], place: Path) -> None:
-        self.place = place
+        self.launcher, self.place = launcher, place
         self.site = make_site(place / "site")
         self.command = [sys.executable, "-m", "rnnexp.train", "-m", *tiny, *TINY, "seed=1,2", "report=false"]
         self.command += LAUNCHERS[launcher]
@@ -127,7 +134,7 @@ class CrashingSweep:
         """Run the sweep. One whose process is killed may end in any way."""
         command = [*self.command, f"sweep_dir={sweep}"]
         with (self.place / "output.log").open("w+", encoding="utf-8") as output:
-            done = subprocess.run(command, env=environment, stdout=output, stderr=output, timeout=300, check=False)
+            done = subprocess.run(command, env=environment, stdout=output, stderr=output, timeout=900, check=False)
             output.seek(0)
             assert is_disturbed or done.returncode == 0, output.read()
 
@@ -150,9 +157,9 @@ class CrashingSweep:
 
     def last_points(self) -> list[int]:
         """Return the number of one point of each kind, the last one: of two jobs the second."""
-        return sorted(
-            {re.sub("jobs/[^/]+", "jobs/", point): number for number, point in enumerate(self.points, 1)}.values()
-        )
+        kinds = {NAME_OF_JOB.sub("", point): number for number, point in enumerate(self.points, 1)}
+        is_pool = self.launcher == "pool"
+        return sorted(at for at in kinds.values() if is_pool or not OF_JOB_ALONE.fullmatch(self.points[at - 1]))
 
 
 LAUNCHERS = {

@@ -24,6 +24,7 @@ from rnnexp.runs.evaluation import load_finished
 from rnnexp.runs.frozen.resume import resumed_config, run_to_resume
 from rnnexp.sweeps.devices import ResourceRequest
 from rnnexp.sweeps.jobs import Job, finalize, load_statuses, prepare_all
+from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.translate.ensemble import load_member
 from support.foreign_runs import change_config
@@ -111,6 +112,7 @@ def continue_in_sweep(directory: Path) -> None:
     """Do what the command of a sweep does with a job before and after its process."""
     run = RunDirectory(directory)
     job = Job("seed=1", ["seed=1"], OWN_CONFIG, run, ResourceRequest())
+    write_json(run.status_file, run.read_status() | {"config_hash": config_hash(OWN_CONFIG)})
     load_statuses([job])
     assert not job.status.is_final
     assert prepare_all([job], {}, print) == [job]

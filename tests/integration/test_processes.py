@@ -23,15 +23,19 @@ finally:
 """
 
 
-def test_a_run_under_a_locale_without_unicode(tiny: list[str], tmp_path: Path) -> None:
+def test_a_run_in_an_environment_of_other_programs(tiny: list[str], tmp_path: Path) -> None:
     place = tmp_path / "où"
     place.mkdir()
     environment = {**os.environ, "LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    # Of a launcher that has not started this process as a rank.
+    environment |= {"RANK": "3", "SLURM_PROCID": "3", "WORLD_SIZE": "4"}
     command = [sys.executable, "-m", "rnnexp.train", *tiny, "tags=['naïve']", "name='naïve'"]
     done = subprocess.run(command, cwd=place, env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     (directory,) = run_directories(place)
     assert read_json(directory / "result.json")["tags"] == ["naïve"]
+    assert read_json(directory / "status.json")["status"] == "done"
+    assert {"metrics.csv", "train.log"} <= {path.name for path in directory.iterdir()}
     assert yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8"))["tags"] == ["naïve"]
     scored = subprocess.run(
         [sys.executable, "-m", "rnnexp.evaluate", f"run='{directory}'"],

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from rnnexp.core.files.atomic import read_json
 from support.continuing import SEND, differences, killed, records_of, resume, start
@@ -120,6 +121,25 @@ def test_continues_bit_for_bit_after_a_kill(straight: Straight, tmp_path: Path, 
         fault = SEND % (step, signal.SIGKILL, "false")
         killed(lambda place=place, fault=fault: start(place, "run", straight.overrides(kind), fault))
         require_same(place / "run", resume(place / "run"), straight.records_of(kind))
+
+
+def test_a_run_that_ended_between_training_and_test_has_the_times_of_training(
+    straight: Straight, tmp_path: Path
+) -> None:
+    records = straight.records_of("plain")
+    run = shutil.copytree(straight.place / "plain", tmp_path / "run")
+    before = read_json(run / "result.json")["timing"]
+    (run / "result.json").unlink()
+    # Damaged answers are written again in this way.
+    answers = run / "test_predictions.pt"
+    content = torch.load(answers, weights_only=True)
+    answers.write_bytes(answers.read_bytes()[:100])
+    require_same(run, resume(run), records)
+    assert differences(torch.load(answers, weights_only=True), content) == []
+    after = read_json(run / "result.json")["timing"]
+    for key in ("first_step_seconds", "samples_per_second"):
+        assert after[key] == before[key] > 0
+    assert after["fit_seconds"] > before["fit_seconds"] / 2
 
 
 def test_continues_twice_in_a_directory_that_was_moved(straight: Straight, tmp_path: Path) -> None:

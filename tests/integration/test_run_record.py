@@ -96,7 +96,7 @@ def test_result_has_every_field(finished: Outcome) -> None:
         assert set(result[key]) == names, key
     assert result["schema_version"] == SCHEMA_VERSION
     assert (result["status"], result["reason"], result["task"], result["seed"]) == ("done", "", "classification", 7)
-    assert result["name"] == "mnist_gru"
+    assert result["name"] == "Tiny-rows_gru"
     assert result["tags"] == ["small", "tested"]
     assert result["resumed_from"] is None
 

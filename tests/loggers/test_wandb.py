@@ -67,7 +67,7 @@ def test_the_mirror_holds_the_resolved_config_once_and_its_short_keys(jobs: tupl
 def test_the_mirror_has_stable_names(jobs: tuple[Recorded, Recorded]) -> None:
     for job in jobs:
         mirror = job.mirror
-        assert (mirror.project, mirror.group, mirror.name) == ("rnnexp", "depth", "mnist_gru_s1")
+        assert (mirror.project, mirror.group, mirror.name) == ("rnnexp", "depth", "Tiny-rows_gru_s1")
         assert mirror.tags == ["a", "b"]
 
 
@@ -163,6 +163,9 @@ def test_an_explicit_mode_is_used(mode: str) -> None:
 def test_the_environment_variable_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert choose_mode("auto", 5.0) == ("disabled", "WANDB_MODE=disabled")
+    monkeypatch.setenv("WANDB_MODE", "oflin")
+    with pytest.raises(ValueError, match=r"WANDB_MODE.*did you mean 'offline'\?"):
+        choose_mode("auto", 5.0)
 
 
 def test_an_unknown_mode_is_refused(run: Run) -> None:

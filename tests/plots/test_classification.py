@@ -1,7 +1,5 @@
 """The figures of a classification run with few classes, with many, and with names of any kind."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -23,12 +21,12 @@ def test_few_classes_have_counts() -> None:
 
 
 @pytest.mark.parametrize("num_classes", [33, 256, 1000])
-def test_many_classes_are_drawn_in_seconds(num_classes: int) -> None:
-    start = time.process_time()
+def test_the_time_to_draw_does_not_grow_with_the_classes(num_classes: int) -> None:
     figure = confusion_matrix(*answers(num_classes), range(num_classes), "run")
     assert len(encode_figure(figure, "png")) > 10_000
-    assert time.process_time() - start < 10
     assert max(figure.get_size_inches()) < 17
+    # A text for each cell, or a tick for each class, takes minutes.
+    assert len(figure.findobj()) < 1000
     assert not figure.axes[0].texts
 
 

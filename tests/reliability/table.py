@@ -38,6 +38,7 @@ class Fault:
 
 
 LOCK, JOBS = "tests/core/files/test_directory_lock.py", "tests/sweeps/test_jobs.py"
+CLUSTERS = "tests/sweeps/backends/test_clusters.py"
 CRASHES = "tests/integration/test_crash_points.py"
 FAULTS = (
     Fault(
@@ -97,6 +98,24 @@ FAULTS = (
         "SIGKILL, then the report and the same command",
         "shown as interrupted, with its age",
         ("tests/report/records/test_runs.py::test_a_run_whose_process_is_gone_was_interrupted",),
+    ),
+    Fault(
+        "a sweep directory of somebody else",
+        "pickles in the places of submitit's own, a record of another job of SLURM, a job directory with another run",
+        "nothing is executed or cancelled, that run is neither counted nor changed; one line says so",
+        (
+            "tests/sweeps/backends/test_submitit_task.py",
+            f"{CLUSTERS}::test_submitit_runs_each_job_once_and_reads_no_other_pickles",
+            f"{CLUSTERS}::test_a_damaged_record_of_slurm_blocks_nothing",
+            f"{JOBS}::test_a_job_directory_with_a_run_of_another_config_is_refused",
+            f"{JOBS}::test_a_config_that_was_changed_after_the_end_is_put_aside",
+        ),
+    ),
+    Fault(
+        "a node of Ray is lost",
+        "all processes of a node, of the head, and of the command killed, on a cluster of two nodes on one machine",
+        "its job continues on the other node with `retries`, or with the next command; no step stands twice",
+        ("tests/sweeps/backends/test_ray_nodes.py",),
     ),
     Fault(
         "a strange job directory",

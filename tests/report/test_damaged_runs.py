@@ -265,7 +265,7 @@ def test_the_report_is_not_written_through_a_link(three: Path, capsys: pytest.Ca
 def test_answers_that_contradict_the_result_are_named(three: Path) -> None:
     file = three / "jobs" / "srn_1" / "result.json"
     result = json.loads(file.read_text(encoding="utf-8"))
-    result["metrics"]["test/acc"] += 0.2
+    result["metrics"]["test/acc"] /= 2
     file.write_text(json.dumps(result), encoding="utf-8")
     assert report([str(three), "--output", str(three.with_name("report"))]) == 0
     text = (three.with_name("report") / "report.md").read_text(encoding="utf-8")

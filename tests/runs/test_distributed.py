@@ -56,6 +56,20 @@ def test_a_rank_of_srun(monkeypatch: pytest.MonkeyPatch) -> None:
     assert global_rank() == 3
 
 
+@pytest.mark.parametrize("name", ["LOCAL_RANK", "RANK", "WORLD_SIZE", "MASTER_PORT"])
+def test_a_variable_that_is_not_a_number_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for variable, value in {"LOCAL_RANK": "0", name: "abc"}.items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(UserError, match=f"^{name}=abc is not a number"):
+        num_ranks_to_start(trainer(devices=1))
+
+
+@pytest.mark.parametrize("name", ["RANK", "SLURM_PROCID"])
+def test_a_process_that_trains_alone_is_rank_zero(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "3")
+    assert global_rank() == 0
+
+
 def test_sigterm_before_training_is_recorded(run: RunDirectory) -> None:
     before = signal.getsignal(signal.SIGTERM)
 

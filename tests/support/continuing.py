@@ -91,7 +91,7 @@ def _weights(path: Path) -> dict[str, Any]:
     for key, value in checkpoint.get("callbacks", {}).items():
         if "Checkpoint" in key:
             state[key] = {name: value[name] for name in ("best_model_score", "kth_value")}
-        else:
+        elif key != "Throughput":  # it has times
             state[key] = value
     return state
 

@@ -23,6 +23,8 @@ from rnnexp.core.files.atomic import TEMPORARY, read_json
 
 TESTS = Path(__file__).parents[1]
 EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link")
+CHANGES_NOTHING_IF_PRESENT = {"os.remove": False, "os.rmdir": False, "os.mkdir": True}
+"""Calls that change nothing where there is a file, or where there is none: a kill there is one at the next number."""
 ROOT, LOG, AT = "CRASH_ROOT", "CRASH_LOG", "CRASH_AT"
 """The variables that `make_site` reads: the directory, the file of numbered writes, and the number of the kill."""
 
@@ -47,6 +49,8 @@ def install(root: str, log: str, at: int) -> None:
         if event == "open" and not arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
             return
         path = Path(os.fsdecode(target)).absolute()
+        if os.path.lexists(path) == CHANGES_NOTHING_IF_PRESENT.get(event):
+            return
         if path.is_relative_to(root) and _number(log, f"{event} {path.relative_to(root)}") == at:
             os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(60)

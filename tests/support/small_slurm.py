@@ -1,8 +1,8 @@
 """The six commands of SLURM that a sweep uses, for one machine without a queue: each job starts immediately.
 
 `install` puts them into a directory, together with files about each job: <job>.state, which squeue prints, .ended,
-which sacct prints, .pid, .requeue. If there is one named norequeue, no job goes back into the queue; with one named
-away, squeue fails.
+which sacct prints, .script with the path of the script, .pid, .requeue. If there is one named norequeue, no job goes
+back into the queue; with one named away, squeue fails.
 """
 
 import contextlib
@@ -63,6 +63,7 @@ def sbatch(script: str) -> None:
     number = str(1000 + len(list(PLACE.glob("*.sh"))))
     text = Path(script).read_text(encoding="utf-8")
     (PLACE / f"{number}.sh").write_text(text, encoding="utf-8")
+    (PLACE / f"{number}.script").write_text(script, encoding="utf-8")
     array = re.search(r"--array='?0-(\d+)", text)
     jobs = [f"{number}_{index}" for index in range(int(array[1]) + 1)] if array else [number]
     for job in jobs:
@@ -112,6 +113,10 @@ def squeue(*arguments: str) -> None:
         sys.exit("slurm_load_jobs error: Invalid job id specified")
     for file in found:
         text = file.read_text(encoding="utf-8")
+        if "--format=%i|%o" in arguments:
+            script = PLACE / f"{file.stem.partition('_')[0]}.script"
+            print(f"{file.stem}|{script.read_text(encoding='utf-8')}")
+            continue
         # A cancelled job is in the queue as completing until its processes have ended.
         print(f"{file.stem}|{'COMPLETING' if text == 'CANCELLED' and step(PLACE, file.stem) else text}")
 
@@ -123,7 +128,8 @@ def sacct(*arguments: str) -> None:
 
 def asked(arguments: Sequence[str], suffix: str) -> Iterator[Path]:
     (numbers,) = (word.partition("=")[2] for word in arguments if word.startswith("--jobs="))
-    return (file for file in PLACE.glob(f"*.{suffix}") if file.stem.partition("_")[0] in numbers.split(","))
+    files = PLACE.glob(f"*.{suffix}")
+    return (file for file in files if {file.stem, file.stem.partition("_")[0]} & set(numbers.split(",")))
 
 
 def scancel(*jobs: str) -> None:

@@ -147,6 +147,46 @@ def test_a_result_of_another_config_does_not_count(tmp_path: Path) -> None:
     assert "is of another config" in mine.run.observe().reason
 
 
+@pytest.mark.parametrize("status", [Status.DONE, Status.INTERRUPTED, Status.RUNNING])
+def test_a_job_directory_with_a_run_of_another_config_is_refused(tmp_path: Path, status: Status) -> None:
+    """Its result does not count, its checkpoint is not continued, and nothing of it is changed."""
+    other, usual = job(tmp_path / "other", hidden_size=32), job(tmp_path / "usual")
+    prepare(other, {})
+    other.run.last_checkpoint.write_bytes(WHOLE)
+    other.run.end(status)
+    other.run.path.rename(tmp_path / "mine")
+    mine = job(tmp_path / "mine")
+    before = {path: path.read_bytes() for path in mine.run.path.rglob("*") if path.is_file()}
+    load_statuses([mine, usual])
+    assert mine.status is Status.UNREADABLE
+    lines: list[str] = []
+    assert prepare_all([mine, usual], {}, lines.append) == [usual]
+    assert mine.status is Status.FAILED
+    assert "mine holds a run of another config" in lines[0]
+    assert {path: path.read_bytes() for path in mine.run.path.rglob("*") if path.is_file()} == before
+
+
+def test_a_config_that_was_changed_after_the_end_is_put_aside(tmp_path: Path) -> None:
+    changed, harmless = job(tmp_path / "changed"), job(tmp_path / "harmless")
+    for each in (changed, harmless):
+        for group in ("data", "task"):
+            each.config[group] = {}  # type: ignore[index]
+        prepare(each, {})
+        each.run.end(Status.DONE)
+    texts = []
+    for each, (before, after) in ((changed, ("hidden_size: 64", "hidden_size: 65")), (harmless, ("small", "mine"))):
+        text = each.run.config_file.read_text(encoding="utf-8")
+        texts.append(text)
+        each.run.config_file.write_text(text.replace(before, after), encoding="utf-8")
+        os.utime(each.run.config_file, (time.time() + 5, time.time() + 5))
+    load_statuses([changed, harmless])
+    assert prepare_all([changed, harmless], {}, print) == []
+    assert [each.status for each in (changed, harmless)] == [Status.DONE] * 2
+    assert changed.run.config_file.read_text(encoding="utf-8") == texts[0]
+    assert "hidden_size: 65" in changed.run.path.joinpath("config.yaml.damaged").read_text(encoding="utf-8")
+    assert harmless.run.config_file.read_text(encoding="utf-8") != texts[1], "its name is not part of the identity"
+
+
 def test_a_failed_attempt_leaves_only_its_output_and_what_is_not_its_own(tmp_path: Path) -> None:
     failed = job(tmp_path / "failed")
     prepare(failed, {})

@@ -63,7 +63,7 @@ def test_points_with_the_same_options_are_composed_once(loader: ConfigLoader, mo
     monkeypatch.setattr(compose.loader, "load_sweep_config", lambda *args: composed.append(args) or load(*args))
     for index, (model, seed) in enumerate(product(("gru", "lstm"), range(5))):
         config = compose([f"model={model}", f"seed={seed}"], index)
-        assert (config.model.cell, config.seed, config.name) == (model, seed, f"mnist_{model}")
+        assert (config.model.cell, config.seed, config.name) == (model, seed, f"MNIST-rows_{model}")
     assert len(composed) == 2
 
 

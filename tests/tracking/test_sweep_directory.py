@@ -1,6 +1,8 @@
 """The directory of a sweep: what a kill or a power cut leaves in it blocks nothing."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,39 @@ def test_a_record_of_another_sweep_is_refused(tmp_path: Path) -> None:
     write_json(tmp_path / "sweep.json", {"name": "cells"})
     with pytest.raises(UserError, match="holds the sweep 'cells', not 'train'"):
         SweepDirectory.open(tmp_path, "train")
+
+
+WITHOUT_LOCKS = """
+import errno, fcntl, sys, time
+from pathlib import Path
+from rnnexp.core.errors import UserError
+from rnnexp.tracking.sweep_directory import SweepDirectory
+
+def refuse(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+
+fcntl.flock = refuse
+try:
+    sweep = SweepDirectory.open(Path(sys.argv[1]), "train")
+except UserError as error:
+    sys.exit(str(error))
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_one_sweep_at_a_time_on_a_file_system_without_locks(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT_LOCKS, str(tmp_path)]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, text=True) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "open\n"
+        second = subprocess.run(command, input="", capture_output=True, text=True, check=False)
+        assert second.returncode == 1
+        assert f"process {first.pid}" in second.stderr.splitlines()[-1]
+        _, said = first.communicate("")
+    (line,) = said.splitlines()
+    assert "this file system has no locks" in line
+    assert subprocess.run(command, input="", capture_output=True, check=False).returncode == 0, "the first has ended"
 
 
 @pytest.mark.parametrize("names", [[".sweep.json.0123456789ab"], ["jobs"], ["study"], ["sweep.json.damaged", "report"]])

@@ -1,6 +1,7 @@
 """Callbacks that save the checkpoints of a run, under fixed names."""
 
 import io
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from rnnexp.callbacks.early_stopping import is_measured
-from rnnexp.callbacks.ties import ConstantMetric, TieBreaker
+from rnnexp.callbacks.ties import ConstantMetric, loss_of, rank
 from rnnexp.core.files.atomic import written_atomically
 from rnnexp.core.files.sealed_archive import sealed
 from rnnexp.core.validation import require_positive
@@ -41,7 +42,7 @@ class BestCheckpoint(ModelCheckpoint):
             save_on_train_epoch_end=True,
             enable_version_counter=False,
         )
-        self._ties = TieBreaker()
+        self._best_loss = math.inf
         self._constant = ConstantMetric(monitor)
 
     @property
@@ -56,10 +57,10 @@ class BestCheckpoint(ModelCheckpoint):
         if current is None:
             return False
         self._constant.watch(trainer, float(current))
-        is_tied = self.best_model_score is not None and bool(current == self.best_model_score)
-        is_better = super().check_monitor_top_k(trainer, current) or (is_tied and self._ties.prefers(trainer))
+        best, loss = self.best_model_score, loss_of(trainer)
+        is_better = best is None or _is_better(trainer, self.mode, (current, loss), (best, self._best_loss))
         if is_better:
-            self._ties.keep(trainer)
+            self._best_loss = loss
         return is_better
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -67,7 +68,7 @@ class BestCheckpoint(ModelCheckpoint):
         self._constant.finish()
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"best_loss": self._ties.best_loss}
+        return super().state_dict() | {"best_loss": self._best_loss}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
         # It is beside the checkpoint to continue from: the recorded path is out of date if the run was moved.
@@ -89,7 +90,7 @@ class BestCheckpoint(ModelCheckpoint):
             "last_model_path": "",
         }
         super().load_state_dict(state_dict | moved)
-        self._ties.best_loss = state_dict["best_loss"]
+        self._best_loss = state_dict["best_loss"]
 
 
 class LastCheckpoint(ModelCheckpoint):
@@ -113,7 +114,8 @@ class LastCheckpoint(ModelCheckpoint):
 class KeptCheckpoints(ModelCheckpoint):
     """A callback that saves the weights of the last or best epochs, `epoch-007.ckpt`.
 
-    `test_weights=average` tests their mean.
+    `test_weights=average` tests their mean. Among epochs with equal values, those with the lowest validation losses are
+    kept.
 
     Args:
         dirpath: the directory of checkpoints.
@@ -125,6 +127,7 @@ class KeptCheckpoints(ModelCheckpoint):
     def __init__(self, dirpath: str, keep: int, monitor: str | None, mode: str) -> None:
         require_positive(keep=keep)
         self._previous = Path()
+        self._losses: dict[str, float] = {}
         super().__init__(
             dirpath=dirpath,
             filename="epoch-{epoch:03d}",
@@ -141,6 +144,20 @@ class KeptCheckpoints(ModelCheckpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.monitor == "epoch" or is_measured(trainer, str(self.monitor)):
             super().on_train_epoch_end(trainer, pl_module)
+            names = [Path(path).name for path in self.best_k_models]
+            self._losses = {name: self._losses.get(name, loss_of(trainer)) for name in names}
+
+    def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
+        if current is None or len(self.best_k_models) < self.save_top_k:
+            return current is not None
+        scores = {path: (value, self._losses[Path(path).name]) for path, value in self.best_k_models.items()}
+        worst = min(scores, key=lambda path: _rank(self.mode, scores[path]))
+        # The one that is deleted when another is saved. Lightning takes the first of equal ones.
+        self.kth_best_model_path = worst
+        return _is_better(trainer, self.mode, (current, loss_of(trainer)), scores[worst])
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"losses": self._losses}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
         # They are beside the checkpoint to continue from: the recorded paths are out of date if the run was moved.
@@ -165,11 +182,25 @@ class KeptCheckpoints(ModelCheckpoint):
             "last_model_path": "",
         }
         super().load_state_dict(state_dict | moved)
+        self._losses = dict(state_dict["losses"])
 
     def _kept_by(self, state_dict: dict[str, Any]) -> dict[str, torch.Tensor]:
         """Return file name -> metric for the epochs that another run's state names and its directory still has."""
         kept = {Path(path).name: value for path, value in state_dict.get("best_k_models", {}).items()}
         return {name: value for name, value in kept.items() if (self._previous / name).is_file()}
+
+
+Score = tuple[Tensor, float]
+"""The monitored metric and the validation loss of an epoch."""
+
+
+def _rank(mode: str, score: Score) -> tuple[float, float]:
+    return rank(float(score[0]), score[1], mode)
+
+
+def _is_better(trainer: Trainer, mode: str, current: Score, other: Score) -> bool:
+    # All ranks must come to the same decision.
+    return trainer.strategy.reduce_boolean_decision(_rank(mode, current) > _rank(mode, other))
 
 
 class WholeCheckpoints(TorchCheckpointIO):

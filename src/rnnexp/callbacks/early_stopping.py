@@ -1,12 +1,13 @@
 """The callback that ends training early, and the check of its metric."""
 
 import logging
+import math
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
-from rnnexp.callbacks.ties import TieBreaker
+from rnnexp.callbacks.ties import loss_of, rank
 from rnnexp.compat.lightning import ConditionalEarlyStopping
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import did_you_mean
@@ -44,26 +45,26 @@ class EarlyStopping(ConditionalEarlyStopping):
 
     def __init__(self, monitor: str, mode: str, patience: int) -> None:
         super().__init__(monitor=monitor, mode=mode, patience=patience)
-        self._ties = TieBreaker()
+        self._best_loss = math.inf
 
     def is_due(self, trainer: Trainer) -> bool:
         if not is_measured(trainer, self.monitor):
             return False
-        current, best = trainer.callback_metrics[self.monitor].squeeze(), self.best_score
-        if current == best and self._ties.prefers(trainer):
-            self.wait_count = -1  # the check that follows finds no better value and adds one
-            self._ties.keep(trainer)
-        elif self.monitor_op(current, best.to(current.device)):
-            self._ties.keep(trainer)
+        value, best = float(trainer.callback_metrics[self.monitor]), float(self.best_score)
+        loss = loss_of(trainer)
+        if rank(value, loss, self.mode) > rank(best, self._best_loss, self.mode):
+            self._best_loss = loss
+            if value == best:
+                self.wait_count = -1  # the check that follows finds no better value and adds one
         return True
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"best_loss": self._ties.best_loss}
+        return super().state_dict() | {"best_loss": self._best_loss}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the count of validations and the best value. The patience is that of this run."""
         super().load_state_dict(state_dict | {"patience": self.patience})
-        self._ties.best_loss = state_dict["best_loss"]
+        self._best_loss = state_dict["best_loss"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         # The earlier process was interrupted after the validation that stops the run.

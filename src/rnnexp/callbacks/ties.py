@@ -13,19 +13,22 @@ NUM_EQUAL = 3
 """Validations with the same value, at the start of a run, after which the metric is said not to move."""
 
 
-class TieBreaker:
-    """The validation loss of the best value so far, which decides between equal values."""
+def rank(value: float, loss: float, mode: str) -> tuple[float, float]:
+    """Return a key that orders epochs: the best one has the greatest. Among equal values the lower loss decides.
 
-    def __init__(self) -> None:
-        self.best_loss = math.inf
+    Args:
+        value: the monitored metric; NaN is worse than any number.
+        loss: the validation loss, see `loss_of`.
+        mode: `max` or `min`.
+    """
+    signed = value if mode == "max" else -value
+    return (-math.inf if math.isnan(value) else signed), (-math.inf if math.isnan(loss) else -loss)
 
-    def prefers(self, trainer: Trainer) -> bool:
-        """Return whether this epoch has a lower validation loss than the best; False if the loss is not measured."""
-        return _loss_of(trainer) < self.best_loss
 
-    def keep(self, trainer: Trainer) -> None:
-        """Take this epoch as the best."""
-        self.best_loss = _loss_of(trainer)
+def loss_of(trainer: Trainer) -> float:
+    """Return the validation loss of this epoch; infinity if it is not measured."""
+    loss: Any = trainer.callback_metrics.get(LOSS)
+    return math.inf if loss is None else float(loss)
 
 
 class ConstantMetric:
@@ -40,7 +43,7 @@ class ConstantMetric:
 
     def watch(self, trainer: Trainer, value: float) -> None:
         """Count a validation. One whose loss is that of the previous call is the same validation."""
-        loss = _loss_of(trainer)
+        loss = loss_of(trainer)
         self._moves = self._moves or (self._value is not None and value != self._value)
         if not self._moves and loss != self._loss:
             self._value, self._loss = value, loss
@@ -59,8 +62,3 @@ class ConstantMetric:
             "choose another metric with monitor= and monitor_mode=",
             *(self.name, self._value, self._num_equal, LOSS),
         )
-
-
-def _loss_of(trainer: Trainer) -> float:
-    loss: Any = trainer.callback_metrics.get(LOSS)
-    return math.inf if loss is None else float(loss)

@@ -40,9 +40,13 @@ class GradientNorm(Callback):
 class Throughput(Callback):
     """A callback that logs `train/samples_per_second`, and `train/tokens_per_second` if the task counts tokens.
 
-    It measures training without validation, checkpoints and the first step, which builds what later steps reuse.
-    `first_step_seconds` is the time from the start of the process to the end of that step. Time is read at the end of
-    an epoch and of training, after waiting for the device.
+    It measures training without validation, checkpoints and the first step of a process, which builds what later steps
+    reuse. Time is read at the end of an epoch and of training, after waiting for the device. A run that continues adds
+    to what its checkpoint holds.
+
+    Attributes:
+        first_step_seconds: the time from the start of the process to the end of the first step of the run.
+        earlier_seconds: the time that earlier processes of the run trained, with validation and checkpoints.
 
     Lightning's ThroughputMonitor needs a logger, and counts batches of a fixed size over a window of steps.
     """
@@ -51,11 +55,17 @@ class Throughput(Callback):
         self.first_step_seconds: float | None = None
         self.samples_per_second: float | None = None
         self.tokens_per_second: float | None = None
+        self.earlier_seconds = 0.0
+        self._start = 0.0
+        self._has_begun = False
         self._seconds = 0.0
         self._samples = self._tokens = 0
         self._epoch_samples = self._epoch_tokens = 0
         self._epoch_start = 0.0
         self._validation_start = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        self._start = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         self._epoch_samples = self._epoch_tokens = 0
@@ -69,9 +79,10 @@ class Throughput(Callback):
         batch: Any,  # noqa: ANN401
         batch_idx: int,
     ) -> None:
-        if self.first_step_seconds is None:
+        if not self._has_begun:
             outputs["loss"].item()
-            self.first_step_seconds = seconds_since_process_start()
+            self._has_begun = True
+            self.first_step_seconds = self.first_step_seconds or seconds_since_process_start()
             self._epoch_start = time.perf_counter()
             return
         assert isinstance(pl_module, Task)
@@ -98,6 +109,24 @@ class Throughput(Callback):
         self._seconds += seconds
         self._samples += self._epoch_samples
         self._tokens += self._epoch_tokens
-        self.samples_per_second = self._samples / self._seconds
-        if self._tokens:
+        self._divide()
+
+    def _divide(self) -> None:
+        if self._seconds and self._samples:
+            self.samples_per_second = self._samples / self._seconds
+        if self._seconds and self._tokens:
             self.tokens_per_second = self._tokens / self._seconds
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "first_step_seconds": self.first_step_seconds,
+            "earlier_seconds": self.earlier_seconds + time.perf_counter() - self._start,
+            "seconds": self._seconds,
+            "samples": self._samples,
+            "tokens": self._tokens,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.first_step_seconds, self.earlier_seconds = state_dict["first_step_seconds"], state_dict["earlier_seconds"]
+        self._seconds, self._samples, self._tokens = (state_dict[key] for key in ("seconds", "samples", "tokens"))
+        self._divide()

@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 
+from rnnexp.core.signals import end_in_one_line_after_ctrl_c
 from rnnexp.core.validation import did_you_mean
 from rnnexp.tracking.environment import describe_version
 
@@ -19,6 +20,7 @@ COMMANDS = {
 
 def main() -> None:
     """Run the program that the first argument names with the other arguments, and exit with its exit code."""
+    end_in_one_line_after_ctrl_c()
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())

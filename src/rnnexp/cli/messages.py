@@ -40,8 +40,17 @@ BAD_PLACES = frozenset(
         errno.ENOTDIR,
         errno.EISDIR,
         errno.ENAMETOOLONG,
+        errno.EIO,
+        errno.ESTALE,
     }
 )
+LIMITS = {
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "close other programs, or ask for a higher limit of this machine",
+    errno.EAGAIN: "is the number of processes and threads limited (ulimit -u)?",
+    errno.ENOMEM: "free memory, or start fewer jobs at once",
+}
+"""The remedies for the limits of the operating system that a program can reach."""
 
 
 class Explanation(NamedTuple):
@@ -69,8 +78,8 @@ def explain_running(error: Exception, outputs: str) -> Explanation | None:
             return Explanation(f"{error.full_key}: {first_line(error)}")
         case ConfigAttributeError() | ConfigKeyError() if _is_deleted(str(error.full_key)):
             return Explanation(f"{error.full_key} was deleted with ~{error.full_key}, but it is required: keep it")
-        case OSError() if error.errno in BAD_PLACES:
-            return Explanation(f"{error.filename or outputs}: {error.strerror}")
+        case OSError():
+            return _explain_system(error, outputs)
         case _ if _is_out_of_memory(error):
             return Explanation(f"out of memory ({first_line(error)}): try a smaller data.batch_size or model")
     return None
@@ -105,9 +114,15 @@ def explain_composing(error: Exception) -> Explanation | None:
             return Explanation(_explain_group_value(str(error)))
         case HydraException() | OmegaConfBaseException() | ValueError():
             return Explanation(_one_line(str(error)))
-        case OSError() if error.errno in BAD_PLACES:
-            return Explanation(f"{error.filename}: {error.strerror}")
+        case OSError():
+            return _explain_system(error)
     return None
+
+
+def _explain_system(error: OSError, place: str | None = None) -> Explanation | None:
+    if error.errno in BAD_PLACES:
+        return Explanation(f"{error.filename or place}: {error.strerror}")
+    return Explanation(f"{error.strerror}: {LIMITS[error.errno]}") if error.errno in LIMITS else None
 
 
 def _explain_constructor(error: InstantiationException) -> Explanation | None:

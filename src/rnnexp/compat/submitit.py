@@ -9,13 +9,14 @@ The public package exports none of the errors that it raises; their common publi
 
 import subprocess
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError, UncompletedJobError
 from submitit.slurm.slurm import SlurmInfoWatcher
 
-__all__ = ["FailedJobError", "FailedSubmissionError", "SlurmJob", "SlurmWatcher", "UncompletedJobError"]
+__all__ = ["FailedJobError", "FailedSubmissionError", "SlurmJob", "SlurmWatcher", "UncompletedJobError", "scripts_of"]
 
 MAX_QUERY_SECONDS = 60
 GONE = "unknown to SLURM"
@@ -52,9 +53,9 @@ class SlurmWatcher(SlurmInfoWatcher):
             if not self.error:
                 if absent := jobs - queue.keys():
                     accounting, _ = _query("sacct", "--noheader", "-P", "-X", "--format=JobID,State", numbers)
-                    ends = {job: state for job, state in accounting.items() if state in ENDED}
+                    ends = {job: state for job, state in accounting.items() if _name(state) in ENDED}
                     queue |= {job: ends.get(job, GONE) for job in absent}
-                self._info_dict |= {job: {"State": queue[job]} for job in jobs}
+                self._info_dict |= {job: {"State": _name(queue[job])} for job in jobs}
                 self._finished |= {job for job in jobs if self.is_done(job, mode="cache")}
         self.updated_at, self._last_status_check = time.monotonic(), time.time()
 
@@ -69,8 +70,21 @@ class SlurmJob(submitit.SlurmJob[Any]):
     watcher = SlurmWatcher()
 
 
+def scripts_of(jobs: Iterable[SlurmJob]) -> dict[str, str]:
+    """Return the script that was given to sbatch by the number of the job, for jobs that are in the queue."""
+    numbers = sorted({job.job_id.partition("_")[0] for job in jobs})
+    if not numbers:
+        return {}
+    return _query("squeue", "--noheader", "--array", "--format=%i|%o", f"--jobs={','.join(numbers)}")[0]
+
+
+def _name(state: str) -> str:
+    """Return the name of a state: CANCELLED is followed by the number of the user."""
+    return state if state == GONE else state.partition(" ")[0]
+
+
 def _query(*command: str) -> tuple[dict[str, str], str]:
-    """Return the states that a command of SLURM prints by the number of the job, and its error or an empty string."""
+    """Return what a command of SLURM prints by the number of the job, and its error or an empty string."""
     options: dict[str, Any] = {"capture_output": True, "text": True, "check": False, "timeout": MAX_QUERY_SECONDS}
     try:
         done = subprocess.run(command, **options)  # noqa: S603 (a fixed command)
@@ -79,5 +93,4 @@ def _query(*command: str) -> tuple[dict[str, str], str]:
     if done.returncode and UNKNOWN_JOB not in done.stderr:
         return {}, done.stderr.strip().rpartition("\n")[2] or f"{command[0]} ended with exit code {done.returncode}"
     lines = [line.partition("|") for line in done.stdout.split("\n")]
-    # CANCELLED is followed by the number of the user.
-    return {job: state.partition(" ")[0] for job, found, state in lines if found}, ""
+    return {job: value for job, found, value in lines if found}, ""

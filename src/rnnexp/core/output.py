@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import os
 import select
 import sys
@@ -28,8 +29,11 @@ def keep_running_without_output() -> None:
     """Let the program go on if its output cannot be written: a pipe whose reader has ended, or a full disk.
 
     A standard stream that is closed is replaced by one that drops everything; a file that is opened later would get its
-    number, and what is printed would be written into that file.
+    number, and what is printed would be written into that file. A width of 0, as a terminal without a size has, would
+    make tables empty; without it they have their usual width.
     """
+    if os.environ.get("COLUMNS") == "0":
+        del os.environ["COLUMNS"]
     for number in range(3):
         try:
             os.fstat(number)
@@ -41,6 +45,14 @@ def keep_running_without_output() -> None:
         # A stream that somebody has replaced is not one of the system.
         if before is getattr(sys, f"__{name}__"):
             setattr(sys, name, _lossy(number, before))
+
+
+def hide_advice_of_matplotlib() -> None:
+    """Hide the lines that Matplotlib writes at its import where the home directory cannot be written to.
+
+    It then keeps its cache in a temporary directory.
+    """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 
 def _lossy(number: int, before: io.TextIOWrapper | None) -> io.TextIOWrapper:

@@ -1,9 +1,10 @@
 """Context managers that set signal handlers and masks, and restore the earlier ones."""
 
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, TracebackType
 
 from rnnexp.core.errors import InterruptedRunError
 
@@ -55,6 +56,19 @@ def _is_replaceable(number: int, handler: Handler) -> bool:
     if number in (signal.SIGINT, signal.SIGTERM):
         return handler not in (signal.SIG_IGN, None)
     return handler == signal.SIG_DFL or handler in _handlers.get(number, ())
+
+
+def end_in_one_line_after_ctrl_c() -> None:
+    """Print one line instead of a traceback for a Ctrl-C that nothing handles. The process still ends by SIGINT."""
+    before = sys.excepthook
+
+    def print_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            print("rnnexp: interrupted", file=sys.stderr)
+        else:
+            before(kind, error, trace)
+
+    sys.excepthook = print_line
 
 
 def name_of(number: int) -> str:

@@ -13,6 +13,8 @@ import wandb
 from rnnexp.core.validation import validate_choice
 
 MODES = ("auto", "online", "offline", "disabled")
+MODES_OF_WANDB = ("online", "offline", "disabled", "shared", "dryrun", "run")
+"""The values of WANDB_MODE that W&B accepts."""
 
 
 def choose_mode(requested: str, timeout_seconds: float) -> tuple[str, str]:
@@ -24,13 +26,14 @@ def choose_mode(requested: str, timeout_seconds: float) -> tuple[str, str]:
         timeout_seconds: how long to wait for the server.
 
     Raises:
-        ValueError: for an unknown mode.
+        ValueError: for an unknown mode, also one in WANDB_MODE.
     """
     validate_choice("W&B mode", requested, MODES)
     _provide_home()
     if requested != "auto":
         return requested, ""
     if mode := os.environ.get("WANDB_MODE"):
+        validate_choice("WANDB_MODE", mode, MODES_OF_WANDB)
         return mode, f"WANDB_MODE={mode}"
     # verify=False: W&B would query the server for the user, with a timeout of its own.
     wandb.setup(settings=wandb.Settings(silent=True))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from rnnexp.core.errors import UserError
-from rnnexp.core.output import keep_running_without_output
+from rnnexp.core.output import hide_advice_of_matplotlib, keep_running_without_output
 from rnnexp.core.printable import printable
 from rnnexp.core.utf8 import require_utf8
 
@@ -55,6 +55,7 @@ def main() -> NoReturn:
     """Run the program and exit with its code."""
     require_utf8()
     keep_running_without_output()
+    hide_advice_of_matplotlib()
     sys.exit(report())
 
 

@@ -13,6 +13,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.environments import ClusterEnvironment, LightningEnvironment
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -24,7 +25,7 @@ from rnnexp.core.errors import UserError, first_line, left_out_on_error
 from rnnexp.core.validation import validate_choice
 from rnnexp.data.base import DataModule
 from rnnexp.loggers.base import run_loggers
-from rnnexp.runs.distributed import cluster_environment
+from rnnexp.runs.distributed import cluster_environment, global_rank
 from rnnexp.runs.frozen.inputs import require_same_inputs, require_unchanged
 from rnnexp.runs.settings import RunSettings
 from rnnexp.runs.size_budget import SizeBudget, solve_size_budget
@@ -70,6 +71,8 @@ def build_experiment(settings: RunSettings) -> Experiment:
     """
     _require_same_files(settings)
     apply_process_settings(settings.num_threads, settings.tf32)
+    # Lightning has read RANK and SLURM_PROCID, with which loggers of a process that trains alone may record nothing.
+    rank_zero_only.rank = global_rank()  # type: ignore[attr-defined]
     datamodule = make_datamodule(settings.config)
     size_budget = None
     if settings.size_budget is not None:

@@ -114,8 +114,11 @@ def _is_state_of_optimizer(value: object) -> bool:
     )
 
 
-NUMBERS_OF_CALLBACKS = ("best_loss", "best_model_score", "best_score", "current_score", "kth_value", "wait_count")
-"""Values in the states of callbacks that are compared with metrics during training."""
+NUMBERS_OF_CALLBACKS = (
+    *("best_loss", "best_model_score", "best_score", "current_score", "kth_value", "wait_count"),
+    *("earlier_seconds", "first_step_seconds", "samples", "seconds", "tokens"),
+)
+"""Values in the states of callbacks that are compared or added during training."""
 PARTS_OF_TRAINING = ("loops", "callbacks", "lr_schedulers", "metrics")
 """Parts that training continues from, besides the state of the optimizer."""
 PARTS: Mapping[str, Callable[[Any], bool]] = {

@@ -15,6 +15,14 @@ from rnnexp.runs.frozen.inputs import with_inputs
 from rnnexp.runs.frozen.last_checkpoint import put_damaged_checkpoints_aside, resumable_checkpoint
 from rnnexp.tracking.run_directory import RunDirectory
 
+LOOK_UPS = (
+    "hydra.utils.get_class",
+    "hydra.utils.get_method",
+    "hydra.utils.get_object",
+    "hydra.utils.get_static_method",
+)
+"""Functions of Hydra that return the object of a name, `path`."""
+
 
 def require_one_job(config: DictConfig) -> None:
     """Raise UserError for a key that only sweeps use."""
@@ -73,11 +81,31 @@ def _is_frozen(config: DictConfig) -> bool:
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
-    """Return the config as plain values, every interpolation replaced.
+    """Return the config as plain values, every interpolation replaced, and a cell by its name.
 
     Raises:
         omegaconf.errors.MissingMandatoryValue: for a key without a value.
+        UserError: for a cell that has no name.
     """
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
+    model = plain.get("model")
+    if isinstance(model, dict) and isinstance(model.get("cell"), dict):
+        plain["model"] = _with_named_cell(model)
     return {str(key): value for key, value in plain.items()}
+
+
+def _with_named_cell(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model whose cell, a node for Hydra, is replaced by the name of the cell and its options.
+
+    One cell has one spelling then, so that it is one setting in a report and can be trusted by its name.
+    """
+    node = {key: value for key, value in model["cell"].items() if key not in ("_partial_", "_convert_", "_recursive_")}
+    target = node.pop("_target_", None)
+    name = node.pop("path", None) if str(target) in LOOK_UPS else target
+    if not isinstance(name, str) or "_args_" in node:
+        raise UserError(
+            f"model.cell must be the name of a cell, not {model['cell']}: write model.cell=my_cells.mgu, and its "
+            "options in model.cell_options"
+        )
+    return {**model, "cell": name, "cell_options": {**(model.get("cell_options") or {}), **node}}

@@ -38,16 +38,33 @@ def is_rank() -> bool:
 def _is_task_of_srun() -> bool:
     """Return whether srun started this process and others; the variable is not set in a script of sbatch alone."""
     # srun may start torchrun once per node, which then starts the ranks.
-    return "LOCAL_RANK" not in os.environ and int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1
+    return "LOCAL_RANK" not in os.environ and _number_in("SLURM_STEP_NUM_TASKS", "1") > 1
+
+
+def _number_in(variable: str, default: str = "0") -> int:
+    """Return the number in an environment variable.
+
+    Raises:
+        UserError: if it is not one.
+    """
+    value = os.environ.get(variable, default)
+    if not value.isdecimal():
+        raise UserError(f"{variable}={value} is not a number: unset it, or start the processes with torchrun or srun")
+    return int(value)
 
 
 def _world_size() -> int:
-    return int(os.environ.get("SLURM_NTASKS" if _is_task_of_srun() else "WORLD_SIZE", "1"))
+    return _number_in("SLURM_NTASKS" if _is_task_of_srun() else "WORLD_SIZE", "1")
 
 
 def global_rank() -> int:
-    """Return the rank of this process among all; rank 0 writes to the terminal and records the run."""
-    return int(os.environ["SLURM_PROCID"] if _is_task_of_srun() else os.environ.get("RANK", "0"))
+    """Return the rank of this process among all; rank 0 writes to the terminal and records the run.
+
+    RANK and SLURM_PROCID also stand in the environment of processes that train alone, where they mean nothing.
+    """
+    if not is_rank():
+        return 0
+    return _number_in("SLURM_PROCID" if _is_task_of_srun() else "RANK")
 
 
 def cluster_environment() -> "ClusterEnvironment":
@@ -137,7 +154,7 @@ def num_ranks_to_start(trainer: Mapping[str, Any]) -> int:
 
 
 def require_devices(trainer: Mapping[str, Any]) -> None:
-    """Raise UserError if there are fewer devices than requested, or another number of ranks was started.
+    """Raise UserError if there are fewer devices than requested, or ranks were started in another number or badly.
 
     The number of processes on the CPU is not limited, but they need `trainer.accelerator=cpu`.
     """
@@ -150,6 +167,9 @@ def require_devices(trainer: Mapping[str, Any]) -> None:
             "docs/clusters.md"
         )
     num_processes = num_ranks(trainer) * num_nodes
+    if is_rank():
+        for variable in ("LOCAL_RANK", "RANK", "MASTER_PORT"):
+            _number_in(variable)
     if is_rank() and _world_size() != num_processes:
         raise UserError(
             f"{_world_size()} processes were started, but trainer.devices={devices} times "

@@ -213,7 +213,7 @@ def write_record(experiment: Experiment, precision: Precision) -> None:
         "timing": {
             "setup_seconds": times["start"],
             "first_step_seconds": throughput and throughput.first_step_seconds,
-            "fit_seconds": times["end"] - times["start"],
+            "fit_seconds": times["end"] - times["start"] + (throughput.earlier_seconds if throughput else 0),
             "total_seconds": seconds_since_process_start(),
             "samples_per_second": throughput and throughput.samples_per_second,
             "tokens_per_second": throughput and throughput.tokens_per_second,

@@ -14,6 +14,7 @@ from rnnexp.core.files.directory_lock import Holder, observe_lock
 from rnnexp.core.signals import GRACE_SECONDS
 from rnnexp.runs.frozen.last_checkpoint import put_damaged_checkpoints_aside, resumable_checkpoint
 from rnnexp.sweeps.devices import ResourceRequest
+from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.status import Status
 
@@ -61,15 +62,24 @@ def load_statuses(jobs: Sequence[Job]) -> None:
     """Set `status` and `resumes` of each job from its run directory.
 
     A job that is not final continues from its last readable checkpoint, whatever ended it. One whose files are damaged
-    is `unreadable`, and runs again.
+    is `unreadable`, and runs again. So is one whose directory holds a run of another config, see `prepare`.
     """
     for job in jobs:
         if job.run.status_file.exists():
-            status = job.run.status
+            status = Status.UNREADABLE if _other_config(job) else job.run.status
             # This process holds the lock of the sweep, so the process that ran the job has ended or will end. Only
             # SLURM may still run it; the backend of SLURM checks that.
             job.status = Status.INTERRUPTED if status.is_live else status
         job.resumes = not job.status.is_final and resumable_checkpoint(job.run) is not None
+
+
+def _other_config(job: Job) -> str:
+    """Return the `config_hash` of the run in the directory of a job if it has another config, else an empty string."""
+    try:
+        recorded = job.run.read_status().get("config_hash")
+    except UserError:
+        return ""
+    return str(recorded) if recorded and recorded != config_hash(job.config) else ""
 
 
 def require_gpus(jobs: Sequence[Job], num_gpus: int) -> None:
@@ -87,11 +97,15 @@ def prepare(job: Job, code: Mapping[str, Any]) -> None:
         code: the version of the code, see `rnnexp.tracking.environment.git_state`.
 
     Raises:
-        UserError: if the directory or a part of it is a link to elsewhere, or another process writes to it.
+        UserError: if the directory or a part of it is a link to elsewhere or holds a run of another config, or another
+            process writes to it.
     """
     run = job.run
     if run.path.is_symlink():
         raise UserError(f"{run.path} is a symbolic link: put the directory in its place, or remove the link")
+    if other := _other_config(job):
+        # Somebody has copied or moved it there. Its results and checkpoints are not those of the job.
+        raise UserError(f"{run.path} holds a run of another config ({other}): move it out of the sweep directory")
     if run.path.exists() and not run.path.is_dir():
         put_aside(run.path)
     run.path.mkdir(parents=True, exist_ok=True)

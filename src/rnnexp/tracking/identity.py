@@ -93,7 +93,7 @@ def _has(node: Any, key: str | int) -> bool:  # noqa: ANN401
 
 def _relevant_callbacks(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the callbacks that may change the results, without their output paths."""
-    directory = f"{(config.get('paths') or {}).get('output_dir')}/"
+    directory = str((config.get("paths") or {}).get("output_dir"))
     relevant: dict[str, Any] = {}
     for name, node in (config.get("callbacks") or {}).items():
         if node is None or _is_harmless(node, config):
@@ -102,8 +102,8 @@ def _relevant_callbacks(config: Mapping[str, Any]) -> dict[str, Any]:
         if str(node.get("_target_")).startswith("rnnexp."):
             relevant[name].pop("dirpath", None)
         for key, value in node.items():
-            # A path in the run directory only identifies the run.
-            if isinstance(value, str) and value.startswith(directory):
+            # The run directory, or a path in it, only identifies the run.
+            if isinstance(value, str) and (value == directory or value.startswith(f"{directory}/")):
                 relevant[name].pop(key, None)
     return relevant
 

@@ -179,18 +179,27 @@ class RunDirectory:
         write_config_file(self.config_file, config)
 
     def restore_config(self, config: Mapping[str, Any], overrides: Sequence[str]) -> None:
-        """Write the config of a run again if its file is damaged, which is put aside.
+        """Write the config of a run again if its file is damaged or was changed since the run ended; that is put aside.
 
-        A file counts as whole if it has every key at the top level: reading the files of a large sweep takes too long.
+        A file that is not newer than the record of the end counts as whole if it has every key at the top level, since
+        reading the files of a large sweep takes too long.
         """
         try:
             text = self.config_file.read_text(encoding="utf-8")
         except (OSError, ValueError):
             text = ""
+        problem = f"{self.config_file} is damaged"
         if all(f"\n{key}:" in f"\n{text}" for key in config):
-            return
+            if self.config_file.stat().st_mtime <= self.status_file.stat().st_mtime:
+                return
+            try:
+                self.read_config()
+            except UserError as error:
+                problem = str(error)
+            else:
+                return
         with self.locked():
-            self._put_aside(self.config_file, f"{self.config_file} is damaged")
+            self._put_aside(self.config_file, problem)
             self.write_config(config, overrides)
 
     def read_config(self) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def short_keys(
     """
     return {
         "task_name": task_name,
-        "dataset": _dataset(config["data"], dataset_keys),
+        "dataset": dataset_name(config["data"], dataset_keys),
         **{short: _value(config, path) for short, path in VERBATIM.items()},
         "train_budget": _train_budget(config["trainer"]),
         "num_parameters": num_parameters,
@@ -49,8 +49,13 @@ def _value(config: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401
     return node
 
 
-def _dataset(data: Mapping[str, Any], keys: Iterable[str]) -> str:
-    """Return `MNIST-pixels-random92916` or `Multi30k-en-de`: without spaces, as a value on the command line."""
+def dataset_name(data: Mapping[str, Any], keys: Iterable[str]) -> str:
+    """Return `MNIST-pixels-random92916` or `Multi30k-en-de`: without spaces, as a value on the command line.
+
+    Args:
+        data: the config group `data`.
+        keys: `dataset_keys` of the task's row.
+    """
     # Sentence pairs have one data module for all corpora.
     target = str((data.get("corpus") or data)["_target_"])
     name = data.get("name") or target.rpartition(".")[2].removesuffix("DataModule")

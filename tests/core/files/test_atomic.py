@@ -45,6 +45,12 @@ def test_the_umask_is_not_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert changes == []
 
 
+def test_an_error_names_the_file_and_not_its_temporary_name(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as failed:
+        write_text(tmp_path / "gone" / "file", "text")
+    assert failed.value.filename == str(tmp_path / "gone" / "file")
+
+
 def test_two_processes_write_one_target(tmp_path: Path) -> None:
     target = tmp_path / "file"
     target.write_text("c", encoding="utf-8")

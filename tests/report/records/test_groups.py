@@ -179,6 +179,16 @@ def test_axes_with_the_same_name_show_their_whole_key() -> None:
     assert [axis.name for axis in varying_axes(flat[::2])] == ["dropout"]
 
 
+def test_the_source_of_a_cell_is_an_axis_only_if_it_changed() -> None:
+    mine = {"model.cell": "my_cells.mgu", "inputs.module:my_cells": "a" * 64}
+    other = {"model.cell": "my_cells.other", "inputs.module:my_cells": "a" * 64}
+    assert [axis.key for axis in varying_axes([{"model.cell": "gru"}, mine, other])] == ["model.cell"]
+    changed = {**mine, "inputs.module:my_cells": "b" * 64}
+    both = ["model.cell", "inputs.module:my_cells"]
+    assert [axis.key for axis in varying_axes([{"model.cell": "gru"}, mine, changed])] == both
+    assert [axis.key for axis in varying_axes([mine, changed])] == both[1:]
+
+
 def test_a_key_of_only_some_runs_is_an_axis() -> None:
     with_decay, without = {"optimizer.weight_decay": None}, {"optimizer._target_": "SGD"}
     axes = varying_axes([with_decay, without])

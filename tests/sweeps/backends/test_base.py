@@ -1,6 +1,8 @@
 """The loop that all backends share, tested with fake jobs that have a list of states."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,6 +177,22 @@ def test_a_job_with_a_cause_that_may_be_transient_starts_again(make_jobs: Any, e
     assert backend.num_failed == (job.status is Status.FAILED), "only the last attempt counts"
 
 
+def test_a_job_whose_process_outlives_it_starts_again_after_that_process(make_jobs: Any) -> None:
+    """A node is lost: what the job has recorded at its end counts."""
+    (job,) = make_jobs("a")
+    lines = ["import sys, time", "from pathlib import Path", "from rnnexp.tracking.run_directory import RunDirectory"]
+    lines += ["run = RunDirectory(Path(sys.argv[1]))", "with run.locked():", "    print('locked', flush=True)"]
+    lines += ["    time.sleep(1)", "    run.end('interrupted', 'SIGTERM', True)"]
+    backend = FakeBackend({"a": [Ended("node lost", is_transient=False)]}, retries=1)
+    command = [sys.executable, "-c", "\n".join(lines), str(job.run.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        backend.run([job], Progress([job]))
+    assert backend.handed_over == ["a", "a"]
+    assert job.run.read_status()["attempts"] == 2
+
+
 def test_a_mistake_found_before_the_run_began_is_not_tried_again(make_jobs: Any) -> None:
     (job,) = make_jobs("a")
     backend = FakeBackend({"a": [Ended.with_code(UserError.exit_code)]}, retries=2)
@@ -296,7 +314,7 @@ def test_polling_changes_nothing(make_jobs: Any) -> None:
 def test_only_a_final_or_absent_job_may_have_a_record_of_slurm(make_jobs: Any) -> None:
     done, left = make_jobs("done", "left")
     for job in (done, left):
-        write_json(job.run.slurm_file, {"submission": "a", "folder": "submitit", "job_id": "7"})
+        write_json(job.run.slurm_file, {"submission": "a" * 32, "job_id": "7"})
     done.status = Status.DONE
     backend = FakeBackend({})
     backend.reattach([done])

@@ -18,6 +18,7 @@ from hydra import compose, initialize_config_dir
 from rnnexp.cli.conf_dir import config_root
 from rnnexp.core.files.atomic import read_json, write_json
 from support import ROOT, TESTS, small_slurm
+from support.payloads import make_files
 from support.programs import NUM_TEST, Run, run_directories
 from support.sweeps import BARE, FAULT, SEARCH, processes_of, start, statuses, uninstall, wait_for
 
@@ -46,7 +47,7 @@ def task_of_submitit(folder: Path) -> int:
         # Processes may end during the loop.
         with contextlib.suppress(OSError):
             words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
-            if b"submitit.core._submit" in words and str(folder).encode() in words:
+            if b"submitit.core._submit" in words and any(word.startswith(f"{folder}/".encode()) for word in words):
                 found.append(int(entry.name))
     assert len(found) == 1
     return found[0]
@@ -71,10 +72,18 @@ def has_saved(sweep: Path, number: int) -> bool:
     return len(list(sweep.glob("jobs/*/checkpoints/last.ckpt"))) == number
 
 
-def test_submitit_runs_each_job_once(run: Run, tmp_path: Path) -> None:
+def test_submitit_runs_each_job_once_and_reads_no_other_pickles(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "submitit"
+    folder.mkdir()
+    make_files(tmp_path, tmp_path / "canary")
+    for number in range(os.getpid(), os.getpid() + 4000):
+        for end in ("submitted", "0_result"):
+            os.link(tmp_path / "object.pickle", folder / f"{number}_{end}.pkl")
     asked = ["seed=1,2", LOCAL, f"sweep_dir={tmp_path}/sweep", "trainer.max_steps=2", *BARE]
+    asked += [f"hydra.launcher.submitit_folder={folder}"]
     outcome = run(*asked, "-m")
     assert outcome.exit_code == 0, outcome.stderr
+    assert not (tmp_path / "canary").exists()
     assert statuses(tmp_path / "sweep") == {1: "done", 2: "done"}
     for directory in outcome.directories:
         assert read_json(directory / "result.json")["num_steps"] == 2
@@ -116,7 +125,8 @@ def test_a_preempted_job_continues_and_the_sweep_can_be_interrupted(tiny: list[s
     wait_for(lambda: status_of_one(sweep)["status"] == "queued")
     assert status_of_one(sweep)["reason"] == "stopped by the scheduler, to be continued"
     reached = steps(sweep)[-1]
-    wait_for(lambda: steps(sweep)[-1] > reached)
+    # Some steps further than what was saved, so that it trains.
+    wait_for(lambda: steps(sweep)[-1] > reached + 20, 300)
     parent.send_signal(signal.SIGINT)
     stdout, stderr = parent.communicate(timeout=90)
     assert parent.returncode == 130, stdout + stderr
@@ -125,6 +135,24 @@ def test_a_preempted_job_continues_and_the_sweep_can_be_interrupted(tiny: list[s
     assert not processes_of(sweep)
     assert steps(sweep) == sorted(steps(sweep)), "rows of before and after"
     assert steps(sweep).count(0) == 1
+
+
+@pytest.mark.slow
+def test_a_job_whose_controller_was_killed_starts_again(tiny: list[str], tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    parent = start(tiny, LOCAL, f"sweep_dir={sweep}", "seed=1", "hydra.launcher.retries=1", *ENDLESS)
+    wait_for(lambda: has_saved(sweep, 1), 300)
+    task = Path(f"/proc/{task_of_submitit(sweep / 'submitit')}/stat").read_text(encoding="utf-8")
+    controller = int(task.rpartition(")")[2].split()[1])
+    reached = steps(sweep)[-1]
+    os.kill(controller, signal.SIGKILL)
+    wait_for(lambda: status_of_one(sweep)["attempts"] == 2 and status_of_one(sweep)["status"] == "running", 300)
+    wait_for(lambda: steps(sweep)[-1] > reached, 300)
+    parent.send_signal(signal.SIGINT)
+    stdout, stderr = parent.communicate(timeout=120)
+    assert parent.returncode == 130, stdout + stderr
+    assert steps(sweep) == sorted(steps(sweep))
+    assert not processes_of(sweep)
 
 
 @pytest.mark.slow
@@ -463,8 +491,7 @@ def test_only_slurm_continues_a_job_of_slurm(run: Run, slurm: Path, tmp_path: Pa
     assert run(*asked, FAULT % "2:raise", "-m").exit_code == 1
     (job,) = (tmp_path / "sweep").glob("jobs/*seed-2*")
     record = job / "slurm.json"
-    names = {"submission": "a", "folder": f"{tmp_path}/submitit"}
-    write_json(record, {**names, "job_id": "1000"})
+    write_json(record, {"submission": "a" * 32, "job_id": "1000"})
     (slurm / "1000.state").write_text("RUNNING", encoding="utf-8")
     for launcher in ("hydra/launcher=pool", LOCAL):
         outcome = run(launcher, *asked, "-m")
@@ -476,14 +503,14 @@ def test_only_slurm_continues_a_job_of_slurm(run: Run, slurm: Path, tmp_path: Pa
     assert read_json(job / "status.json")["status"] == "failed", "nothing was changed"
 
 
-@pytest.mark.usefixtures("slurm")
-def test_a_damaged_record_of_slurm_blocks_nothing(run: Run, tmp_path: Path) -> None:
+def test_a_damaged_record_of_slurm_blocks_nothing(run: Run, slurm: Path, tmp_path: Path) -> None:
     asked = [f"sweep_dir={tmp_path}/sweep", "seed=1,2", "trainer.max_steps=3", *BARE]
     assert run(*asked, FAULT % "2:raise", "-m").exit_code == 1
     (job,) = (tmp_path / "sweep").glob("jobs/*seed-2*")
     record = job / "slurm.json"
-    names = {"submission": "a", "folder": f"{tmp_path}/submitit"}
-    for wrong in ({**names, "job_id": 1000}, {"job_id": "1000"}, {**names, "job_id": "next"}, [], "x", 5):
+    number, submission = {"job_id": "1000"}, {"submission": "a" * 32}
+    strange = [{"submission": name, **number} for name in ("../jobs", "", "a" * 31, "/tmp", 5)]
+    for wrong in ({**submission, "job_id": 1000}, number, {**submission, "job_id": "next"}, [], "x", 5, *strange):
         write_json(record, wrong)  # type: ignore[arg-type]
         assert f"{record} does not name a SLURM job: seed=2 " in run(SLURM, "dry_run=true", *asked, "-m").stdout
     for damaged in (b"", b'{"submission": "a"', b"\xff\xfe", b"[" * 100_000):
@@ -491,6 +518,11 @@ def test_a_damaged_record_of_slurm_blocks_nothing(run: Run, tmp_path: Path) -> N
         outcome = run(SLURM, "dry_run=true", *asked, "-m")
         assert outcome.exit_code == 0, outcome.stderr
         assert f"{record} does not name a SLURM job: seed=2 " in outcome.stdout
+    write_json(record, {**submission, "job_id": "7500"})
+    (slurm / "7500.state").write_text("RUNNING", encoding="utf-8")
+    (slurm / "7500.script").write_text("/elsewhere/mine.sh", encoding="utf-8")
+    assert "SLURM job 7500 is not that of seed=2: " in run(SLURM, "dry_run=true", *asked, "-m").stdout
+    record.write_bytes(b"")
     # No SLURM job starts for a record that does not name it, so any launcher may run this one.
     assert run(*asked, "-m").exit_code == 0
 
@@ -560,8 +592,8 @@ def test_a_command_for_slurm_can_be_tried_without_slurm(
     outcome = run(LOCAL, *asked, "seed=1", f"sweep_dir={tmp_path}/sweep", "trainer.max_steps=2", *BARE, "-m")
     assert outcome.exit_code == 0, outcome.stderr
     assert outcome.status == "done"
-    assert list((tmp_path / "logs").glob("*_0_log.out"))
-    assert not list((tmp_path / "logs").glob("*_0_log.err"))
+    assert list((tmp_path / "logs").glob("*/*_0_log.out"))
+    assert not list((tmp_path / "logs").glob("*/*_0_log.err"))
 
 
 def test_unsupported_settings_of_slurm_are_refused(run: Run, slurm: Path, tmp_path: Path) -> None:

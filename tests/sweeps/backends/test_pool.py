@@ -15,7 +15,7 @@ import torch
 from rnnexp.core.files.atomic import read_json, write_json
 from support import TESTS
 from support.programs import Run, on_small_disk
-from support.sweeps import BARE, FAULT, FAULT_ONCE, processes_of, start, statuses, wait_for
+from support.sweeps import BARE, FAULT, FAULT_ONCE, kinds_of, processes_of, start, statuses, wait_for
 
 
 def test_a_failed_job_is_run_again(run: Run, tmp_path: Path) -> None:
@@ -75,6 +75,49 @@ def test_a_job_starts_again_after_a_transient_fault(
     (job,) = sweep.glob("jobs/*")
     assert read_json(job / "status.json")["attempts"] == 2
     assert read_json(job / "result.json")["num_steps"] == 20
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("fault", ["kill", "terminate", "disk", "hang"])
+def test_a_job_of_two_processes_starts_again_after_a_transient_fault(
+    run: Run, tmp_path: Path, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    sweep = tmp_path / "sweep"
+    outcome = run(
+        *("seed=1", f"sweep_dir={sweep}", *BARE, "trainer.max_epochs=2", "data.batch_size=25"),
+        *("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"),
+        f"hydra.launcher.job_timeout={150 if fault == 'hang' else 'null'}",
+        *(FAULT_ONCE % (f"1:{fault}", tmp_path / "once"), "hydra.launcher.retries=1", "-m"),
+    )
+    assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
+    assert ", continued, retry 1" in outcome.stdout
+    (job,) = sweep.glob("jobs/*")
+    assert read_json(job / "status.json")["attempts"] == 2
+    result = read_json(job / "result.json")
+    assert (result["num_steps"], result["device"]["num_devices"]) == (20, 2)
+    assert not processes_of(sweep)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_job_whose_supervisor_was_killed_starts_again(tiny: list[str], tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    parent = start(
+        *(tiny, "seed=1", f"sweep_dir={sweep}", *BARE, "trainer.max_epochs=50", "callbacks.early_stopping=null"),
+        *("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "hydra.launcher.retries=1"),
+    )
+    wait_for(lambda: list(sweep.glob("jobs/*/checkpoints/last.ckpt")), 300)
+    kinds = kinds_of(parent.pid)
+    assert Counter(kinds.values())["rank"] == 2
+    (job,) = (number for number, kind in kinds.items() if kind == "job")
+    os.kill(job, signal.SIGKILL)
+    stdout, stderr = parent.communicate(timeout=600)
+    assert parent.returncode == 0, stdout + stderr
+    assert ", continued, retry 1" in stdout
+    assert read_json(next(sweep.glob("jobs/*/status.json")))["attempts"] == 2
+    assert not processes_of(sweep)
 
 
 @pytest.mark.slow
@@ -237,6 +280,16 @@ def test_ctrl_c_stops_the_jobs_and_they_are_resumed(tiny: list[str], run: Run, t
 
 
 STOP = "{_target_:support.probing_callbacks.StopAfterEpoch}"
+
+
+def test_ctrl_c_does_not_reach_a_fork_server_that_imports() -> None:
+    code = (
+        "from multiprocessing import forkserver; from rnnexp.sweeps.process.forkserver import start_server\n"
+        "start_server(); print(open(f'/proc/{forkserver._forkserver._forkserver_pid}/status').read())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    (blocked,) = re.findall(r"SigBlk:\s*(\w+)", done.stdout)
+    assert int(blocked, 16) >> (signal.SIGINT - 1) & 1
 
 
 def test_no_process_outlives_its_parent(tiny: list[str], tmp_path: Path) -> None:

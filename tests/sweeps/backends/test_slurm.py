@@ -337,7 +337,7 @@ def test_a_job_that_was_submitted_again_does_not_run_twice(
     processes = [sweep.status(seed)["process_id"] for seed in (1, 2)]
     cluster.call("scontrol", "release", lost)
     sweep.wait_for(lambda: not cluster.output("squeue", "--noheader", f"--jobs={lost}"))
-    logs = [file.read_text(encoding="utf-8") for file in (sweep.path / "submitit").glob(f"{lost}_*.err")]
+    logs = [file.read_text(encoding="utf-8") for file in sweep.path.glob(f"submitit/*/{lost}_*.err")]
     assert len(logs) == 2
     assert all("does not name its submission" in log for log in logs)
     assert [sweep.status(seed)["process_id"] for seed in (1, 2)] == processes

@@ -31,8 +31,12 @@ def written_atomically(path: Path) -> Iterator[IO[bytes]]:
     # A unique name, so that several writers of one target do not conflict; the last one wins.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
     _check(path)
-    # The mode of a new file before the system applies the umask.
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        # The mode of a new file before the system applies the umask.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file

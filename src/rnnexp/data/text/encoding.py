@@ -28,7 +28,7 @@ from rnnexp.text.vocabulary import BOS, EOS
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 """The version of the cached file; files of another version are not read."""
 MANY_PAIRS = 100_000
 """Pairs whose tokens take so long to learn that a line says so."""

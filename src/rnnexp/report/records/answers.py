@@ -138,27 +138,33 @@ def read_answers(kind: TaskKind, run: Run) -> Answers:
 
 
 def noting_damage(run: Run, read: Callable[[Run], SomeAnswers]) -> SomeAnswers:
-    """Return the answers of a run; if they cannot be read, the report says so.
+    """Return the answers of a run; if they cannot be read or contradict its result, the report says so.
 
     Raises:
-        UserError: if the file is missing or cannot be read, or contradicts result.json.
+        UserError: if the file is missing, cannot be read or has answers to another number of samples than were tested.
     """
     try:
         answers = read(run)
-        _require_agreement(answers, run)
+        _require_number(answers, run)
     except UserError as error:
-        run.add_damage(str(error))
+        run.add_damage(f"{error}: delete its result.json and continue with resume={run.path}, which tests it again")
         raise
+    if len(answers.right):
+        _note_contradiction(answers, run)
     return answers
 
 
-def _require_agreement(answers: Answers, run: Run) -> None:
+def _require_number(answers: Answers, run: Run) -> None:
     found, tested = len(answers.right), run.number("num_test_samples")
     if tested is not None and found != tested:
         raise UserError(f"{run.path} has {found:,} answers, but its result is about {tested:,.0f} samples")
-    share, recorded = float(answers.right.mean()) if found else 0.0, run.metric(answers.share)
+
+
+def _note_contradiction(answers: Answers, run: Run) -> None:
+    """Add to the damage of a run that its result and its answers have different shares of right answers."""
+    share, recorded = float(answers.right.mean()), run.metric(answers.share)
     if recorded is not None and abs(recorded - share) > TOLERANCE:
-        raise UserError(
+        run.add_damage(
             f"{run.path}: {answers.share} is {recorded:.4f} in {run.files.result_file.name}, but {share:.4f} by its "
             "recorded answers: one of both was changed"
         )

@@ -11,6 +11,8 @@ from rnnexp.tracking.short_keys import VERBATIM
 
 FIRST = ("model.cell", "model.bidirectional", "model.num_layers", "model.hidden_size", "trainer.precision")
 """The keys whose columns come first."""
+INPUTS = "inputs."
+"""The start of the keys of files that no config key names by itself, see `rnnexp.tracking.identity`."""
 MOST_CHARACTERS = 120
 """The length of a shown key or value; a figure with a label of thousands of letters takes minutes."""
 ABSENT = "–"
@@ -93,9 +95,25 @@ def varying_axes(identities: Sequence[Flat]) -> list[Axis]:
         pattern = _pattern([_comparable(identity, key) for identity in identities])
         if max(pattern, default=0) > 0:
             by_pattern.setdefault(pattern, []).append(key)
+    by_pattern = _without_implied(by_pattern)
     chosen = [group[0] for group in by_pattern.values()]
     axes = [Axis(key, _short(key, chosen), tuple(companions)) for key, *companions in by_pattern.values()]
     return [replace(axis, is_verbatim=_look_alike(axis, identities)) for axis in axes]
+
+
+def _without_implied(by_pattern: Mapping[tuple[int, ...], list[str]]) -> dict[tuple[int, ...], list[str]]:
+    """Leave out the content of files that another axis names, such as the module of `model.cell`."""
+    inputs = {pattern for pattern, keys in by_pattern.items() if all(key.startswith(INPUTS) for key in keys)}
+    return {
+        pattern: keys
+        for pattern, keys in by_pattern.items()
+        if pattern not in inputs or not any(_determines(other, pattern) for other in by_pattern.keys() - inputs)
+    }
+
+
+def _determines(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Return whether settings with the same value on one axis have the same on the other."""
+    return len(set(zip(one, other, strict=True))) == len(set(one))
 
 
 def _look_alike(axis: Axis, identities: Sequence[Flat]) -> bool:

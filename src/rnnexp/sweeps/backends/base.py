@@ -9,6 +9,7 @@ from typing import Any, Generic, Literal, TypeVar
 from rich.console import Console
 
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.directory_lock import STALE_SECONDS, observe_lock
 from rnnexp.core.signals import GRACE_SECONDS, exit_reason
 from rnnexp.core.validation import require_positive, validate_choice
 from rnnexp.sweeps.backends.slurm_record import SlurmRecord
@@ -19,6 +20,8 @@ from rnnexp.tracking.status import Status
 
 # A job may take GRACE_SECONDS to save. The processes between the job and the sweep need more time to end.
 SECONDS_TO_STOP = GRACE_SECONDS + 20
+SECONDS_TO_SAVE = GRACE_SECONDS + STALE_SECONDS
+"""How long a process may write to the directory of a job that has ended, as one whose node is lost or parent killed."""
 ON_ERROR = ("continue", "stop")
 
 
@@ -73,12 +76,14 @@ class SubmittedJob(ABC):
         job: the job.
         place: the devices or the cluster job on which it runs, as shown in messages.
         started_at: the time at which a poll first found it running in seconds, from `time.monotonic`; None before.
+        ended_at: the time at which a poll first found that it has ended, from `time.monotonic`; None before.
         stop: the request to stop, or None.
     """
 
     job: Job
     place: Allocation | str
     started_at: float | None = field(default=None, init=False)
+    ended_at: float | None = field(default=None, init=False)
     stop: StopRequest | None = field(default=None, init=False)
 
     @abstractmethod
@@ -90,6 +95,12 @@ class SubmittedJob(ABC):
         """The state of a job that has not ended, read from its run directory."""
         recorded = self.job.run.recorded_status
         return Status.QUEUED if recorded in (Status.QUEUED, Status.UNREADABLE) else Status.RUNNING
+
+    @property
+    def is_outlived(self) -> bool:
+        """Whether the job has ended, and a process that it has left still saves; it ends by itself."""
+        is_recent = self.ended_at is not None and time.monotonic() - self.ended_at < SECONDS_TO_SAVE
+        return is_recent and observe_lock(self.job.run.path).is_held
 
     @property
     def is_overdue(self) -> bool:
@@ -249,7 +260,11 @@ class Backend(ABC, Generic[S]):
         self.refresh(progress)
         for entry in list(self.submitted):
             state = entry.poll()
-            if not isinstance(state, Ended) and entry.is_overdue:
+            if isinstance(state, Ended):
+                entry.ended_at = entry.ended_at or time.monotonic()
+                if entry.is_outlived:
+                    continue
+            elif entry.is_overdue:
                 state = LOST
             if entry.started_at is None and state is not Status.QUEUED:
                 entry.started_at, entry.job.status = time.monotonic(), Status.RUNNING

@@ -17,7 +17,7 @@ from typing import Any
 
 import submitit
 
-from rnnexp.compat.submitit import FailedJobError, FailedSubmissionError, SlurmJob
+from rnnexp.compat.submitit import FailedJobError, FailedSubmissionError, SlurmJob, scripts_of
 from rnnexp.core.errors import InterruptedRunError, UserError
 from rnnexp.core.signals import STOP_SIGNALS, deferred
 from rnnexp.sweeps.backends.base import Backend, Ended, JobState, SubmittedJob
@@ -52,7 +52,7 @@ class SubmittedSlurmJob(SubmittedJob):
             return self.recorded_state
         state = self.handle.state
         ended = end_of_submitit_job(self.handle, f"SLURM job {self.handle.job_id} ended as {state}")
-        if self.handle.paths.result_pickle.exists() or state not in STOPPED:
+        if state not in STOPPED:
             return ended
         # Whoever cancels a job does not want it to start again.
         return Ended(ended.reason, Status.INTERRUPTED, is_transient=state != "CANCELLED")
@@ -103,7 +103,7 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
         Raises:
             UserError: for a job whose state SLURM does not report.
         """
-        handles = []
+        handles: list[tuple[Job, SlurmJob, SlurmRecord]] = []
         for job in jobs:
             if job.status.is_final or not job.run.slurm_file.exists():
                 continue
@@ -112,16 +112,22 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
                 print(f"{job.run.slurm_file} does not name a SLURM job: {job.label} is submitted again", flush=True)
             elif record.job_id is not None:
                 # A job without a number has not started, and will not once it is submitted again.
-                handles.append((job, SlurmJob(record.folder, record.job_id)))
+                folder = submitit_folder(self.settings, record.submission)
+                handles.append((job, SlurmJob(folder, record.job_id), record))
         # All handles are created before the first query, so that one query returns all states.
-        for job, handle in handles:
-            if handle.done():
-                continue
-            if error := handle.watcher.error:
+        live = [entry for entry in handles if not entry[1].done()]
+        scripts = scripts_of(handle for _, handle, _ in live)
+        for job, handle, record in live:
+            if handle.watcher.error or handle.job_id not in scripts:
                 raise UserError(
-                    f"{job.label}: SLURM does not report the state of its job {handle.job_id} ({error}): give the same "
-                    f"command again when it does, or if the job has ended, remove {job.run.slurm_file}"
+                    f"{job.label}: SLURM does not report the state of its job {handle.job_id} "
+                    f"({handle.watcher.error or 'no answer'}): give the same command again when it does, or if the job "
+                    f"has ended, remove {job.run.slurm_file}"
                 )
+            if record.submission not in scripts[handle.job_id]:
+                # The directory comes from another cluster, or somebody has changed the record.
+                print(f"SLURM job {handle.job_id} is not that of {job.label}: it is submitted again", flush=True)
+                continue
             job.status = Status.QUEUED
             self.submitted.append(SubmittedSlurmJob(job, f"slurm {handle.job_id}", handle))
 
@@ -132,7 +138,7 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
         for resources, group in groups.items():
             # A signal between submission and record would leave jobs without a number.
             with deferred(STOP_SIGNALS):
-                record = SlurmRecord(uuid.uuid4().hex, str(submitit_folder(self.settings)))
+                record = SlurmRecord(uuid.uuid4().hex)
                 handles = self._submit_array(group, record, *resources)
                 for job, handle in zip(group, handles, strict=True):
                     job.status = Status.QUEUED
@@ -168,7 +174,8 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
 
     def _submit_array(self, jobs: Sequence[Job], record: SlurmRecord, cpus: int, gpus: int) -> list[SlurmJob]:
         """Submit jobs as one array, and return their handles. Raise UserError if sbatch fails."""
-        executor = make_executor("slurm", self.settings, self._parameters(cpus, gpus))
+        folder = submitit_folder(self.settings, record.submission)
+        executor = make_executor("slurm", folder, self.settings, self._parameters(cpus, gpus))
         grace = max(1.0, 0.75 * self.settings["signal_delay_s"])
         tasks = [SubmititTask(JobCommand(job.run.path), grace, submission=record.submission) for job in jobs]
         try:
@@ -184,7 +191,7 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
                 raise
             lines = (str(error).strip() or "failed without a message").split("\n")
             raise UserError(f"sbatch: {lines[-1].removeprefix('sbatch: ')}") from None
-        return [SlurmJob(record.folder, handle.job_id, tasks=range(handle.num_tasks)) for handle in handles]
+        return [SlurmJob(folder, handle.job_id, tasks=range(handle.num_tasks)) for handle in handles]
 
     def _resources(self, job: Job) -> tuple[int, int]:
         """Return the CPUs of a task and the GPUs of a node, from the settings or else from the job's config."""

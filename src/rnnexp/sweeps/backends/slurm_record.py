@@ -7,6 +7,8 @@ from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import read_json, write_json
 from rnnexp.tracking.run_directory import RunDirectory
 
+SUBMISSION = re.compile("[0-9a-f]{32}")
+
 
 @dataclass(frozen=True)
 class SlurmRecord:
@@ -16,12 +18,10 @@ class SlurmRecord:
 
     Args:
         submission: an identifier of the submission. A SLURM job runs only while the record names its own.
-        folder: the folder with submitit's own files.
         job_id: the number of the SLURM job; None until it is known.
     """
 
     submission: str
-    folder: str
     job_id: str | None = None
 
     @classmethod
@@ -32,9 +32,9 @@ class SlurmRecord:
         except (OSError, UserError):
             return None
         match content:
-            case {"submission": str(submission), "folder": str(folder), "job_id": None | str() as number}:
-                if number is None or re.fullmatch(r"\d+(_\d+)?", number):
-                    return cls(submission, folder, number)
+            case {"submission": str(submission), "job_id": None | str() as number}:
+                if SUBMISSION.fullmatch(submission) and (number is None or re.fullmatch(r"\d+(_\d+)?", number)):
+                    return cls(submission, number)
         return None
 
     def write(self, run: RunDirectory) -> None:

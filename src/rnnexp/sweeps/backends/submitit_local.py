@@ -2,15 +2,15 @@
 
 import os
 import signal
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import submitit
-from filelock import FileLock
 
+from rnnexp.core.files.directory_lock import Holder
 from rnnexp.core.signals import GRACE_SECONDS, blocked
 from rnnexp.sweeps.backends.base import Ended, JobState, SubmittedJob
 from rnnexp.sweeps.backends.machine import MachineBackend
@@ -25,7 +25,7 @@ from rnnexp.tracking.status import Status
 class LocalJob(SubmittedJob):
     """A job and submitit's handle of its process."""
 
-    handle: submitit.Job[int]
+    handle: submitit.Job[None]
 
     def poll(self) -> JobState:
         if not self.handle.done():
@@ -44,22 +44,19 @@ class SubmititLocalBackend(MachineBackend[LocalJob]):
     def __init__(self, settings: Mapping[str, Any]) -> None:
         super().__init__(settings, max_running=settings["array_parallelism"])
         self.require_positive("timeout_min", optional=("array_parallelism",))
-        self.folder = submitit_folder(settings)
-        self.sweep_lock = FileLock(self.folder / f"{os.getpid()}.lock")
 
     @cached_property
     def executor(self) -> submitit.AutoExecutor:
         """The executor of submitit; created when the first job starts."""
         parameters = {name: self.settings[name] for name in ("timeout_min", "stderr_to_stdout")}
-        return make_executor("local", self.settings, parameters)
+        return make_executor("local", submitit_folder(self.settings, uuid.uuid4().hex), self.settings, parameters)
 
     def start(self, job: Job, allocation: Allocation) -> LocalJob:
         command = JobCommand(job.run.path, allocation.environment)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.sweep_lock.acquire()
+        task = SubmititTask(command, GRACE_SECONDS, Holder.of_this_process())
         # Ctrl-C at the terminal must reach only the sweep, which stops its jobs. The jobs inherit the mask.
         with blocked((signal.SIGINT,)):
-            handle = self.executor.submit(SubmititTask(command, GRACE_SECONDS, Path(self.sweep_lock.lock_file)))
+            handle = self.executor.submit(task)
         job.status = Status.QUEUED
         return LocalJob(job, allocation, handle)
 

@@ -1,6 +1,10 @@
-"""The callable with which submitit runs a job, the executor, and the reason for which a job ended."""
+"""The callable with which submitit runs a job, the executor, and the reason for which a job ended.
 
-import re
+submitit reads pickles from its folder, so each submission has a new one that only this user can write to. The result of
+a call is a pickle as well, and nothing reads it: the end of a job is in its run directory.
+"""
+
+import os
 import signal
 import subprocess
 import time
@@ -10,10 +14,10 @@ from types import FrameType
 from typing import Any
 
 import submitit
-from filelock import FileLock, Timeout
 
 from rnnexp.compat.submitit import UncompletedJobError
 from rnnexp.core.errors import UserError, first_line
+from rnnexp.core.files.directory_lock import Holder
 from rnnexp.core.signals import GRACE_SECONDS
 from rnnexp.core.validation import expand_home
 from rnnexp.sweeps.backends.base import Ended
@@ -21,7 +25,7 @@ from rnnexp.sweeps.backends.slurm_record import claim
 from rnnexp.sweeps.process.command import JobCommand, stop_process
 from rnnexp.sweeps.process.group import kill_group
 from rnnexp.sweeps.process.watchdog import POLL_SECONDS
-from rnnexp.tracking.status import Status
+from rnnexp.tracking.status import Status, may_be_transient
 
 UNFINISHED = (Status.QUEUED, Status.RUNNING, Status.INTERRUPTED)
 """Statuses of a run that a scheduler may continue."""
@@ -33,7 +37,8 @@ class SubmititTask:
     Args:
         command: the command of the job.
         grace_seconds: the time that a job has to save when submitit stops it.
-        sweep_lock: a file lock that the sweep's command holds while it runs; None lets the job continue without it.
+        sweep: the process of the sweep's command, with which the job ends, as with submitit's controller; None lets the
+            job continue without it.
         submission: the submission that the record of SLURM in the run directory must name; None if there is no record.
     """
 
@@ -41,51 +46,59 @@ class SubmititTask:
         self,
         command: JobCommand,
         grace_seconds: float,
-        sweep_lock: Path | None = None,
+        sweep: Holder | None = None,
         submission: str | None = None,
     ) -> None:
         self.command, self.grace_seconds = command, grace_seconds
-        self.sweep_lock, self.submission = sweep_lock, submission
+        self.sweep, self.submission = sweep, submission
         self._process: subprocess.Popen[bytes] | None = None
         self._stop_requested_at: float | None = None
 
-    def __call__(self) -> int:
-        """Run the job, and return its exit code.
+    def __call__(self) -> None:
+        """Run the job, and record how it ended if it did not.
 
         After SIGTERM on SLURM the job saves its state, but this call does not return, since a result would mark the job
         as complete. SIGUSR2 then requeues it (see `checkpoint`), or SIGKILL ends it, unless SLURM starts it again.
         """
         environment = submitit.JobEnvironment()
-        # Remove the result of an earlier attempt.
+        # Remove the result of an earlier attempt: with it the job counts as complete.
         environment.paths.result_pickle.unlink(missing_ok=True)
         if self.submission is not None:
             claim(self.command.run, self.submission, environment.job_id)
-        self._process = self.command.start()
-        # submitit ignores SIGTERM, which scancel sends first. A job that receives it can save.
-        signal.signal(signal.SIGTERM, self._request_stop)
         try:
+            self._process = self.command.start()
+            # submitit ignores SIGTERM, which scancel sends first. A job that receives it can save.
+            signal.signal(signal.SIGTERM, self._request_stop)
             while self._process.poll() is None:
                 time.sleep(POLL_SECONDS)
-                if self.sweep_lock is not None and not _is_held(self.sweep_lock):
+                # The number of a local job is that of its controller.
+                if self.sweep is not None and (self.sweep.is_gone or os.getppid() != int(environment.job_id)):
                     self._request_stop()
                 if self._stop_requested_at is not None and time.monotonic() - self._stop_requested_at > GRACE_SECONDS:
                     self._process.kill()
             while self._waits_for_scheduler:
                 time.sleep(POLL_SECONDS)
         except (UncompletedJobError, subprocess.SubprocessError, OSError) as error:
-            # submitit's signal handler raises these here, after `checkpoint`, if the job is not requeued: it was
-            # requeued too often, or `scontrol requeue` failed.
+            # The job could not start. Or submitit's signal handler raises these here, after `checkpoint`, if the job is
+            # not requeued: it was requeued too often, or `scontrol requeue` failed.
             if self.command.run.status is Status.QUEUED:
-                self.command.run.end(Status.INTERRUPTED, str(error))
+                status = Status.FAILED if self._process is None else Status.INTERRUPTED
+                self.command.run.end(status, str(error), may_be_transient(error))
             raise
         finally:
-            kill_group(self._process.pid)
-        return int(self._process.returncode)
+            kill_group(None if self._process is None else self._process.pid)
+        if environment.global_rank == 0:
+            self._record_end(Ended.with_code(self._process.returncode))
+
+    def _record_end(self, ended: Ended) -> None:
+        if self.command.run.has_no_end:
+            status = ended.status if self._stop_requested_at is None else Status.INTERRUPTED
+            self.command.run.end(status, ended.reason, ended.is_transient)
 
     @property
     def _waits_for_scheduler(self) -> bool:
         """Whether a job that was asked to stop may still be requeued or killed."""
-        return self.sweep_lock is None and self._stop_requested_at is not None and self.command.run.status in UNFINISHED
+        return self.sweep is None and self._stop_requested_at is not None and self.command.run.status in UNFINISHED
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission | None:
         """Return the task that continues the job, or None if it is complete. submitit calls it to stop the job."""
@@ -95,7 +108,7 @@ class SubmititTask:
                 return None
         self.command.run.set_status(Status.QUEUED, "stopped by the scheduler, to be continued")
         return submitit.helpers.DelayedSubmission(
-            SubmititTask(self.command, self.grace_seconds, self.sweep_lock, self.submission)
+            SubmititTask(self.command, self.grace_seconds, self.sweep, self.submission)
         )
 
     def _request_stop(self, number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:  # noqa: ARG002
@@ -104,29 +117,26 @@ class SubmititTask:
             self._process.terminate()
 
 
-def _is_held(path: Path) -> bool:
-    # A process id would not work: it exists until the parent of an ended process has read its exit status.
-    try:
-        with FileLock(path, timeout=0):
-            return False
-    except Timeout:
-        return True
-
-
-def make_executor(cluster: str, settings: Mapping[str, Any], parameters: Mapping[str, Any]) -> submitit.AutoExecutor:
-    """Return an executor of submitit.
+def make_executor(
+    cluster: str, folder: Path, settings: Mapping[str, Any], parameters: Mapping[str, Any]
+) -> submitit.AutoExecutor:
+    """Return an executor of submitit with a new folder.
 
     Args:
         cluster: `local` or `slurm`.
+        folder: the folder, see `submitit_folder`.
         settings: the fields of the launcher's config.
         parameters: the parameters of the executor.
 
     Raises:
-        UserError: for parameters that submitit does not accept.
+        UserError: for parameters that submitit does not accept, and if the folder cannot be made.
     """
-    executor = submitit.AutoExecutor(
-        submitit_folder(settings), cluster, **{f"{cluster}_max_num_timeout": settings["max_num_timeout"]}
-    )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise UserError(f"hydra.launcher.submitit_folder: {folder} cannot be made: {error.strerror}") from None
+    executor = submitit.AutoExecutor(folder, cluster, **{f"{cluster}_max_num_timeout": settings["max_num_timeout"]})
     try:
         executor.update_parameters(**parameters)
     except (AssertionError, NameError, ValueError) as error:
@@ -134,18 +144,18 @@ def make_executor(cluster: str, settings: Mapping[str, Any], parameters: Mapping
     return executor
 
 
-def submitit_folder(settings: Mapping[str, Any]) -> Path:
-    """Return the absolute path of the folder with submitit's own files."""
-    return expand_home(settings["submitit_folder"]).absolute()
+def submitit_folder(settings: Mapping[str, Any], submission: str) -> Path:
+    """Return the absolute path of the folder with submitit's own files of a submission."""
+    return expand_home(settings["submitit_folder"]).absolute() / submission
 
 
-def end_of_submitit_job(handle: submitit.Job[int], default: str) -> Ended:
-    """Return how a job ended: its exit code or its error, or `default` if submitit has neither."""
-    if not handle.paths.result_pickle.exists():
-        return Ended(default)
-    error = handle.exception()
-    if error is None:
-        # One result for each task of the job.
-        return Ended.with_code(next((code for code in handle.results() if code), 0))
-    lines = [line for line in str(error).split("\n") if re.match(r"\S*(Error|Exception)\b", line)]
-    return Ended(lines[-1] if lines else first_line(error))
+def end_of_submitit_job(handle: submitit.Job[None], reason: str) -> Ended:
+    """Return how a job ended that may have recorded no end.
+
+    Args:
+        handle: submitit's handle of the job.
+        reason: the reason if its task was killed.
+    """
+    if handle.paths.result_pickle.exists():
+        reason = "the call of submitit failed"
+    return Ended(f"{reason}; its logs are {handle.paths.stdout.with_suffix('.*')}")

@@ -9,6 +9,7 @@ import importlib
 import os
 import signal
 import sys
+from multiprocessing import resource_tracker
 from multiprocessing.context import ForkServerContext
 
 # The documentation names neither the class above nor this function. multiprocessing.get_context("forkserver") returns
@@ -30,6 +31,8 @@ def start_server() -> ForkServerContext:
     """Return a context whose processes are forked from a server, which imports `PRELOADED` in the background."""
     context = ForkServerContext()
     context.set_forkserver_preload([PRELOADED])
+    # The server would start the tracker, which ends with SIGINT unblocked.
+    resource_tracker.ensure_running()
     # The server ignores SIGINT only after its imports; until then it inherits the mask.
     with blocked((signal.SIGINT,)):
         ensure_running()
