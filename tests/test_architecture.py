@@ -193,7 +193,6 @@ def folders() -> dict[str, int]:
 
 SHORT_MODULES = {
     "hydra_plugins.rnnexp.open_nodes": "registered by Hydra at start",
-    "rnnexp.cli.conf_dir": "read by tests and programs that need no other part of the command line",
     "rnnexp.core.allocator": "one setting of the C library, apart from all other code",
     "rnnexp.core.clock": "imports torch, which no other module of core needs",
     "rnnexp.compat.omegaconf": "the one private name of OmegaConf",

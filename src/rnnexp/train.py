@@ -10,7 +10,7 @@ def train(config: DictConfig) -> int:
     # Imported here, so that --help and --cfg job do not import torch.
     from rnnexp.runs.create import continued, open_run, require_one_job, resolved
     from rnnexp.runs.distributed import is_rank, num_ranks_to_start, recorded_by_rank_zero
-    from rnnexp.runs.frozen.resume import resumed_config, run_to_resume
+    from rnnexp.runs.frozen.resume import require_no_overrides, resumed_config, run_to_resume
     from rnnexp.runs.supervision import supervise_ranks
     from rnnexp.sweeps.process.watchdog import exit_with_parent
     from rnnexp.tracking.status import Status
@@ -21,6 +21,7 @@ def train(config: DictConfig) -> int:
     if config.resume is not None:
         run = run_to_resume(config)
         if run.status is Status.DONE:
+            require_no_overrides(run)
             print(f"{run.path} is done: there is nothing to continue")
             return 0
         config = resumed_config(config, run)

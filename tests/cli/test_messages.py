@@ -11,7 +11,11 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from rnnexp import evaluate
 from rnnexp.core.errors import DivergedError, UnsupportedError, UserError
+from rnnexp.dashboard import __main__ as dashboard
+from rnnexp.translate import __main__ as translate
+from support.programs import call
 
 QUOTE = "write key=value, and quote a value that has special characters, \"key='a=b'\""
 
@@ -29,9 +33,11 @@ COMMAND_LINES = {
     "logger=null": "unknown logger 'null': choose one of csv, none, tensorboard, wandb",
     "model=gru,lstm": "model=gru,lstm names several values: add -m to run each, or write [...] if it is one list",
     "gru": "override 'gru' has no value: write key=value",
-    "model=[": f"cannot read override 'model=[' (no viable alternative at input '['): {QUOTE}",
-    "ckpt_path=a=b": f"cannot read override 'ckpt_path=a=b' (mismatched input '='): {QUOTE}",
+    "model=[": f"cannot read override 'model=[' (no viable alternative at input [): {QUOTE}",
+    "ckpt_path=a=b": f"cannot read override 'ckpt_path=a=b' (mismatched input =): {QUOTE}",
     "ckpt_path=<run>": f"cannot read override 'ckpt_path=<run>': {QUOTE}",
+    "name='it''s'": f"cannot read override \"name='it''s'\" (extraneous input 's'): {QUOTE}",
+    "loger=csv": "unknown key 'loger'; did you mean 'logger'?",
     "~model.deep": "Could not delete from config. 'model.deep' does not exist.",
     "hydra.job.chdir=maybe": "hydra.job.chdir: Value 'maybe' is not a valid bool (type str)",
     "--config-name=trian": "no config 'trian'; did you mean 'train'?",
@@ -49,6 +55,23 @@ def test_bad_command_line(launch: Any, argument: str, line: str) -> None:
     ended = launch(never, argument)
     assert ended.line == f"rnnexp: {line}"
     assert ended.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("program", "argument", "start"),
+    [
+        (evaluate.main, "paths.data_dir=x", "unknown key 'paths.data_dir'; did you mean 'data.root'?; evaluate has "),
+        (evaluate.main, "test_weights=last", "unknown key 'test_weights'; did you mean 'weights'?; evaluate has "),
+        (evaluate.main, "logger=csv", "unknown key 'logger'; evaluate has data, run, task, trust, weights"),
+        (translate.main, "task.beam_size=3", "unknown key 'task.beam_size'; did you mean 'beam_size'?; translate has "),
+        (translate.main, "model=gru", "unknown key 'model'; translate has "),
+        (dashboard.main, "logger.wandb.project=x", "unknown key 'logger.wandb.project'; did you mean 'project'?; "),
+    ],
+)
+def test_a_key_of_another_program(tmp_path: Path, program: Any, argument: str, start: str) -> None:
+    outcome = call(program, tmp_path, [argument])
+    assert outcome.exit_code == 2
+    assert outcome.line.startswith(f"rnnexp: {start}")
 
 
 def test_an_unknown_key_without_a_close_match_lists_the_keys(launch: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rnnexp.cli.value_types import require_types
+from rnnexp.cli.value_types import require_values
 from rnnexp.core.errors import UserError
 from support.programs import Run
 
@@ -26,7 +26,7 @@ STACK = {"_target_": "rnnexp.recurrent.RecurrentStack", "hidden_size": 8, "dropo
 )
 def test_a_value_of_another_type_is_refused(config: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        require_types(config)
+        require_values(config)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_value_of_another_type_is_refused(config: dict[str, Any], message: str
     ],
 )
 def test_values_of_the_type_and_of_own_classes_are_accepted(config: dict[str, Any]) -> None:
-    require_types(config)
+    require_values(config)
 
 
 @pytest.mark.parametrize("multirun", [["seed=1", "--multirun"], []])

@@ -4,10 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
-from rnnexp.core.errors import InterruptedRunError
+from rnnexp.core.errors import InterruptedRunError, left_out_on_error
 from rnnexp.core.signals import STOP_SIGNALS, blocked, deferred, handling, interrupted_by, name_of
 
 PRINTS_MASK = "import signal; print(*sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())))"
@@ -35,6 +36,16 @@ def test_a_signal_interrupts_the_block() -> None:
     ):
         os.kill(os.getpid(), signal.SIGTERM)
     assert interrupted.value.exit_code == 143
+
+
+def test_what_handles_errors_does_not_handle_a_signal() -> None:
+    with (
+        pytest.raises(InterruptedRunError),
+        interrupted_by([signal.SIGTERM]),
+        left_out_on_error("a figure"),
+        suppress(Exception),
+    ):
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def test_a_blocked_signal_arrives_afterwards() -> None:

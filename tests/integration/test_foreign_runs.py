@@ -1,5 +1,6 @@
 """A run directory of another person executes nothing, writes nothing elsewhere and sends nothing, in any program."""
 
+import functools
 import shutil
 import subprocess
 import sys
@@ -9,12 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
 
 from rnnexp import train
+from rnnexp.cli.conf_dir import config_root
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import read_json, write_json
 from rnnexp.report.records.runs import read_run
 from rnnexp.runs.evaluation import load_finished
+from rnnexp.runs.frozen.resume import resumed_config, run_to_resume
+from rnnexp.sweeps.devices import ResourceRequest
+from rnnexp.sweeps.jobs import Job, finalize, load_statuses, prepare_all
+from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.translate.ensemble import load_member
 from support.foreign_runs import change_config
@@ -83,22 +93,57 @@ def test_a_cell_beside_the_command_is_not_imported(foreign: Path, tmp_path: Path
     assert not (tmp_path / "canary").exists()
 
 
+@functools.cache
+def composed() -> DictConfig:
+    with initialize_config_dir(str(config_root()), version_base="1.3"):
+        config = compose("train", return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    return config
+
+
+def continue_here(directory: Path) -> None:
+    """Do what `resume=` does before it trains, without composing the config again."""
+    config = composed()
+    config.resume = str(directory)
+    resumed_config(config, run_to_resume(config))
+
+
+def continue_in_sweep(directory: Path) -> None:
+    """Do what the command of a sweep does with a job before and after its process."""
+    run = RunDirectory(directory)
+    job = Job("seed=1", ["seed=1"], OWN_CONFIG, run, ResourceRequest())
+    write_json(run.status_file, run.read_status() | {"config_hash": config_hash(OWN_CONFIG)})
+    load_statuses([job])
+    assert not job.status.is_final
+    assert prepare_all([job], {}, print) == [job]
+    assert run.read_config() == OWN_CONFIG
+    assert finalize(job, "killed by SIGKILL") == "killed by SIGKILL"
+    read_run(directory)
+
+
+OWN_CONFIG: dict[str, Any] = {
+    **{group: {"_target_": "rnnexp.Mine"} for group in ("task", "data", "model", "trainer")},
+    "callbacks": None,
+    "seed": 1,
+}
+"""The config of a job of the user's sweep."""
 Execute = Callable[[Path], object]
 PROGRAMS: dict[str, Execute] = {
     "evaluate": lambda run: load_finished(RunDirectory(run), None, {"data": {"root": "/nowhere"}}),
     "translate": lambda run: load_member(run, None),
     "report": read_run,
-    "resume": lambda run: call(train.main, run.parent, [f"resume={run}"]),
+    "resume": continue_here,
+    "sweep": continue_in_sweep,
 }
 
 
 def execute(program: Execute, run: Path) -> None:
     with suppress(UserError):
-        outcome = program(run)
-        assert not isinstance(outcome, Outcome) or outcome.exit_code == 2
+        program(run)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_no_program_executes_any_payload_at_any_place(
     interrupted: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
@@ -106,17 +151,60 @@ def test_no_program_executes_any_payload_at_any_place(
     canary = tmp_path / "canary"
     make_files(tmp_path, canary)
     monkeypatch.syspath_prepend(tmp_path)
-    original = (interrupted / "config.yaml").read_text(encoding="utf-8")
+    original, status = ((interrupted / file).read_bytes() for file in ("config.yaml", "status.json"))
     num_tried = 0
     for kind, node in payloads(tmp_path, canary).items():
-        # Composing the config of a resume takes a second.
-        for place in PLACES if name != "resume" else PLACES[num_tried % 12 :: 12]:
-            (interrupted / "config.yaml").write_text(original, encoding="utf-8")
+        for place in PLACES:
+            (interrupted / "config.yaml").write_bytes(original)
+            (interrupted / "status.json").write_bytes(status)
             change_config(interrupted, lambda config, place=place, node=node: put(config, place, node))
             execute(PROGRAMS[name], interrupted)
             assert not canary.exists(), (kind, place)
             num_tried += 1
-    assert num_tried >= (20 * len(PLACES) if name != "resume" else 20 * 2)
+    assert num_tried >= 20 * len(PLACES)
+
+
+@pytest.mark.slow
+def test_a_sweep_executes_no_file_of_its_directory(run: Run, tmp_path: Path) -> None:
+    """All files that rnnexp, Hydra, Optuna or Python might read are put there, and the same command runs again."""
+    sweep, canary, place = tmp_path / "sweep", tmp_path / "canary", tmp_path / "payloads"
+    command = ["model.hidden_size=4", "trainer.max_steps=2", f"sweep_dir={sweep}", "report=true", "-m"]
+    assert run("seed=1,2,3", *command).exit_code == 0
+    place.mkdir()
+    make_files(place, canary)
+    option = {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"}
+    hydra = {"hydra": {"callbacks": {"mine": payloads(place, canary)["open"]}}}
+    for number, job in enumerate(sorted((sweep / "jobs").iterdir())):
+        status = read_json(job / "status.json")
+        write_json(job / "status.json", status | {"status": ("failed", "interrupted", "done")[number]})
+        for directory in (job, sweep, sweep / "study", job / "hydra", job / "hydra" / "launcher"):
+            directory.mkdir(exist_ok=True)
+            for file in ("sitecustomize.py", "usercustomize.py", "torch.py", "rnnexp.py", "hubconf.py"):
+                shutil.copy(place / "script.py", directory / file)
+        for file in ("best.ckpt", "last.ckpt", "previous.ckpt", "epoch-1.ckpt"):
+            shutil.copy(place / "object.pt", job / "checkpoints" / file)
+        for file in ("test_predictions.pt", "result.json", "metrics.csv", "environment.json", "overrides.yaml"):
+            shutil.copy(place / "object.pt", job / file)
+        for directory in (job, job / ".hydra", sweep / ".hydra"):
+            directory.mkdir(exist_ok=True)
+            for file in (
+                "config.yaml",
+                "hydra.yaml",
+                "train.yaml",
+                "multirun.yaml",
+                "beside.yaml",
+                "hydra/config.yaml",
+            ):
+                (directory / file).parent.mkdir(exist_ok=True)
+                (directory / file).write_text(yaml.safe_dump(hydra), encoding="utf-8")
+        for group in ("launcher/basic", "sweeper/basic", "launcher/pool", "job_logging/none"):
+            (job / "hydra" / group).parent.mkdir(exist_ok=True)
+            content = yaml.safe_dump({"defaults": ["/beside@_global_"], **option}, sort_keys=False)
+            (job / "hydra" / f"{group}.yaml").write_text(content, encoding="utf-8")
+    outcome = run("seed=1,2,3", *command)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert {read_json(file)["status"] for file in sweep.glob("jobs/*/status.json")} == {"done"}
+    assert not canary.exists()
 
 
 def test_no_address_and_no_variable_of_a_config_is_used(

@@ -8,17 +8,17 @@ from support.programs import Run
 
 def test_a_failed_job_is_reported_and_the_others_run(run: Run, tmp_path: Path) -> None:
     bare = ["test_weights=none", "logger=none", "callbacks.predictions=null", f"sweep_dir={tmp_path}/multirun"]
-    outcome = run("model.hidden_size=8,0,9", *bare, "-m")
+    outcome = run("data.name=Tiny,Tinny,Other", *bare, "-m")
     assert outcome.exit_code == 1
     assert outcome.line.startswith("rnnexp: 1 failed of 3 jobs, see output.log in ")
-    lines = [line for line in outcome.stdout.splitlines() if line.startswith("failed model.hidden_size=0 after ")]
+    lines = [line for line in outcome.stdout.splitlines() if line.startswith("failed data.name=Tinny after ")]
     assert len(lines) == 1
-    assert lines[0].endswith(": model: hidden_size must be a whole number of at least 1, not 0")
-    statuses = {path.name[:19]: read_json(path / "status.json")["status"] for path in outcome.directories}
+    assert "of the dataset 'Tinny'" in lines[0]
+    statuses = {path.name.rpartition("_")[0]: read_json(path / "status.json")["status"] for path in outcome.directories}
     assert statuses == {
-        "model.hidden_size-0": "failed",
-        "model.hidden_size-8": "done",
-        "model.hidden_size-9": "done",
+        "data.name-Tinny": "failed",
+        "data.name-Tiny": "done",
+        "data.name-Other": "done",
     }
     for path in outcome.directories:
         log = (path / "train.log").read_text(encoding="utf-8")
@@ -42,3 +42,10 @@ def test_a_signal_to_a_job_ends_that_job(run: Run, tmp_path: Path) -> None:
     assert outcome.exit_code == 1
     assert outcome.line.startswith("rnnexp: 2 interrupted of 2 jobs, see output.log in ")
     assert [read_json(path / "status.json")["status"] for path in outcome.directories] == ["interrupted"] * 2
+
+
+def test_no_job_starts_if_a_constructor_refuses_a_value(run: Run, tmp_path: Path) -> None:
+    outcome = run("data.view=rows,rwos", f"sweep_dir={tmp_path}/sweep", "-m")
+    assert outcome.exit_code == 2
+    assert "unknown view 'rwos'" in outcome.line
+    assert outcome.directories == []

@@ -177,6 +177,9 @@ def test_a_run_that_is_done_has_nothing_to_continue(finished: Outcome) -> None:
     again = resume(finished.directory)
     assert again.exit_code == 0
     assert f"{finished.directory} is done" in again.stdout
+    refused = resume(finished.directory, "tags=[second]")
+    assert refused.exit_code == 2
+    assert "tags=[second] cannot take effect" in refused.line
     assert {path: path.stat().st_mtime_ns for path in finished.directory.rglob("*")} == before
 
 

@@ -21,7 +21,8 @@ def everything_written(place: Path) -> bytes:
 def test_a_password_is_recorded_nowhere(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     mirrors = f"data.mirrors=[http://user:{PASSWORD}@host/x]"
-    outcome = run(mirrors, "tags=['${oc.env:WANDB_API_KEY}']", "logger=[csv,tensorboard]", "trainer.max_steps=1")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    outcome = run(mirrors, "tags=['${oc.env:WANDB_API_KEY}']", "logger=[csv,tensorboard,wandb]", "trainer.max_steps=1")
     assert outcome.exit_code == 0, outcome.stderr
     written = everything_written(outcome.directory) + (outcome.stdout + outcome.stderr).encode()
     assert PASSWORD.encode() not in written

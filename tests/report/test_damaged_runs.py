@@ -250,3 +250,23 @@ def test_two_tasks_of_one_name_are_two_groups(made: Callable[..., Any]) -> None:
     groups, _ = make_groups(runs)
     assert [group.title for group in groups] == ["MNIST, mine.TaggingTask", "MNIST, yours.TaggingTask"]
     assert [len(group.settings) for group in groups] == [2, 2]
+
+
+@pytest.mark.parametrize("name", ["report", "report/figures"])
+def test_the_report_is_not_written_through_a_link(three: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    (three / name).parent.mkdir(exist_ok=True)
+    (three / "elsewhere").mkdir()
+    (three / name).symlink_to(three / "elsewhere")
+    assert report([str(three)]) == 2
+    assert f"{three / name} is a link to {three / 'elsewhere'}: " in capsys.readouterr().err
+    assert list((three / "elsewhere").iterdir()) == []
+
+
+def test_answers_that_contradict_the_result_are_named(three: Path) -> None:
+    file = three / "jobs" / "srn_1" / "result.json"
+    result = json.loads(file.read_text(encoding="utf-8"))
+    result["metrics"]["test/acc"] /= 2
+    file.write_text(json.dumps(result), encoding="utf-8")
+    assert report([str(three), "--output", str(three.with_name("report"))]) == 0
+    text = (three.with_name("report") / "report.md").read_text(encoding="utf-8")
+    assert "one of both was changed" in text

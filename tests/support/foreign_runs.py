@@ -7,12 +7,13 @@ from typing import Any
 import yaml
 
 from rnnexp.core.files.atomic import read_json, write_json
+from rnnexp.tracking.config_file import LOADER
 from rnnexp.tracking.identity import config_hash
 
 
 def change_config(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """Change the config of a run, and its hash in status.json and result.json with it."""
-    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    config = yaml.load((run / "config.yaml").read_text(encoding="utf-8"), Loader=LOADER)
     change(config)
     (run / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     for file in (run / "status.json", run / "result.json"):

@@ -9,6 +9,9 @@ import pytest
 from omegaconf import DictConfig
 
 from rnnexp.cli.main import run_program
+from rnnexp.core import user_code
+from rnnexp.core.user_modules import is_own
+from support import ROOT
 
 
 class Ended(NamedTuple):
@@ -30,6 +33,8 @@ Launch = Callable[..., Ended]
 def launch(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Launch:
     """A function that runs a program with train.yaml and overrides in an empty directory."""
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    # The functions of the tests stand for those of rnnexp.
+    monkeypatch.setattr(user_code, "is_own", lambda path: is_own(path) and ROOT not in path.parents)
     monkeypatch.chdir(tmp_path)
 
     def call(program: Callable[[DictConfig], int | None], *arguments: str) -> Ended:

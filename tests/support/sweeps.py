@@ -62,7 +62,7 @@ def uninstall(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     monkeypatch.setitem(sys.modules, package, None)
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 90) -> None:
+def wait_for(condition: Callable[[], Any], seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "timed out"

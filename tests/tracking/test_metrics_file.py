@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rnnexp.tracking import metrics_file
-from rnnexp.tracking.metrics_file import newest_metric, read_logged
+from rnnexp.tracking.metrics_file import newest_metric, read_logged, read_rows
 
 NAMES = ("val/acc", "val/bleu", "val/loss")
 
@@ -64,3 +64,13 @@ def test_nothing_to_read(tmp_path: Path) -> None:
         file.write_bytes(content)
         assert newest_metric(file, NAMES) is None
         assert read_logged(file, "val/acc")[0] == []
+
+
+def test_a_file_is_read_up_to_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text("epoch,step,val/loss\n" + "".join(f"0,{step},1.5\n" for step in range(100)), encoding="utf-8")
+    (whole, _), (rows, _) = read_logged(path, "val/loss"), read_rows(path)
+    assert (len(whole), len(rows)) == (100, 100)
+    monkeypatch.setattr(metrics_file, "MOST_BYTES", 100)
+    (first, is_damaged), (rows, are_damaged) = read_logged(path, "val/loss"), read_rows(path)
+    assert (first, len(rows), is_damaged, are_damaged) == (whole[:10], 10, True, True)

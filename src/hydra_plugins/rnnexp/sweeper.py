@@ -19,6 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.rnnexp.launchers import SweepLauncher, missing_extra_errors
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import write_text
+from rnnexp.core.printable import without_secrets
 
 SAMPLERS = {
     "tpe": "TPESampler",
@@ -126,7 +128,7 @@ class GridSweeper(LaunchingSweeper):
         points = grid_points(self.parse(arguments))
         directory = Path(self.config.hydra.sweep.dir)
         directory.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, directory / "multirun.yaml")
+        write_text(directory / "multirun.yaml", without_secrets(OmegaConf.to_yaml(self.config)))
         size = self.max_batch_size or max(len(points), 1)
         for start in range(0, max(len(points), 1), size):
             batch = points[start : start + size]

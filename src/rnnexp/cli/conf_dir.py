@@ -1,6 +1,9 @@
 """The location of the configs: beside src/ in a checkout, inside the package in a wheel."""
 
+import functools
+import json
 from pathlib import Path
+from typing import Any
 
 import rnnexp
 
@@ -26,3 +29,11 @@ def shared_options() -> set[str]:
     """Return `group/option` of each option that users do not choose."""
     root = config_root()
     return {str(file.relative_to(root).with_suffix("")) for file in root.glob(f"*/{SHARED_OPTION}.yaml")}
+
+
+@functools.cache
+def schema_of(program: str) -> dict[str, Any]:
+    """Return the JSON schema of the config of a program."""
+    file = config_root() / f"{program}.schema.json"
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return content

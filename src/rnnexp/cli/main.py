@@ -24,7 +24,7 @@ from rnnexp.cli.messages import Explanation, explain_composing, explain_running
 from rnnexp.cli.run_name import register_run_name
 from rnnexp.compat.hydra import FULL_ERROR, full_error, read_config_files_with
 from rnnexp.compat.torchmetrics import hide_torchvision
-from rnnexp.core.errors import UserError
+from rnnexp.core.errors import InterruptedRunError, UserError
 from rnnexp.core.output import hide_advice_of_matplotlib, keep_running_without_output
 from rnnexp.core.printable import printable, without_secrets
 from rnnexp.core.socket_directory import use_short_socket_directory
@@ -88,8 +88,8 @@ def run_program(
     except KeyboardInterrupt:
         print("rnnexp: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
-    except Exception as error:
-        exit_codes.append(_report(error, explain_composing(error)))
+    except (Exception, InterruptedRunError) as error:
+        exit_codes.append(_report(error, explain_composing(error, config_name)))
     sys.exit(max(exit_codes, default=0))
 
 
@@ -111,14 +111,16 @@ def _run_job(program: Callable[[DictConfig], int | None], config: DictConfig, co
     try:
         validate_config(config, config_name)
         return program(config) or 0
-    except Exception as error:
+    except (Exception, InterruptedRunError) as error:
         return _report(error, explain_running(error, outputs=_outputs(config)), _job_prefix())
 
 
-def _report(error: Exception, explanation: Explanation | None, prefix: str = "") -> int:
+def _report(error: Exception | InterruptedRunError, explanation: Explanation | None, prefix: str = "") -> int:
     """Print the line of an error of the user, or the traceback of an internal error. Return the exit code."""
     if explanation is None or os.environ.get(FULL_ERROR) == "1":
         print(without_secrets("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+    elif explanation.traceback:
+        print(without_secrets(explanation.traceback), end="", file=sys.stderr)
     if explanation is None:
         what = f"{type(error).__name__}: {error}"
         explanation = Explanation(f"internal error, please report it: {what}", INTERNAL_ERROR)

@@ -22,28 +22,29 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from rnnexp.cli.conf_dir import SHARED_OPTION, config_root
-from rnnexp.compat.hydra import ambiguous_override, failed_key, failed_target, is_group_override, syntax_reason
+from rnnexp.cli.conf_dir import SHARED_OPTION, config_root, schema_of
+from rnnexp.compat.hydra import (
+    ambiguous_override,
+    failed_key,
+    failed_target,
+    is_group_override,
+    missing_group,
+    syntax_reason,
+)
 from rnnexp.compat.omegaconf import root_values
-from rnnexp.core.errors import UserError, first_line
+from rnnexp.core.errors import BAD_PLACES, InterruptedRunError, UserError, first_line, is_out_of_memory
+from rnnexp.core.user_code import describe_user_code, own_traceback
 from rnnexp.core.validation import did_you_mean
 
-# Errors that a user can avoid with another path; any other OSError may be an internal error.
-BAD_PLACES = frozenset(
-    {
-        errno.EACCES,
-        errno.EPERM,
-        errno.EROFS,
-        errno.ENOSPC,
-        errno.EDQUOT,
-        errno.EFBIG,
-        errno.ENOTDIR,
-        errno.EISDIR,
-        errno.ENAMETOOLONG,
-        errno.EIO,
-        errno.ESTALE,
-    }
-)
+TRAINING = ("train", "benchmark")
+"""Programs with the config groups of a training."""
+REPLACED = {
+    "paths.data_dir": "data.root",
+    "test_weights": "weights",
+    "trainer": "accelerator",
+    **dict.fromkeys(("ckpt_path", "resume", "paths.output_dir"), "run"),
+}
+"""Keys of a training -> the keys that programs on finished runs have instead."""
 LIMITS = {
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENFILE: "close other programs, or ask for a higher limit of this machine",
@@ -54,21 +55,24 @@ LIMITS = {
 
 
 class Explanation(NamedTuple):
-    """The line that is printed for an error, and the exit code of the program."""
+    """The line that is printed for an error, the exit code, and a traceback that is printed before the line."""
 
     line: str
     exit_code: int = UserError.exit_code
+    traceback: str = ""
 
 
-def explain_running(error: Exception, outputs: str) -> Explanation | None:
+def explain_running(error: Exception | InterruptedRunError, outputs: str) -> Explanation | None:
     """Return the explanation of an error of a program that ran with its config; None for an internal error.
 
     Args:
         error: the exception.
         outputs: the directory that the program writes to, for errors of the operating system without a path.
     """
+    if line := describe_user_code(error):
+        return Explanation(line, traceback=own_traceback(error))
     match error:
-        case UserError():
+        case UserError() | InterruptedRunError():
             return Explanation(_one_line(str(error)), error.exit_code)
         case InstantiationException():
             return _explain_constructor(error)
@@ -80,36 +84,27 @@ def explain_running(error: Exception, outputs: str) -> Explanation | None:
             return Explanation(f"{error.full_key} was deleted with ~{error.full_key}, but it is required: keep it")
         case OSError():
             return _explain_system(error, outputs)
-        case _ if _is_out_of_memory(error):
+        case _ if is_out_of_memory(error):
             return Explanation(f"out of memory ({first_line(error)}): try a smaller data.batch_size or model")
     return None
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    # PyTorch's exceptions are compared by name, since this module must not import torch.
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
-    )
+def explain_composing(error: Exception | InterruptedRunError, program: str = "train") -> Explanation | None:
+    """Return the explanation of an error of a command line that Hydra could not compose; None for an internal error.
 
-
-def explain_composing(error: Exception) -> Explanation | None:
-    """Return the explanation of an error of a command line that Hydra could not compose; None for an internal error."""
-    cause = error.__cause__
+    Args:
+        error: the exception.
+        program: the primary config of the program, without .yaml.
+    """
     match error:
-        case UserError():
+        case UserError() | InterruptedRunError():
             return Explanation(_one_line(str(error)), error.exit_code)
         case OverrideParseException():
             return Explanation(_explain_syntax(error))
         case MissingConfigException():
             return Explanation(_explain_missing_file(error))
-        case ConfigCompositionException() if isinstance(cause, ConfigAttributeError | ConfigKeyError):
-            return Explanation(_explain_key(cause))
-        case ConfigCompositionException() if isinstance(cause, OmegaConfBaseException):
-            return Explanation(f"{cause.full_key}: {first_line(cause)}")
-        case ConfigCompositionException() if override := ambiguous_override(error):
-            return Explanation(f"{override} names several values: add -m to run each, or write [...] if it is one list")
+        case ConfigCompositionException() if line := _explain_composition(error, program):
+            return Explanation(line)
         case ValueError() if is_group_override(error):
             return Explanation(_explain_group_value(str(error)))
         case HydraException() | OmegaConfBaseException() | ValueError():
@@ -173,7 +168,37 @@ def unknown_option(group: str, option: str, options: list[str]) -> str:
     return f"unknown {group} {option!r}: choose one of {', '.join(choices)}{did_you_mean(option, choices)}"
 
 
-def _explain_key(error: ConfigAttributeError | ConfigKeyError) -> str:
+def _explain_composition(error: ConfigCompositionException, program: str) -> str | None:
+    cause = error.__cause__
+    if isinstance(cause, ConfigAttributeError | ConfigKeyError):
+        return _explain_key(cause, program)
+    if isinstance(cause, OmegaConfBaseException):
+        return f"{cause.full_key}: {first_line(cause)}"
+    if group := missing_group(error):
+        return _explain_group(group, program)
+    if override := ambiguous_override(error):
+        return f"{override} names several values: add -m to run each, or write [...] if it is one list"
+    return None
+
+
+def _explain_group(group: str, program: str) -> str:
+    if program not in TRAINING:
+        return _explain_foreign_key(group, program)
+    groups = sorted([*_groups(), "hydra/launcher", "hydra/sweeper"])
+    return f"unknown key {group!r}{did_you_mean(group, groups) or ': the groups are ' + ', '.join(groups)}"
+
+
+def _explain_foreign_key(key: str, program: str) -> str:
+    """Return the message about a key that a program does not have, which evaluates or shows what train has made."""
+    names = (argument.partition("=")[0].lstrip("+~").replace("/", ".") for argument in sys.argv[1:])
+    typed = next((name for name in names if name == key or name.startswith(f"{key}.")), key)
+    known = [name for name in schema_of(program)["properties"] if name not in ("hydra", "defaults")]
+    instead = [REPLACED.get(typed, ""), typed.rpartition(".")[2]]
+    hint = next((f"; did you mean {name!r}?" for name in instead if name.partition(".")[0] in known), "")
+    return f"unknown key {typed!r}{hint or did_you_mean(typed, known)}; {program} has {', '.join(known)}"
+
+
+def _explain_key(error: ConfigAttributeError | ConfigKeyError, program: str) -> str:
     key, parent = str(error.key), error.parent_node
     if _is_deleted(key):
         return f"{key} was deleted with ~{key}, but it is required: keep it"
@@ -181,6 +206,8 @@ def _explain_key(error: ConfigAttributeError | ConfigKeyError) -> str:
         return f"unknown key {error.full_key!r}"
     siblings = [str(sibling) for sibling in parent if sibling not in ("hydra", "_target_", "_partial_")]
     where, _, _ = str(error.full_key).rpartition(".")
+    if not where and program not in TRAINING:
+        return _explain_foreign_key(key, program)
     if not where:
         # A group whose choice is null has no key in the config, but the user may have meant it.
         siblings += [group for group in _groups() if group not in siblings]

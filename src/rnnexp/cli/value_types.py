@@ -1,11 +1,13 @@
-"""The check of a config's values by the types in the JSON schema of conf/, before anything is written or started."""
+"""The check of a config's values by the types in the JSON schema of conf/, and by the ranges of the keys.
 
-import functools
-import json
+It comes before anything is written or started.
+"""
+
 from collections.abc import Mapping
 from typing import Any
 
-from rnnexp.cli.conf_dir import config_root
+from rnnexp.cli.conf_dir import schema_of
+from rnnexp.cli.value_ranges import RANGES, Range
 from rnnexp.core.errors import UserError
 
 KINDS: dict[str, tuple[type, ...]] = {
@@ -28,8 +30,8 @@ OWN_PACKAGES = ("rnnexp.", "lightning.", "torch.")
 """The start of each `_target_` that the schema describes. Another class may have other types under the same names."""
 
 
-def require_types(config: Mapping[str, Any], program: str = "train") -> None:
-    """Raise UserError for a value of another type than the schema of its key has: `trainer.max_epochs=ten`.
+def require_values(config: Mapping[str, Any], program: str = "train") -> None:
+    """Raise UserError for a value of another type than the schema of its key has, or outside the range of its key.
 
     Null is accepted everywhere, and so is any value of a node with a class of the user.
 
@@ -37,14 +39,7 @@ def require_types(config: Mapping[str, Any], program: str = "train") -> None:
         config: the resolved config as plain values.
         program: the name of the program.
     """
-    _check(config, _schema(program), "")
-
-
-@functools.cache
-def _schema(program: str) -> dict[str, Any]:
-    file = config_root() / f"{program}.schema.json"
-    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return content
+    _check(config, schema_of(program), "")
 
 
 def _check(node: Mapping[str, Any], schema: Mapping[str, Any], prefix: str) -> None:
@@ -52,12 +47,21 @@ def _check(node: Mapping[str, Any], schema: Mapping[str, Any], prefix: str) -> N
         return
     properties = schema.get("properties", {})
     for name, value in node.items():
-        described = properties.get(name, {})
+        described, key = properties.get(name, {}), f"{prefix}{name}"
         if isinstance(value, Mapping) and "properties" in described:
-            _check(value, described, f"{prefix}{name}.")
+            _check(value, described, f"{key}.")
         elif value is not None and (kinds := _kinds(described)) and not _is_one_of(value, kinds):
             expected = " or ".join(NAMES[kind] for kind in kinds if kind in NAMES)
-            raise UserError(f"{prefix}{name} must be {expected}, not {value!r}")
+            raise UserError(f"{key} must be {expected}, not {value!r}")
+        elif key in RANGES:
+            _require_in_range(key, value, RANGES[key])
+
+
+def _require_in_range(key: str, value: object, allowed: Range) -> None:
+    items: list[object] = value if isinstance(value, list) else [value]
+    for item in items:
+        if isinstance(item, int | float) and not isinstance(item, bool) and not allowed.contains(item):
+            raise UserError(f"{key} must be {allowed.words}, not {item!r}")
 
 
 def _kinds(schema: Mapping[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 AMBIGUOUS_VALUE = r"Ambiguous value for argument '(.*)'"
+MISSING_GROUP = r"Could not (?:override|delete) '(.*?)'"
 GROUP_OVERRIDE = "Config group override"
 PARSING_OVERRIDE = "Error parsing override"
 EXPECTING = " expecting "
@@ -70,6 +71,15 @@ def ambiguous_override(error: Exception) -> str | None:
     return match[1] if match else None
 
 
+def missing_group(error: Exception) -> str | None:
+    """Return the config group of an override that the defaults list lacks; None for another error.
+
+    Hydra raises its general ConfigCompositionException with a text in several lines.
+    """
+    match = re.match(MISSING_GROUP, str(error))
+    return match[1] if match else None
+
+
 def is_group_override(error: ValueError) -> bool:
     """Return whether a config group was given a number or null. Hydra raises a ValueError without the group's name."""
     return str(error).startswith(GROUP_OVERRIDE)
@@ -81,7 +91,8 @@ def syntax_reason(error: OverrideParseException) -> str:
     The exception has the override and the whole message as attributes, not the reason.
     """
     reason = next(line for line in error.message.splitlines() if not line.startswith(PARSING_OVERRIDE))
-    return "" if error.override in reason else reason.split(EXPECTING)[0]
+    # The parser puts quotes around the input, which may itself hold quotes.
+    return "" if error.override in reason else re.sub(r"'(.*)'", r"\1", reason.split(EXPECTING)[0])
 
 
 def failed_target(error: InstantiationException) -> str | None:

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from rnnexp.core.errors import UserError
+from rnnexp.core.user_code import describe_user_code
 
 FP16_WARNING = "AMP with fp16 is not supported on CPU"
 SRUN_WARNING = "The `srun` command is available on your system but is not used"
@@ -51,6 +52,8 @@ def lightning_errors() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=SRUN_WARNING)
             yield
     except MisconfigurationException as error:
+        if describe_user_code(error):
+            raise
         raise UserError(f"trainer: {str(error).strip()}") from None
     except ValueError as error:
         if VAL_CHECK_INTERVAL_ERROR not in str(error):

@@ -1,10 +1,28 @@
 """Errors that end a program, each with a message of one line and an exit code of its own."""
 
+import errno
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 log = logging.getLogger(__name__)
+
+# Errors that a user can avoid with another path; any other OSError may be an internal error.
+BAD_PLACES = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ENAMETOOLONG,
+        errno.EIO,
+        errno.ESTALE,
+    }
+)
 
 
 class UserError(Exception):
@@ -31,8 +49,11 @@ class PrunedError(UserError):
     exit_code = 5
 
 
-class InterruptedRunError(UserError):
-    """A signal stopped the run, which saved a checkpoint at a batch boundary if it was training."""
+class InterruptedRunError(BaseException):
+    """A signal stopped the run, which saved a checkpoint at a batch boundary if it was training.
+
+    It is no Exception, like KeyboardInterrupt: what handles errors of a file, a library or a figure must not handle it.
+    """
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
@@ -55,13 +76,21 @@ def first_line(error: BaseException) -> str:
     return f"{first} {rest[0].strip()}" if first.endswith(":") and rest else first
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether memory of the machine or of a GPU is exhausted."""
+    # PyTorch's exceptions are compared by name, since this module must not import torch.
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )
+
+
 @contextmanager
 def left_out_on_error(what: str) -> Iterator[None]:
     """Log an error with its traceback instead of raising it, since the run is already trained and recorded."""
     try:
         yield
-    except InterruptedRunError:
-        raise
     except Exception as error:
         log.warning("%s: left out, because of %s: %s", what, type(error).__name__, first_line(error))
         log.debug("%s: left out", what, exc_info=True)

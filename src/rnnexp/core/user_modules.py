@@ -12,7 +12,8 @@ import rnnexp
 
 INSTALLED = {"site-packages", "dist-packages"}
 """Directories of installed packages, whose versions environment.json records."""
-NOT_OWN = (Path(rnnexp.__file__).parent, *(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")))
+PACKAGE = Path(rnnexp.__file__).parent
+NOT_OWN = (PACKAGE, *(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")))
 
 
 def user_modules(names: Iterable[str]) -> dict[str, Path]:
@@ -40,7 +41,7 @@ def _modules_on_the_way(name: str) -> Iterator[tuple[str, Path]]:
     spec = _find_top_level(module)
     while spec is not None:
         if spec.origin is not None and spec.has_location:
-            if not _is_own(path := Path(spec.origin)):
+            if not is_own(path := Path(spec.origin)):
                 return
             yield module, path
         if not rest or spec.submodule_search_locations is None:
@@ -58,7 +59,8 @@ def _find_top_level(name: str) -> importlib.machinery.ModuleSpec | None:
 
 
 @cache
-def _is_own(path: Path) -> bool:
+def is_own(path: Path) -> bool:
+    """Return whether a source file is neither installed nor of rnnexp nor of Python."""
     return not INSTALLED & set(path.parts) and not any(path.is_relative_to(place) for place in NOT_OWN)
 
 

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from rnnexp.compat.lightning import forget_wandb_run, started_wandb_run, wandb_arguments
 from rnnexp.compat.wandb import without_launch
 from rnnexp.core.errors import UserError, first_line
+from rnnexp.core.printable import without_secrets
 from rnnexp.core.types import Primitive
 from rnnexp.loggers.base import LoggedRows, RunLogger
 from rnnexp.tracking.metrics_file import read_rows
@@ -59,12 +60,12 @@ class WandbLogger(RunLogger, lightning_loggers.WandbLogger):
         self._earlier_id = _latest_run_id(self._directory.path)
         self._logged = LoggedRows()
         super().__init__(
-            name=name,
+            name=without_secrets(name),
             save_dir=save_dir,
             project=project,
             log_model=log_model and chosen == "online",
-            group=group,
-            tags=list(tags),
+            group=None if group is None else without_secrets(group),
+            tags=[without_secrets(tag) for tag in tags],
             mode=chosen,
             id=self._earlier_id,
             resume="allow" if self._earlier_id and chosen == "online" else None,

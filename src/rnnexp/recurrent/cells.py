@@ -255,14 +255,15 @@ def make_cell(cell: str | Cell | CellFactory, options: Mapping[str, Any] | None 
         options: option -> value; other options have their defaults.
 
     Raises:
-        ValueError: for an unknown name, an unknown option, an invalid value, or a weight that the step never uses.
+        ValueError: for an unknown name, an unknown option, an invalid value, a step that returns another state than
+            the cell declares, or a weight that the step never uses.
     """
     found = _find_cell(cell) if isinstance(cell, str) else cell
     given = dict(options or {})
     if isinstance(found, Cell):
         name = cell if isinstance(cell, str) else str(getattr(found.step, "__name__", "cell"))
         _validate_options(name, given, [])
-        return NamedCell(name, _require_used_weights(name, found), {})
+        return NamedCell(name, _require_sound(name, found), {})
     name = cell if isinstance(cell, str) else str(getattr(found, "__name__", "cell"))
     defaults = {key: argument.default for key, argument in inspect.signature(found).parameters.items()}
     _validate_options(name, given, list(defaults))
@@ -277,39 +278,53 @@ def make_cell(cell: str | Cell | CellFactory, options: Mapping[str, Any] | None 
     if not isinstance(made, Cell):
         raise ValueError(f"cell {name!r} returns {type(made).__name__}: it must return a Cell")  # noqa: TRY004
     if cell not in CELLS:
-        _require_used_weights(name, made)
+        _require_sound(name, made)
     return NamedCell(name, made, defaults | given)
 
 
-def unused_weights(cell: Cell) -> list[str]:
-    """Return the weights that a cell declares and its step never uses; an empty list if the step does not run alone.
+def _require_sound(name: str, cell: Cell) -> Cell:
+    """Raise ValueError for a step that returns no state of its cell, and for a weight that the step never uses.
 
-    They would be counted as parameters, but never be trained.
+    Such a weight would be counted as parameters, but never be trained. A step that does not run alone is not checked.
     """
-    hidden_size = 4
+    batch, hidden_size = 2, 4
     shapes = cell.weight_shapes(1, hidden_size)
     # A step may draw random numbers, which must not change those of the program.
     with torch.enable_grad(), torch.random.fork_rng(devices=[]):
-        weights = {name: torch.full(shape, 0.1).requires_grad_() for name, shape in shapes.items()}
-        x = linear(torch.ones(2, 1), weights["weight_ih"], weights.get("bias_ih"))
+        weights = {key: torch.full(shape, 0.1).requires_grad_() for key, shape in shapes.items()}
+        x = linear(torch.ones(batch, 1), weights["weight_ih"], weights.get("bias_ih"))
         recur: Any = Recurrence(weights["weight_hh"], weights.get("bias_hh")) if "weight_hh" in weights else None
-        state: State = (torch.full((2, hidden_size), 0.1),) * cell.states
-        try:
-            for _ in range(2):
-                state = cell.step(x, state, recur, **{name: weights[name] for name in cell.parameters})
-            used = torch.autograd.grad(torch.stack(state).sum(), list(weights.values()), allow_unused=True)
-        except Exception:
-            # The forward pass raises the error, with the sizes that were asked for.
-            return []
-    return [name for name, gradient in zip(weights, used, strict=True) if gradient is None]
-
-
-def _require_used_weights(name: str, cell: Cell) -> Cell:
-    if unused := unused_weights(cell):
+        state: State = (torch.full((batch, hidden_size), 0.1),) * cell.states
+        for _ in range(2):
+            try:
+                state = cell.step(x, state, recur, **{key: weights[key] for key in cell.parameters})
+            except Exception:
+                # The forward pass raises the error, with the sizes that were asked for.
+                return cell
+            _require_state(name, state, cell.states, [batch, hidden_size])
+        total: Any = sum(tensor.sum() for tensor in state)
+        if not total.requires_grad:
+            return cell
+        used = torch.autograd.grad(total, list(weights.values()), allow_unused=True)
+    if unused := [key for key, gradient in zip(weights, used, strict=True) if gradient is None]:
         declared = [weight for weight in cell.weights if weight not in unused]
         remedy = f"declare weights={tuple(declared)}" if set(unused) & set(WEIGHTS) else "leave them out of parameters"
         raise ValueError(f"cell {name!r} never uses {', '.join(unused)}, which would be counted: {remedy}")
     return cell
+
+
+def _require_state(name: str, state: object, num_states: int, shape: list[int]) -> None:
+    what = f"cell {name!r}: its step"
+    if not isinstance(state, tuple) or len(state) != num_states:
+        found = f"of {len(state)}" if isinstance(state, tuple) else type(state).__name__
+        raise ValueError(f"{what} must return a tuple of {num_states} tensor{'s' * (num_states > 1)}, not {found}")
+    for number, tensor in enumerate(state, start=1):
+        found = str(list(tensor.shape)) if isinstance(tensor, Tensor) else type(tensor).__name__
+        if found != str(shape):
+            raise ValueError(
+                f"{what} returns {found} as state {number}, not {shape}, for a batch of {shape[0]} and "
+                f"hidden_size={shape[1]}"
+            )
 
 
 def option_values(cell: Cell | CellFactory) -> dict[str, tuple[str, ...]]:

@@ -22,7 +22,7 @@ from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.images import DIGEST, images_of
 from rnnexp.report.records.testsets import digest_of
 from rnnexp.report.render.document import Block, FigureBlock, Paragraph, Section, Table
-from rnnexp.report.stats.ranking import EVEN, UNSURE, UNTESTED, WORSE, Comparison
+from rnnexp.report.stats.ranking import EVEN, UNSURE, UNSURE_OF_ONE, UNTESTED, WORSE, Comparison
 from rnnexp.report.tables import (
     comparisons_table,
     costs_table,
@@ -97,7 +97,7 @@ def answer(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> str:
     parts = [f"{group.title}: best is {best.label} ({score}{spread})."]
     by_verdict = {
         verdict: [comparison.setting.label for comparison in comparisons if comparison.verdict == verdict]
-        for verdict in (EVEN, WORSE, UNSURE, UNTESTED)
+        for verdict in (EVEN, WORSE, UNSURE, UNSURE_OF_ONE, UNTESTED)
     }
     if by_verdict[EVEN]:
         first, more = by_verdict[EVEN][:MOST_LISTED], len(by_verdict[EVEN][MOST_LISTED:])
@@ -106,6 +106,8 @@ def answer(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> str:
         parts.append(f"{_others(by_verdict[WORSE])} significantly worse.")
     if by_verdict[UNSURE]:
         parts.append(f"{_others(by_verdict[UNSURE])} worse with each shared seed, with too few seeds for certainty.")
+    if by_verdict[UNSURE_OF_ONE]:
+        parts.append(f"{_others(by_verdict[UNSURE_OF_ONE])} {UNSURE_OF_ONE}.")
     if by_verdict[UNTESTED]:
         reasons = Counter(
             comparison.seeds.reason for comparison in comparisons if comparison.verdict == UNTESTED and comparison.seeds

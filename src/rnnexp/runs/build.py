@@ -22,7 +22,8 @@ from rnnexp.callbacks.checkpoints import LastCheckpoint, WholeCheckpoints
 from rnnexp.callbacks.interruption import SaveOnSignal
 from rnnexp.compat.lightning import without_trainer_warnings
 from rnnexp.core.allocator import retain_freed_memory
-from rnnexp.core.errors import UserError, first_line, left_out_on_error
+from rnnexp.core.errors import InterruptedRunError, UserError, first_line, left_out_on_error
+from rnnexp.core.user_code import describe_user_code
 from rnnexp.core.validation import validate_choice
 from rnnexp.data.base import DataModule
 from rnnexp.loggers.base import run_loggers
@@ -108,7 +109,7 @@ def finished_loggers(loggers: list[Logger]) -> Iterator[None]:
     try:
         yield
         exit_code = 0
-    except UserError as error:
+    except (UserError, InterruptedRunError) as error:
         exit_code = error.exit_code
         raise
     except KeyboardInterrupt:
@@ -128,10 +129,14 @@ def config_errors(group: str) -> Iterator[None]:
     except InstantiationException as error:
         if isinstance(error.__cause__, UserError):
             raise error.__cause__ from None
+        if describe_user_code(error):
+            raise
         if isinstance(error.__cause__, ValueError | TypeError | ImportError | MisconfigurationException):
             raise UserError(f"{group}: {first_line(error.__cause__)}") from None
         raise
     except (ValueError, TypeError, MisconfigurationException) as error:
+        if describe_user_code(error):
+            raise
         raise UserError(f"{group}: {first_line(error)}") from None
 
 
@@ -157,7 +162,7 @@ def make_datamodule(config: Mapping[str, Any], checkpoint: Mapping[str, Any] | N
         UserError: if the task needs other data, or the data cannot be read.
     """
     with config_errors("data"):
-        datamodule: DataModule = _instantiate(config["data"])
+        datamodule: DataModule = instantiate_plain(config["data"])
     _require_fitting_data(datamodule, task_class(config))
     if checkpoint is not None:
         datamodule.use_preprocessing_of(checkpoint)
@@ -214,13 +219,13 @@ def make_task_of(config: Mapping[str, Any], from_data: Mapping[str, Any], *, tra
     if trains:
         make_optimizer, make_scheduler = make_optimizer_factories(config)
     with config_errors("model"):
-        make_stack = _instantiate(config["model"])
+        make_stack = instantiate_plain(config["model"])
     # The task makes a stack of its own; this one attributes errors of the arguments to the config group `model`.
     with config_errors("model"):
         make_stack(input_size=1)
     torch.manual_seed(config["seed"])
     with config_errors("task"):
-        task: Task = _instantiate(
+        task: Task = instantiate_plain(
             config["task"],
             make_stack=make_stack,
             make_optimizer=make_optimizer,
@@ -243,9 +248,9 @@ def make_optimizer_factories(config: Mapping[str, Any]) -> tuple[Callable[..., O
         # A fused optimizer divides the scaled gradients in its own step, so that Lightning cannot clip them before.
         optimizer["fused"] = False
     with config_errors("optimizer"):
-        make_optimizer = _instantiate(optimizer)
+        make_optimizer = instantiate_plain(optimizer)
     with config_errors("scheduler"):
-        make_scheduler = _instantiate(config["scheduler"])
+        make_scheduler = instantiate_plain(config["scheduler"])
     return make_optimizer, make_scheduler
 
 
@@ -278,7 +283,7 @@ def make_trainer(
     with config_errors("trainer"):
         validate_choice("precision", str(config["precision"]), PRECISIONS)
         with without_trainer_warnings():
-            trainer: Trainer = _instantiate(
+            trainer: Trainer = instantiate_plain(
                 config,
                 callbacks=callbacks,
                 logger=loggers or False,
@@ -298,7 +303,7 @@ def make_callbacks(config: Mapping[str, Any], task: Task) -> list[Callback]:
         UserError: for a callback that another task needs.
     """
     with config_errors("callbacks"):
-        callbacks = [_instantiate(callback) for callback in config.values() if callback is not None]
+        callbacks = [instantiate_plain(callback) for callback in config.values() if callback is not None]
     _require_fitting_callbacks(callbacks, task)
     # The last checkpoint holds the state of all other callbacks after the epoch, so it is written after them: by
     # SaveOnSignal if a signal has arrived.
@@ -318,10 +323,10 @@ def _require_fitting_callbacks(callbacks: Sequence[Callback], task: Task) -> Non
 def make_loggers(config: Mapping[str, Any]) -> list[Logger]:
     """Make the loggers of the config group `logger`; a null in it switches one off."""
     with config_errors("logger"):
-        return [_instantiate(logger) for logger in config.values() if logger is not None]
+        return [instantiate_plain(logger) for logger in config.values() if logger is not None]
 
 
-def _instantiate(config: Mapping[str, Any], **arguments: Any) -> Any:  # noqa: ANN401
+def instantiate_plain(config: Mapping[str, Any], **arguments: Any) -> Any:  # noqa: ANN401
     """Call the `_target_` of a node of plain values, with lists and dicts instead of OmegaConf's containers."""
     # Hydra resolves a node twice: a text that it has unescaped would be resolved, and could read the environment.
     return instantiate(escape_interpolations(escape_interpolations(config)), **arguments, _convert_="all")

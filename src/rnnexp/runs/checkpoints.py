@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 
-from rnnexp.core.errors import UserError, first_line
+from rnnexp.core.errors import UserError, first_line, is_out_of_memory
 from rnnexp.core.files.atomic import read_json, written_atomically
 from rnnexp.core.files.sealed_archive import has_seal, is_intact
+from rnnexp.core.user_code import describe_user_code
 from rnnexp.core.validation import did_you_mean_path, lookup
 from rnnexp.tasks.base import Task
 from rnnexp.text.tokenizer_pair import TokenizerPair
@@ -316,7 +317,7 @@ def checkpoint_errors(path: Path, is_over: Callable[[], bool] = lambda: False) -
     try:
         yield
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        if is_over() or isinstance(error, torch.OutOfMemoryError):
+        if is_over() or is_out_of_memory(error) or describe_user_code(error):
             raise
         log.debug("checkpoint %s", path, exc_info=True)
         raise UserError(

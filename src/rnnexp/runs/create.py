@@ -7,12 +7,12 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from rnnexp.cli.value_types import require_types
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import escape_interpolation, expand_home
 from rnnexp.runs.distributed import broadcast_from_rank_zero, global_rank, is_rank
 from rnnexp.runs.frozen.inputs import with_inputs
 from rnnexp.runs.frozen.last_checkpoint import put_damaged_checkpoints_aside, resumable_checkpoint
+from rnnexp.runs.settings import require_valid
 from rnnexp.tracking.run_directory import RunDirectory
 
 LOOK_UPS = (
@@ -62,7 +62,12 @@ def continued(config: Mapping[str, Any], run: RunDirectory) -> dict[str, Any]:
 
 
 def _make_run(config: DictConfig) -> tuple[RunDirectory, dict[str, Any]]:
-    require_types(resolved(config))
+    # Imports torch.
+    from rnnexp.runs.arguments import require_constructible
+
+    plain = resolved(config)
+    require_valid(plain)
+    require_constructible([plain])
     if config.paths.output_dir is None:
         run = RunDirectory.create(Path(config.paths.outputs_dir).absolute() / "train", str(config.name))
     else:

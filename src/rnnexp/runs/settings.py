@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rnnexp.cli.value_types import require_values
 from rnnexp.core.errors import UserError
-from rnnexp.core.validation import expand_home, require_positive, validate_choice
+from rnnexp.core.validation import expand_home, validate_choice
 from rnnexp.tracking.run_directory import RunDirectory
 
 TEST_WEIGHTS = ("best", "last", "average", "none")
@@ -18,6 +19,12 @@ REQUIRED = (
     "trainer.log_every_n_steps",
 )
 """Config keys that every run has. A user can delete any key of a config with `~key`."""
+
+NOT_NULL = (
+    *("seed", "tf32", "model.bidirectional", "optimizer.lr"),
+    *("trainer.accumulate_grad_batches", "trainer.log_every_n_steps"),
+)
+"""Config keys that have a value if they are there."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class RunSettings:
         Raises:
             UserError: for a value that would cause a less clear error later, or none.
         """
-        _validate(config)
+        require_valid(config)
         ckpt_path = config["ckpt_path"]
         return cls(
             directory=directory,
@@ -85,39 +92,25 @@ class RunSettings:
         return replace(self, config={**self.config, "model": {**self.config["model"], "hidden_size": hidden_size}})
 
 
-def _validate(config: Mapping[str, Any]) -> None:
+def require_valid(config: Mapping[str, Any]) -> None:
+    """Raise UserError for a config with a value that would cause a less clear error later, or none.
+
+    Args:
+        config: the resolved config as plain values.
+    """
     for key in REQUIRED:
         _require_key(config, key)
     for group in GROUPS:
         _require(isinstance(config[group], Mapping), group, "a mapping", config[group])
-    _validate_seed(config["seed"])
-    trainer, optimizer = config["trainer"], config["optimizer"]
-    for key in ("max_epochs", "max_steps"):
-        _require(isinstance(trainer[key], int | None), f"trainer.{key}", "a whole number", trainer[key])
-    if "lr" in optimizer:
-        rate = optimizer["lr"]
-        is_number = isinstance(rate, int | float) and not isinstance(rate, bool)
-        _require(is_number and rate >= 0, "optimizer.lr", "a number of at least 0", rate)
+    require_values(config)
+    for key in NOT_NULL:
+        group, _, name = key.rpartition(".")
+        node = config[group] if group else config
+        _require(node.get(name, "") is not None, key, "a value", None)
     _require(isinstance(config["ckpt_path"], str | None), "ckpt_path", "the path of a checkpoint", config["ckpt_path"])
-    for key, value in (("model.bidirectional", config["model"]["bidirectional"]), ("tf32", config["tf32"])):
-        _require(isinstance(value, bool), key, "true or false", value)
     if not isinstance(config["tags"], list):
         raise UserError(f"tags must be a list, not {config['tags']!r}: write tags=[{config['tags']}]")
     _validate_test_weights(str(config["test_weights"]), config["callbacks"])
-    try:
-        if config["num_threads"] is not None:
-            require_positive(num_threads=config["num_threads"])
-        for key in ("accumulate_grad_batches", "log_every_n_steps"):
-            require_positive(**{f"trainer.{key}": trainer[key]})
-    except ValueError as error:
-        raise UserError(str(error)) from None
-
-
-def _validate_seed(seed: object) -> None:
-    if not isinstance(seed, int) or isinstance(seed, bool):
-        raise UserError(f"seed must be a whole number, not {seed!r}")
-    if not 0 <= seed < 2**63:
-        raise UserError(f"seed must be at least 0 and below 2 to the 63rd, not {seed}")
 
 
 def _validate_test_weights(test_weights: str, callbacks: Mapping[str, Any]) -> None:
@@ -134,7 +127,7 @@ def _validate_test_weights(test_weights: str, callbacks: Mapping[str, Any]) -> N
 
 def _require(is_valid: bool, key: str, what: str, value: object) -> None:
     if not is_valid:
-        raise UserError(f"{key} must be {what}, not {value!r}")
+        raise UserError(f"{key} must be {what}, not {'null' if value is None else repr(value)}")
 
 
 def _require_key(config: Mapping[str, Any], key: str) -> None:

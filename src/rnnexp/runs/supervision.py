@@ -59,7 +59,9 @@ def supervise_ranks(run: RunDirectory, number: int) -> int:
     if run.has_no_end:
         if received:
             message = f"interrupted by {name_of(received[0])}{OUTSIDE_TRAINING}"
-            error: UserError = InterruptedRunError(f"{message}; continue with {resume_command(run)}", received[0])
+            error: UserError | InterruptedRunError = InterruptedRunError(
+                f"{message}; continue with {resume_command(run)}", received[0]
+            )
             run.end(Status.INTERRUPTED, str(error))
         else:
             error = RanksError(

@@ -9,12 +9,12 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
 from rnnexp.cli.checks import require_switches
-from rnnexp.cli.value_types import require_types
 from rnnexp.core.errors import UserError
 from rnnexp.core.printable import without_secrets
 from rnnexp.core.validation import escape_interpolation, expand_home
 from rnnexp.runs.create import resolved
 from rnnexp.runs.frozen.inputs import with_inputs
+from rnnexp.runs.settings import require_valid
 from rnnexp.sweeps.devices import requested_resources
 from rnnexp.sweeps.jobs import Job
 from rnnexp.sweeps.sweep import SweepSettings
@@ -84,7 +84,7 @@ class JobComposer:
             composed.sweep_dir = escape_interpolation(str(sweep.path))
             composed.paths.output_dir = RUN_DIRECTORY
             plain = with_inputs(resolved(composed))
-            require_types(plain)
+            require_valid(plain)
             identity = config_hash(plain)
             if identity not in jobs:
                 shown = _trial_overrides(overrides) or [o for o in overrides if o.partition("=")[0] in varying]

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from rnnexp.core.errors import UnsupportedError, UserError
 from rnnexp.core.progress import Progress, format_duration
+from rnnexp.core.user_code import describe_user_code
 from rnnexp.sweeps.jobs import Job
 from rnnexp.sweeps.process.forkserver import start_server
 from rnnexp.sweeps.process.watchdog import exit_with_parent
@@ -162,6 +163,6 @@ def _send_estimate(config: Mapping[str, Any], sender: Connection) -> None:
     except UserError as error:
         sender.send((0.0, f"fails: {error}"))
     except Exception as error:
-        sender.send((0.0, f"fails: {type(error).__name__}: {error}"))
+        sender.send((0.0, f"fails: {describe_user_code(error) or f'{type(error).__name__}: {error}'}"))
     finally:
         sender.close()

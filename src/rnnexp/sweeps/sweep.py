@@ -16,10 +16,12 @@ from rnnexp.core.files.atomic import read_json
 from rnnexp.core.signals import STOP_SIGNALS_BUT_CTRL_C, interrupted_by
 from rnnexp.core.validation import did_you_mean, quote_override
 from rnnexp.loggers.wandb_sync import sync_command
+from rnnexp.sweeps.argument_check import require_constructible_jobs
 from rnnexp.sweeps.backends.base import Backend
 from rnnexp.sweeps.jobs import Job, load_statuses, prepare_all
 from rnnexp.sweeps.progress import SweepProgress
 from rnnexp.tracking.environment import git_state
+from rnnexp.tracking.identity import RUN_ONLY
 from rnnexp.tracking.status import Status
 from rnnexp.tracking.sweep_directory import SweepDirectory
 
@@ -27,6 +29,9 @@ NUM_LISTED = 3
 REPORT_SECONDS = 1800
 """The time after which a report is given up: the jobs have ended, and a file system may not answer."""
 """The number of repeated points that a line lists."""
+
+NOT_GIVEN = "by default"
+"""The value of a key that no override names."""
 
 Points = Sequence[Sequence[str]]
 """The overrides of each point of a grid."""
@@ -106,6 +111,7 @@ class Sweep:
         """
         jobs = self._compose_jobs(points, self.directory, self.backend.num_gpus)
         load_statuses(jobs)
+        require_constructible_jobs([job.config for job in jobs if not job.status.is_final])
         self.backend.validate_jobs(jobs)
         return jobs
 
@@ -128,8 +134,9 @@ class Sweep:
         if not self.settings.dry_run:
             self.backend.preload()
         jobs = self.check(points)
-        if line := describe_repetitions(points, jobs):
-            print(line, flush=True)
+        for line in (describe_repetitions(points, jobs), describe_other_jobs(self.directory, [*self.jobs, *jobs])):
+            if line:
+                print(line, flush=True)
         self.backend.reattach(jobs)
         distinct = list(dict.fromkeys(jobs))
         if self.settings.dry_run:
@@ -206,6 +213,41 @@ def describe_repetitions(points: Points, jobs: Sequence[Job]) -> str:
         f"{len(repeated)} of {len(points)} points {'is' if len(repeated) == 1 else 'are'} the same experiment as an "
         f"earlier one and run once: {'; '.join(listed)}"
     )
+
+
+def describe_other_jobs(directory: SweepDirectory, jobs: Sequence[Job]) -> str:
+    """Return one line about jobs of earlier grids in the directory that differ in a key on which all jobs here agree.
+
+    Args:
+        directory: the sweep directory.
+        jobs: the jobs of this command; for trials of a search, which differ in every key, the line is empty.
+    """
+    if any(job.config.get("trial_number") is not None for job in jobs):
+        return ""
+    here = [_by_key(job.overrides) for job in jobs]
+    own = {job.run.path.name for job in jobs}
+    others = [
+        _by_key(directory.job(name).read_overrides())
+        for name in sorted(path.parent.name for path in directory.jobs.glob("*/overrides.yaml"))
+        if name not in own
+    ]
+    differing = {
+        key: (other.get(key, NOT_GIVEN), here[0].get(key, NOT_GIVEN))
+        for other in others
+        for key in here[0] | other
+        if len({each.get(key) for each in here}) == 1 and other.get(key) != here[0].get(key)
+    }
+    if not differing:
+        return ""
+    number = len(others)
+    listed = ", ".join(f"{key} {before}, here {now}" for key, (before, now) in list(differing.items())[:NUM_LISTED])
+    return f"{directory.path} also holds {number} job{'s' * (number > 1)} of other settings: {listed}"
+
+
+def _by_key(overrides: Sequence[str]) -> dict[str, str]:
+    """Return the value of each key, without those that say what the command does."""
+    pairs = (override.lstrip("+").partition("=") for override in overrides)
+    return {key: value for key, _, value in pairs if not {key, key.partition(".")[0]} & {*RUN_ONLY, "hydra"}}
 
 
 def start_report(sweep: Path) -> None:

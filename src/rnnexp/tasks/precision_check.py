@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from lightning.pytorch import Trainer
 
-from rnnexp.core.errors import UnsupportedError, first_line
+from rnnexp.core.errors import UnsupportedError, first_line, is_out_of_memory
+from rnnexp.core.user_code import describe_user_code
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.base import Task
 
@@ -51,6 +52,8 @@ def probe_precision(trainer: Trainer, task: Task, batch: Any, requested: str) ->
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
         except RuntimeError as error:
+            if is_out_of_memory(error) or describe_user_code(error):
+                raise
             raise UnsupportedError(f"{what} is unsupported here: {first_line(error)}") from error
     task.stack.last_backend = stack.last_backend  # of the copy, for the record
     bits = {torch.float64: "64", torch.float32: "32", torch.bfloat16: "bf16", torch.float16: "16"}[observed[0]]

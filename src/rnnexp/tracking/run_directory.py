@@ -16,6 +16,7 @@ from rnnexp.core.files.atomic import TEMPORARY, put_aside, read_json, remove_tem
 from rnnexp.core.files.directory_lock import ACQUIRE_SECONDS, LOCK_NAME, locked, observe_lock
 from rnnexp.core.files.sealed_archive import is_whole
 from rnnexp.core.progress import format_duration
+from rnnexp.core.user_code import describe_user_code
 from rnnexp.core.validation import did_you_mean_path
 from rnnexp.tracking.config_file import read_config_file, read_yaml, require_groups, write_config_file, write_yaml
 from rnnexp.tracking.identity import config_hash
@@ -378,7 +379,8 @@ class RunDirectory:
             try:
                 yield
             except BaseException as error:
-                self.end(status_of(error), str(error) or type(error).__name__, may_be_transient(error))
+                reason = describe_user_code(error) or str(error) or type(error).__name__
+                self.end(status_of(error), reason, may_be_transient(error))
                 raise
             else:
                 self.end(Status.DONE)

@@ -18,6 +18,7 @@ from rnnexp.runs.checkpoints import (
     require_own_checkpoint,
 )
 from rnnexp.runs.frozen.config import read_frozen_config
+from rnnexp.runs.frozen.inputs import changed_inputs
 from rnnexp.runs.settings import RunSettings
 from rnnexp.tasks.translation.task import TranslationTask
 from rnnexp.tasks.translation.translator import Translator
@@ -141,6 +142,9 @@ def load_member(path: Path, weights: str | None, trust: Sequence[str] = ()) -> E
     if unfinished := run.describe_unfinished():
         print(f"rnnexp: {unfinished}", file=sys.stderr)
     config = read_frozen_config(run, trust, ("task", "model"))
+    for key, file in changed_inputs(config):
+        if key.startswith("module:"):
+            print(f"rnnexp: warning: {file} has changed since {run.path} began", file=sys.stderr)
     settings = RunSettings.from_config(config, run)
     with config_errors("weights"):
         checkpoint_file = choose_weights(run, weights, settings.test_weights)

@@ -154,6 +154,16 @@ def test_a_file_with_fewer_sentences_is_rebuilt(
     assert "is damaged (its val split is incomplete)" in caplog.text
 
 
+def test_a_cache_of_somebody_else_is_read(content: CorpusContent, tmp_path: Path) -> None:
+    first = load_or_encode(content, UNITS, tmp_path)
+    (path,) = files(tmp_path)
+    lock = path.parent / ".lock"
+    lock.unlink()
+    # In place of a lock file that only its owner may write.
+    lock.mkdir()
+    assert_same(load_or_encode(content, UNITS, tmp_path), first)
+
+
 def test_a_cache_that_cannot_be_written(content: CorpusContent, tmp_path: Path) -> None:
     (tmp_path / "a-file").write_text("", encoding="utf-8")
     with pytest.raises(UserError, match=r"a-file/.*: cannot be written to \(.*\): name another place with data.cache="):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rnnexp.report.figures.disagreements import find_disagreements
-from rnnexp.report.records.axes import labels_of, show_value, varying_axes
+from rnnexp.report.records.axes import MOST_CHARACTERS, labels_of, shortened, show_value, varying_axes
 from rnnexp.report.records.costs import PARAMETERS
 from rnnexp.report.records.groups import ComparisonGroup, make_groups
 from rnnexp.report.records.runs import Run, find_runs
@@ -351,3 +351,11 @@ def test_groups_that_differ_only_in_their_digest_have_different_titles(made: Mad
 
     groups, _ = make_groups([run("gru", "a" * 64), run("srn", "b" * 64)])
     assert [group.title for group in groups] == ["MNIST-rows, test set aaaaaaaa", "MNIST-rows, test set bbbbbbbb"]
+
+
+def test_a_long_value_is_cut_and_stays_distinct() -> None:
+    """matplotlib takes minutes to draw a label of 200,000 letters."""
+    one, other = (shortened("x" * 200_000 + end) for end in "ab")
+    assert len(one) == len(other) == MOST_CHARACTERS
+    assert one != other
+    assert shortened("x" * MOST_CHARACTERS) == "x" * MOST_CHARACTERS

@@ -144,7 +144,8 @@ def test_a_sweep_ends_with_a_report(run: Run, tmp_path: Path, capfd: pytest.Capt
     asked = ["seed=1,2", "logger=csv", f"sweep_dir={sweep}", "report=true", "run_only=[callbacks.fault]"]
     assert run(*asked, FAULT % "2:raise", "-m").exit_code == 1, "a report does not hide that a job failed"
     assert f"written to {sweep}/report/report.html" in capfd.readouterr().out
-    assert "| failed | division by a seed |" in (sweep / "report" / "report.md").read_text(encoding="utf-8")
+    report = (sweep / "report" / "report.md").read_text(encoding="utf-8")
+    assert re.search(r"\| failed \| .*division by a seed \|", report)
     assert run(*asked, "-m").exit_code == 0
     assert "2 runs: 2 done" in (sweep / "report" / "report.md").read_text(encoding="utf-8")
 

@@ -6,6 +6,7 @@ import logging
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from itertools import chain
@@ -91,7 +92,8 @@ def load_or_encode(
 ) -> EncodedCorpus:
     """Return the encoded corpus from the cache, or encode it and write it there.
 
-    Only one process encodes; others wait for it. A damaged file is replaced.
+    Only one process encodes; others wait for it. A damaged file is replaced. A cache that holds the corpus is not
+    written to: it may be one of somebody else.
 
     Args:
         content: the corpus.
@@ -106,12 +108,15 @@ def load_or_encode(
         return encode(content, units, tokenizers)
     key = cache_key(content, units, tokenizers)
     path = cache / key / "encoded.pt"
+    if path.is_file():
+        try:
+            return load(path, content)
+        except Exception as error:  # a damaged file may raise anything
+            log.warning("%s is damaged (%s): encoding the corpus again", path, first_line(error))
     with lock_directory(path.parent, "encoding this corpus", key="data.cache"):
-        if path.is_file():
-            try:
-                return load(path, content)
-            except Exception as error:  # a damaged file may raise anything
-                log.warning("%s is damaged (%s): encoding the corpus again", path, first_line(error))
+        # Another process may have encoded it meanwhile.
+        with suppress(Exception):
+            return load(path, content)
         start = time.monotonic()
         encoded = encode(content, units, tokenizers)
         save(encoded, path)

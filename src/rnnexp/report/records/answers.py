@@ -7,7 +7,7 @@ single samples use this interface and do not depend on the task.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +24,15 @@ from rnnexp.report.records.runs import Run
 from rnnexp.tasks.registry import TaskKind, load_function
 from rnnexp.tracking import translations_file
 
+TOLERANCE = 1e-4
+"""The difference of a share in float32 from the same in double precision, at most."""
+
 
 class Answers(ABC):
     """The answers of one run to every sample of its test set, in the order of the set."""
 
+    share: ClassVar[str] = ""
+    """The metric of result.json that is the share of right answers; empty without one."""
     distances: Sequence[int] = ()
     """The distance in words between the words that must agree, by sample; empty if the data does not contain it."""
 
@@ -58,6 +63,7 @@ class Predictions(Answers):
         predicted: int64 [samples].
     """
 
+    share = "test/acc"
     labels: NDArray[np.int64]
     predicted: NDArray[np.int64]
 
@@ -91,6 +97,7 @@ class Translations(Answers):
         bleu_tokenizer: the tokenizer of sacrebleu that the run computed BLEU with.
     """
 
+    share = "test/exact_match"
     sources: Sequence[str]
     references: Sequence[str]
     translations: Sequence[str]
@@ -131,7 +138,7 @@ def read_answers(kind: TaskKind, run: Run) -> Answers:
 
 
 def noting_damage(run: Run, read: Callable[[Run], SomeAnswers]) -> SomeAnswers:
-    """Return the answers of a run; if they cannot be read, the report says so.
+    """Return the answers of a run; if they cannot be read or contradict its result, the report says so.
 
     Raises:
         UserError: if the file is missing, cannot be read or has answers to another number of samples than were tested.
@@ -142,6 +149,8 @@ def noting_damage(run: Run, read: Callable[[Run], SomeAnswers]) -> SomeAnswers:
     except UserError as error:
         run.add_damage(f"{error}: delete its result.json and continue with resume={run.path}, which tests it again")
         raise
+    if len(answers.right):
+        _note_contradiction(answers, run)
     return answers
 
 
@@ -149,6 +158,16 @@ def _require_number(answers: Answers, run: Run) -> None:
     found, tested = len(answers.right), run.number("num_test_samples")
     if tested is not None and found != tested:
         raise UserError(f"{run.path} has {found:,} answers, but its result is about {tested:,.0f} samples")
+
+
+def _note_contradiction(answers: Answers, run: Run) -> None:
+    """Add to the damage of a run that its result and its answers have different shares of right answers."""
+    share, recorded = float(answers.right.mean()), run.metric(answers.share)
+    if recorded is not None and abs(recorded - share) > TOLERANCE:
+        run.add_damage(
+            f"{run.path}: {answers.share} is {recorded:.4f} in {run.files.result_file.name}, but {share:.4f} by its "
+            "recorded answers: one of both was changed"
+        )
 
 
 def read_predictions(run: Run) -> Predictions:

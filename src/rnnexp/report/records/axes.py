@@ -1,5 +1,6 @@
 """The axes of a comparison: the config keys in which settings differ, under short names."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -12,8 +13,8 @@ FIRST = ("model.cell", "model.bidirectional", "model.num_layers", "model.hidden_
 """The keys whose columns come first."""
 INPUTS = "inputs."
 """The start of the keys of files that no config key names by itself, see `rnnexp.tracking.identity`."""
-MOST_CHARACTERS = 60
-"""The length of a shown value, of which a label may have several."""
+MOST_CHARACTERS = 120
+"""The length of a shown key or value; a figure with a label of thousands of letters takes minutes."""
 ABSENT = "–"
 """The shown value of a setting without the key."""
 
@@ -40,11 +41,16 @@ class Axis:
         """Return the value of a setting on this axis as text."""
         if self.key not in identity:
             return ABSENT
-        return (
-            json.dumps(identity[self.key], default=str)
-            if self.is_verbatim
-            else show_value(self.key, identity[self.key])
-        )
+        value = identity[self.key]
+        return shortened(json.dumps(value, default=str) if self.is_verbatim else show_value(self.key, value))
+
+
+def shortened(text: str) -> str:
+    """Return a text of at most `MOST_CHARACTERS`: a longer one is cut, and ends with a digest of the whole."""
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{text[: MOST_CHARACTERS - 9]}…{digest}"
 
 
 def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -140,7 +146,7 @@ def _short(key: str, among: Sequence[str]) -> str:
     name = key.removesuffix("._target_").rpartition(".")[2]
     namesakes = [other for other in among if other.removesuffix("._target_").rpartition(".")[2] == name]
     is_plain = VERBATIM.get(name, key) == key and namesakes in ([key], [])
-    return name if is_plain else key.removesuffix("._target_")
+    return shortened(name if is_plain else key.removesuffix("._target_"))
 
 
 def labels_of(settings: Sequence[Mapping[str, str]]) -> list[str]:

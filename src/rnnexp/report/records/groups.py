@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from rnnexp.report.records.axes import Axis, companions_of, flatten, labels_of, number_order, varying_axes
+from rnnexp.report.records.axes import Axis, companions_of, flatten, labels_of, number_order, shortened, varying_axes
 from rnnexp.report.records.costs import Cost, costs_of
 from rnnexp.report.records.runs import Run
 from rnnexp.report.records.testsets import assign_test_sets, digest_of, titles_of_test_sets
@@ -166,7 +166,7 @@ def _make_group(title: str, kind: TaskKind, runs: Sequence[Run]) -> ComparisonGr
     labels = labels_of(axis_values)
     if "model.cell" not in {axis.key for axis in axes}:
         # Labels contain the cell even if it is the same for all settings.
-        labels = [", ".join(filter(None, [str(runs[0].facts["cell"]), label])) for label in labels]
+        labels = [", ".join(filter(None, [shortened(str(runs[0].facts["cell"])), label])) for label in labels]
     main = main_measure(kind, runs)
     settings = [
         Setting(label, values, members, main)

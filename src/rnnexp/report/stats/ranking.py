@@ -9,6 +9,7 @@ from rnnexp.tasks.registry import Measure, load_function
 
 BEST, EVEN, WORSE = "best", "not significantly worse", "significantly worse"
 UNSURE, UNTESTED = "worse with each seed, too few seeds for certainty", "not tested"
+UNSURE_OF_ONE = "worse with the one shared seed, too few for certainty"
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Comparison:
 
     Args:
         setting: the setting.
-        verdict: BEST, EVEN, WORSE, UNSURE or UNTESTED.
+        verdict: BEST, EVEN, WORSE, UNSURE, UNSURE_OF_ONE or UNTESTED.
         seeds: the test over seeds; None for the best itself.
         seeds_p: its p-value after Holm's correction for the number of comparisons with the best.
         samples: the test over samples; None for the best itself, and if the task has no such test.
@@ -74,7 +75,7 @@ def _verdict(
     if _is_worse(*seeds):
         return WORSE
     if _is_worse(*samples):
-        return UNSURE
+        return UNSURE if seeds[0].num_seeds > 1 else UNSURE_OF_ONE
     return EVEN if seeds[1] is not None else UNTESTED
 
 

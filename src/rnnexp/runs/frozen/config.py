@@ -14,6 +14,7 @@ from hydra.utils import get_object
 
 from rnnexp.cli.conf_dir import config_root
 from rnnexp.core.errors import UserError
+from rnnexp.core.user_code import describe_user_code
 from rnnexp.recurrent.cells import CELLS, Cell
 from rnnexp.tracking.config_file import LOADER
 from rnnexp.tracking.identity import HARMLESS_CALLBACKS
@@ -188,7 +189,9 @@ def _require_trusted(run: RunDirectory, key: str, target: object, trust: Sequenc
     try:
         found = get_object(name)
     except Exception as error:
-        raise UserError(f"{run.config_file}: {key}={name!r} does not import: {error}") from None
+        raise UserError(
+            f"{run.config_file}: {key}={name!r} does not import: {describe_user_code(error) or error}"
+        ) from None
     # A trusted module has names of other modules in it: my_cells.os.system is not the user's.
     defined = f"{getattr(found, '__module__', None)}.{getattr(found, '__qualname__', '')}"
     if not isinstance(found, Cell) and not any(_is_within(defined, module) for module in trust):

@@ -18,6 +18,7 @@ from rnnexp.runs.frozen.config import (
     trusted_modules,
     without_addresses,
 )
+from rnnexp.runs.settings import require_valid
 from rnnexp.tracking.config_file import escape_interpolations, map_text
 from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.run_directory import RunDirectory
@@ -63,7 +64,7 @@ def resumed_config(config: DictConfig, run: RunDirectory) -> DictConfig:
         UserError: for an override that would change the results of the run, and for a config that calls or writes what
             the user has not named, see `rnnexp.runs.frozen.config`.
     """
-    overrides = [str(override) for override in HydraConfig.get().overrides.task if _key(str(override)) not in OWN]
+    overrides = _overrides()
     given = [_key(override) for override in overrides]
     recorded = read_frozen_config(run, trusted_modules(OmegaConf.to_container(config.trust)), given=given)
     before = str((recorded.get("paths") or {}).get("output_dir"))
@@ -76,12 +77,25 @@ def resumed_config(config: DictConfig, run: RunDirectory) -> DictConfig:
             raise UserError(
                 f"resume: {override} cannot change in a run that continues: leave it out, or start a new run"
             )
+    require_valid(resolved(changed))
     # It is written also without a change, so that it has no interpolation that a rank would resolve.
     if global_rank() == 0:
         earlier = run.read_overrides()
         run.write_config(resolved(changed), earlier + [override for override in overrides if override not in earlier])
     changed.resume = escape_interpolation(str(run.path))
     return changed
+
+
+def require_no_overrides(run: RunDirectory) -> None:
+    """Raise UserError for overrides of the command line that resume a run that is done."""
+    if overrides := _overrides():
+        raise UserError(
+            f"resume: {run.path} is done, so {' '.join(overrides)} cannot take effect: leave it out, or start a new run"
+        )
+
+
+def _overrides() -> list[str]:
+    return [str(override) for override in HydraConfig.get().overrides.task if _key(str(override)) not in OWN]
 
 
 def _key(override: str) -> str:

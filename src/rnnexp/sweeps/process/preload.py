@@ -10,5 +10,5 @@ from rnnexp.core.output import hide_advice_of_matplotlib
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 hide_torchvision()
 hide_advice_of_matplotlib()
-for module in ("rnnexp.cli.main", "rnnexp.runs.figures", "rnnexp.runs.stages"):
+for module in ("rnnexp.cli.main", "rnnexp.runs.arguments", "rnnexp.runs.figures", "rnnexp.runs.stages"):
     importlib.import_module(module)
