@@ -29,12 +29,10 @@ def report(arguments: Sequence[str] | None = None) -> int:
     """Write the report, print the answer with a line per group, and return the exit code."""
     options = make_parser().parse_args(arguments)
     # Imported here, so that --help does not import matplotlib.
-    from rnnexp.report.write import write_report
+    from rnnexp.report.write import default_output, write_report
 
-    output = options.output or options.directories[0] / "report"
     try:
-        if not options.output:
-            _require_no_link(output, output / "figures")
+        output = options.output or default_output(options.directories[0])
         for line in write_report(options.directories, output):
             print(printable(line))
     except UserError as error:
@@ -42,13 +40,6 @@ def report(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     print(printable(f"written to {output / 'report.html'}"))
     return 0
-
-
-def _require_no_link(*paths: Path) -> None:
-    """Raise UserError for a link in the directory of a sweep, which may be another person's."""
-    for path in paths:
-        if path.is_symlink():
-            raise UserError(f"{path} is a link to {path.resolve()}: remove it, or name that directory with --output")
 
 
 def main() -> NoReturn:

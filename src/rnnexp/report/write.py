@@ -38,6 +38,19 @@ MOST_LETTERS = 60
 GroupResult = tuple[ComparisonGroup, Sequence[Comparison]]
 
 
+def default_output(directory: Path) -> Path:
+    """Return the directory of the report within that of a sweep or a run.
+
+    Raises:
+        UserError: if it is a link, which another person may have made.
+    """
+    output = directory / "report"
+    for path in (output, output / "figures"):
+        if path.is_symlink():
+            raise UserError(f"{path} is a link to {path.resolve()}: remove it, or name that directory with --output")
+    return output
+
+
 def write_report(directories: Sequence[Path], output: Path) -> list[str]:
     """Find the runs below the directories, and write report.html, report.md, results.csv and figures/ into `output`.
 
