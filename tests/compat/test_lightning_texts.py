@@ -22,6 +22,7 @@ from rnnexp.compat.lightning import (
     set_progress,
     without_trainer_warnings,
 )
+from rnnexp.core import user_code
 from rnnexp.core.errors import UserError
 
 
@@ -92,6 +93,9 @@ def raiser(error: BaseException, context: BaseException | None = None) -> None:
         (SystemExit(1), None, SystemExit),
     ],
 )
-def test_errors_of_lightning(error: BaseException, context: BaseException | None, kind: type[BaseException]) -> None:
+def test_errors_of_lightning(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException, context: BaseException | None, kind: type[BaseException]
+) -> None:
+    monkeypatch.setattr(user_code, "is_own", lambda _: False)  # this file stands for one of Lightning
     with pytest.raises(kind), lightning_errors():
         raiser(error, context)

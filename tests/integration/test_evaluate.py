@@ -8,6 +8,7 @@ import pytest
 import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from rnnexp.core import user_code
 from rnnexp.core.files.atomic import read_json
 from rnnexp.tasks.classification.task import ClassificationTask
 from support.programs import NUM_TEST, Outcome, Run
@@ -161,6 +162,7 @@ def test_a_setting_that_lightning_refuses_is_a_line(score: Run, moved: Path, mon
         raise MisconfigurationException("this cannot be combined")
 
     monkeypatch.setattr(ClassificationTask, "test_step", refuse)
+    monkeypatch.setattr(user_code, "is_own", lambda _: False)  # this file stands for one of Lightning
     outcome = score(f"run={moved}")
     assert outcome.exit_code == 2
     assert outcome.line == "rnnexp: trainer: this cannot be combined"

@@ -248,7 +248,7 @@ def test_an_evaluation_follows_no_link_out_of_the_directory(foreign: Path, score
         ("callbacks.interruption.checkpoint", "~/last.ckpt"),
         ("logger.csv.save_dir", "/nowhere"),
         ("trainer.default_root_dir", "/nowhere"),
-        ("trainer.profiler", {"_target_": "lightning.pytorch.profilers.SimpleProfiler", "dirpath": "/nowhere"}),
+        ("trainer.profiler", {"_target_": "rnnexp.callbacks.profiler.PartProfiler", "dirpath": "/nowhere"}),
     ],
 )
 def test_a_continued_run_writes_only_into_its_directory(interrupted: Path, key: str, value: Any) -> None:

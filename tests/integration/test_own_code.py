@@ -1,5 +1,6 @@
 """Mistakes in the user's own cells and callbacks, which name the user's file and line."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -117,6 +118,15 @@ def test_an_error_in_a_callback(run: Run, own: tuple[str, Path], init: str, hook
     assert outcome.exit_code == 2
     assert outcome.stderr.splitlines()[-1].startswith(f"rnnexp: {file.name}:{error}")
     assert outcome.status == "failed"
+
+
+def test_a_signal_within_the_users_code_is_no_error_of_it(run: Run, own: tuple[str, Path]) -> None:
+    name, file = own
+    hook = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
+    file.write_text(CALLBACK.format(init="pass", hook=hook), encoding="utf-8")
+    outcome = run(f"+callbacks.mine._target_={name}.Mine")
+    assert outcome.exit_code == 128 + signal.SIGTERM
+    assert outcome.status == "interrupted"
 
 
 def test_the_other_jobs_of_a_sweep_go_on(run: Run, own: tuple[str, Path], tmp_path: Path) -> None:

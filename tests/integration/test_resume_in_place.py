@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import torch
 
+from rnnexp import train
 from rnnexp.core.files.atomic import read_json
+from rnnexp.core.validation import override
 from support.continuing import SEND, differences, killed, records_of, resume, start
-from support.programs import Outcome
+from support.programs import Outcome, call
 from support.wandb_file import read_run
 
 NAMES = ("train/loss", "train/lr", "train/acc", "val/", "test/")
@@ -174,7 +176,7 @@ def test_begins_anew_without_a_checkpoint(straight: Straight, tmp_path: Path) ->
 
 def test_a_run_that_is_done_has_nothing_to_continue(finished: Outcome) -> None:
     before = {path: path.stat().st_mtime_ns for path in finished.directory.rglob("*")}
-    again = resume(finished.directory)
+    again = call(train.main, finished.directory.parent, [override("resume", finished.directory)])
     assert again.exit_code == 0
     assert f"{finished.directory} is done" in again.stdout
     refused = resume(finished.directory, "tags=[second]")

@@ -110,7 +110,7 @@ def test_result_describes_the_model(finished: Outcome) -> None:
         "bidirectional": False,
         "hidden_size": hidden,
         "reset": "after",
-        "backend": "fused",
+        "backend": "batched",
         "input_size": features,
         "pooling": "last_state",
         "residual": False,
@@ -208,7 +208,7 @@ def test_the_log_has_the_main_events(finished: Outcome) -> None:
 
 def test_the_screen_shows_a_panel_a_table_and_the_directory(finished: Outcome) -> None:
     parameters = f"{finished.result['model']['num_parameters']:,} parameters"
-    for text in ("1 x 32 gru", parameters, "state of 32", "32-true", "fused", "500 training", "test/acc"):
+    for text in ("1 x 32 gru", parameters, "state of 32", "32-true", "batched", "500 training", "test/acc"):
         assert text in finished.stdout
     assert finished.stdout.splitlines()[-1] == f"run directory: {finished.directory}"
     assert finished.stderr == ""

@@ -232,7 +232,10 @@ def test_a_checkpoint_with_other_tokenizers_is_refused(run: Run, phrases: list[s
             ["callbacks=default"],
             "callbacks: PredictionWriter does not fit TranslationTask: choose callbacks=",
         ),
-        (["callbacks=averaging", "callbacks.kept_checkpoints.keep=0"], "callbacks: keep must be a whole number of at"),
+        (
+            ["callbacks=averaging", "callbacks.kept_checkpoints.keep=0"],
+            "kept_checkpoints.keep must be a whole number of at",
+        ),
     ],
 )
 def test_bad_input_is_a_one_line_error(run: Run, phrases: list[str], overrides: list[str], message: str) -> None:

@@ -15,7 +15,9 @@ SCHEDULER = {"_target_": "torch.optim.lr_scheduler.ConstantLR", "_partial_": Tru
 
 
 @pytest.mark.parametrize("path", OPTIMIZERS, ids=lambda path: path.stem)
-@pytest.mark.parametrize(("precision", "fused"), [("32-true", True), ("bf16-mixed", True), ("16-mixed", False)])
+@pytest.mark.parametrize(
+    ("precision", "fused"), [("32-true", True), ("bf16-true", True), ("bf16-mixed", False), ("16-mixed", False)]
+)
 def test_optimizers_are_fused_unless_gradients_are_scaled(path: Path, precision: str, fused: bool) -> None:
     config: dict[str, Any] = {"scheduler": SCHEDULER, "trainer": {"precision": precision}}
     config["optimizer"] = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -110,4 +110,5 @@ def test_every_command_composes_to_its_point(sweep: dict[str, Any], tmp_path: Pa
         assert config.data.name == "MNIST"
         names.add(config.name)
     cells = sweep["parameters"].get("model.cell", {"values": ["gru"]})["values"]
-    assert names == {f"mnist_{cell}" for cell in cells}
+    directions = sweep["parameters"].get("model.bidirectional", {"values": [False]})["values"]
+    assert names == {f"MNIST-rows_{'bi' * both}{cell}" for cell in cells for both in directions}

@@ -4,7 +4,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from rnnexp.core.errors import BAD_PLACES, UserError, first_line, is_out_of_memory
+from rnnexp.core.errors import BAD_PLACES, InterruptedRunError, UserError, first_line, is_out_of_memory
 from rnnexp.core.user_modules import PACKAGE, is_own
 
 
@@ -17,7 +17,7 @@ def describe_user_code(error: BaseException) -> str | None:
     """
     for each, frames in _own_frames(error):
         is_of_machine = is_out_of_memory(each) or (isinstance(each, OSError) and each.errno in BAD_PLACES)
-        if is_of_machine or isinstance(each, UserError | KeyboardInterrupt | SystemExit):
+        if is_of_machine or isinstance(each, UserError | InterruptedRunError | KeyboardInterrupt | SystemExit):
             return None
         name = type(each).__name__
         if isinstance(each, SyntaxError) and each.filename and _is_own_file(each.filename):

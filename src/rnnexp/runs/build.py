@@ -244,8 +244,8 @@ def make_optimizer_factories(config: Mapping[str, Any]) -> tuple[Callable[..., O
         config: the config of a run; `optimizer`, `scheduler` and `trainer.precision` are read.
     """
     optimizer = dict(config["optimizer"])
-    if optimizer.get("fused") and config["trainer"]["precision"] == "16-mixed":
-        # A fused optimizer divides the scaled gradients in its own step, so that Lightning cannot clip them before.
+    if optimizer.get("fused") and str(config["trainer"]["precision"]).endswith("-mixed"):
+        # Lightning does not clip gradients of a fused optimizer, which would undo their scaling in its own step.
         optimizer["fused"] = False
     with config_errors("optimizer"):
         make_optimizer = instantiate_plain(optimizer)

@@ -250,14 +250,32 @@ def load_weights(task: Task, checkpoint: Mapping[str, Any], path: Path, what: st
     _require_finite(checkpoint, path)
 
 
-def require_training_state(checkpoint: Mapping[str, Any], path: Path) -> None:
-    """Raise UserError for a checkpoint from which training cannot continue."""
+def require_training_state(checkpoint: Mapping[str, Any], task: Task, path: Path) -> None:
+    """Raise UserError for a checkpoint from which training of a task cannot continue."""
     if not checkpoint.get("optimizer_states"):
         raise UserError(f"ckpt_path: {path} holds only weights: continue from last.ckpt or best.ckpt")
     for part in PARTS_OF_TRAINING:
         if part not in checkpoint:
             raise UserError(f"checkpoint {path} lacks {part}: use one that rnnexp saved")
     _require_finite(checkpoint, path)
+    with checkpoint_errors(path):
+        _require_fitting_optimizer(checkpoint, list(task.parameters()), path)
+
+
+def _require_fitting_optimizer(
+    checkpoint: Mapping[str, Any], parameters: Sequence[torch.nn.Parameter], path: Path
+) -> None:
+    """Raise UserError for moments of another shape than their weight: a fused optimizer would write beyond them."""
+    for optimizer in checkpoint["optimizer_states"]:
+        for index, state in optimizer["state"].items():
+            shape = parameters[index].shape
+            for name, value in state.items():
+                is_scalar = not isinstance(value, torch.Tensor) or value.dim() == 0
+                if not is_scalar and (value.shape != shape or not value.is_floating_point()):
+                    raise UserError(
+                        f"checkpoint {path}: {name} of weight {index} in optimizer_states is {list(value.shape)}, but "
+                        f"the weight {list(shape)}: use one that rnnexp saved"
+                    )
 
 
 def _require_finite(checkpoint: Mapping[str, Any], path: Path) -> None:

@@ -97,7 +97,7 @@ def fit(experiment: Experiment) -> None:
     if path is not None:
         checkpoint = read_checkpoint(path)
         require_same_experiment(checkpoint, experiment.task, path)
-        require_training_state(checkpoint, path)
+        require_training_state(checkpoint, experiment.task, path)
         experiment.metrics.update(plain_metrics(checkpoint["metrics"]))
     if path is None or path.parent == run.checkpoints:
         _continue_logs(experiment, checkpoint)

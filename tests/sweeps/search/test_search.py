@@ -127,7 +127,7 @@ def test_pruning_is_for_searches(run: Run) -> None:
 def test_a_search_whose_trials_all_fail_ends(run: Run, tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
     asked = [*GRID, f"sweep_dir={sweep}", "seed=1,2,3,4,5,6", *BARE]
-    outcome = run(*asked, "+callbacks.mine={_target_:mine.Mine}", "-m")
+    outcome = run(*asked, "+callbacks.mine={_target_:support.probing_callbacks.Bug}", "-m")
     assert outcome.exit_code == 1
     assert outcome.line == f"rnnexp: 4 failed of 4 trials, see output.log in {sweep}/jobs"
     again = run(*asked, "hydra.sweeper.n_trials=4", "-m")
