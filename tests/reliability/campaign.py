@@ -7,7 +7,7 @@ undisturbed sweep. The counts are printed, and written as JSON with `--output`:
 
 - lost: jobs without a result;
 - double: jobs with two directories, or with a step of training recorded twice;
-- blocked: sweeps that did not end after `MAX_COMMANDS` commands;
+- blocked: sweeps that did not end with a last command, which was left alone after `MAX_COMMANDS` that were not;
 - half: jobs whose result, metrics or files differ from the undisturbed ones.
 """
 
@@ -33,7 +33,7 @@ from support.programs import NUM_VAL, write_dataset  # noqa: E402
 from support.sweeps import kinds_of  # noqa: E402
 
 TARGETS = ("job", "fork server", "parent", "rank")
-MAX_COMMANDS = 60
+MAX_COMMANDS = 15
 SECONDS = 300
 """The longest time that a command may take."""
 JOBS = {1: 6, 2: 2}
@@ -98,13 +98,13 @@ class Campaign:
 
     def _disturb(self, sweep: Path, num_ranks: int, trials: int) -> bool:
         """Give the command and kill processes until it ends well. Return whether it did."""
-        for _ in range(MAX_COMMANDS):
+        for number in range(MAX_COMMANDS + 1):
             self.counts["commands"] += 1
             process = self._start(sweep, num_ranks)
             deadline = time.monotonic() + SECONDS
             while process.poll() is None and time.monotonic() < deadline:
                 time.sleep(self.random.expovariate(1 / self.interval[num_ranks]))
-                if self.counts["trials"] < trials:
+                if self.counts["trials"] < trials and number < MAX_COMMANDS:
                     self._kill(process.pid)
             if process.poll() is None:
                 process.kill()

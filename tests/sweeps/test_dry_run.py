@@ -52,12 +52,11 @@ def test_a_short_training_is_estimated(run: Run) -> None:
 def test_jobs_that_differ_in_the_seed_share_one_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[Any] = []
 
-    def estimate(_: Any, config: Any, __: float) -> Estimate:
+    def estimate(config: Any, _: float) -> Estimate:
         tried.append((config["model"]["cell"], config["seed"]))
         return Estimate(10.0 * len(tried))
 
     monkeypatch.setattr(dry_run, "_try", estimate)
-    monkeypatch.setattr(dry_run, "start_server", lambda: None)
     configs = [{"model": {"cell": cell}, "seed": seed} for cell in ("gru", "lstm") for seed in (1, 2, 3)]
     jobs = [Job("", [], config, RunDirectory(Path("job")), ResourceRequest()) for config in configs]
     estimates = dry_run._estimate(jobs, Console(quiet=True))
@@ -83,11 +82,10 @@ def jobs_of(*optimizers: dict[str, Any], sizes: Sequence[int] = (8,)) -> list[Jo
 
 
 def test_jobs_of_one_shape_share_the_time_of_the_first_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    def estimate(_: Any, config: Any, __: float) -> Estimate:
+    def estimate(config: Any, _: float) -> Estimate:
         return Estimate(trouble="fails: lr") if config["optimizer"]["lr"] < 0 else Estimate(10.0)
 
     monkeypatch.setattr(dry_run, "_try", estimate)
-    monkeypatch.setattr(dry_run, "start_server", lambda: None)
     bad, first, second, other = jobs_of({"lr": -1}, {"lr": 1}, {"lr": 2}, {"lr": 2, "nesterov": True})
     estimates = dry_run._estimate([bad, first, second, other], Console(quiet=True))
     assert (estimates[bad].trouble, estimates[first].source, estimates[other].source) == ("fails: lr", "", "")
@@ -96,7 +94,6 @@ def test_jobs_of_one_shape_share_the_time_of_the_first_that_runs(monkeypatch: py
 
 def test_shapes_that_are_not_tried_in_time_are_estimated_from_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dry_run, "_try", lambda *_: Estimate(10.0))
-    monkeypatch.setattr(dry_run, "start_server", lambda: None)
     seconds = iter((0, 1, 2, 2 + dry_run.MAX_SECONDS))
     monkeypatch.setattr(dry_run, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
     jobs = jobs_of({"lr": 1}, sizes=(8, 16, 4096))
@@ -109,7 +106,6 @@ def test_shapes_that_are_not_tried_in_time_are_estimated_from_the_others(monkeyp
 
 def test_nothing_tried_in_time_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dry_run, "MAX_SECONDS", 0.0)
-    monkeypatch.setattr(dry_run, "start_server", lambda: None)
     (job,) = jobs_of({"lr": 1})
     assert str(dry_run._estimate([job], Console(quiet=True))[job]) == "unknown"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.user_code import describe_user_code
-from rnnexp.sweeps.process.forkserver import start_server
+from rnnexp.sweeps.process.forkserver import ask
 from rnnexp.sweeps.process.watchdog import exit_with_parent
 
 MAX_SECONDS = 300.0
@@ -20,19 +20,11 @@ def require_constructible_jobs(configs: Sequence[Mapping[str, Any]]) -> None:
     Args:
         configs: the resolved configs of the jobs.
     """
-    context = start_server()
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_send_problem, args=(configs, sender))
-    process.start()
-    sender.close()
     try:
-        problem = receiver.recv() if receiver.poll(MAX_SECONDS) else ""
-    except EOFError:
-        # The process was killed. The jobs report what kills them.
-        problem = ""
-    finally:
-        process.kill()
-        process.join()
+        problem = ask(_send_problem, configs, seconds=MAX_SECONDS)
+    except (EOFError, TimeoutError):
+        # The jobs report what kills the process.
+        return
     if problem:
         raise UserError(problem)
 

@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -15,7 +14,7 @@ from rnnexp.core.errors import UnsupportedError, UserError
 from rnnexp.core.progress import Progress, format_duration
 from rnnexp.core.user_code import describe_user_code
 from rnnexp.sweeps.jobs import Job
-from rnnexp.sweeps.process.forkserver import start_server
+from rnnexp.sweeps.process.forkserver import ask
 from rnnexp.sweeps.process.watchdog import exit_with_parent
 from rnnexp.tracking.identity import SEEDS, config_hash
 from rnnexp.tracking.summary import plain
@@ -100,7 +99,7 @@ def _estimate(jobs: Sequence[Job], console: Console) -> dict[Job, Estimate]:
 
 def _try_shapes(shapes: Sequence[Sequence[Job]], console: Console) -> dict[Job, Estimate]:
     """Return the estimates of the jobs that were tried: for each shape those up to the first that can run."""
-    context, deadline = start_server(), time.monotonic() + MAX_SECONDS
+    deadline = time.monotonic() + MAX_SECONDS
     tried: dict[Job, Estimate] = {}
     with Progress("dry run", len(shapes), "shapes", patience_seconds=10.0, write_line=console.print) as progress:
         for number, shape in enumerate(shapes):
@@ -109,7 +108,7 @@ def _try_shapes(shapes: Sequence[Sequence[Job]], console: Console) -> dict[Job, 
                     line = f"dry run: stopped after {MAX_SECONDS:g} seconds, {number} of {len(shapes)} shapes tried"
                     console.print(line, markup=False)
                     return tried
-                tried[job] = _try(context, job.config, max(left, MIN_SECONDS))
+                tried[job] = _try(job.config, max(left, MIN_SECONDS))
                 if not tried[job].trouble:
                     break
             progress.advance(1)
@@ -132,19 +131,14 @@ def _estimate_of(job: Job, shapes: Mapping[str, Mapping[str, Job]], tried: Mappi
     return Estimate(rate * job.cost, source=f"not tried, from {len(measured)} others")
 
 
-def _try(context: ForkServerContext, config: Mapping[str, Any], max_seconds: float) -> Estimate:
+def _try(config: Mapping[str, Any], max_seconds: float) -> Estimate:
     """Return the estimate of a config, which is made in a separate process; NaN after `max_seconds`."""
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_send_estimate, args=(config, sender))
-    process.start()
-    sender.close()
     try:
-        return Estimate(*receiver.recv()) if receiver.poll(max_seconds) else Estimate(math.nan)
+        return Estimate(*ask(_send_estimate, config, seconds=max_seconds))
+    except TimeoutError:
+        return Estimate(math.nan)
     except EOFError:
         return Estimate(trouble="fails: the process of its estimate was killed")
-    finally:
-        process.kill()
-        process.join()
 
 
 def _send_estimate(config: Mapping[str, Any], sender: Connection) -> None:

@@ -9,6 +9,7 @@ import importlib
 import os
 import signal
 import sys
+from collections.abc import Callable
 from multiprocessing import resource_tracker
 from multiprocessing.context import ForkServerContext
 
@@ -16,6 +17,7 @@ from multiprocessing.context import ForkServerContext
 # an object of the class; the public way to start the server is to start a first process, which then waits for it.
 from multiprocessing.forkserver import ensure_running
 from pathlib import Path
+from typing import Any
 
 from rnnexp.core.signals import blocked
 from rnnexp.runs.frozen.command import frozen_command
@@ -37,6 +39,35 @@ def start_server() -> ForkServerContext:
     with blocked((signal.SIGINT,)):
         ensure_running()
     return context
+
+
+def ask(function: Callable[..., None], *arguments: Any, seconds: float) -> Any:  # noqa: ANN401
+    """Return what a function sends in a process of the server.
+
+    Args:
+        function: called with the arguments and a `Connection`, to which it sends one value.
+        arguments: the first arguments.
+        seconds: the longest time to wait, after which the process is killed.
+
+    Raises:
+        TimeoutError: after that time.
+        EOFError: if the process or the server was killed.
+    """
+    context = start_server()
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=function, args=(*arguments, sender))
+    try:
+        process.start()
+    except ConnectionError as error:
+        raise EOFError(str(error)) from None
+    sender.close()
+    try:
+        if not receiver.poll(seconds):
+            raise TimeoutError
+        return receiver.recv()
+    finally:
+        process.kill()
+        process.join()
 
 
 def run_job(run_dir: Path, environment: dict[str, str]) -> None:
