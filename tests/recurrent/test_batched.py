@@ -139,20 +139,33 @@ def test_a_cell_without_a_batched_step_is_refused(cell: str) -> None:
         RecurrentStack(cell, 3, 4, backend="batched")
 
 
-def row(hidden_size: int, fused: float, batched: float) -> dict[str, Any]:
-    return {"hidden_size": hidden_size, "milliseconds": {"fused": fused, "batched": batched, "reference": 9.0}}
+def row(hidden_size: int, fused: float, batched: float, steps: int = 28) -> dict[str, Any]:
+    milliseconds = {"fused": fused, "batched": batched, "reference": 9.0}
+    return {"hidden_size": hidden_size, "steps": steps, "milliseconds": milliseconds}
 
 
 def test_the_nearest_size_decides() -> None:
     rows = [row(32, fused=1, batched=2), row(256, fused=3, batched=2)]
-    assert [batched_is_faster(rows, size) for size in (8, 64, 128, 256, 2048)] == [False, False, True, True, True]
-    assert not batched_is_faster([], 128)
+    assert [batched_is_faster(rows, size, 28) for size in (8, 64, 128, 256, 2048)] == [False, False, True, True, True]
+    assert not batched_is_faster([], 128, 28)
+
+
+def test_the_nearest_number_of_steps_decides() -> None:
+    short = [row(64, fused=1, batched=2), row(64, fused=3, batched=2, steps=30)]
+    rows = [*short, row(64, fused=3, batched=2, steps=784)]
+    assert [batched_is_faster(rows, 64, steps) for steps in (5, 29, 100, 300, 5000)] == [
+        False,
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_one_shape_that_is_slower_decides() -> None:
-    assert batched_is_faster([row(64, fused=3, batched=2), row(64, fused=1.99, batched=2)], 64)
-    assert not batched_is_faster([row(64, fused=3, batched=2), row(64, fused=1.9, batched=2)], 64)
-    assert not batched_is_faster([row(64, fused=2.02, batched=2)], 64), "within the noise"
+    assert batched_is_faster([row(64, fused=3, batched=2), row(64, fused=1.99, batched=2)], 64, 28)
+    assert not batched_is_faster([row(64, fused=3, batched=2), row(64, fused=1.9, batched=2)], 64, 28)
+    assert not batched_is_faster([row(64, fused=2.02, batched=2)], 64, 28), "within the noise"
 
 
 def test_auto_reads_the_measurements() -> None:
@@ -160,5 +173,7 @@ def test_auto_reads_the_measurements() -> None:
     assert {entry["step"] for entry in measured} == {"srn_tanh", "srn_relu", "gru_reset_after", "gru_reset_before"}
     stack = make_stack("auto", cell="gru", cell_options={"reset": "before"}, hidden_size=128).float()
     stack(sequences().float())
+    with torch.no_grad():
+        stack(sequences().float())
     rows = [entry for entry in measured if entry["step"] == "gru_reset_before"]
-    assert stack.last_backend == ("batched" if batched_is_faster(rows, 128) else "reference")
+    assert stack.last_backend == ("batched" if batched_is_faster(rows, 128, 7) else "reference")

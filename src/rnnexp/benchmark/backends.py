@@ -38,6 +38,7 @@ class Shape(NamedTuple):
 
 
 SHAPES = (
+    Shape("one step", batch=64, time=1, features=256, shortest=1, needs_input_gradient=True),
     Shape("rows", batch=128, time=28, features=28, shortest=28, needs_input_gradient=False),
     Shape("pixels", batch=128, time=784, features=1, shortest=784, needs_input_gradient=False),
     Shape("decoder", batch=64, time=30, features=512, shortest=15, needs_input_gradient=True),
@@ -128,6 +129,7 @@ def measure_row(
         "precision": "float32",
         "hidden_size": hidden_size,
         "shape": shape.name,
+        "steps": shape.time,
         "threads": torch.get_num_threads(),
         "milliseconds": {name: round(1e3 * value, 2) for name, value in seconds.items()},
         "fraction_of_product": {
@@ -141,6 +143,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m rnnexp.benchmark.backends", description=__doc__)
     parser.add_argument("--hidden-sizes", type=int, nargs="+", default=[32, 64, 128, 256, 512])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, torch.get_num_threads()])
+    parser.add_argument("--shapes", nargs="+", choices=[shape.name for shape in SHAPES], help="all by default")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--output", type=Path, default=MEASURED)
@@ -148,7 +151,8 @@ def main() -> None:
     device = torch.device(options.device)
     rows: list[dict[str, Any]] = []
     started = time.monotonic()
-    cases = list(itertools.product(options.threads, options.hidden_sizes, SHAPES, cells_with_batched_steps()))
+    shapes = [shape for shape in SHAPES if not options.shapes or shape.name in options.shapes]
+    cases = list(itertools.product(options.threads, options.hidden_sizes, shapes, cells_with_batched_steps()))
     for number, (threads, hidden_size, shape, (cell, cell_options)) in enumerate(cases, start=1):
         torch.set_num_threads(threads)
         row = measure_row(cell, cell_options, shape, hidden_size, device, options.rounds)

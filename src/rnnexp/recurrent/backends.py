@@ -37,35 +37,37 @@ def require_backend(cell: Cell, name: str, backend: str) -> None:
 def choose_backend(cell: Cell, backend: str, hidden_size: int, x: Tensor) -> str:
     """Return the backend that runs a batch x: `fused`, `batched` or `reference`.
 
-    `auto` chooses `batched` where measurements show that it is faster. Under autocast `batched` does not run, since its
-    buffers have the type of x.
+    `auto` chooses `batched` where measurements show that it is faster, and only for training: its gain is in the
+    backward pass. Under autocast `batched` does not run, since its buffers have the type of x.
     """
     device = x.device.type
     if torch.is_autocast_enabled(device):
         return "reference" if cell.fused is None or backend in ("batched", "reference") else "fused"
     if backend != "auto":
         return backend
-    precision = str(x.dtype).removeprefix("torch.")
-    if batched_is_faster(measurements(cell.step.__name__, device, precision), hidden_size):
+    rows = measurements(cell.step.__name__, device, str(x.dtype).removeprefix("torch."))
+    if torch.is_grad_enabled() and batched_is_faster(rows, hidden_size, x.shape[1]):
         return "batched"
     return "reference" if cell.fused is None else "fused"
 
 
-def batched_is_faster(rows: Sequence[dict[str, Any]], hidden_size: int) -> bool:
-    """Return whether `batched` is the fastest backend at the measured hidden size that is nearest to another.
+def batched_is_faster(rows: Sequence[dict[str, Any]], hidden_size: int, num_steps: int) -> bool:
+    """Return whether `batched` was the fastest backend at the measured sizes that are nearest to others.
 
     It must be faster in the geometric mean over shapes and threads, and slower in none, by more than `NOISE`.
     """
-    if not rows:
-        return False
-    nearest = min({row["hidden_size"] for row in rows}, key=lambda size: abs(log(size / hidden_size)))
     ratios = [
         min(time for backend, time in row["milliseconds"].items() if backend != "batched")
         / row["milliseconds"]["batched"]
-        for row in rows
-        if row["hidden_size"] == nearest
+        for row in _nearest(_nearest(rows, "hidden_size", hidden_size), "steps", num_steps)
     ]
-    return min(ratios) > 1 - NOISE and exp(fmean(map(log, ratios))) > 1 + NOISE
+    return bool(ratios) and min(ratios) > 1 - NOISE and exp(fmean(map(log, ratios))) > 1 + NOISE
+
+
+def _nearest(rows: Sequence[dict[str, Any]], key: str, value: int) -> list[dict[str, Any]]:
+    """Return the rows whose value differs by the smallest factor from another, or by about as much."""
+    factors = [abs(log(row[key] / value)) for row in rows]
+    return [row for row, factor in zip(rows, factors, strict=True) if factor < min(factors) + log(1.5)]
 
 
 @cache

@@ -58,8 +58,8 @@ class RecurrentStack(nn.Module):
         cell_name: the given name; for a `Cell`, the name of its step.
         cell_options: all options of the cell with their values.
         backend: the given backend.
-        last_backend: the backend of the last forward pass that was not recorded: `fused`, `batched` or `reference`;
-            before the first one, the given backend.
+        last_backend: the backend of the last forward pass with gradients: `fused`, `batched` or `reference`; before the
+            first one, the given backend.
         directions: 1 or 2.
         output_size: directions * hidden_size.
         alters_outputs: whether outputs are normalized or have residuals, so that they differ from h.
@@ -210,10 +210,11 @@ class RecurrentStack(nn.Module):
         if self.recorder is not None:
             self.recorder.start(x, lengths)
         state = self._start(x, state)
+        backend = "reference"
         if self.recorder is None:
-            backend = self.last_backend = choose_backend(self.cell, self.backend, self.hidden_size, x)
-        else:
-            backend = "reference"
+            backend = choose_backend(self.cell, self.backend, self.hidden_size, x)
+            if torch.is_grad_enabled():
+                self.last_backend = backend
         num_layers = self.layers_per_run if backend == "fused" else 1
         finals = []
         for first in range(0, self.num_layers, num_layers):
