@@ -14,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from rnnexp.benchmark import backends
 from rnnexp.cli.conf_dir import config_root
 from rnnexp.report.__main__ import make_parser
 from support import ROOT
@@ -95,6 +96,9 @@ def test_command_is_accepted(page: str, command: str) -> None:  # noqa: ARG001
     if words[0] == "rnnexp":
         words = ["python", "-m", f"rnnexp.{words[1]}", *words[2:]]
     assert words[:2] == ["python", "-m"], f"no test knows what to do with: {command}"
+    if words[2] == "rnnexp.benchmark.backends":
+        backends.make_parser().parse_args(words[3:])
+        return
     program = re.fullmatch(r"rnnexp\.(\w+)", words[2])
     assert program, f"not a program of rnnexp: {words[2]}"
     if program[1] == "report":

@@ -9,14 +9,15 @@ def train(config: DictConfig) -> int:
     """Train and test a network in a run directory of its own. Return the exit code."""
     # Imported here, so that --help and --cfg job do not import torch.
     from rnnexp.runs.create import continued, open_run, require_one_job, resolved
-    from rnnexp.runs.distributed import is_rank, num_ranks_to_start, recorded_by_rank_zero
+    from rnnexp.runs.distributed import is_rank, num_ranks_to_start, recorded_by_rank_zero, supervisor
     from rnnexp.runs.frozen.resume import require_no_overrides, resumed_config, run_to_resume
     from rnnexp.runs.supervision import supervise_ranks
     from rnnexp.sweeps.process.watchdog import exit_with_parent
     from rnnexp.tracking.status import Status
 
     if is_rank():
-        exit_with_parent()
+        # The supervisor may have ended during the imports, which take seconds.
+        exit_with_parent(supervisor())
     require_one_job(config)
     if config.resume is not None:
         run = run_to_resume(config)

@@ -138,8 +138,8 @@ def measure_row(
     }
 
 
-def main() -> None:
-    """Measure all cells, and write the table."""
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m rnnexp.benchmark.backends", description=__doc__)
     parser.add_argument("--hidden-sizes", type=int, nargs="+", default=[32, 64, 128, 256, 512])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, torch.get_num_threads()])
@@ -147,7 +147,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--output", type=Path, default=MEASURED)
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Measure all cells, and write the table."""
+    options = make_parser().parse_args()
     device = torch.device(options.device)
     rows: list[dict[str, Any]] = []
     started = time.monotonic()

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 OUTSIDE_TRAINING = " outside training"
-SUPERVISED = "RNNEXP_SUPERVISED_RANK"
-"""The environment variable that tells a rank that `supervise_ranks` has started it."""
+SUPERVISOR = "RNNEXP_SUPERVISOR"
+"""The environment variable with the process that has started a rank with `supervise_ranks`."""
 LOST_PEER = 75
 """The exit code of a rank that has lost another, whose end its supervisor records."""
 
@@ -33,6 +33,11 @@ LOST_PEER = 75
 def is_rank() -> bool:
     """Return whether this process was started as one of several that train one model together."""
     return "LOCAL_RANK" in os.environ or _is_task_of_srun()
+
+
+def supervisor() -> int | None:
+    """Return the process id of the supervisor of this rank; None if something else has started it."""
+    return _number_in(SUPERVISOR) or None
 
 
 def _is_task_of_srun() -> bool:
@@ -235,7 +240,7 @@ def ended_with_lost_peer() -> Iterator[None]:
         if not is_rank() or not is_lost_peer(error):
             raise
         log.debug("lost another rank", exc_info=True)
-        if SUPERVISED not in os.environ:
+        if supervisor() is None:
             raise UserError(f"rank {global_rank()} lost the connection to another: {first_line(error)}") from None
         sys.stdout.flush()
         sys.stderr.flush()

@@ -44,7 +44,7 @@ C = TypeVar("C", bound=Callback)
 def check_precision(experiment: Experiment) -> Precision:
     """Run one tiny batch. Raise UnsupportedError if this cell cannot train on this device at this precision."""
     datamodule, trainer = experiment.datamodule, experiment.trainer
-    batch = experiment.task.tiny_batch(next(iter(datamodule.train_dataloader())))
+    batch = next(iter(datamodule.train_dataloader()))
     batch = datamodule.transfer_batch_to_device(batch, trainer.strategy.root_device, 0)
     return probe_precision(trainer, experiment.task, batch, experiment.settings.precision)
 

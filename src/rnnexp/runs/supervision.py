@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 from rnnexp.compat.torch_distributed import AGENT_STORE
 from rnnexp.core.errors import InterruptedRunError, UserError
 from rnnexp.core.signals import GRACE_SECONDS, STOP_SIGNALS, exit_reason, handling, name_of
-from rnnexp.runs.distributed import LOST_PEER, OUTSIDE_TRAINING, SUPERVISED
+from rnnexp.runs.distributed import LOST_PEER, OUTSIDE_TRAINING, SUPERVISOR
 from rnnexp.runs.frozen.command import frozen_command, resume_command
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.status import Status
@@ -97,7 +97,7 @@ def _environment(rank: int, number: int, port: int) -> dict[str, str]:
         "WORLD_SIZE": str(number),
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
-        SUPERVISED: "1",
+        SUPERVISOR: str(os.getpid()),
     }
 
 

@@ -2,6 +2,8 @@
 
 import copy
 import warnings
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +12,7 @@ from lightning.pytorch import Trainer
 from rnnexp.core.errors import UnsupportedError, first_line, is_out_of_memory
 from rnnexp.core.user_code import describe_user_code
 from rnnexp.recurrent import RecurrentStack
+from rnnexp.recurrent.backends import choose_backend
 from rnnexp.tasks.base import Task
 
 
@@ -23,10 +26,11 @@ class Precision(NamedTuple):
 def probe_precision(trainer: Trainer, task: Task, batch: Any, requested: str) -> Precision:  # noqa: ANN401
     """Run one tiny forward and backward pass of the task's model as the trainer would run it.
 
-    Autocast has no effect on some kernels: a mixed precision is then requested, and 32-true is effective.
+    The backend that the whole batch chooses is noted in the stack of the task. Autocast has no effect on some kernels:
+    a mixed precision is then requested, and 32-true is effective.
 
     Args:
-        batch: a batch of the task's type on the trainer's device; see `Task.tiny_batch`.
+        batch: a batch of the task's type on the trainer's device.
         requested: the precision in the config of the trainer.
 
     Raises:
@@ -41,7 +45,7 @@ def probe_precision(trainer: Trainer, task: Task, batch: Any, requested: str) ->
     observed: list[torch.dtype] = []
     stack = next(module for module in model.modules() if isinstance(module, RecurrentStack))
     stack.register_forward_hook(lambda _module, _inputs, result: observed.append(result[0].dtype))
-    tiny = plugin.convert_input(batch)
+    tiny, whole = (plugin.convert_input(each) for each in (task.tiny_batch(batch), batch))
     # Warnings of kernels belong to the training run, not to this check.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -55,7 +59,26 @@ def probe_precision(trainer: Trainer, task: Task, batch: Any, requested: str) ->
             if is_out_of_memory(error) or describe_user_code(error):
                 raise
             raise UnsupportedError(f"{what} is unsupported here: {first_line(error)}") from error
-    task.stack.last_backend = stack.last_backend  # of the copy, for the record
+    model.eval()  # without dropout, which would draw random numbers
+    with plugin.forward_context():
+        task.stack.last_backend = _backend_for(stack, lambda: task.logits(model, whole))
     bits = {torch.float64: "64", torch.float32: "32", torch.bfloat16: "bf16", torch.float16: "16"}[observed[0]]
     effective = requested if requested.startswith(f"{bits}-") else f"{bits}-true"
     return Precision(requested, effective)
+
+
+def _backend_for(stack: RecurrentStack, forward: Callable[[], object]) -> str:
+    """Return the backend that a forward pass of a model chooses. The pass ends before the stack runs."""
+    chosen: list[str] = []
+
+    def choose(module: RecurrentStack, inputs: tuple[torch.Tensor, ...]) -> None:
+        chosen.append(choose_backend(module.cell, module.backend, module.hidden_size, inputs[0]))
+        raise _ChosenError
+
+    with stack.register_forward_pre_hook(choose), suppress(_ChosenError):
+        forward()
+    return chosen[0]
+
+
+class _ChosenError(Exception):
+    """The backend is known."""

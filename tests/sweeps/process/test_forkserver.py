@@ -10,6 +10,7 @@ from threading import Timer
 import pytest
 
 from rnnexp.sweeps.process.forkserver import ask, start_server
+from support.sweeps import wait_for
 
 
 def answer(number: int, sender: Connection) -> None:
@@ -48,5 +49,5 @@ def test_a_server_that_is_killed_gives_no_answer_and_another_one_follows() -> No
     Timer(0.5, os.kill, (first, signal.SIGKILL)).start()
     with pytest.raises(EOFError):
         ask(answer, 1, seconds=120)
-    assert server() != first
+    wait_for(lambda: server() != first)
     assert ask(answer, 1, seconds=120) == 2

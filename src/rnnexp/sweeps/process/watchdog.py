@@ -14,15 +14,16 @@ POLL_SECONDS = 0.2
 """The interval at which another process is polled."""
 
 
-def exit_with_parent() -> Callable[[], bool]:
+def exit_with_parent(parent: int | None = None) -> Callable[[], bool]:
     """End this process when its parent has ended: with SIGTERM, and with SIGKILL after `GRACE_SECONDS`.
 
-    It must be called at the start of a process, while its parent still exists.
+    Args:
+        parent: the process id of the parent, which may have ended before; None for a parent that still exists.
 
     Returns:
         A function that returns whether the parent still exists.
     """
-    is_alive = _parent_is_alive()
+    is_alive = _parent_is_alive() if parent is None else lambda: os.getppid() == parent
 
     def watch() -> None:
         while is_alive():
