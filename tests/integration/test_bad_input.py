@@ -51,6 +51,9 @@ BAD_VALUES = {
     "test_weights=bets": r"unknown weights to test 'bets': .*; did you mean 'best'\?",
     "trainer.precision=33": r"trainer: unknown precision '33': choose one of 32-true",
     "callbacks.best_checkpoint.mode=maxx": r"callbacks: `mode` can be .*max",
+    # classes
+    "model._target_=null": r"model\._target_ must be the name of a class or a function, not None",
+    "callbacks.best_checkpoint._target_=7": r"callbacks\.best_checkpoint\._target_ must be the name of a class.* not 7",
     # out of range
     "optimizer.lr=-1": r"optimizer\.lr must be a number of at least 0, not -1",
     "optimizer.lr=nan": r"optimizer\.lr must be a number of at least 0, not nan",
