@@ -58,7 +58,8 @@ class Damaged:
 
     def damage_and_repeat(self, name: str, damage: str) -> None:
         """Damage a file: the report lists both jobs, and the same command ends with the table of the whole sweep."""
-        copy = self._place / "copy"
+        # A new place each time: this process holds the lock of each sweep to its end.
+        copy = self._place / f"{damage}-{name.replace('/', '-')}"
         shutil.copytree(self.base, copy)
         file = copy / "jobs" / self.job / name
         file.write_bytes(DAMAGES[damage](file.read_bytes()))
@@ -74,7 +75,6 @@ class Damaged:
         # Answers and figures of a job that is done are not computed again.
         assert {run.status for run in find_runs([copy])} == {"done"}, (name, damage)
         assert again.stdout.count("2 done") == 1
-        shutil.rmtree(copy)
 
 
 def test_a_damaged_checkpoint_of_an_interrupted_job(run: Run, tmp_path: Path) -> None:
