@@ -119,7 +119,7 @@ def outcome(run: Path) -> dict[str, Any]:
     """Return what must not depend on kills: status, metrics, and the rows of metrics.csv."""
     result = read_json(run / "result.json")
     metrics = {name: value for name, value in result["metrics"].items() if "samples_per_second" not in name}
-    with (run / "metrics.csv").open(encoding="utf-8", newline="") as file:
+    with (run / "metrics.csv").open(encoding="utf-8", errors="replace", newline="") as file:
         names = ("step", "train/loss", "val/loss", "test/loss")
         # A run without a test has no column for it.
         rows = [tuple(row.get(name, "") for name in names) for row in csv.DictReader(file)]
