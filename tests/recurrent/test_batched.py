@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rnnexp.recurrent import RecurrentStack, batched
 from rnnexp.recurrent.backends import MEASURED, batched_is_faster
+from rnnexp.recurrent.cells import Cell
 
 CELLS: list[dict[str, Any]] = [
     {"cell": "srn"},
@@ -133,10 +134,18 @@ def test_batched_is_left_where_it_does_not_apply() -> None:
     assert stack.last_backend == "batched"
 
 
-@pytest.mark.parametrize("cell", ["lstm"])
-def test_a_cell_without_a_batched_step_is_refused(cell: str) -> None:
+def test_a_cell_without_a_batched_step_is_refused() -> None:
     with pytest.raises(ValueError, match=r"cell 'lstm' forget_bias=1.0 has no step written by hand: use backend=auto"):
-        RecurrentStack(cell, 3, 4, backend="batched")
+        RecurrentStack("lstm", 3, 4, backend="batched")
+
+
+def test_a_cell_of_the_user_with_a_known_name_runs_its_own_equations() -> None:
+    def gru_reset_after(x: Tensor, state: tuple[Tensor, ...], recur: Any) -> tuple[Tensor, ...]:
+        return (torch.tanh(x + recur(state[0])),)
+
+    stack = RecurrentStack(Cell(gru_reset_after, gates=1), 3, 128)
+    stack(sequences().float())
+    assert stack.last_backend == "reference"
 
 
 def row(hidden_size: int, fused: float, batched: float, steps: int = 28) -> dict[str, Any]:

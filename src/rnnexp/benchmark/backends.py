@@ -16,13 +16,15 @@ import torch
 from torch import Tensor
 
 from rnnexp.benchmark.measurement import take_turns
+from rnnexp.benchmark.translation.multiply_adds import MatrixProduct
 from rnnexp.core.clock import now
 from rnnexp.core.files.atomic import write_json
 from rnnexp.recurrent import CELLS, RecurrentStack
 from rnnexp.recurrent.backends import BACKENDS, MEASURED
 from rnnexp.recurrent.cells import make_cell, option_values
 
-SGEMM_SIZE = 1024
+PRODUCT_SIZE = 1024
+"""The rows and columns of the matrices whose product is the limit of the machine."""
 
 
 class Shape(NamedTuple):
@@ -80,48 +82,36 @@ class Layer(NamedTuple):
 
 
 def make_layers(
-    cell: str, options: dict[str, Any], shape: Shape, hidden_size: int, device: torch.device, dtype: torch.dtype
+    cell: str, options: dict[str, Any], shape: Shape, hidden_size: int, device: torch.device
 ) -> dict[str, Layer]:
     """Return a layer by backend."""
     torch.manual_seed(0)
-    x = torch.randn(shape.batch, shape.time, shape.features, device=device, dtype=dtype)
+    x = torch.randn(shape.batch, shape.time, shape.features, device=device)
     x.requires_grad_(shape.needs_input_gradient)
     lengths = None
     if shape.shortest < shape.time:
         lengths = torch.randint(shape.shortest, shape.time + 1, (shape.batch,))
         lengths[0] = shape.time
-    by_outputs = torch.randn(shape.batch, shape.time, hidden_size, device=device, dtype=dtype)
+    by_outputs = torch.randn(shape.batch, shape.time, hidden_size, device=device)
     layers: dict[str, Layer] = {}
     for backend in BACKENDS[1:]:
         if backend == "fused" and make_cell(cell, options).cell.fused is None:
             continue
         stack = RecurrentStack(cell, shape.features, hidden_size, backend=backend, cell_options=options)
-        layers[backend] = Layer(stack.to(device, dtype), x, lengths, by_outputs)
+        layers[backend] = Layer(stack.to(device), x, lengths, by_outputs)
     return layers
-
-
-def product_rate(device: torch.device, dtype: torch.dtype) -> Callable[[], float]:
-    """Return a function that measures the operations per second of a matrix product."""
-    a, out = (torch.randn(SGEMM_SIZE, SGEMM_SIZE, device=device, dtype=dtype) for _ in range(2))
-
-    def measure() -> float:
-        start = now(device)
-        for _ in range(5):
-            torch.mm(a, a, out=out)
-        return 5 * 2 * SGEMM_SIZE**3 / (now(device) - start)
-
-    return measure
 
 
 def measure_row(
     cell: str, options: dict[str, Any], shape: Shape, hidden_size: int, device: torch.device, rounds: int
 ) -> dict[str, Any]:
     """Measure the backends of one cell in turns."""
-    layers = make_layers(cell, options, shape, hidden_size, device, torch.float32)
+    layers = make_layers(cell, options, shape, hidden_size, device)
+    product = MatrixProduct(PRODUCT_SIZE, PRODUCT_SIZE, PRODUCT_SIZE, device)
     candidates: dict[str, Callable[[], float]] = {name: layer.seconds for name, layer in layers.items()}
     take_turns(candidates, 1)  # allocates memory, and tunes kernels
-    measured = take_turns(candidates | {"product": product_rate(device, torch.float32)}, rounds)
-    rate = median(measured.pop("product"))
+    measured = take_turns(candidates | {"product": lambda: product().seconds}, rounds)
+    rate = 1e9 * product.gflop / median(measured.pop("product"))
     seconds = {name: median(values) for name, values in measured.items()}
     return {
         "step": layers["batched"].stack.cell.step.__name__,

@@ -34,7 +34,6 @@ def validate_config(config: DictConfig, program: str) -> None:
     _require_options(choices)
     _require_one_of_each(config, choices)
     require_switches(config)
-    _require_targets(OmegaConf.to_container(config, resolve=False))
     # A frozen config was checked before it was resolved.
     if "inputs" not in config:
         _require_known_nodes(config, program)
@@ -66,16 +65,6 @@ def require_switches(config: DictConfig) -> None:
             if node is not None and not isinstance(node, DictConfig):
                 key = f"{group}.{name!s}"
                 raise UserError(f"{key} must be a mapping or null, not {node!r}: write {key}=null to switch it off")
-
-
-def _require_targets(node: object, key: str = "") -> None:
-    """Raise UserError for a `_target_` that is no text: `data._target_=null`."""
-    entries = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for name, value in entries:
-        path = f"{key}.{name}".lstrip(".")
-        if name == "_target_" and not isinstance(value, str):
-            raise UserError(f"{path} must be the name of a class or a function, not {value!r}")
-        _require_targets(value, path)
 
 
 def _require_known_nodes(config: DictConfig, program: str) -> None:

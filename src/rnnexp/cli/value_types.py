@@ -30,16 +30,26 @@ OWN_PACKAGES = ("rnnexp.", "lightning.", "torch.")
 """The start of each `_target_` that the schema describes. Another class may have other types under the same names."""
 
 
-def require_values(config: Mapping[str, Any], program: str = "train") -> None:
+def require_values(config: Mapping[str, Any]) -> None:
     """Raise UserError for a value of another type than the schema of its key has, or outside the range of its key.
 
-    Null is accepted everywhere, and so is any value of a node with a class of the user.
+    Null is accepted everywhere but in `_target_`, and so is any value of a node with a class of the user.
 
     Args:
-        config: the resolved config as plain values.
-        program: the name of the program.
+        config: the resolved config of a run as plain values.
     """
-    _check(config, schema_of(program), "")
+    _require_targets(config)
+    _check(config, schema_of("train"), "")
+
+
+def _require_targets(node: object, key: str = "") -> None:
+    """Raise UserError for a `_target_` that is no text, at any depth: `data._target_=null`."""
+    entries = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
+    for name, value in entries:
+        path = f"{key}.{name}".lstrip(".")
+        if name == "_target_" and not isinstance(value, str):
+            raise UserError(f"{path} must be the name of a class or a function, not {value!r}")
+        _require_targets(value, path)
 
 
 def _check(node: Mapping[str, Any], schema: Mapping[str, Any], prefix: str) -> None:

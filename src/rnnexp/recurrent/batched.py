@@ -119,6 +119,7 @@ class BatchedScan(torch.autograd.Function):
         by_x = torch.empty_like(x) if ctx.needs_input_grad[3] else None
         by_weights = [torch.zeros_like(weight) for weight in (weight_ih, weight_hh, bias_ih, bias_hh)]
         by_weight_ih, by_weight_hh, by_bias_ih, by_bias_hh = by_weights
+        by_blocks = step.blocks(by_weight_hh)
         later: Tensor | None = None  # the gradient by the last h of the chunk, from the steps after the chunk
         for chunk, activations in zip(rows.chunks[::-1], kept[::-1], strict=True):
             h = _before(states, rows, chunk)
@@ -137,7 +138,6 @@ class BatchedScan(torch.autograd.Function):
                     by_after[rows.ended(t)] += by_final[rows.ended(t)]
                 step.pull_back(parts, by_after, blocks, by_recurrent, by_before[: rows.sizes[t]])
             later = by_h[0]
-            by_blocks = step.blocks(by_weight_hh)
             by_products = torch.split(delta, [len(block) for block in blocks], dim=1)
             for block, by_product, factor in zip(by_blocks, by_products, step.factors(activations, h), strict=True):
                 block.addmm_(by_product.t(), factor)

@@ -26,10 +26,9 @@ from rnnexp.tracking.status import Status
 from rnnexp.tracking.sweep_directory import SweepDirectory
 
 NUM_LISTED = 3
+"""The number of repeated points, or of differing keys, that a line lists."""
 REPORT_SECONDS = 1800
 """The time after which a report is given up: the jobs have ended, and a file system may not answer."""
-"""The number of repeated points that a line lists."""
-
 NOT_GIVEN = "by default"
 """The value of a key that no override names."""
 
