@@ -51,7 +51,7 @@ LAYERS = {
 """The layer of each package. A module imports from its own layer and from those below."""
 # Packages that can be used alone, with all that they may import.
 ALONE = {
-    "recurrent": {"torch", "rnnexp.recurrent", "rnnexp.core"},
+    "recurrent": {"torch", "rnnexp.recurrent", "rnnexp.compat", "rnnexp.core"},
     "models": {"torch", "rnnexp.models", "rnnexp.recurrent", "rnnexp.core", "rnnexp.text"},
     "decoding": {"torch", "rnnexp.decoding", "rnnexp.models", "rnnexp.core", "rnnexp.text"},
 }
@@ -197,13 +197,13 @@ SHORT_MODULES = {
     "rnnexp.core.clock": "imports torch, which no other module of core needs",
     "rnnexp.compat.omegaconf": "the one private name of OmegaConf",
     "rnnexp.compat.optuna": "private names of a library have a module of their own",
+    "rnnexp.compat.torch_compile": "private names of a library have a module of their own",
     "rnnexp.compat.torch_distributed": "private names of a library have a module of their own",
     "rnnexp.compat.wandb_workspaces": "private names of a library have a module of their own",
     "rnnexp.core.types": "types that packages of all layers share",
     "rnnexp.core.utf8": "called by programs with and without Hydra",
     "rnnexp.data.batches": "the batch types, which tasks import without a data module",
     "rnnexp.data.corpora.phrasebook.draw": "random choices that every part of the grammar shares",
-    "rnnexp.metrics.classification": "the counterpart of metrics.translation",
     "rnnexp.sweeps.process.preload": "imported by the fork server alone: it sets a variable for the whole process",
     "rnnexp.tasks.callbacks": "base classes that callbacks/ and tasks of their own share",
     "rnnexp.text.tokenizer_pair": "the type that data, models and translate share",

@@ -65,7 +65,7 @@ class Straight:
 
     def records_of(self, kind: str) -> dict[str, Any]:
         if kind not in self.records:
-            run = start(self.place, kind.replace(" ", "_"), self.overrides(kind))
+            run = start(self.place, kind.replace(", ", "_").replace(" ", "_"), self.overrides(kind))
             assert run.exit_code == 0, run.stderr
             self.records[kind] = records_of(run.directory)
         return self.records[kind]

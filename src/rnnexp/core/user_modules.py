@@ -3,6 +3,7 @@
 import ast
 import importlib.machinery
 import importlib.util
+import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -47,7 +48,7 @@ def _modules_on_the_way(name: str) -> Iterator[tuple[str, Path]]:
         if not rest or spec.submodule_search_locations is None:
             return
         module = f"{module}.{rest.pop(0)}"
-        spec = importlib.machinery.PathFinder.find_spec(module, list(spec.submodule_search_locations))
+        spec = _find_in(spec.submodule_search_locations, module)
 
 
 def _find_top_level(name: str) -> importlib.machinery.ModuleSpec | None:
@@ -58,10 +59,35 @@ def _find_top_level(name: str) -> importlib.machinery.ModuleSpec | None:
         return None
 
 
+def _find_in(directories: Iterable[str], name: str) -> importlib.machinery.ModuleSpec | None:
+    # The finder of sys.path needs the parent of a package without __init__.py to be imported.
+    portions: list[str] = []
+    for directory in directories:
+        source_files = (importlib.machinery.SourceFileLoader, importlib.machinery.SOURCE_SUFFIXES)
+        spec = importlib.machinery.FileFinder(directory, source_files).find_spec(name)
+        if spec is not None and spec.loader is not None:
+            return spec
+        portions += (spec and spec.submodule_search_locations) or []
+    if not portions:
+        return None
+    package = importlib.machinery.ModuleSpec(name, None, is_package=True)
+    package.submodule_search_locations = portions
+    return package
+
+
 @cache
 def is_own(path: Path) -> bool:
     """Return whether a source file is neither installed nor of rnnexp nor of Python."""
-    return not INSTALLED & set(path.parts) and not any(path.is_relative_to(place) for place in NOT_OWN)
+    if INSTALLED & set(path.parts) or any(path.is_relative_to(place) for place in NOT_OWN):
+        return False
+    places = [Path(place).absolute() for place in sys.path]
+    return not any(path.is_relative_to(place) and _holds_packages(place) for place in places)
+
+
+@cache
+def _holds_packages(directory: Path) -> bool:
+    """Return whether packages were installed in a directory, as by `pip install --target`."""
+    return next(directory.glob("*.dist-info"), None) is not None
 
 
 def _imported_names(module: str, path: Path) -> list[str]:

@@ -14,6 +14,17 @@ class ClassificationCounts(MulticlassConfusionMatrix):
     def __init__(self, num_classes: int) -> None:
         super().__init__(num_classes, validate_args=False)
 
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Count predictions.
+
+        Args:
+            preds: the predicted classes, int64 [batch].
+            target: the true classes, int64 [batch].
+        """
+        # torch.bincount, which torchmetrics calls, makes the CPU wait for the device.
+        cells = target * self.num_classes + preds
+        self.confmat.view(-1).scatter_add_(0, cells, torch.ones_like(cells))
+
     def accuracy(self) -> Tensor:
         """Return the share of samples whose class was predicted, scalar; NaN before the first sample."""
         matrix = self.compute()

@@ -19,7 +19,7 @@ from torch import Tensor
 from rnnexp.core.validation import validate_choice
 from rnnexp.recurrent.cells import Cell
 
-BACKENDS = ("auto", "fused", "batched", "reference")
+BACKENDS = ("auto", "fused", "batched", "graph", "reference")
 MEASURED = Path(__file__).with_name("backends.json")
 NOISE = 0.03
 """Ratios of times that differ from 1 by less are not resolved."""
@@ -35,7 +35,7 @@ def require_backend(cell: Cell, name: str, backend: str) -> None:
 
 
 def choose_backend(cell: Cell, backend: str, hidden_size: int, x: Tensor) -> str:
-    """Return the backend that runs a batch x: `fused`, `batched` or `reference`.
+    """Return the backend that runs a batch x: `fused`, `batched`, `graph` or `reference`.
 
     `auto` chooses `batched` where measurements show that it is faster, and only for training: its gain is in the
     backward pass. Under autocast `batched` does not run, since its buffers have the type of x.
@@ -50,7 +50,9 @@ def choose_backend(cell: Cell, backend: str, hidden_size: int, x: Tensor) -> str
         precision = str(x.dtype).removeprefix("torch.")
         if _batched_is_fastest(cell.step.__name__, device, precision, hidden_size, x.shape[1]):
             return "batched"
-    return "reference" if cell.fused is None else "fused"
+    if cell.fused is not None:
+        return "fused"
+    return "graph" if device == "cuda" else "reference"
 
 
 @cache

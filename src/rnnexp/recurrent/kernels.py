@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
@@ -34,7 +35,8 @@ def run_kernel(
         Outputs [batch, time, directions * hidden], zero past each sequence's end, and the final state, with the shapes
         of the initial one.
     """
-    options = (True, num_layers, dropout, dropout > 0, bidirectional)  # True: with biases
+    # The first value stands for biases. cuDNN computes gradients only of a forward pass in training mode.
+    options = (True, num_layers, dropout, dropout > 0 or torch.is_grad_enabled(), bidirectional)
     if lengths is None:
         outputs, *final = kernel(x, state if len(state) > 1 else state[0], weights, *options, True)
         return outputs, tuple(final)

@@ -12,6 +12,7 @@ from rnnexp.core.validation import require_fraction, require_positive, validate_
 from rnnexp.recurrent.backends import BACKENDS, choose_backend, require_backend
 from rnnexp.recurrent.batched import run_batched
 from rnnexp.recurrent.cells import WEIGHTS, Cell, CellFactory, State, make_cell
+from rnnexp.recurrent.graphs import Graphs
 from rnnexp.recurrent.initialization import INITIALIZATIONS
 from rnnexp.recurrent.kernels import flatten_weights, run_kernel
 from rnnexp.recurrent.layout import check_lengths, join_directions, make_mask, split_directions
@@ -39,8 +40,9 @@ class RecurrentStack(nn.Module):
         num_layers: the number of layers.
         bidirectional: whether each layer has a second scan, from each sequence's last step to its first.
         dropout: probability of zeroing an input of the second and later layers. It has no effect with one layer.
-        backend: `fused` for the kernels of torch, `batched` for the steps that are written by hand, `reference` for the
-            equations of the cell in a loop, `auto` for the fastest one, see `rnnexp.recurrent.backends`.
+        backend: `fused` for the kernels of torch, `batched` for the steps that are written by hand, `graph` for the
+            equations of the cell as a CUDA graph, `reference` for the equations in a loop, `auto` for the fastest one,
+            see `rnnexp.recurrent.backends`.
         cell_options: option -> value, for options of the cell that differ from their defaults: `reset` of a GRU,
             `nonlinearity` of an SRN, `forget_bias` of an LSTM, see `rnnexp.recurrent.cells`.
         initialization: `orthogonal` (recurrent blocks orthogonal, input blocks Glorot uniform, biases 0) or `pytorch`.
@@ -58,8 +60,8 @@ class RecurrentStack(nn.Module):
         cell_name: the given name; for a `Cell`, the name of its step.
         cell_options: all options of the cell with their values.
         backend: the given backend.
-        last_backend: the backend of the last forward pass with gradients: `fused`, `batched` or `reference`; before the
-            first one, the given backend.
+        last_backend: the backend of the last forward pass with gradients: `fused`, `batched`, `graph` or `reference`;
+            before the first one, the given backend.
         directions: 1 or 2.
         output_size: directions * hidden_size.
         alters_outputs: whether outputs are normalized or have residuals, so that they differ from h.
@@ -110,6 +112,7 @@ class RecurrentStack(nn.Module):
         self.num_states = self.cell.states
         self.state_size = num_layers * self.output_size * self.num_states
         self.recorder: StepRecorder | None = None
+        self._graphs = Graphs(self.cell)
 
         self.multiply_adds_per_step = 0
         for layer in range(num_layers):
@@ -213,8 +216,8 @@ class RecurrentStack(nn.Module):
         backend = "reference"
         if self.recorder is None:
             backend = choose_backend(self.cell, self.backend, self.hidden_size, x)
-            if torch.is_grad_enabled():
-                self.last_backend = backend
+            if backend == "graph" and not self._graphs.supports(x):
+                backend = "reference"
         num_layers = self.layers_per_run if backend == "fused" else 1
         finals = []
         for first in range(0, self.num_layers, num_layers):
@@ -226,6 +229,8 @@ class RecurrentStack(nn.Module):
                 y = y if mask is None else y.masked_fill(~mask, 0)
             x = x + y if self.residual and first > 0 else y
             finals.append(final)
+        if self.recorder is None and torch.is_grad_enabled():
+            self.last_backend = "reference" if backend == "graph" and self._graphs.has_failed else backend
         state = finals[0] if len(finals) == 1 else tuple(torch.cat(tensors) for tensors in zip(*finals, strict=True))
         return x, tuple(join_directions(tensor, self.directions) for tensor in state)
 
@@ -239,6 +244,8 @@ class RecurrentStack(nn.Module):
         """
         if backend == "reference":
             return scan_layer(self.cell, x, mask, state, self._layer_weights(first), self.recorder)
+        if backend == "graph":
+            return self._graphs.run(first, x, mask, state, self._layer_weights(first))
         if backend == "batched":
             return run_batched(
                 self.cell, x, lengths, state, [list(named.values()) for named in self._layer_weights(first)]
