@@ -85,7 +85,8 @@ def explain_running(error: Exception | InterruptedRunError, outputs: str) -> Exp
         case OSError():
             return _explain_system(error, outputs)
         case _ if is_out_of_memory(error):
-            return Explanation(f"out of memory ({first_line(error)}): try a smaller data.batch_size or model")
+            remedy = "try a smaller data.batch_size or model, or fewer jobs at once"
+            return Explanation(f"out of memory ({first_line(error)}): {remedy}")
     return None
 
 
