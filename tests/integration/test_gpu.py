@@ -70,7 +70,7 @@ def test_the_recurrence_has_the_type_of_mixed_precision(run: Run, cell: str, pre
     for options in ([], layers):
         outcome = run(GPU, *BARE, RECORD, *CELLS[cell], *options, f"trainer.precision={precision}")
         require_trained(outcome, precision, num_steps=10)
-        if not options:  # the normalization returns float32
+        if not options and cell != "own":  # a normalization, and a product with the state, return float32
             assert outcome.result["precision"]["effective"] == precision
 
 

@@ -62,8 +62,8 @@ class RecordTraining(Callback):
 
     def on_train_batch_end(
         self,
-        trainer: Trainer,
-        pl_module: LightningModule,
+        trainer: Trainer,  # noqa: ARG002
+        pl_module: LightningModule,  # noqa: ARG002
         outputs: Any,
         batch: Any,
         batch_idx: int,  # noqa: ARG002
