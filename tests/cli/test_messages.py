@@ -108,9 +108,7 @@ def test_user_errors_keep_their_message_and_exit_code(launch: Any, error: UserEr
 @pytest.mark.parametrize(
     "error",
     [
-        torch.OutOfMemoryError(
-            "CUDA out of memory. Tried to allocate 239.26 GiB. GPU 0 has 79 GiB"
-        ),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 239.26 GiB. GPU 0 has 79 GiB"),
         RuntimeError("CUDA error: out of memory\nSearch for `cudaErrorMemoryAllocation' in the documentation"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     ],

@@ -379,7 +379,9 @@ class RunDirectory:
             try:
                 yield
             except BaseException as error:
-                reason = describe_user_code(error) or describe_out_of_memory(error) or str(error) or type(error).__name__
+                reason = (
+                    describe_user_code(error) or describe_out_of_memory(error) or str(error) or type(error).__name__
+                )
                 self.end(status_of(error), reason, may_be_transient(error))
                 raise
             else:
