@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from rnnexp.core.files.atomic import read_json
+from rnnexp.recurrent import RecurrentStack
 from support.probing_callbacks import RecordTraining
 from support.programs import NUM_TEST, Outcome, Run
 
@@ -116,6 +117,17 @@ SHAPES = {
     "float16": ["model=gru", "trainer.precision=16-true", "optimizer=sgd"],
     "bfloat16": ["model=gru", "trainer.precision=bf16-true"],
 }
+
+
+def test_cudnn_warns_of_weights_apart() -> None:
+    """The next test would otherwise pass without cuDNN."""
+    stack = RecurrentStack("gru", input_size=3, hidden_size=4, backend="fused").cuda()
+    x = torch.randn(5, 7, 3, device="cuda")
+    stack(x)
+    for parameter in stack.parameters():
+        parameter.data = parameter.data.clone()
+    with pytest.warns(UserWarning, match="not part of single contiguous chunk of memory"):
+        stack(x)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

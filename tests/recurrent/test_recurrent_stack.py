@@ -262,13 +262,3 @@ def test_weights_stay_in_one_block_for_cudnn(cell: str, options: dict[str, Any])
             warnings.filterwarnings("error", message=".*not part of single contiguous chunk of memory")
             torch.testing.assert_close(stack(x), expected)
     torch.testing.assert_close(moved.cpu()(x.cpu())[0], expected[0].cpu(), atol=5e-3, rtol=0)
-
-
-@pytest.mark.gpu
-def test_cudnn_warns_of_weights_apart() -> None:
-    """The tests that turn this warning into an error would otherwise pass without cuDNN."""
-    stack = stack_of("gru").float().cuda()
-    for parameter in stack.parameters():
-        parameter.data = parameter.data.clone()
-    with pytest.warns(UserWarning, match="not part of single contiguous chunk of memory"):
-        stack(sequences().float().cuda())
