@@ -8,9 +8,10 @@ from io import StringIO
 from typing import Any
 
 import pytest
+import torch
 from lightning.pytorch import LightningModule, Trainer
 
-from rnnexp.callbacks.interruption import SaveOnSignal
+from rnnexp.callbacks.interruption import RandomState, SaveOnSignal
 
 
 class InterruptedStream(StringIO):
@@ -56,3 +57,23 @@ def test_a_signal_during_a_log_message_is_logged_after_it(stream: InterruptedStr
     finally:
         callback.on_train_end(trainer, module)
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize("name", ["cpu", "cuda:1"])
+def test_the_random_state_is_that_of_the_device_that_trains(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A run on the CPU neither needs nor starts a GPU that the machine has, and a run on a GPU no other one."""
+    device, states = torch.device(name), {torch.device("cuda:1"): torch.tensor([3], dtype=torch.uint8)}
+    monkeypatch.setattr(torch.cuda, "get_rng_state", states.__getitem__)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: states.update({device: state}))
+    trainer, module = Trainer(accelerator="cpu", logger=False, barebones=True), LightningModule()
+    monkeypatch.setattr(type(trainer.strategy), "root_device", device)
+    saved, continued = RandomState(), RandomState()
+    for callback in (saved, continued):
+        callback.setup(trainer, module, "fit")
+    state = saved.state_dict()
+    assert (state["cuda"] is None) is (name == "cpu")
+    states[torch.device("cuda:1")], drawn = torch.tensor([4], dtype=torch.uint8), torch.rand(3)
+    continued.load_state_dict(state)
+    continued.on_train_start(trainer, module)
+    assert torch.equal(torch.rand(3), drawn)
+    assert states == {torch.device("cuda:1"): 4 if name == "cpu" else 3}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -102,6 +103,24 @@ def test_user_errors_keep_their_message_and_exit_code(launch: Any, error: UserEr
     ended = launch(raiser(error))
     assert ended.line == "rnnexp: put it there"
     assert ended.exit_code == exit_code
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 239.26 GiB. GPU 0 has 79 GiB"),
+        RuntimeError("CUDA error: out of memory\nSearch for `cudaErrorMemoryAllocation' in the documentation"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+    ids=["PyTorch", "CUDA", "cuBLAS"],
+)
+def test_a_full_gpu_is_one_line(launch: Any, error: Exception) -> None:
+    ended = launch(raiser(error))
+    assert ended.exit_code == 2
+    assert ended.line == (
+        f"rnnexp: out of memory ({str(error).splitlines()[0]}): try a smaller data.batch_size or model, or fewer jobs "
+        "at once"
+    )
 
 
 def refuse(reason: str, kind: str) -> None:

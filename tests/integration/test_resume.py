@@ -195,3 +195,37 @@ def test_another_random_state_gives_other_weights(run: Run, whole: Callable[...,
     resumed = run(*EXPERIMENT, f"ckpt_path={other}")
     assert resumed.exit_code == 0, resumed.stderr
     assert differences(load(resumed)["state_dict"], load(whole())["state_dict"]) != []
+
+
+GPU = {
+    "kernel": ["model=lstm", "model.reproducible=true"],
+    "reference": ["model=gru", "model.cell_options.reset=before", "model.backend=reference"],
+    "batched": ["model=gru", "model.backend=batched", "model.bidirectional=true"],
+    "mixed": ["model=gru", "model.reproducible=true", "trainer.precision=16-mixed"],
+}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("network", GPU)
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step:UserWarning")
+def test_continues_bit_for_bit_on_a_gpu(run: Run, network: str, tmp_path: Path) -> None:
+    """Dropout draws its masks on the GPU, whose random state is in the checkpoint."""
+    asked = [*EXPERIMENT, *GPU[network], "trainer=gpu", "trainer.deterministic=true"]
+    whole, other = run(*asked), run(*asked)
+    assert (whole.exit_code, other.exit_code) == (0, 0), whole.stderr + other.stderr
+    require_same_end(other, whole)
+    interrupted = run(*asked, SEND % (14, SIGTERM))
+    assert interrupted.exit_code == 143, interrupted.stderr
+    state = load(interrupted)["callbacks"]["RandomState"]
+    assert state["cuda"].shape == torch.cuda.get_rng_state().shape
+    resumed = run(*asked, f"ckpt_path={last(interrupted)}")
+    assert resumed.exit_code == 0, resumed.stderr
+    require_same_end(resumed, whole)
+    if network == "kernel":
+        # The comparison can fail: the masks of another random state give other weights.
+        checkpoint = load(interrupted)
+        checkpoint["callbacks"]["RandomState"]["cuda"] = torch.Generator("cuda").manual_seed(0).get_state()
+        torch.save(checkpoint, tmp_path / "other.ckpt")
+        changed = run(*asked, f"ckpt_path={tmp_path}/other.ckpt")
+        assert changed.exit_code == 0, changed.stderr
+        assert differences(load(changed)["state_dict"], load(whole)["state_dict"]) != []

@@ -72,7 +72,29 @@ def test_a_backend_equals_the_reference(
     lengths: Tensor | None,
     given_state: bool,
 ) -> None:
-    settings = cell | options | {"num_layers": num_layers, "bidirectional": bidirectional}
+    require_equivalence(cell | options, num_layers, bidirectional, lengths, given_state)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "padded"])
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["forwards", "both"])
+@pytest.mark.parametrize("options", [OPTIONS[0], OPTIONS[-1]], ids=name)
+@pytest.mark.parametrize("cell", [*FUSED, *BATCHED], ids=name)
+def test_a_backend_equals_the_reference_on_a_gpu(
+    cell: dict[str, Any], options: dict[str, Any], bidirectional: bool, lengths: Tensor | None
+) -> None:
+    require_equivalence(cell | options, 2, bidirectional, lengths, given_state=True, device="cuda")
+
+
+def require_equivalence(
+    settings: dict[str, Any],
+    num_layers: int,
+    bidirectional: bool,
+    lengths: Tensor | None,
+    given_state: bool,
+    device: str = "cpu",
+) -> None:
+    settings = settings | {"num_layers": num_layers, "bidirectional": bidirectional}
     runs = []
     torch.manual_seed(0)
     fast = weights_of(RecurrentStack(input_size=FEATURES, hidden_size=HIDDEN, **settings).double())
@@ -80,12 +102,12 @@ def test_a_backend_equals_the_reference(
     reference = RecurrentStack(input_size=FEATURES, hidden_size=HIDDEN, **settings).double()
     reference.load_state_dict(fast.state_dict())
     shape = (num_layers, BATCH, fast.output_size)
-    x = torch.randn(BATCH, TIME, FEATURES, dtype=torch.double)
-    starts = [torch.randn(shape, dtype=torch.double) for _ in range(fast.num_states)]
-    into_outputs = torch.randn(BATCH, TIME, fast.output_size, dtype=torch.double)
-    into_state = torch.randn(shape, dtype=torch.double)
+    x = torch.randn(BATCH, TIME, FEATURES, dtype=torch.double).to(device)
+    starts = [torch.randn(shape, dtype=torch.double).to(device) for _ in range(fast.num_states)]
+    into_outputs = torch.randn(BATCH, TIME, fast.output_size, dtype=torch.double).to(device)
+    into_state = torch.randn(shape, dtype=torch.double).to(device)
 
-    for stack in (fast, reference):
+    for stack in (fast.to(device), reference.to(device)):
         torch.manual_seed(1)  # the dropout masks
         leaf = x.clone().requires_grad_()
         state = tuple(start.clone().requires_grad_() for start in starts)

@@ -48,6 +48,38 @@ class RecordDtypes(Callback):
         seen["parameters"] = str(next(stack.parameters()).dtype).removeprefix("torch.")
 
 
+class RecordTraining(Callback):
+    """A callback that records the weights before and after training, the losses, and where the data are."""
+
+    seen: dict[str, Any]
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        RecordTraining.seen = {"before": self._weights(pl_module), "losses": [], "batches": []}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        sequences = getattr(trainer.train_dataloader, "sequences", None)
+        self.seen["kept on"] = sequences if sequences is None else sequences.device.type
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,  # noqa: ARG002
+        pl_module: LightningModule,  # noqa: ARG002
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,  # noqa: ARG002
+    ) -> None:
+        self.seen["losses"].append(outputs["loss"].item())
+        self.seen["batches"].append({name: tensor.device.type for name, tensor in batch._asdict().items()})
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        self.seen["after"] = self._weights(pl_module)
+        self.seen["weights on"] = {parameter.device.type for parameter in pl_module.parameters()}
+
+    @staticmethod
+    def _weights(module: LightningModule) -> dict[str, torch.Tensor]:
+        return {name: parameter.detach().cpu().clone() for name, parameter in module.named_parameters()}
+
+
 class Bug(Callback):
     """A callback that fails like a bug."""
 

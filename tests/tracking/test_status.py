@@ -33,6 +33,7 @@ def test_status_of_an_exception(error: BaseException, status: Status) -> None:
         (OSError(errno.EIO, "x"), True),
         (MemoryError(), True),
         (torch.OutOfMemoryError("x"), True),
+        (RuntimeError("CUDA error: out of memory\nSearch for `cudaErrorMemoryAllocation'"), True),
         (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), True),
         (RuntimeError("shapes differ"), False),
         (UserError("x"), False),

@@ -156,3 +156,16 @@ def test_progress_as_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert out.getvalue() == "a translation\n"
     assert "3 sentences" in screen.getvalue()
     assert "a translation" not in screen.getvalue()
+
+
+@pytest.mark.gpu
+def test_a_gpu_finds_translations_of_the_same_scores(say: Translate) -> None:
+    torch.cuda.init()
+    before = torch.cuda.memory_stats()["allocation.all.allocated"]
+    on_gpu = rows_of(say("accelerator=gpu", "scores=true", piped=piped(SENTENCES)))
+    assert torch.cuda.memory_stats()["allocation.all.allocated"] > before, "it ran on the CPU"
+    on_cpu = rows_of(say("scores=true", piped=piped(SENTENCES)))
+    assert [number for number, _, _ in on_gpu] == [number for number, _, _ in on_cpu]
+    # A GPU may break a tie in another way, but not find a worse translation.
+    assert [score for _, score, _ in on_gpu] == pytest.approx([score for _, score, _ in on_cpu], abs=0.02)
+    assert say("accelerator=gpu", "attention=true", piped=piped(SENTENCES)).exit_code == 0

@@ -106,13 +106,21 @@ class SaveOnSignal(Checkpoint):
 
 
 class RandomState(Callback):
-    """A callback that saves torch's random state, of the CPU and of CUDA devices, and restores it at the start."""
+    """A callback that saves torch's random state, of the CPU and of the GPU that trains, and restores it at the start.
+
+    Other GPUs are left alone: a run that continues may see another number of them, and one on the CPU needs none.
+    """
 
     def __init__(self) -> None:
         self._loaded: dict[str, Any] | None = None
+        self._device = torch.device("cpu")
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
+        self._device = trainer.strategy.root_device
 
     def state_dict(self) -> dict[str, Any]:
-        return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+        on_gpu = self._device.type == "cuda"
+        return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state(self._device) if on_gpu else None}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._loaded = state_dict
@@ -123,5 +131,5 @@ class RandomState(Callback):
         if loaded is None:
             return
         torch.set_rng_state(loaded["cpu"].cpu())
-        if len(loaded["cuda"]) == torch.cuda.device_count():
-            torch.cuda.set_rng_state_all([state.cpu() for state in loaded["cuda"]])
+        if loaded["cuda"] is not None and self._device.type == "cuda":
+            torch.cuda.set_rng_state(loaded["cuda"].cpu(), self._device)

@@ -32,7 +32,7 @@ from rnnexp.compat.hydra import (
     syntax_reason,
 )
 from rnnexp.compat.omegaconf import root_values
-from rnnexp.core.errors import BAD_PLACES, InterruptedRunError, UserError, first_line, is_out_of_memory
+from rnnexp.core.errors import BAD_PLACES, InterruptedRunError, UserError, describe_out_of_memory, first_line
 from rnnexp.core.user_code import describe_user_code, own_traceback
 from rnnexp.core.validation import did_you_mean
 
@@ -84,9 +84,7 @@ def explain_running(error: Exception | InterruptedRunError, outputs: str) -> Exp
             return Explanation(f"{error.full_key} was deleted with ~{error.full_key}, but it is required: keep it")
         case OSError():
             return _explain_system(error, outputs)
-        case _ if is_out_of_memory(error):
-            return Explanation(f"out of memory ({first_line(error)}): try a smaller data.batch_size or model")
-    return None
+    return Explanation(line) if (line := describe_out_of_memory(error)) else None
 
 
 def explain_composing(error: Exception | InterruptedRunError, program: str = "train") -> Explanation | None:

@@ -76,14 +76,25 @@ def first_line(error: BaseException) -> str:
     return f"{first} {rest[0].strip()}" if first.endswith(":") and rest else first
 
 
+OUT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
+"""Parts of the messages of RuntimeErrors: of the CPU, of CUDA beside other processes, and of the libraries of CUDA."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether memory of the machine or of a GPU is exhausted."""
     # PyTorch's exceptions are compared by name, since this module must not import torch.
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+        or (isinstance(error, RuntimeError) and any(part in str(error) for part in OUT_OF_MEMORY))
     )
+
+
+def describe_out_of_memory(error: BaseException) -> str | None:
+    """Return a line about exhausted memory that says what to do; None for any other error."""
+    if not is_out_of_memory(error):
+        return None
+    return f"out of memory ({first_line(error)}): try a smaller data.batch_size or model, or fewer jobs at once"
 
 
 @contextmanager

@@ -213,7 +213,7 @@ def run_batched(
     outputs, final = run(cell, rows, keep, packed.data, *weights[0], h[0])
     finals = [final]
     if len(weights) == 2:
-        index = rows.reversal()
+        index = rows.reversal().to(x.device)
         backward, final = run(cell, rows, keep, packed.data.index_select(0, index), *weights[1], h[1])
         outputs = torch.cat([outputs, backward.index_select(0, index)], dim=1)
         finals.append(final)

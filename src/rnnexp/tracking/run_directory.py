@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rnnexp.core.errors import UserError
+from rnnexp.core.errors import UserError, describe_out_of_memory
 from rnnexp.core.files.atomic import TEMPORARY, put_aside, read_json, remove_temporary_files, write_json
 from rnnexp.core.files.directory_lock import ACQUIRE_SECONDS, LOCK_NAME, locked, observe_lock
 from rnnexp.core.files.sealed_archive import is_whole
@@ -379,7 +379,9 @@ class RunDirectory:
             try:
                 yield
             except BaseException as error:
-                reason = describe_user_code(error) or str(error) or type(error).__name__
+                reason = (
+                    describe_user_code(error) or describe_out_of_memory(error) or str(error) or type(error).__name__
+                )
                 self.end(status_of(error), reason, may_be_transient(error))
                 raise
             else:

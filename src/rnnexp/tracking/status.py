@@ -4,7 +4,13 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from rnnexp.core.errors import DivergedError, InterruptedRunError, PrunedError, UnsupportedError
+from rnnexp.core.errors import (
+    DivergedError,
+    InterruptedRunError,
+    PrunedError,
+    UnsupportedError,
+    is_out_of_memory,
+)
 
 
 class Status(StrEnum):
@@ -80,10 +86,10 @@ def status_of(error: BaseException) -> Status:
     return next((status for kind, status in ENDS.items() if isinstance(error, kind)), Status.FAILED)
 
 
-TRANSIENT_NAMES = ("OutOfMemoryError", "DistBackendError", "DistNetworkError", "DistStoreError")
+TRANSIENT_NAMES = ("DistBackendError", "DistNetworkError", "DistStoreError")
 """Exceptions of PyTorch whose cause may be transient, by name, since this package does not import torch."""
-TRANSIENT_MESSAGES = ("DataLoader worker", "can't allocate memory")
-"""Parts of the messages of RuntimeErrors of PyTorch that have no class of their own."""
+TRANSIENT_MESSAGE = "DataLoader worker"
+"""A part of the message of a RuntimeError of PyTorch that has no class of its own."""
 
 
 def may_be_transient(error: BaseException) -> bool:
@@ -92,8 +98,8 @@ def may_be_transient(error: BaseException) -> bool:
     Signals, errors of the operating system and a lack of memory are about the machine at that moment. A mistake in the
     config, a diverging loss and a bug repeat.
     """
-    if isinstance(error, RuntimeError) and any(part in str(error) for part in TRANSIENT_MESSAGES):
+    if is_out_of_memory(error) or (isinstance(error, RuntimeError) and TRANSIENT_MESSAGE in str(error)):
         return True
     names = {kind.__name__ for kind in type(error).__mro__}
-    is_of_machine = isinstance(error, OSError | MemoryError | InterruptedRunError | KeyboardInterrupt)
+    is_of_machine = isinstance(error, OSError | InterruptedRunError | KeyboardInterrupt)
     return is_of_machine or not names.isdisjoint(TRANSIENT_NAMES)

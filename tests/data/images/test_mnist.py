@@ -13,6 +13,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from lightning.pytorch import Trainer
 
 from rnnexp.core.errors import UserError
 from rnnexp.data.batches import LabeledSequences
@@ -338,6 +339,22 @@ def test_batches_on_the_gpu_are_those_on_the_cpu(make_data: MakeData) -> None:
     for on_cpu, on_gpu in zip(batches["cpu"], batches["cuda"], strict=True):
         assert torch.equal(on_cpu.labels, on_gpu.labels.cpu())
         torch.testing.assert_close(on_cpu.inputs, on_gpu.inputs.cpu())
+
+
+@pytest.mark.gpu
+def test_a_batch_on_the_gpu_needs_neither_a_copy_nor_a_wait(make_data: MakeData) -> None:
+    data = make_data(device="auto")
+    data.trainer = Trainer(accelerator="gpu", devices=1, logger=False, enable_checkpointing=False)
+    data.setup()
+    loader = data.train_dataloader()
+    assert loader.sequences.device.type == loader.labels.device.type == "cuda"
+    indices = loader.batches()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        batches = [loader.gather(each) for each in indices]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert {tensor.device for batch in batches for tensor in batch} == {loader.sequences.device}
 
 
 def test_configs_exist() -> None:
