@@ -7,6 +7,7 @@ from pathlib import Path
 import lightning.pytorch.callbacks.model_checkpoint as model_checkpoint
 import lightning.pytorch.loops.fit_loop as fit_loop
 import lightning.pytorch.trainer.call as call
+import lightning.pytorch.trainer.setup as setup
 import lightning.pytorch.utilities.data as data
 import pytest
 from lightning.pytorch import Trainer
@@ -17,6 +18,7 @@ from rnnexp.compat.lightning import (
     EMPTY_LOADER_WARNING,
     FP16_WARNING,
     SRUN_WARNING,
+    UNUSED_GPU_WARNING,
     VAL_CHECK_INTERVAL_ERROR,
     lightning_errors,
     set_progress,
@@ -45,6 +47,10 @@ def test_an_unused_srun_is_a_warning_of_this_text(tmp_path: Path, monkeypatch: p
         warnings.simplefilter("error")
         with without_trainer_warnings():
             Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+
+
+def test_an_unused_gpu_is_a_warning_of_this_text() -> None:
+    assert UNUSED_GPU_WARNING in inspect.getsource(setup), "Lightning words its advice to use a GPU otherwise"
 
 
 def test_an_empty_loader_is_a_warning_of_this_text() -> None:

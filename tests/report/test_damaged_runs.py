@@ -97,7 +97,7 @@ def agree_with_config(run: Path) -> None:
     """Write the hash of the changed config into the records, as somebody who changes all files would."""
     try:
         new = config_hash(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8")))
-    except (ValueError, TypeError, AttributeError, yaml.YAMLError):
+    except (LookupError, ValueError, TypeError, AttributeError, yaml.YAMLError):
         return
     for name in ("status.json", "result.json"):
         record = json.loads((run / name).read_text(encoding="utf-8"))

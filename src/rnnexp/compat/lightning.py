@@ -17,6 +17,7 @@ from rnnexp.core.user_code import describe_user_code
 
 FP16_WARNING = "AMP with fp16 is not supported on CPU"
 SRUN_WARNING = "The `srun` command is available on your system but is not used"
+UNUSED_GPU_WARNING = "GPU available but not used"
 EMPTY_LOADER_WARNING = "Total length of `list` across ranks is zero"
 CHECKPOINT_DIRECTORY_WARNING = "Checkpoint directory .* exists and is not empty"
 VAL_CHECK_INTERVAL_ERROR = "`val_check_interval`"
@@ -24,13 +25,13 @@ VAL_CHECK_INTERVAL_ERROR = "`val_check_interval`"
 
 @contextmanager
 def without_trainer_warnings() -> Iterator[None]:
-    """Hide two warnings of a Trainer that is made. They have no category of their own, so their text identifies them.
+    """Hide three warnings of a Trainer that is made. Their text identifies them, since they have no category.
 
-    One says that Lightning replaces fp16 on a CPU: the precision check raises an error for it. The other advises `srun`
-    wherever SLURM is installed: rnnexp starts the ranks of a run by itself.
+    One says that Lightning replaces fp16 on a CPU: the precision check raises an error for it. One advises `srun`
+    wherever SLURM is installed: rnnexp starts the ranks of a run by itself. One advises a GPU to a run on the CPU.
     """
     with warnings.catch_warnings():
-        for text in (FP16_WARNING, SRUN_WARNING):
+        for text in (FP16_WARNING, SRUN_WARNING, UNUSED_GPU_WARNING):
             warnings.filterwarnings("ignore", message=f".*{text}")
         yield
 

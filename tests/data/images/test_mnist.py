@@ -341,6 +341,7 @@ def test_batches_on_the_gpu_are_those_on_the_cpu(make_data: MakeData) -> None:
         torch.testing.assert_close(on_cpu.inputs, on_gpu.inputs.cpu())
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 @pytest.mark.gpu
 def test_a_batch_on_the_gpu_needs_neither_a_copy_nor_a_wait(make_data: MakeData) -> None:
     data = make_data(device="auto")
@@ -349,8 +350,8 @@ def test_a_batch_on_the_gpu_needs_neither_a_copy_nor_a_wait(make_data: MakeData)
     loader = data.train_dataloader()
     assert loader.sequences.device.type == loader.labels.device.type == "cuda"
     indices = loader.batches()
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        torch.cuda.set_sync_debug_mode("error")
         batches = [loader.gather(each) for each in indices]
     finally:
         torch.cuda.set_sync_debug_mode("default")

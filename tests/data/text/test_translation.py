@@ -386,7 +386,8 @@ from test_translation import BATCHING, indices_of
 files = {split: f"{sys.argv[3]}/{split}.tsv" for split in ("train", "val", "test")}
 model = Recorder(indices_of)
 trainer = make_trainer(devices=2, strategy="ddp", num_sanity_val_steps=0)
-data = TranslationDataModule(ParallelFiles, source_lang="fr", target_lang="FR", **files, **BATCHING)
+lines = {"columns": None, "max_line_bytes": 100_000}
+data = TranslationDataModule(ParallelFiles, source_lang="fr", target_lang="FR", **lines, **files, **BATCHING)
 trainer.fit(model, datamodule=data)
 seen = json.dumps([model.seen, model.seen_in_validation])
 Path(sys.argv[3], f"{trainer.global_rank}.json").write_text(seen, encoding="utf-8")
