@@ -264,4 +264,4 @@ def test_weights_stay_in_one_block_for_cudnn(
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*not part of single contiguous chunk of memory")
             torch.testing.assert_close(stack(x), expected)
-    torch.testing.assert_close(moved.cpu()(x.cpu())[0], expected[0].cpu(), atol=1e-5, rtol=0)
+    torch.testing.assert_close(moved.cpu()(x.cpu())[0], expected[0].cpu(), atol=5e-4, rtol=0)

@@ -38,21 +38,23 @@ def choose_backend(cell: Cell, backend: str, hidden_size: int, x: Tensor) -> str
     """Return the backend that runs a batch x: `fused`, `batched`, `graph` or `reference`.
 
     `auto` chooses `batched` where measurements show that it is faster, and only for training: its gain is in the
-    backward pass. Under autocast `batched` does not run, since its buffers have the type of x.
+    backward pass. On CUDA it chooses `graph` for cells without a kernel, and in bfloat16, which cuDNN computes slowly,
+    and under autocast not at all: it computes in float16 then. Under autocast `batched` does not run, since its buffers
+    have the type of x.
     """
     device = x.device.type
-    if torch.is_autocast_enabled(device):
-        return "reference" if cell.fused is None or backend in ("batched", "reference") else "fused"
+    is_mixed = torch.is_autocast_enabled(device)
     if backend != "auto":
-        return backend
+        return "reference" if is_mixed and backend == "batched" else backend
     # A cell of the user may have a step of the same name.
-    if cell.batched is not None and torch.is_grad_enabled():
+    if cell.batched is not None and torch.is_grad_enabled() and not is_mixed:
         precision = str(x.dtype).removeprefix("torch.")
         if _batched_is_fastest(cell.step.__name__, device, precision, hidden_size, x.shape[1]):
             return "batched"
-    if cell.fused is not None:
-        return "fused"
-    return "graph" if device == "cuda" else "reference"
+    if device != "cuda":
+        return "reference" if cell.fused is None else "fused"
+    dtype = torch.get_autocast_dtype(device) if is_mixed else x.dtype
+    return "graph" if cell.fused is None or dtype == torch.bfloat16 else "fused"
 
 
 @cache

@@ -18,8 +18,18 @@ from torch import Tensor
 Parts = Sequence[Tensor]
 """Parts of a buffer that a step reads or writes, [rows, ...] each."""
 
-_tanh_backward = torch.ops.aten.tanh_backward  # (gradient, tanh(a)) -> gradient * tanh'(a)
-_sigmoid_backward = torch.ops.aten.sigmoid_backward
+_sigmoid_backward = torch.ops.aten.sigmoid_backward  # (gradient, sigmoid(a)) -> gradient * sigmoid'(a)
+
+
+# The operations of aten cannot be pickled in torch 2.11, and an SRN holds one of these functions.
+def _tanh_backward(gradient: Tensor, activation: Tensor) -> Tensor:
+    result: Tensor = torch.ops.aten.tanh_backward(gradient, activation)
+    return result
+
+
+def _relu_backward(gradient: Tensor, activation: Tensor) -> Tensor:
+    result: Tensor = torch.ops.aten.threshold_backward(gradient, activation, 0)
+    return result
 
 
 class BatchedStep(ABC):
@@ -179,11 +189,6 @@ class BatchedGRUBefore(BatchedStep):
 
     def factors(self, activations: Tensor, h: Tensor) -> Parts:
         return h, activations[:, : h.shape[1]] * h
-
-
-def _relu_backward(gradient: Tensor, activation: Tensor) -> Tensor:
-    result: Tensor = torch.ops.aten.threshold_backward(gradient, activation, 0)
-    return result
 
 
 SRN_TANH = BatchedSRN(torch.tanh_, _tanh_backward)

@@ -242,18 +242,39 @@ class RecurrentStack(nn.Module):
         States are [layers * directions, batch, hidden], and the mask is [batch, time, 1]. Other arguments and the
         results are those of `forward`.
         """
-        if backend == "reference":
-            return scan_layer(self.cell, x, mask, state, self._layer_weights(first), self.recorder)
-        if backend == "graph":
-            return self._graphs.run(first, x, mask, state, self._layer_weights(first))
-        if backend == "batched":
-            return run_batched(
-                self.cell, x, lengths, state, [list(named.values()) for named in self._layer_weights(first)]
-            )
+        if backend != "fused":
+            weights = self._layer_weights(first)
+            if not (x.is_cuda and torch.is_autocast_enabled("cuda")):
+                return self._run_layer(backend, first, x, lengths, mask, state, weights)
+            # Like cuDNN, compute the whole recurrence in the type of autocast.
+            dtype = torch.get_autocast_dtype("cuda")
+            weights = [{name: tensor.to(dtype) for name, tensor in named.items()} for named in weights]
+            with torch.autocast("cuda", enabled=False):
+                state = tuple(tensor.to(dtype) for tensor in state)
+                return self._run_layer(backend, first, x.to(dtype), lengths, mask, state, weights)
         assert self.cell.fused is not None
-        num_layers, weights = self.layers_per_run, self._run_weights(first)
+        num_layers, kernel_weights = self.layers_per_run, self._run_weights(first)
         probability = self.dropout if self.training and num_layers > 1 else 0.0
-        return run_kernel(self.cell.fused, x, lengths, state, weights, num_layers, self.bidirectional, probability)
+        return run_kernel(
+            self.cell.fused, x, lengths, state, kernel_weights, num_layers, self.bidirectional, probability
+        )
+
+    def _run_layer(
+        self,
+        backend: str,
+        layer: int,
+        x: Tensor,
+        lengths: Tensor | None,
+        mask: Tensor | None,
+        state: State,
+        weights: list[dict[str, Tensor]],
+    ) -> tuple[Tensor, State]:
+        """Run one layer without a kernel, with its weights by direction and name."""
+        if backend == "graph":
+            return self._graphs.run(layer, x, mask, state, weights)
+        if backend == "batched":
+            return run_batched(self.cell, x, lengths, state, [list(named.values()) for named in weights])
+        return scan_layer(self.cell, x, mask, state, weights, self.recorder)
 
     def _drop(self, x: Tensor) -> Tensor:
         """Apply dropout to the input of a layer [batch, time, features]."""
