@@ -54,6 +54,18 @@ def start(tiny: list[str], *overrides: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
+def read_until(process: subprocess.Popen[str], text: str) -> str:
+    """Return what a process prints, as soon as that contains a text. `communicate` returns the rest."""
+    assert process.stdout is not None
+    printed = b""
+    while text.encode() not in printed:
+        # Not with the methods of the stream, which keep what follows from `communicate`.
+        more = os.read(process.stdout.fileno(), 2**16)
+        assert more, printed.decode()
+        printed += more
+    return printed.decode()
+
+
 def uninstall(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     """Make imports of a package fail, also in modules of rnnexp that have imported it before."""
     for name in list(sys.modules):
