@@ -109,7 +109,7 @@ class PeerProcess:
         is_late = not timer.is_alive()
         timer.cancel()
         if not line:
-            self.fail(f"no answer within {self._seconds:.0f} s" if is_late else self._last_message(process.wait()))
+            self.fail(f"no answer within {self._seconds:g} s" if is_late else self._last_message(process.wait()))
             return {}
         try:
             answer = json.loads(line)
