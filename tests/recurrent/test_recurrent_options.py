@@ -18,7 +18,7 @@ def blocks(stack: RecurrentStack, kind: str) -> list[torch.Tensor]:
     return [block for parameter in found for block in parameter.detach().split(stack.hidden_size)]
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", [name for name in CELLS if "weight_hh" in make_cell(name).cell.weights])
 def test_each_gate_starts_orthogonal(cell: str) -> None:
     stack = RecurrentStack(cell, 5, 6, num_layers=2, bidirectional=True)
     recurrent = blocks(stack, "weight_hh")
@@ -147,7 +147,7 @@ def bare_step(x: torch.Tensor, state: tuple[torch.Tensor, ...], recur: Any) -> t
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"cell": "grru"}, r"unknown cell 'grru': choose one of srn, lstm, gru; did you mean 'gru'\?"),
+    ({"cell": "grru"}, r"unknown cell 'grru': choose one of srn, lstm, gru, .*; did you mean 'gru'\?"),
     ({"input_size": 0}, "input_size must be a whole number of at least 1, not 0"),
     ({"hidden_size": -4}, "hidden_size must be a whole number of at least 1, not -4"),
     ({"num_layers": 0}, "num_layers must be a whole number of at least 1, not 0"),

@@ -17,7 +17,7 @@ CASES = [
     (cell, backend)
     for cell in CELLS
     for backend in ("fused", "batched", "reference")
-    if backend != "batched" or make_cell(cell).cell.batched is not None
+    if backend == "reference" or getattr(make_cell(cell).cell, backend) is not None
 ]
 cases = pytest.mark.parametrize(("cell", "backend"), CASES)
 LENGTHS = torch.tensor([7, 1, 4, 6, 2])
@@ -192,7 +192,7 @@ def test_bfloat16_is_close_to_float32(cell: str, backend: str, bidirectional: bo
 @pytest.mark.parametrize(
     ("cell", "backend"),
     # Support for a fused LSTM under autocast depends on the processor (pytorch/pytorch#88136).
-    [(cell, backend) for cell in CELLS for backend in ("fused", "reference") if (cell, backend) != ("lstm", "fused")],
+    [case for case in CASES if case != ("lstm", "fused") and case[1] != "batched"],
 )
 def test_autocast_is_close_to_float32(cell: str, backend: str, options: dict[str, Any]) -> None:
     stack = stack_of(cell, backend=backend, **options).float()
@@ -249,7 +249,7 @@ def test_dropout_has_no_effect_with_one_layer() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("options", [{}, {"layer_norm": True}], ids=["one kernel", "one per layer"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", ["srn", "lstm", "gru"])
 def test_weights_stay_in_one_block_for_cudnn(
     monkeypatch: pytest.MonkeyPatch, cell: str, options: dict[str, Any]
 ) -> None:

@@ -44,7 +44,7 @@ class RecurrentStack(nn.Module):
             equations of the cell as a CUDA graph, `reference` for the equations in a loop, `auto` for the fastest one,
             see `rnnexp.recurrent.backends`.
         cell_options: option -> value, for options of the cell that differ from their defaults: `reset` of a GRU,
-            `nonlinearity` of an SRN, `forget_bias` of an LSTM, see `rnnexp.recurrent.cells`.
+            `nonlinearity` of an SRN, `forget_bias` of an LSTM, see docs/cells.md.
         initialization: `orthogonal` (recurrent blocks orthogonal, input blocks Glorot uniform, biases 0) or `pytorch`.
         time_tied_dropout: whether one dropout mask per sequence is used at every step (Gal & Ghahramani, 2016,
             arXiv:1512.05287).
@@ -68,7 +68,7 @@ class RecurrentStack(nn.Module):
         num_states: tensors in the state.
         state_size: numbers in the state of one sequence, over all layers and directions.
         multiply_adds_per_step: multiply-adds of the matrix products of one step of one sequence, over all layers and
-            directions.
+            directions, with one product for each weight that is a matrix.
         recorder: while it is set, the equations run in a loop and every step is recorded.
 
     Raises:
@@ -120,8 +120,7 @@ class RecurrentStack(nn.Module):
                 shapes = self.cell.weight_shapes(self.output_size if layer else input_size, hidden_size)
                 for name, shape in shapes.items():
                     self.register_parameter(_weight_name(name, layer, direction), nn.Parameter(torch.empty(shape)))
-                products = (shapes[name] for name in ("weight_ih", "weight_hh") if name in shapes)
-                self.multiply_adds_per_step += sum(math.prod(shape) for shape in products)
+                self.multiply_adds_per_step += sum(math.prod(shape) for shape in shapes.values() if len(shape) > 1)
         self.initial_state: nn.Parameter | None = None
         if learned_initial_state:
             self.initial_state = nn.Parameter(torch.empty(self.num_states, num_layers, 1, self.output_size))
