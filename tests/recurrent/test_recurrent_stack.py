@@ -36,10 +36,14 @@ def test_sizes() -> None:
     stack = RecurrentStack("lstm", input_size=3, hidden_size=4, num_layers=5, bidirectional=True)
     assert (stack.input_size, stack.hidden_size, stack.output_size, stack.directions) == (3, 4, 8, 2)
     assert (stack.num_layers, stack.num_states, stack.state_size) == (5, 2, 5 * 2 * 4 * 2)
-    assert (stack.cell_name, stack.backend, stack.cell_options) == ("lstm", "auto", {"forget_bias": 1.0})
-    assert RecurrentStack("gru", 3, 4).cell_options == {"reset": "after"}
+    assert (stack.cell_name, stack.backend, stack.cell_options) == (
+        "lstm",
+        "auto",
+        {"forget_bias": 1.0, "chrono": None},
+    )
+    assert RecurrentStack("gru", 3, 4).cell_options == {"reset": "after", "chrono": None}
     before = RecurrentStack("gru", 3, 4, cell_options={"reset": "before"})
-    assert (before.backend, before.cell_options) == ("auto", {"reset": "before"})
+    assert (before.backend, before.cell_options) == ("auto", {"reset": "before", "chrono": None})
     assert "lstm, 3 -> 8, num_layers=5, directions=2, backend=auto" in repr(stack)
     stack(torch.zeros(1, 2, 3))
     assert (stack.backend, stack.last_backend) == ("auto", "fused")

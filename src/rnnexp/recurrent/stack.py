@@ -45,7 +45,8 @@ class RecurrentStack(nn.Module):
             see `rnnexp.recurrent.backends`.
         cell_options: option -> value, for options of the cell that differ from their defaults: `reset` of a GRU,
             `nonlinearity` of an SRN, `forget_bias` of an LSTM, see docs/cells.md.
-        initialization: `orthogonal` (recurrent blocks orthogonal, input blocks Glorot uniform, biases 0) or `pytorch`.
+        initialization: `orthogonal` (recurrent blocks orthogonal, input blocks Glorot uniform, biases 0), `identity`
+            (recurrent blocks the identity, as in an IRNN) or `pytorch`.
         time_tied_dropout: whether one dropout mask per sequence is used at every step (Gal & Ghahramani, 2016,
             arXiv:1512.05287).
         learned_initial_state: whether the initial state is trained, starting from zero.
@@ -99,7 +100,7 @@ class RecurrentStack(nn.Module):
         validate_choice("backend", backend, BACKENDS)
         validate_choice("initialization", initialization, INITIALIZATIONS)
         self.cell_name, self.cell, self.cell_options = make_cell(cell, cell_options)
-        chosen = "".join(f" {option}={value}" for option, value in self.cell_options.items())
+        chosen = "".join(f" {option}={value}" for option, value in self.cell_options.items() if value is not None)
         require_backend(self.cell, f"{self.cell_name!r}{chosen}", backend)
         self.backend = self.last_backend = backend
 

@@ -1,35 +1,40 @@
-"""The initialization of the biases of gates."""
+"""The initialization of the biases of gates that keep or replace a state."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from torch import Tensor
 
 
-def set_gate_bias(weights: Mapping[str, Tensor], gate: int, value: float | Tensor) -> None:
-    """Set b + d of one gate to a value: b to the value, and d, where the cell has one, to zero.
+def bias_initializer(
+    signs: Mapping[int, int], forget_bias: float | None, chrono: float | None
+) -> Callable[[Mapping[str, Tensor]], None] | None:
+    """Return the function that initializes the biases of the gates; None if it leaves them to the stack.
 
     Args:
-        weights: those of one layer and direction, by name.
-        gate: the number of its block.
-        value: a number, or one for each unit.
+        signs: the number of a gate's block -> 1 if the gate keeps the state, -1 if it replaces it.
+        forget_bias: the bias of the first of these gates, times its sign.
+        chrono: the longest dependency that is expected, in steps, for the chrono initialization in place of
+            `forget_bias`.
+
+    Raises:
+        ValueError: for a longest dependency of at most 2 steps.
     """
-    hidden_size = weights["weight_hh"].shape[1]
-    rows = slice(gate * hidden_size, (gate + 1) * hidden_size)
-    weights["bias_ih"][rows] = value
-    if "bias_hh" in weights:
-        weights["bias_hh"][rows] = 0
+    if chrono is not None:
+        if chrono <= 2:
+            raise ValueError(f"chrono is the longest dependency in steps and must exceed 2, not {chrono}")
+        return partial(initialize_chrono, signs=dict(signs), longest=chrono)
+    if forget_bias is not None:
+        gate, sign = next(iter(signs.items()))
+        return partial(set_gate_bias, gate=gate, value=sign * forget_bias)
+    return None
 
 
-def keep_for(weights: Mapping[str, Tensor], signs: Mapping[int, int], longest: float) -> None:
+def initialize_chrono(weights: Mapping[str, Tensor], signs: Mapping[int, int], longest: float) -> None:
     """Initialize the biases of gates so that units forget after 1 to `longest` steps.
 
-    This is the chrono initialization (Tallec & Ollivier, 2018, arXiv:1804.11188, equation 16): a gate that keeps the
-    state starts at log(u) with u uniform in [1, longest - 1], and one that replaces it at -log(u).
-
-    Args:
-        weights: those of one layer and direction, by name.
-        signs: the number of a gate's block -> 1 if the gate keeps the state, -1 if it replaces it.
-        longest: the longest dependency that is expected, in steps.
+    In the chrono initialization (Tallec & Ollivier, 2018, arXiv:1804.11188) a gate that keeps the state starts at
+    log(u), with u uniform in [1, longest - 1], and a gate that replaces it at -log(u).
     """
     hidden_size = weights["weight_hh"].shape[1]
     biases = weights["bias_ih"].new_empty(hidden_size).uniform_(1, longest - 1).log_()
@@ -37,7 +42,10 @@ def keep_for(weights: Mapping[str, Tensor], signs: Mapping[int, int], longest: f
         set_gate_bias(weights, gate, sign * biases)
 
 
-def require_chrono(chrono: float | None) -> None:
-    """Raise ValueError for a longest dependency whose interval is empty."""
-    if chrono is not None and chrono <= 2:
-        raise ValueError(f"chrono is the longest dependency in steps and must exceed 2, not {chrono}")
+def set_gate_bias(weights: Mapping[str, Tensor], gate: int, value: float | Tensor) -> None:
+    """Set b + d of one gate to a value, or to one for each unit: b to the value, and d, where there is one, to zero."""
+    hidden_size = weights["weight_hh"].shape[1]
+    rows = slice(gate * hidden_size, (gate + 1) * hidden_size)
+    weights["bias_ih"][rows] = value
+    if "bias_hh" in weights:
+        weights["bias_hh"][rows] = 0

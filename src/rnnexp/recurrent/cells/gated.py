@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from rnnexp.recurrent.cells.cell import Cell, Parameter, Recurrence, State
-from rnnexp.recurrent.cells.gate_biases import set_gate_bias
+from rnnexp.recurrent.cells.gate_biases import bias_initializer
 
 ONE_BIAS = ("weight_ih", "weight_hh", "bias_ih")
 """W, U and b. A second bias adds to the first, and is of use only for the weights of torch's kernels."""
@@ -95,44 +95,51 @@ def slstm(x: Tensor, state: State, recur: Recurrence, forget: str) -> State:
     return h, c, n, m
 
 
-def make_peephole_lstm(forget_bias: float | None = 1.0) -> Cell:
-    """Return an LSTM with peepholes, which start at zero. The bias of its forget gate starts at `forget_bias`."""
+def make_peephole_lstm(forget_bias: float | None = 1.0, chrono: float | None = None) -> Cell:
+    """Return an LSTM with peepholes, which start at zero. The other options are those of an LSTM."""
     return Cell(
         peephole_lstm,
         gates=4,
         states=2,
         weights=ONE_BIAS,
         parameters=dict.fromkeys(("p_i", "p_f", "p_o"), Parameter(lambda hidden_size: (hidden_size,))),
-        initialize=None if forget_bias is None else partial(set_gate_bias, gate=1, value=forget_bias),
+        initialize=bias_initializer({1: 1, 0: -1}, forget_bias, chrono),
         blocks=("i", "f", "C~", "o"),
     )
 
 
-def make_cifg(forget_bias: float | None = 1.0) -> Cell:
+def make_cifg(forget_bias: float | None = 1.0, chrono: float | None = None) -> Cell:
     """Return an LSTM with coupled gates. The bias of i starts at -`forget_bias`, so that f starts as in an LSTM."""
     return Cell(
         cifg,
         gates=3,
         states=2,
         weights=ONE_BIAS,
-        initialize=None if forget_bias is None else partial(set_gate_bias, gate=0, value=-forget_bias),
+        initialize=bias_initializer({0: -1}, forget_bias, chrono),
         blocks=("i", "C~", "o"),
         squashed={"i": torch.sigmoid, "o": torch.sigmoid},
     )
 
 
-def make_mgu() -> Cell:
-    """Return a minimal gated unit."""
-    return Cell(mgu, gates=2, weights=ONE_BIAS, blocks=("f", "h~"), squashed={"f": torch.sigmoid})
+def make_mgu(chrono: float | None = None) -> Cell:
+    """Return a minimal gated unit. `chrono` is the longest dependency in steps, for the chrono initialization of f."""
+    return Cell(
+        mgu,
+        gates=2,
+        weights=ONE_BIAS,
+        initialize=bias_initializer({0: -1}, None, chrono),
+        blocks=("f", "h~"),
+        squashed={"f": torch.sigmoid},
+    )
 
 
-def make_janet(beta: float = 1.0, forget_bias: float | None = 1.0) -> Cell:
-    """Return a JANET. The bias of its forget gate starts at `forget_bias`."""
+def make_janet(beta: float = 1.0, forget_bias: float | None = 1.0, chrono: float | None = None) -> Cell:
+    """Return a JANET. The bias of its forget gate starts at `forget_bias`, or with `chrono` as in the paper."""
     return Cell(
         partial(janet, beta=beta),
         gates=2,
         weights=ONE_BIAS,
-        initialize=None if forget_bias is None else partial(set_gate_bias, gate=0, value=forget_bias),
+        initialize=bias_initializer({0: 1}, forget_bias, chrono),
         blocks=("s", "C~"),
         squashed={"s": torch.sigmoid},
     )
@@ -145,7 +152,7 @@ def make_slstm(forget: Literal["sigmoid", "exp"] = "sigmoid", forget_bias: float
         gates=4,
         states=4,
         weights=ONE_BIAS,
-        initialize=None if forget_bias is None else partial(set_gate_bias, gate=2, value=forget_bias),
+        initialize=bias_initializer({2: 1}, forget_bias, chrono=None),
         blocks=("z", "i", "f", "o"),
         squashed={"z": torch.tanh, "o": torch.sigmoid} | ({"f": torch.sigmoid} if forget == "sigmoid" else {}),
     )

@@ -1,6 +1,5 @@
 """The cells that torch has kernels for: SRN, LSTM and GRU."""
 
-from functools import partial
 from typing import Literal
 
 import torch
@@ -8,7 +7,7 @@ from torch import Tensor
 
 from rnnexp.recurrent.batched_steps import GRU_AFTER, GRU_BEFORE, SRN_RELU, SRN_TANH
 from rnnexp.recurrent.cells.cell import Cell, Recurrence, State
-from rnnexp.recurrent.cells.gate_biases import set_gate_bias
+from rnnexp.recurrent.cells.gate_biases import bias_initializer
 
 
 def srn_tanh(x: Tensor, state: State, recur: Recurrence) -> State:
@@ -73,18 +72,29 @@ def make_srn(nonlinearity: Literal["tanh", "relu"] = "tanh") -> Cell:
     return Cell(srn_tanh, gates=1, fused=torch.rnn_tanh, batched=SRN_TANH, blocks=("h",), squashed={"h": torch.tanh})
 
 
-def make_lstm(forget_bias: float | None = 1.0) -> Cell:
-    """Return an LSTM. The biases b + d of its forget gate start at `forget_bias`; None leaves them to the stack."""
+def make_lstm(forget_bias: float | None = 1.0, chrono: float | None = None) -> Cell:
+    """Return an LSTM. The biases b + d of its forget gate start at `forget_bias`; None leaves them to the stack.
+
+    `chrono` is the longest dependency in steps, for the chrono initialization of f and i.
+    """
     gates = {"i": torch.sigmoid, "f": torch.sigmoid, "o": torch.sigmoid}
-    initialize = None if forget_bias is None else partial(set_gate_bias, gate=1, value=forget_bias)
+    initialize = bias_initializer({1: 1, 0: -1}, forget_bias, chrono)
     blocks = ("i", "f", "C~", "o")
     return Cell(lstm, gates=4, states=2, initialize=initialize, fused=torch.lstm, blocks=blocks, squashed=gates)
 
 
-def make_gru(reset: Literal["after", "before"] = "after") -> Cell:
-    """Return a GRU. Its reset gate scales U h + d (`after`: PyTorch) or h (`before`: Cho et al., 2014; no kernel)."""
-    gates = {"r": torch.sigmoid, "z": torch.sigmoid}
-    blocks = ("r", "z", "h~")
-    if reset == "before":
-        return Cell(gru_reset_before, gates=3, batched=GRU_BEFORE, blocks=blocks, squashed=gates)
-    return Cell(gru_reset_after, gates=3, fused=torch.gru, batched=GRU_AFTER, blocks=blocks, squashed=gates)
+def make_gru(reset: Literal["after", "before"] = "after", chrono: float | None = None) -> Cell:
+    """Return a GRU. Its reset gate scales U h + d (`after`: PyTorch) or h (`before`: Cho et al., 2014; no kernel).
+
+    `chrono` is the longest dependency in steps, for the chrono initialization of z.
+    """
+    is_before = reset == "before"
+    return Cell(
+        gru_reset_before if is_before else gru_reset_after,
+        gates=3,
+        initialize=bias_initializer({1: -1 if is_before else 1}, None, chrono),
+        fused=None if is_before else torch.gru,
+        batched=GRU_BEFORE if is_before else GRU_AFTER,
+        blocks=("r", "z", "h~"),
+        squashed={"r": torch.sigmoid, "z": torch.sigmoid},
+    )
