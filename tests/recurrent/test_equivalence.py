@@ -14,7 +14,7 @@ BATCH, TIME, FEATURES, HIDDEN = 5, 7, 3, 4
 LENGTHS = torch.tensor([7, 1, 4, 6, 2])
 
 
-FUSED, BATCHED = cells_with("fused"), cells_with("batched")
+FUSED, BATCHED, PARALLEL = map(cells_with, ("fused", "batched", "parallel"))
 OPTIONS: list[dict[str, Any]] = [
     {},
     {"layer_norm": True},
@@ -26,8 +26,8 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 
 
-# Operations between layers do not depend on how one layer is computed: few combinations for the batched steps.
-CASES = [*itertools.product(FUSED, OPTIONS), *itertools.product(BATCHED, (OPTIONS[0], OPTIONS[-1]))]
+# Operations between layers do not depend on how one layer is computed: few combinations for the others.
+CASES = [*itertools.product(FUSED, OPTIONS), *itertools.product(BATCHED + PARALLEL, (OPTIONS[0], OPTIONS[-1]))]
 
 
 def test_the_backends_were_found() -> None:
@@ -35,6 +35,7 @@ def test_the_backends_were_found() -> None:
     assert {"cell": "srn", "cell_options": {"nonlinearity": "relu"}, "backend": "fused"} in FUSED
     assert {"cell": "gru", "cell_options": {"reset": "before"}, "backend": "fused"} not in FUSED
     assert {"cell": "gru", "cell_options": {"reset": "before"}, "backend": "batched"} in BATCHED
+    assert {case["cell"] for case in PARALLEL} == {"min_gru", "min_lstm"}
     assert (len(FUSED), len(BATCHED)) == (4, 4)
 
 
@@ -69,7 +70,7 @@ def test_a_backend_equals_the_reference(
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "padded"])
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["forwards", "both"])
 @pytest.mark.parametrize("options", [OPTIONS[0], OPTIONS[-1]], ids=name)
-@pytest.mark.parametrize("cell", [*FUSED, *BATCHED], ids=name)
+@pytest.mark.parametrize("cell", [*FUSED, *BATCHED, *PARALLEL], ids=name)
 def test_a_backend_equals_the_reference_on_a_gpu(
     cell: dict[str, Any], options: dict[str, Any], bidirectional: bool, lengths: Tensor | None
 ) -> None:

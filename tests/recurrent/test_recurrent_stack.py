@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from rnnexp.recurrent import CELLS, RecurrentStack
-from rnnexp.recurrent.cells import make_cell
+from support.cells import has_backend
 
 CASES = [
     (cell, backend)
     for cell in CELLS
-    for backend in ("fused", "batched", "reference")
-    if backend == "reference" or getattr(make_cell(cell).cell, backend) is not None
+    for backend in ("fused", "batched", "parallel", "reference")
+    if backend == "reference" or has_backend(cell, backend)
 ]
 cases = pytest.mark.parametrize(("cell", "backend"), CASES)
 LENGTHS = torch.tensor([7, 1, 4, 6, 2])

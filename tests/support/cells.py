@@ -20,10 +20,17 @@ def every_cell() -> list[dict[str, Any]]:
     ]
 
 
+FIELDS = {"fused": "fused", "batched": "batched", "parallel": "coefficients"}
+"""Backend -> the field of a cell that has it."""
+
+
+def has_backend(cell: str, backend: str, options: dict[str, Any] | None = None) -> bool:
+    """Return whether a cell has a backend of `FIELDS`."""
+    return getattr(make_cell(cell, options).cell, FIELDS[backend]) is not None
+
+
 def cells_with(backend: str) -> list[dict[str, Any]]:
-    """Return name, options and backend of every cell that has a backend: `fused` or `batched`."""
+    """Return name, options and backend of every cell that has a backend."""
     return [
-        case | {"backend": backend}
-        for case in every_cell()
-        if getattr(make_cell(case["cell"], case["cell_options"]).cell, backend) is not None
+        case | {"backend": backend} for case in every_cell() if has_backend(case["cell"], backend, case["cell_options"])
     ]

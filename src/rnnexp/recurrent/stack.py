@@ -16,6 +16,7 @@ from rnnexp.recurrent.graphs import Graphs
 from rnnexp.recurrent.initialization import INITIALIZATIONS
 from rnnexp.recurrent.kernels import flatten_weights, run_kernel
 from rnnexp.recurrent.layout import check_lengths, join_directions, make_mask, split_directions
+from rnnexp.recurrent.parallel import run_parallel
 from rnnexp.recurrent.scan import StepRecorder, scan_layer
 
 
@@ -40,9 +41,10 @@ class RecurrentStack(nn.Module):
         num_layers: the number of layers.
         bidirectional: whether each layer has a second scan, from each sequence's last step to its first.
         dropout: probability of zeroing an input of the second and later layers. It has no effect with one layer.
-        backend: `fused` for the kernels of torch, `batched` for the steps that are written by hand, `graph` for the
-            equations of the cell as a CUDA graph, `reference` for the equations in a loop, `auto` for the fastest one,
-            see `rnnexp.recurrent.backends`.
+        backend: `fused` for the kernels of torch, `batched` for the steps that are written by hand, `parallel`
+            for a scan in parallel over time, of cells that are linear in h, `graph` for the equations of the cell as a
+            CUDA graph, `reference` for the equations in a loop, `auto` for the fastest one, see
+            `rnnexp.recurrent.backends`.
         cell_options: option -> value, for options of the cell that differ from their defaults: `reset` of a GRU,
             `nonlinearity` of an SRN, `forget_bias` of an LSTM, see docs/cells.md.
         initialization: `orthogonal` (recurrent blocks orthogonal, input blocks Glorot uniform, biases 0), `identity`
@@ -61,8 +63,8 @@ class RecurrentStack(nn.Module):
         cell_name: the given name; for a `Cell`, the name of its step.
         cell_options: all options of the cell with their values.
         backend: the given backend.
-        last_backend: the backend of the last forward pass with gradients: `fused`, `batched`, `graph` or `reference`;
-            before the first one, the given backend.
+        last_backend: the backend of the last forward pass with gradients: `fused`, `batched`, `parallel`, `graph` or
+            `reference`; before the first one, the given backend.
         directions: 1 or 2.
         output_size: directions * hidden_size.
         alters_outputs: whether outputs are normalized or have residuals, so that they differ from h.
@@ -272,6 +274,8 @@ class RecurrentStack(nn.Module):
         """Run one layer without a kernel, with its weights by direction and name."""
         if backend == "graph":
             return self._graphs.run(layer, x, mask, state, weights)
+        if backend == "parallel":
+            return run_parallel(self.cell, x, mask, state, weights)
         if backend == "batched":
             return run_batched(self.cell, x, lengths, state, [list(named.values()) for named in weights])
         return scan_layer(self.cell, x, mask, state, weights, self.recorder)

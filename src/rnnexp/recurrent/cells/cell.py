@@ -93,6 +93,8 @@ class Cell:
             to change them in place.
         fused: the kernel of torch that is equivalent to the step.
         batched: the same step on buffers, see `rnnexp.recurrent.batched_steps`; for cells of one state.
+        coefficients: x -> (a, b) if the step is h = a h + b, with a and b that depend on x alone, for tensors
+            [..., gates * hidden]; for cells without U that have one state.
         blocks: the names of the gates' blocks in the equations, in order; for measurements, like `squashed`.
         squashed: block -> the function that is applied to its W x + b + U h + d, for the gates and an SRN's state.
 
@@ -109,6 +111,7 @@ class Cell:
     initialize: Callable[[Mapping[str, Tensor]], None] | None = None
     fused: Kernel | None = None
     batched: BatchedStep | None = None
+    coefficients: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
     blocks: tuple[str, ...] = ()
     squashed: Mapping[str, Squash] = field(default_factory=dict)
 
@@ -123,6 +126,8 @@ class Cell:
             raise ValueError("the kernels of torch support only cells with exactly W, U, b and d: leave out fused")
         if self.batched is not None and (self.parameters or self.weights != WEIGHTS or self.states > 1):
             raise ValueError("a batched step supports only cells of one state with exactly W, U, b and d: leave it out")
+        if self.coefficients is not None and ("weight_hh" in self.weights or self.parameters or self.states > 1):
+            raise ValueError("only cells of one state with W and b alone can have coefficients: leave them out")
         if self.blocks and len(self.blocks) != self.gates:
             raise ValueError(f"blocks names {len(self.blocks)} blocks, but the cell has gates={self.gates}")
         for block, squash in self.squashed.items():

@@ -51,6 +51,20 @@ def min_lstm(x: Tensor, state: State, recur: None) -> State:  # noqa: ARG001
     return (h,)
 
 
+def min_gru_coefficients(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return 1 - z and z h~ of a minGRU."""
+    z, h_tilde = x.chunk(2, dim=-1)
+    z = torch.sigmoid(z)
+    return 1 - z, z * h_tilde
+
+
+def min_lstm_coefficients(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return f' and i' h~ of a minLSTM."""
+    f, i, h_tilde = x.chunk(3, dim=-1)
+    f = torch.sigmoid(logsigmoid(f) - logsigmoid(i))
+    return f, (1 - f) * h_tilde
+
+
 def make_indrnn(nonlinearity: Literal["relu", "tanh"] = "relu") -> Cell:
     """Return an independently recurrent network. u starts uniformly in [0, 1], and is not bounded during training."""
     return Cell(
@@ -62,11 +76,19 @@ def make_indrnn(nonlinearity: Literal["relu", "tanh"] = "relu") -> Cell:
     )
 
 
-MIN_GRU = Cell(min_gru, gates=2, weights=WITHOUT_U, blocks=("z", "h~"), squashed={"z": torch.sigmoid})
+MIN_GRU = Cell(
+    min_gru,
+    gates=2,
+    weights=WITHOUT_U,
+    coefficients=min_gru_coefficients,
+    blocks=("z", "h~"),
+    squashed={"z": torch.sigmoid},
+)
 MIN_LSTM = Cell(
     min_lstm,
     gates=3,
     weights=WITHOUT_U,
+    coefficients=min_lstm_coefficients,
     blocks=("f", "i", "h~"),
     squashed={"f": torch.sigmoid, "i": torch.sigmoid},
 )
