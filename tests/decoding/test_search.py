@@ -12,8 +12,8 @@ from torch import Tensor
 from rnnexp.decoding import Hypotheses, Limits, beam_search, greedy_search
 from rnnexp.models import Seq2Seq
 from rnnexp.models.seq2seq import DECODERS
-from rnnexp.recurrent import CELLS
 from rnnexp.text.vocabulary import BOS, EOS, PAD, SPECIAL_TOKENS, UNK
+from support.cells import STATES
 
 MakeModel = Callable[..., Seq2Seq]
 MakeSource = Callable[..., tuple[Tensor, Tensor]]
@@ -98,7 +98,7 @@ def test_a_beam_as_wide_as_the_space_finds_the_optimum(
         assert_same(narrow[row], expected[:1])
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", STATES)
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_a_beam_of_one_is_greedy(make_model: MakeModel, make_source: MakeSource, decoder: str, cell: str) -> None:
     source, lengths = make_source(16)
@@ -175,7 +175,7 @@ def test_the_search_stops_once_nothing_can_change(make_model: MakeModel, make_so
 
 
 @pytest.mark.parametrize("beam_size", [1, 5])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", STATES)
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_batched_equals_one_by_one(
     make_model: MakeModel, make_source: MakeSource, decoder: str, cell: str, beam_size: int
@@ -318,7 +318,7 @@ def test_bad_limits(name: str) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", STATES)
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_a_gpu_finds_the_same(make_model: MakeModel, make_source: MakeSource, decoder: str, cell: str) -> None:
     source, lengths = make_source()

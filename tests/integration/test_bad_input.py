@@ -40,7 +40,7 @@ BAD_VALUES = {
     "scheduler.initial_divisor=0": "scheduler.initial_divisor must be a number above 0, not 0",
     "optimizer.betas=[0.9,1.5]": rf"optimizer.betas {BELOW_ONE} 1\.5",
     # choices
-    "model.cell=gruu": r"model: unknown cell 'gruu': choose one of srn, lstm, gru; did you mean 'gru'\?",
+    "model.cell=gruu": r"model: unknown cell 'gruu': choose one of srn, lstm, gru, .*; did you mean 'gru'\?",
     "model.cell=nowhere.gru": r"model: unknown cell 'nowhere.gru': there is no module nowhere",
     "model.backend=fussed": r"model: unknown backend 'fussed': .*; did you mean 'fused'\?",
     "model.cell_options.reset=befor": r"model: unknown reset 'befor': .*; did you mean 'before'\?",

@@ -66,7 +66,8 @@ def test_a_sweep_runs_a_job_again_only_for_other_content(run: Run, corpus: list[
 def test_a_changed_cell_is_another_experiment(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     module = tmp_path / "edited_cells.py"
-    source = "from rnnexp.recurrent.cells import Cell, srn_tanh\nmine = Cell(srn_tanh, 1)\n"
+    imports = "from rnnexp.recurrent import Cell\nfrom rnnexp.recurrent.cells.standard import srn_tanh\n"
+    source = f"{imports}mine = Cell(srn_tanh, 1)\n"
     module.write_text(source, encoding="utf-8")
     cell = ["model.cell=edited_cells.mine", "trainer.max_epochs=1", "run_only=[callbacks.probe]"]
     begun = run(*cell, SIGTERM)

@@ -40,7 +40,7 @@ FILES = {
 }
 FIELDS: dict[str, set[str]] = {
     "model": {
-        *("cell", "num_layers", "bidirectional", "hidden_size", "reset", "backend"),
+        *("cell", "num_layers", "bidirectional", "hidden_size", "reset", "chrono", "backend"),
         *("num_parameters", "state_size", "input_size", "pooling"),
         *("residual", "num_classes"),
     },
@@ -110,6 +110,7 @@ def test_result_describes_the_model(finished: Outcome) -> None:
         "bidirectional": False,
         "hidden_size": hidden,
         "reset": "after",
+        "chrono": None,
         "backend": "batched",
         "input_size": features,
         "pooling": "last_state",

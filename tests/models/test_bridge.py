@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from rnnexp.models.bridge import BRIDGES, Bridge
-from rnnexp.recurrent import CELLS, RecurrentStack
+from rnnexp.recurrent import RecurrentStack
+from support.cells import STATES
 
 LENGTHS = torch.tensor([5, 1, 3])
 ENCODER_HIDDEN, DECODER_HIDDEN = 3, 4
@@ -27,7 +28,7 @@ def crossed(
 
 @pytest.mark.parametrize("num_states", [1, 2])
 @pytest.mark.parametrize(("encoder_layers", "num_layers"), [(1, 1), (2, 2), (1, 3), (3, 1)])
-@pytest.mark.parametrize("encoder_cell", CELLS)
+@pytest.mark.parametrize("encoder_cell", STATES)
 @pytest.mark.parametrize("kind", BRIDGES)
 def test_every_combination_of_cells_and_depths(
     kind: str, encoder_cell: str, encoder_layers: int, num_layers: int, num_states: int

@@ -68,7 +68,7 @@ def test_the_page_has_files_and_commands() -> None:
         "my_arrays.py",
         "my_conf/data/arrays.yaml",
         "my_metrics.py",
-        "my_conf/model/mgu.yaml",
+        "my_conf/model/my_mgu.yaml",
         "my_conf/experiment/mine.yaml",
         "my_conf/cells.yaml",
     }
@@ -153,7 +153,7 @@ def test_an_option_of_the_package_hides_one_of_the_same_name(place: Path) -> Non
         ("my_cells.mgu_step", "model: cell 'my_cells.mgu_step' is a function of x, state, recur without defaults"),
         ("broken.mgu", "rnnexp: broken.py:1: ZeroDivisionError: division by zero"),
         ("needy.mgu", "rnnexp: needy.py:1: ModuleNotFoundError: No module named 'nohow'"),
-        ("gruu", "model: unknown cell 'gruu': choose one of srn, lstm, gru; did you mean 'gru'?"),
+        ("gruu", "model: unknown cell 'gruu': choose one of srn, lstm, gru, peephole_lstm, "),
     ],
 )
 def test_a_cell_that_does_not_exist(place: Path, cell: str, message: str) -> None:

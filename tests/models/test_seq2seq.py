@@ -15,7 +15,9 @@ from rnnexp.models.bridge import BRIDGES
 from rnnexp.models.scheduled_sampling import SAMPLINGS, draw_teacher_mask
 from rnnexp.models.seq2seq import DECODERS, TYINGS
 from rnnexp.recurrent import CELLS, Cell, RecurrentStack, State
+from rnnexp.recurrent.cells import make_cell
 from rnnexp.text.vocabulary import BOS, PAD
+from support.cells import STATES
 
 VOCAB, EMBEDDING, HIDDEN = 11, 5, 6
 LENGTHS = torch.tensor([7, 1, 4])
@@ -49,13 +51,14 @@ def test_the_choices_were_found() -> None:
     assert set(DECODERS) == {"fused", "stepwise"}
     assert set(BRIDGES) == {"final", "mean", "zero"}
     assert set(TYINGS) == {"none", "output", "all"}
-    assert set(CELLS) >= {"srn", "lstm", "gru"}
+    assert set(CELLS) > set(STATES)
+    assert {make_cell(name).cell.states for name in STATES} == {make_cell(name).cell.states for name in CELLS}
 
 
 @pytest.mark.parametrize("stack", STACK_OPTIONS, ids=["plain", "options"])
 @pytest.mark.parametrize("attention", ATTENTIONS)
 @pytest.mark.parametrize("num_layers", [1, 2])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", STATES)
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_single_steps_equal_one_pass(
     decoder: str, cell: str, num_layers: int, attention: str, stack: dict[str, Any]
@@ -89,9 +92,21 @@ def test_several_rows_of_a_sentence_share_its_memory(decoder: str) -> None:
         torch.testing.assert_close(together[2][number::2], weights)
 
 
+@pytest.mark.parametrize("cell", [name for name in CELLS if name not in STATES])
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_any_cell_translates_and_learns(decoder: str, cell: str) -> None:
+    model = model_of(cell, 2, decoder=decoder)
+    source, lengths, target_in = sentences()
+    logits = model(source, lengths, target_in)
+    encoded, state = model.encode(source, lengths)
+    torch.testing.assert_close(model.step(target_in[:, 0], state, encoded)[0], logits[:, 0])
+    logits.square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())
+
+
 @pytest.mark.parametrize("bridge", BRIDGES)
 @pytest.mark.parametrize("attention", ATTENTIONS)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", STATES)
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_padded_equals_alone(decoder: str, cell: str, attention: str, bridge: str) -> None:
     model = model_of(cell, decoder=decoder, attention=attention, bridge=bridge)
@@ -124,7 +139,7 @@ def test_no_step_sees_a_later_token(decoder: str) -> None:
     assert (before[:, 3:] != after[:, 3:]).all()
 
 
-EVERY = list(itertools.product(DECODERS, CELLS, ATTENTIONS, BRIDGES))
+EVERY = list(itertools.product(DECODERS, STATES, ATTENTIONS, BRIDGES))
 
 
 @pytest.mark.parametrize(("decoder", "cell", "attention", "bridge"), EVERY)
@@ -148,7 +163,7 @@ def test_every_parameter_learns(decoder: str, cell: str, attention: str, bridge:
 
 
 @pytest.mark.parametrize(("encoder_layers", "decoder_layers"), [(1, 2), (3, 1)])
-@pytest.mark.parametrize(("encoder_cell", "decoder_cell"), list(itertools.permutations(CELLS, 2)))
+@pytest.mark.parametrize(("encoder_cell", "decoder_cell"), list(itertools.permutations(STATES, 2)))
 def test_encoder_and_decoder_may_differ(
     encoder_cell: str, decoder_cell: str, encoder_layers: int, decoder_layers: int
 ) -> None:
@@ -363,7 +378,7 @@ def test_tokens_are_drawn_by_sentence_or_one_by_one() -> None:
         assert 0.26 < rest.float().mean() < 0.34
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", STATES)
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_low_precision(decoder: str, cell: str) -> None:
     model = model_of(cell, decoder=decoder)

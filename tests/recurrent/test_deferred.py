@@ -12,6 +12,7 @@ from rnnexp.recurrent.cells import Cell, Parameter, Recurrence, State, make_cell
 from rnnexp.recurrent.deferred import STEPS_AT_ONCE, DeferredLayer, Product, products_of, run_steps
 from rnnexp.recurrent.layout import make_mask
 from rnnexp.recurrent.scan import scan_layer
+from support.cells import every_cell
 
 TIME = 2 * STEPS_AT_ONCE + 1
 LENGTHS = torch.tensor([TIME, 1, 4, 6, 2])
@@ -49,10 +50,10 @@ OWN: dict[str, Cell] = {
     "without d": Cell(same_gate_twice, gates=1, weights=("weight_ih", "weight_hh")),
 }
 CELLS = OWN | {
-    "srn": make_cell("srn").cell,
-    "lstm": make_cell("lstm").cell,
-    "gru after": make_cell("gru").cell,
-    "gru before": make_cell("gru", {"reset": "before"}).cell,
+    " ".join([case["cell"], *map(str, case["cell_options"].values())]): make_cell(
+        case["cell"], case["cell_options"]
+    ).cell
+    for case in every_cell()
 }
 
 
@@ -109,8 +110,8 @@ def test_every_step_can_be_compiled(cell: Cell, lengths: Tensor | None) -> None:
 
 
 def test_inputs_without_gradient_get_none() -> None:
-    layer = DeferredLayer(CELLS["srn"], 1)
-    shapes = [(2, TIME, 3), (1, 2, 4), *CELLS["srn"].weight_shapes(3, 4).values()]
+    layer = DeferredLayer(CELLS["srn tanh"], 1)
+    shapes = [(2, TIME, 3), (1, 2, 4), *CELLS["srn tanh"].weight_shapes(3, 4).values()]
     inputs = [torch.randn(shape).requires_grad_(number > 1) for number, shape in enumerate(shapes)]
     results = layer.forward(inputs, None)
     gradients = layer.backward([torch.ones_like(result) for result in results])

@@ -1,30 +1,20 @@
 """Fused kernels and batched steps compute the equations: outputs, states and every gradient, in double precision."""
 
 import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from rnnexp.recurrent import CELLS, RecurrentStack
-from rnnexp.recurrent.cells import make_cell, option_values
+from rnnexp.recurrent import RecurrentStack
+from support.cells import cells_with
 
 BATCH, TIME, FEATURES, HIDDEN = 5, 7, 3, 4
 LENGTHS = torch.tensor([7, 1, 4, 6, 2])
 
 
-def cells_with(backend: str) -> Iterator[dict[str, Any]]:
-    for name, cell in CELLS.items():
-        choices = option_values(cell)
-        for values in itertools.product(*choices.values()):
-            options = dict(zip(choices, values, strict=True))
-            if getattr(make_cell(name, options).cell, backend) is not None:
-                yield {"cell": name, "cell_options": options, "backend": backend}
-
-
-FUSED, BATCHED = list(cells_with("fused")), list(cells_with("batched"))
+FUSED, BATCHED, PARALLEL = map(cells_with, ("fused", "batched", "parallel"))
 OPTIONS: list[dict[str, Any]] = [
     {},
     {"layer_norm": True},
@@ -36,8 +26,8 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 
 
-# Operations between layers do not depend on how one layer is computed: few combinations for the batched steps.
-CASES = [*itertools.product(FUSED, OPTIONS), *itertools.product(BATCHED, (OPTIONS[0], OPTIONS[-1]))]
+# Operations between layers do not depend on how one layer is computed: few combinations for the others.
+CASES = [*itertools.product(FUSED, OPTIONS), *itertools.product(BATCHED + PARALLEL, (OPTIONS[0], OPTIONS[-1]))]
 
 
 def test_the_backends_were_found() -> None:
@@ -45,6 +35,7 @@ def test_the_backends_were_found() -> None:
     assert {"cell": "srn", "cell_options": {"nonlinearity": "relu"}, "backend": "fused"} in FUSED
     assert {"cell": "gru", "cell_options": {"reset": "before"}, "backend": "fused"} not in FUSED
     assert {"cell": "gru", "cell_options": {"reset": "before"}, "backend": "batched"} in BATCHED
+    assert {case["cell"] for case in PARALLEL} == {"min_gru", "min_lstm"}
     assert (len(FUSED), len(BATCHED)) == (4, 4)
 
 
@@ -79,7 +70,7 @@ def test_a_backend_equals_the_reference(
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "padded"])
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["forwards", "both"])
 @pytest.mark.parametrize("options", [OPTIONS[0], OPTIONS[-1]], ids=name)
-@pytest.mark.parametrize("cell", [*FUSED, *BATCHED], ids=name)
+@pytest.mark.parametrize("cell", [*FUSED, *BATCHED, *PARALLEL], ids=name)
 def test_a_backend_equals_the_reference_on_a_gpu(
     cell: dict[str, Any], options: dict[str, Any], bidirectional: bool, lengths: Tensor | None
 ) -> None:
@@ -133,7 +124,7 @@ def require_equivalence(
 
 
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "padded"])
-@pytest.mark.parametrize(("cell", "bidirectional"), list(itertools.product(CELLS, (False, True))))
+@pytest.mark.parametrize(("cell", "bidirectional"), list(itertools.product(("srn", "lstm", "gru"), (False, True))))
 def test_one_kernel_for_all_layers_equals_one_per_layer(cell: str, bidirectional: bool, lengths: Tensor | None) -> None:
     torch.manual_seed(0)
     settings: dict[str, Any] = {"cell": cell, "input_size": FEATURES, "hidden_size": HIDDEN, "num_layers": 3}

@@ -18,7 +18,7 @@ def blocks(stack: RecurrentStack, kind: str) -> list[torch.Tensor]:
     return [block for parameter in found for block in parameter.detach().split(stack.hidden_size)]
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", [name for name in CELLS if "weight_hh" in make_cell(name).cell.weights])
 def test_each_gate_starts_orthogonal(cell: str) -> None:
     stack = RecurrentStack(cell, 5, 6, num_layers=2, bidirectional=True)
     recurrent = blocks(stack, "weight_hh")
@@ -50,6 +50,45 @@ def test_the_forget_bias_is_applied_once(initialization: str, forget_bias: float
         assert (f == forget_bias).all()
         others = torch.cat([i, c_tilde, o])
         assert (others == 0).all() if initialization == "orthogonal" else (others != 0).all()
+
+
+@pytest.mark.parametrize(
+    ("cell", "options", "signs"),
+    [
+        ("lstm", {}, {1: 1, 0: -1}),
+        ("gru", {"reset": "after"}, {1: 1}),
+        ("gru", {"reset": "before"}, {1: -1}),
+        ("peephole_lstm", {}, {1: 1, 0: -1}),
+        ("cifg", {}, {0: -1}),
+        ("mgu", {}, {0: -1}),
+        ("janet", {}, {0: 1}),
+    ],
+)
+def test_chrono_spreads_the_memory_over_the_dependency(
+    cell: str, options: dict[str, Any], signs: dict[int, int]
+) -> None:
+    """The memory of a unit, 1 + exp(bias) steps, is uniform between 2 and the longest dependency."""
+    torch.manual_seed(0)
+    stack = RecurrentStack(cell, 1, 2000, cell_options=options | {"chrono": 100})
+    biases = stack.bias_ih_l0.detach().chunk(stack.cell.gates)
+    for gate, bias in enumerate(biases):
+        if gate in signs:
+            memory = 1 + torch.exp(signs[gate] * bias)
+            assert (memory.min() >= 2, memory.max() <= 100) == (True, True)
+            assert memory.mean().item() == pytest.approx(51, abs=2)
+            assert torch.equal(signs[gate] * bias, next(sign * biases[other] for other, sign in signs.items()))
+        else:
+            assert not bias.any()
+
+
+def test_an_irnn_adds_up_its_input() -> None:
+    stack = RecurrentStack("srn", 3, 4, cell_options={"nonlinearity": "relu"}, initialization="identity")
+    x = torch.randn(2, 50, 3)
+    expected = torch.zeros(2, 4)
+    for step in x.unbind(1):
+        expected = torch.relu(expected + step @ stack.weight_ih_l0.T)
+    torch.testing.assert_close(stack(x)[1][0][0], expected)
+    assert 0 < stack.weight_ih_l0.abs().max() < 0.005
 
 
 def test_reset_parameters_draws_new_values() -> None:
@@ -147,7 +186,11 @@ def bare_step(x: torch.Tensor, state: tuple[torch.Tensor, ...], recur: Any) -> t
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"cell": "grru"}, r"unknown cell 'grru': choose one of srn, lstm, gru; did you mean 'gru'\?"),
+    (
+        {"cell": "gru", "cell_options": {"chrono": 2}},
+        "chrono is the longest dependency in steps and must exceed 2, not 2",
+    ),
+    ({"cell": "grru"}, r"unknown cell 'grru': choose one of srn, lstm, gru, .*; did you mean 'gru'\?"),
     ({"input_size": 0}, "input_size must be a whole number of at least 1, not 0"),
     ({"hidden_size": -4}, "hidden_size must be a whole number of at least 1, not -4"),
     ({"num_layers": 0}, "num_layers must be a whole number of at least 1, not 0"),
@@ -158,7 +201,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"backend": "fusd"},
         r"unknown backend 'fusd': choose one of auto, fused, batched, graph, reference; did you mean 'fused'\?",
     ),
-    ({"initialization": "xavier"}, "unknown initialization 'xavier': choose one of orthogonal, pytorch"),
+    ({"initialization": "xavier"}, "unknown initialization 'xavier': choose one of orthogonal, identity, pytorch"),
     (
         {"cell_options": {"reset": "befor"}},
         r"unknown reset 'befor': choose one of after, before; did you mean 'before'\?",
@@ -169,11 +212,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"cell": "lstm", "cell_options": {"reset": "before"}},
-        "cell 'lstm' has no option 'reset': choose one of forget_bias",
+        "cell 'lstm' has no option 'reset': choose one of forget_bias, chrono",
     ),
     (
         {"cell": "lstm", "cell_options": {"forget_bais": 2}},
-        r"cell 'lstm' has no option 'forget_bais': choose one of forget_bias; did you mean 'forget_bias'\?",
+        r"cell 'lstm' has no option 'forget_bais': choose one of forget_bias, chrono; did you mean 'forget_bias'\?",
     ),
     ({"cell": "lstm", "cell_options": {"forget_bias": "2"}}, r"forget_bias must be float \| None, not '2'"),
     ({"cell": "lstm", "cell_options": {"forget_bias": True}}, r"forget_bias must be float \| None, not True"),

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from rnnexp.recurrent import CELLS, RecurrentStack
-from rnnexp.recurrent.cells import make_cell
+from support.cells import has_backend
 
 CASES = [
     (cell, backend)
     for cell in CELLS
-    for backend in ("fused", "batched", "reference")
-    if backend != "batched" or make_cell(cell).cell.batched is not None
+    for backend in ("fused", "batched", "parallel", "reference")
+    if backend == "reference" or has_backend(cell, backend)
 ]
 cases = pytest.mark.parametrize(("cell", "backend"), CASES)
 LENGTHS = torch.tensor([7, 1, 4, 6, 2])
@@ -36,10 +36,14 @@ def test_sizes() -> None:
     stack = RecurrentStack("lstm", input_size=3, hidden_size=4, num_layers=5, bidirectional=True)
     assert (stack.input_size, stack.hidden_size, stack.output_size, stack.directions) == (3, 4, 8, 2)
     assert (stack.num_layers, stack.num_states, stack.state_size) == (5, 2, 5 * 2 * 4 * 2)
-    assert (stack.cell_name, stack.backend, stack.cell_options) == ("lstm", "auto", {"forget_bias": 1.0})
-    assert RecurrentStack("gru", 3, 4).cell_options == {"reset": "after"}
+    assert (stack.cell_name, stack.backend, stack.cell_options) == (
+        "lstm",
+        "auto",
+        {"forget_bias": 1.0, "chrono": None},
+    )
+    assert RecurrentStack("gru", 3, 4).cell_options == {"reset": "after", "chrono": None}
     before = RecurrentStack("gru", 3, 4, cell_options={"reset": "before"})
-    assert (before.backend, before.cell_options) == ("auto", {"reset": "before"})
+    assert (before.backend, before.cell_options) == ("auto", {"reset": "before", "chrono": None})
     assert "lstm, 3 -> 8, num_layers=5, directions=2, backend=auto" in repr(stack)
     stack(torch.zeros(1, 2, 3))
     assert (stack.backend, stack.last_backend) == ("auto", "fused")
@@ -192,7 +196,7 @@ def test_bfloat16_is_close_to_float32(cell: str, backend: str, bidirectional: bo
 @pytest.mark.parametrize(
     ("cell", "backend"),
     # Support for a fused LSTM under autocast depends on the processor (pytorch/pytorch#88136).
-    [(cell, backend) for cell in CELLS for backend in ("fused", "reference") if (cell, backend) != ("lstm", "fused")],
+    [case for case in CASES if case != ("lstm", "fused") and case[1] != "batched"],
 )
 def test_autocast_is_close_to_float32(cell: str, backend: str, options: dict[str, Any]) -> None:
     stack = stack_of(cell, backend=backend, **options).float()
@@ -249,7 +253,7 @@ def test_dropout_has_no_effect_with_one_layer() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("options", [{}, {"layer_norm": True}], ids=["one kernel", "one per layer"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", ["srn", "lstm", "gru"])
 def test_weights_stay_in_one_block_for_cudnn(
     monkeypatch: pytest.MonkeyPatch, cell: str, options: dict[str, Any]
 ) -> None:

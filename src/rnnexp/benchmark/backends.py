@@ -95,7 +95,8 @@ def make_layers(
     by_outputs = torch.randn(shape.batch, shape.time, hidden_size, device=device)
     layers: dict[str, Layer] = {}
     for backend in BACKENDS[1:]:
-        if backend == "fused" and make_cell(cell, options).cell.fused is None:
+        made = make_cell(cell, options).cell
+        if (backend == "fused" and made.fused is None) or (backend == "parallel" and made.coefficients is None):
             continue
         stack = RecurrentStack(cell, shape.features, hidden_size, backend=backend, cell_options=options)
         layers[backend] = Layer(stack.to(device), x, lengths, by_outputs)

@@ -19,7 +19,7 @@ from torch import Tensor
 from rnnexp.core.validation import validate_choice
 from rnnexp.recurrent.cells import Cell
 
-BACKENDS = ("auto", "fused", "batched", "graph", "reference")
+BACKENDS = ("auto", "fused", "batched", "parallel", "graph", "reference")
 MEASURED = Path(__file__).with_name("backends.json")
 NOISE = 0.03
 """Ratios of times that differ from 1 by less are not resolved."""
@@ -32,20 +32,24 @@ def require_backend(cell: Cell, name: str, backend: str) -> None:
         raise ValueError(f"cell {name} has no fused kernel: use backend=auto or reference")
     if backend == "batched" and cell.batched is None:
         raise ValueError(f"cell {name} has no step written by hand: use backend=auto or reference")
+    if backend == "parallel" and cell.coefficients is None:
+        raise ValueError(f"cell {name} is not linear in h: use backend=auto or reference")
 
 
 def choose_backend(cell: Cell, backend: str, hidden_size: int, x: Tensor) -> str:
-    """Return the backend that runs a batch x: `fused`, `batched`, `graph` or `reference`.
+    """Return the backend that runs a batch x: `fused`, `batched`, `parallel`, `graph` or `reference`.
 
-    `auto` chooses `batched` where measurements show that it is faster, and only for training: its gain is in the
-    backward pass. On CUDA it chooses `graph` for cells without a kernel, and in bfloat16, which cuDNN computes slowly,
-    and under autocast not at all: it computes in float16 then. Under autocast `batched` does not run, since its buffers
-    have the type of x.
+    `auto` chooses `parallel` for cells that are linear in h. It chooses `batched` where measurements show that it is
+    faster, and only for training: its gain is in the backward pass. On CUDA it chooses `graph` for cells without a
+    kernel, and in bfloat16, which cuDNN computes slowly, and under autocast not at all: it computes in float16 then.
+    Under autocast `batched` does not run, since its buffers have the type of x.
     """
     device = x.device.type
     is_mixed = torch.is_autocast_enabled(device)
     if backend != "auto":
         return "reference" if is_mixed and backend == "batched" else backend
+    if cell.coefficients is not None and x.shape[1] > 1:
+        return "parallel"
     # A cell of the user may have a step of the same name.
     if cell.batched is not None and torch.is_grad_enabled() and not is_mixed:
         precision = str(x.dtype).removeprefix("torch.")

@@ -25,6 +25,20 @@ def orthogonal(weights: Mapping[str, Tensor], hidden_size: int) -> None:
             nn.init.zeros_(weights[name])
 
 
+def identity(weights: Mapping[str, Tensor], hidden_size: int) -> None:
+    """Initialize like an IRNN: recurrent blocks the identity, input blocks normal with deviation 0.001, biases zero.
+
+    With `nonlinearity=relu` an SRN then adds up its input (Le, Jaitly & Hinton, 2015, arXiv:1504.00941).
+    """
+    nn.init.normal_(weights["weight_ih"], std=0.001)
+    if "weight_hh" in weights:
+        for block in torch.split(weights["weight_hh"], hidden_size):
+            nn.init.eye_(block)
+    for name in ("bias_ih", "bias_hh"):
+        if name in weights:
+            nn.init.zeros_(weights[name])
+
+
 def pytorch(weights: Mapping[str, Tensor], hidden_size: int) -> None:
     """Initialize like torch.nn's recurrent modules: all uniform within ±1/sqrt(hidden), drawn in the same order."""
     bound = 1 / math.sqrt(hidden_size)
@@ -32,5 +46,9 @@ def pytorch(weights: Mapping[str, Tensor], hidden_size: int) -> None:
         nn.init.uniform_(tensor, -bound, bound)
 
 
-INITIALIZATIONS: dict[str, Callable[[Mapping[str, Tensor], int], None]] = {"orthogonal": orthogonal, "pytorch": pytorch}
+INITIALIZATIONS: dict[str, Callable[[Mapping[str, Tensor], int], None]] = {
+    "orthogonal": orthogonal,
+    "identity": identity,
+    "pytorch": pytorch,
+}
 """Each function receives the weights among W, U, b and d that the cell uses, by name, in that order."""

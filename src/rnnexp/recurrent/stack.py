@@ -16,6 +16,7 @@ from rnnexp.recurrent.graphs import Graphs
 from rnnexp.recurrent.initialization import INITIALIZATIONS
 from rnnexp.recurrent.kernels import flatten_weights, run_kernel
 from rnnexp.recurrent.layout import check_lengths, join_directions, make_mask, split_directions
+from rnnexp.recurrent.parallel import run_parallel
 from rnnexp.recurrent.scan import StepRecorder, scan_layer
 
 
@@ -40,12 +41,14 @@ class RecurrentStack(nn.Module):
         num_layers: the number of layers.
         bidirectional: whether each layer has a second scan, from each sequence's last step to its first.
         dropout: probability of zeroing an input of the second and later layers. It has no effect with one layer.
-        backend: `fused` for the kernels of torch, `batched` for the steps that are written by hand, `graph` for the
-            equations of the cell as a CUDA graph, `reference` for the equations in a loop, `auto` for the fastest one,
-            see `rnnexp.recurrent.backends`.
+        backend: `fused` for the kernels of torch, `batched` for the steps that are written by hand, `parallel`
+            for a scan in parallel over time, of cells that are linear in h, `graph` for the equations of the cell as a
+            CUDA graph, `reference` for the equations in a loop, `auto` for the fastest one, see
+            `rnnexp.recurrent.backends`.
         cell_options: option -> value, for options of the cell that differ from their defaults: `reset` of a GRU,
-            `nonlinearity` of an SRN, `forget_bias` of an LSTM, see `rnnexp.recurrent.cells`.
-        initialization: `orthogonal` (recurrent blocks orthogonal, input blocks Glorot uniform, biases 0) or `pytorch`.
+            `nonlinearity` of an SRN, `forget_bias` of an LSTM, see docs/cells.md.
+        initialization: `orthogonal` (recurrent blocks orthogonal, input blocks Glorot uniform, biases 0), `identity`
+            (recurrent blocks the identity, as in an IRNN) or `pytorch`.
         time_tied_dropout: whether one dropout mask per sequence is used at every step (Gal & Ghahramani, 2016,
             arXiv:1512.05287).
         learned_initial_state: whether the initial state is trained, starting from zero.
@@ -60,15 +63,15 @@ class RecurrentStack(nn.Module):
         cell_name: the given name; for a `Cell`, the name of its step.
         cell_options: all options of the cell with their values.
         backend: the given backend.
-        last_backend: the backend of the last forward pass with gradients: `fused`, `batched`, `graph` or `reference`;
-            before the first one, the given backend.
+        last_backend: the backend of the last forward pass with gradients: `fused`, `batched`, `parallel`, `graph` or
+            `reference`; before the first one, the given backend.
         directions: 1 or 2.
         output_size: directions * hidden_size.
         alters_outputs: whether outputs are normalized or have residuals, so that they differ from h.
         num_states: tensors in the state.
         state_size: numbers in the state of one sequence, over all layers and directions.
         multiply_adds_per_step: multiply-adds of the matrix products of one step of one sequence, over all layers and
-            directions.
+            directions, with one product for each weight that is a matrix.
         recorder: while it is set, the equations run in a loop and every step is recorded.
 
     Raises:
@@ -99,7 +102,7 @@ class RecurrentStack(nn.Module):
         validate_choice("backend", backend, BACKENDS)
         validate_choice("initialization", initialization, INITIALIZATIONS)
         self.cell_name, self.cell, self.cell_options = make_cell(cell, cell_options)
-        chosen = "".join(f" {option}={value}" for option, value in self.cell_options.items())
+        chosen = "".join(f" {option}={value}" for option, value in self.cell_options.items() if value is not None)
         require_backend(self.cell, f"{self.cell_name!r}{chosen}", backend)
         self.backend = self.last_backend = backend
 
@@ -120,8 +123,7 @@ class RecurrentStack(nn.Module):
                 shapes = self.cell.weight_shapes(self.output_size if layer else input_size, hidden_size)
                 for name, shape in shapes.items():
                     self.register_parameter(_weight_name(name, layer, direction), nn.Parameter(torch.empty(shape)))
-                products = (shapes[name] for name in ("weight_ih", "weight_hh") if name in shapes)
-                self.multiply_adds_per_step += sum(math.prod(shape) for shape in products)
+                self.multiply_adds_per_step += sum(math.prod(shape) for shape in shapes.values() if len(shape) > 1)
         self.initial_state: nn.Parameter | None = None
         if learned_initial_state:
             self.initial_state = nn.Parameter(torch.empty(self.num_states, num_layers, 1, self.output_size))
@@ -272,6 +274,8 @@ class RecurrentStack(nn.Module):
         """Run one layer without a kernel, with its weights by direction and name."""
         if backend == "graph":
             return self._graphs.run(layer, x, mask, state, weights)
+        if backend == "parallel":
+            return run_parallel(self.cell, x, mask, state, weights)
         if backend == "batched":
             return run_batched(self.cell, x, lengths, state, [list(named.values()) for named in weights])
         return scan_layer(self.cell, x, mask, state, weights, self.recorder)

@@ -142,7 +142,8 @@ def test_a_name_at_another_place(place: str, name: object, changed: Changed) -> 
 
 OWN = """
 from os import system
-from rnnexp.recurrent.cells import CELLS, gru_reset_after, Cell
+from rnnexp.recurrent import CELLS, Cell
+from rnnexp.recurrent.cells.standard import gru_reset_after
 class Callback: pass
 def make(): return Cell(gru_reset_after, gates=3)
 cell = make()

@@ -82,6 +82,7 @@ def test_model_info_has_the_values_that_a_checkpoint_must_match() -> None:
         "bidirectional": True,
         "hidden_size": 7,
         "forget_bias": 1.0,
+        "chrono": None,
         "residual": False,
         "input_size": FEATURES,
         "pooling": "last_state",

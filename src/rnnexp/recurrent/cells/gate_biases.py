@@ -1,0 +1,51 @@
+"""The initialization of the biases of gates that keep or replace a state."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from torch import Tensor
+
+
+def bias_initializer(
+    signs: Mapping[int, int], forget_bias: float | None, chrono: float | None
+) -> Callable[[Mapping[str, Tensor]], None] | None:
+    """Return the function that initializes the biases of the gates; None if it leaves them to the stack.
+
+    Args:
+        signs: the number of a gate's block -> 1 if the gate keeps the state, -1 if it replaces it.
+        forget_bias: the bias of the first of these gates, times its sign.
+        chrono: the longest dependency that is expected, in steps, for the chrono initialization in place of
+            `forget_bias`.
+
+    Raises:
+        ValueError: for a longest dependency of at most 2 steps.
+    """
+    if chrono is not None:
+        if chrono <= 2:
+            raise ValueError(f"chrono is the longest dependency in steps and must exceed 2, not {chrono}")
+        return partial(initialize_chrono, signs=dict(signs), longest=chrono)
+    if forget_bias is not None:
+        gate, sign = next(iter(signs.items()))
+        return partial(set_gate_bias, gate=gate, value=sign * forget_bias)
+    return None
+
+
+def initialize_chrono(weights: Mapping[str, Tensor], signs: Mapping[int, int], longest: float) -> None:
+    """Initialize the biases of gates so that units forget after 1 to `longest` steps.
+
+    In the chrono initialization (Tallec & Ollivier, 2018, arXiv:1804.11188) a gate that keeps the state starts at
+    log(u), with u uniform in [1, longest - 1], and a gate that replaces it at -log(u).
+    """
+    hidden_size = weights["weight_hh"].shape[1]
+    biases = weights["bias_ih"].new_empty(hidden_size).uniform_(1, longest - 1).log_()
+    for gate, sign in signs.items():
+        set_gate_bias(weights, gate, sign * biases)
+
+
+def set_gate_bias(weights: Mapping[str, Tensor], gate: int, value: float | Tensor) -> None:
+    """Set b + d of one gate to a value, or to one for each unit: b to the value, and d, where there is one, to zero."""
+    hidden_size = weights["weight_hh"].shape[1]
+    rows = slice(gate * hidden_size, (gate + 1) * hidden_size)
+    weights["bias_ih"][rows] = value
+    if "bias_hh" in weights:
+        weights["bias_hh"][rows] = 0

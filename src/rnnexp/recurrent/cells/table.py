@@ -1,0 +1,184 @@
+"""The table of cells, and the choice of a cell with its options by name."""
+
+import inspect
+from collections.abc import Mapping
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from rnnexp.core.errors import first_line
+from rnnexp.core.validation import did_you_mean, lookup, validate_choice
+from rnnexp.recurrent.cells.cell import WEIGHTS, Cell, CellFactory, Recurrence, State
+from rnnexp.recurrent.cells.gated import make_cifg, make_janet, make_mgu, make_peephole_lstm, make_slstm
+from rnnexp.recurrent.cells.independent import MIN_GRU, MIN_LSTM, make_indrnn
+from rnnexp.recurrent.cells.ode import make_antisymmetric, make_cornn, make_lem
+from rnnexp.recurrent.cells.standard import make_gru, make_lstm, make_srn
+
+CELLS: dict[str, Cell | CellFactory] = {
+    "srn": make_srn,
+    "lstm": make_lstm,
+    "gru": make_gru,
+    "peephole_lstm": make_peephole_lstm,
+    "cifg": make_cifg,
+    "mgu": make_mgu,
+    "janet": make_janet,
+    "slstm": make_slstm,
+    "indrnn": make_indrnn,
+    "min_gru": MIN_GRU,
+    "min_lstm": MIN_LSTM,
+    "antisymmetric": make_antisymmetric,
+    "cornn": make_cornn,
+    "lem": make_lem,
+}
+
+
+class NamedCell(NamedTuple):
+    """A cell with its name and its options."""
+
+    name: str
+    cell: Cell
+    options: dict[str, Any]
+    """Every option of the cell, with its value."""
+
+
+def make_cell(cell: str | Cell | CellFactory, options: Mapping[str, Any] | None = None) -> NamedCell:
+    """Make a cell.
+
+    Args:
+        cell: a name in `CELLS`; `module.name` of a module that Python can import; or a cell or its factory.
+        options: option -> value; other options have their defaults.
+
+    Raises:
+        ValueError: for an unknown name, an unknown option, an invalid value, a step that returns another state than
+            the cell declares, or a weight that the step never uses.
+    """
+    found = _find_cell(cell) if isinstance(cell, str) else cell
+    given = dict(options or {})
+    if isinstance(found, Cell):
+        name = cell if isinstance(cell, str) else str(getattr(found.step, "__name__", "cell"))
+        _validate_options(name, given, [])
+        return NamedCell(name, _require_sound(name, found), {})
+    name = cell if isinstance(cell, str) else str(getattr(found, "__name__", "cell"))
+    defaults = {key: argument.default for key, argument in inspect.signature(found).parameters.items()}
+    _validate_options(name, given, list(defaults))
+    if missing := [key for key, default in defaults.items() if default is inspect.Parameter.empty and key not in given]:
+        raise ValueError(
+            f"cell {name!r} is a function of {', '.join(missing)} without defaults: name a Cell, or a function of "
+            "options that returns one"
+        )
+    for key, value in given.items():
+        _validate_value(key, value, get_type_hints(found).get(key))
+    made = found(**given)
+    if not isinstance(made, Cell):
+        raise ValueError(f"cell {name!r} returns {type(made).__name__}: it must return a Cell")  # noqa: TRY004
+    if cell not in CELLS:
+        _require_sound(name, made)
+    return NamedCell(name, made, defaults | given)
+
+
+def _require_sound(name: str, cell: Cell) -> Cell:
+    """Raise ValueError for a step that returns no state of its cell, and for a weight that the step never uses.
+
+    Such a weight would be counted as parameters, but never be trained. A step that does not run alone is not checked.
+    """
+    batch, hidden_size = 2, 4
+    shapes = cell.weight_shapes(1, hidden_size)
+    # A step may draw random numbers, which must not change those of the program.
+    with torch.enable_grad(), torch.random.fork_rng(devices=[]):
+        weights = {key: torch.full(shape, 0.1).requires_grad_() for key, shape in shapes.items()}
+        x = linear(torch.ones(batch, 1), weights["weight_ih"], weights.get("bias_ih"))
+        recur: Any = Recurrence(weights["weight_hh"], weights.get("bias_hh")) if "weight_hh" in weights else None
+        state: State = (torch.full((batch, hidden_size), 0.1),) * cell.states
+        for _ in range(2):
+            try:
+                state = cell.step(x, state, recur, **{key: weights[key] for key in cell.parameters})
+            except Exception:
+                # The forward pass raises the error, with the sizes that were asked for.
+                return cell
+            _require_state(name, state, cell.states, [batch, hidden_size])
+        total: Any = sum(tensor.sum() for tensor in state)
+        if not total.requires_grad:
+            return cell
+        used = torch.autograd.grad(total, list(weights.values()), allow_unused=True)
+    if unused := [key for key, gradient in zip(weights, used, strict=True) if gradient is None]:
+        declared = [weight for weight in cell.weights if weight not in unused]
+        remedy = f"declare weights={tuple(declared)}" if set(unused) & set(WEIGHTS) else "leave them out of parameters"
+        raise ValueError(f"cell {name!r} never uses {', '.join(unused)}, which would be counted: {remedy}")
+    return cell
+
+
+def _require_state(name: str, state: object, num_states: int, shape: list[int]) -> None:
+    what = f"cell {name!r}: its step"
+    if not isinstance(state, tuple) or len(state) != num_states:
+        found = f"of {len(state)}" if isinstance(state, tuple) else type(state).__name__
+        raise ValueError(f"{what} must return a tuple of {num_states} tensor{'s' * (num_states > 1)}, not {found}")
+    for number, tensor in enumerate(state, start=1):
+        found = str(list(tensor.shape)) if isinstance(tensor, Tensor) else type(tensor).__name__
+        if found != str(shape):
+            raise ValueError(
+                f"{what} returns {found} as state {number}, not {shape}, for a batch of {shape[0]} and "
+                f"hidden_size={shape[1]}"
+            )
+
+
+def option_values(cell: Cell | CellFactory) -> dict[str, tuple[str | bool, ...]]:
+    """Return the allowed values of those options of a cell that have a list of values."""
+    hints = {} if isinstance(cell, Cell) else get_type_hints(cell)
+    lists = {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
+    return lists | {name: (False, True) for name, hint in hints.items() if hint is bool}
+
+
+def _find_cell(name: str) -> Cell | CellFactory:
+    module_name, _, attribute = name.rpartition(".")
+    if not module_name:
+        return lookup("cell", name, CELLS)
+    module = _import_module(name, module_name)
+    found = getattr(module, attribute, None)
+    if not isinstance(found, Cell) and not inspect.isfunction(found):
+        names = [key for key, value in vars(module).items() if _is_cell_of(module, value)]
+        choices = f"choose one of {', '.join(names)}{did_you_mean(attribute, names)}" if names else "it has none"
+        raise ValueError(f"unknown cell {name!r}, not among the cells of {module_name}: {choices}")
+    return found
+
+
+def _is_cell_of(module: ModuleType, value: object) -> bool:
+    """Return whether a value of a module is a cell: a Cell, or a function of the module that returns one."""
+    if not inspect.isfunction(value) or value.__module__ != module.__name__:
+        return isinstance(value, Cell)
+    return get_type_hints(value).get("return") is Cell
+
+
+def _import_module(cell: str, name: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
+            where = "in the working directory or installed"
+            raise ValueError(f"unknown cell {cell!r}: there is no module {error.name} {where}") from None
+        what = f"{type(error).__name__}: {first_line(error)}"
+        raise ValueError(f"cell {cell!r}: importing {name} fails with {what}") from error
+
+
+def _validate_options(cell: str, given: Mapping[str, Any], known: list[str]) -> None:
+    for option in given:
+        if option not in known:
+            choices = f"choose one of {', '.join(known)}{did_you_mean(option, known)}" if known else "it has no options"
+            raise ValueError(f"cell {cell!r} has no option {option!r}: {choices}")
+
+
+def _validate_value(option: str, value: Any, hint: Any) -> None:  # noqa: ANN401 (a value of YAML, and any annotation)
+    if get_origin(hint) is Literal:
+        validate_choice(option, value, get_args(hint))
+    elif isinstance(hint, type) or (hint is not None and get_args(hint)):
+        # An int is valid for a float; a bool is valid for neither.
+        number = float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        try:
+            fits = isinstance(value, hint) or isinstance(number, hint)
+        except TypeError:  # an annotation that isinstance does not support
+            return
+        if not fits or (isinstance(value, bool) and hint is not bool):
+            raise ValueError(f"{option} must be {getattr(hint, '__name__', hint)}, not {value!r}")
