@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.sweeps import processes_of
+from support.sweeps import processes_of, started
 
 
 @pytest.fixture(autouse=True)
@@ -20,3 +20,7 @@ def _no_process_is_left(tmp_path: Path) -> Iterator[None]:
             # It may end by itself.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
+    while started:
+        # One that nobody has waited for would make a later test fail.
+        with started.pop() as command:
+            command.kill()
