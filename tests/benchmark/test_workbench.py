@@ -43,10 +43,11 @@ def test_measured_processes_find_the_same_configs(
     monkeypatch.setattr(start_up, "run_python", run_python)
     flags = [f"--config-dir={tmp_path}/first"]
     found = [f"hydra.searchpath=[file://{tmp_path}/second]", "experiment=[first,second]", "start_up=true"]
-    assert measure(*found, flags=flags).line == "rnnexp: stop"
+    assert measure(*found, "peers.joeynmt=python", flags=flags).line == "rnnexp: stop"
     (command,) = commands
     module, arguments = command[:2], command[2:]
     assert module == ("-m", "rnnexp.train")
     assert arguments[0] == flags[0]
     assert found[0] in arguments
     assert found[1] in arguments
+    assert not [argument for argument in arguments if argument.startswith("peers")], "a key of the benchmark"

@@ -150,3 +150,18 @@ class StopAfterEpoch(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         trainer.should_stop = True
+
+
+class SlowUntil(Callback):
+    """A callback with which each step takes half a second until a file exists, so that a run does not end before.
+
+    Args:
+        file: the path of the file.
+    """
+
+    def __init__(self, file: str) -> None:
+        self.file = Path(file)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+        if not self.file.exists():
+            time.sleep(0.5)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from support import TESTS
+
 PROGRAM = """
 import os, sys
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0"}
@@ -58,7 +60,8 @@ def running_ray(place: Path, *cores: int) -> Iterator[RayCluster]:
         cores: the number of cores of each node.
     """
     command = [sys.executable, "-c", PROGRAM, *map(str, cores)]
-    environment = {**os.environ, "RAY_TMPDIR": "/tmp"}
+    # Jobs have the environment of their node and import callbacks of tests.
+    environment = {**os.environ, "RAY_TMPDIR": "/tmp", "PYTHONPATH": str(TESTS)}
     with (
         (place / "cluster.log").open("a") as log,
         subprocess.Popen(

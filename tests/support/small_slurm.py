@@ -15,7 +15,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-KILL_WAIT = 10
+KILL_WAIT = 20
+"""The seconds between SIGTERM and SIGKILL. A disk that others use may need ten to save a checkpoint."""
 STEP = "SMALL_SLURM_STEP"
 COMMANDS = ("sbatch", "srun", "squeue", "sacct", "scancel", "scontrol")
 PLACE = Path(sys.argv[0]).parent

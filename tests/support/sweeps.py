@@ -18,6 +18,8 @@ FAULT = "+callbacks.fault={_target_:support.probing_callbacks.Fault,seed:${seed}
 FAULT_ONCE = "+callbacks.fault={_target_:support.probing_callbacks.Fault,seed:${seed},faults:{%s},step:15,once:%s}"
 """A fault in the second epoch of the first attempt."""
 SEARCH = ["hydra/sweeper=optuna", "optimized_metric=val/acc_best", "hydra.sweeper.direction=maximize"]
+started: "list[subprocess.Popen[str]]" = []
+"""The processes that `start` has started."""
 BARE = ["test_weights=none", "logger=csv", "callbacks.predictions=null", "run_only=[callbacks.fault,callbacks.stop]"]
 
 
@@ -51,7 +53,21 @@ def start(tiny: list[str], *overrides: str) -> subprocess.Popen[str]:
     path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": path}
     command = [sys.executable, "-m", "rnnexp.train", *tiny, "report=false", *overrides, "-m"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    started.append(process)
+    return process
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> str:
+    """Return what a process prints, as soon as that contains a text. `communicate` returns the rest."""
+    assert process.stdout is not None
+    printed = b""
+    while text.encode() not in printed:
+        # Not with the methods of the stream, which keep what follows from `communicate`.
+        more = os.read(process.stdout.fileno(), 2**16)
+        assert more, printed.decode()
+        printed += more
+    return printed.decode()
 
 
 def uninstall(monkeypatch: pytest.MonkeyPatch, package: str) -> None:

@@ -1,9 +1,10 @@
 """The options of a benchmark."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from rnnexp.core.validation import require_positive
+from rnnexp.benchmark.translation.peers.registry import PEERS
+from rnnexp.core.validation import require_positive, validate_choice
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Options:
         workers: processes of the torchvision pipeline's DataLoader; each number is a candidate.
         pairs: sentence pairs that the tutorial loop trains on in each repetition.
         decode_sentences: the number of test sentences that are translated in each repetition.
+        peers: name of another toolkit -> the Python interpreter that has it; None does not measure it.
 
     Raises:
         ValueError: for a size that is not a whole number, or too small.
@@ -35,6 +37,7 @@ class Options:
     workers: Sequence[int]
     pairs: int
     decode_sentences: int
+    peers: Mapping[str, str | None]
 
     def __post_init__(self) -> None:
         for name in ("steps", "warmup_steps", "repetitions", "pairs", "decode_sentences"):
@@ -48,6 +51,16 @@ class Options:
                     raise ValueError(f"{name} must be a whole number of at least 0, not {size!r}")
         if not isinstance(self.start_up, bool):
             raise TypeError(f"start_up must be true or false, not {self.start_up!r}")
+        _validate_peers(self.peers)
+
+
+def _validate_peers(peers: object) -> None:
+    if not isinstance(peers, dict):
+        raise TypeError(f"peers must be names with interpreters, not {peers!r}: write peers.joeynmt=PYTHON")
+    for name, python in peers.items():
+        validate_choice("peer", name, PEERS)
+        if not isinstance(python, str | None):
+            raise TypeError(f"peers.{name} must be the path of a Python interpreter, not {python!r}")
 
 
 KEYS = tuple(field.name for field in fields(Options))

@@ -1,5 +1,6 @@
 """The workbench, which builds the experiments of a benchmark from its config."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -67,7 +68,7 @@ class Workbench:
     @property
     def train_arguments(self) -> list[str]:
         """The arguments that train accepts as well, without `logger`; flags first."""
-        overrides = [override for override in self.overrides if override.partition("=")[0] not in (*KEYS, "logger")]
+        overrides = [each for each in self.overrides if re.split("[.=]", each)[0] not in (*KEYS, "logger")]
         return [*self.config_directories, *overrides]
 
     def describe(self) -> dict[str, Any]:

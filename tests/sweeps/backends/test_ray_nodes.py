@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from rnnexp.core.files.atomic import read_json
-from support.ray_cluster import running_ray
-from support.sweeps import BARE, processes_of, start, statuses, wait_for
+from support.ray_cluster import RayCluster, running_ray
+from support.sweeps import BARE, processes_of, read_until, start, statuses, wait_for
 
 pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -18,8 +18,21 @@ LONG = ["seed=1,2", f"trainer.max_epochs={EPOCHS}", "callbacks.early_stopping=nu
 
 
 def sweep_on(address: str, tiny: list[str], sweep: Path, *overrides: str) -> "subprocess.Popen[str]":
+    """Start a sweep whose jobs do not end before `let_end`."""
     ray = ["hydra/launcher=ray", f"hydra.launcher.address={address}"]
-    return start(tiny, *ray, f"sweep_dir={sweep}", *LONG, *overrides)
+    slow = f"+callbacks.slow={{_target_:support.probing_callbacks.SlowUntil,file:{sweep}.go}}"
+    return start(tiny, *ray, f"sweep_dir={sweep}", slow, *LONG, *overrides)
+
+
+def lose_a_node(cluster: RayCluster, sweep: Path) -> None:
+    """Lose the node of one job, and let the other job end when the first has noticed it."""
+    cluster.lose(0)
+    wait_for(lambda: set(statuses(sweep).values()) != {"running"}, 300)
+    let_end(sweep)
+
+
+def let_end(sweep: Path) -> None:
+    sweep.with_suffix(".go").touch()
 
 
 def wait_until_saved(sweep: Path) -> None:
@@ -43,7 +56,7 @@ def test_the_job_of_a_lost_node_continues_on_another(tiny: list[str], tmp_path: 
     with running_ray(tmp_path, 1, 1) as cluster:
         parent = sweep_on(cluster.address, tiny, sweep, "hydra.launcher.retries=1")
         wait_until_saved(sweep)
-        cluster.lose(0)
+        lose_a_node(cluster, sweep)
         stdout, stderr = parent.communicate(timeout=600)
     assert parent.returncode == 0, stdout + stderr
     assert require_complete(sweep) == {1: 1, 2: 1}
@@ -56,7 +69,7 @@ def test_the_job_of_a_lost_node_continues_with_the_next_command(tiny: list[str],
     with running_ray(tmp_path, 1, 1) as cluster:
         parent = sweep_on(cluster.address, tiny, sweep)
         wait_until_saved(sweep)
-        cluster.lose(0)
+        lose_a_node(cluster, sweep)
         stdout, stderr = parent.communicate(timeout=600)
         assert parent.returncode == 1, stdout + stderr
         assert Counter(statuses(sweep).values())["done"] == 1
@@ -75,7 +88,8 @@ def test_a_sweep_continues_on_another_cluster_after_its_head_was_lost(tiny: list
         cluster.lose(None)
         stdout, stderr = parent.communicate(timeout=600)
         assert parent.returncode != 0, stdout + stderr
-        assert set(statuses(sweep).values()) <= {"interrupted", "failed", "running", "done"}
+        assert set(statuses(sweep).values()) <= {"interrupted", "failed", "running"}
+    let_end(sweep)
     with running_ray(tmp_path, 1, 1) as cluster:
         parent = sweep_on(cluster.address, tiny, sweep)
         stdout, stderr = parent.communicate(timeout=600)
@@ -95,8 +109,10 @@ def test_the_next_command_continues_after_the_command_has_ended(
         parent.send_signal(number)
         parent.communicate(timeout=300)
         parent = sweep_on(cluster.address, tiny, sweep)
+        printed = read_until(parent, ", continued")
+        let_end(sweep)
         stdout, stderr = parent.communicate(timeout=600)
-    assert parent.returncode == 0, stdout + stderr
+    assert parent.returncode == 0, printed + stdout + stderr
     assert require_complete(sweep) == {2: 2}
-    assert stdout.count(", continued") == 2, stdout
+    assert (printed + stdout).count(", continued") == 2, printed + stdout
     assert not processes_of(sweep)

@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 from rnnexp.core.files.atomic import read_json
 from support import TESTS
 from support.slurm_cluster import SlurmCluster, missing_program, running_cluster
-from support.sweeps import BARE, FAULT, start, statuses, wait_for
+from support.sweeps import BARE, FAULT, read_until, start, statuses, wait_for
 
 pytestmark = [
     pytest.mark.slurm,
@@ -57,22 +56,21 @@ class Sweep:
         self.command = lambda *more: start(tiny, SLURM, f"sweep_dir={path}", *overrides, *more)
         self.path = path
         self.process = self.command()
+        self.printed = ""
 
     def again(self, *more: str) -> None:
-        """Give the same command again, and return some seconds after it has written its record."""
-        record = self.path / "sweep.json"
-        written_at = record.stat().st_mtime
+        """Give the same command again, and return when it has found the jobs that run and begins to watch them."""
         self.process = self.command(*more)
-        self.wait_for(lambda: record.stat().st_mtime > written_at)
-        time.sleep(5)
+        self.printed = read_until(self.process, " to run, in ")
 
     def end(self, code: int, number: int | None = None) -> str:
         """Wait for the end with an exit code, after a signal if one is given, and return what was printed."""
         if number is not None:
             self.process.send_signal(number)
         stdout, stderr = self.process.communicate(timeout=PATIENCE)
-        assert self.process.returncode == code, stdout + stderr
-        return stdout + stderr
+        printed = self.printed + stdout + stderr
+        assert self.process.returncode == code, printed
+        return printed
 
     def end_by_ctrl_c(self) -> None:
         """End the command with Ctrl-C, on which seed 1 saves its state; its rows are those of one run."""

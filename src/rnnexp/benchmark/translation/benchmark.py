@@ -19,6 +19,7 @@ from rnnexp.benchmark.plain_loop import PlainLoop
 from rnnexp.benchmark.report import format_ratio
 from rnnexp.benchmark.translation.decoding import Decoding
 from rnnexp.benchmark.translation.multiply_adds import MatrixProduct, Work, multiply_adds, training_gflop
+from rnnexp.benchmark.translation.peers.comparison import measure_peers, peer_table
 from rnnexp.benchmark.translation.tutorial_loop import WARMUP_PAIRS, Pair, TutorialLoop
 from rnnexp.benchmark.workbench import TaskBenchmark, Workbench
 from rnnexp.core.errors import UserError
@@ -52,14 +53,21 @@ class TranslationBenchmark(TaskBenchmark):
             models = Models.build(self.bench, experiment)
             training = measure_training(self.bench, experiment, models)
             decoding = measure_decoding(self.bench, experiment, models)
+            peers = measure_peers(
+                self.bench,
+                models.by_decoder,
+                training_batches(experiment, self.bench.steps.scheduled),
+                decoding_batches(self.bench, experiment),
+            )
         speed = {
             "decoder": self.bench.value("task.network.decoder"),
             "teacher_forcing": self.bench.value("task.teacher_forcing"),
             "ratios": training.pop("ratios") | decoding.pop("ratios"),
             "training": training,
             "decoding": decoding,
+            "peers": peers,
         }
-        for table in speed_tables(speed):
+        for table in [*speed_tables(speed), *([] if peers is None else [peer_table(peers)])]:
             show(table)
         return speed
 
@@ -121,13 +129,12 @@ def measure_training(bench: Workbench, experiment: Experiment, models: Models) -
     device, steps = experiment.trainer.strategy.root_device, bench.steps
     loader: TranslationLoader = experiment.datamodule.train_dataloader()
     bench.require_batches(len(loader))
-    indices = list(loader.batches()[: steps.total])
-    batches = _on_device(experiment, loader, indices)
+    batches = training_batches(experiment, steps.total)
     timed = batches[steps.warmup :]
     work = Work.of(*timed)
     output = models.own.decoder.output
     product = MatrixProduct(max(1, work.target // steps.timed), output.in_features, output.out_features, device)
-    pairs = _spread_pairs(loader, torch.cat(indices[steps.warmup :]), bench.options.pairs, device)
+    pairs = _spread_pairs(loader, torch.cat([batch.indices for batch in timed]), bench.options.pairs, device)
 
     candidates: dict[str, Callable[[], TimedSteps]] = {RNNEXP: bench.time_rnnexp}
     for name, model in models.by_candidate.items():
@@ -170,6 +177,20 @@ def measure_training(bench: Workbench, experiment: Experiment, models: Models) -
     }
 
 
+def training_batches(experiment: Experiment, number: int) -> list[TranslationBatch]:
+    """Return the first batches of training, on the device of the trainer."""
+    loader: TranslationLoader = experiment.datamodule.train_dataloader()
+    return _on_device(experiment, loader, loader.batches()[:number])
+
+
+def decoding_batches(bench: Workbench, experiment: Experiment) -> list[TranslationBatch]:
+    """Return the first test sentences, sorted by length, on the device of the trainer."""
+    loader: TranslationLoader = experiment.datamodule.test_dataloader()
+    lengths = loader.pairs.source.lengths[: bench.options.decode_sentences]
+    by_length = lengths.argsort(descending=True, stable=True)
+    return _on_device(experiment, loader, torch.split(by_length, bench.value("data.eval_batch_size")))
+
+
 def _on_device(experiment: Experiment, loader: TranslationLoader, indices: Iterable[Tensor]) -> list[TranslationBatch]:
     """Return the batches of these pairs on the device of the trainer."""
     device = experiment.trainer.strategy.root_device
@@ -199,20 +220,18 @@ def _spread_pairs(loader: TranslationLoader, indices: Tensor, num_pairs: int, de
 def measure_decoding(bench: Workbench, experiment: Experiment, models: Models) -> dict[str, Any]:
     """Return the speeds of searches with untrained networks. Each translation is as long as its reference."""
     device = experiment.trainer.strategy.root_device
-    loader: TranslationLoader = experiment.datamodule.test_dataloader()
-    lengths = loader.pairs.source.lengths[: bench.options.decode_sentences]
-    by_length = lengths.argsort(descending=True, stable=True)
-    batches = _on_device(experiment, loader, torch.split(by_length, bench.value("data.eval_batch_size")))
+    batches = decoding_batches(bench, experiment)
+    num_sentences = sum(len(batch.source) for batch in batches)
     candidates = {
         f"{decoder}, {search}": Decoding(model, batches, device, beam_size)
         for decoder, model in models.by_decoder.items()
         for search, beam_size in SEARCHES.items()
     }
     rounds = take_turns(candidates, bench.options.repetitions)
-    speeds = {name: [len(lengths) / timed.seconds for timed in times] for name, times in rounds.items()}
+    speeds = {name: [num_sentences / timed.seconds for timed in times] for name, times in rounds.items()}
     fused, stepwise = DECODERS
     return {
-        "num_sentences": len(lengths),
+        "num_sentences": num_sentences,
         "num_target_tokens": Work.of(*batches).target,
         "sentences_per_second": speeds,
         "ratios": {
