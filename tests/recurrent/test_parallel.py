@@ -1,11 +1,14 @@
 """The scan in parallel over time: any number of steps, parts of a batch, and second derivatives."""
 
+from collections.abc import Callable
+from time import process_time
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from rnnexp.benchmark.measurement import compare, take_turns
 from rnnexp.recurrent import Cell, RecurrentStack, State, parallel
 from rnnexp.recurrent.cells import make_cell
 from rnnexp.recurrent.parallel import STEPS_IN_ORDER, LinearScan
@@ -49,6 +52,32 @@ def test_parts_of_a_batch_give_the_same(monkeypatch: pytest.MonkeyPatch, cell: s
         assert stack.last_backend == "parallel"
         results.append([outputs, h, *(parameter.grad for parameter in stack.parameters())])
     torch.testing.assert_close(results[0], results[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("batch", "least"), [(1, 3.0), (16, 1.3), (128, 1.05)])
+@pytest.mark.parametrize("cell", ["min_gru", "min_lstm"])
+def test_it_takes_less_time_than_the_loop(cell: str, batch: int, least: float) -> None:
+    """Forward and backward over 784 steps with 128 units, in CPU time of one thread, in turns."""
+    x, by_outputs = torch.randn(batch, 784, 1), torch.randn(batch, 784, 128)
+
+    def timer(backend: str) -> Callable[[], float]:
+        stack = RecurrentStack(cell, 1, 128, backend=backend)
+
+        def measure() -> float:
+            start = process_time()
+            stack(x)[0].backward(by_outputs)
+            return process_time() - start
+
+        return measure
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        measured = take_turns({backend: timer(backend) for backend in ("reference", "parallel")}, 6)
+    finally:
+        torch.set_num_threads(threads)
+    assert compare(measured["reference"][1:], measured["parallel"][1:])["median"] > least
 
 
 def test_one_step_runs_in_a_loop() -> None:

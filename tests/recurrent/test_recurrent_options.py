@@ -199,7 +199,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"dropout": -0.1}, r"dropout must lie in \[0, 1\), not -0.1"),
     (
         {"backend": "fusd"},
-        r"unknown backend 'fusd': choose one of auto, fused, batched, graph, reference; did you mean 'fused'\?",
+        r"unknown backend 'fusd': choose one of auto, fused, batched, parallel, .*; did you mean 'fused'\?",
     ),
     ({"initialization": "xavier"}, "unknown initialization 'xavier': choose one of orthogonal, identity, pytorch"),
     (
