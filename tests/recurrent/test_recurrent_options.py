@@ -69,13 +69,13 @@ def test_chrono_spreads_the_memory_over_the_dependency(
 ) -> None:
     """The memory of a unit, 1 + exp(bias) steps, is uniform between 2 and the longest dependency."""
     torch.manual_seed(0)
-    stack = RecurrentStack(cell, 1, 2000, cell_options=options | {"chrono": 100})
+    stack = RecurrentStack(cell, 1, 1000, cell_options=options | {"chrono": 100}, initialization="identity")
     biases = stack.bias_ih_l0.detach().chunk(stack.cell.gates)
     for gate, bias in enumerate(biases):
         if gate in signs:
             memory = 1 + torch.exp(signs[gate] * bias)
             assert (memory.min() >= 2, memory.max() <= 100) == (True, True)
-            assert memory.mean().item() == pytest.approx(51, abs=2)
+            assert memory.mean().item() == pytest.approx(51, abs=3)
             assert torch.equal(signs[gate] * bias, next(sign * biases[other] for other, sign in signs.items()))
         else:
             assert not bias.any()

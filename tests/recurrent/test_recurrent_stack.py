@@ -158,8 +158,9 @@ def test_optimizer_states_work_in_every_backend() -> None:
 @pytest.mark.parametrize(
     "copied", [copy.deepcopy, lambda stack: pickle.loads(pickle.dumps(stack))], ids=["deepcopy", "pickle"]
 )
-def test_a_copy_computes_the_same_and_shares_no_weights(copied: Any) -> None:
-    stack = stack_of("lstm", layer_norm=True)
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_copy_computes_the_same_and_shares_no_weights(cell: str, copied: Any) -> None:
+    stack = stack_of(cell, layer_norm=True)
     twin = copied(stack)
     torch.testing.assert_close(twin(sequences()), stack(sequences()))
     with torch.no_grad():

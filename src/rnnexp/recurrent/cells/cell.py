@@ -78,6 +78,16 @@ class Parameter(NamedTuple):
     """A function that initializes the weight in place."""
 
 
+def vector(hidden_size: int) -> tuple[int, ...]:
+    """Return the shape of a parameter with one number for each unit."""
+    return (hidden_size,)
+
+
+def matrix(hidden_size: int) -> tuple[int, ...]:
+    """Return the shape of a parameter with one number for each pair of units."""
+    return hidden_size, hidden_size
+
+
 @dataclass(frozen=True)
 class Cell:
     """A recurrent cell: its step and its weights.

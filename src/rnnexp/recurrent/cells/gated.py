@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from rnnexp.recurrent.cells.cell import Cell, Parameter, Recurrence, State
+from rnnexp.recurrent.cells.cell import Cell, Parameter, Recurrence, State, vector
 from rnnexp.recurrent.cells.gate_biases import bias_initializer
 
 ONE_BIAS = ("weight_ih", "weight_hh", "bias_ih")
@@ -102,7 +102,7 @@ def make_peephole_lstm(forget_bias: float | None = 1.0, chrono: float | None = N
         gates=4,
         states=2,
         weights=ONE_BIAS,
-        parameters=dict.fromkeys(("p_i", "p_f", "p_o"), Parameter(lambda hidden_size: (hidden_size,))),
+        parameters=dict.fromkeys(("p_i", "p_f", "p_o"), Parameter(vector)),
         initialize=bias_initializer({1: 1, 0: -1}, forget_bias, chrono),
         blocks=("i", "f", "C~", "o"),
     )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from rnnexp.recurrent.cells.cell import Cell, Parameter, State
+from rnnexp.recurrent.cells.cell import Cell, Parameter, State, vector
 
 WITHOUT_U = ("weight_ih", "bias_ih")
 
@@ -71,7 +71,7 @@ def make_indrnn(nonlinearity: Literal["relu", "tanh"] = "relu") -> Cell:
         indrnn_relu if nonlinearity == "relu" else indrnn_tanh,
         gates=1,
         weights=WITHOUT_U,
-        parameters={"u": Parameter(lambda hidden_size: (hidden_size,), partial(nn.init.uniform_, a=0.0, b=1.0))},
+        parameters={"u": Parameter(vector, partial(nn.init.uniform_, a=0.0, b=1.0))},
         blocks=("h",),
     )
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from rnnexp.recurrent.cells.cell import Cell, Parameter, Recurrence, State
+from rnnexp.recurrent.cells.cell import Cell, Parameter, Recurrence, State, matrix
 
 
 def antisymmetric(x: Tensor, state: State, recur: None, u: Tensor, epsilon: float, gamma: float) -> State:  # noqa: ARG001
@@ -67,7 +67,7 @@ def make_antisymmetric(epsilon: float = 0.01, gamma: float = 0.01, gated: bool =
         partial(step, epsilon=epsilon, gamma=gamma),
         gates=1 + gated,
         weights=("weight_ih", "bias_ih"),
-        parameters={"u": Parameter(lambda hidden_size: (hidden_size, hidden_size), _normal)},
+        parameters={"u": Parameter(matrix, _normal)},
         blocks=("z", "h") if gated else ("h",),
     )
 
@@ -79,7 +79,7 @@ def make_cornn(dt: float = 0.042, gamma: float = 2.7, epsilon: float = 4.7) -> C
         gates=1,
         states=2,
         weights=("weight_ih", "weight_hh", "bias_ih"),
-        parameters={"u_z": Parameter(lambda hidden_size: (hidden_size, hidden_size), nn.init.xavier_uniform_)},
+        parameters={"u_z": Parameter(matrix, nn.init.xavier_uniform_)},
         blocks=("z",),
     )
 
