@@ -11,6 +11,7 @@ import pytest
 from omegaconf import DictConfig
 
 from rnnexp.core.errors import InterruptedRunError, UserError
+from support.cells import MODELS
 
 # Hydra's own launcher, since the program of these tests is a function of this process.
 IN_PROCESS = ("-m", "hydra/launcher=basic")
@@ -110,7 +111,7 @@ def test_every_job_runs_and_the_highest_exit_code_counts(launch: Any) -> None:
 
 def test_no_job_starts_if_one_is_misspelled(launch: Any) -> None:
     ended = launch(lambda _: print("ran"), *IN_PROCESS, "model=gru,grru")
-    assert ended.line == "rnnexp: unknown model 'grru': choose one of birnn, gru, lstm, srn; did you mean 'gru'?"
+    assert ended.line == f"rnnexp: unknown model 'grru': choose one of {MODELS}; did you mean 'gru'?"
     assert ended.exit_code == 2
     assert ended.stdout == ""
 

@@ -16,6 +16,7 @@ from rnnexp import evaluate
 from rnnexp.core.errors import DivergedError, UnsupportedError, UserError
 from rnnexp.dashboard import __main__ as dashboard
 from rnnexp.translate import __main__ as translate
+from support.cells import MODELS
 from support.programs import call
 
 QUOTE = "write key=value, and quote a value that has special characters, \"key='a=b'\""
@@ -28,9 +29,9 @@ COMMAND_LINES = {
     "num_layers=3": "unknown key 'num_layers'; did you mean 'model.num_layers'?",
     "experimnt=baseline_lstm": "unknown key 'experimnt'; did you mean 'experiment'?",
     "model.num_layers.deep=3": "unknown key 'deep' in model.num_layers, which has no keys",
-    "model=grru": "unknown model 'grru': choose one of birnn, gru, lstm, srn; did you mean 'gru'?",
+    "model=grru": f"unknown model 'grru': choose one of {MODELS}; did you mean 'gru'?",
     "trainer=cpus": "unknown trainer 'cpus': choose one of cpu, ddp, default, gpu; did you mean 'cpu'?",
-    "model=5": "unknown model '5': choose one of birnn, gru, lstm, srn",
+    "model=5": f"unknown model '5': choose one of {MODELS}",
     "logger=null": "unknown logger 'null': choose one of csv, none, tensorboard, wandb",
     "model=gru,lstm": "model=gru,lstm names several values: add -m to run each, or write [...] if it is one list",
     "gru": "override 'gru' has no value: write key=value",

@@ -1,11 +1,16 @@
 """The shipped cells, for tests that find their cases by looking."""
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 from rnnexp.recurrent import CELLS
 from rnnexp.recurrent.cells import make_cell, option_values
 
+MODELS = ", ".join(
+    sorted({path.stem for path in (Path(__file__).parents[2] / "conf" / "model").glob("*.yaml")} - {"base"})
+)
+"""The options of the group `model`, as messages list them."""
 STATES = ("srn", "lstm", "gru", "slstm")
 """Cells for tests of networks around a stack, to which a cell is the number of its state tensors: 1, 2, 1, 4."""
 

@@ -14,6 +14,7 @@ import torch
 
 from rnnexp.core.files.atomic import read_json, write_json
 from support import TESTS
+from support.cells import MODELS
 from support.programs import Run, on_small_disk
 from support.sweeps import BARE, FAULT, FAULT_ONCE, kinds_of, processes_of, start, statuses, wait_for
 
@@ -185,7 +186,7 @@ def test_a_bad_sweep_is_refused_before_any_job(run: Run, tmp_path: Path) -> None
         ("hydra.launcher.jobs=null", "hydra.launcher.jobs must be a whole number of at least 1, not None"),
         ("hydra.launcher.job_timeout=-1", "hydra.launcher.job_timeout must be a number of seconds, not -1"),
         ("model.hiden_size=1,2", "unknown key 'hiden_size' in model"),
-        ("model=gru,lstn", "unknown model 'lstn': choose one of birnn, gru, lstm, srn; did you mean 'lstm'?"),
+        ("model=gru,lstn", f"unknown model 'lstn': choose one of {MODELS}; did you mean 'lstm'?"),
     ):
         outcome = run(wrong, f"sweep_dir={tmp_path}/new", "-m")
         assert outcome.exit_code == 2

@@ -25,6 +25,7 @@ from rnnexp.sweeps.search.storage import open_storage
 from rnnexp.sweeps.search.study import SearchSettings, Study, open_study
 from rnnexp.sweeps.sweep import JobOutcome, Points, SweepSettings
 from rnnexp.tracking.status import Status
+from support.cells import MODELS
 from support.programs import Run, run_directories
 from support.sweeps import BARE, FAULT, SEARCH, start, uninstall, wait_for
 
@@ -195,7 +196,7 @@ def test_a_dry_run_lists_the_first_trials_and_makes_no_study(run: Run, tmp_path:
         (["seed=range(3,3)"], "seed=range(3,3): the range is empty"),
         (["hydra/sweeper/sampler=tpo"], "did you mean 'tpe'?"),
         (["hydra/sweeper/sampler=grid"], "sampler=grid: optimizer.lr is continuous: give it a range()"),
-        (["model=gru,lsmt"], "unknown model 'lsmt': choose one of birnn, gru, lstm, srn; did you mean 'lstm'?"),
+        (["model=gru,lsmt"], f"unknown model 'lsmt': choose one of {MODELS}; did you mean 'lstm'?"),
         (["model.hiden_size=1,2"], "unknown key 'hiden_size' in model"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
