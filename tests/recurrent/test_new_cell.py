@@ -13,26 +13,16 @@ from rnnexp.models import SequenceClassifier
 from rnnexp.recurrent import CELLS, Cell, Parameter, Recurrence, RecurrentStack, State
 from rnnexp.recurrent.cells import make_cell
 from rnnexp.recurrent.gradient_flow import gradient_norms, recorded, saturation, spectral_radii
-
-
-def minimal_gated_unit(x: Tensor, state: State, recur: Recurrence) -> State:
-    """Zhou et al. (2016, arXiv:1603.09420). Blocks: f, h~."""
-    (h,) = state
-    f_x, h_x = x.chunk(2, dim=-1)
-    f_recur, h_recur = recur.gates
-    f = torch.sigmoid(f_x + f_recur(h))
-    h_tilde = torch.tanh(h_x + h_recur(f * h))
-    h = (1 - f) * h + f * h_tilde
-    return (h,)
+from support import own_cells
 
 
 @pytest.fixture(autouse=True)
 def row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(CELLS, "mgu", Cell(minimal_gated_unit, gates=2))
+    monkeypatch.setitem(CELLS, "own", own_cells.minimal_gated_unit)
 
 
 def test_its_equations() -> None:
-    stack = RecurrentStack("mgu", 1, 1)
+    stack = RecurrentStack("own", 1, 1)
     stack.load_state_dict(
         {
             "weight_ih_l0": torch.tensor([[0.5], [-0.7]]),
@@ -50,7 +40,7 @@ def test_its_equations() -> None:
 
 def test_deep_bidirectional_and_padded() -> None:
     torch.manual_seed(0)
-    stack = RecurrentStack("mgu", 3, 4, num_layers=3, bidirectional=True, residual=True).double()
+    stack = RecurrentStack("own", 3, 4, num_layers=3, bidirectional=True, residual=True).double()
     x, lengths = torch.randn(3, 6, 3, dtype=torch.double), torch.tensor([6, 2, 4])
     outputs, (h,) = stack(x, lengths)
     assert (outputs.shape, h.shape) == ((3, 6, 8), (3, 3, 8))
@@ -63,7 +53,7 @@ def test_deep_bidirectional_and_padded() -> None:
         torch.testing.assert_close(h[:, row], alone_h[:, 0])
 
 
-@pytest.mark.parametrize("cell", ["mgu", Cell(minimal_gated_unit, gates=2)], ids=["by name", "as an object"])
+@pytest.mark.parametrize("cell", ["own", own_cells.minimal_gated_unit], ids=["by name", "as an object"])
 def test_it_learns_in_the_classifier(cell: str | Cell) -> None:
     """The class is whether a sequence began with a one, which the cell must remember to the end."""
     torch.manual_seed(0)
@@ -197,14 +187,14 @@ def test_initialize_may_set_every_weight() -> None:
         seen.append(list(weights))
         weights["bias_ih"].fill_(3.0)
 
-    stack = RecurrentStack(Cell(minimal_gated_unit, gates=2, initialize=initialize), 3, 4, num_layers=2)
+    stack = RecurrentStack(Cell(own_cells.step, gates=2, initialize=initialize), 3, 4, num_layers=2)
     assert seen == [["weight_ih", "weight_hh", "bias_ih", "bias_hh"]] * 2
     assert (stack.bias_ih_l1 == 3).all()
 
 
 def leaky(rate: float = 0.5, squash: Literal["tanh", "relu"] = "tanh", hold: bool = False) -> Cell:
     assert isinstance(rate, float | int)
-    return Cell(minimal_gated_unit, gates=2 + hold, blocks=(squash,) * (2 + hold))
+    return Cell(own_cells.step, gates=2 + hold, blocks=(squash,) * (2 + hold))
 
 
 def test_options_are_the_arguments_of_the_function() -> None:
@@ -258,7 +248,7 @@ def test_an_option_outside_the_list_is_refused(factory: Any, options: dict[str, 
 )
 def test_a_bad_cell_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
-        Cell(minimal_gated_unit, gates=2, **options)
+        Cell(own_cells.step, gates=2, **options)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from torch.nn.functional import linear
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from rnnexp.recurrent.cells import Cell, Recurrence, State
+from rnnexp.recurrent.scan import differentiable_gradients
 
 ROWS_AT_ONCE = 2048
 """The number of rows whose diagonals are computed together."""
@@ -170,16 +171,7 @@ def _gradients_by_autograd(ctx: Any, gradients: Sequence[Tensor | None]) -> Grad
         outputs.append(h)
         ends.append(h[ctx.rows.ended(t)])
     results = torch.cat(outputs), torch.cat(ends[::-1])
-    used = [index for index, gradient in enumerate(gradients) if gradient is not None]
-    is_needed = ctx.needs_input_grad[3:]
-    found = torch.autograd.grad(
-        [results[index] for index in used],
-        [tensor for tensor, needed in zip(inputs, is_needed, strict=True) if needed],
-        [gradients[index] for index in used],
-        create_graph=True,
-    )
-    remaining = iter(found)
-    return tuple(next(remaining) if needed else None for needed in is_needed)
+    return tuple(differentiable_gradients(results, inputs, gradients))
 
 
 def run_batched(

@@ -221,6 +221,16 @@ class DeferredScan:
         return by_weight, by_bias
 
 
+def weights_of(cell: Cell, tensors: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+    """Return the weights of each direction by name, from W, U, b, d and the parameters of one direction after another.
+
+    Those that the cell does not have are left out.
+    """
+    names = [*(name for name in WEIGHTS if name in cell.weights), *cell.parameters]
+    starts = range(0, len(tensors), len(names))
+    return [dict(zip(names, tensors[start : start + len(names)], strict=True)) for start in starts]
+
+
 class DeferredLayer:
     """One layer in one or both directions: its forward pass, and its gradients.
 
@@ -231,8 +241,7 @@ class DeferredLayer:
     """
 
     def __init__(self, cell: Cell, directions: int, run: Callable[..., Any] = run_steps) -> None:
-        self.names = [*(name for name in WEIGHTS if name in cell.weights), *cell.parameters]
-        self.num_states = cell.states
+        self.cell, self.num_states = cell, cell.states
         self.scans = [DeferredScan(cell, direction == 1, run) for direction in range(directions)]
         self._inputs: Sequence[Tensor] = ()
         self._results: Sequence[Tensor] = ()
@@ -242,7 +251,7 @@ class DeferredLayer:
 
         Args:
             inputs: x [batch, time, features]; the tensors of the initial state, [directions, batch, hidden] each; the
-                weights of each direction, in the order of `names`.
+                weights of each direction, see `weights_of`.
             mask: True at steps of a sequence, bool [batch, time, 1]; None if all are.
 
         Returns:
@@ -252,7 +261,9 @@ class DeferredLayer:
         if mask is not None:
             x, mask = x.masked_fill(~mask, 0), mask.transpose(0, 1)
         outputs, finals = [], []
-        for direction, (scan, weights) in enumerate(zip(self.scans, self.weights(inputs), strict=True)):
+        for direction, (scan, weights) in enumerate(
+            zip(self.scans, weights_of(self.cell, inputs[1 + self.num_states :]), strict=True)
+        ):
             initial = tuple(tensor[direction] for tensor in state)
             y, final = scan.forward(x.transpose(0, 1), mask, initial, weights)
             outputs.append(y)
@@ -263,7 +274,7 @@ class DeferredLayer:
 
     def backward(self, by_results: Sequence[Tensor]) -> list[Tensor | None]:
         """Return the gradient of each input of the last forward pass; None for those that need none."""
-        directions = self.weights(self._inputs)
+        directions = weights_of(self.cell, self._inputs[1 + self.num_states :])
         deferred = {id(named[name]) for named in directions for name in ("weight_hh", "bias_hh") if name in named}
         wanted = [tensor for tensor in self._inputs if tensor.requires_grad and id(tensor) not in deferred]
         offsets = [offset for scan in self.scans for offset in scan.offsets]
@@ -278,9 +289,3 @@ class DeferredLayer:
                 if "bias_hh" in named:
                     gradients[id(named["bias_hh"])] = by_bias
         return [gradients.get(id(tensor)) for tensor in self._inputs]
-
-    def weights(self, inputs: Sequence[Tensor]) -> list[dict[str, Tensor]]:
-        """Return the weights of each direction by name, from the inputs of `forward`."""
-        first = 1 + self.num_states
-        starts = range(first, len(inputs), len(self.names))
-        return [dict(zip(self.names, inputs[start : start + len(self.names)], strict=True)) for start in starts]

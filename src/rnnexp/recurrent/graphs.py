@@ -19,8 +19,8 @@ from torch import Tensor
 from rnnexp.compat.torch_compile import many_compilations
 from rnnexp.core.errors import first_line
 from rnnexp.recurrent.cells import Cell, State
-from rnnexp.recurrent.deferred import DeferredLayer, products_of, run_steps
-from rnnexp.recurrent.scan import Weights, scan_layer
+from rnnexp.recurrent.deferred import DeferredLayer, products_of, run_steps, weights_of
+from rnnexp.recurrent.scan import Weights, differentiable_gradients, scan_layer
 
 SHORTEST = 8
 """The number of steps from which a graph is captured."""
@@ -147,19 +147,9 @@ def _gradients_by_autograd(
     cell: Cell, mask: Tensor | None, inputs: Sequence[Tensor], by_results: Sequence[Tensor | None]
 ) -> list[Tensor | None]:
     """Return gradients that can be differentiated, of the equations in a loop."""
-    directions = len(inputs[1])
-    layer = DeferredLayer(cell, directions)
-    outputs, state = scan_layer(cell, inputs[0], mask, tuple(inputs[1 : 1 + cell.states]), layer.weights(inputs))
-    results = [outputs, *state]
-    used = [number for number, gradient in enumerate(by_results) if gradient is not None]
-    found = torch.autograd.grad(
-        [results[number] for number in used],
-        [tensor for tensor in inputs if tensor.requires_grad],
-        [by_results[number] for number in used],
-        create_graph=True,
-    )
-    remaining = iter(found)
-    return [next(remaining) if tensor.requires_grad else None for tensor in inputs]
+    first = 1 + cell.states
+    outputs, state = scan_layer(cell, inputs[0], mask, tuple(inputs[1:first]), weights_of(cell, inputs[first:]))
+    return differentiable_gradients([outputs, *state], inputs, by_results)
 
 
 class Graphs:

@@ -20,6 +20,10 @@ def orthogonal(weights: Mapping[str, Tensor], hidden_size: int) -> None:
             # The decomposition is not implemented below single precision.
             precise = torch.empty_like(block, dtype=torch.promote_types(block.dtype, torch.float32))
             block.copy_(nn.init.orthogonal_(precise))
+    _zero_biases(weights)
+
+
+def _zero_biases(weights: Mapping[str, Tensor]) -> None:
     for name in ("bias_ih", "bias_hh"):
         if name in weights:
             nn.init.zeros_(weights[name])
@@ -34,9 +38,7 @@ def identity(weights: Mapping[str, Tensor], hidden_size: int) -> None:
     if "weight_hh" in weights:
         for block in torch.split(weights["weight_hh"], hidden_size):
             nn.init.eye_(block)
-    for name in ("bias_ih", "bias_hh"):
-        if name in weights:
-            nn.init.zeros_(weights[name])
+    _zero_biases(weights)
 
 
 def pytorch(weights: Mapping[str, Tensor], hidden_size: int) -> None:

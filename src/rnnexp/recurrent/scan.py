@@ -47,6 +47,27 @@ def scan(
     return torch.stack(outputs, dim=1), state
 
 
+def differentiable_gradients(
+    results: Sequence[Tensor], inputs: Sequence[Tensor], by_results: Sequence[Tensor | None]
+) -> list[Tensor | None]:
+    """Return the gradient by each input, which can be differentiated; None for an input that needs none.
+
+    Args:
+        results: tensors that autograd computed from the inputs.
+        inputs: the inputs.
+        by_results: the gradient by each result; None for zeros.
+    """
+    used = [pair for pair in zip(results, by_results, strict=True) if pair[1] is not None]
+    found = torch.autograd.grad(
+        [result for result, _ in used],
+        [tensor for tensor in inputs if tensor.requires_grad],
+        [gradient for _, gradient in used],
+        create_graph=True,
+    )
+    remaining = iter(found)
+    return [next(remaining) if tensor.requires_grad else None for tensor in inputs]
+
+
 class RecordedStep(NamedTuple):
     """A step of one direction of one layer. Rows past the end of a sequence have no meaning."""
 

@@ -153,6 +153,23 @@ def test_installed_code_does_not_count(place: Path) -> None:
     assert [file["key"] for file in with_inputs(config)["inputs"]] == ["module:broken"]
 
 
+def test_a_package_without_init_within_another_counts(place: Path) -> None:
+    (place / "outer" / "inner").mkdir(parents=True)
+    (place / "outer" / "inner" / "cells.py").write_text("x = 1\n", encoding="utf-8")
+    config = {"callbacks": {"mine": {"_target_": "outer.inner.cells.Mine"}}}
+    assert [file["key"] for file in with_inputs(config)["inputs"]] == ["module:outer.inner.cells"]
+
+
+def test_packages_in_a_directory_of_their_own_are_installed_code(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packages = place / "packages"
+    (packages / "other-1.0.dist-info").mkdir(parents=True)
+    (packages / "other.py").write_text("x = 1\n", encoding="utf-8")
+    (place / "mine.py").write_text("import other\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(packages))
+    config = {"callbacks": {"mine": {"_target_": "mine.Mine"}}}
+    assert [file["key"] for file in with_inputs(config)["inputs"]] == ["module:mine"]
+
+
 @pytest.mark.parametrize("make", [parallel, lambda train: images(Path(train).parent)])
 def test_the_hash_follows_from_the_frozen_file(place: Path, make: Callable[[str], Config]) -> None:
     write_dataset(place / "Mine" / "raw", seed=0)

@@ -53,12 +53,14 @@ class TranslationBenchmark(TaskBenchmark):
             models = Models.build(self.bench, experiment)
             training = measure_training(self.bench, experiment, models)
             decoding = measure_decoding(self.bench, experiment, models)
-            peers = measure_peers(
-                self.bench,
-                models.by_decoder,
-                training_batches(experiment, self.bench.steps.scheduled),
-                decoding_batches(self.bench, experiment),
-            )
+            peers = None
+            if any(python is not None for python in self.bench.options.peers.values()):
+                peers = measure_peers(
+                    self.bench,
+                    models.by_decoder,
+                    training_batches(experiment, self.bench.steps.scheduled),
+                    decoding_batches(self.bench, experiment),
+                )
         speed = {
             "decoder": self.bench.value("task.network.decoder"),
             "teacher_forcing": self.bench.value("task.teacher_forcing"),

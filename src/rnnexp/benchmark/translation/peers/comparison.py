@@ -38,8 +38,8 @@ def measure_peers(
     networks: Mapping[str, Seq2Seq],
     training: Sequence[TranslationBatch],
     decoding: Sequence[TranslationBatch],
-) -> dict[str, Any] | None:
-    """Return the speeds of rnnexp with both decoders and of each peer in each round; None if `peers` names none.
+) -> dict[str, Any]:
+    """Return the speeds of rnnexp with both decoders and of each peer in each round.
 
     Args:
         bench: the workbench.
@@ -47,8 +47,6 @@ def measure_peers(
         training: the batches of all steps, and one more, on the device.
         decoding: the test batches, on the device.
     """
-    if all(python is None for python in bench.options.peers.values()):
-        return None
     num_tokens = Work.of(*training[bench.steps.warmup : bench.steps.total]).target
     # A toolkit limits the length of the translations of a batch, not of each.
     decoding = [
