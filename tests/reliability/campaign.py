@@ -32,7 +32,9 @@ from support.crash_points import outcome, require_same  # noqa: E402 (after the 
 from support.programs import NUM_VAL, write_dataset  # noqa: E402
 from support.sweeps import kinds_of  # noqa: E402
 
-TARGETS = ("job", "fork server", "parent", "rank")
+TARGETS = {"job": 6, "rank": 3, "fork server": 1, "parent": 1}
+"""Kinds of processes -> weight of the choice among those that run. Jobs are gone for most of the time that their sweep
+starts again, and so are killed rarely unless they are preferred."""
 MAX_COMMANDS = 15
 SECONDS = 300
 """The longest time that a command may take."""
@@ -104,7 +106,7 @@ class Campaign:
             deadline = time.monotonic() + SECONDS
             while process.poll() is None and time.monotonic() < deadline:
                 time.sleep(self.random.expovariate(1 / self.interval[num_ranks]))
-                if self.counts["trials"] < trials and number < MAX_COMMANDS:
+                if process.poll() is None and self.counts["trials"] < trials and number < MAX_COMMANDS:
                     self._kill(process.pid)
             if process.poll() is None:
                 process.kill()
@@ -114,12 +116,15 @@ class Campaign:
         return False
 
     def _kill(self, parent: int) -> None:
-        target = self.random.choice(TARGETS)
-        found = [number for number, kind in kinds_of(parent).items() if kind == target]
-        if found:
-            os.kill(self.random.choice(found), signal.SIGKILL)
-            self.counts["trials"] += 1
-            self.counts[f"kills of a {target}"] += 1
+        kinds = kinds_of(parent)
+        running = [kind for kind in TARGETS if kind in kinds.values()]
+        (target,) = self.random.choices(running, [TARGETS[kind] for kind in running])
+        try:
+            os.kill(self.random.choice([number for number, kind in kinds.items() if kind == target]), signal.SIGKILL)
+        except ProcessLookupError:  # It has ended since.
+            return
+        self.counts["trials"] += 1
+        self.counts[f"kills of a {target}"] += 1
 
     def _check(self, sweep: Path, num_ranks: int) -> list[str]:
         """Count what is wrong with a sweep that has ended, and return it in words."""
