@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ from support.programs import NUM_VAL, write_dataset  # noqa: E402
 from support.sweeps import kinds_of  # noqa: E402
 
 TARGETS = {"job": 6, "rank": 3, "fork server": 1, "parent": 1}
-"""Kinds of processes -> weight of the choice among those that run. Jobs are gone for most of the time that their sweep
-starts again, and so are killed rarely unless they are preferred."""
+"""Kinds of processes -> weight of the choice. A choice without a process is no trial. Jobs run for a small part of the
+time, since a command takes longer to start than a job to run, and so are preferred."""
 MAX_COMMANDS = 15
 SECONDS = 300
 """The longest time that a command may take."""
@@ -116,15 +117,14 @@ class Campaign:
         return False
 
     def _kill(self, parent: int) -> None:
-        kinds = kinds_of(parent)
-        running = [kind for kind in TARGETS if kind in kinds.values()]
-        (target,) = self.random.choices(running, [TARGETS[kind] for kind in running])
-        try:
-            os.kill(self.random.choice([number for number, kind in kinds.items() if kind == target]), signal.SIGKILL)
-        except ProcessLookupError:  # It has ended since.
-            return
-        self.counts["trials"] += 1
-        self.counts[f"kills of a {target}"] += 1
+        (target,) = self.random.choices(list(TARGETS), list(TARGETS.values()))
+        found = [number for number, kind in kinds_of(parent).items() if kind == target]
+        if found:
+            # It may have ended since.
+            with suppress(ProcessLookupError):
+                os.kill(self.random.choice(found), signal.SIGKILL)
+                self.counts["trials"] += 1
+                self.counts[f"kills of a {target}"] += 1
 
     def _check(self, sweep: Path, num_ranks: int) -> list[str]:
         """Count what is wrong with a sweep that has ended, and return it in words."""
