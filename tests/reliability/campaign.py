@@ -61,8 +61,8 @@ class Campaign:
             with self._start(sweep, num_ranks) as process:
                 if process.wait(SECONDS):
                     sys.exit(f"the undisturbed sweep failed, see {self._log}")
-            # Short enough for several kills in each command, and long enough for a job to end between two.
-            self.interval[num_ranks] = (time.monotonic() - started) / (JOBS[num_ranks] + 2)
+            # Short enough for a kill of nearly every job, and long enough for some to end.
+            self.interval[num_ranks] = (time.monotonic() - started) / (4 * JOBS[num_ranks])
             self.expected[num_ranks] = {job.name: outcome(job) for job in (sweep / "jobs").iterdir()}
 
     @property

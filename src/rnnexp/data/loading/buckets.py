@@ -17,7 +17,7 @@ class BucketOrder(Order):
 
     The samples are shuffled and cut into windows. Each window is sorted by length, one descending and the next
     ascending, so that lengths are also similar across the boundary of two windows. The whole is cut into batches of
-    equal content, at least one for each rank. The batches are shuffled and assigned to the ranks in turn. Every sample
+    equal content, at least one for each rank if there are as many samples. The batches are shuffled and assigned to the ranks in turn. Every sample
     is in one batch of one rank, and each epoch has the same number of batches. Without shuffling, all samples are one window with the longest first,
     so that a batch that does not fit into memory fails at once.
 
@@ -33,7 +33,7 @@ class BucketOrder(Order):
 
     Raises:
         ValueError: for an unknown unit, or a size that is not positive.
-        UserError: if a sample does not fit into a batch, or there are too few samples for one batch of each rank.
+        UserError: if a sample does not fit into a batch, or there are fewer samples than ranks that need one.
     """
 
     def __init__(
@@ -98,8 +98,10 @@ class BucketOrder(Order):
         if equal_length_ranks:
             num_batches += -num_batches % self.world_size
             most -= most % self.world_size
-        if most < self.world_size:
-            raise UserError(f"{len(self.indices)} samples are too few for {self.world_size} processes: use fewer devices")
+        if not most:
+            raise UserError(
+                f"{len(self.indices)} training pairs are too few for {self.world_size} processes: use fewer devices"
+            )
         return min(num_batches, most)
 
     def _all_batches(self) -> tuple[list[Tensor], list[int]]:

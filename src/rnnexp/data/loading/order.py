@@ -6,8 +6,6 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from rnnexp.core.errors import UserError
-
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
     """Return a generator on the CPU whose random numbers depend only on (seed, epoch)."""
@@ -24,14 +22,9 @@ class Order:
         shuffle: draw a new order in each epoch; otherwise every epoch has the same order.
         seed: the seed of the order.
         rank, world_size: the rank of this process, and the number of processes that share the samples.
-
-    Raises:
-        UserError: if there are fewer samples than processes. A process without a batch would wait for the others forever.
     """
 
     def __init__(self, indices: Tensor, *, shuffle: bool, seed: int = 0, rank: int = 0, world_size: int = 1) -> None:
-        if world_size > 1 and len(indices) < world_size:
-            raise UserError(f"{len(indices)} samples are too few for {world_size} processes: use fewer devices")
         self.indices = indices
         self.shuffle = shuffle
         self.seed = seed
