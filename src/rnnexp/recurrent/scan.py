@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,8 +11,8 @@ from torch.nn.functional import linear
 from rnnexp.recurrent.cells import Cell, CellFunction, Recurrence, State
 from rnnexp.recurrent.layout import make_mask
 
-Weights = Mapping[str, Tensor]
-"""The weights of one layer in one direction, by name without the layer: `weight_ih`."""
+Weights = Mapping[str, Any]
+"""The weights of one layer in one direction, by name without the layer: `weight_ih`; or its `module`."""
 
 
 def scan(
@@ -72,7 +72,7 @@ class RecordedStep(NamedTuple):
     """A step of one direction of one layer. Rows past the end of a sequence have no meaning."""
 
     from_input: Tensor
-    """W x_t + b, the blocks side by side [batch, gates * hidden]"""
+    """W x_t + b, the blocks side by side [batch, gates * hidden]; x_t for a cell with a module"""
     previous_h: Tensor
     """[batch, hidden]"""
     recur: Recurrence | None
@@ -105,8 +105,8 @@ class StepRecorder:
     def recording(self, step: CellFunction) -> CellFunction:
         """Return a function that calls a step and records it."""
 
-        def recorded(x: Tensor, state: State, recur: Recurrence | None, **parameters: Tensor) -> State:
-            proposed = step(x, state, recur, **parameters)
+        def recorded(x: Tensor, state: State, recur: Recurrence | None, **arguments: Any) -> State:  # noqa: ANN401
+            proposed = step(x, state, recur, **arguments)
             self._steps.append(RecordedStep(x, state[0], recur, proposed[0]))
             return proposed
 
@@ -149,10 +149,10 @@ def scan_layer(
     outputs, finals = [], []
     for direction, named in enumerate(weights):
         initial = tuple(tensor[direction] for tensor in state)
-        from_input = linear(x, named["weight_ih"], named.get("bias_ih"))
+        from_input = linear(x, named["weight_ih"], named.get("bias_ih")) if "weight_ih" in named else x
         recur = Recurrence(named["weight_hh"], named.get("bias_hh")) if "weight_hh" in named else None
-        with_parameters = partial(step, **{name: named[name] for name in cell.parameters}) if cell.parameters else step
-        y, final = scan(with_parameters, from_input, recur, initial, mask, reverse=direction == 1)
+        with_arguments = partial(step, **{name: named[name] for name in cell.arguments}) if cell.arguments else step
+        y, final = scan(with_arguments, from_input, recur, initial, mask, reverse=direction == 1)
         outputs.append(y)
         finals.append(final)
     return torch.cat(outputs, dim=-1), tuple(torch.stack(tensors) for tensors in zip(*finals, strict=True))

@@ -11,7 +11,7 @@ from torch.nn import functional
 from rnnexp.core.validation import require_fraction, require_positive, validate_choice
 from rnnexp.recurrent.backends import BACKENDS, choose_backend, require_backend
 from rnnexp.recurrent.batched import run_batched
-from rnnexp.recurrent.cells import WEIGHTS, Cell, CellFactory, State, make_cell
+from rnnexp.recurrent.cells import WEIGHTS, CellLike, State, make_cell
 from rnnexp.recurrent.graphs import Graphs
 from rnnexp.recurrent.initialization import INITIALIZATIONS
 from rnnexp.recurrent.kernels import flatten_weights, run_kernel
@@ -35,7 +35,8 @@ class RecurrentStack(nn.Module):
         (torch.Size([5, 7, 8]), torch.Size([2, 5, 8]))
 
     Args:
-        cell: a name in `CELLS`, `module.name` of your own module, a `Cell`, or a function that makes one.
+        cell: a name in `CELLS`, `module.name` of your own module, a `Cell`, a function that makes one, or a class in
+            the form of torch.nn.GRUCell and torch.nn.LSTMCell.
         input_size: features of x.
         hidden_size: features of h, per direction.
         num_layers: the number of layers.
@@ -48,7 +49,8 @@ class RecurrentStack(nn.Module):
         cell_options: option -> value, for options of the cell that differ from their defaults: `reset` of a GRU,
             `nonlinearity` of an SRN, `forget_bias` of an LSTM, see docs/cells.md.
         initialization: `orthogonal` (recurrent blocks orthogonal, input blocks Glorot uniform, biases 0), `identity`
-            (recurrent blocks the identity, as in an IRNN) or `pytorch`.
+            (recurrent blocks the identity, as in an IRNN) or `pytorch`. It has no effect on a class in the form of
+            torch.nn, which initializes itself.
         time_tied_dropout: whether one dropout mask per sequence is used at every step (Gal & Ghahramani, 2016,
             arXiv:1512.05287).
         learned_initial_state: whether the initial state is trained, starting from zero.
@@ -81,7 +83,7 @@ class RecurrentStack(nn.Module):
 
     def __init__(
         self,
-        cell: str | Cell | CellFactory,
+        cell: str | CellLike,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
@@ -101,7 +103,7 @@ class RecurrentStack(nn.Module):
         require_fraction(dropout=dropout)
         validate_choice("backend", backend, BACKENDS)
         validate_choice("initialization", initialization, INITIALIZATIONS)
-        self.cell_name, self.cell, self.cell_options = make_cell(cell, cell_options)
+        self.cell_name, self.cell, self.cell_options = make_cell(cell, cell_options, input_size, hidden_size)
         chosen = "".join(f" {option}={value}" for option, value in self.cell_options.items() if value is not None)
         require_backend(self.cell, f"{self.cell_name!r}{chosen}", backend)
         self.backend = self.last_backend = backend
@@ -120,10 +122,8 @@ class RecurrentStack(nn.Module):
         self.multiply_adds_per_step = 0
         for layer in range(num_layers):
             for direction in range(self.directions):
-                shapes = self.cell.weight_shapes(self.output_size if layer else input_size, hidden_size)
-                for name, shape in shapes.items():
-                    self.register_parameter(_weight_name(name, layer, direction), nn.Parameter(torch.empty(shape)))
-                self.multiply_adds_per_step += sum(math.prod(shape) for shape in shapes.values() if len(shape) > 1)
+                shapes = self._register_weights(layer, direction)
+                self.multiply_adds_per_step += sum(math.prod(shape) for shape in shapes if len(shape) > 1)
         self.initial_state: nn.Parameter | None = None
         if learned_initial_state:
             self.initial_state = nn.Parameter(torch.empty(self.num_states, num_layers, 1, self.output_size))
@@ -131,6 +131,18 @@ class RecurrentStack(nn.Module):
         self.reset_parameters()
         self.flatten_parameters()
         self.register_load_state_dict_post_hook(_flatten_after_loading)  # type: ignore[no-untyped-call]
+
+    def _register_weights(self, layer: int, direction: int) -> list[tuple[int, ...]]:
+        """Register the weights of one layer and direction, and return their shapes."""
+        input_size = self.output_size if layer else self.input_size
+        if self.cell.module is not None:
+            module = self.cell.module(input_size, self.hidden_size)
+            self.add_module(_weight_name("module", layer, direction), module)
+            return [tuple(parameter.shape) for parameter in module.parameters()]
+        shapes = self.cell.weight_shapes(input_size, self.hidden_size)
+        for name, shape in shapes.items():
+            self.register_parameter(_weight_name(name, layer, direction), nn.Parameter(torch.empty(shape)))
+        return list(shapes.values())
 
     @property
     def layers_per_run(self) -> int:
@@ -147,17 +159,26 @@ class RecurrentStack(nn.Module):
         with torch.no_grad():
             for layer in range(self.num_layers):
                 for weights in self._layer_weights(layer):
-                    shared = {name: tensor for name, tensor in weights.items() if name in WEIGHTS}
-                    INITIALIZATIONS[self.initialization](shared, self.hidden_size)
-                    for name, parameter in self.cell.parameters.items():
-                        parameter.initialize(weights[name])
-                    if self.cell.initialize is not None:
-                        self.cell.initialize(weights)
+                    self._initialize(layer, weights)
             if self.initial_state is not None:
                 self.initial_state.zero_()
         for norm in self.norms:
             assert isinstance(norm, nn.LayerNorm)
             norm.reset_parameters()
+
+    def _initialize(self, layer: int, weights: dict[str, Any]) -> None:
+        """Initialize the weights of one layer and direction."""
+        if self.cell.module is not None:
+            input_size = self.output_size if layer else self.input_size
+            new = self.cell.module(input_size, self.hidden_size)
+            weights["module"].load_state_dict(new.state_dict())
+            return
+        shared = {name: tensor for name, tensor in weights.items() if name in WEIGHTS}
+        INITIALIZATIONS[self.initialization](shared, self.hidden_size)
+        for name, parameter in self.cell.parameters.items():
+            parameter.initialize(weights[name])
+        if self.cell.initialize is not None:
+            self.cell.initialize(weights)
 
     def flatten_parameters(self) -> None:
         """Store the weights in one block of memory for cuDNN, after construction, moves, copies and loading."""
@@ -165,9 +186,9 @@ class RecurrentStack(nn.Module):
             for first in range(0, self.num_layers, self.layers_per_run):
                 flatten_weights(self.cell.fused, self._run_weights(first), self.layers_per_run, self.bidirectional)
 
-    def _layer_weights(self, layer: int) -> list[dict[str, Tensor]]:
-        """Return the weights of one layer: for each direction, by name without the layer."""
-        names = [name for name in WEIGHTS if name in self.cell.weights] + list(self.cell.parameters)
+    def _layer_weights(self, layer: int) -> list[dict[str, Any]]:
+        """Return the weights of one layer, or its modules: for each direction, by name without the layer."""
+        names = [*(name for name in WEIGHTS if name in self.cell.weights), *self.cell.arguments]
         return [
             {name: getattr(self, _weight_name(name, layer, direction)) for name in names}
             for direction in range(self.directions)
@@ -246,7 +267,7 @@ class RecurrentStack(nn.Module):
         """
         if backend != "fused":
             weights = self._layer_weights(first)
-            if not (x.is_cuda and torch.is_autocast_enabled("cuda")):
+            if not (x.is_cuda and torch.is_autocast_enabled("cuda")) or self.cell.module is not None:
                 return self._run_layer(backend, first, x, lengths, mask, state, weights)
             # Like cuDNN, compute the whole recurrence in the type of autocast.
             dtype = torch.get_autocast_dtype("cuda")
@@ -269,7 +290,7 @@ class RecurrentStack(nn.Module):
         lengths: Tensor | None,
         mask: Tensor | None,
         state: State,
-        weights: list[dict[str, Tensor]],
+        weights: list[dict[str, Any]],
     ) -> tuple[Tensor, State]:
         """Run one layer without a kernel, with its weights by direction and name."""
         if backend == "graph":

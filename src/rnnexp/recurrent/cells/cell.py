@@ -65,7 +65,8 @@ class Recurrence:
 CellFunction = Callable[..., State]
 """`step(x, state, recur, **parameters) -> state`, see the top of this file.
 
-The parameters are the additional weights that the cell declares, by name. `recur` is None for a cell without U.
+The parameters are the additional weights that the cell declares, by name. `recur` is None for a cell without U. A cell
+with a module gets that of the layer and direction, `step(x, state, None, module=module)`, and x is the input itself.
 """
 
 
@@ -99,6 +100,8 @@ class Cell:
         weights: those of `WEIGHTS` that the equations use.
         parameters: additional weights by name, registered for each layer and direction as `<name>_l0`,
             `<name>_l0_reverse` ...
+        module: (input_size, hidden_size) -> a module with the weights of one layer and direction, registered as
+            `module_l0` ..., in place of all other weights. It initializes itself.
         initialize: called after the initialization of the stack with the weights of one layer and direction by name,
             to change them in place.
         fused: the kernel of torch that is equivalent to the step.
@@ -118,6 +121,7 @@ class Cell:
     states: int = 1
     weights: tuple[str, ...] = WEIGHTS
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    module: Callable[[int, int], nn.Module] | None = None
     initialize: Callable[[Mapping[str, Tensor]], None] | None = None
     fused: Kernel | None = None
     batched: BatchedStep | None = None
@@ -126,12 +130,7 @@ class Cell:
     squashed: Mapping[str, Squash] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in self.weights:
-            validate_choice("weight of a cell", name, WEIGHTS)
-        if "weight_ih" not in self.weights or ("bias_hh" in self.weights and "weight_hh" not in self.weights):
-            raise ValueError(f"a cell needs weight_ih, and weight_hh for bias_hh, not {', '.join(self.weights)} alone")
-        if taken := set(self.parameters) & {*WEIGHTS, "initial_state", "norms"}:
-            raise ValueError(f"a stack already has {min(taken)}: rename that parameter of the cell")
+        self._validate_weights()
         if self.fused is not None and (self.parameters or self.weights != WEIGHTS):
             raise ValueError("the kernels of torch support only cells with exactly W, U, b and d: leave out fused")
         if self.batched is not None and (self.parameters or self.weights != WEIGHTS or self.states > 1):
@@ -146,6 +145,22 @@ class Cell:
                 names = ", ".join(f"torch.{known.__name__}" for known in SATURATED)
                 name = getattr(squash, "__name__", str(squash))
                 raise ValueError(f"squashed[{block!r}] is {name}: choose one of {names}, or leave the block out")
+
+    def _validate_weights(self) -> None:
+        for name in self.weights:
+            validate_choice("weight of a cell", name, WEIGHTS)
+        if self.module is not None:
+            if self.weights or self.parameters or self.initialize or self.blocks:
+                raise ValueError("a cell with a module has no other weights: declare weights=() alone")
+        elif "weight_ih" not in self.weights or ("bias_hh" in self.weights and "weight_hh" not in self.weights):
+            raise ValueError(f"a cell needs weight_ih, and weight_hh for bias_hh, not {', '.join(self.weights)} alone")
+        if taken := set(self.parameters) & {*WEIGHTS, "initial_state", "norms", "module"}:
+            raise ValueError(f"a stack already has {min(taken)}: rename that parameter of the cell")
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The names of the keyword arguments of the step."""
+        return (*self.parameters, *(() if self.module is None else ("module",)))
 
     def weight_shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
         """Return the shapes of all weights of one layer and direction by name, in the order of registration."""
