@@ -1,6 +1,6 @@
 """The scan of a cell over time as a plain loop, which is the reference for the fused kernels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -68,6 +68,31 @@ def differentiable_gradients(
     return [next(remaining) if tensor.requires_grad else None for tensor in inputs]
 
 
+def with_zoneout(step: CellFunction, probabilities: Sequence[float], training: bool) -> CellFunction:
+    """Return a step with zoneout: numbers of the state keep their old values (Krueger et al., 2017, arXiv:1606.01305).
+
+    In training each number is kept at random; otherwise the new state is the mean over these choices.
+
+    Args:
+        step: the equations of the cell.
+        probabilities: that of keeping a number, for each tensor of the state.
+        training: whether numbers are kept at random.
+    """
+
+    def zoned(x: Tensor, state: State, recur: Recurrence | None, **arguments: Any) -> State:  # noqa: ANN401
+        proposed = step(x, state, recur, **arguments)
+        return tuple(map(keep, proposed, state, probabilities))
+
+    def keep(new: Tensor, old: Tensor, probability: float) -> Tensor:
+        if probability == 0:
+            return new
+        if training:
+            return torch.where(torch.rand_like(new) < probability, old, new)
+        return probability * old + (1 - probability) * new
+
+    return zoned
+
+
 class RecordedStep(NamedTuple):
     """A step of one direction of one layer. Rows past the end of a sequence have no meaning."""
 
@@ -126,7 +151,7 @@ def scan_layer(
     mask: Tensor | None,
     state: State,
     weights: Sequence[Weights],
-    recorder: StepRecorder | None = None,
+    wrappers: Sequence[Callable[[CellFunction], CellFunction]] = (),
 ) -> tuple[Tensor, State]:
     """Run one layer in one or both directions.
 
@@ -136,7 +161,7 @@ def scan_layer(
         mask: True at steps of a sequence, bool [batch, time, 1]; None if all are.
         state: the initial state, [directions, batch, hidden] each.
         weights: the weights of each direction.
-        recorder: records every step.
+        wrappers: functions that return a changed step, each of that of the one before.
 
     Returns:
         Outputs [batch, time, directions * hidden] and the final state, [directions, batch, hidden] each.
@@ -145,7 +170,9 @@ def scan_layer(
         x = x.masked_fill(~mask, 0)  # infinities in the padding would cause NaN gradients
         mask = mask.transpose(0, 1)
     x = x.transpose(0, 1)
-    step = cell.step if recorder is None else recorder.recording(cell.step)
+    step = cell.step
+    for wrap in wrappers:
+        step = wrap(step)
     outputs, finals = [], []
     for direction, named in enumerate(weights):
         initial = tuple(tensor[direction] for tensor in state)

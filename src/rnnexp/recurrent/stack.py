@@ -1,7 +1,8 @@
 """The recurrent stack, for every cell, depth and direction."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,13 +12,13 @@ from torch.nn import functional
 from rnnexp.core.validation import require_fraction, require_positive, validate_choice
 from rnnexp.recurrent.backends import BACKENDS, choose_backend, require_backend
 from rnnexp.recurrent.batched import run_batched
-from rnnexp.recurrent.cells import WEIGHTS, CellLike, State, make_cell
+from rnnexp.recurrent.cells import WEIGHTS, CellFunction, CellLike, State, make_cell
 from rnnexp.recurrent.graphs import Graphs
 from rnnexp.recurrent.initialization import INITIALIZATIONS
 from rnnexp.recurrent.kernels import flatten_weights, run_kernel
 from rnnexp.recurrent.layout import check_lengths, join_directions, make_mask, split_directions
 from rnnexp.recurrent.parallel import run_parallel
-from rnnexp.recurrent.scan import StepRecorder, scan_layer
+from rnnexp.recurrent.scan import StepRecorder, scan_layer, with_zoneout
 
 
 class RecurrentStack(nn.Module):
@@ -42,6 +43,9 @@ class RecurrentStack(nn.Module):
         num_layers: the number of layers.
         bidirectional: whether each layer has a second scan, from each sequence's last step to its first.
         dropout: probability of zeroing an input of the second and later layers. It has no effect with one layer.
+        zoneout: probability that a number of the state keeps its old value at a step (Krueger et al., 2017,
+            arXiv:1606.01305), or a list with one for each tensor of the state; outside training, its weight in a mean
+            of the old and the new value. The equations then run in a loop.
         backend: `fused` for the kernels of torch, `batched` for the steps that are written by hand, `parallel`
             for a scan in parallel over time, of cells that are linear in h, `graph` for the equations of the cell as a
             CUDA graph, `reference` for the equations in a loop, `auto` for the fastest one, see
@@ -64,7 +68,7 @@ class RecurrentStack(nn.Module):
         cell: the `Cell`.
         cell_name: the given name; for a `Cell`, the name of its step.
         cell_options: all options of the cell with their values.
-        backend: the given backend.
+        backend: the given backend; with zoneout `reference`.
         last_backend: the backend of the last forward pass with gradients: `fused`, `batched`, `parallel`, `graph` or
             `reference`; before the first one, the given backend.
         directions: 1 or 2.
@@ -89,6 +93,7 @@ class RecurrentStack(nn.Module):
         num_layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        zoneout: float | Sequence[float] = 0.0,
         backend: str = "auto",
         cell_options: Mapping[str, Any] | None = None,
         initialization: str = "orthogonal",
@@ -106,6 +111,10 @@ class RecurrentStack(nn.Module):
         self.cell_name, self.cell, self.cell_options = make_cell(cell, cell_options, input_size, hidden_size)
         chosen = "".join(f" {option}={value}" for option, value in self.cell_options.items() if value is not None)
         require_backend(self.cell, f"{self.cell_name!r}{chosen}", backend)
+        self.zoneout = self._zoneout_of_each_state(zoneout)
+        if any(self.zoneout):
+            validate_choice("backend with zoneout", backend, ("auto", "reference"))
+            backend = "reference"
         self.backend = self.last_backend = backend
 
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
@@ -131,6 +140,19 @@ class RecurrentStack(nn.Module):
         self.reset_parameters()
         self.flatten_parameters()
         self.register_load_state_dict_post_hook(_flatten_after_loading)  # type: ignore[no-untyped-call]
+
+    def _zoneout_of_each_state(self, zoneout: float | Sequence[float]) -> tuple[float, ...]:
+        """Return the probability of zoneout for each tensor of the state."""
+        states = self.cell.states
+        is_list = isinstance(zoneout, Sequence) and not isinstance(zoneout, str)
+        each: tuple[Any, ...] = tuple(zoneout) if is_list else (zoneout,) * states  # type: ignore[arg-type]
+        if len(each) != states:
+            raise ValueError(f"zoneout has {len(each)} values, but cell {self.cell_name!r} has {states} state tensors")
+        for probability in each:
+            require_fraction(zoneout=probability)
+        if any(each) and not self.cell.zoneout:
+            raise ValueError(f"cell {self.cell_name!r} has no zoneout: the tensors of its state mean nothing alone")
+        return each
 
     def _register_weights(self, layer: int, direction: int) -> list[tuple[int, ...]]:
         """Register the weights of one layer and direction, and return their shapes."""
@@ -299,7 +321,12 @@ class RecurrentStack(nn.Module):
             return run_parallel(self.cell, x, mask, state, weights)
         if backend == "batched":
             return run_batched(self.cell, x, lengths, state, [list(named.values()) for named in weights])
-        return scan_layer(self.cell, x, mask, state, weights, self.recorder)
+        wrappers: list[Callable[[CellFunction], CellFunction]] = []
+        if any(self.zoneout):
+            wrappers.append(partial(with_zoneout, probabilities=self.zoneout, training=self.training))
+        if self.recorder is not None:
+            wrappers.append(self.recorder.recording)
+        return scan_layer(self.cell, x, mask, state, weights, wrappers)
 
     def _drop(self, x: Tensor) -> Tensor:
         """Apply dropout to the input of a layer [batch, time, features]."""
