@@ -109,7 +109,8 @@ class RecurrentStack(nn.Module):
         validate_choice("backend", backend, BACKENDS)
         validate_choice("initialization", initialization, INITIALIZATIONS)
         self.cell_name, self.cell, self.cell_options = make_cell(cell, cell_options, input_size, hidden_size)
-        chosen = "".join(f" {option}={value}" for option, value in self.cell_options.items() if value is not None)
+        given = {option: value for option, value in self.cell_options.items() if value not in (None, False)}
+        chosen = "".join(f" {option}={value}" for option, value in given.items())
         require_backend(self.cell, f"{self.cell_name!r}{chosen}", backend)
         self.zoneout = self._zoneout_of_each_state(zoneout)
         if any(self.zoneout):
@@ -138,6 +139,7 @@ class RecurrentStack(nn.Module):
             self.initial_state = nn.Parameter(torch.empty(self.num_states, num_layers, 1, self.output_size))
         self.norms = nn.ModuleList(nn.LayerNorm(self.output_size) for _ in range(num_layers if layer_norm else 0))
         self.reset_parameters()
+        self._parametrize()
         self.flatten_parameters()
         self.register_load_state_dict_post_hook(_flatten_after_loading)  # type: ignore[no-untyped-call]
 
@@ -166,6 +168,15 @@ class RecurrentStack(nn.Module):
             self.register_parameter(_weight_name(name, layer, direction), nn.Parameter(torch.empty(shape)))
         return list(shapes.values())
 
+    def _parametrize(self) -> None:
+        """Register the parametrizations of the cell. Their inverses need values, which weights on meta do not have."""
+        for layer in range(self.num_layers):
+            for direction in range(self.directions):
+                for name, register in self.cell.parametrizations.items():
+                    full_name = _weight_name(name, layer, direction)
+                    if not getattr(self, full_name).is_meta:
+                        register(self, full_name)
+
     @property
     def layers_per_run(self) -> int:
         """The number of layers that one kernel computes.
@@ -180,15 +191,15 @@ class RecurrentStack(nn.Module):
         """Initialize all parameters."""
         with torch.no_grad():
             for layer in range(self.num_layers):
-                for weights in self._layer_weights(layer):
-                    self._initialize(layer, weights)
+                for direction, weights in enumerate(self._layer_weights(layer)):
+                    self._initialize(layer, direction, weights)
             if self.initial_state is not None:
                 self.initial_state.zero_()
         for norm in self.norms:
             assert isinstance(norm, nn.LayerNorm)
             norm.reset_parameters()
 
-    def _initialize(self, layer: int, weights: dict[str, Any]) -> None:
+    def _initialize(self, layer: int, direction: int, weights: dict[str, Any]) -> None:
         """Initialize the weights of one layer and direction."""
         if self.cell.module is not None:
             input_size = self.output_size if layer else self.input_size
@@ -201,10 +212,14 @@ class RecurrentStack(nn.Module):
             parameter.initialize(weights[name])
         if self.cell.initialize is not None:
             self.cell.initialize(weights)
+        # The weight of a parametrization is the result of a function, and setting it sets what the function gets.
+        for name in self.cell.parametrizations:
+            setattr(self, _weight_name(name, layer, direction), weights[name])
 
     def flatten_parameters(self) -> None:
         """Store the weights in one block of memory for cuDNN, after construction, moves, copies and loading."""
-        if self.cell.fused is not None and self.backend in ("auto", "fused"):
+        is_stored = not self.cell.parametrizations  # or computed for each pass
+        if self.cell.fused is not None and is_stored and self.backend in ("auto", "fused"):
             for first in range(0, self.num_layers, self.layers_per_run):
                 flatten_weights(self.cell.fused, self._run_weights(first), self.layers_per_run, self.bidirectional)
 

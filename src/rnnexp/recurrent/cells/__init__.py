@@ -11,7 +11,7 @@ from rnnexp.recurrent.cells.cell import (
     Recurrence,
     State,
 )
-from rnnexp.recurrent.cells.table import CELLS, CellLike, NamedCell, make_cell, option_values
+from rnnexp.recurrent.cells.table import CELLS, CellLike, NamedCell, make_cell, variants
 
 __all__ = [
     "CELLS",
@@ -27,5 +27,5 @@ __all__ = [
     "Recurrence",
     "State",
     "make_cell",
-    "option_values",
+    "variants",
 ]

@@ -79,9 +79,9 @@ class Parameter(NamedTuple):
     """A function that initializes the weight in place."""
 
 
-def vector(hidden_size: int) -> tuple[int, ...]:
-    """Return the shape of a parameter with one number for each unit."""
-    return (hidden_size,)
+def vector(hidden_size: int, blocks: int = 1) -> tuple[int, ...]:
+    """Return the shape of a parameter with one number for each unit, or for each row of some blocks."""
+    return (blocks * hidden_size,)
 
 
 def matrix(hidden_size: int) -> tuple[int, ...]:
@@ -104,6 +104,8 @@ class Cell:
             `module_l0` ..., in place of all other weights. It initializes itself.
         initialize: called after the initialization of the stack with the weights of one layer and direction by name,
             to change them in place.
+        parametrizations: name of a weight -> a function of a module and a name that registers a parametrization of
+            torch for it, such as one that keeps it orthogonal.
         fused: the kernel of torch that is equivalent to the step.
         batched: the same step on buffers, see `rnnexp.recurrent.batched_steps`; for cells of one state.
         coefficients: x -> (a, b) if the step is h = a h + b, with a and b that depend on x alone, for tensors
@@ -124,6 +126,7 @@ class Cell:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     module: Callable[[int, int], nn.Module] | None = None
     initialize: Callable[[Mapping[str, Tensor]], None] | None = None
+    parametrizations: Mapping[str, Callable[[nn.Module, str], object]] = field(default_factory=dict)
     fused: Kernel | None = None
     batched: BatchedStep | None = None
     coefficients: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None

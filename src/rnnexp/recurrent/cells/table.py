@@ -1,7 +1,9 @@
 """The table of cells, and the choice of a cell with its options by name."""
 
 import inspect
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
@@ -160,11 +162,20 @@ def _require_state(name: str, state: object, num_states: int, shape: list[int]) 
             )
 
 
-def option_values(cell: Cell | CellFactory) -> dict[str, tuple[str | bool, ...]]:
-    """Return the allowed values of those options of a cell that have a list of values."""
+def variants(name: str) -> Iterator[dict[str, Any]]:
+    """Return the options of every variant of a cell in `CELLS`: the values of options that have a list, in all ways.
+
+    Values that exclude each other are left out.
+    """
+    cell = CELLS[name]
     hints = {} if isinstance(cell, Cell) else get_type_hints(cell)
     lists = {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
-    return lists | {name: (False, True) for name, hint in hints.items() if hint is bool}
+    lists |= {name: (False, True) for name, hint in hints.items() if hint is bool}
+    for values in itertools.product(*lists.values()):
+        options = dict(zip(lists, values, strict=True))
+        with suppress(ValueError):
+            make_cell(name, options)
+            yield options
 
 
 def _find_cell(name: str) -> CellLike:
