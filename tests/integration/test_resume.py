@@ -122,7 +122,7 @@ def test_continues_bit_for_bit(run: Run, whole: Callable[..., Outcome], step: in
         pytest.param(["trainer.max_epochs=1"], 4, 5, id="no other epoch follows"),
         pytest.param(["trainer.val_check_interval=5"], 4, 6, id="a validation is due after the batch"),
         pytest.param(["data.batch_size=48"], 10, 11, id="a smaller last batch"),
-        pytest.param(["optimizer=sgd", "scheduler=cosine"], 13, 14, id="momentum and a cosine"),
+        pytest.param(["optimizer=sgd", "scheduler=cosine", "model.zoneout=0.1"], 13, 14, id="momentum and zoneout"),
     ],
 )
 def test_continues_bit_for_bit_with(

@@ -64,6 +64,7 @@ def test_the_page_has_files_and_commands() -> None:
     assert set(FILES) == {
         "my_cells.py",
         "my_other_cells.py",
+        "my_module_cells.py",
         "my_data.py",
         "my_arrays.py",
         "my_conf/data/arrays.yaml",

@@ -26,6 +26,10 @@ GATE_4 = {"W": ((1.1, -1.2), (1.3, 1.4)), "U": ((-0.11, 0.21), (0.31, -0.41)), "
 GATES = [GATE_1, GATE_2, GATE_3, GATE_4]
 # Additional weights of the cells.
 VECTORS = {"p_i": (0.5, -0.7), "p_f": (-0.3, 0.2), "p_o": (0.9, 0.4), "u": (0.6, -1.2)}
+# Gains and biases of normalized cells: of all blocks, or of one.
+VECTORS |= {"alpha_x": (1.1, 0.8, -0.6, 1.3, 0.7, 0.9, 1.2, 0.5), "alpha_h": (0.4, 1.5, 0.9, -1.2, 0.6, 1.1, 0.3, 0.8)}
+VECTORS |= {"beta": (0.2, -0.1, 0.3, 0.5, -0.4, 0.1, 0.6, -0.2), "alpha_c": (1.4, 0.6), "beta_c": (-0.3, 0.25)}
+VECTORS |= {"beta_h": (0.15, -0.35)}
 MATRIX = ((0.2, -0.9), (0.5, 0.35))
 
 
@@ -114,6 +118,64 @@ def peephole_lstm(x: Any, h: Any, c: Any, k: int) -> Any:
     new_c = f * c[k] + i * math.tanh(one_bias(GATE_3, x, h, k))
     o = sigmoid(one_bias(GATE_4, x, h, k) + VECTORS["p_o"][k] * new_c)
     return o * math.tanh(new_c), new_c
+
+
+def normalized(values: list[float]) -> list[float]:
+    """LN of Ba et al. (2016) with the gain 1 and the bias 0."""
+    mean = sum(values) / len(values)
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / len(values) + 1e-5)
+    return [(value - mean) / deviation for value in values]
+
+
+def normalized_products(gates: list[dict[str, Any]], letter: str, v: Any, first: int = 0) -> list[float]:
+    """LN of W x or U h over some gates, times the gain from the row `first` on: two numbers for each gate."""
+    alpha = VECTORS["alpha_x" if letter == "W" else "alpha_h"]
+    values = normalized([product(gate[letter], v, k) for gate in gates for k in (0, 1)])
+    return [alpha[first + row] * value for row, value in enumerate(values)]
+
+
+def normalized_lstm(x: Any, h: Any, c: Any, k: int) -> Any:
+    """Ba et al. (2016), equations 20 to 22."""
+    pairs = zip(normalized_products(GATES, "W", x), normalized_products(GATES, "U", h), VECTORS["beta"], strict=True)
+    rows = [sum(terms) for terms in pairs]
+
+    def new_c(unit: int) -> float:
+        i, f, c_tilde = rows[unit], rows[2 + unit], rows[4 + unit]
+        return sigmoid(f) * c[unit] + sigmoid(i) * math.tanh(c_tilde)
+
+    both = [new_c(0), new_c(1)]
+    squashed = math.tanh(VECTORS["alpha_c"][k] * normalized(both)[k] + VECTORS["beta_c"][k])
+    return sigmoid(rows[6 + k]) * squashed, both[k]
+
+
+def normalized_gru(x: Any, h: Any, k: int) -> Any:
+    """Ba et al. (2016), in the supplement: r and z together, h~ alone."""
+    pairs = zip(normalized_products(GATES[:2], "W", x), normalized_products(GATES[:2], "U", h), strict=True)
+    gates = [sigmoid(a + b + VECTORS["beta"][row]) for row, (a, b) in enumerate(pairs)]
+    r, z = gates[k], gates[2 + k]
+    from_x = normalized_products([GATE_3], "W", x, first=4)[k] + VECTORS["beta"][4 + k]
+    from_h = normalized_products([GATE_3], "U", h, first=4)[k] + VECTORS["beta_h"][k]
+    return ((1 - z) * math.tanh(from_x + r * from_h) + z * h[k],)
+
+
+def refined(f: float, r: float) -> float:
+    """Gu et al. (2020): between f^2 and 1 - (1 - f)^2."""
+    return r * (1 - (1 - f) ** 2) + (1 - r) * f**2
+
+
+def ur_lstm(x: Any, h: Any, c: Any, k: int) -> Any:
+    """Gu et al. (2020): r in place of i."""
+    g = refined(sigmoid(preactivation(GATE_2, x, h, k)), sigmoid(preactivation(GATE_1, x, h, k)))
+    new_c = g * c[k] + (1 - g) * math.tanh(preactivation(GATE_3, x, h, k))
+    return sigmoid(preactivation(GATE_4, x, h, k)) * math.tanh(new_c), new_c
+
+
+def ur_gru(x: Any, h: Any, k: int) -> Any:
+    """Gu et al. (2020), for z, which keeps h."""
+    r = sigmoid(preactivation(GATE_1, x, h, k))
+    z = refined(sigmoid(preactivation(GATE_2, x, h, k)), sigmoid(preactivation(GATE_3, x, h, k)))
+    h_tilde = math.tanh(from_input(GATE_4, x, k) + r * (product(GATE_4["U"], h, k) + GATE_4["d"][k]))
+    return ((1 - z) * h_tilde + z * h[k],)
 
 
 def cifg(x: Any, h: Any, c: Any, k: int) -> Any:
@@ -229,6 +291,10 @@ CASES: list[tuple[dict[str, Any], list[tuple[float, ...]]]] = [
     ({"cell": "lstm"}, lstm()),
     ({"cell": "gru", **options(reset="before")}, gru_before()),
     ({"cell": "gru", **options(reset="after")}, gru_after()),
+    ({"cell": "lstm", **options(layer_norm=True)}, two_steps(normalized_lstm, H0, C0)),
+    ({"cell": "gru", **options(layer_norm=True)}, two_steps(normalized_gru, H0)),
+    ({"cell": "lstm", **options(ur_gates=True)}, two_steps(ur_lstm, H0, C0)),
+    ({"cell": "gru", **options(ur_gates=True)}, two_steps(ur_gru, H0)),
     ({"cell": "peephole_lstm"}, two_steps(peephole_lstm, H0, C0)),
     ({"cell": "cifg"}, two_steps(cifg, H0, C0)),
     ({"cell": "mgu"}, two_steps(mgu, H0)),
@@ -271,8 +337,9 @@ def test_two_steps(settings: dict[str, Any], expected: list[tuple[float, ...]], 
     with torch.no_grad():
         for key, parameter in stack.named_parameters():
             name = key.removesuffix("_l0")
-            values = MATRIX if parameter.dim() == 2 else VECTORS.get(name)
-            if name in letters:
+            if name not in letters:
+                values = MATRIX if parameter.dim() == 2 else VECTORS[name][: len(parameter)]
+            else:
                 values = [row for gate in GATES[: stack.cell.gates] for row in gate[letters[name]]]
             parameter.copy_(torch.tensor(values, dtype=torch.double))
     x = torch.tensor([[X1, X2]], dtype=torch.double)

@@ -50,9 +50,9 @@ OWN: dict[str, Cell] = {
     "without d": Cell(same_gate_twice, gates=1, weights=("weight_ih", "weight_hh")),
 }
 CELLS = OWN | {
-    " ".join([case["cell"], *map(str, case["cell_options"].values())]): make_cell(
-        case["cell"], case["cell_options"]
-    ).cell
+    " ".join(
+        [case["cell"], *(key if value is True else value for key, value in case["cell_options"].items() if value)]
+    ): make_cell(case["cell"], case["cell_options"]).cell
     for case in every_cell()
 }
 

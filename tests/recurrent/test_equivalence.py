@@ -27,16 +27,19 @@ OPTIONS: list[dict[str, Any]] = [
 
 
 # Operations between layers do not depend on how one layer is computed: few combinations for the others.
-CASES = [*itertools.product(FUSED, OPTIONS), *itertools.product(BATCHED + PARALLEL, (OPTIONS[0], OPTIONS[-1]))]
+ORTHOGONAL = [case for case in FUSED if case["cell_options"].get("orthogonal")]
+CASES = [(case, options) for case, options in itertools.product(FUSED, OPTIONS) if case not in ORTHOGONAL]
+CASES += itertools.product(ORTHOGONAL + BATCHED + PARALLEL, (OPTIONS[0], OPTIONS[-1]))
 
 
 def test_the_backends_were_found() -> None:
     assert {case["cell"] for case in FUSED} == {"srn", "lstm", "gru"}
-    assert {"cell": "srn", "cell_options": {"nonlinearity": "relu"}, "backend": "fused"} in FUSED
-    assert {"cell": "gru", "cell_options": {"reset": "before"}, "backend": "fused"} not in FUSED
-    assert {"cell": "gru", "cell_options": {"reset": "before"}, "backend": "batched"} in BATCHED
+    assert {"cell": "srn", "cell_options": {"nonlinearity": "relu", "orthogonal": False}, "backend": "fused"} in FUSED
+    before = {"reset": "before", "layer_norm": False, "ur_gates": False}
+    assert {"cell": "gru", "cell_options": before, "backend": "fused"} not in FUSED
+    assert {"cell": "gru", "cell_options": before, "backend": "batched"} in BATCHED
     assert {case["cell"] for case in PARALLEL} == {"min_gru", "min_lstm"}
-    assert (len(FUSED), len(BATCHED)) == (4, 4)
+    assert (len(FUSED), len(ORTHOGONAL), len(BATCHED)) == (6, 2, 6)
 
 
 def name(value: Any) -> str:

@@ -190,6 +190,30 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"cell": "gru", "cell_options": {"chrono": 2}},
         "chrono is the longest dependency in steps and must exceed 2, not 2",
     ),
+    (
+        {"cell_options": {"layer_norm": True, "ur_gates": True}},
+        "layer_norm and ur_gates are changes of different papers: choose one",
+    ),
+    (
+        {"cell_options": {"layer_norm": True, "reset": "before"}},
+        "layer_norm and ur_gates are those of a GRU whose reset gate scales U h: use reset=after",
+    ),
+    (
+        {"cell": "lstm", "cell_options": {"ur_gates": True, "chrono": 100}},
+        "ur_gates has an initialization of its own: leave out chrono",
+    ),
+    (
+        {"cell": "mgu", "cell_options": {"ur_gates": True}},
+        "cell 'mgu' has no option 'ur_gates': choose one of chrono",
+    ),
+    (
+        {"cell": "lstm", "cell_options": {"orthogonal": True}},
+        "cell 'lstm' has no option 'orthogonal': choose one of forget_bias, chrono, layer_norm, ur_gates",
+    ),
+    (
+        {"cell_options": {"layer_norm": True}, "backend": "fused"},
+        "cell 'gru' reset=after layer_norm=True has no fused kernel: use backend=auto or reference",
+    ),
     ({"cell": "grru"}, r"unknown cell 'grru': choose one of srn, lstm, gru, .*; did you mean 'gru'\?"),
     ({"input_size": 0}, "input_size must be a whole number of at least 1, not 0"),
     ({"hidden_size": -4}, "hidden_size must be a whole number of at least 1, not -4"),
@@ -212,11 +236,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"cell": "lstm", "cell_options": {"reset": "before"}},
-        "cell 'lstm' has no option 'reset': choose one of forget_bias, chrono",
+        "cell 'lstm' has no option 'reset': choose one of forget_bias, chrono, layer_norm, ur_gates",
     ),
     (
         {"cell": "lstm", "cell_options": {"forget_bais": 2}},
-        r"cell 'lstm' has no option 'forget_bais': choose one of forget_bias, chrono; did you mean 'forget_bias'\?",
+        r"cell 'lstm' has no option 'forget_bais': choose one of forget_bias, chrono, .*; did you mean 'forget_bias'\?",
     ),
     ({"cell": "lstm", "cell_options": {"forget_bias": "2"}}, r"forget_bias must be float \| None, not '2'"),
     ({"cell": "lstm", "cell_options": {"forget_bias": True}}, r"forget_bias must be float \| None, not True"),

@@ -1,11 +1,10 @@
 """The shipped cells, for tests that find their cases by looking."""
 
-import itertools
 from pathlib import Path
 from typing import Any
 
 from rnnexp.recurrent import CELLS
-from rnnexp.recurrent.cells import make_cell, option_values
+from rnnexp.recurrent.cells import make_cell, variants
 
 MODELS = ", ".join(
     sorted({path.stem for path in (Path(__file__).parents[2] / "conf" / "model").glob("*.yaml")} - {"base"})
@@ -16,13 +15,8 @@ STATES = ("srn", "lstm", "gru", "slstm")
 
 
 def every_cell() -> list[dict[str, Any]]:
-    """Return name and options of every cell, with every combination of those options that have a list of values."""
-    return [
-        {"cell": name, "cell_options": dict(zip(choices, values, strict=True))}
-        for name, cell in CELLS.items()
-        for choices in [option_values(cell)]
-        for values in itertools.product(*choices.values())
-    ]
+    """Return name and options of every cell, in every variant."""
+    return [{"cell": name, "cell_options": options} for name in CELLS for options in variants(name)]
 
 
 FIELDS = {"fused": "fused", "batched": "batched", "parallel": "coefficients"}

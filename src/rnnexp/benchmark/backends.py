@@ -21,7 +21,7 @@ from rnnexp.core.clock import now
 from rnnexp.core.files.atomic import write_json
 from rnnexp.recurrent import CELLS, RecurrentStack
 from rnnexp.recurrent.backends import BACKENDS, MEASURED
-from rnnexp.recurrent.cells import make_cell, option_values
+from rnnexp.recurrent.cells import make_cell, variants
 
 PRODUCT_SIZE = 1024
 """The rows and columns of the matrices whose product is the limit of the machine."""
@@ -49,11 +49,10 @@ SHAPES = (
 
 def cells_with_batched_steps() -> Iterator[tuple[str, dict[str, Any]]]:
     """Return name and options of every cell with a batched step."""
-    for name, cell in CELLS.items():
-        choices = option_values(cell)
-        for values in itertools.product(*choices.values()):
-            options = dict(zip(choices, values, strict=True))
-            if make_cell(name, options).cell.batched is not None:
+    for name in CELLS:
+        for options in variants(name):
+            cell = make_cell(name, options).cell
+            if cell.batched is not None and not cell.parametrizations:
                 yield name, options
 
 

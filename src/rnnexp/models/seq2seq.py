@@ -113,8 +113,10 @@ class Seq2Seq(nn.Module):
         self._initialize()
 
     def _initialize(self) -> None:
+        stacks = [module for module in self.modules() if isinstance(module, RecurrentStack)]
+        of_cells = {module for stack in stacks for module in stack.modules()}
         for module in self.modules():
-            if isinstance(module, nn.Linear):
+            if isinstance(module, nn.Linear) and module not in of_cells:
                 nn.init.xavier_uniform_(module.weight)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)

@@ -1,8 +1,8 @@
 """The scan of a cell over time as a plain loop, which is the reference for the fused kernels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,8 +11,8 @@ from torch.nn.functional import linear
 from rnnexp.recurrent.cells import Cell, CellFunction, Recurrence, State
 from rnnexp.recurrent.layout import make_mask
 
-Weights = Mapping[str, Tensor]
-"""The weights of one layer in one direction, by name without the layer: `weight_ih`."""
+Weights = Mapping[str, Any]
+"""The weights of one layer in one direction, by name without the layer: `weight_ih`; or its `module`."""
 
 
 def scan(
@@ -68,11 +68,36 @@ def differentiable_gradients(
     return [next(remaining) if tensor.requires_grad else None for tensor in inputs]
 
 
+def with_zoneout(step: CellFunction, probabilities: Sequence[float], training: bool) -> CellFunction:
+    """Return a step with zoneout: numbers of the state keep their old values (Krueger et al., 2017, arXiv:1606.01305).
+
+    In training each number is kept at random; otherwise the new state is the mean over these choices.
+
+    Args:
+        step: the equations of the cell.
+        probabilities: that of keeping a number, for each tensor of the state.
+        training: whether numbers are kept at random.
+    """
+
+    def zoned(x: Tensor, state: State, recur: Recurrence | None, **arguments: Any) -> State:  # noqa: ANN401
+        proposed = step(x, state, recur, **arguments)
+        return tuple(map(keep, proposed, state, probabilities))
+
+    def keep(new: Tensor, old: Tensor, probability: float) -> Tensor:
+        if probability == 0:
+            return new
+        if training:
+            return torch.where(torch.rand_like(new) < probability, old, new)
+        return probability * old + (1 - probability) * new
+
+    return zoned
+
+
 class RecordedStep(NamedTuple):
     """A step of one direction of one layer. Rows past the end of a sequence have no meaning."""
 
     from_input: Tensor
-    """W x_t + b, the blocks side by side [batch, gates * hidden]"""
+    """W x_t + b, the blocks side by side [batch, gates * hidden]; x_t for a cell with a module"""
     previous_h: Tensor
     """[batch, hidden]"""
     recur: Recurrence | None
@@ -105,8 +130,8 @@ class StepRecorder:
     def recording(self, step: CellFunction) -> CellFunction:
         """Return a function that calls a step and records it."""
 
-        def recorded(x: Tensor, state: State, recur: Recurrence | None, **parameters: Tensor) -> State:
-            proposed = step(x, state, recur, **parameters)
+        def recorded(x: Tensor, state: State, recur: Recurrence | None, **arguments: Any) -> State:  # noqa: ANN401
+            proposed = step(x, state, recur, **arguments)
             self._steps.append(RecordedStep(x, state[0], recur, proposed[0]))
             return proposed
 
@@ -126,7 +151,7 @@ def scan_layer(
     mask: Tensor | None,
     state: State,
     weights: Sequence[Weights],
-    recorder: StepRecorder | None = None,
+    wrappers: Sequence[Callable[[CellFunction], CellFunction]] = (),
 ) -> tuple[Tensor, State]:
     """Run one layer in one or both directions.
 
@@ -136,7 +161,7 @@ def scan_layer(
         mask: True at steps of a sequence, bool [batch, time, 1]; None if all are.
         state: the initial state, [directions, batch, hidden] each.
         weights: the weights of each direction.
-        recorder: records every step.
+        wrappers: functions that return a changed step, each of that of the one before.
 
     Returns:
         Outputs [batch, time, directions * hidden] and the final state, [directions, batch, hidden] each.
@@ -145,14 +170,16 @@ def scan_layer(
         x = x.masked_fill(~mask, 0)  # infinities in the padding would cause NaN gradients
         mask = mask.transpose(0, 1)
     x = x.transpose(0, 1)
-    step = cell.step if recorder is None else recorder.recording(cell.step)
+    step = cell.step
+    for wrap in wrappers:
+        step = wrap(step)
     outputs, finals = [], []
     for direction, named in enumerate(weights):
         initial = tuple(tensor[direction] for tensor in state)
-        from_input = linear(x, named["weight_ih"], named.get("bias_ih"))
+        from_input = linear(x, named["weight_ih"], named.get("bias_ih")) if "weight_ih" in named else x
         recur = Recurrence(named["weight_hh"], named.get("bias_hh")) if "weight_hh" in named else None
-        with_parameters = partial(step, **{name: named[name] for name in cell.parameters}) if cell.parameters else step
-        y, final = scan(with_parameters, from_input, recur, initial, mask, reverse=direction == 1)
+        with_arguments = partial(step, **{name: named[name] for name in cell.arguments}) if cell.arguments else step
+        y, final = scan(with_arguments, from_input, recur, initial, mask, reverse=direction == 1)
         outputs.append(y)
         finals.append(final)
     return torch.cat(outputs, dim=-1), tuple(torch.stack(tensors) for tensors in zip(*finals, strict=True))

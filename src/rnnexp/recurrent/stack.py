@@ -1,7 +1,8 @@
 """The recurrent stack, for every cell, depth and direction."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,13 +12,13 @@ from torch.nn import functional
 from rnnexp.core.validation import require_fraction, require_positive, validate_choice
 from rnnexp.recurrent.backends import BACKENDS, choose_backend, require_backend
 from rnnexp.recurrent.batched import run_batched
-from rnnexp.recurrent.cells import WEIGHTS, Cell, CellFactory, State, make_cell
+from rnnexp.recurrent.cells import WEIGHTS, CellFunction, CellLike, State, make_cell
 from rnnexp.recurrent.graphs import Graphs
 from rnnexp.recurrent.initialization import INITIALIZATIONS
 from rnnexp.recurrent.kernels import flatten_weights, run_kernel
 from rnnexp.recurrent.layout import check_lengths, join_directions, make_mask, split_directions
 from rnnexp.recurrent.parallel import run_parallel
-from rnnexp.recurrent.scan import StepRecorder, scan_layer
+from rnnexp.recurrent.scan import StepRecorder, scan_layer, with_zoneout
 
 
 class RecurrentStack(nn.Module):
@@ -35,12 +36,16 @@ class RecurrentStack(nn.Module):
         (torch.Size([5, 7, 8]), torch.Size([2, 5, 8]))
 
     Args:
-        cell: a name in `CELLS`, `module.name` of your own module, a `Cell`, or a function that makes one.
+        cell: a name in `CELLS`, `module.name` of your own module, a `Cell`, a function that makes one, or a class in
+            the form of torch.nn.GRUCell and torch.nn.LSTMCell.
         input_size: features of x.
         hidden_size: features of h, per direction.
         num_layers: the number of layers.
         bidirectional: whether each layer has a second scan, from each sequence's last step to its first.
         dropout: probability of zeroing an input of the second and later layers. It has no effect with one layer.
+        zoneout: probability that a number of the state keeps its old value at a step (Krueger et al., 2017,
+            arXiv:1606.01305), or a list with one for each tensor of the state; outside training, its weight in a mean
+            of the old and the new value. The equations then run in a loop.
         backend: `fused` for the kernels of torch, `batched` for the steps that are written by hand, `parallel`
             for a scan in parallel over time, of cells that are linear in h, `graph` for the equations of the cell as a
             CUDA graph, `reference` for the equations in a loop, `auto` for the fastest one, see
@@ -48,7 +53,8 @@ class RecurrentStack(nn.Module):
         cell_options: option -> value, for options of the cell that differ from their defaults: `reset` of a GRU,
             `nonlinearity` of an SRN, `forget_bias` of an LSTM, see docs/cells.md.
         initialization: `orthogonal` (recurrent blocks orthogonal, input blocks Glorot uniform, biases 0), `identity`
-            (recurrent blocks the identity, as in an IRNN) or `pytorch`.
+            (recurrent blocks the identity, as in an IRNN) or `pytorch`. It has no effect on a class in the form of
+            torch.nn, which initializes itself.
         time_tied_dropout: whether one dropout mask per sequence is used at every step (Gal & Ghahramani, 2016,
             arXiv:1512.05287).
         learned_initial_state: whether the initial state is trained, starting from zero.
@@ -62,7 +68,7 @@ class RecurrentStack(nn.Module):
         cell: the `Cell`.
         cell_name: the given name; for a `Cell`, the name of its step.
         cell_options: all options of the cell with their values.
-        backend: the given backend.
+        backend: the given backend; with zoneout `reference`.
         last_backend: the backend of the last forward pass with gradients: `fused`, `batched`, `parallel`, `graph` or
             `reference`; before the first one, the given backend.
         directions: 1 or 2.
@@ -81,12 +87,13 @@ class RecurrentStack(nn.Module):
 
     def __init__(
         self,
-        cell: str | Cell | CellFactory,
+        cell: str | CellLike,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        zoneout: float | Sequence[float] = 0.0,
         backend: str = "auto",
         cell_options: Mapping[str, Any] | None = None,
         initialization: str = "orthogonal",
@@ -101,9 +108,14 @@ class RecurrentStack(nn.Module):
         require_fraction(dropout=dropout)
         validate_choice("backend", backend, BACKENDS)
         validate_choice("initialization", initialization, INITIALIZATIONS)
-        self.cell_name, self.cell, self.cell_options = make_cell(cell, cell_options)
-        chosen = "".join(f" {option}={value}" for option, value in self.cell_options.items() if value is not None)
+        self.cell_name, self.cell, self.cell_options = make_cell(cell, cell_options, input_size, hidden_size)
+        given = {option: value for option, value in self.cell_options.items() if value not in (None, False)}
+        chosen = "".join(f" {option}={value}" for option, value in given.items())
         require_backend(self.cell, f"{self.cell_name!r}{chosen}", backend)
+        self.zoneout = self._zoneout_of_each_state(zoneout)
+        if any(self.zoneout):
+            validate_choice("backend with zoneout", backend, ("auto", "reference"))
+            backend = "reference"
         self.backend = self.last_backend = backend
 
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
@@ -120,17 +132,50 @@ class RecurrentStack(nn.Module):
         self.multiply_adds_per_step = 0
         for layer in range(num_layers):
             for direction in range(self.directions):
-                shapes = self.cell.weight_shapes(self.output_size if layer else input_size, hidden_size)
-                for name, shape in shapes.items():
-                    self.register_parameter(_weight_name(name, layer, direction), nn.Parameter(torch.empty(shape)))
-                self.multiply_adds_per_step += sum(math.prod(shape) for shape in shapes.values() if len(shape) > 1)
+                shapes = self._register_weights(layer, direction)
+                self.multiply_adds_per_step += sum(math.prod(shape) for shape in shapes if len(shape) > 1)
         self.initial_state: nn.Parameter | None = None
         if learned_initial_state:
             self.initial_state = nn.Parameter(torch.empty(self.num_states, num_layers, 1, self.output_size))
         self.norms = nn.ModuleList(nn.LayerNorm(self.output_size) for _ in range(num_layers if layer_norm else 0))
         self.reset_parameters()
+        self._parametrize()
         self.flatten_parameters()
         self.register_load_state_dict_post_hook(_flatten_after_loading)  # type: ignore[no-untyped-call]
+
+    def _zoneout_of_each_state(self, zoneout: float | Sequence[float]) -> tuple[float, ...]:
+        """Return the probability of zoneout for each tensor of the state."""
+        states = self.cell.states
+        is_list = isinstance(zoneout, Sequence) and not isinstance(zoneout, str)
+        each: tuple[Any, ...] = tuple(zoneout) if is_list else (zoneout,) * states  # type: ignore[arg-type]
+        if len(each) != states:
+            raise ValueError(f"zoneout has {len(each)} values, but cell {self.cell_name!r} has {states} state tensors")
+        for probability in each:
+            require_fraction(zoneout=probability)
+        if any(each) and not self.cell.zoneout:
+            raise ValueError(f"cell {self.cell_name!r} has no zoneout: the tensors of its state mean nothing alone")
+        return each
+
+    def _register_weights(self, layer: int, direction: int) -> list[tuple[int, ...]]:
+        """Register the weights of one layer and direction, and return their shapes."""
+        input_size = self.output_size if layer else self.input_size
+        if self.cell.module is not None:
+            module = self.cell.module(input_size, self.hidden_size)
+            self.add_module(_weight_name("module", layer, direction), module)
+            return [tuple(parameter.shape) for parameter in module.parameters()]
+        shapes = self.cell.weight_shapes(input_size, self.hidden_size)
+        for name, shape in shapes.items():
+            self.register_parameter(_weight_name(name, layer, direction), nn.Parameter(torch.empty(shape)))
+        return list(shapes.values())
+
+    def _parametrize(self) -> None:
+        """Register the parametrizations of the cell. Their inverses need values, which weights on meta do not have."""
+        for layer in range(self.num_layers):
+            for direction in range(self.directions):
+                for name, register in self.cell.parametrizations.items():
+                    full_name = _weight_name(name, layer, direction)
+                    if not getattr(self, full_name).is_meta:
+                        register(self, full_name)
 
     @property
     def layers_per_run(self) -> int:
@@ -146,28 +191,41 @@ class RecurrentStack(nn.Module):
         """Initialize all parameters."""
         with torch.no_grad():
             for layer in range(self.num_layers):
-                for weights in self._layer_weights(layer):
-                    shared = {name: tensor for name, tensor in weights.items() if name in WEIGHTS}
-                    INITIALIZATIONS[self.initialization](shared, self.hidden_size)
-                    for name, parameter in self.cell.parameters.items():
-                        parameter.initialize(weights[name])
-                    if self.cell.initialize is not None:
-                        self.cell.initialize(weights)
+                for direction, weights in enumerate(self._layer_weights(layer)):
+                    self._initialize(layer, direction, weights)
             if self.initial_state is not None:
                 self.initial_state.zero_()
         for norm in self.norms:
             assert isinstance(norm, nn.LayerNorm)
             norm.reset_parameters()
 
+    def _initialize(self, layer: int, direction: int, weights: dict[str, Any]) -> None:
+        """Initialize the weights of one layer and direction."""
+        if self.cell.module is not None:
+            input_size = self.output_size if layer else self.input_size
+            new = self.cell.module(input_size, self.hidden_size)
+            weights["module"].load_state_dict(new.state_dict())
+            return
+        shared = {name: tensor for name, tensor in weights.items() if name in WEIGHTS}
+        INITIALIZATIONS[self.initialization](shared, self.hidden_size)
+        for name, parameter in self.cell.parameters.items():
+            parameter.initialize(weights[name])
+        if self.cell.initialize is not None:
+            self.cell.initialize(weights)
+        # The weight of a parametrization is the result of a function, and setting it sets what the function gets.
+        for name in self.cell.parametrizations:
+            setattr(self, _weight_name(name, layer, direction), weights[name])
+
     def flatten_parameters(self) -> None:
         """Store the weights in one block of memory for cuDNN, after construction, moves, copies and loading."""
-        if self.cell.fused is not None and self.backend in ("auto", "fused"):
+        is_stored = not self.cell.parametrizations  # or computed for each pass
+        if self.cell.fused is not None and is_stored and self.backend in ("auto", "fused"):
             for first in range(0, self.num_layers, self.layers_per_run):
                 flatten_weights(self.cell.fused, self._run_weights(first), self.layers_per_run, self.bidirectional)
 
-    def _layer_weights(self, layer: int) -> list[dict[str, Tensor]]:
-        """Return the weights of one layer: for each direction, by name without the layer."""
-        names = [name for name in WEIGHTS if name in self.cell.weights] + list(self.cell.parameters)
+    def _layer_weights(self, layer: int) -> list[dict[str, Any]]:
+        """Return the weights of one layer, or its modules: for each direction, by name without the layer."""
+        names = [*(name for name in WEIGHTS if name in self.cell.weights), *self.cell.arguments]
         return [
             {name: getattr(self, _weight_name(name, layer, direction)) for name in names}
             for direction in range(self.directions)
@@ -246,7 +304,7 @@ class RecurrentStack(nn.Module):
         """
         if backend != "fused":
             weights = self._layer_weights(first)
-            if not (x.is_cuda and torch.is_autocast_enabled("cuda")):
+            if not (x.is_cuda and torch.is_autocast_enabled("cuda")) or self.cell.module is not None:
                 return self._run_layer(backend, first, x, lengths, mask, state, weights)
             # Like cuDNN, compute the whole recurrence in the type of autocast.
             dtype = torch.get_autocast_dtype("cuda")
@@ -269,7 +327,7 @@ class RecurrentStack(nn.Module):
         lengths: Tensor | None,
         mask: Tensor | None,
         state: State,
-        weights: list[dict[str, Tensor]],
+        weights: list[dict[str, Any]],
     ) -> tuple[Tensor, State]:
         """Run one layer without a kernel, with its weights by direction and name."""
         if backend == "graph":
@@ -278,7 +336,12 @@ class RecurrentStack(nn.Module):
             return run_parallel(self.cell, x, mask, state, weights)
         if backend == "batched":
             return run_batched(self.cell, x, lengths, state, [list(named.values()) for named in weights])
-        return scan_layer(self.cell, x, mask, state, weights, self.recorder)
+        wrappers: list[Callable[[CellFunction], CellFunction]] = []
+        if any(self.zoneout):
+            wrappers.append(partial(with_zoneout, probabilities=self.zoneout, training=self.training))
+        if self.recorder is not None:
+            wrappers.append(self.recorder.recording)
+        return scan_layer(self.cell, x, mask, state, weights, wrappers)
 
     def _drop(self, x: Tensor) -> Tensor:
         """Apply dropout to the input of a layer [batch, time, features]."""

@@ -11,7 +11,7 @@ from rnnexp.recurrent.cells.cell import (
     Recurrence,
     State,
 )
-from rnnexp.recurrent.cells.table import CELLS, NamedCell, make_cell, option_values
+from rnnexp.recurrent.cells.table import CELLS, CellLike, NamedCell, make_cell, variants
 
 __all__ = [
     "CELLS",
@@ -20,11 +20,12 @@ __all__ = [
     "Cell",
     "CellFactory",
     "CellFunction",
+    "CellLike",
     "Kernel",
     "NamedCell",
     "Parameter",
     "Recurrence",
     "State",
     "make_cell",
-    "option_values",
+    "variants",
 ]

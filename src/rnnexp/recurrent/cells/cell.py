@@ -65,7 +65,8 @@ class Recurrence:
 CellFunction = Callable[..., State]
 """`step(x, state, recur, **parameters) -> state`, see the top of this file.
 
-The parameters are the additional weights that the cell declares, by name. `recur` is None for a cell without U.
+The parameters are the additional weights that the cell declares, by name. `recur` is None for a cell without U. A cell
+with a module gets that of the layer and direction, `step(x, state, None, module=module)`, and x is the input itself.
 """
 
 
@@ -78,9 +79,9 @@ class Parameter(NamedTuple):
     """A function that initializes the weight in place."""
 
 
-def vector(hidden_size: int) -> tuple[int, ...]:
-    """Return the shape of a parameter with one number for each unit."""
-    return (hidden_size,)
+def vector(hidden_size: int, blocks: int = 1) -> tuple[int, ...]:
+    """Return the shape of a parameter with one number for each unit, or for each row of some blocks."""
+    return (blocks * hidden_size,)
 
 
 def matrix(hidden_size: int) -> tuple[int, ...]:
@@ -99,12 +100,17 @@ class Cell:
         weights: those of `WEIGHTS` that the equations use.
         parameters: additional weights by name, registered for each layer and direction as `<name>_l0`,
             `<name>_l0_reverse` ...
+        module: (input_size, hidden_size) -> a module with the weights of one layer and direction, registered as
+            `module_l0` ..., in place of all other weights. It initializes itself.
         initialize: called after the initialization of the stack with the weights of one layer and direction by name,
             to change them in place.
+        parametrizations: name of a weight -> a function of a module and a name that registers a parametrization of
+            torch for it, such as one that keeps it orthogonal.
         fused: the kernel of torch that is equivalent to the step.
         batched: the same step on buffers, see `rnnexp.recurrent.batched_steps`; for cells of one state.
         coefficients: x -> (a, b) if the step is h = a h + b, with a and b that depend on x alone, for tensors
             [..., gates * hidden]; for cells without U that have one state.
+        zoneout: whether a tensor of the state may keep numbers while the others change, see `RecurrentStack`.
         blocks: the names of the gates' blocks in the equations, in order; for measurements, like `squashed`.
         squashed: block -> the function that is applied to its W x + b + U h + d, for the gates and an SRN's state.
 
@@ -118,20 +124,18 @@ class Cell:
     states: int = 1
     weights: tuple[str, ...] = WEIGHTS
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    module: Callable[[int, int], nn.Module] | None = None
     initialize: Callable[[Mapping[str, Tensor]], None] | None = None
+    parametrizations: Mapping[str, Callable[[nn.Module, str], object]] = field(default_factory=dict)
     fused: Kernel | None = None
     batched: BatchedStep | None = None
     coefficients: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
+    zoneout: bool = True
     blocks: tuple[str, ...] = ()
     squashed: Mapping[str, Squash] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in self.weights:
-            validate_choice("weight of a cell", name, WEIGHTS)
-        if "weight_ih" not in self.weights or ("bias_hh" in self.weights and "weight_hh" not in self.weights):
-            raise ValueError(f"a cell needs weight_ih, and weight_hh for bias_hh, not {', '.join(self.weights)} alone")
-        if taken := set(self.parameters) & {*WEIGHTS, "initial_state", "norms"}:
-            raise ValueError(f"a stack already has {min(taken)}: rename that parameter of the cell")
+        self._validate_weights()
         if self.fused is not None and (self.parameters or self.weights != WEIGHTS):
             raise ValueError("the kernels of torch support only cells with exactly W, U, b and d: leave out fused")
         if self.batched is not None and (self.parameters or self.weights != WEIGHTS or self.states > 1):
@@ -146,6 +150,22 @@ class Cell:
                 names = ", ".join(f"torch.{known.__name__}" for known in SATURATED)
                 name = getattr(squash, "__name__", str(squash))
                 raise ValueError(f"squashed[{block!r}] is {name}: choose one of {names}, or leave the block out")
+
+    def _validate_weights(self) -> None:
+        for name in self.weights:
+            validate_choice("weight of a cell", name, WEIGHTS)
+        if self.module is not None:
+            if self.weights or self.parameters or self.initialize or self.blocks:
+                raise ValueError("a cell with a module has no other weights: declare weights=() alone")
+        elif "weight_ih" not in self.weights or ("bias_hh" in self.weights and "weight_hh" not in self.weights):
+            raise ValueError(f"a cell needs weight_ih, and weight_hh for bias_hh, not {', '.join(self.weights)} alone")
+        if taken := set(self.parameters) & {*WEIGHTS, "initial_state", "norms", "module"}:
+            raise ValueError(f"a stack already has {min(taken)}: rename that parameter of the cell")
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The names of the keyword arguments of the step."""
+        return (*self.parameters, *(() if self.module is None else ("module",)))
 
     def weight_shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
         """Return the shapes of all weights of one layer and direction by name, in the order of registration."""

@@ -1,13 +1,26 @@
 """The cells that torch has kernels for: SRN, LSTM and GRU."""
 
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.utils import parametrizations
 
 from rnnexp.recurrent.batched_steps import GRU_AFTER, GRU_BEFORE, SRN_RELU, SRN_TANH
 from rnnexp.recurrent.cells.cell import Cell, Recurrence, State
 from rnnexp.recurrent.cells.gate_biases import bias_initializer
+from rnnexp.recurrent.cells.modified import (
+    GRU_NORMS,
+    LSTM_NORMS,
+    NORMALIZED,
+    normalized_gru,
+    normalized_lstm,
+    ur_gru,
+    ur_lstm,
+)
+
+ORTHOGONAL = partial(parametrizations.orthogonal, orthogonal_map="cayley")  # faster than the exponential of a matrix
 
 
 def srn_tanh(x: Tensor, state: State, recur: Recurrence) -> State:
@@ -64,37 +77,73 @@ def gru_reset_before(x: Tensor, state: State, recur: Recurrence) -> State:
     return (h,)
 
 
-def make_srn(nonlinearity: Literal["tanh", "relu"] = "tanh") -> Cell:
-    """Return a simple recurrent network."""
-    if nonlinearity == "relu":
-        rectified = {"h": torch.relu}
-        return Cell(srn_relu, gates=1, fused=torch.rnn_relu, batched=SRN_RELU, blocks=("h",), squashed=rectified)
-    return Cell(srn_tanh, gates=1, fused=torch.rnn_tanh, batched=SRN_TANH, blocks=("h",), squashed={"h": torch.tanh})
+def make_srn(nonlinearity: Literal["tanh", "relu"] = "tanh", orthogonal: bool = False) -> Cell:
+    """Return a simple recurrent network. With `orthogonal` U stays orthogonal during training."""
+    is_relu = nonlinearity == "relu"
+    return Cell(
+        srn_relu if is_relu else srn_tanh,
+        gates=1,
+        parametrizations={"weight_hh": ORTHOGONAL} if orthogonal else {},
+        fused=torch.rnn_relu if is_relu else torch.rnn_tanh,
+        batched=SRN_RELU if is_relu else SRN_TANH,
+        blocks=("h",),
+        squashed={"h": torch.relu if is_relu else torch.tanh},
+    )
 
 
-def make_lstm(forget_bias: float | None = 1.0, chrono: float | None = None) -> Cell:
+def make_lstm(
+    forget_bias: float | None = 1.0, chrono: float | None = None, layer_norm: bool = False, ur_gates: bool = False
+) -> Cell:
     """Return an LSTM. The biases b + d of its forget gate start at `forget_bias`; None leaves them to the stack.
 
-    `chrono` is the longest dependency in steps, for the chrono initialization of f and i.
+    `chrono` is the longest dependency in steps, for the chrono initialization of f and i. `layer_norm` and `ur_gates`
+    choose the equations of `rnnexp.recurrent.cells.modified`.
     """
-    gates = {"i": torch.sigmoid, "f": torch.sigmoid, "o": torch.sigmoid}
-    initialize = bias_initializer({1: 1, 0: -1}, forget_bias, chrono)
-    blocks = ("i", "f", "C~", "o")
-    return Cell(lstm, gates=4, states=2, initialize=initialize, fused=torch.lstm, blocks=blocks, squashed=gates)
+    _require_one_change(layer_norm, ur_gates)
+    initialize = bias_initializer({1: 1, 0: -1}, forget_bias, chrono, uniform=ur_gates)
+    make = partial(Cell, gates=4, states=2, initialize=initialize)
+    if layer_norm:
+        return make(normalized_lstm, weights=NORMALIZED, parameters=LSTM_NORMS, blocks=("i", "f", "C~", "o"))
+    first = "r" if ur_gates else "i"
+    blocks = (first, "f", "C~", "o")
+    gates = dict.fromkeys((first, "f", "o"), torch.sigmoid)
+    if ur_gates:
+        return make(ur_lstm, blocks=blocks, squashed=gates)
+    return make(lstm, fused=torch.lstm, blocks=blocks, squashed=gates)
 
 
-def make_gru(reset: Literal["after", "before"] = "after", chrono: float | None = None) -> Cell:
+def make_gru(
+    reset: Literal["after", "before"] = "after",
+    chrono: float | None = None,
+    layer_norm: bool = False,
+    ur_gates: bool = False,
+) -> Cell:
     """Return a GRU. Its reset gate scales U h + d (`after`: PyTorch) or h (`before`: Cho et al., 2014; no kernel).
 
-    `chrono` is the longest dependency in steps, for the chrono initialization of z.
+    `chrono` is the longest dependency in steps, for the chrono initialization of z. `layer_norm` and `ur_gates` choose
+    the equations of `rnnexp.recurrent.cells.modified`.
     """
+    _require_one_change(layer_norm, ur_gates)
     is_before = reset == "before"
-    return Cell(
+    if is_before and (layer_norm or ur_gates):
+        raise ValueError("layer_norm and ur_gates are those of a GRU whose reset gate scales U h: use reset=after")
+    signs = {1: 1, 2: -1} if ur_gates else {1: -1 if is_before else 1}
+    make = partial(Cell, initialize=bias_initializer(signs, None, chrono, uniform=ur_gates))
+    if layer_norm:
+        return make(normalized_gru, gates=3, weights=NORMALIZED, parameters=GRU_NORMS, blocks=("r", "z", "h~"))
+    if ur_gates:
+        refined = dict.fromkeys(("r", "z", "s"), torch.sigmoid)
+        return make(ur_gru, gates=4, blocks=("r", "z", "s", "h~"), squashed=refined)
+    return make(
         gru_reset_before if is_before else gru_reset_after,
         gates=3,
-        initialize=bias_initializer({1: -1 if is_before else 1}, None, chrono),
         fused=None if is_before else torch.gru,
         batched=GRU_BEFORE if is_before else GRU_AFTER,
         blocks=("r", "z", "h~"),
         squashed={"r": torch.sigmoid, "z": torch.sigmoid},
     )
+
+
+def _require_one_change(layer_norm: bool, ur_gates: bool) -> None:
+    if layer_norm and ur_gates:
+        raise ValueError("layer_norm and ur_gates are changes of different papers: choose one")

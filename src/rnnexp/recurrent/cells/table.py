@@ -1,13 +1,15 @@
 """The table of cells, and the choice of a cell with its options by name."""
 
 import inspect
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from rnnexp.core.errors import first_line
@@ -15,6 +17,7 @@ from rnnexp.core.validation import did_you_mean, lookup, validate_choice
 from rnnexp.recurrent.cells.cell import WEIGHTS, Cell, CellFactory, Recurrence, State
 from rnnexp.recurrent.cells.gated import make_cifg, make_janet, make_mgu, make_peephole_lstm, make_slstm
 from rnnexp.recurrent.cells.independent import MIN_GRU, MIN_LSTM, make_indrnn
+from rnnexp.recurrent.cells.modules import adapt_module, module_options
 from rnnexp.recurrent.cells.ode import make_antisymmetric, make_cornn, make_lem
 from rnnexp.recurrent.cells.standard import make_gru, make_lstm, make_srn
 
@@ -36,28 +39,41 @@ CELLS: dict[str, Cell | CellFactory] = {
 }
 
 
+CellLike = Cell | CellFactory | type[nn.Module]
+"""A cell, a function that makes one, or a class of modules in the form of torch.nn, such as torch.nn.GRUCell."""
+PLAIN = (str, int, float, bool, type(None))
+"""The types of options that the record of a run can hold."""
+
+
 class NamedCell(NamedTuple):
     """A cell with its name and its options."""
 
     name: str
     cell: Cell
     options: dict[str, Any]
-    """Every option of the cell, with its value."""
+    """Every option of the cell, with its value; of a class in the form of torch.nn those that are numbers or text."""
 
 
-def make_cell(cell: str | Cell | CellFactory, options: Mapping[str, Any] | None = None) -> NamedCell:
+def make_cell(
+    cell: str | CellLike, options: Mapping[str, Any] | None = None, input_size: int = 3, hidden_size: int = 16
+) -> NamedCell:
     """Make a cell.
 
     Args:
-        cell: a name in `CELLS`; `module.name` of a module that Python can import; or a cell or its factory.
+        cell: a name in `CELLS`; `module.name` of a module that Python can import; or what such a name may stand for.
         options: option -> value; other options have their defaults.
+        input_size: the size with which a class in the form of torch.nn is tried.
+        hidden_size: likewise.
 
     Raises:
         ValueError: for an unknown name, an unknown option, an invalid value, a step that returns another state than
-            the cell declares, or a weight that the step never uses.
+            the cell declares, a weight that the step never uses, or a class of another form.
     """
     found = _find_cell(cell) if isinstance(cell, str) else cell
     given = dict(options or {})
+    if isinstance(found, type):
+        name = cell if isinstance(cell, str) else found.__name__
+        return _make_module_cell(name, found, given, input_size, hidden_size)
     if isinstance(found, Cell):
         name = cell if isinstance(cell, str) else str(getattr(found.step, "__name__", "cell"))
         _validate_options(name, given, [])
@@ -65,7 +81,7 @@ def make_cell(cell: str | Cell | CellFactory, options: Mapping[str, Any] | None 
     name = cell if isinstance(cell, str) else str(getattr(found, "__name__", "cell"))
     defaults = {key: argument.default for key, argument in inspect.signature(found).parameters.items()}
     _validate_options(name, given, list(defaults))
-    if missing := [key for key, default in defaults.items() if default is inspect.Parameter.empty and key not in given]:
+    if missing := _missing(defaults, given):
         raise ValueError(
             f"cell {name!r} is a function of {', '.join(missing)} without defaults: name a Cell, or a function of "
             "options that returns one"
@@ -78,6 +94,27 @@ def make_cell(cell: str | Cell | CellFactory, options: Mapping[str, Any] | None 
     if cell not in CELLS:
         _require_sound(name, made)
     return NamedCell(name, made, defaults | given)
+
+
+def _make_module_cell(
+    name: str, found: type[nn.Module], given: dict[str, Any], input_size: int, hidden_size: int
+) -> NamedCell:
+    """Make a cell of a class in the form of torch.nn. Its options are the arguments of the constructor."""
+    if not issubclass(found, nn.Module):
+        raise ValueError(f"cell {name!r} is no class of modules: name a Cell, or a subclass of torch.nn.Module")  # noqa: TRY004
+    defaults, hints, is_open = module_options(name, found)
+    if not is_open:
+        _validate_options(name, given, list(defaults))
+    if missing := _missing(defaults, given):
+        raise ValueError(f"cell {name!r} needs {', '.join(missing)}: give model.cell_options.{missing[0]}=")
+    for key, value in given.items():
+        _validate_value(key, value, hints.get(key))
+    options = {key: value for key, value in (defaults | given).items() if isinstance(value, PLAIN)}
+    return NamedCell(name, adapt_module(name, found, given, input_size, hidden_size), options)
+
+
+def _missing(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    return [key for key, default in defaults.items() if default is inspect.Parameter.empty and key not in given]
 
 
 def _require_sound(name: str, cell: Cell) -> Cell:
@@ -125,20 +162,29 @@ def _require_state(name: str, state: object, num_states: int, shape: list[int]) 
             )
 
 
-def option_values(cell: Cell | CellFactory) -> dict[str, tuple[str | bool, ...]]:
-    """Return the allowed values of those options of a cell that have a list of values."""
+def variants(name: str) -> Iterator[dict[str, Any]]:
+    """Return the options of every variant of a cell in `CELLS`: the values of options that have a list, in all ways.
+
+    Values that exclude each other are left out.
+    """
+    cell = CELLS[name]
     hints = {} if isinstance(cell, Cell) else get_type_hints(cell)
     lists = {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
-    return lists | {name: (False, True) for name, hint in hints.items() if hint is bool}
+    lists |= {name: (False, True) for name, hint in hints.items() if hint is bool}
+    for values in itertools.product(*lists.values()):
+        options = dict(zip(lists, values, strict=True))
+        with suppress(ValueError):
+            make_cell(name, options)
+            yield options
 
 
-def _find_cell(name: str) -> Cell | CellFactory:
+def _find_cell(name: str) -> CellLike:
     module_name, _, attribute = name.rpartition(".")
     if not module_name:
         return lookup("cell", name, CELLS)
     module = _import_module(name, module_name)
     found = getattr(module, attribute, None)
-    if not isinstance(found, Cell) and not inspect.isfunction(found):
+    if not isinstance(found, Cell | type) and not inspect.isfunction(found):
         names = [key for key, value in vars(module).items() if _is_cell_of(module, value)]
         choices = f"choose one of {', '.join(names)}{did_you_mean(attribute, names)}" if names else "it has none"
         raise ValueError(f"unknown cell {name!r}, not among the cells of {module_name}: {choices}")
@@ -146,7 +192,10 @@ def _find_cell(name: str) -> Cell | CellFactory:
 
 
 def _is_cell_of(module: ModuleType, value: object) -> bool:
-    """Return whether a value of a module is a cell: a Cell, or a function of the module that returns one."""
+    """Return whether a value of a module is a cell: a Cell, a function of the module that returns one, or a class."""
+    if isinstance(value, type):
+        is_named = value.__name__.endswith("Cell") or value.__module__ == module.__name__
+        return is_named and issubclass(value, nn.Module)
     if not inspect.isfunction(value) or value.__module__ != module.__name__:
         return isinstance(value, Cell)
     return get_type_hints(value).get("return") is Cell
