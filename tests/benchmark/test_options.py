@@ -36,6 +36,7 @@ def test_no_key_is_also_a_key_of_train() -> None:
     [
         ("steps", True, "steps must be a whole number of at least 1, not True"),
         ("cells", "gru", r"cells must be a list, not 'gru': write cells=\[...\]"),
+        ("cpu_time", 1, "cpu_time must be true or false, not 1"),
         ("workers", 2, r"workers must be a list, not 2: write workers=\[...\]"),
         ("workers", [0, -1], "workers must be a whole number of at least 0, not -1"),
         ("sweep_jobs", "many", "sweep_jobs must be a whole number of at least 0, not 'many'"),

@@ -15,6 +15,7 @@ class Options:
         steps: timed steps of each candidate in each repetition.
         warmup_steps: steps before these, not timed.
         repetitions: rounds in which the candidates take turns.
+        cpu_time: whether the CPU time of the process is counted in place of wall time.
         start_up: whether the start-up of the programs is measured as well.
         sweep_jobs: jobs of a sweep that is timed under rnnexp's launcher and under Hydra's; 0 measures none.
         cells: cells to classify with, one after the other in place of `model.cell`.
@@ -31,6 +32,7 @@ class Options:
     steps: int
     warmup_steps: int
     repetitions: int
+    cpu_time: bool
     start_up: bool
     sweep_jobs: int
     cells: Sequence[str]
@@ -49,9 +51,12 @@ class Options:
             for size in sizes:
                 if isinstance(size, bool) or not isinstance(size, int) or size < 0:
                     raise ValueError(f"{name} must be a whole number of at least 0, not {size!r}")
-        if not isinstance(self.start_up, bool):
-            raise TypeError(f"start_up must be true or false, not {self.start_up!r}")
+        for name in ("start_up", "cpu_time"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name} must be true or false, not {getattr(self, name)!r}")
         _validate_peers(self.peers)
+        if self.cpu_time and (any(self.peers.values()) or any(self.workers)):
+            raise ValueError("cpu_time=true counts only one process: leave out peers and workers")
 
 
 def _validate_peers(peers: object) -> None:

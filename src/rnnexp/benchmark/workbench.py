@@ -16,6 +16,7 @@ from rnnexp.benchmark.measurement import StepClock, Steps, TimedSteps
 from rnnexp.benchmark.options import KEYS, Options
 from rnnexp.benchmark.plain_loop import Recipe
 from rnnexp.benchmark.report import describe_benchmark
+from rnnexp.core.clock import use_cpu_time
 from rnnexp.core.errors import UserError
 from rnnexp.runs.build import (
     Experiment,
@@ -166,6 +167,8 @@ def make_workbench(config: DictConfig) -> Workbench:
     """
     with config_errors("benchmark"):
         options = Options(**{key: value for key, value in resolved(config).items() if key in KEYS})
+    if options.cpu_time:
+        use_cpu_time()
     apply_process_settings(config.num_threads, config.tf32, config.retain_memory)
     overrides = [str(override) for override in HydraConfig.get().overrides.task]
     kind = kind_of_class(task_class(resolved(config)))

@@ -10,6 +10,9 @@ from rnnexp.decoding.hypotheses import Hypotheses, Limits, require_length_penalt
 from rnnexp.models import Seq2Seq
 from rnnexp.text.vocabulary import BOS, EOS, PAD
 
+RUNNING_SHARE = 0.75
+"""Finished sentences are removed when at most this share still runs: each removal copies what the others attend to."""
+
 
 @torch.no_grad()
 def greedy_search(
@@ -38,18 +41,28 @@ def greedy_search(
     limits = limits or Limits()
     ensemble = Ensemble(models, source, source_lengths, width=1)
     longest = limits.longest(source_lengths).to(source.device)
-    last = source.new_full((len(source), 1), BOS)
+    batch, max_steps = len(source), int(longest.max()) + 1
+    tokens = source.new_full((batch, 1, max_steps), PAD)
+    sums: Tensor | None = None
+
+    # The following tensors have a row for each sentence that is still computed.
+    sentences = torch.arange(batch, device=source.device)
+    last = source.new_full((batch, 1), BOS)
     ended = torch.zeros_like(last, dtype=torch.bool)
-    lengths = torch.zeros_like(last)
-    tokens: list[Tensor] = []
-    steps: list[Tensor] = []
-    for length in range(int(longest.max()) + 1):
+    for length in range(max_steps):
         best, token = limits.apply(ensemble.next_log_probs(last), length, longest).max(dim=2)
-        steps.append(best.masked_fill(ended, 0))
-        tokens.append(token.masked_fill(ended, PAD))
-        last = tokens[-1]
-        lengths += ~ended
+        if sums is None:
+            sums = torch.zeros_like(best)
+        sums[sentences] += best.masked_fill(ended, 0)
+        last = token.masked_fill(ended, PAD)
+        tokens[sentences, :, length] = last
         ended = ended | (last == EOS)
-        if ended.all():
+        running = (~ended[:, 0]).nonzero().squeeze(1)
+        if len(running) == 0:
             break
-    return Hypotheses(torch.stack(tokens, dim=2), score(torch.stack(steps).sum(dim=0), lengths, length_penalty))
+        if len(running) <= RUNNING_SHARE * len(sentences):
+            ensemble.follow(torch.zeros_like(last[running]), running)
+            sentences, longest, last, ended = sentences[running], longest[running], last[running], ended[running]
+    assert sums is not None, "every search takes a step"
+    lengths = (tokens != PAD).sum(dim=2)
+    return Hypotheses(tokens[:, :, : length + 1], score(sums, lengths, length_penalty))

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from rnnexp.models.attention import AdditiveAttention
+from rnnexp.models.batched_decoder import Inputs, run_steps
 from rnnexp.models.decoder import Decoder, EncoderOutput
-from rnnexp.models.dropout import SequenceDropout
-from rnnexp.recurrent import State
+from rnnexp.recurrent import RecurrentStack, State
+from rnnexp.recurrent.cells import WEIGHTS
 
-Masks = Sequence[Tensor | None]
-"""The dropout mask of each step, [batch, 1, features]; None if nothing is dropped."""
+
+def _at(mask: Tensor | None, t: int) -> Tensor | None:
+    return None if mask is None else mask[:, t : t + 1]
 
 
 class StepwiseDecoder(Decoder):
@@ -31,9 +34,16 @@ class StepwiseDecoder(Decoder):
         self, target_in: Tensor, state: State, encoded: EncoderOutput, teacher_mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         embedded = self.embedding(self.word_dropout(target_in))
-        embedding_masks = self._masks(self.embedding_dropout, embedded, embedded.shape[2])
-        output_masks = self._masks(self.output_dropout, embedded, embedded.shape[2])
-        layer_masks = [self._masks(self.layer_dropout, embedded, self.hidden_size) for _ in range(1, self.num_layers)]
+        # Masks of all steps are drawn together, so that they can be tied over time.
+        time, size = embedded.shape[1:]
+        embedding_mask = self.embedding_dropout.mask(embedded, time, size)
+        output_mask = self.output_dropout.mask(embedded, time, size)
+        layer_masks = [self.layer_dropout.mask(embedded, time, self.hidden_size) for _ in range(1, self.num_layers)]
+        if teacher_mask is None and self._runs_batched(layer_masks):
+            y = self.embedding_dropout(embedded, embedding_mask)
+            pre_output, attention_weights = self._run_batched(y, state, encoded)
+            all_logits: Tensor = self.output(self.output_dropout(pre_output, output_mask))
+            return all_logits, attention_weights
         pre_outputs: list[Tensor] = []
         logits: list[Tensor] = []
         weights: list[Tensor] = []
@@ -41,9 +51,9 @@ class StepwiseDecoder(Decoder):
             if teacher_mask is not None and t > 0:
                 predicted = self.embedding(logits[-1].argmax(dim=2))
                 y = torch.where(teacher_mask[:, t, None, None], y, predicted)
-            y = self.embedding_dropout(y, embedding_masks[t])
-            pre_output, state, step_weights = self._advance(y, state, encoded, [masks[t] for masks in layer_masks])
-            pre_outputs.append(self.output_dropout(pre_output, output_masks[t]))
+            y = self.embedding_dropout(y, _at(embedding_mask, t))
+            pre_output, state, step_weights = self._advance(y, state, encoded, [_at(mask, t) for mask in layer_masks])
+            pre_outputs.append(self.output_dropout(pre_output, _at(output_mask, t)))
             weights.append(step_weights)
             if teacher_mask is not None:
                 logits.append(self.output(pre_outputs[-1]))
@@ -58,13 +68,47 @@ class StepwiseDecoder(Decoder):
         logits: Tensor = self.output(self.output_dropout(pre_output))
         return logits.squeeze(1), state, weights.squeeze(1)
 
-    def _masks(self, dropout: SequenceDropout, embedded: Tensor, features: int) -> Masks:
-        """Return the masks of one dropout for each step, drawn together so that they can be tied over time."""
-        time = embedded.shape[1]
-        mask = dropout.mask(embedded, time, features)
-        return [None] * time if mask is None else torch.split(mask, 1, dim=1)
+    @property
+    def _stacks(self) -> list[RecurrentStack]:
+        return [stack for stack in self.layers if isinstance(stack, RecurrentStack)]
 
-    def _advance(self, y: Tensor, state: State, encoded: EncoderOutput, masks: Masks) -> tuple[Tensor, State, Tensor]:
+    def _runs_batched(self, layer_masks: Sequence[Tensor | None]) -> bool:
+        """Return whether all steps run as one function, which is faster on a CPU for every size that was measured."""
+        weight = self.output.weight
+        stacks = self._stacks
+        is_plain = self.num_layers == 1 or not (self.residual or any(mask is not None for mask in layer_masks))
+        backends = ("auto", "batched") if weight.device.type == "cpu" else ("batched",)
+        return (
+            is_plain
+            and isinstance(self.attention, AdditiveAttention)
+            and not torch.is_autocast_enabled(weight.device.type)
+            and all(
+                stack.cell.batched is not None and stack.backend in backends and not stack.norms for stack in stacks
+            )
+        )
+
+    def _run_batched(self, embedded: Tensor, state: State, encoded: EncoderOutput) -> tuple[Tensor, Tensor]:
+        """Return the pre-outputs and the weights of all steps."""
+        attention = self.attention
+        assert isinstance(attention, AdditiveAttention)
+        inputs = Inputs(
+            embedded=embedded.transpose(0, 1).contiguous(),
+            feed=state[-1],
+            keys=encoded.keys,
+            annotations=encoded.annotations,
+            states=state[:-1],
+            layers=[[getattr(stack, f"{name}_l0") for name in WEIGHTS] for stack in self._stacks],
+            scoring=[attention.query.weight, attention.energy.weight],
+            deep=[self.deep_output.weight, self.deep_output.bias],
+        )
+        if torch.is_grad_enabled():
+            for stack in self._stacks:
+                stack.last_backend = "batched"
+        return run_steps([stack.cell for stack in self._stacks], attention, encoded.mask, inputs)
+
+    def _advance(
+        self, y: Tensor, state: State, encoded: EncoderOutput, masks: Sequence[Tensor | None]
+    ) -> tuple[Tensor, State, Tensor]:
         """Return the pre-output, the state and the weights [rows, 1, source_time] of a step.
 
         y and the pre-output are [rows, 1, embedding].

@@ -58,6 +58,16 @@ class BatchedStep(ABC):
             after: receives h after the step.
         """
 
+    def feed(self, parts: Parts, x: Tensor, weight: Tensor) -> None:
+        """Add W x to the activations of one step before `advance`, for an x that the step before has computed.
+
+        Args:
+            parts: those of `split` at this step, changed in place.
+            x: [rows, features].
+            weight: W for these features, transposed.
+        """
+        parts[0].addmm_(x, weight)
+
     @abstractmethod
     def linearize(self, activations: Tensor, h: Tensor, after: Tensor) -> Parts:
         """Return the diagonals that `pull_back` needs, for many steps."""
@@ -79,7 +89,11 @@ class BatchedStep(ABC):
         return (h,)
 
     def to_input(self, diagonals: Parts, gradient: Tensor, delta: Tensor) -> Tensor:  # noqa: ARG002
-        """Return the gradient by W x + b, for many steps. It may change `delta`, which it equals for most cells."""
+        """Return the gradient by W x + b, for some steps. It may change `delta`, which it equals for most cells."""
+        return delta
+
+    def to_recurrent(self, activations: Tensor, delta: Tensor) -> Tensor:  # noqa: ARG002
+        """Return the gradient by U h + d from the result of `to_input`, which it may change."""
         return delta
 
 
@@ -136,6 +150,11 @@ class BatchedGRUAfter(BatchedStep):
         h_tilde.addcmul_(r, recurrent).tanh_()
         torch.lerp(h_tilde, h, z, out=after)
 
+    def feed(self, parts: Parts, x: Tensor, weight: Tensor) -> None:
+        _, gates, _, _, _, h_tilde = parts
+        gates.addmm_(x, weight[:, : gates.shape[1]])
+        h_tilde.addmm_(x, weight[:, gates.shape[1] :])
+
     def linearize(self, activations: Tensor, h: Tensor, after: Tensor) -> Parts:  # noqa: ARG002
         r, z, recurrent, h_tilde = torch.split(activations, h.shape[1], dim=1)
         by_products = h.new_empty(len(h), 3, h.shape[1])
@@ -155,6 +174,11 @@ class BatchedGRUAfter(BatchedStep):
         torch.mul(gradient, diagonals[2], out=delta[:, -gradient.shape[1] :])
         return delta
 
+    def to_recurrent(self, activations: Tensor, delta: Tensor) -> Tensor:
+        hidden_size = activations.shape[1] // 4
+        delta[:, -hidden_size:] *= activations[:, :hidden_size]
+        return delta
+
 
 class BatchedGRUBefore(BatchedStep):
     """A GRU whose reset gate scales h. Activations: r, z, h~."""
@@ -167,10 +191,10 @@ class BatchedGRUBefore(BatchedStep):
 
     def split(self, activations: Tensor, hidden_size: int) -> Parts:
         r, z, h_tilde = torch.split(activations, hidden_size, dim=1)
-        return activations[:, : 2 * hidden_size], r, z, h_tilde
+        return activations, activations[:, : 2 * hidden_size], r, z, h_tilde
 
     def advance(self, parts: Parts, h: Tensor, blocks: Parts, after: Tensor) -> None:
-        gates, r, z, h_tilde = parts
+        _, gates, r, z, h_tilde = parts
         gates.addmm_(h, blocks[0]).sigmoid_()
         h_tilde.addmm_(torch.mul(r, h, out=after), blocks[1]).tanh_()
         torch.lerp(h, h_tilde, z, out=after)

@@ -1,5 +1,6 @@
 """The speed of translation: training and decoding with both decoders, and the limit of the machine."""
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -26,10 +27,12 @@ from rnnexp.core.errors import UserError
 from rnnexp.data.batches import TranslationBatch
 from rnnexp.data.text.loader import TranslationLoader
 from rnnexp.models import Seq2Seq
+from rnnexp.recurrent import RecurrentStack
 from rnnexp.runs.build import Experiment
 from rnnexp.text.vocabulary import PAD
 
 DECODERS = ("fused", "stepwise")
+STEP_BY_STEP = "plain loop, step by step"
 PLAIN, TUTORIAL, SGEMM = "plain loop", "tutorial loop", "sgemm"
 SEARCHES = {"beam 5": 5, "greedy": None}
 SUPPORTED = {"trainer.precision": "32-true", "trainer.devices": 1, "trainer.accumulate_grad_batches": 1}
@@ -83,11 +86,13 @@ class Models:
         by_decoder: decoder -> the same network with that decoder, in training always with teacher forcing.
         names: decoder -> the name of the candidate. The plain loop with `own` is also the candidate of its decoder if
             the config trains with teacher forcing only.
+        step_by_step: the network with the stepwise decoder, whose steps do not run as one function.
     """
 
     own: Seq2Seq
     by_decoder: Mapping[str, Seq2Seq]
     names: Mapping[str, str]
+    step_by_step: Seq2Seq
 
     @classmethod
     def build(cls, bench: Workbench, experiment: Experiment) -> "Models":
@@ -100,12 +105,17 @@ class Models:
             is_own = decoder == own_decoder
             by_decoder[decoder] = own if is_own else _network(bench.build_task(experiment, values))
             names[decoder] = PLAIN if is_own else f"{PLAIN}, {decoder}"
-        return cls(own, by_decoder, names)
+        step_by_step = copy.deepcopy(by_decoder["stepwise"])
+        for stack in step_by_step.decoder.layers:
+            assert isinstance(stack, RecurrentStack)
+            stack.backend = "reference" if stack.cell.fused is None else "fused"
+        return cls(own, by_decoder, names, step_by_step)
 
     @property
     def by_candidate(self) -> dict[str, Seq2Seq]:
         """Name of a plain loop -> the network that it trains."""
-        return {PLAIN: self.own} | {self.names[decoder]: model for decoder, model in self.by_decoder.items()}
+        by_decoder = {self.names[decoder]: model for decoder, model in self.by_decoder.items()}
+        return {PLAIN: self.own, **by_decoder, STEP_BY_STEP: self.step_by_step}
 
 
 def _network(task: Any) -> Seq2Seq:  # noqa: ANN401 (TranslationTask, whose model is any module to mypy)
@@ -173,6 +183,7 @@ def measure_training(bench: Workbench, experiment: Experiment, models: Models) -
         "ratios": {
             f"tokens/s, {RNNEXP} / {PLAIN}": compare(tokens[RNNEXP], tokens[PLAIN]),
             "tokens/s, fused / stepwise": compare(fused, stepwise),
+            "tokens/s, stepwise / step by step": compare(stepwise, tokens[STEP_BY_STEP]),
             f"pairs/s, {RNNEXP} / {TUTORIAL}": compare(pair_speeds[RNNEXP], pair_speeds[TUTORIAL]),
             **{f"GFLOP/s, {name} / {SGEMM}": compare(gflops[name], gflops[SGEMM]) for name in trained},
         },
