@@ -116,7 +116,11 @@ CLASSIFICATION = TaskKind(
     data_options=("mnist", "mnist_pixels", "mnist_permuted"),
     callbacks_options=("default", "gradient_flow"),
     dataset_keys=("view", "permutation"),
-    measures=(Measure("test/acc", "accuracy", "%", 100, highest=100), Measure(LOSS.name, "loss", "nats", 1, 4, False)),
+    measures=(
+        Measure("test/acc", "accuracy", "%", 100, highest=100),
+        Measure("test/macro_f1", "macro F1", "%", 100, highest=100),
+        Measure(LOSS.name, "loss", "nats", 1, 4, False),
+    ),
     figures="rnnexp.tasks.classification.figures:draw_predictions",
     answers="rnnexp.report.records.answers:read_predictions",
     sample_test="rnnexp.report.stats.sample_tests:mcnemar_with_best",
@@ -141,7 +145,29 @@ TRANSLATION = TaskKind(
     sample_test="rnnexp.report.stats.sample_tests:bootstrap_with_best",
     benchmark="rnnexp.benchmark.translation.benchmark:TranslationBenchmark",
 )
-_ROWS = {kind.target: kind for kind in (CLASSIFICATION, TRANSLATION)}
+REGRESSION = TaskKind(
+    name="regression",
+    target="rnnexp.tasks.regression.task.RegressionTask",
+    callbacks_options=("default", "gradient_flow"),
+    measures=(
+        Measure("test/rmse", "RMSE", digits=4, higher_is_better=False),
+        Measure("test/mae", "mean absolute error", digits=4, higher_is_better=False),
+        Measure("test/r2", "R²", digits=3, lowest=None, highest=1),
+        Measure(LOSS.name, "mean squared error (loss)", digits=5, higher_is_better=False),
+    ),
+)
+TAGGING = TaskKind(
+    name="tagging",
+    target="rnnexp.tasks.tagging.task.TaggingTask",
+    callbacks_options=("default", "gradient_flow"),
+    measures=(
+        Measure("test/acc", "accuracy of steps", "%", 100, highest=100),
+        Measure("test/macro_f1", "macro F1 of steps", "%", 100, highest=100),
+        Measure("test/sequence_acc", "sequences all right", "%", 100, highest=100),
+        Measure(LOSS.name, "loss", "nats per step", 1, 4, False),
+    ),
+)
+_ROWS = {kind.target: kind for kind in (CLASSIFICATION, REGRESSION, TAGGING, TRANSLATION)}
 """Target -> row."""
 
 
