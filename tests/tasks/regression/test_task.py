@@ -58,7 +58,9 @@ def test_loss_and_scores_are_those_of_the_definition(per_step: bool) -> None:
     for number, name in enumerate(UNITS.names):
         assert logged[f"test/mae/{name}"] == pytest.approx(float((error * std).abs().mean(0)[number]))
         assert logged[f"test/rmse/{name}"] == pytest.approx(float((error * std).square().mean(0).sqrt()[number]))
-        assert logged[f"test/r2/{name}"] == pytest.approx(float(r2_score(predicted.detach()[:, number], targets[:, number])))
+        assert logged[f"test/r2/{name}"] == pytest.approx(
+            float(r2_score(predicted.detach()[:, number], targets[:, number]))
+        )
     assert logged["test/mae"] == pytest.approx((logged["test/mae/kg"] + logged["test/mae/m"]) / 2)
     assert outputs["num_steps"].tolist() == (LENGTHS.tolist() if per_step else [1] * BATCH)
     torch.testing.assert_close(outputs["predicted"] - outputs["targets"], error * std, rtol=1e-5, atol=1e-8)
