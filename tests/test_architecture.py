@@ -202,7 +202,6 @@ SHORT_MODULES = {
     "rnnexp.compat.wandb_workspaces": "private names of a library have a module of their own",
     "rnnexp.core.types": "types that packages of all layers share",
     "rnnexp.core.utf8": "called by programs with and without Hydra",
-    "rnnexp.data.batches": "the batch types, which tasks import without a data module",
     "rnnexp.data.corpora.phrasebook.draw": "random choices that every part of the grammar shares",
     "rnnexp.sweeps.process.preload": "imported by the fork server alone: it sets a variable for the whole process",
     "rnnexp.tasks.callbacks": "base classes that callbacks/ and tasks of their own share",

@@ -15,6 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from rnnexp.cli.conf_dir import config_root
 from rnnexp.tasks.classification.task import ClassificationTask
+from rnnexp.tasks.regression.task import RegressionTask
+from rnnexp.tasks.tagging.task import TaggingTask
 from rnnexp.tasks.translation.task import TranslationTask
 from support.programs import Run
 
@@ -39,7 +41,12 @@ SUPPLIED = {
     "trainer": {"callbacks", "logger", "enable_progress_bar", "enable_checkpointing", "plugins"},
 }
 
-FROM_DATA = {ClassificationTask: {"input_size", "num_classes"}, TranslationTask: {"tokenizers"}}
+FROM_DATA = {
+    ClassificationTask: {"input_size", "num_classes"},
+    RegressionTask: {"input_size", "units", "per_step"},
+    TaggingTask: {"input_size", "num_classes"},
+    TranslationTask: {"tokenizers"},
+}
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def waves(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 def test_it_is_trained_and_recorded(waves: Outcome) -> None:
     result = waves.result
     assert waves.status == "done"
-    assert result["task"] == "regression"
+    assert result["task"] == "waves"
     assert [measure["name"] for measure in result["task_kind"]["measures"]] == ["test/mae", "test/loss"]
     assert result["task_kind"]["dataset_keys"] == ["phase"]
     assert {"test/mae", "test/loss", "val/mae_best"} <= set(result["metrics"])

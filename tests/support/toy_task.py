@@ -17,7 +17,7 @@ from rnnexp.tasks.registry import LOSS, Measure, TaskKind, register
 
 KIND = register(
     TaskKind(
-        name="regression",
+        name="waves",
         target="support.toy_task.WaveTask",
         data_options=("waves",),
         dataset_keys=("phase",),

@@ -11,6 +11,8 @@ from rnnexp.tasks.classification.task import ClassificationTask
 from rnnexp.tasks.registry import (
     CLASSIFICATION,
     LOSS,
+    REGRESSION,
+    TAGGING,
     TRANSLATION,
     Measure,
     TaskKind,
@@ -23,7 +25,7 @@ from rnnexp.tasks.registry import (
 )
 from rnnexp.tasks.translation.task import TranslationTask
 
-ROWS = (CLASSIFICATION, TRANSLATION)
+ROWS = (CLASSIFICATION, REGRESSION, TAGGING, TRANSLATION)
 FUNCTIONS = ("figures", "answers", "sample_test", "benchmark")
 
 

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
+import torch
 from lightning.pytorch import LightningDataModule
 
 from rnnexp.core.errors import UserError
@@ -59,6 +60,14 @@ class DataModule(LightningDataModule, ABC):
             changed: the keys to which the evaluation gives other values than the run.
         """
         return {}
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:  # noqa: ANN401
+        """Move a batch to the device; its `lengths` stay on the CPU, where packing needs them."""
+        lengths = getattr(batch, "lengths", None)
+        if lengths is None:
+            return super().transfer_batch_to_device(batch, device, dataloader_idx)
+        moved = super().transfer_batch_to_device(batch._replace(lengths=None), device, dataloader_idx)
+        return moved._replace(lengths=lengths)
 
     def rank_and_world_size(self) -> tuple[int, int]:
         """Return the rank of this process and the number of processes that train together; (0, 1) without a trainer."""

@@ -2,5 +2,6 @@
 
 from rnnexp.models.classifier import SequenceClassifier
 from rnnexp.models.seq2seq import Seq2Seq
+from rnnexp.models.stepwise import StepwiseNetwork
 
-__all__ = ["Seq2Seq", "SequenceClassifier"]
+__all__ = ["Seq2Seq", "SequenceClassifier", "StepwiseNetwork"]

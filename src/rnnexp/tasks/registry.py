@@ -113,10 +113,14 @@ class TaskKind:
 CLASSIFICATION = TaskKind(
     name="classification",
     target="rnnexp.tasks.classification.task.ClassificationTask",
-    data_options=("mnist", "mnist_pixels", "mnist_permuted"),
+    data_options=("mnist", "mnist_pixels", "mnist_permuted", "delayed_recall"),
     callbacks_options=("default", "gradient_flow"),
-    dataset_keys=("view", "permutation"),
-    measures=(Measure("test/acc", "accuracy", "%", 100, highest=100), Measure(LOSS.name, "loss", "nats", 1, 4, False)),
+    dataset_keys=("view", "permutation", "length"),
+    measures=(
+        Measure("test/acc", "accuracy", "%", 100, highest=100),
+        Measure("test/macro_f1", "macro F1", "%", 100, highest=100),
+        Measure(LOSS.name, "loss", "nats", 1, 4, False),
+    ),
     figures="rnnexp.tasks.classification.figures:draw_predictions",
     answers="rnnexp.report.records.answers:read_predictions",
     sample_test="rnnexp.report.stats.sample_tests:mcnemar_with_best",
@@ -141,7 +145,35 @@ TRANSLATION = TaskKind(
     sample_test="rnnexp.report.stats.sample_tests:bootstrap_with_best",
     benchmark="rnnexp.benchmark.translation.benchmark:TranslationBenchmark",
 )
-_ROWS = {kind.target: kind for kind in (CLASSIFICATION, TRANSLATION)}
+REGRESSION = TaskKind(
+    name="regression",
+    target="rnnexp.tasks.regression.task.RegressionTask",
+    data_options=("adding",),
+    callbacks_options=("default", "gradient_flow"),
+    dataset_keys=("length",),
+    measures=(
+        Measure("test/rmse", "RMSE", digits=4, higher_is_better=False),
+        Measure("test/mae", "mean absolute error", digits=4, higher_is_better=False),
+        Measure("test/r2", "R²", digits=3, lowest=None, highest=1),
+        Measure(LOSS.name, "mean squared error (loss)", digits=5, higher_is_better=False),
+    ),
+    figures="rnnexp.tasks.regression.figures:draw_predictions",
+)
+TAGGING = TaskKind(
+    name="tagging",
+    target="rnnexp.tasks.tagging.task.TaggingTask",
+    data_options=("copying", "parity"),
+    callbacks_options=("default", "gradient_flow"),
+    dataset_keys=("length",),
+    measures=(
+        Measure("test/acc", "accuracy of steps", "%", 100, highest=100),
+        Measure("test/macro_f1", "macro F1 of steps", "%", 100, highest=100),
+        Measure("test/sequence_acc", "sequences all right", "%", 100, highest=100),
+        Measure(LOSS.name, "loss", "nats per step", 1, 4, False),
+    ),
+    figures="rnnexp.tasks.tagging.figures:draw_predictions",
+)
+_ROWS = {kind.target: kind for kind in (CLASSIFICATION, REGRESSION, TAGGING, TRANSLATION)}
 """Target -> row."""
 
 

@@ -28,7 +28,8 @@ def test_batches_are_gathered_and_normalized() -> None:
     loader = make_loader()
     batches = list(loader)
     assert len(batches) == len(loader) == 7
-    for inputs, labels in batches:
+    for inputs, labels, lengths in batches:
+        assert lengths is None
         assert inputs.dtype == torch.float32
         assert inputs.shape == (len(labels), 3, 2)
         assert labels.dtype == torch.int64

@@ -334,7 +334,7 @@ def test_batches_on_the_gpu_are_those_on_the_cpu(make_data: MakeData) -> None:
         data = make_data(device=device, normalize="standard")
         data.setup()
         batches[device] = list(data.train_dataloader())
-        assert {tensor.device.type for batch in batches[device] for tensor in batch} == {device}
+        assert {tensor.device.type for batch in batches[device] for tensor in batch[:2]} == {device}
     assert len(batches["cpu"]) == 6
     for on_cpu, on_gpu in zip(batches["cpu"], batches["cuda"], strict=True):
         assert torch.equal(on_cpu.labels, on_gpu.labels.cpu())
@@ -355,7 +355,7 @@ def test_a_batch_on_the_gpu_needs_neither_a_copy_nor_a_wait(make_data: MakeData)
         batches = [loader.gather(each) for each in indices]
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert {tensor.device for batch in batches for tensor in batch} == {loader.sequences.device}
+    assert {tensor.device for batch in batches for tensor in batch[:2]} == {loader.sequences.device}
 
 
 def test_configs_exist() -> None:

@@ -84,7 +84,8 @@ class NormalizedBatches:
 
     def __iter__(self) -> Iterator[LabeledSequences]:
         for indices in self.order:
-            yield LabeledSequences(*(tensor.index_select(0, indices) for tensor in self.samples))
+            inputs, labels = (tensor.index_select(0, indices) for tensor in (self.samples.inputs, self.samples.labels))
+            yield LabeledSequences(inputs, labels)
 
 
 class ClassificationBenchmark(TaskBenchmark):
@@ -124,7 +125,7 @@ def measure_cell(bench: Workbench, cell: str) -> dict[str, Any]:
         loader = experiment.datamodule.train_dataloader()
         bench.require_batches(len(loader.order) // loader.batch_size)
         gathered = loader.gather(torch.arange(len(loader.sequences), device=loader.sequences.device))
-        samples = LabeledSequences(*(tensor.to(device) for tensor in gathered))
+        samples = LabeledSequences(gathered.inputs.to(device), gathered.labels.to(device))
         stack = experiment.task.stack
         if stack.cell.fused is None or stack.backend == "reference":
             what = f"model.backend={stack.backend}" if stack.cell.fused is not None else f"cell {stack.cell_name!r}"

@@ -1,0 +1,132 @@
+"""The base class of tasks that predict classes, of sequences or of steps."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from rnnexp.core.validation import require_fraction
+from rnnexp.data.batches import NO_LABEL, LabeledSequences, TaggedSequences
+from rnnexp.metrics.classification import ClassificationCounts
+from rnnexp.models.classifier import SequenceClassifier
+from rnnexp.models.stepwise import StepwiseNetwork
+from rnnexp.recurrent import RecurrentStack
+from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task
+
+Split = Literal["train", "val", "test"]
+LabeledBatch = LabeledSequences | TaggedSequences
+
+
+class LabelingTask(Task):
+    """A task with the cross-entropy of classes as loss, and scores from the counts of predicted and true classes.
+
+    Args:
+        model: gives logits [batch, classes] or [batch, time, classes].
+        make_optimizer, make_scheduler: see Task.
+        num_classes: the number of classes.
+        label_smoothing: share of the target spread over all classes (Szegedy et al., 2016, section 7). It shapes the
+            training loss only.
+        classes: the label of each class in the files of the data, numbers in ascending order or names; None for
+            0, 1, 2 ...
+
+    Logs `train/loss` at steps; `train/acc`, `val/loss`, `val/acc`, `val/macro_f1` per epoch; `test/loss`, `test/acc`,
+    `test/macro_f1` and `test/acc_class/<class>` once.
+    """
+
+    model: SequenceClassifier | StepwiseNetwork
+    classes: Tensor
+    """int64 [classes], the label of each class in files and results: its number in the data, or its place if it has a
+    name."""
+
+    def __init__(
+        self,
+        model: SequenceClassifier | StepwiseNetwork,
+        make_optimizer: MakeOptimizer,
+        make_scheduler: MakeScheduler,
+        num_classes: int,
+        label_smoothing: float,
+        classes: Sequence[int] | Sequence[str] | None,
+    ) -> None:
+        super().__init__(make_optimizer, make_scheduler)
+        require_fraction(label_smoothing=label_smoothing)
+        self.model, self.num_classes, self.label_smoothing = model, num_classes, label_smoothing
+        self.class_names = [str(each) for each in classes or range(num_classes)]
+        numbers = [each for each in classes or () if isinstance(each, int)]
+        self.register_buffer("classes", torch.tensor(numbers or range(num_classes)), persistent=False)
+        counts = ClassificationCounts(num_classes)
+        self.counts = nn.ModuleDict({f"{split}_counts": counts.clone() for split in ("train", "val", "test")})
+        # A run that is continued within an epoch reports the accuracy of the whole epoch.
+        self.counts_of("train").persistent(mode=True)
+
+    @property
+    def stack(self) -> RecurrentStack:
+        return self.model.stack
+
+    @property
+    def state_size(self) -> int:
+        return self.stack.state_size
+
+    def counts_of(self, split: Split) -> ClassificationCounts:
+        """Return the metric that counts the predictions of a split."""
+        counts = self.counts[f"{split}_counts"]
+        assert isinstance(counts, ClassificationCounts)
+        return counts
+
+    @staticmethod
+    def logits(model: nn.Module, batch: LabeledBatch) -> Tensor:
+        """Return logits [batch, classes] or [batch, time, classes]."""
+        logits: Tensor = model(batch.inputs, batch.lengths)
+        return logits
+
+    @staticmethod
+    def loss(logits: Tensor, batch: LabeledBatch, label_smoothing: float = 0.0) -> Tensor:
+        # float32, since a softmax in half precision loses accuracy and saves no time.
+        return cross_entropy(
+            logits.float().flatten(0, -2),
+            batch.labels.flatten(),
+            ignore_index=NO_LABEL,
+            label_smoothing=label_smoothing,
+        )
+
+    def shared_step(self, batch: LabeledBatch, split: Split) -> tuple[Tensor, Tensor]:
+        """Return the mean loss, a scalar, and the logits; update the split's counts."""
+        logits = self.logits(self.model, batch)
+        loss = self.loss(logits, batch, self.label_smoothing if split == "train" else 0.0)
+        self.counts_of(split).update(logits.detach().argmax(dim=-1), batch.labels)
+        return loss, logits
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:  # noqa: ANN401, ARG002 (a batch of its type)
+        loss, _logits = self.shared_step(batch, "train")
+        self.log_train_loss(loss, len(batch.labels))
+        return loss
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401, ARG002 (a batch of its type)
+        loss, _logits = self.shared_step(batch, "val")
+        self.log_loss("val", loss, batch)
+
+    def log_loss(self, split: Split, loss: Tensor, batch: LabeledBatch) -> None:
+        """Log the mean loss over all labels of an evaluated split."""
+        num_labels = int((batch.labels != NO_LABEL).sum()) if batch.labels.dim() > 1 else len(batch.labels)
+        self.log(f"{split}/loss", loss, on_epoch=True, batch_size=num_labels, sync_dist=True)
+
+    def on_train_epoch_end(self) -> None:
+        self._log_scores("train")
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_scores("val")
+
+    def on_test_epoch_end(self) -> None:
+        per_class = self.counts_of("test").accuracy_per_class()
+        by_name = zip(self.class_names, per_class, strict=True)
+        self.log_dict({f"test/acc_class/{name}": value for name, value in by_name}, sync_dist=True)
+        self._log_scores("test")
+
+    def _log_scores(self, split: Split) -> None:
+        counts = self.counts_of(split)
+        # Counts are summed over ranks already, so the mean over ranks is the value itself.
+        self.log(f"{split}/acc", counts.accuracy(), prog_bar=True, sync_dist=True)
+        if split != "train":
+            self.log(f"{split}/macro_f1", counts.macro_f1(), sync_dist=True)
+        counts.reset()

@@ -1,0 +1,1 @@
+"""Classification of each step of sequences."""

@@ -1,0 +1,96 @@
+"""Loss and metrics of the task, compared with their definitions."""
+
+from functools import partial
+
+import pytest
+import torch
+from torchmetrics.functional import r2_score
+
+from rnnexp.data.batches import MeasuredSequences, TargetUnits
+from rnnexp.recurrent import RecurrentStack
+from rnnexp.tasks.regression.task import RegressionTask
+from rnnexp.tasks.schedules import constant
+from support.logged import Logged
+
+BATCH, TIME, FEATURES = 4, 5, 3
+UNITS = TargetUnits(["kg", "m"], [1e6, -2.0], [10.0, 0.5])
+LENGTHS = torch.tensor([5, 2, 4, 1])
+
+
+class LoggedTask(Logged, RegressionTask):  # type: ignore[misc]
+    """The task, which keeps what it logs."""
+
+
+def make_task(**changes: object) -> LoggedTask:
+    torch.manual_seed(0)
+    arguments = {
+        "make_stack": partial(RecurrentStack, "gru", hidden_size=7),
+        "make_optimizer": partial(torch.optim.SGD, lr=0.1),
+        "make_scheduler": constant,
+        "input_size": FEATURES,
+        "units": UNITS,
+        "per_step": False,
+        "pooling": "last_state",
+        "dropout": 0.0,
+    }
+    return LoggedTask(**(arguments | changes))  # type: ignore[arg-type]
+
+
+def make_batch(per_step: bool) -> MeasuredSequences:
+    torch.manual_seed(1)
+    shape = (BATCH, TIME, 2) if per_step else (BATCH, 2)
+    return MeasuredSequences(torch.randn(BATCH, TIME, FEATURES), torch.randn(shape), LENGTHS)
+
+
+@pytest.mark.parametrize("per_step", [False, True], ids=["sequences", "steps"])
+def test_loss_and_scores_are_those_of_the_definition(per_step: bool) -> None:
+    task, batch = make_task(per_step=per_step), make_batch(per_step)
+    outputs = task.test_step(batch, 0)
+    task.on_test_epoch_end()
+    logged = task.logged
+    predicted, targets = task.logits(task.model, batch), batch.targets
+    if per_step:
+        runs = torch.arange(TIME) < LENGTHS[:, None]
+        predicted, targets = predicted[runs], targets[runs]
+    error = (predicted - targets).detach().double()
+    std = torch.tensor(UNITS.std, dtype=torch.float64)
+    assert logged["test/loss"] == pytest.approx(float(error.square().mean()))
+    for number, name in enumerate(UNITS.names):
+        assert logged[f"test/mae/{name}"] == pytest.approx(float((error * std).abs().mean(0)[number]))
+        assert logged[f"test/rmse/{name}"] == pytest.approx(float((error * std).square().mean(0).sqrt()[number]))
+        assert logged[f"test/r2/{name}"] == pytest.approx(
+            float(r2_score(predicted.detach()[:, number], targets[:, number]))
+        )
+    assert logged["test/mae"] == pytest.approx((logged["test/mae/kg"] + logged["test/mae/m"]) / 2)
+    assert outputs["num_steps"].tolist() == (LENGTHS.tolist() if per_step else [1] * BATCH)
+    torch.testing.assert_close(outputs["predicted"] - outputs["targets"], error * std, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("per_step", [False, True], ids=["sequences", "steps"])
+def test_padding_has_no_effect(per_step: bool) -> None:
+    task, batch = make_task(per_step=per_step), make_batch(per_step)
+    past_end = torch.arange(TIME) >= LENGTHS[:, None]
+    changed = batch._replace(inputs=batch.inputs.masked_fill(past_end[:, :, None], 7.0))
+    if per_step:
+        changed = changed._replace(targets=batch.targets.masked_fill(past_end[:, :, None], -7.0))
+    losses = [task.loss(task.logits(task.model, each), each) for each in (batch, changed)]
+    torch.testing.assert_close(losses[1], losses[0])
+
+
+def test_a_score_of_one_sample_is_not_an_error() -> None:
+    task, batch = make_task(), make_batch(per_step=False)
+    task.test_step(MeasuredSequences(batch.inputs[:1], batch.targets[:1]), 0)
+    task.on_test_epoch_end()
+    assert torch.tensor(task.logged["test/r2"]).isnan()
+
+
+@pytest.mark.parametrize("per_step", [False, True], ids=["sequences", "steps"])
+def test_a_tiny_batch_runs(per_step: bool) -> None:
+    task = make_task(per_step=per_step)
+    tiny = task.tiny_batch(make_batch(per_step))
+    assert task.loss(task.logits(task.model, tiny), tiny).isfinite()
+
+
+def test_the_head_is_counted_where_it_runs() -> None:
+    assert make_task(seq_len=TIME).multiply_adds_outside_stack == 7 * 2
+    assert make_task(seq_len=TIME, per_step=True).multiply_adds_outside_stack == TIME * 7 * 2
