@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -18,7 +18,7 @@ class DataModule(LightningDataModule, ABC):
             `rnnexp.tasks.base.Task`.
     """
 
-    batch_type: ClassVar[type]
+    batch_type: type
 
     @property
     @abstractmethod
@@ -38,6 +38,13 @@ class DataModule(LightningDataModule, ABC):
     def example(self) -> str | None:
         """A training sample as text, shown at the start of a run to reveal a wrong file or column; by default none."""
         return None
+
+    def produce(self, batch_type: type) -> None:
+        """Choose the type of the batches before `setup`, in data that can have several.
+
+        Args:
+            batch_type: the type that the task consumes; data that cannot have it keep their own.
+        """
 
     @abstractmethod
     def use_preprocessing_of(self, checkpoint: Mapping[str, Any]) -> None:

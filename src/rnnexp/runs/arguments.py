@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from rnnexp.cli.value_types import OWN_PACKAGES
+from rnnexp.data.batches import TargetUnits
 from rnnexp.recurrent import CELLS
 from rnnexp.runs.build import (
     config_errors,
@@ -33,6 +34,8 @@ STAND_IN = SimpleNamespace(
     input_size=1,
     num_classes=2,
     classes=None,
+    units=TargetUnits(["y"], [0.0], [1.0]),
+    per_step=False,
     tokenizers=TokenizerPair(TOKENIZER, TOKENIZER),
     target_writing=SPACED,
 )

@@ -113,7 +113,7 @@ class TaskKind:
 CLASSIFICATION = TaskKind(
     name="classification",
     target="rnnexp.tasks.classification.task.ClassificationTask",
-    data_options=("mnist", "mnist_pixels", "mnist_permuted"),
+    data_options=("mnist", "mnist_pixels", "mnist_permuted", "sequences"),
     callbacks_options=("default", "gradient_flow"),
     dataset_keys=("view", "permutation"),
     measures=(
@@ -148,6 +148,7 @@ TRANSLATION = TaskKind(
 REGRESSION = TaskKind(
     name="regression",
     target="rnnexp.tasks.regression.task.RegressionTask",
+    data_options=("sequences",),
     callbacks_options=("default", "gradient_flow"),
     measures=(
         Measure("test/rmse", "RMSE", digits=4, higher_is_better=False),
@@ -159,6 +160,7 @@ REGRESSION = TaskKind(
 TAGGING = TaskKind(
     name="tagging",
     target="rnnexp.tasks.tagging.task.TaggingTask",
+    data_options=("sequences",),
     callbacks_options=("default", "gradient_flow"),
     measures=(
         Measure("test/acc", "accuracy of steps", "%", 100, highest=100),

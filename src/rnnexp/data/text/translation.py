@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,7 +51,7 @@ class TranslationDataModule(DataModule):
         data = TranslationDataModule(Phrasebook, source_lang="en", target_lang="fr", ..., unit="word", ...)
     """
 
-    batch_type: ClassVar = TranslationBatch
+    batch_type = TranslationBatch
 
     def __init__(
         self,
