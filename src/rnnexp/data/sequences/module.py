@@ -214,8 +214,8 @@ class SequencesDataModule(DataModule):
         return {
             "name": self.dataset_name,
             "seq_len": self.seq_len,
-            "min_length": shortest,
-            "max_length": longest,
+            "shortest": shortest,
+            "longest": longest,
             "input_size": self.input_size,
             "features": None if preprocessing.features is None else ", ".join(preprocessing.features),
             "num_classes": None if preprocessing.classes is None else self.num_classes,
