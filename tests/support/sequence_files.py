@@ -78,6 +78,6 @@ def make_data(batch_type: type | None = None, **options: Any) -> SequencesDataMo
     """Return a data module that has read its files."""
     data = SequencesDataModule(**OPTIONS | {key: str(v) if isinstance(v, Path) else v for key, v in options.items()})
     if batch_type is not None:
-        data.produce(batch_type)
+        data.choose_batch_type(batch_type)
     data.setup()
     return data

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -19,7 +19,7 @@ class DataModule(LightningDataModule, ABC):
             `rnnexp.tasks.base.Task`.
     """
 
-    batch_type: type
+    batch_type: ClassVar[type]
 
     @property
     @abstractmethod
@@ -40,12 +40,13 @@ class DataModule(LightningDataModule, ABC):
         """A training sample as text, shown at the start of a run to reveal a wrong file or column; by default none."""
         return None
 
-    def produce(self, batch_type: type) -> None:
-        """Choose the type of the batches before `setup`, in data that can have several.
+    def choose_batch_type(self, consumed: type) -> type:  # noqa: ARG002 (most data have one type)
+        """Return the type of the batches. Call it before `setup`.
 
         Args:
-            batch_type: the type that the task consumes; data that cannot have it keep their own.
+            consumed: the type that the task consumes, which data that can have several types choose.
         """
+        return self.batch_type
 
     @abstractmethod
     def use_preprocessing_of(self, checkpoint: Mapping[str, Any]) -> None:

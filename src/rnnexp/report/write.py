@@ -8,7 +8,9 @@ from pathlib import Path
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import write_text
+from rnnexp.report.ladder import ladder_answer, ladder_section
 from rnnexp.report.records.groups import ComparisonGroup, make_groups
+from rnnexp.report.records.ladders import Ladder, find_ladders
 from rnnexp.report.records.runs import Run, find_runs
 from rnnexp.report.render.document import Block, Document, Paragraph, Section, Table
 from rnnexp.report.render.html import to_html
@@ -55,7 +57,7 @@ def write_report(directories: Sequence[Path], output: Path) -> list[str]:
     """Find the runs below the directories, and write report.html, report.md, results.csv and figures/ into `output`.
 
     Returns:
-        The answer, a line per group.
+        The answer, a line per ladder and group.
 
     Raises:
         UserError: if a directory holds no runs, or the output cannot be written.
@@ -63,6 +65,7 @@ def write_report(directories: Sequence[Path], output: Path) -> list[str]:
     runs = find_runs(directories)
     groups, ungrouped = make_groups(runs)
     results = [(group, compare_with_best(group)) for group in groups]
+    ladders = find_ladders(groups)
     try:
         output.mkdir(parents=True, exist_ok=True)
         root = directories[0]
@@ -70,7 +73,8 @@ def write_report(directories: Sequence[Path], output: Path) -> list[str]:
             f"Comparison of {root.resolve().name}",
             _note(runs, directories),
             [
-                Section("Answer", _answers(results)),
+                Section("Answer", _answers(results, ladders)),
+                *(ladder_section(ladder, output) for ladder in ladders),
                 *_sections(results, output, root),
                 *([Section("Ungrouped runs", [ungrouped_table(ungrouped, root)])] if ungrouped else []),
                 Section("Method", _method(results)),
@@ -81,7 +85,7 @@ def write_report(directories: Sequence[Path], output: Path) -> list[str]:
         write_text(output / "report.html", to_html(document))
     except OSError as error:
         raise UserError(f"cannot write the report into {output}: {error.strerror}; name another --output") from None
-    return [answer(group, comparisons) for group, comparisons in results]
+    return [*map(ladder_answer, ladders), *(answer(group, comparisons) for group, comparisons in results)]
 
 
 def _note(runs: Sequence[Run], directories: Sequence[Path]) -> str:
@@ -92,8 +96,9 @@ def _note(runs: Sequence[Run], directories: Sequence[Path]) -> str:
     )
 
 
-def _answers(results: Sequence[GroupResult]) -> list[Block]:
-    answers: list[Block] = [Paragraph(answer(group, comparisons)) for group, comparisons in results]
+def _answers(results: Sequence[GroupResult], ladders: Sequence[Ladder]) -> list[Block]:
+    answers: list[Block] = [Paragraph(ladder_answer(ladder)) for ladder in ladders]
+    answers += [Paragraph(answer(group, comparisons)) for group, comparisons in results]
     across = _across_groups([group for group, _ in results])
     return [*answers, across] if across else answers
 

@@ -172,8 +172,8 @@ def make_datamodule(config: Mapping[str, Any], checkpoint: Mapping[str, Any] | N
 
 
 def _require_fitting_data(datamodule: DataModule, task: type[Task]) -> None:
-    datamodule.produce(task.batch_type)
-    produced, consumed = datamodule.batch_type, task.batch_type
+    consumed = task.batch_type
+    produced = datamodule.choose_batch_type(consumed)
     if produced is not consumed:
         options = kind_of_class(task).data_options
         raise UserError(

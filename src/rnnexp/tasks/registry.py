@@ -113,9 +113,9 @@ class TaskKind:
 CLASSIFICATION = TaskKind(
     name="classification",
     target="rnnexp.tasks.classification.task.ClassificationTask",
-    data_options=("mnist", "mnist_pixels", "mnist_permuted", "sequences"),
+    data_options=("mnist", "mnist_pixels", "mnist_permuted", "delayed_recall", "sequences"),
     callbacks_options=("default", "gradient_flow"),
-    dataset_keys=("view", "permutation"),
+    dataset_keys=("view", "permutation", "length"),
     measures=(
         Measure("test/acc", "accuracy", "%", 100, highest=100),
         Measure("test/macro_f1", "macro F1", "%", 100, highest=100),
@@ -148,8 +148,9 @@ TRANSLATION = TaskKind(
 REGRESSION = TaskKind(
     name="regression",
     target="rnnexp.tasks.regression.task.RegressionTask",
-    data_options=("sequences",),
+    data_options=("adding", "sequences"),
     callbacks_options=("default", "gradient_flow"),
+    dataset_keys=("length",),
     measures=(
         Measure("test/rmse", "RMSE", digits=4, higher_is_better=False),
         Measure("test/mae", "mean absolute error", digits=4, higher_is_better=False),
@@ -160,8 +161,9 @@ REGRESSION = TaskKind(
 TAGGING = TaskKind(
     name="tagging",
     target="rnnexp.tasks.tagging.task.TaggingTask",
-    data_options=("sequences",),
+    data_options=("copying", "parity", "sequences"),
     callbacks_options=("default", "gradient_flow"),
+    dataset_keys=("length",),
     measures=(
         Measure("test/acc", "accuracy of steps", "%", 100, highest=100),
         Measure("test/macro_f1", "macro F1 of steps", "%", 100, highest=100),

@@ -45,7 +45,9 @@ SEEDS = ("seed", "data.seed")
 
 def config_hash(config: Mapping[str, Any], *without: str) -> str:
     """Return 12 hexadecimal digits of SHA-256 over what `identity_of` returns."""
-    canonical = json.dumps(mask_secrets(identity_of(config, *without)), sort_keys=True, separators=(",", ":"), default=str)
+    canonical = json.dumps(
+        mask_secrets(identity_of(config, *without)), sort_keys=True, separators=(",", ":"), default=str
+    )
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 

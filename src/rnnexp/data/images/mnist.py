@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -61,7 +61,7 @@ class MNISTDataModule(DataModule):
         ValueError: for a choice outside its list, or a size that is not positive.
     """
 
-    batch_type = LabeledSequences
+    batch_type: ClassVar = LabeledSequences
 
     def __init__(
         self,

@@ -17,9 +17,10 @@ class BucketOrder(Order):
 
     The samples are shuffled and cut into windows. Each window is sorted by length, one descending and the next
     ascending, so that lengths are also similar across the boundary of two windows. The whole is cut into batches of
-    equal content, at least one for each rank if there are as many samples. The batches are shuffled and assigned to the ranks in turn. Every sample
-    is in one batch of one rank, and each epoch has the same number of batches. Without shuffling, all samples are one window with the longest first,
-    so that a batch that does not fit into memory fails at once.
+    equal content, at least one for each rank if there are as many samples. The batches are shuffled and assigned to the
+    ranks in turn. Every sample is in one batch of one rank, and each epoch has the same number of batches. Without
+    shuffling, all samples are one window with the longest first, so that a batch that does not fit into memory fails
+    at once.
 
     Args:
         indices, shuffle, seed, rank, world_size: see `Order`.

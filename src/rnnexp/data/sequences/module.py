@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -70,7 +70,7 @@ class SequencesDataModule(DataModule):
         ValueError: for a choice outside its list, a value that names no file, or a size that is not positive.
     """
 
-    batch_type: type = LabeledSequences
+    batch_type: ClassVar = LabeledSequences
 
     def __init__(
         self,
@@ -121,12 +121,13 @@ class SequencesDataModule(DataModule):
         self.normalize = normalize
         self.missing = missing
         self.batch_size, self.eval_batch_size, self.window, self.seed = batch_size, eval_batch_size, window, seed
+        self._chosen_type: type = self.batch_type
         self._preprocessing: Preprocessing | None = None
         self._is_set_up = False
 
-    def produce(self, batch_type: type) -> None:
-        if batch_type in BATCH_TYPES:
-            self.batch_type = batch_type
+    def choose_batch_type(self, consumed: type) -> type:
+        self._chosen_type = consumed if consumed in BATCH_TYPES else self.batch_type
+        return self._chosen_type
 
     def use_preprocessing_of(self, checkpoint: Mapping[str, Any]) -> None:
         """Use the standardization and the classes that the weights of a checkpoint were trained with."""
@@ -270,7 +271,7 @@ class SequencesDataModule(DataModule):
             world_size=world_size,
             equal_length_ranks=True,
         )
-        return SequenceLoader(encoded, order, self.batch_type)
+        return SequenceLoader(encoded, order, self._chosen_type)
 
     def val_dataloader(self) -> SequenceLoader | list[SequenceLoader]:
         """Return batches of the validation split, every sample once over all ranks; an empty list without one."""
@@ -286,11 +287,11 @@ class SequencesDataModule(DataModule):
 
     def _eval_loader(self, split: str) -> SequenceLoader:
         order = FileOrder(self._samples[split], self.eval_batch_size, *self.rank_and_world_size())
-        return SequenceLoader(self._encoded[split], order, self.batch_type)
+        return SequenceLoader(self._encoded[split], order, self._chosen_type)
 
     @property
     def _has_target_per_step(self) -> bool:
-        return self.batch_type is TaggedSequences or (self.batch_type is MeasuredSequences and self.per_step)
+        return self._chosen_type is TaggedSequences or (self._chosen_type is MeasuredSequences and self.per_step)
 
     def _read(self) -> dict[str, Content]:
         """Return the content of the files that are needed, by split."""
@@ -318,7 +319,7 @@ class SequencesDataModule(DataModule):
 
     def _targets_of(self, content: Content) -> Array:
         """Return the labels of classes, or numbers, of sequences or steps."""
-        if self.batch_type is MeasuredSequences:
+        if self._chosen_type is MeasuredSequences:
             return numbers_of(content)
         return labels_of(content, may_miss=self._has_target_per_step and self.missing == "mask")
 
@@ -329,7 +330,7 @@ class SequencesDataModule(DataModule):
             sizes = {split: self.sizes[split] for split in ("val", "test") if not self.files[split]}
             if sizes.get("test") == 0:
                 raise UserError("data.test names no file and data.test_size=0: give one of them, to test on")
-            labels = train_targets if self.batch_type is LabeledSequences else None
+            labels = train_targets if self._chosen_type is LabeledSequences else None
             samples |= divide(contents["train"], sizes, self.split_seed, labels)
         return {split: samples[split] for split in (*SPLITS, "predict") if split in samples}
 
@@ -342,7 +343,7 @@ class SequencesDataModule(DataModule):
         is_train = np.isin(np.arange(len(content)), samples.numpy())
         targets = targets[np.repeat(is_train, content.lengths) if self._has_target_per_step else is_train]
         classes, units = None, None
-        if self.batch_type is MeasuredSequences:
+        if self._chosen_type is MeasuredSequences:
             units = standard_units(target_names(content, targets.shape[1]), targets)
         else:
             classes = class_names(targets)

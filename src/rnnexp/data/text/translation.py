@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -51,7 +51,7 @@ class TranslationDataModule(DataModule):
         data = TranslationDataModule(Phrasebook, source_lang="en", target_lang="fr", ..., unit="word", ...)
     """
 
-    batch_type = TranslationBatch
+    batch_type: ClassVar = TranslationBatch
 
     def __init__(
         self,

@@ -1,0 +1,1 @@
+"""Memory tasks: sequences that are generated, whose answer depends on early steps."""
