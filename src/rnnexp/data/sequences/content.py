@@ -17,7 +17,7 @@ Files = str | Sequence[str] | None
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a reader takes from a file.
+    """The parts that a reader takes from a file.
 
     Args:
         per_step: whether a sequence has a target at each step, and not one as a whole.

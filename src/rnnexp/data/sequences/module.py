@@ -175,7 +175,7 @@ class SequencesDataModule(DataModule):
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """What inputs and targets are encoded with."""
+        """The values with which inputs and targets are encoded."""
         assert self._preprocessing is not None
         return self._preprocessing
 

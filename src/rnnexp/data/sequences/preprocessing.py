@@ -22,7 +22,7 @@ CHUNK_SIZE = 1 << 16
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What inputs and targets are encoded with.
+    """The values with which inputs and targets are encoded.
 
     Args:
         features: the names of the features; None if the file does not name them.
