@@ -76,6 +76,13 @@ def test_bad_input_is_one_line_of_one_process(tiny: list[str], tmp_path: Path) -
     assert read_json(directory / "status.json")["status"] == "failed"
 
 
+def test_a_split_with_fewer_samples_than_processes_is_one_line(tiny: list[str], tmp_path: Path) -> None:
+    done = subprocess.run(command(tiny, tmp_path, "data.val_size=1"), capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "the validation split has 1 samples, too few for 2 processes: use fewer devices" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_stopped_before_its_processes_begin_is_interrupted(
     tiny: list[str], tmp_path: Path, number: signal.Signals

@@ -33,7 +33,7 @@ from support.crash_points import outcome, require_same  # noqa: E402 (after the 
 from support.programs import NUM_VAL, write_dataset  # noqa: E402
 from support.sweeps import kinds_of  # noqa: E402
 
-TARGETS = {"job": 6, "rank": 3, "fork server": 1, "parent": 1}
+TARGETS = {"job": 30, "rank": 15, "fork server": 1, "parent": 1}
 """Kinds of processes -> weight of the choice. A choice without a process is no trial. Jobs run for a small part of the
 time, since a command takes longer to start than a job to run, and so are preferred."""
 MAX_COMMANDS = 15

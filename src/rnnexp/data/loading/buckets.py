@@ -19,8 +19,8 @@ class BucketOrder(Order):
     ascending, so that lengths are also similar across the boundary of two windows. The whole is cut into batches of
     equal content, at least one for each rank if there are as many samples. The batches are shuffled and assigned to the
     ranks in turn. Every sample is in one batch of one rank, and each epoch has the same number of batches. Without
-    shuffling, all samples are one window with the longest first, so that a batch that does not fit into memory fails
-    at once.
+    shuffling, all samples are one window with the longest first, so that a batch that does not fit into memory fails at
+    once.
 
     Args:
         indices, shuffle, seed, rank, world_size: see `Order`.
