@@ -1,0 +1,116 @@
+"""The ladder of a report: which length each setting solved, with how many of its seeds."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from rnnexp.report.figures.ladder import ladder_figure, ratios_of
+from rnnexp.report.ladder import ladder_answer, ladder_table
+from rnnexp.report.records.groups import make_groups
+from rnnexp.report.records.ladders import Ladder, find_ladders
+from rnnexp.report.records.runs import Run
+from rnnexp.tasks.registry import REGRESSION, TAGGING
+
+Made = Callable[..., Run]
+THRESHOLDS = {"adding": ("test/loss", 1e-3), "parity": ("test/acc", 0.99)}
+
+
+@pytest.fixture
+def ladder_of(made: Made) -> Callable[..., list[Ladder]]:
+    """A function that returns the ladders of runs with these scores: {(cell, length): score of each seed}."""
+
+    def make(scores: Mapping[tuple[str, int], list[float]], name: str = "adding") -> list[Ladder]:
+        metric, threshold = THRESHOLDS[name]
+        runs = []
+        for (cell, length), values in scores.items():
+            recorded = {"name": name, "length": length, "num_test": 100, "solved_metric": metric}
+            recorded |= {"solved_value": threshold, "test_digest": f"{length:064x}"}
+            data = {"_target_": "x.Data", "name": name, "length": length, "view": None}
+            kind = TAGGING if name == "parity" else REGRESSION
+            for seed, value in enumerate(values, start=1):
+                metrics = {metric: value, "test/rmse": value**0.5}
+                runs.append(
+                    made(
+                        cell,
+                        seed,
+                        None,
+                        data=data,
+                        task={"_target_": kind.target},
+                        metrics=metrics,
+                        result={"data": recorded},
+                    )
+                )
+        return find_ladders(make_groups(runs)[0])
+
+    return make
+
+
+SCORES = {
+    ("srn", 50): [2e-4, 0.15],
+    ("srn", 200): [0.16, 0.17],
+    ("lstm", 50): [1e-4, 2e-4],
+    ("lstm", 200): [5e-4, 9e-4],
+    ("gru", 50): [1e-4, 1e-4],
+    ("gru", 200): [9e-4, 2e-3],
+}
+
+
+def test_the_largest_solved_length_is_named_with_its_seeds(ladder_of: Callable[..., list[Ladder]]) -> None:
+    (ladder,) = ladder_of(SCORES)
+    assert ladder.ranking == ["lstm", "gru", "srn"]
+    assert ladder_answer(ladder) == (
+        "adding: the largest T solved by lstm T = 200 (2 of 2 seeds); gru T = 200 (1 of 2 seeds); "
+        "srn T = 50 (1 of 2 seeds)."
+    )
+    table = ladder_table(ladder)
+    assert table.columns == ["setting", "largest T solved", "T = 50", "T = 200"]
+    assert table.rows[1] == ["gru", "200 (1 of 2 seeds)", "0.0001, 2 of 2", "0.00145, 1 of 2"]
+
+
+def test_a_setting_that_solved_nothing_says_so(ladder_of: Callable[..., list[Ladder]]) -> None:
+    (ladder,) = ladder_of({("srn", 50): [0.1], ("srn", 100): [0.2], ("gru", 50): [1e-3], ("gru", 100): [0.1]})
+    assert ladder_answer(ladder) == "adding: the largest T solved by gru T = 50 (1 of 1 seed); srn none."
+
+
+def test_accuracy_is_solved_from_the_threshold_upwards(ladder_of: Callable[..., list[Ladder]]) -> None:
+    (ladder,) = ladder_of({("gru", 10): [0.99, 0.98], ("gru", 20): [0.5, 0.6], ("srn", 10): [0.7, 0.6]}, "parity")
+    assert ladder.thresholds == {10: 99, 20: 99}
+    assert (highest := ladder.highest("gru")) is not None
+    assert (highest.length, highest.num_solved) == (10, 1)
+    assert ladder.highest("srn") is None
+
+
+def test_one_length_is_no_ladder(ladder_of: Callable[..., list[Ladder]]) -> None:
+    assert ladder_of({("srn", 50): [0.1], ("gru", 50): [0.2]}) == []
+
+
+def test_other_data_have_no_ladder(made: Made) -> None:
+    assert find_ladders(make_groups([made("gru"), made("srn")])[0]) == []
+
+
+def test_seeds_that_solved_the_task_are_filled(ladder_of: Callable[..., list[Ladder]]) -> None:
+    (ladder,) = ladder_of(SCORES)
+    (axes,) = ladder_figure(ladder).axes
+    points = {
+        (float(line.get_xdata()[0]), float(line.get_ydata()[0])): line.get_markerfacecolor()  # type: ignore[index, arg-type]
+        for line in axes.lines
+        if line.get_linestyle() == "None"
+    }
+    assert {place: color == "white" for place, color in points.items()} == {
+        (float(length), value): value > 1e-3 for (_, length), values in SCORES.items() for value in values
+    }
+    assert axes.get_yscale() == "log"
+
+
+def test_gradients_are_those_of_the_first_step(ladder_of: Callable[..., list[Ladder]]) -> None:
+    (ladder,) = ladder_of({("gru", 10): [0.1], ("gru", 20): [0.1]})
+    rows: list[Any] = ["epoch,layer,quantity,index,value"]
+    for rung in ladder.lines["gru"]:
+        values = "\n".join(f"1,0,gradient_norm,{t},{2.0 if t == 1 else 4.0}" for t in range(1, rung.length + 1))
+        for run in rung.setting.runs:
+            run.path.mkdir(exist_ok=True)
+            run.files.gradient_flow_file.write_text(f"{rows[0]}\n{values}\n", encoding="utf-8")
+    # Both lengths share a directory in this fixture, so the last file written counts.
+    assert ratios_of(ladder.lines["gru"]) == {"after the first epoch": {10: 0.5, 20: 0.5}}
+    assert len(ladder_figure(ladder).axes) == 2
