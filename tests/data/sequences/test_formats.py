@@ -93,6 +93,25 @@ def test_columns_are_chosen_by_name_and_time_may_be_missing(tmp_path: Path) -> N
     assert everything(make_data(train=without, **options | {"time": None})) == everything(expected)
 
 
+def test_other_arrays_and_column_names_of_digits_are_accepted(tmp_path: Path) -> None:
+    expected = make_data(train=write_npz(tmp_path / "a.npz", waves()))
+    more = waves() | {"notes": np.array([None, "text"], dtype=object)}
+    assert everything(make_data(train=write_npz(tmp_path / "b.npz", more))) == everything(expected)
+    rows = [["0", "1", "2", "3", "4"], *(row[:-1] for row in rows_of(waves())[1:])]
+    data = make_data(train=write_csv(tmp_path / "c.csv", rows), id=0, time=1, target=4)
+    assert everything(data) == everything(expected)
+
+
+def test_tables_of_other_programs_are_read(tmp_path: Path) -> None:
+    rows = [row[:-1] for row in rows_of(waves())]
+    expected = make_data(train=write_csv(tmp_path / "a.csv", rows))
+    lines = [";".join(f'"{cell}"' for cell in row) for row in rows]
+    (tmp_path / "b.csv").write_bytes(("\ufeff" + "\r\n".join([*lines, "", ""])).encode())
+    assert everything(make_data(train=tmp_path / "b.csv")) == everything(expected)
+    (tmp_path / "c.tsv").write_bytes("\n".join("\t".join(map(str, row)) for row in rows).encode("utf-16"))
+    assert everything(make_data(train=tmp_path / "c.tsv")) == everything(expected)
+
+
 def test_the_archive_format_has_regression_targets_and_missing_values(tmp_path: Path) -> None:
     lines = ["@targetLabel true", "@missing true", "@data", *(f"1,2,{i}:4,?,6:{i / 2}" for i in range(20))]
     (tmp_path / "a.ts").write_text("\n".join(lines), encoding="utf-8")
@@ -120,6 +139,10 @@ BAD_ARRAYS: dict[str, tuple[Change, str]] = {
     "ragged": (
         lambda arrays: arrays | {"x": np.array([np.zeros((3, 2)), np.zeros((4, 2))], dtype=object)},
         "array 'x' holds Python objects, such as rows of different lengths: pad",
+    ),
+    "classes of objects": (
+        lambda arrays: arrays | {"y": arrays["y"].astype(object)},
+        r"array 'y' holds Python objects: convert it to numbers or text, as y.astype\(str\)",
     ),
     "nan": (with_value("x", (3, 1, 1), np.nan), "sequence '3', step 1: feature 1: is missing"),
     "infinite": (with_value("x", (3, 1, 1), np.inf), "sequence '3', step 1: feature 1: is infinite"),
@@ -181,6 +204,7 @@ BAD_TABLES: dict[str, tuple[Callable[[Rows], Rows], str]] = {
     "no column": (set_cell(0, 0, "ID"), "has no column 'id' of data.id: it has ID, time"),
     "no time column": (set_cell(0, 1, "t"), "has no column 'time' of data.time: .*data.time=null"),
     "two columns of a name": (set_cell(0, 3, "speed"), "has two columns 'speed': rename one"),
+    "a column without a name": (set_cell(0, 5, ""), "column 6 has no name: name it, or leave out an index"),
     "header only": (lambda rows: rows[:1], "has no sequences"),
     "no features": (lambda rows: [[*row[:2], *row[4:5]] for row in rows], "has no features besides"),
 }

@@ -82,7 +82,9 @@ def test_a_split_without_sequences_is_refused(options: dict[str, Any], message: 
         {"train": ["a.csv", "b.csv"]},
         {"train": 5},
         {"target": []},
-        {"features": [1]},
+        {"features": [1.5]},
+        {"features": ["target"]},
+        {"id": None},
     ],
 )
 def test_bad_values_are_refused_before_a_file_is_read(options: dict[str, Any]) -> None:

@@ -29,22 +29,28 @@ def read_npz(path: Path, wanted: Wanted) -> Content:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            held = [member.removesuffix(".npy") for member in archive.namelist()]
+            names = _needed(path, held, wanted)
             headers = {}
-            for member in archive.namelist():
-                with archive.open(member) as file:
-                    headers[member.removesuffix(".npy")] = _header(file, path, member.removesuffix(".npy"))
-        required = ["x", *(["y"] if wanted.needs_targets else []), *([wanted.group] if wanted.group else [])]
-        names = [*required, *(["lengths"] if "lengths" in headers else [])]
-        for name in required:
-            if name not in headers:
-                hint = did_you_mean(name, headers)
-                raise UserError(f"{path}: has no array {name!r}: it has {', '.join(sorted(headers))}{hint}")
-        require_memory(sum(_num_bytes(*headers[name]) for name in names) + 4 * math.prod(headers["x"][0]), path)
+            for name in names:
+                with archive.open(f"{name}.npy") as file:
+                    headers[name] = _header(file, f"{path}: array {name!r}", name)
+        require_memory(sum(_num_bytes(*header) for header in headers.values()) + 4 * math.prod(headers["x"][0]), path)
         with np.load(path, allow_pickle=False) as arrays:
             read = {name: arrays[name] for name in names}
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError) as error:
         raise UserError(f"{path}: is no valid .npz file ({error}): write it with numpy.savez") from None
     return _content(path, read, wanted, {name: f"{path}: array {name!r}" for name in read})
+
+
+def _needed(path: Path, held: Sequence[str], wanted: Wanted) -> list[str]:
+    """Return the names of the arrays to read."""
+    needed = ["x", *(["y"] if wanted.needs_targets else []), *([wanted.group] if wanted.group else [])]
+    for name in needed:
+        if name not in held:
+            hint = did_you_mean(name, held)
+            raise UserError(f"{path}: has no array {name!r}: it has {', '.join(sorted(held)) or 'none'}{hint}")
+    return [*needed, *(["lengths"] if "lengths" in held else [])]
 
 
 def read_npy(paths: Sequence[Path], wanted: Wanted) -> Content:
@@ -64,7 +70,7 @@ def read_npy(paths: Sequence[Path], wanted: Wanted) -> Content:
     for name, path in zip(names, paths, strict=False):
         try:
             with path.open("rb") as file:
-                shape, dtype = _header(file, path, None)
+                shape, dtype = _header(file, str(path), name)
             # Inputs are converted part by part, so that they need not be in memory twice.
             require_memory(4 * math.prod(shape) if name == "x" else _num_bytes(shape, dtype), path)
             read[name] = np.load(path, mmap_mode="r" if math.prod(shape) else None, allow_pickle=False)
@@ -73,17 +79,18 @@ def read_npy(paths: Sequence[Path], wanted: Wanted) -> Content:
     return _content(paths[0], read, wanted, {name: str(path) for name, path in zip(names, paths, strict=False)})
 
 
-def _header(file: IO[bytes], path: Path, name: str | None) -> tuple[tuple[int, ...], np.dtype]:
-    """Return shape and type of an array. Raise UserError for an array of Python objects."""
+def _header(file: IO[bytes], said: str, name: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Return shape and type of an array. Raise UserError for one of Python objects, which are not read."""
     version = npy.read_magic(file)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, _, dtype = read(file)
-    if dtype.hasobject:
-        what = "" if name is None else f"array {name!r} "
+    if dtype.hasobject and name == "x":
         raise UserError(
-            f"{path}: {what}holds Python objects, such as rows of different lengths: pad the sequences to one length, "
-            "and give their lengths in an array 'lengths'"
+            f"{said} holds Python objects, such as rows of different lengths: pad the sequences to one length, and "
+            "give their lengths in an array 'lengths'"
         )
+    if dtype.hasobject:
+        raise UserError(f"{said} holds Python objects: convert it to numbers or text, as {name}.astype(str)")
     return shape, dtype
 
 

@@ -102,6 +102,15 @@ class SequencesDataModule(DataModule):
         for key, size in (("val_size", val_size), ("test_size", test_size)):
             if type(size) not in (int, float) or not (size >= 0 and (type(size) is int or size < 1)):
                 raise ValueError(f"data.{key} must be a whole number of at least 0 or a share below 1, not {size!r}")
+        self.wanted = Wanted(
+            id=_name("id", id),
+            time=None if time is None else _name("time", time),
+            group=None if group is None else _name("group", group),
+            target=_names("target", target),
+            features=None if features is None else _names("features", features),
+        )
+        if leaked := set(self.wanted.features or ()) & set(self.wanted.target):
+            raise ValueError(f"data.features names {leaked.pop()!r}, which is data.target: leave it out")
         require_positive(batch_size=batch_size, eval_batch_size=eval_batch_size, window=window)
         self.dataset_name = name
         self.files = {
@@ -110,13 +119,6 @@ class SequencesDataModule(DataModule):
         }
         self.sizes = {"val": val_size, "test": test_size}
         self.split_seed = split_seed
-        self.wanted = Wanted(
-            id=id,
-            time=time,
-            group=group,
-            target=_names("target", target),
-            features=None if features is None else _names("features", features),
-        )
         self.per_step = per_step
         self.normalize = normalize
         self.missing = missing
@@ -214,7 +216,7 @@ class SequencesDataModule(DataModule):
         shortest, longest = self._lengths
         return {
             "name": self.dataset_name,
-            "seq_len": self.seq_len,
+            **({"seq_len": longest} if shortest == longest else {}),
             "shortest": shortest,
             "longest": longest,
             "input_size": self.input_size,
@@ -418,9 +420,14 @@ def sequence_digests(content: Content, samples: Tensor) -> list[str]:
     ]
 
 
-def _names(key: str, names: str | Sequence[str]) -> tuple[str, ...]:
-    """Return one name or several. Raise ValueError for any other value."""
-    listed = [names] if isinstance(names, str) else names
-    if not isinstance(listed, Sequence) or not listed or not all(isinstance(name, str) and name for name in listed):
-        raise ValueError(f"data.{key} must be a name or a list of names, not {names!r}")
-    return tuple(listed)
+def _name(key: str, name: object) -> str:
+    """Return a name. YAML reads a name of digits as a number. Raise ValueError for any other value."""
+    if isinstance(name, bool) or not isinstance(name, str | int) or name == "":
+        raise ValueError(f"data.{key} must be the name of a column, not {name!r}")
+    return str(name)
+
+
+def _names(key: str, names: object) -> tuple[str, ...]:
+    """Return one name or several. Raise ValueError for any other value, and for none."""
+    listed = names if isinstance(names, list | tuple) and names else [names]
+    return tuple(_name(key, name) for name in listed)

@@ -120,7 +120,8 @@ def read_parquet(path: Path, wanted: Wanted) -> Content:
     parquet: Any = import_module("pyarrow.parquet")
     try:
         file = parquet.ParquetFile(path)
-        names = list(file.schema_arrow.names)
+        # pandas stores its index of rows as a column.
+        names = [name for name in file.schema_arrow.names if not name.startswith("__index_level_")]
         choice = choose_columns(path, names, wanted)
         require_memory(2 * 8 * file.metadata.num_rows * len(choice.features), path)
         read = file.read(columns=[*choice.features, *choice.others])
@@ -151,6 +152,8 @@ def choose_columns(path: Path, names: Sequence[str], wanted: Wanted) -> Choice:
     Raises:
         UserError: for a name that occurs twice or that the file lacks.
     """
+    if "" in names:
+        raise UserError(f"{path}: column {names.index('') + 1} has no name: name it, or leave out an index of rows")
     if repeated := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
         raise UserError(f"{path}: has two columns {repeated[0]!r}: rename one")
     keys = {"data.id": wanted.id, "data.time": wanted.time, "data.group": wanted.group}
