@@ -26,7 +26,7 @@ def test_a_figure_that_fails_is_omitted(run: Run, monkeypatch: pytest.MonkeyPatc
     assert "Traceback" in log
     assert 'raise RuntimeError("no such font")' in log
     drawn = {path.stem for path in (outcome.directory / "figures").glob("*.png")}
-    everything = {"learning_curves", "confusion_matrix", "confident_mistakes"}
+    everything = {"learning_curves", "class_scores", "confusion_matrix", "confident_mistakes"}
     left_out = {"learning_curves": {"learning_curves"}, "load_function": everything - {"learning_curves"}}
     assert drawn == everything - left_out.get(name, everything)
 

@@ -35,6 +35,7 @@ FILES = {
     "checkpoints/last.ckpt",
     "checkpoints/previous.ckpt",
     "figures/learning_curves.png",
+    "figures/class_scores.png",
     "figures/confusion_matrix.png",
     "figures/confident_mistakes.png",
 }

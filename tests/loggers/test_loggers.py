@@ -31,7 +31,7 @@ def test_without_a_logger_the_result_is_written(run: Run) -> None:
     assert not (outcome.directory / "metrics.csv").exists()
     assert "test/acc" in outcome.result["metrics"]
     figures = {path.name for path in (outcome.directory / "figures").iterdir()}
-    assert figures == {"confusion_matrix.png", "confident_mistakes.png"}
+    assert figures == {"class_scores.png", "confusion_matrix.png", "confident_mistakes.png"}
 
 
 def test_tensorboard_writes_events_and_csv(run: Run) -> None:

@@ -92,7 +92,8 @@ def test_the_mirror_holds_the_summary(jobs: tuple[Recorded, Recorded]) -> None:
 
 def test_the_mirror_shows_the_pictures(jobs: tuple[Recorded, Recorded]) -> None:
     shown = {name for row in jobs[0].mirror.history for name in row if name.startswith("figures/")}
-    assert shown == {"figures/learning_curves", "figures/confusion_matrix", "figures/confident_mistakes"}
+    figures = ("learning_curves", "class_scores", "confusion_matrix", "confident_mistakes")
+    assert shown == {f"figures/{name}" for name in figures}
 
 
 def test_exit_codes_are_correct(jobs: tuple[Recorded, Recorded]) -> None:

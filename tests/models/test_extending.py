@@ -196,11 +196,12 @@ def test_parameters_of_a_cell_are_counted_and_saved(place: Path) -> None:
 
 
 def test_a_dataset_of_arrays(place: Path) -> None:
-    """It trains, has a confusion matrix but no images of mistakes, and is scored again from its directory."""
+    """It trains, has the figures of a classification, and is scored again from its directory."""
     trained = finish(place, "--config-dir", "my_conf", "data=arrays", "trainer.max_epochs=3", "size_budget=flops:60k")
     data, metrics = trained.result["data"], trained.result["metrics"]
     assert (data["name"], data["num_classes"], data["num_test"]) == ("waves", 3, 100)
-    assert {path.stem for path in (trained.directory / "figures").iterdir()} == {"learning_curves", "confusion_matrix"}
+    figures = {path.stem for path in (trained.directory / "figures").iterdir()}
+    assert {"learning_curves", "confusion_matrix", "class_scores"} <= figures
     assert "left out" not in trained.stdout + trained.stderr
     scored = call(evaluate.main, place, [f"run={trained.directory}", "trust=[my_data]"])
     assert scored.exit_code == 0, scored.stderr

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rnnexp.plots.classification import confident_mistakes, confusion_matrix
+from rnnexp.plots.classification import class_scores, confident_mistakes, confusion_matrix
 from rnnexp.plots.style import encode_figure
 
 
@@ -12,9 +12,13 @@ def answers(num_classes: int, number: int = 50_000) -> tuple[np.ndarray, np.ndar
     return random.integers(0, num_classes, number), random.integers(0, num_classes, number)
 
 
+def names_of(num_classes: int) -> list[str]:
+    return list(map(str, range(num_classes)))
+
+
 def test_few_classes_have_counts() -> None:
     labels, predicted = answers(10, 200)
-    (axes,) = confusion_matrix(labels, predicted, range(10), "run").axes
+    (axes,) = confusion_matrix(labels, predicted, range(10), names_of(10), "run").axes
     counts = {(int(text.get_position()[1]), int(text.get_position()[0])): int(text.get_text()) for text in axes.texts}
     assert sum(counts.values()) == 200
     assert counts[3, 4] == int(((labels == 3) & (predicted == 4)).sum())
@@ -22,7 +26,7 @@ def test_few_classes_have_counts() -> None:
 
 @pytest.mark.parametrize("num_classes", [33, 256, 1000])
 def test_the_time_to_draw_does_not_grow_with_the_classes(num_classes: int) -> None:
-    figure = confusion_matrix(*answers(num_classes), range(num_classes), "run")
+    figure = confusion_matrix(*answers(num_classes), range(num_classes), names_of(num_classes), "run")
     assert len(encode_figure(figure, "png")) > 10_000
     assert max(figure.get_size_inches()) < 17
     # A text for each cell, or a tick for each class, takes minutes.
@@ -35,7 +39,24 @@ def test_titles_of_any_kind(title: str) -> None:
     labels, predicted = answers(3, 40)
     images, confidence = np.zeros((40, 4, 4), dtype=np.uint8), np.ones(40, dtype=np.float32)
     for figure in (
-        confusion_matrix(labels, predicted, range(3), title),
+        confusion_matrix(labels, predicted, range(3), [title, "b", ""], title),
+        class_scores(labels, predicted, range(3), [title, "b", ""], title),
         confident_mistakes(images, labels, predicted, confidence, title),
     ):
         assert encode_figure(figure, "svg")
+
+
+def test_bars_show_the_scores_of_each_class_the_worst_first() -> None:
+    labels, predicted = np.array([3, 3, 3, 5, 5, 7]), np.array([3, 3, 5, 5, 5, 3])
+    panels = class_scores(labels, predicted, [3, 5, 7], ["three", "five", "seven"], "run").axes
+    assert [label.get_text() for label in panels[0].get_yticklabels()] == ["seven (1)", "three (3)", "five (2)"]
+    widths = {axes.get_title(): [bar.get_width() for bar in axes.patches] for axes in panels}  # type: ignore[attr-defined]
+    assert widths["recall"] == pytest.approx([0, 2 / 3, 1])
+    assert widths["precision"] == pytest.approx([0, 2 / 3, 2 / 3])
+    assert widths["F1"] == pytest.approx([0, 2 / 3, 4 / 5])
+
+
+def test_the_worst_of_many_classes_have_bars() -> None:
+    figure = class_scores(*answers(500), range(500), names_of(500), "run")
+    assert len(figure.axes[0].patches) == 32
+    assert len(encode_figure(figure, "png")) > 10_000

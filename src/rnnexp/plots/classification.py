@@ -7,15 +7,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from rnnexp.plots.style import INK, SECOND, new_figure, title_in
+from rnnexp.plots.style import ACCENT, INK, SECOND, drawable, new_figure, style_axes, title_in
 
 MOST_NUMBERED = 32
 """The maximum number of classes of which a confusion matrix shows counts."""
 MOST_INCHES = 16.4
+MOST_LETTERS = 24
+"""The length of the shown name of a class."""
 
 
 def confusion_matrix(
-    labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: Sequence[int], title: str
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: Sequence[int], names: Sequence[str], title: str
 ) -> Figure:
     """Plot the counts of true class (rows) against predicted class (columns); color shows only the mistakes.
 
@@ -25,15 +27,16 @@ def confusion_matrix(
         labels: int64 [samples].
         predicted: int64 [samples].
         classes: the label of each row and column, ascending.
+        names: the name of each class.
         title: the title of the figure.
     """
     num_classes = len(classes)
-    matrix = np.zeros((num_classes, num_classes), dtype=np.int64)
-    np.add.at(matrix, (np.searchsorted(classes, labels), np.searchsorted(classes, predicted)), 1)
+    matrix = _counts(labels, predicted, classes)
     mistakes = matrix.astype(float)
     # On a scale with the right answers, mistakes would have no visible color.
     np.fill_diagonal(mistakes, np.nan)
-    side = min(1.6 + 0.46 * num_classes, MOST_INCHES)
+    longest = max(len(shortened(name)) for name in names)
+    side = min(1.6 + 0.46 * num_classes + 0.1 * max(0, longest - 3), MOST_INCHES)
     figure = new_figure(side, side)
     axes = figure.subplots()
     image = axes.imshow(mistakes, cmap="Reds", vmin=0)
@@ -44,14 +47,62 @@ def confusion_matrix(
         # Thousands of numbers would be too small to read, and take a minute to draw.
         figure.colorbar(image, ax=axes, shrink=0.8, aspect=40, pad=0.02, label="mistakes")
         ticks = range(0, num_classes, num_classes // 16)
-    names = [str(classes[tick]) for tick in ticks]
-    axes.set_xticks(ticks, labels=names)
-    axes.set_yticks(ticks, labels=names)
+    shown = [shortened(names[tick]) for tick in ticks]
+    axes.set_xticks(ticks, labels=shown, rotation=90 if longest > 3 else 0, parse_math=False)
+    axes.set_yticks(ticks, labels=shown, parse_math=False)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     heading = title_in(f"{title}\n{int(np.nansum(mistakes))} mistakes in {len(labels):,}", side)
     axes.set_title(heading, fontsize=10, color=INK)
     return figure
+
+
+def class_scores(
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: Sequence[int], names: Sequence[str], title: str
+) -> Figure:
+    """Plot F1, recall and precision of each class as bars, the worst class by F1 first.
+
+    Args:
+        labels: int64 [samples].
+        predicted: int64 [samples].
+        classes: the label of each class, ascending.
+        names: the name of each class.
+        title: the title of the figure.
+    """
+    matrix = _counts(labels, predicted, classes)
+    right, true, guessed = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+    scores = {
+        "F1": 2 * right / np.maximum(true + guessed, 1),
+        "recall": right / np.maximum(true, 1),
+        "precision": right / np.maximum(guessed, 1),
+    }
+    order = np.argsort(scores["F1"], kind="stable")[:MOST_NUMBERED]
+    figure = new_figure(7.2, 1.6 + 0.3 * len(order))
+    panels = figure.subplots(1, len(scores), sharey=True)
+    for axes, (name, values) in zip(panels, scores.items(), strict=True):
+        axes.barh(range(len(order)), values[order], color=ACCENT, height=0.7)
+        axes.set_xlim(0, 1)
+        axes.set_title(name, fontsize=9)
+        style_axes(axes, grid="x")
+    labels_of_bars = [f"{shortened(names[k])} ({true[k]:,})" for k in order]
+    panels[0].set_yticks(range(len(order)), labels=labels_of_bars, parse_math=False)
+    panels[0].invert_yaxis()
+    fewer = f", the worst {len(order)} of {len(classes)} classes" if len(order) < len(classes) else ""
+    figure.suptitle(title_in(f"{title}: scores by class (and its number){fewer}", 7.2), fontsize=10, color=INK)
+    return figure
+
+
+def shortened(name: str) -> str:
+    """Return the drawable name of a class, cut after `MOST_LETTERS`."""
+    shown = drawable(name)
+    return shown if len(shown) <= MOST_LETTERS else f"{shown[: MOST_LETTERS - 1]}…"
+
+
+def _counts(labels: NDArray[np.int64], predicted: NDArray[np.int64], classes: Sequence[int]) -> NDArray[np.int64]:
+    """Return the number of samples by true and predicted class, int64 [classes, classes]."""
+    matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    np.add.at(matrix, (np.searchsorted(classes, labels), np.searchsorted(classes, predicted)), 1)
+    return matrix
 
 
 def _write_counts(axes: Axes, matrix: NDArray[np.int64], half: float) -> None:

@@ -157,6 +157,7 @@ REGRESSION = TaskKind(
         Measure("test/r2", "R²", digits=3, lowest=None, highest=1),
         Measure(LOSS.name, "mean squared error (loss)", digits=5, higher_is_better=False),
     ),
+    figures="rnnexp.tasks.regression.figures:draw_predictions",
 )
 TAGGING = TaskKind(
     name="tagging",
@@ -170,6 +171,7 @@ TAGGING = TaskKind(
         Measure("test/sequence_acc", "sequences all right", "%", 100, highest=100),
         Measure(LOSS.name, "loss", "nats per step", 1, 4, False),
     ),
+    figures="rnnexp.tasks.tagging.figures:draw_predictions",
 )
 _ROWS = {kind.target: kind for kind in (CLASSIFICATION, REGRESSION, TAGGING, TRANSLATION)}
 """Target -> row."""

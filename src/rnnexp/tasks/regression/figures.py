@@ -1,0 +1,41 @@
+"""The figures of a regression run."""
+
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+
+from rnnexp.plots.sequences import Example, curves, predictions_and_residuals
+from rnnexp.tasks.examples import inputs_of, read_predictions, worst
+from rnnexp.tasks.regression.task import RegressionTask
+from rnnexp.tracking.run_directory import RunDirectory
+
+
+def draw_predictions(run: RunDirectory, task: RegressionTask, datamodule: Any) -> dict[str, Figure]:  # noqa: ANN401
+    """Return predictions against the truth with residuals, and the sequences with the largest errors."""
+    predictions = read_predictions(run)
+    if not predictions:
+        return {}
+    title = run.path.name
+    targets, predicted = predictions["targets"], predictions["predicted"]
+    figures = {"predictions": predictions_and_residuals(targets.numpy(), predicted.numpy(), task.target_names, title)}
+    if examples := _worst_sequences(predictions, task, datamodule):
+        figures["worst_sequences"] = curves(examples, f"{title}: the largest errors")
+    return figures
+
+
+def _worst_sequences(predictions: dict[str, torch.Tensor], task: RegressionTask, datamodule: Any) -> list[Example]:  # noqa: ANN401
+    """Return the sequences with the largest errors, relative to the deviation of each number."""
+    sizes = predictions["num_steps"].tolist()
+    errors = ((predictions["predicted"] - predictions["targets"]).abs() / task.target_std).mean(dim=1)
+    samples = worst(torch.stack([each.mean() for each in torch.split(errors, sizes)]))
+    targets, predicted = (torch.split(predictions[key], sizes) for key in ("targets", "predicted"))
+    name = task.target_names[0]
+    examples = []
+    for sample, inputs in zip(samples, inputs_of(datamodule, samples), strict=True):
+        truth, guess = targets[sample][:, 0].numpy(), predicted[sample][:, 0].numpy()
+        if task.per_step:
+            examples.append(Example(f"sequence {sample}: {name}", inputs, None, truth, guess))
+        else:
+            examples.append(Example(f"sequence {sample}: {name} {truth[0]:.4g}, predicted {guess[0]:.4g}", inputs))
+    return examples

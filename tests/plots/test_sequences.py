@@ -1,0 +1,46 @@
+"""The figures of sequences, with texts of any kind and with few or many samples."""
+
+import numpy as np
+import pytest
+
+from rnnexp.plots.sequences import MOST_FEATURES, MOST_TARGETS, Example, curves, predictions_and_residuals
+from rnnexp.plots.style import encode_figure
+
+INPUTS = np.linspace(0, 1, 30, dtype=np.float32).reshape(10, 3)
+
+
+def test_wrong_steps_are_shaded() -> None:
+    wrong = np.zeros(10, dtype=bool)
+    wrong[[2, 7]] = True
+    (axes,) = curves([Example("one", INPUTS, wrong)], "run").axes
+    assert [patch.get_x() + 0.5 for patch in axes.patches] == [3, 8]  # type: ignore[attr-defined]
+    assert len(axes.lines) == 3
+
+
+def test_a_number_at_each_step_is_drawn_over_the_inputs() -> None:
+    truth, guess = np.arange(10.0), np.arange(10.0) + 1
+    (axes,) = curves([Example("one", INPUTS, None, truth, guess)], "run").axes
+    assert [line.get_label() for line in axes.lines[3:]] == ["truth", "predicted"]
+    assert axes.lines[4].get_ydata() == pytest.approx(guess)
+
+
+@pytest.mark.parametrize("text", ["$\\frac{1$", "a\x1b[31m\udce4", "x" * 3000, ""])
+def test_captions_of_any_kind(text: str) -> None:
+    assert encode_figure(curves([Example(text, INPUTS)] * 3, text), "svg")
+    numbers = np.ones((4, 1))
+    assert encode_figure(predictions_and_residuals(numbers, numbers, [text], text), "svg")
+
+
+def test_only_the_first_features_and_targets_are_drawn() -> None:
+    (axes,) = curves([Example("wide", np.ones((5, 100), dtype=np.float32))], "run").axes
+    assert len(axes.lines) == MOST_FEATURES
+    numbers = np.random.default_rng(0).normal(size=(50, 9))
+    assert len(predictions_and_residuals(numbers, numbers, list("abcdefghi"), "run").axes) == 2 * MOST_TARGETS
+
+
+@pytest.mark.parametrize("number", [1, 20_000])
+def test_residuals_are_predicted_minus_truth(number: int) -> None:
+    truth = np.random.default_rng(0).normal(size=(number, 1))
+    _scatter, histogram = predictions_and_residuals(truth, truth + 0.5, ["y"], "run").axes
+    assert "mean 0.5," in histogram.get_title()
+    assert sum(bar.get_height() for bar in histogram.patches) == number  # type: ignore[attr-defined]
