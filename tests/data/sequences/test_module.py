@@ -61,6 +61,7 @@ def test_a_group_of_two_files_is_refused(tmp_path: Path, path: Path) -> None:
         ({"test_size": 0}, "data.test_size=0: give one of them"),
         ({"val_size": 0.95, "group": "person"}, "data.val_size=0.95 leaves none of its 60 sequences in 12 groups"),
         ({"group": "city"}, "has no array 'city'"),
+        ({"group": "x"}, r"'x' has shape \[60, 20, 2\]: data.group needs one value"),
         ({"predict": "waves.npz"}, "data.predict has no weights"),
     ],
 )

@@ -19,6 +19,8 @@ NAMES = ("x", "y", "lengths")
 WITHOUT_TARGETS = ("x", "lengths")
 NUMBERS = "biuf"
 """Kinds of NumPy types whose values are numbers."""
+TARGETS = f"{NUMBERS}USM"
+"""Kinds of NumPy types whose values are numbers, text or dates."""
 
 
 def read_npz(path: Path, wanted: Wanted) -> Content:
@@ -105,32 +107,21 @@ def _content(path: Path, arrays: Mapping[str, Array], wanted: Wanted, said: Mapp
         said: the name of each array for messages.
     """
     x = arrays["x"]
-    if x.dtype.kind not in NUMBERS:
-        raise UserError(f"{said['x']} holds {x.dtype} where numbers belong: convert it")
     x = x[:, :, None] if x.ndim == 2 else x
-    if x.ndim != 3:
-        raise UserError(f"{said['x']} has shape {list(x.shape)}: it must be [samples, time, features]")
-    require_samples(path, len(x))
+    _require_inputs(path, x, said["x"])
+    _require_partners(arrays, wanted, said)
     num_samples, time, num_features = x.shape
-    if not time or not num_features:
-        raise UserError(f"{said['x']} has shape {list(x.shape)}: it needs one step and one feature")
-    for name, array in arrays.items():
-        if array.ndim == 0 or len(array) != num_samples:
-            raise UserError(
-                f"{said[name]} has shape {list(array.shape)}, but {said['x']} holds {num_samples:,} sequences: "
-                "give one entry for each sequence"
-            )
     targets = arrays.get("y")
     if targets is not None and wanted.per_step:
         if targets.shape[:2] != (num_samples, time):
             raise UserError(
                 f"{said['y']} has shape {list(targets.shape)}, and targets for each step begin with "
-                f"[{num_samples}, {time}]: pad them like {said['x']}"
+                f"[{num_samples}, {time}]: pad them like the inputs"
             )
         targets = targets.reshape(-1, *targets.shape[2:])
     lengths, values = np.full(num_samples, time), x.reshape(-1, num_features)
     if "lengths" in arrays:
-        lengths = _lengths(arrays["lengths"], time, said)
+        lengths = _lengths(arrays["lengths"], time, said["lengths"])
         is_step = (np.arange(time) < lengths[:, None]).reshape(-1)
         values = values[is_step]
         targets = targets[is_step] if targets is not None and wanted.per_step else targets
@@ -139,15 +130,41 @@ def _content(path: Path, arrays: Mapping[str, Array], wanted: Wanted, said: Mapp
     return Content(path, values, lengths, ids, targets=targets, groups=groups)
 
 
-def _lengths(lengths: Array, time: int, said: Mapping[str, str]) -> Array:
+def _require_inputs(path: Path, x: Array, said: str) -> None:
+    """Raise UserError unless x holds numbers [samples, time, features], at least one of each."""
+    if x.dtype.kind not in NUMBERS:
+        raise UserError(f"{said} holds {x.dtype} where numbers belong: convert it")
+    if x.ndim != 3:
+        raise UserError(f"{said} has shape {list(x.shape)}: it must be [samples, time, features]")
+    require_samples(path, len(x))
+    if 0 in x.shape:
+        raise UserError(f"{said} has shape {list(x.shape)}: it needs one step and one feature")
+
+
+def _require_partners(arrays: Mapping[str, Array], wanted: Wanted, said: Mapping[str, str]) -> None:
+    """Raise UserError unless targets, lengths and groups have an entry for each sequence, of numbers or text."""
+    num_samples = len(arrays["x"])
+    for name, array in arrays.items():
+        if array.ndim == 0 or len(array) != num_samples:
+            raise UserError(
+                f"{said[name]} has shape {list(array.shape)}, but there are {num_samples:,} sequences: give one entry "
+                "for each"
+            )
+        if name not in WITHOUT_TARGETS and array.dtype.kind not in TARGETS:
+            raise UserError(f"{said[name]} holds {array.dtype} where numbers or text belong: convert it")
+        if name == wanted.group and array.ndim != 1:
+            raise UserError(f"{said[name]} has shape {list(array.shape)}: data.group needs one value for each sequence")
+
+
+def _lengths(lengths: Array, time: int, said: str) -> Array:
     """Return the lengths as int64 [samples]. Raise UserError unless each is a whole number from 1 to `time`."""
     if lengths.ndim != 1 or lengths.dtype.kind not in NUMBERS:
-        raise UserError(f"{said['lengths']} holds {lengths.dtype} {list(lengths.shape)}: give a whole number for each")
+        raise UserError(f"{said} holds {lengths.dtype} {list(lengths.shape)}: give a whole number for each")
     wrong = ~((lengths >= 1) & (lengths <= time) & (lengths == np.floor(lengths)))
     if wrong.any():
         sample = int(wrong.argmax())
         raise UserError(
-            f"{said['lengths']}: the length of sequence {sample} is {lengths[sample]}: it must be a whole number "
-            f"from 1 to the {time} steps of {said['x']}"
+            f"{said}: the length of sequence {sample} is {lengths[sample]}: it must be a whole number "
+            f"from 1 to the {time} steps of the array"
         )
     return lengths.astype(np.int64)

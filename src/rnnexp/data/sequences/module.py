@@ -170,7 +170,7 @@ class SequencesDataModule(DataModule):
         if self._preprocessing is None:
             self._preprocessing = self._fit(contents["train"], targets["train"])
         self._require_same_features(contents)
-        encoded = {split: self._encode(each, targets.get(split)) for split, each in contents.items()}
+        encoded = {split: self._encode(split, each, targets.get(split)) for split, each in contents.items()}
         self._encoded = {split: encoded.get(split) or encoded["train"] for split in self._samples}
         self._describe(contents, targets)
         self._is_set_up = True
@@ -361,7 +361,7 @@ class SequencesDataModule(DataModule):
                     f"{content.path}: has {content.values.shape[1]} features, and training {number}: give the same ones"
                 )
 
-    def _encode(self, content: Content, targets: Array | None) -> EncodedSequences:
+    def _encode(self, split: str, content: Content, targets: Array | None) -> EncodedSequences:
         preprocessing = self.preprocessing
         encoded = None
         if targets is not None and preprocessing.units is not None:
@@ -369,6 +369,8 @@ class SequencesDataModule(DataModule):
             encoded = encode_numbers(targets, preprocessing.units)
         elif targets is not None:
             remedy = "leave it out, or move such a sequence to the training file"
+            if split == "train":
+                remedy = "choose another data.split_seed, or leave the class out"
             require_known(content, targets, self.classes, remedy)
             encoded = encode_labels(targets, self.classes)
         is_label = preprocessing.classes is not None

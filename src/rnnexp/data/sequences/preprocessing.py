@@ -117,16 +117,18 @@ def mean_and_std(content: Content, samples: Tensor) -> tuple[list[float], list[f
     is_used = np.repeat(is_train, content.lengths)
     total = np.zeros(content.values.shape[1])
     number = np.zeros_like(total)
-    for start, values in _chunks(content.values):
-        used = values[is_used[start : start + len(values)]]
-        number = number + (~np.isnan(used)).sum(axis=0)
-        total = total + np.nansum(used, axis=0)
+    with np.errstate(over="ignore"):
+        for start, values in _chunks(content.values):
+            used = values[is_used[start : start + len(values)]]
+            number = number + (~np.isnan(used)).sum(axis=0)
+            total = total + np.nansum(used, axis=0)
     if (number == 0).any():
         name = content.feature_name(int((number == 0).argmax()))
         raise UserError(f"{content.path}: feature {name}: is missing in all training sequences: leave it out")
     mean, squares = total / number, np.zeros_like(total)
-    for start, values in _chunks(content.values):
-        squares = squares + np.nansum((values[is_used[start : start + len(values)]] - mean) ** 2, axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start, values in _chunks(content.values):
+            squares = squares + np.nansum((values[is_used[start : start + len(values)]] - mean) ** 2, axis=0)
     std = np.sqrt(squares / number)
     if not np.isfinite(std).all():
         name = content.feature_name(int((~np.isfinite(std)).argmax()))

@@ -19,6 +19,8 @@ from rnnexp.data.sequences.memory import require_memory
 from rnnexp.data.sequences.text_file import MISSING, parse_numbers, read_text_lines
 
 DELIMITERS = ",;\t"
+Rows = Any
+"""What csv.reader returns: an iterator of rows, with `line_num`."""
 CHUNK_SIZE = 1 << 16
 """Rows whose cells are Python objects at the same time."""
 
@@ -61,10 +63,17 @@ def read_csv(path: Path, wanted: Wanted) -> Content:
         UserError: naming the line, for a file of another form.
     """
     lines = read_text_lines(path)
-    if not lines:
-        raise UserError(f"{path}: is empty: it needs a line with the names of the columns, and a line for each step")
+    if not lines or not lines[0].strip():
+        raise UserError(f"{path}: line 1 is empty: it needs the names of the columns, and a line for each step")
     delimiter = max(DELIMITERS, key=lines[0].count)
     rows = csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, skipinitialspace=True)
+    try:
+        return _read_rows(path, rows, wanted)
+    except csv.Error as error:
+        raise UserError(f"{path}: line {rows.line_num:,}: is no CSV ({error}): correct it") from None
+
+
+def _read_rows(path: Path, rows: Rows, wanted: Wanted) -> Content:
     names = [name.strip() for name in next(rows)]
     choice = choose_columns(path, names, wanted)
     places = [names.index(name) for name in choice.features]
@@ -242,6 +251,9 @@ def _constant(table: Table, name: str, order: Array, lengths: Array, wanted: Wan
     differs = column != np.repeat(values, lengths)
     if column.dtype.kind == "f":
         differs &= ~np.isnan(column)
+    if name == wanted.group and (values.astype(str) == "").any():
+        row = int(order[(np.cumsum(lengths) - lengths)[(values.astype(str) == "").argmax()]])
+        raise UserError(f"{table.path}: {table.row(row)}: has no {name}, which data.group names: give it one")
     if differs.any():
         row = int(order[int(differs.argmax())])
         raise UserError(
@@ -263,7 +275,10 @@ def _time_keys(table: Table, wanted: Wanted, times: Array) -> Array:
         )
     if not np.isfinite(keys).all():
         row = int((~np.isfinite(keys)).argmax())
-        raise UserError(f"{table.path}: {table.row(row)}: has no {wanted.time}: give each row a time")
+        raise UserError(
+            f"{table.path}: {table.row(row)}: the {wanted.time} is {str(times[row])!r}: give each row a number or "
+            "a date"
+        )
     return keys
 
 

@@ -11,6 +11,8 @@ from rnnexp.data.batches import NO_LABEL, TargetUnits
 from rnnexp.data.sequences.content import Array, Content
 from rnnexp.data.sequences.text_file import MISSING, parse_numbers
 
+WHOLE = 2**53
+"""The bound of floating point numbers that are whole numbers exactly."""
 ClassNames = list[int] | list[str]
 """The labels of the classes as the files write them: numbers if all are whole numbers, else text."""
 
@@ -47,7 +49,7 @@ def labels_of(content: Content, *, may_miss: bool) -> Array:
 
 def _labels_of_floats(content: Content, targets: Array) -> Array:
     is_missing = np.isnan(targets)
-    is_wrong = ~is_missing & ~(np.isfinite(targets) & (targets == np.floor(targets)))
+    is_wrong = ~is_missing & ~((np.abs(targets) < WHOLE) & (targets == np.floor(targets)))
     if is_wrong.any():
         index = int(is_wrong.argmax())
         raise UserError(
@@ -110,7 +112,7 @@ def numbers_of(content: Content) -> Array:
     """
     targets = content.targets
     assert targets is not None
-    if targets.ndim > 2:
+    if targets.ndim > 2 or 0 in targets.shape:
         raise UserError(f"{content.path}: has targets of shape {list(targets.shape)}: give a vector for each")
     targets = targets[:, None] if targets.ndim == 1 else targets
     if targets.dtype.kind not in "biuf":
@@ -137,8 +139,15 @@ def target_names(content: Content, number: int) -> Sequence[str]:
 
 
 def standard_units(names: Sequence[str], numbers: Array) -> TargetUnits:
-    """Return the units in which the numbers of the training split have mean 0 and standard deviation 1."""
-    std = numbers.std(axis=0)
+    """Return the units in which the numbers of the training split have mean 0 and standard deviation 1.
+
+    Raises:
+        UserError: for numbers whose squares are infinite.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        std = numbers.std(axis=0)
+    if not np.isfinite(std).all():
+        raise UserError(f"data.target: {names[int((~np.isfinite(std)).argmax())]!r} is too large: change its unit")
     return TargetUnits(list(names), numbers.mean(axis=0).tolist(), np.where(std > 0, std, 1.0).tolist())
 
 
