@@ -170,6 +170,7 @@ def test_missing_values_are_masked(tmp_path: Path) -> None:
         (np.array(["2", "-1", "10"]), [-1, 2, 10]),
         (np.array(["02", "1", "b"]), ["02", "1", "b"]),
         (np.array([True, False, True]), ["False", "True"]),
+        (np.array(["none", "NA", "some"]), ["NA", "none", "some"]),
     ],
 )
 def test_class_names_are_kept(labels: Any, classes: list[Any], tmp_path: Path) -> None:

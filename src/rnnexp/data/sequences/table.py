@@ -197,6 +197,8 @@ def as_content(table: Table, choice: Choice, wanted: Wanted) -> Content:
     path, columns = table.path, table.columns
     require_samples(path, len(table.values))
     ids = columns[wanted.id].astype(str)
+    if columns[wanted.id].dtype.kind == "f":
+        ids = np.where(np.isnan(columns[wanted.id]), "", ids)
     if (ids == "").any():
         raise UserError(f"{path}: {table.row(int((ids == '').argmax()))}: has no {wanted.id}: name its sequence")
     names, first, inverse = np.unique(ids, return_index=True, return_inverse=True)

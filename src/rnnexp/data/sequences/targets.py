@@ -9,8 +9,10 @@ from torch import Tensor
 from rnnexp.core.errors import UserError
 from rnnexp.data.batches import NO_LABEL, TargetUnits
 from rnnexp.data.sequences.content import Array, Content
-from rnnexp.data.sequences.text_file import MISSING, parse_numbers
+from rnnexp.data.sequences.text_file import parse_numbers
 
+NO_CLASS = frozenset({"", "?", "nan"})
+"""Words, in lower case, that stand for a missing label. Others that mean a missing number, as none, may be a class."""
 WHOLE = 2**53
 """The bound of floating point numbers that are whole numbers exactly."""
 ClassNames = list[int] | list[str]
@@ -39,7 +41,7 @@ def labels_of(content: Content, *, may_miss: bool) -> Array:
         labels = _labels_of_floats(content, targets)
     else:
         labels = np.char.strip(targets.astype(str))
-        labels = np.where([label.lower() in MISSING for label in labels], "", labels) if len(labels) else labels
+        labels = np.where([label.lower() in NO_CLASS for label in labels], "", labels) if len(labels) else labels
     if not may_miss and (labels == "").any():
         index = int((labels == "").argmax())
         hint = "" if len(labels) == len(content) else ", or use data.missing=mask, which leaves such steps out"
