@@ -18,6 +18,7 @@ LAYERS = {
     "__main__": 7,
     "train": 7,
     "evaluate": 7,
+    "predict": 7,
     "translate": 7,
     "benchmark": 7,
     "dashboard": 7,
@@ -57,7 +58,7 @@ ALONE = {
 }
 HYDRA, LIGHTNING = {"hydra", "omegaconf"}, {"lightning"}
 USE_HYDRA = {"compat", "cli", "runs", "sweeps", "hydra_plugins"} | {
-    *("train", "evaluate", "translate", "benchmark", "dashboard"),
+    *("train", "evaluate", "predict", "translate", "benchmark", "dashboard"),
 }
 FILES = [*sorted(PACKAGE.rglob("*.py")), *sorted(PLUGINS.rglob("*.py"))]
 PROGRAMS = [
@@ -168,7 +169,7 @@ def test_can_be_used_alone(name: str) -> None:
 
 def test_programs_are_found() -> None:
     packages = [f"{name}.__main__" for name in ("benchmark", "dashboard", "report", "translate")]
-    assert sorted(PROGRAMS) == sorted(["__main__", "evaluate", "train", *packages])
+    assert sorted(PROGRAMS) == sorted(["__main__", "evaluate", "predict", "train", *packages])
 
 
 @pytest.mark.parametrize("module", PROGRAMS)

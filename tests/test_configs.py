@@ -87,7 +87,7 @@ def corpus_options(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_configs_exist() -> None:
-    assert PROGRAMS == ["benchmark", "dashboard", "evaluate", "train", "translate"]
+    assert PROGRAMS == ["benchmark", "dashboard", "evaluate", "predict", "train", "translate"]
     assert {"model", "data", "task", "optimizer", "scheduler", "trainer", "logger", "callbacks", "paths"} <= set(GROUPS)
     assert {"mnist", "mnist_pixels", "mnist_permuted"} <= {option for group, option in OPTIONS if group == "data"}
     assert {"fast", "limit", "overfit", "profiler"} <= {option for group, option in OPTIONS if group == "debug"}
@@ -98,7 +98,12 @@ def test_configs_exist() -> None:
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_program_composes(composed: Any, program: str) -> None:
-    given = {"evaluate": ["run=somewhere"], "translate": ["run=somewhere"], "dashboard": ["project=some"]}
+    given = {
+        "evaluate": ["run=somewhere"],
+        "predict": ["run=somewhere", "input=new.npz", "output=new.csv"],
+        "translate": ["run=somewhere"],
+        "dashboard": ["project=some"],
+    }
     assert resolved(composed(program, *given.get(program, [])))
 
 

@@ -28,7 +28,12 @@ PAGES = sorted([*TOP, *(path for path in (ROOT / "docs").rglob("*.md") if "repor
 CURRENT = [page for page in PAGES if page.name != "CHANGELOG.md"]
 GROUPS = {path.name for path in CONF.iterdir() if path.is_dir()}
 PROGRAMS = {path.stem for path in CONF.glob("*.yaml")}
-REQUIRED = {"evaluate": ["run=x"], "translate": ["run=x"], "dashboard": ["project=x"]}
+REQUIRED = {
+    "evaluate": ["run=x"],
+    "predict": ["run=x", "input=x", "output=x"],
+    "translate": ["run=x"],
+    "dashboard": ["project=x"],
+}
 # Placeholders for keys, a flag of Hydra, and an argument of a Python function.
 PLACEHOLDERS = {"install", "key", "group", "group.key", "fused"}
 BACKENDS = ["pool", "submitit_local", "submitit_slurm", "ray"]

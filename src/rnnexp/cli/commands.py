@@ -10,6 +10,7 @@ from rnnexp.tracking.environment import describe_version
 COMMANDS = {
     "train": "train a network and record the run",
     "evaluate": "score a finished run on its test set or on other data",
+    "predict": "predict the classes or numbers of new sequences with a run",
     "translate": "translate text with one run or an ensemble",
     "report": "compare the runs in a directory",
     "benchmark": "measure the speed of training and decoding",

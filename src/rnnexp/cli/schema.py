@@ -22,7 +22,12 @@ INTERPOLATION = r"\$\{|^\?\?\?$"
 DEFAULTS: Schema = {"type": "array", "items": {"type": ["string", "object"]}}
 CLOSED: Schema = {"additionalProperties": False}
 ANY_NODE: Schema = {"type": "object"}
-REQUIRED = {"evaluate": ["run=x"], "translate": ["run=x"], "dashboard": ["project=x"]}
+REQUIRED = {
+    "evaluate": ["run=x"],
+    "predict": ["run=x", "input=x", "output=x"],
+    "translate": ["run=x"],
+    "dashboard": ["project=x"],
+}
 SUPPLIED = {"input_size", "num_classes", "total_steps"}
 """Arguments of simple types that the program supplies."""
 

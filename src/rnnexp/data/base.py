@@ -40,6 +40,14 @@ class DataModule(LightningDataModule, ABC):
         """A training sample as text, shown at the start of a run to reveal a wrong file or column; by default none."""
         return None
 
+    def choose_batch_type(self, consumed: type) -> type:  # noqa: ARG002 (most data have one type)
+        """Return the type of the batches. Call it before `setup`.
+
+        Args:
+            consumed: the type that the task consumes, which data that can have several types choose.
+        """
+        return self.batch_type
+
     @abstractmethod
     def use_preprocessing_of(self, checkpoint: Mapping[str, Any]) -> None:
         """Prepare inputs as in the training of a checkpoint. Call it before `setup`.

@@ -172,7 +172,8 @@ def make_datamodule(config: Mapping[str, Any], checkpoint: Mapping[str, Any] | N
 
 
 def _require_fitting_data(datamodule: DataModule, task: type[Task]) -> None:
-    produced, consumed = datamodule.batch_type, task.batch_type
+    consumed = task.batch_type
+    produced = datamodule.choose_batch_type(consumed)
     if produced is not consumed:
         options = kind_of_class(task).data_options
         tasks: dict[str, type[Task]] = {kind.name: get_class(kind.target) for kind in registered_kinds()}

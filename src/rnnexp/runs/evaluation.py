@@ -91,7 +91,8 @@ def load_finished(
 
 def _require_same_files(config: Mapping[str, Any], run: RunDirectory, changes: Changes) -> None:
     """Raise UserError for data that have changed since the run began. For changed code a warning is logged."""
-    for key, path in changed_inputs(config, without=changes.get("data", {})):
+    unread = {key for key, value in config["data"].items() if value is None}
+    for key, path in changed_inputs(config, without=unread | changes.get("data", {}).keys()):
         if not key.startswith("module:"):
             name = re.split(r"[./]", key.removeprefix("data."))[0]
             raise UserError(

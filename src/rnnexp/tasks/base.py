@@ -2,9 +2,10 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn import Parameter
@@ -170,6 +171,18 @@ class Task(LightningModule, ABC):
             batch: the batch that they were computed from.
         """
 
+    def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:  # noqa: ANN401, ARG002
+        """Return the predictions for a batch without targets, [rows, ...] each: a row for a sequence, or for a step."""
+        raise UserError(f"{type(self).__name__} predicts no new samples: it has no predict_step")
+
+    def prediction_columns(self, outputs: Mapping[str, Tensor]) -> dict[str, list[Any]]:
+        """Return the columns of a file of predictions: names of classes, or numbers in the units of the data.
+
+        Args:
+            outputs: what `predict_step` has returned for all batches, [rows, ...] each.
+        """
+        return {name: values.tolist() for name, values in outputs.items()}
+
     def log_train_loss(self, loss: Tensor, batch_size: int) -> None:
         """Log `train/loss` if loggers record the step or it is the last of an epoch."""
         if is_logged_step(self.trainer) or is_last_step(self.trainer):
@@ -221,3 +234,18 @@ class Task(LightningModule, ABC):
         """Continue a resumed epoch at the batch where its checkpoint was saved, with the metrics up to it."""
         restore_position_in_epoch(self.trainer)
         restore_metrics(self.trainer, self._loaded_metrics)
+
+
+def rows_of(values: Tensor, batch: Any) -> Tensor:  # noqa: ANN401 (a batch of its type)
+    """Return the rows that are scored, [rows, values]: each sequence of [batch, values], or each step before the end.
+
+    Args:
+        values: [batch, values] or [batch, time, values].
+        batch: has the lengths.
+    """
+    rows = values.flatten(0, -2)
+    if values.dim() == 2 or batch.lengths is None:
+        return rows
+    runs = torch.arange(values.shape[1]) < batch.lengths.unsqueeze(1)
+    # Found on the CPU, where the lengths are, so that nothing waits for a device.
+    return rows.index_select(0, runs.flatten().nonzero().squeeze(1).to(rows.device))

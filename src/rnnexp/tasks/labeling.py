@@ -1,6 +1,6 @@
 """The base class of tasks that predict classes, of sequences or of steps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -13,7 +13,7 @@ from rnnexp.metrics.classification import ClassificationCounts
 from rnnexp.models.classifier import SequenceClassifier
 from rnnexp.models.stepwise import StepwiseNetwork
 from rnnexp.recurrent import RecurrentStack
-from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task
+from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task, rows_of
 
 Split = Literal["train", "val", "test"]
 LabeledBatch = LabeledSequences | TaggedSequences
@@ -110,6 +110,16 @@ class LabelingTask(Task):
         """Log the mean loss over all labels of an evaluated split."""
         num_labels = int((batch.labels != NO_LABEL).sum()) if batch.labels.dim() > 1 else len(batch.labels)
         self.log(f"{split}/loss", loss, on_epoch=True, batch_size=num_labels, sync_dist=True)
+
+    def predict_step(self, batch: LabeledBatch, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
+        """Return `predicted`, the place of a class in `class_names`, and the `confidence` in it, [rows] each."""
+        probabilities = rows_of(self.logits(self.model, batch), batch).float().softmax(dim=-1)
+        confidence, predicted = probabilities.max(dim=-1)
+        return {"predicted": predicted, "confidence": confidence}
+
+    def prediction_columns(self, outputs: Mapping[str, Tensor]) -> dict[str, list[Any]]:
+        columns = super().prediction_columns(outputs)
+        return columns | {"predicted": [self.class_names[place] for place in columns["predicted"]]}
 
     def on_train_epoch_end(self) -> None:
         self._log_scores("train")

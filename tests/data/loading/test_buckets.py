@@ -156,7 +156,7 @@ def test_bad_batches_are_refused() -> None:
         UserError, match=r"data.batch_size=20 tokens is less than a sentence pair of \d\d: choose a larger one"
     ):
         make_order(batch_unit="tokens", batch_size=20)
-    with pytest.raises(UserError, match="3 training pairs are too few for 4 processes: use fewer devices"):
+    with pytest.raises(UserError, match="3 training samples are too few for 4 processes: use fewer devices"):
         make_order(INDICES[:3], world_size=4, equal_length_ranks=True)
     with pytest.raises(ValueError, match=r"unknown data\.batch_unit 'words': choose one of sentences, tokens"):
         make_order(batch_unit="words")

@@ -101,7 +101,7 @@ class BucketOrder(Order):
             most -= most % self.world_size
         if not most:
             raise UserError(
-                f"{len(self.indices)} training pairs are too few for {self.world_size} processes: use fewer devices"
+                f"{len(self.indices)} training samples are too few for {self.world_size} processes: use fewer devices"
             )
         return min(num_batches, most)
 

@@ -1,6 +1,6 @@
 """The task of predicting numbers from a sequence, or at each of its steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -13,7 +13,7 @@ from rnnexp.metrics.regression import RegressionScores
 from rnnexp.models.classifier import SequenceClassifier
 from rnnexp.models.stepwise import StepwiseNetwork
 from rnnexp.recurrent import RecurrentStack
-from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task
+from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task, rows_of
 
 
 class RegressionTask(Task):
@@ -148,6 +148,13 @@ class RegressionTask(Task):
         targets = self.in_units(rows_of(batch.targets, batch))
         return {"targets": targets, "predicted": self.in_units(predicted), "num_steps": num_steps}
 
+    def predict_step(self, batch: MeasuredSequences, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
+        """Return `predicted` in the units of the data, see `test_step`."""
+        return {"predicted": self.in_units(rows_of(self.logits(self.model, batch), batch).float())}
+
+    def prediction_columns(self, outputs: Mapping[str, Tensor]) -> dict[str, list[Any]]:
+        return dict(zip(self.target_names, outputs["predicted"].T.tolist(), strict=True))
+
     def on_validation_epoch_end(self) -> None:
         self._log_scores("val")
 
@@ -171,18 +178,3 @@ class RegressionTask(Task):
                 by_name = zip(self.target_names, per_target, strict=True)
                 self.log_dict({f"test/{name}/{target}": each for target, each in by_name}, sync_dist=True)
         scores.reset()
-
-
-def rows_of(values: Tensor, batch: MeasuredSequences) -> Tensor:
-    """Return the rows that are scored, [rows, targets]: each sequence of [batch, targets], or each step before the end.
-
-    Args:
-        values: [batch, targets] or [batch, time, targets].
-        batch: has the lengths.
-    """
-    rows = values.flatten(0, -2)
-    if values.dim() == 2 or batch.lengths is None:
-        return rows
-    runs = torch.arange(values.shape[1]) < batch.lengths.unsqueeze(1)
-    # Found on the CPU, where the lengths are, so that nothing waits for a device.
-    return rows.index_select(0, runs.flatten().nonzero().squeeze(1).to(rows.device))

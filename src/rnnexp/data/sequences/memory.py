@@ -1,0 +1,42 @@
+"""A check that data fit into memory, before they are read."""
+
+import os
+import resource
+from pathlib import Path
+
+from rnnexp.core.errors import UserError
+
+GIGA = 1e9
+MEMORY_FILE, STATE_FILE = Path("/proc/meminfo"), Path("/proc/self/statm")
+CONTROL_GROUP = Path("/sys/fs/cgroup")
+
+
+def available_bytes() -> int:
+    """Return the memory that this process can still take: of the machine, its container and its own limit."""
+    available = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    if MEMORY_FILE.exists():
+        fields = dict(line.split(":") for line in MEMORY_FILE.read_text(encoding="utf-8").strip().split("\n"))
+        available.append(int(fields["MemAvailable"].split()[0]) * 1024)
+    limit, used = CONTROL_GROUP / "memory.max", CONTROL_GROUP / "memory.current"
+    if limit.exists() and (text := limit.read_text(encoding="utf-8").strip()) != "max":
+        available.append(int(text) - int(used.read_text(encoding="utf-8")))
+    address_space, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if address_space != resource.RLIM_INFINITY and STATE_FILE.exists():
+        pages = int(STATE_FILE.read_text(encoding="utf-8").split()[0])
+        available.append(address_space - pages * os.sysconf("SC_PAGE_SIZE"))
+    return max(0, min(available))
+
+
+def require_memory(num_bytes: int, path: Path) -> None:
+    """Raise UserError if sequences do not fit into memory.
+
+    Args:
+        num_bytes: the memory that they take while they are read.
+        path: their file, for the message.
+    """
+    available = available_bytes()
+    if num_bytes > available:
+        raise UserError(
+            f"{path}: takes {num_bytes / GIGA:,.1f} GB of memory, and {available / GIGA:,.1f} GB are free: "
+            "data=sequences keeps all sequences in memory, so name a smaller file, or use a larger machine"
+        )

@@ -1,0 +1,56 @@
+"""Text files of numbers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rnnexp.core.errors import UserError
+from rnnexp.data.files.compressed import BadFileError, other_format, read_content, read_head
+from rnnexp.data.sequences.content import Array
+from rnnexp.data.sequences.memory import require_memory
+from rnnexp.data.text.parallel_text import split_lines
+
+MISSING = frozenset({"", "?", "na", "nan", "null", "none", "n/a", "-nan"})
+"""Words, in lower case, that stand for a missing value."""
+EXPANSION = 4
+"""The memory that text takes while it is read, relative to its size."""
+
+
+def read_text_lines(path: Path) -> list[str]:
+    """Return the lines of a text file, plain or compressed.
+
+    Raises:
+        UserError: if it is no UTF-8 text, or does not fit into memory.
+    """
+    try:
+        if other := other_format(read_head(path)):
+            raise UserError(f"{path}: is {other}, not text: name it as what it is")
+        require_memory(EXPANSION * path.stat().st_size, path)
+        return split_lines(bytes(read_content(path)), str(path))
+    except BadFileError as error:
+        raise UserError(f"{error}: replace it") from None
+
+
+def parse_numbers(cells: Sequence[str], where: str) -> Array:
+    """Return the numbers of cells as float64, NaN for a missing one.
+
+    Raises:
+        UserError: naming `where`, for a cell that is no number.
+    """
+    try:
+        return np.array([float(cell) for cell in cells])
+    except ValueError:
+        return np.array([_parse(cell, where) for cell in cells])
+
+
+def _parse(cell: str, where: str) -> float:
+    if cell.strip().lower() in MISSING:
+        return np.nan
+    try:
+        return float(cell)
+    except ValueError:
+        hint = " with a decimal point" if "," in cell else ""
+        raise UserError(
+            f"{where}: {cell.strip()[:40]!r} is text where a number belongs: write a number{hint}"
+        ) from None
