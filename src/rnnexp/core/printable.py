@@ -18,6 +18,10 @@ HIDDEN = re.compile(
 )
 MOST_CHARACTERS = 2000
 
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+"""The beginnings of a formula in a spreadsheet."""
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+
 MASK = "***"
 SECRET_NAMES = re.compile(r"(API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|TOKEN|SECRET|PASSWORD|PASSWD)$", re.IGNORECASE)
 # A shorter value may be a word that occurs elsewhere.
@@ -40,6 +44,14 @@ def printable(text: str, most: int = MOST_CHARACTERS) -> str:
     line = re.sub(r"[\t\r\n]+", " ", text[:most])
     shown = HIDDEN.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), line)
     return f"{shown}… ({len(text) - most:,} more characters)" if len(text) > most else shown
+
+
+def spreadsheet_cell(value: object) -> object:
+    """Return the value of a cell of a CSV file. A quote precedes text that a spreadsheet would take for a formula."""
+    if not isinstance(value, str) or NUMBER.fullmatch(value):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.lstrip().startswith(FORMULA) else text
 
 
 def without_secrets(text: str) -> str:

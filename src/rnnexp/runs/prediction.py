@@ -12,6 +12,7 @@ import torch
 from rnnexp.compat.lightning import lightning_errors
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import write_text
+from rnnexp.core.printable import spreadsheet_cell
 from rnnexp.runs.evaluation import Changes, load_finished
 from rnnexp.tracking.run_directory import RunDirectory
 
@@ -50,7 +51,7 @@ def write_csv(path: Path, columns: Columns) -> None:
     """Write columns of equal length as a CSV file with a header, completely or not at all."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
+    writer.writerow(map(spreadsheet_cell, columns))
     writer.writerows(map(_shown, row) for row in zip(*columns.values(), strict=True))
     write_text(path.resolve(), text.getvalue())
     log.info("%s rows: %s", f"{len(next(iter(columns.values()))):,}", path)
@@ -58,4 +59,4 @@ def write_csv(path: Path, columns: Columns) -> None:
 
 def _shown(value: object) -> object:
     # float32 has 7 significant digits.
-    return f"{value:.8g}" if isinstance(value, float) else value
+    return f"{value:.8g}" if isinstance(value, float) else spreadsheet_cell(value)

@@ -2,10 +2,9 @@
 
 import csv
 import io
-import re
 from collections.abc import Mapping, Sequence
 
-from rnnexp.core.printable import printable
+from rnnexp.core.printable import spreadsheet_cell
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run
 
@@ -15,9 +14,6 @@ FROM_RESULT = (
     *("timing.total_seconds", "timing.samples_per_second", "timing.tokens_per_second", "peak_memory_bytes"),
 )
 """Fields of result.json that are columns of the same name."""
-
-FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-"""The beginnings of a formula in a spreadsheet."""
 
 
 def results_csv(groups: Sequence[ComparisonGroup], ungrouped: Sequence[Run]) -> str:
@@ -40,21 +36,9 @@ def results_csv(groups: Sequence[ComparisonGroup], ungrouped: Sequence[Run]) -> 
     columns.sort(key=lambda column: (column.startswith(("test/", "val/")), column if "/" in column else ""))
     file = io.StringIO()
     writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-    writer.writerow({column: _cell(column) for column in columns})
-    writer.writerows({column: _cell(value) for column, value in row.items()} for row in rows)
+    writer.writerow({column: spreadsheet_cell(column) for column in columns})
+    writer.writerows({column: spreadsheet_cell(value) for column, value in row.items()} for row in rows)
     return file.getvalue()
-
-
-def _cell(value: object) -> object:
-    """Return the value of a cell. A quote precedes text that a spreadsheet would take for a formula."""
-    if not isinstance(value, str) or _is_number(value):
-        return value
-    text = printable(value)
-    return f"'{text}" if text.lstrip().startswith(FORMULA) else text
-
-
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", text, re.ASCII | re.IGNORECASE) is not None
 
 
 def _row(run: Run, group: str, setting: str, counts: bool) -> dict[str, object]:
