@@ -63,7 +63,7 @@ def test_training_is_the_same_with_and_without_the_probe(run: Run, monkeypatch: 
     for index, state in there["optimizer_states"][0]["state"].items():
         for name, value in state.items():
             assert torch.equal(here["optimizer_states"][0]["state"][index][name], value), name
-    assert torch.equal(*(each["callbacks"]["RandomState"]["cpu"] for each in (here, there)))
+    assert torch.equal(*(each["callbacks"]["RandomState"]["ranks"][0]["cpu"] for each in (here, there)))
     assert column(probed, "train/grad_norm") == column(without, "train/grad_norm")
     assert column(probed, "val/loss") == column(without, "val/loss")
     assert not (without.directory / "gradient_flow.csv").exists()

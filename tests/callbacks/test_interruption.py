@@ -71,7 +71,7 @@ def test_the_random_state_is_that_of_the_device_that_trains(monkeypatch: pytest.
     for callback in (saved, continued):
         callback.setup(trainer, module, "fit")
     state = saved.state_dict()
-    assert (state["cuda"] is None) is (name == "cpu")
+    assert (state["ranks"][0]["cuda"] is None) is (name == "cpu")
     states[torch.device("cuda:1")], drawn = torch.tensor([4], dtype=torch.uint8), torch.rand(3)
     continued.load_state_dict(state)
     continued.on_train_start(trainer, module)

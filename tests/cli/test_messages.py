@@ -188,6 +188,14 @@ def test_a_full_disk_is_named(launch: Any) -> None:
     assert launch(program, "paths.output_dir=/far/away/run").exit_code == 2
 
 
+def test_a_removed_run_directory_is_named(launch: Any, tmp_path: Path) -> None:
+    """A file that is missing in a directory that exists is a bug."""
+    program = raiser(FileNotFoundError(errno.ENOENT, "No such file or directory", "metrics.csv"))
+    ended = launch(program, f"paths.outputs_dir={tmp_path}/away")
+    assert ended.line == f"rnnexp: {tmp_path}/away was removed while the program ran: give the same command again"
+    assert launch(program, f"paths.outputs_dir={tmp_path}").exit_code == 1
+
+
 def test_a_directory_that_cannot_be_written(launch: Any, tmp_path: Path) -> None:
     def program(config: DictConfig) -> None:  # noqa: ARG001
         (tmp_path / "file").touch()

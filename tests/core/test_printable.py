@@ -1,8 +1,13 @@
 """Text from elsewhere is shown in one line, without characters that control a terminal or cannot be written."""
 
+from pathlib import Path
+
 import pytest
 
+from rnnexp.core.files.atomic import read_json, write_json
 from rnnexp.core.printable import printable, without_secrets
+from rnnexp.tracking.config_file import read_config_file, write_config_file
+from rnnexp.tracking.identity import config_hash
 
 
 @pytest.mark.parametrize(
@@ -68,3 +73,23 @@ def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_long_text_takes_no_time() -> None:
     for part in ("://", "://a:", "?token=", "&", "@", "://a:b@", ":"):
         without_secrets(part * 100_000)
+
+
+SECRETS = {
+    "digits": "0123456789abcdef",
+    "a quotation mark and a backslash": "ab'cd\"ef\\ghijkl",
+    "words, which YAML breaks into lines": "word " * 30 + "end",
+    "not ASCII": "pässwörd-ßßßßßß",
+}
+
+
+@pytest.mark.parametrize("kind", SECRETS)
+def test_a_file_holds_no_secret_and_can_be_read(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_TOKEN", SECRETS[kind])
+    value = {"alone": SECRETS[kind], "list": [SECRETS[kind], 1], SECRETS[kind]: "key", "within": f"a {SECRETS[kind]} b"}
+    masked = {"alone": "***", "list": ["***", 1], "***": "key", "within": "a *** b"}
+    write_config_file(tmp_path / "config.yaml", value)
+    assert read_config_file(tmp_path / "config.yaml") == masked
+    write_json(tmp_path / "record.json", value)
+    assert read_json(tmp_path / "record.json") == masked
+    assert config_hash(value) == config_hash(masked)

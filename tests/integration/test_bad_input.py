@@ -116,6 +116,7 @@ def test_a_value_that_does_not_fit_the_data_is_a_one_line_error(run: Run, tmp_pa
         ("hydra.run.dir=mine", "hydra.run.dir= has no effect here: set paths.output_dir="),
         ("hydra.sweep.dir=mine", "hydra.sweep.dir= has no effect here: set sweep_dir="),
         ("~model", "model was deleted with ~model, but it is required: keep it"),
+        ("~data", "data was deleted with ~data, but it is required: keep it"),
         ("model.hidden_size=1.5", "model.hidden_size must be a whole number, not 1.5"),
         ("seed=abc", "seed must be a whole number, not 'abc'"),
         ("seed=1.5", "seed must be a whole number, not 1.5"),

@@ -189,7 +189,7 @@ def test_another_random_state_gives_other_weights(run: Run, whole: Callable[...,
     interrupted = run(*EXPERIMENT, SEND % (4, SIGTERM))
     checkpoint = load(interrupted)
     state = next(state for key, state in checkpoint["callbacks"].items() if "RandomState" in key)
-    state["cpu"] = torch.Generator().manual_seed(0).get_state()
+    state["ranks"][0]["cpu"] = torch.Generator().manual_seed(0).get_state()
     other = last(interrupted).with_name("other.ckpt")
     torch.save(checkpoint, other)
     resumed = run(*EXPERIMENT, f"ckpt_path={other}")
@@ -216,7 +216,7 @@ def test_continues_bit_for_bit_on_a_gpu(run: Run, network: str, tmp_path: Path) 
     require_same_end(other, whole)
     interrupted = run(*asked, SEND % (14, SIGTERM))
     assert interrupted.exit_code == 143, interrupted.stderr
-    state = load(interrupted)["callbacks"]["RandomState"]
+    (state,) = load(interrupted)["callbacks"]["RandomState"]["ranks"]
     assert state["cuda"].shape == torch.cuda.get_rng_state().shape
     resumed = run(*asked, f"ckpt_path={last(interrupted)}")
     assert resumed.exit_code == 0, resumed.stderr
@@ -224,7 +224,7 @@ def test_continues_bit_for_bit_on_a_gpu(run: Run, network: str, tmp_path: Path) 
     if network == "kernel":
         # The comparison can fail: the masks of another random state give other weights.
         checkpoint = load(interrupted)
-        checkpoint["callbacks"]["RandomState"]["cuda"] = torch.Generator("cuda").manual_seed(0).get_state()
+        checkpoint["callbacks"]["RandomState"]["ranks"][0]["cuda"] = torch.Generator("cuda").manual_seed(0).get_state()
         torch.save(checkpoint, tmp_path / "other.ckpt")
         changed = run(*asked, f"ckpt_path={tmp_path}/other.ckpt")
         assert changed.exit_code == 0, changed.stderr

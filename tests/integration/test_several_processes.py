@@ -76,6 +76,13 @@ def test_bad_input_is_one_line_of_one_process(tiny: list[str], tmp_path: Path) -
     assert read_json(directory / "status.json")["status"] == "failed"
 
 
+def test_a_split_with_fewer_samples_than_processes_is_one_line(tiny: list[str], tmp_path: Path) -> None:
+    done = subprocess.run(command(tiny, tmp_path, "data.val_size=1"), capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "the validation split has 1 samples, too few for 2 processes: use fewer devices" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_stopped_before_its_processes_begin_is_interrupted(
     tiny: list[str], tmp_path: Path, number: signal.Signals
@@ -96,10 +103,15 @@ def test_a_run_that_is_stopped_before_its_processes_begin_is_interrupted(
     assert status["reason"] in stderr
 
 
-def test_an_interrupted_run_continues_bit_for_bit(tiny: list[str], tmp_path: Path) -> None:
-    endless = ["trainer.max_epochs=100000", "callbacks.early_stopping=null", "scheduler=constant"]
+@pytest.mark.parametrize("task", ["classification", "translation"])
+def test_an_interrupted_run_continues_bit_for_bit(
+    tiny: list[str], translate_tiny: Callable[[str], list[str]], tmp_path: Path, task: str
+) -> None:
+    """Sentences have other lengths in each process, so that the random states of the processes differ."""
+    given = tiny if task == "classification" else ["task=translation", *translate_tiny("Phrasebook")]
+    endless = ["trainer.max_epochs=100000", "callbacks.early_stopping=null", "scheduler=constant", "model.dropout=0.3"]
     process = subprocess.Popen(
-        command(tiny, tmp_path / "first", *endless), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command(given, tmp_path / "first", *endless), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 120
     while not list(tmp_path.rglob("last.ckpt")) and time.monotonic() < deadline:
@@ -114,9 +126,9 @@ def test_an_interrupted_run_continues_bit_for_bit(tiny: list[str], tmp_path: Pat
     steps = saved["global_step"] + 7
     whole = [f"trainer.max_steps={steps}", *endless]
     weights = []
-    for name, given in {"resumed": [f"ckpt_path={first}/checkpoints/last.ckpt"], "whole": []}.items():
+    for name, start in {"resumed": [f"ckpt_path={first}/checkpoints/last.ckpt"], "whole": []}.items():
         done = subprocess.run(
-            command(tiny, tmp_path / name, *whole, *given), capture_output=True, text=True, check=False
+            command(given, tmp_path / name, *whole, *start), capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
         (directory,) = run_directories(tmp_path / name)

@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,9 @@ from support.crash_points import outcome, require_same  # noqa: E402 (after the 
 from support.programs import NUM_VAL, write_dataset  # noqa: E402
 from support.sweeps import kinds_of  # noqa: E402
 
-TARGETS = ("job", "fork server", "parent", "rank")
+TARGETS = {"job": 30, "rank": 15, "fork server": 1, "parent": 1}
+"""Kinds of processes -> weight of the choice. A choice without a process is no trial. Jobs run for a small part of the
+time, since a command takes longer to start than a job to run, and so are preferred."""
 MAX_COMMANDS = 15
 SECONDS = 300
 """The longest time that a command may take."""
@@ -58,8 +61,8 @@ class Campaign:
             with self._start(sweep, num_ranks) as process:
                 if process.wait(SECONDS):
                     sys.exit(f"the undisturbed sweep failed, see {self._log}")
-            # Short enough for several kills in each command, and long enough for a job to end between two.
-            self.interval[num_ranks] = (time.monotonic() - started) / (JOBS[num_ranks] + 2)
+            # Short enough for a kill of nearly every job, and long enough for some to end.
+            self.interval[num_ranks] = (time.monotonic() - started) / (4 * JOBS[num_ranks])
             self.expected[num_ranks] = {job.name: outcome(job) for job in (sweep / "jobs").iterdir()}
 
     @property
@@ -104,7 +107,7 @@ class Campaign:
             deadline = time.monotonic() + SECONDS
             while process.poll() is None and time.monotonic() < deadline:
                 time.sleep(self.random.expovariate(1 / self.interval[num_ranks]))
-                if self.counts["trials"] < trials and number < MAX_COMMANDS:
+                if process.poll() is None and self.counts["trials"] < trials and number < MAX_COMMANDS:
                     self._kill(process.pid)
             if process.poll() is None:
                 process.kill()
@@ -114,12 +117,14 @@ class Campaign:
         return False
 
     def _kill(self, parent: int) -> None:
-        target = self.random.choice(TARGETS)
+        (target,) = self.random.choices(list(TARGETS), list(TARGETS.values()))
         found = [number for number, kind in kinds_of(parent).items() if kind == target]
         if found:
-            os.kill(self.random.choice(found), signal.SIGKILL)
-            self.counts["trials"] += 1
-            self.counts[f"kills of a {target}"] += 1
+            # It may have ended since.
+            with suppress(ProcessLookupError):
+                os.kill(self.random.choice(found), signal.SIGKILL)
+                self.counts["trials"] += 1
+                self.counts[f"kills of a {target}"] += 1
 
     def _check(self, sweep: Path, num_ranks: int) -> list[str]:
         """Count what is wrong with a sweep that has ended, and return it in words."""

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from torch.distributed import all_gather_object, get_world_size, is_initialized
 
 from rnnexp.core.errors import InterruptedRunError
 from rnnexp.core.signals import STOP_SIGNALS, handling, name_of
@@ -108,7 +109,8 @@ class SaveOnSignal(Checkpoint):
 class RandomState(Callback):
     """A callback that saves torch's random state, of the CPU and of the GPU that trains, and restores it at the start.
 
-    Other GPUs are left alone: a run that continues may see another number of them, and one on the CPU needs none.
+    Each process of a run has a state of its own: sentences of other lengths draw dropout masks of other sizes. Other
+    GPUs are left alone: a run that continues may see another number of them, and one on the CPU needs none.
     """
 
     def __init__(self) -> None:
@@ -119,8 +121,14 @@ class RandomState(Callback):
         self._device = trainer.strategy.root_device
 
     def state_dict(self) -> dict[str, Any]:
+        """Return the states, `cpu` and `cuda`, of each rank. Every process calls it at the same time."""
         on_gpu = self._device.type == "cuda"
-        return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state(self._device) if on_gpu else None}
+        state = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state(self._device) if on_gpu else None}
+        states: list[Any] = [state]
+        if is_initialized():
+            states = [None] * get_world_size()
+            all_gather_object(states, state)
+        return {"ranks": states}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._loaded = state_dict
@@ -130,6 +138,8 @@ class RandomState(Callback):
         loaded, self._loaded = self._loaded, None
         if loaded is None:
             return
-        torch.set_rng_state(loaded["cpu"].cpu())
-        if loaded["cuda"] is not None and self._device.type == "cuda":
-            torch.cuda.set_rng_state(loaded["cuda"].cpu(), self._device)
+        # Another number of processes has another order of samples as well.
+        state = loaded["ranks"][trainer.global_rank % len(loaded["ranks"])]
+        torch.set_rng_state(state["cpu"].cpu())
+        if state["cuda"] is not None and self._device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda"].cpu(), self._device)

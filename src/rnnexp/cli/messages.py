@@ -78,6 +78,8 @@ def explain_running(error: Exception | InterruptedRunError, outputs: str) -> Exp
             return _explain_constructor(error)
         case MissingMandatoryValue():
             return Explanation(f"{error.full_key} has no value: set {error.full_key}=...")
+        case InterpolationResolutionError() if key := _deleted_in(str(error)):
+            return Explanation(f"{key} was deleted with ~{key}, but it is required: keep it")
         case InterpolationResolutionError() | ValidationError():
             return Explanation(f"{error.full_key}: {first_line(error)}")
         case ConfigAttributeError() | ConfigKeyError() if _is_deleted(str(error.full_key)):
@@ -113,6 +115,8 @@ def explain_composing(error: Exception | InterruptedRunError, program: str = "tr
 
 
 def _explain_system(error: OSError, place: str | None = None) -> Explanation | None:
+    if isinstance(error, FileNotFoundError) and place is not None and not Path(place).exists():
+        return Explanation(f"{place} was removed while the program ran: give the same command again")
     if error.errno in BAD_PLACES:
         return Explanation(f"{error.filename or place}: {error.strerror}")
     return Explanation(f"{error.strerror}: {LIMITS[error.errno]}") if error.errno in LIMITS else None
@@ -220,6 +224,12 @@ def _explain_key(error: ConfigAttributeError | ConfigKeyError, program: str) -> 
 
 def _is_deleted(key: str) -> bool:
     return any(argument.partition("=")[0] == f"~{key}" for argument in sys.argv[1:])
+
+
+def _deleted_in(message: str) -> str | None:
+    """Return the key that was deleted on the command line and that a message about an interpolation names."""
+    deleted = [argument.partition("=")[0][1:] for argument in sys.argv[1:] if argument.startswith("~")]
+    return next((key for key in deleted if f"'{key}'" in message or f"'{key}." in message), None)
 
 
 def _paths(node: dict[Any, Any], prefix: str = "") -> list[str]:

@@ -7,6 +7,8 @@ or from the environment, which no record may hold either.
 
 import os
 import re
+from collections.abc import Mapping
+from typing import Any
 
 HIDDEN = re.compile(
     # controls, and the marks of direction that are not shown themselves
@@ -43,7 +45,7 @@ def printable(text: str, most: int = MOST_CHARACTERS) -> str:
 def without_secrets(text: str) -> str:
     """Return a text with `***` for each password, key or token of an address, and for each secret of the environment.
 
-    The text may be a whole record. Masking it again changes nothing.
+    The text may be many lines. Masking it again changes nothing.
     """
     if "://" in text:
         text = USER.sub(rf"\1:{MASK}@", text)
@@ -54,3 +56,16 @@ def without_secrets(text: str) -> str:
         if is_secret and value in text:
             text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", MASK, text)
     return text
+
+
+def mask_secrets(value: Any) -> Any:  # noqa: ANN401
+    """Return plain values whose texts, keys among them, have no secrets, see `without_secrets`.
+
+    What is written in YAML or JSON is masked before: there a secret may be escaped, or broken into two lines, and a
+    mask may be an alias.
+    """
+    if isinstance(value, Mapping):
+        return {mask_secrets(key): mask_secrets(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [mask_secrets(item) for item in value]
+    return without_secrets(value) if isinstance(value, str) else value

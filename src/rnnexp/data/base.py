@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from lightning.pytorch import LightningDataModule
 
+from rnnexp.core.errors import UserError
 from rnnexp.core.types import Primitive
 
 
@@ -62,3 +63,11 @@ class DataModule(LightningDataModule, ABC):
     def rank_and_world_size(self) -> tuple[int, int]:
         """Return the rank of this process and the number of processes that train together; (0, 1) without a trainer."""
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+
+    def require_samples_for_ranks(self, split: str, num_samples: int) -> None:
+        """Raise UserError if a split has fewer samples than there are processes, of which each needs a batch."""
+        _, world_size = self.rank_and_world_size()
+        if num_samples < world_size:
+            raise UserError(
+                f"the {split} split has {num_samples} samples, too few for {world_size} processes: use fewer devices"
+            )

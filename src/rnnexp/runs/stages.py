@@ -16,7 +16,7 @@ from rnnexp.callbacks.training_metrics import Throughput
 from rnnexp.compat.lightning import lightning_errors, num_epochs, set_progress
 from rnnexp.core.errors import UserError, left_out_on_error
 from rnnexp.core.files.atomic import write_json
-from rnnexp.core.printable import without_secrets
+from rnnexp.core.printable import mask_secrets
 from rnnexp.loggers.base import run_loggers
 from rnnexp.runs.build import Experiment, make_trainer
 from rnnexp.runs.checkpoints import (
@@ -29,7 +29,6 @@ from rnnexp.runs.checkpoints import (
 from rnnexp.tasks.callbacks import ResultWriter
 from rnnexp.tasks.precision_check import Precision, probe_precision
 from rnnexp.tasks.registry import as_record
-from rnnexp.tracking.config_file import map_text
 from rnnexp.tracking.environment import describe_environment, processor_name
 from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.run_log import show
@@ -63,7 +62,7 @@ def log_start(experiment: Experiment, precision: Precision) -> None:
     kind = experiment.task.kind
     keys = short_keys(settings.config, kind.name, kind.dataset_keys, experiment.task.num_parameters)
     for logger in experiment.loggers:
-        logger.log_hyperparams(map_text(settings.config, without_secrets))
+        logger.log_hyperparams(mask_secrets(settings.config))
     for run_logger in run_loggers(experiment.loggers):
         run_logger.log_short_keys(keys)
     same = precision.effective == precision.requested

@@ -13,7 +13,7 @@ import yaml
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import write_text
 from rnnexp.core.files.bounded import MOST_BITS, MOST_NESTED, UnboundedError, read_bounded_text, require_bounded
-from rnnexp.core.printable import without_secrets
+from rnnexp.core.printable import mask_secrets
 from rnnexp.core.validation import escape_interpolation
 
 MOST_BYTES = 1 << 20
@@ -38,7 +38,7 @@ def write_config_file(path: Path, config: Mapping[str, Any]) -> None:
 
 def write_yaml(path: Path, value: Any) -> None:  # noqa: ANN401
     """Write plain values, without secrets."""
-    write_text(path, without_secrets(yaml.safe_dump(value, sort_keys=False, allow_unicode=True)))
+    write_text(path, yaml.safe_dump(mask_secrets(value), sort_keys=False, allow_unicode=True))
 
 
 def read_config_file(path: Path) -> dict[str, Any]:

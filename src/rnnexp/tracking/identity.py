@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rnnexp.core.printable import without_secrets
+from rnnexp.core.printable import mask_secrets
 
 RUN_ONLY = (
     *("ckpt_path", "logger", "name", "paths", "resume", "tags", "trust"),
@@ -45,8 +45,10 @@ SEEDS = ("seed", "data.seed")
 
 def config_hash(config: Mapping[str, Any], *without: str) -> str:
     """Return 12 hexadecimal digits of SHA-256 over what `identity_of` returns."""
-    canonical = json.dumps(identity_of(config, *without), sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(without_secrets(canonical).encode()).hexdigest()[:12]
+    canonical = json.dumps(
+        mask_secrets(identity_of(config, *without)), sort_keys=True, separators=(",", ":"), default=str
+    )
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
 def identity_of(config: Mapping[str, Any], *without: str) -> dict[str, Any]:

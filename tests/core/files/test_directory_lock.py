@@ -188,12 +188,13 @@ def test_a_file_system_without_locks(
 
 def test_a_process_is_known_by_its_start() -> None:
     assert start_of(os.getpid()) == start_of(os.getpid())
-    assert start_of(os.getppid()) != start_of(os.getpid())
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    while start_of(ended.pid) is not None:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    assert start_of(child.pid) not in (None, start_of(os.getpid()))
+    child.kill()
+    while start_of(child.pid) is not None:
         time.sleep(0.01)
-    ended.wait()
-    assert start_of(ended.pid) is None
+    child.wait()
+    assert start_of(child.pid) is None
 
 
 def test_a_pipe_in_place_of_the_lock_stops_no_reader(tmp_path: Path) -> None:

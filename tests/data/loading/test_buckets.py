@@ -171,3 +171,11 @@ def test_samples_may_have_one_sequence() -> None:
     assert sorted(pairs_of(made)) == INDICES.tolist()
     assert len(made) == -(-int(SOURCE[INDICES].sum()) // 160)
     assert order.padding_share() < 0.02
+
+
+def test_each_rank_has_a_batch() -> None:
+    """A rank without a batch would wait for the others forever."""
+    orders = [make_order(INDICES[:5], batch_size=100, world_size=4, rank=rank, shuffle=False) for rank in range(4)]
+    made = [batches(order) for order in orders]
+    assert all(len(one) >= 1 for one in made)
+    assert sorted(pair for one in made for pair in pairs_of(one)) == sorted(INDICES[:5].tolist())

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.bounded import UnboundedError, read_bounded_text, require_bounded, without_infinities
-from rnnexp.core.printable import HIDDEN, without_secrets
+from rnnexp.core.printable import HIDDEN, mask_secrets
 
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}")
 """The temporary names of files that are being written."""
@@ -112,10 +112,10 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401
 
     Characters that control a terminal are written as `\u....`, which means the same in JSON.
     """
-    text = json.dumps(without_infinities(value), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(mask_secrets(without_infinities(value)), indent=2, ensure_ascii=False, allow_nan=False)
     # A dumped text has no control characters but the line ends between values.
     shown = HIDDEN.sub(lambda match: match[0] if match[0] == "\n" else json.dumps(match[0])[1:-1], text)
-    write_text(path, without_secrets(shown) + "\n")
+    write_text(path, shown + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -228,6 +228,7 @@ class MNISTDataModule(DataModule):
         """Return batches of the validation split, every sample once over all ranks; an empty list without one."""
         if not len(self._val_indices):
             return []
+        self.require_samples_for_ranks("validation", len(self._val_indices))
         return self._eval_loader(self._train_sequences, self._train_labels, self._val_indices)
 
     def test_dataloader(self) -> TensorLoader:

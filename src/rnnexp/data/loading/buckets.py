@@ -17,9 +17,10 @@ class BucketOrder(Order):
 
     The samples are shuffled and cut into windows. Each window is sorted by length, one descending and the next
     ascending, so that lengths are also similar across the boundary of two windows. The whole is cut into batches of
-    equal content. The batches are shuffled and assigned to the ranks in turn. Every sample is in one batch of one rank,
-    and each epoch has the same number of batches. Without shuffling, all samples are one window with the longest first,
-    so that a batch that does not fit into memory fails at once.
+    equal content, at least one for each rank if there are as many samples. The batches are shuffled and assigned to the
+    ranks in turn. Every sample is in one batch of one rank, and each epoch has the same number of batches. Without
+    shuffling, all samples are one window with the longest first, so that a batch that does not fit into memory fails at
+    once.
 
     Args:
         indices, shuffle, seed, rank, world_size: see `Order`.
@@ -93,7 +94,7 @@ class BucketOrder(Order):
                 f"data.batch_size={self.batch_size} {self.batch_unit} is less than a sentence pair of {largest}: "
                 "choose a larger one, or a smaller data.max_length"
             )
-        num_batches = -(-content // self.batch_size)
+        num_batches = max(-(-content // self.batch_size), self.world_size)
         most = content // largest  # with more batches, one after a long sample could be empty
         if equal_length_ranks:
             num_batches += -num_batches % self.world_size

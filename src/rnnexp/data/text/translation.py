@@ -271,6 +271,7 @@ class TranslationDataModule(DataModule):
 
     def _eval_loader(self, split: str) -> TranslationLoader:
         indices = torch.arange(len(self._texts[split]))
+        self.require_samples_for_ranks(split, len(indices))
         return self._loader(split, indices, self.eval_batch_size, "sentences", shuffle=False, equal_length_ranks=False)
 
     def _loader(
