@@ -91,3 +91,13 @@ def test_a_normalized_cell_is_invariant_to_the_scale_of_its_weights(cell: str) -
     torch.testing.assert_close(stack(x, state=state)[0], before, rtol=1e-2, atol=1e-3)
     keeping = stack.beta_l0.view(-1, 16)[1]
     assert 0 <= keeping.min() < keeping.max() < math.log(30), "the chrono initialization of f and z"
+
+
+def test_orthogonal_weights_are_the_first_ones_times_a_cayley_map() -> None:
+    stack = RecurrentStack(input_size=3, hidden_size=4, **ORTHOGONAL).double()
+    first = stack.weight_hh_l0.detach()
+    lower = torch.randn(4, 4, dtype=torch.double).tril(-1)
+    with torch.no_grad():
+        dict(stack.named_parameters())["parametrizations.weight_hh_l0.original"].copy_(lower)
+    half, eye = (lower - lower.t()) / 2, torch.eye(4, dtype=torch.double)
+    torch.testing.assert_close(stack.weight_hh_l0, first @ (eye + half) @ torch.linalg.inv(eye - half))
