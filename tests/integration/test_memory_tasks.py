@@ -30,10 +30,10 @@ def train(run: Run, name: str, *overrides: str) -> Outcome:
     return outcome
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["adding", "copying", *(pytest.param(each, marks=pytest.mark.slow) for each in ("delayed_recall", "parity"))],
-)
+OTHERS = (pytest.param(name, marks=pytest.mark.slow) for name in TASKS if name != "adding")
+
+
+@pytest.mark.parametrize("name", ["adding", *OTHERS])
 def test_a_run_is_recorded_and_scored_again(run: Run, score: Run, name: str) -> None:
     trained = train(run, name)
     data, metrics = trained.result["data"], trained.result["metrics"]
@@ -44,7 +44,7 @@ def test_a_run_is_recorded_and_scored_again(run: Run, score: Run, name: str) -> 
     assert drawn == {"learning_curves", "gradient_flow", *FIGURES[TASKS[name]]}
     scored = score(f"run={trained.directory}")
     assert scored.exit_code == 0, scored.stderr
-    (file,) = (trained.directory / "evaluations").rglob("result.json")
+    (file,) = (trained.directory / "evaluations").iterdir()
     again: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["metrics"]
     tested = {key: value for key, value in metrics.items() if key.startswith("test/")}
     assert {key: again[key] for key in tested} == pytest.approx(tested, nan_ok=True)
@@ -52,19 +52,17 @@ def test_a_run_is_recorded_and_scored_again(run: Run, score: Run, name: str) -> 
 
 @pytest.mark.slow
 def test_a_run_continues_with_the_batches_that_are_left(run: Run) -> None:
-    steps = ["trainer.max_epochs=2"]
+    steps = ["trainer.max_epochs=2", "scheduler=constant", "test_weights=last"]
     whole = train(run, "adding", *steps)
-    half = train(run, "adding", *steps, "trainer.max_steps=3", "scheduler=constant")
-    constant = train(run, "adding", *steps, "scheduler=constant")
-    assert whole.result["num_steps"] == 8
-    checkpoint = half.directory / "checkpoints" / "last.ckpt"
-    rest = train(run, "adding", *steps, "scheduler=constant", f"ckpt_path={checkpoint}")
-    assert rest.result["metrics"]["test/loss"] == pytest.approx(constant.result["metrics"]["test/loss"])
+    part = train(run, "adding", *steps, "trainer.max_steps=3")
+    rest = train(run, "adding", *steps, f"ckpt_path={part.directory}/checkpoints/last.ckpt")
+    assert whole.result["num_steps"] == rest.result["num_steps"] == 8
+    assert rest.result["metrics"]["test/loss"] == whole.result["metrics"]["test/loss"]
 
 
 def test_data_of_another_task_are_refused(run: Run) -> None:
     outcome = run(data=["task=classification", "data=adding", *SMALL])
-    assert outcome.exit_code == 1
+    assert outcome.exit_code == 2
     assert "AddingDataModule" in outcome.line
     assert "task=regression" in outcome.line
 
@@ -72,8 +70,7 @@ def test_data_of_another_task_are_refused(run: Run) -> None:
 @pytest.mark.slow
 def test_the_report_has_the_ladder(run: Run, tmp_path: Path) -> None:
     for length in (10, 20):
-        for seed in (1, 2):
-            train(run, "adding", f"data.length={length}", f"seed={seed}")
+        train(run, "adding", f"data.length={length}")
     outcome = call(report.main, tmp_path, [str(tmp_path / "outputs"), "--output", str(tmp_path / "report")])
     assert outcome.exit_code == 0, outcome.stderr
     assert "adding: the largest T solved by gru none." in outcome.stdout
