@@ -33,7 +33,7 @@ from rnnexp.runs.settings import RunSettings
 from rnnexp.runs.size_budget import SizeBudget, solve_size_budget
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.callbacks import TaskCallback
-from rnnexp.tasks.registry import kind_of_class
+from rnnexp.tasks.registry import kind_of_class, registered_kinds
 from rnnexp.tracking.config_file import escape_interpolations
 from rnnexp.tracking.run_directory import RunDirectory
 
@@ -176,9 +176,12 @@ def _require_fitting_data(datamodule: DataModule, task: type[Task]) -> None:
     produced = datamodule.choose_batch_type(consumed)
     if produced is not consumed:
         options = kind_of_class(task).data_options
+        tasks: dict[str, type[Task]] = {kind.name: get_class(kind.target) for kind in registered_kinds()}
+        fitting = [name for name, each in tasks.items() if each.batch_type is produced]
         raise UserError(
             f"data: {task.__name__} consumes {consumed.__name__}, and {type(datamodule).__name__} produces "
             f"{produced.__name__}: choose {f'data={_one_of(options)}' if options else 'other data'}"
+            + (f", or task={_one_of(fitting)}" if fitting else "")
         )
 
 

@@ -171,8 +171,11 @@ def test_too_few_different_sequences_are_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
-        *[("adding", {"length": length}, "length must be a whole number of at least 2") for length in (1, 0, -3, 2.5)],
-        ("parity", {"length": 0}, "at least 1"),
+        *[
+            ("adding", {"length": length}, "length must be a whole number from 2 to")
+            for length in (1, 0, -3, 2.5, 10**30)
+        ],
+        ("parity", {"length": 0}, "from 1 to"),
         ("copying", {"num_test": 0}, "num_test"),
         ("copying", {"sequence_seed": -1}, "sequence_seed"),
     ],
@@ -180,6 +183,11 @@ def test_too_few_different_sequences_are_refused() -> None:
 def test_a_size_that_no_sequence_has_is_refused(name: str, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make(name, **changes)
+
+
+def test_more_than_the_memory_is_refused() -> None:
+    with pytest.raises(UserError, match=r"GB of memory, and this machine has .* data.num_train"):
+        make("adding", length=10**6, num_train=10**9)
 
 
 def test_a_batch_larger_than_the_training_split_is_refused() -> None:

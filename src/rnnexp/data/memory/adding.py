@@ -46,7 +46,6 @@ class AddingDataModule(MemoryDataModule):
         values = of_values.random((number, self.length), dtype=np.float32)
         bounds = ((0, half), (half, self.length))
         marks = [each.integers(*ends, number) for each, ends in zip(of_marks, bounds, strict=True)]
-        # A float32 holds each step exactly up to a length of 2**24.
         return np.column_stack([values, *(each.astype(np.float32) for each in marks)])
 
     def make_batch(self, rows: Tensor) -> MeasuredSequences:

@@ -1,6 +1,7 @@
 """The base class of data modules that generate the sequences of a memory task."""
 
 import hashlib
+import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -19,6 +20,9 @@ from rnnexp.data.loading.resumable import ResumableLoader
 
 SPLITS = ("test", "val", "train")
 """In the order in which sequences are drawn, so that the test set does not depend on the size of the others."""
+
+LONGEST = 2**24
+"""The largest length: a step is recorded exactly in float32."""
 
 
 class Solved(NamedTuple):
@@ -43,7 +47,7 @@ class MemoryDataModule(DataModule):
         seed: the seed of the order of training sequences.
 
     Raises:
-        ValueError: for a number below 1, or a length below the shortest.
+        ValueError: for a number below 1, or a length outside its range.
         UserError: if there are too few different sequences.
     """
 
@@ -68,8 +72,8 @@ class MemoryDataModule(DataModule):
         super().__init__()
         require_positive(num_train=num_train, num_val=num_val, num_test=num_test)
         require_positive(batch_size=batch_size, eval_batch_size=eval_batch_size)
-        if type(length) is not int or length < self.shortest:
-            raise ValueError(f"length must be a whole number of at least {self.shortest}, not {length!r}")
+        if type(length) is not int or not self.shortest <= length <= LONGEST:
+            raise ValueError(f"length must be a whole number from {self.shortest} to {LONGEST}, not {length!r}")
         if type(sequence_seed) is not int or sequence_seed < 0:
             raise ValueError(f"sequence_seed must be a whole number of at least 0, not {sequence_seed!r}")
         self.memory_task = name
@@ -140,6 +144,7 @@ class MemoryDataModule(DataModule):
         """Draw all splits, once."""
         if self._rows:
             return
+        self._require_memory()
         rows = torch.from_numpy(distinct_rows(self.draw, sum(self.sizes.values()), self.sequence_seed))
         parts = torch.split(rows, [self.sizes[split] for split in SPLITS])
         self._rows = dict(zip(SPLITS, parts, strict=True))
@@ -187,6 +192,18 @@ class MemoryDataModule(DataModule):
                 f"data: {self.memory_task} of length {self.length} has {self.num_sequences:,.0f} different sequences, "
                 f"which must be at least twice the {needed:,} of all splits: choose a larger data.length, or smaller "
                 "data.num_train, data.num_val and data.num_test"
+            )
+
+    def _require_memory(self) -> None:
+        """Raise UserError if the sequences do not fit into the memory of the machine."""
+        # Three times: the rows, their sorted copy, and those that are kept.
+        num_bytes = 3 * sum(self.sizes.values()) * self.draw(1, np.random.default_rng(0)).nbytes
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if num_bytes > memory:
+            raise UserError(
+                f"data: {sum(self.sizes.values()):,} sequences of length {self.length:,} take "
+                f"{num_bytes / 1e9:,.1f} GB of memory, and this machine has {memory / 1e9:,.1f} GB: "
+                "choose a smaller data.length or data.num_train"
             )
 
 
