@@ -1,15 +1,19 @@
 """The ladder of a report: which length each setting solved, with how many of its seeds."""
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rnnexp.core.errors import UserError
 from rnnexp.report.figures.ladder import ladder_figure, ratios_of
 from rnnexp.report.ladder import ladder_answer, ladder_table
 from rnnexp.report.records.groups import make_groups
 from rnnexp.report.records.ladders import Ladder, find_ladders
 from rnnexp.report.records.runs import Run
+from rnnexp.report.records.schema import validate_result
 from rnnexp.tasks.registry import REGRESSION, TAGGING
 
 Made = Callable[..., Run]
@@ -79,6 +83,15 @@ def test_accuracy_is_solved_from_the_threshold_upwards(ladder_of: Callable[..., 
     assert (highest := ladder.highest("gru")) is not None
     assert (highest.length, highest.num_solved) == (10, 1)
     assert ladder.highest("srn") is None
+
+
+@pytest.mark.parametrize(("value", "is_valid"), [(-0.0035, True), (-1e6, True), (1.0, True), (1.5, False)])
+def test_a_measure_without_a_lower_bound_may_be_negative(value: float, is_valid: bool) -> None:
+    """R² of a network that is worse than the mean of the targets."""
+    result = {"schema_version": 1, "metrics": {"test/r2": value}}
+    expected = nullcontext() if is_valid else pytest.raises(UserError, match="test/r2 must be at most 1")
+    with expected:
+        validate_result(result, REGRESSION, Path("result.json"))
 
 
 def test_one_length_is_no_ladder(ladder_of: Callable[..., list[Ladder]]) -> None:

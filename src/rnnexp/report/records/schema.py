@@ -1,5 +1,6 @@
 """The types that the fields of result.json must have, since the file may be damaged or somebody else's."""
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,11 @@ def validate_result(result: Mapping[str, Any], kind: TaskKind, file: Path) -> No
         value = result["metrics"].get(measure.name)
         if value is not None and measure.highest is not None:
             highest = measure.highest / measure.scale
-            # The sum of float32 numbers may be slightly above 1.
-            if not -1e-6 * highest <= value <= (1 + 1e-6) * highest:
-                raise UserError(f"{file}: metrics.{measure.name} must be within 0 and {highest:g}, not {value:g}")
+            # The sum of float32 numbers may be slightly above 1; R² has no lower bound.
+            lowest = -math.inf if measure.lowest is None else -1e-6 * highest
+            if not lowest <= value <= (1 + 1e-6) * highest:
+                limit = "at most" if measure.lowest is None else "within 0 and"
+                raise UserError(f"{file}: metrics.{measure.name} must be {limit} {highest:g}, not {value:g}")
 
 
 def _require_kind(record: Any, kind: TaskKind, file: Path) -> None:  # noqa: ANN401
