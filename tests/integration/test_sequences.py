@@ -1,6 +1,8 @@
 """A user's sequences from training to predictions."""
 
 import csv
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +188,23 @@ def test_an_interrupted_run_ends_with_the_same_weights(tmp_path: Path) -> None:
     ends = [torch.load(tmp_path / name / "checkpoints/last.ckpt", weights_only=True) for name in ("whole", "cut")]
     for key in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "SequencesDataModule"):
         assert differences(ends[0][key], ends[1][key]) == [], key
+
+
+@pytest.mark.slow
+def test_two_processes_count_every_sequence_once(tmp_path: Path) -> None:
+    path = write_npz(tmp_path / "waves.npz", waves(61))
+    two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.max_epochs=2"]
+    overrides = [*SMALL, *two, f"data.train={path}", f"paths.output_dir={tmp_path}/run"]
+    command = [sys.executable, "-m", "rnnexp.train", *overrides]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    result = read_json(tmp_path / "run" / "result.json")
+    assert result["device"]["num_devices"] == 2
+    assert result["num_test_samples"] == result["data"]["num_test"] == 12
+    # Accuracies are shares of all sequences of the split, which the processes divide.
+    for split in ("train", "val"):
+        right = result["metrics"][f"{split}/acc"] * result["data"][f"num_{split}"]
+        assert right == pytest.approx(round(right), abs=1e-3)
 
 
 def test_a_mistake_is_one_line(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ BAD_TABLES: dict[str, tuple[Callable[[Rows], Rows], str]] = {
     "duplicate": (lambda rows: [*rows, rows[3]], "line 4 and line .*: both have id 's0' and time 2: remove one"),
     "no id": (set_cell(6, 0, " "), "line 7: has no id"),
     "no time": (set_cell(6, 1, ""), "line 7: the time is ''"),
-    "wrong time": (set_cell(6, 1, "noon"), "line 7: column 'time': 'noon' is text"),
+    "wrong time": (set_cell(6, 1, "noon"), "column 'time': line 7: 'noon' is text"),
     "changing class": (set_cell(3, 4, "sit"), "line 4: target changes within id s0: .*task=tagging"),
     "no column": (set_cell(0, 0, "ID"), "has no column 'id' of data.id: it has ID, time"),
     "no time column": (set_cell(0, 1, "t"), "has no column 'time' of data.time: .*data.time=null"),

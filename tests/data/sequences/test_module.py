@@ -338,3 +338,10 @@ def test_data_larger_than_memory_are_refused_before_they_are_read(tmp_path: Path
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert "x.npy: takes 10.0 GB of memory, and" in done.stderr
     assert "GB are free: data=sequences keeps all sequences in memory" in done.stderr
+
+
+def test_another_test_file_needs_neither_the_others_nor_groups() -> None:
+    overrides = SequencesDataModule.evaluation_overrides
+    assert overrides({"test"}) == {"train": None, "val": None, "group": None}
+    assert overrides({"batch_size"}) == {}
+    assert set(overrides({"predict"})) == {"train", "val", "test", "group"}

@@ -137,10 +137,10 @@ class SequencesDataModule(DataModule):
 
     @staticmethod
     def evaluation_overrides(changed: Collection[str]) -> dict[str, Any]:
-        # Only one file is read, and the others may be on another machine.
+        # Only one file is read: the others may be on another machine, and nothing is divided by groups.
         if "predict" in changed:
             return dict.fromkeys((*SPLITS, "group"))
-        return dict.fromkeys(("train", "val")) if "test" in changed else {}
+        return dict.fromkeys(("train", "val", "group")) if "test" in changed else {}
 
     def prediction_keys(self) -> dict[str, Sequence[object]]:
         """Return the columns that name the rows of predictions: the sequence, and of a target per step the time."""

@@ -267,14 +267,14 @@ def _constant(table: Table, name: str, order: Array, lengths: Array, wanted: Wan
 
 def _time_keys(table: Table, wanted: Wanted, times: Array) -> Array:
     """Return numbers that sort the times, float64 [rows]: numbers, or dates in the form of ISO 8601."""
-    keys: Array | None = times.astype(np.float64) if times.dtype.kind in "biuf" else _dates(times)
+    keys: Array | None = _dates(times) if times.dtype.kind == "U" else times.astype(np.float64)
     if keys is None:
-        keys = np.array(
-            [
-                parse_numbers([text], f"{table.path}: {table.row(row)}: column {wanted.time!r}")[0]
-                for row, text in enumerate(times)
-            ]
-        )
+        try:
+            keys = times.astype(np.float64)
+        except ValueError:
+            where = f"{table.path}: column {wanted.time!r}"
+            rows = enumerate(times.tolist())
+            keys = np.array([parse_numbers([text], f"{where}: {table.row(row)}")[0] for row, text in rows])
     if not np.isfinite(keys).all():
         row = int((~np.isfinite(keys)).argmax())
         raise UserError(

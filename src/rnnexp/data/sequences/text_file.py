@@ -13,7 +13,7 @@ from rnnexp.data.text.parallel_text import split_lines
 
 MISSING = frozenset({"", "?", "na", "nan", "null", "none", "n/a", "-nan"})
 """Words, in lower case, that stand for a missing value."""
-EXPANSION = 4
+EXPANSION = 10
 """The memory that text takes while it is read, relative to its size."""
 
 
