@@ -129,10 +129,8 @@ def test_the_gradient_is_that_of_the_validation_loss(run: Run) -> None:
     data = instantiate(config.data)
     data.prepare_data()
     data.setup("fit")
-    (inputs, labels), state = (
-        [torch.cat(side) for side in zip(*data.val_dataloader(), strict=True)],
-        checkpoint(outcome)["state_dict"],
-    )
+    batches, state = list(data.val_dataloader()), checkpoint(outcome)["state_dict"]
+    inputs, labels = torch.cat([batch.inputs for batch in batches]), torch.cat([batch.labels for batch in batches])
     network = torch.nn.RNN(data.input_size, 8, batch_first=True)
     network.load_state_dict({name: state[f"model.stack.{name}"] for name, _ in network.named_parameters()})
     h = network(inputs)[1][0].detach().requires_grad_()

@@ -99,7 +99,8 @@ def test_progress_lines_show_rate_and_time_left(run: Run) -> None:
     outcome = run(*BARE, "callbacks.progress.every_n_seconds=0", "trainer.max_epochs=2")
     line = r"epoch 1/2, batch \d+/10: loss \d\.\d{4}, \d+\.\d steps/s, about 0:\d\d left"
     assert len(re.findall(line, outcome.stdout)) == 10
-    ended = r"epoch \d/2 ended: train/loss \d\.\d{4}, val/acc \d\.\d{4}, val/loss \d\.\d{4}, \d+\.\d steps/s"
+    metrics = ", ".join(rf"{name} \d\.\d{{4}}" for name in ("train/loss", "val/acc", "val/loss", "val/macro_f1"))
+    ended = rf"epoch \d/2 ended: {metrics}, \d+\.\d steps/s"
     assert len(re.findall(ended, outcome.stdout)) == 2
     assert len(re.findall(ended, (outcome.directory / "train.log").read_text(encoding="utf-8"))) == 2
     assert "\x1b" not in outcome.stdout, "no colors and no bar outside a terminal"

@@ -41,7 +41,7 @@ FILES = {
 }
 FIELDS: dict[str, set[str]] = {
     "model": {
-        *("cell", "num_layers", "bidirectional", "hidden_size", "reset", "chrono", "backend"),
+        *("cell", "num_layers", "bidirectional", "hidden_size", "reset", "chrono", "layer_norm", "ur_gates", "backend"),
         *("num_parameters", "state_size", "input_size", "pooling"),
         *("residual", "num_classes"),
     },
@@ -112,6 +112,8 @@ def test_result_describes_the_model(finished: Outcome) -> None:
         "hidden_size": hidden,
         "reset": "after",
         "chrono": None,
+        "layer_norm": False,
+        "ur_gates": False,
         "backend": "batched",
         "input_size": features,
         "pooling": "last_state",

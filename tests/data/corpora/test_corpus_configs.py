@@ -54,5 +54,5 @@ def test_base_has_no_corpus() -> None:
 def test_base_alone_is_a_one_line_error(run: Run) -> None:
     outcome = run("task=translation", data=["data=base", "trainer=cpu", "logger=csv"])
     assert outcome.exit_code == 2
-    assert "unknown data 'base': choose one of mnist" in outcome.line
+    assert "unknown data 'base': choose one of adding, copying, " in outcome.line
     assert "a bug" not in outcome.stderr

@@ -156,7 +156,7 @@ def test_a_metric_that_is_not_measured(run: Run, tmp_path: Path) -> None:
     outcome = run(*asked, "optimized_metric=val/acc_bst", "-m")
     assert outcome.exit_code == 2
     assert "optimized_metric=val/acc_bst is not measured: " in outcome.line
-    assert outcome.line.endswith("val/acc, val/acc_best, val/loss; did you mean 'val/acc_best'?")
+    assert outcome.line.endswith("val/acc, val/acc_best, val/loss, val/macro_f1; did you mean 'val/acc_best'?")
     mended = run(*asked, "-m")
     assert mended.exit_code == 0
     assert "2 jobs, 0 to run" in mended.stdout

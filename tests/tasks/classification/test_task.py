@@ -83,6 +83,8 @@ def test_model_info_has_the_values_that_a_checkpoint_must_match() -> None:
         "hidden_size": 7,
         "forget_bias": 1.0,
         "chrono": None,
+        "layer_norm": False,
+        "ur_gates": False,
         "residual": False,
         "input_size": FEATURES,
         "pooling": "last_state",

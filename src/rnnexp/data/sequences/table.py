@@ -20,7 +20,7 @@ from rnnexp.data.sequences.text_file import MISSING, parse_numbers, read_text_li
 
 DELIMITERS = ",;\t"
 Rows = Any
-"""What csv.reader returns: an iterator of rows, with `line_num`."""
+"""The result of csv.reader: an iterator of rows, with `line_num`."""
 CHUNK_SIZE = 1 << 16
 """Rows whose cells are Python objects at the same time."""
 
