@@ -19,7 +19,7 @@ from rnnexp.data.loading.order import EpochOrder
 from rnnexp.data.loading.resumable import ResumableLoader
 
 SPLITS = ("test", "val", "train")
-"""The splits in the order in which sequences are drawn, so that the test set does not depend on the size of the others."""
+"""The splits in the order in which they are drawn: the test set does not depend on the size of the others."""
 
 LONGEST = 2**24
 """The largest length: a step is recorded exactly in float32."""
