@@ -20,7 +20,7 @@ from rnnexp.data.sequences.text_file import MISSING, parse_numbers, read_text_li
 
 DELIMITERS = ",;\t"
 Rows = Any
-"""The result of csv.reader: an iterator of rows, with `line_num`."""
+"""An iterator of rows with `line_num`, which csv.reader returns; its class has no public name."""
 CHUNK_SIZE = 1 << 16
 """Rows whose cells are Python objects at the same time."""
 
