@@ -7,7 +7,7 @@ or from the environment, which no record may hold either.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 HIDDEN = re.compile(
@@ -59,14 +59,26 @@ def without_secrets(text: str) -> str:
 
     The text may be many lines. Masking it again changes nothing.
     """
+    return _masked(text, _secrets())
+
+
+def _secrets() -> list[str]:
+    """Return the secrets of the environment."""
+    return [
+        value
+        for name, value in os.environ.items()
+        if len(value) >= LEAST_LETTERS and SECRET_NAMES.search(name) and not value.startswith(("/", "."))
+    ]
+
+
+def _masked(text: str, secrets: Sequence[str]) -> str:
     if "://" in text:
         text = USER.sub(rf"\1:{MASK}@", text)
         text = TOKEN_AS_USER.sub(f"{MASK}@", text)
         text = IN_QUERY.sub(rf"\1{MASK}", text)
-    for name, value in os.environ.items():
-        is_secret = len(value) >= LEAST_LETTERS and SECRET_NAMES.search(name) and not value.startswith(("/", "."))
-        if is_secret and value in text:
-            text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", MASK, text)
+    for secret in secrets:
+        if secret in text:
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MASK, text)
     return text
 
 
@@ -76,8 +88,13 @@ def mask_secrets(value: Any) -> Any:  # noqa: ANN401
     What is written in YAML or JSON is masked before: there a secret may be escaped, or broken into two lines, and a
     mask may be an alias.
     """
-    if isinstance(value, Mapping):
-        return {mask_secrets(key): mask_secrets(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [mask_secrets(item) for item in value]
-    return without_secrets(value) if isinstance(value, str) else value
+    secrets = _secrets()
+
+    def masked(value: Any) -> Any:  # noqa: ANN401
+        if isinstance(value, Mapping):
+            return {masked(key): masked(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [masked(item) for item in value]
+        return _masked(value, secrets) if isinstance(value, str) else value
+
+    return masked(value)

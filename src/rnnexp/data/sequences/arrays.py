@@ -1,8 +1,8 @@
 """Files of NumPy arrays: .npz with the arrays x, y and lengths, or one .npy file for each."""
 
 import math
+import sys
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
-from rnnexp.core.errors import UserError
+from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.validation import did_you_mean
 from rnnexp.data.sequences.content import Array, Content, Wanted, require_samples
 from rnnexp.data.sequences.memory import require_memory
@@ -19,6 +19,8 @@ NAMES = ("x", "y", "lengths")
 WITHOUT_TARGETS = ("x", "lengths")
 NUMBERS = "biuf"
 """Kinds of NumPy types whose values are numbers."""
+SURROGATES = 0xD800
+"""The first of the 2,048 numbers that no character has."""
 TARGETS = f"{NUMBERS}USM"
 """Kinds of NumPy types whose values are numbers, text or dates."""
 
@@ -40,8 +42,11 @@ def read_npz(path: Path, wanted: Wanted) -> Content:
         require_memory(sum(_num_bytes(*header) for header in headers.values()) + 4 * math.prod(headers["x"][0]), path)
         with np.load(path, allow_pickle=False) as arrays:
             read = {name: arrays[name] for name in names}
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError) as error:
-        raise UserError(f"{path}: is no valid .npz file ({error}): write it with numpy.savez") from None
+    except UserError:
+        raise
+    except Exception as error:
+        # A damaged or hostile file raises whatever zipfile, its decompressors and NumPy's reader of headers do.
+        raise UserError(f"{path}: is no valid .npz file ({first_line(error)}): write it with numpy.savez") from None
     return _content(path, read, wanted, {name: f"{path}: array {name!r}" for name in read})
 
 
@@ -76,8 +81,10 @@ def read_npy(paths: Sequence[Path], wanted: Wanted) -> Content:
             # Inputs are converted part by part, so that they need not be in memory twice.
             require_memory(4 * math.prod(shape) if name == "x" else _num_bytes(shape, dtype), path)
             read[name] = np.load(path, mmap_mode="r" if math.prod(shape) else None, allow_pickle=False)
-        except (EOFError, ValueError, OSError) as error:
-            raise UserError(f"{path}: is no valid .npy file ({error}): write it with numpy.save") from None
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(f"{path}: is no valid .npy file ({first_line(error)}): write it with numpy.save") from None
     return _content(paths[0], read, wanted, {name: str(path) for name, path in zip(names, paths, strict=False)})
 
 
@@ -141,10 +148,21 @@ def _require_inputs(path: Path, x: Array, said: str) -> None:
         raise UserError(f"{said} has shape {list(x.shape)}: it needs one step and one feature")
 
 
+def _require_text(array: Array, said: str) -> None:
+    """Raise UserError for an array of text with a character that is none, or of bytes that are not ASCII."""
+    kind = array.dtype.kind
+    codes = np.ascontiguousarray(array).reshape(-1).view(np.uint32 if kind == "U" else np.uint8) if kind in "US" else ()
+    if kind == "S" and (codes > 127).any():
+        raise UserError(f"{said} holds bytes that are not ASCII: convert them with numpy.char.decode")
+    if kind == "U" and ((codes > sys.maxunicode) | ((codes >> 11) == SURROGATES >> 11)).any():
+        raise UserError(f"{said} holds characters that are not Unicode: write the array again")
+
+
 def _require_partners(arrays: Mapping[str, Array], wanted: Wanted, said: Mapping[str, str]) -> None:
     """Raise UserError unless targets, lengths and groups have an entry for each sequence, of numbers or text."""
     num_samples = len(arrays["x"])
     for name, array in arrays.items():
+        _require_text(array, said[name])
         if array.ndim == 0 or len(array) != num_samples:
             raise UserError(
                 f"{said[name]} has shape {list(array.shape)}, but there are {num_samples:,} sequences: give one entry "

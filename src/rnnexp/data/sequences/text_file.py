@@ -8,7 +8,7 @@ import numpy as np
 from rnnexp.core.errors import UserError
 from rnnexp.data.files.compressed import BadFileError, other_format, read_content, read_head
 from rnnexp.data.sequences.content import Array
-from rnnexp.data.sequences.memory import require_memory
+from rnnexp.data.sequences.memory import available_bytes, require_memory
 from rnnexp.data.text.parallel_text import split_lines
 
 MISSING = frozenset({"", "?", "na", "nan", "null", "none", "n/a", "-nan"})
@@ -27,7 +27,9 @@ def read_text_lines(path: Path) -> list[str]:
         if other := other_format(read_head(path)):
             raise UserError(f"{path}: is {other}, not text: name it as what it is")
         require_memory(EXPANSION * path.stat().st_size, path)
-        return split_lines(bytes(read_content(path)), str(path))
+        # A compressed file may be thousands of times as large as its size on disk.
+        content = read_content(path, available_bytes() // EXPANSION, "that fit into memory as a table")
+        return split_lines(bytes(content), str(path))
     except BadFileError as error:
         raise UserError(f"{error}: replace it") from None
 
