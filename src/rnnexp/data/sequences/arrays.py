@@ -19,8 +19,7 @@ NAMES = ("x", "y", "lengths")
 WITHOUT_TARGETS = ("x", "lengths")
 NUMBERS = "biuf"
 """Kinds of NumPy types whose values are numbers."""
-SURROGATES = 0xD800
-"""The first of the 2,048 numbers that no character has."""
+LAST_ASCII, FIRST_SURROGATE, LAST_SURROGATE = 0x7F, 0xD800, 0xDFFF
 TARGETS = f"{NUMBERS}USM"
 """Kinds of NumPy types whose values are numbers, text or dates."""
 
@@ -150,12 +149,14 @@ def _require_inputs(path: Path, x: Array, said: str) -> None:
 
 def _require_text(array: Array, said: str) -> None:
     """Raise UserError for an array of text with a character that is none, or of bytes that are not ASCII."""
-    kind = array.dtype.kind
-    codes = np.ascontiguousarray(array).reshape(-1).view(np.uint32 if kind == "U" else np.uint8) if kind in "US" else ()
-    if kind == "S" and (codes > 127).any():
+    flat = np.ascontiguousarray(array).reshape(-1)
+    if array.dtype.kind == "S" and (flat.view(np.uint8) > LAST_ASCII).any():
         raise UserError(f"{said} holds bytes that are not ASCII: convert them with numpy.char.decode")
-    if kind == "U" and ((codes > sys.maxunicode) | ((codes >> 11) == SURROGATES >> 11)).any():
-        raise UserError(f"{said} holds characters that are not Unicode: write the array again")
+    if array.dtype.kind == "U":
+        codes = flat.view(np.uint32)
+        is_surrogate = (codes >= FIRST_SURROGATE) & (codes <= LAST_SURROGATE)
+        if ((codes > sys.maxunicode) | is_surrogate).any():
+            raise UserError(f"{said} holds characters that are not Unicode: write the array again")
 
 
 def _require_partners(arrays: Mapping[str, Array], wanted: Wanted, said: Mapping[str, str]) -> None:
