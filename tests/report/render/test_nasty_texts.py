@@ -27,7 +27,7 @@ NASTY = (
     "\t=1+1",
     "</td></table><script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
-    "{{ 7 * 7 }} {% raw %}",
+    "{{ 1237 * 8861 }} {% raw %}",
     "a | b || c\\",
     "`code` *bold* [link](http://example.org) <http://example.org> http://example.org",
     "&lt;b&gt; &amp; &#60;",
@@ -77,7 +77,7 @@ def assert_intact(output: Path) -> dict[str, dict[str, str]]:
             "source",
         ),
     }
-    assert "49 " not in re.sub(r"<img[^>]*>", "", html), "a template within a text is not rendered"
+    assert "10961057" not in re.sub(r"<img[^>]*>", "", html), "a template within a text is not rendered"
     widths = [len(cells(line)) if line.startswith("| ") else 0 for line in markdown.split("\n")]
     for before, after in pairwise(widths):
         assert 0 in (before, after) or before == after
