@@ -6,9 +6,14 @@ from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import LightningDataModule
+from torch import Tensor
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.types import Primitive
+from rnnexp.data.loading.order import EpochOrder
+
+SPLITS = {"train": "training", "val": "validation"}
+"""The names of splits in messages."""
 
 
 class DataModule(LightningDataModule, ABC):
@@ -77,14 +82,53 @@ class DataModule(LightningDataModule, ABC):
         moved = super().transfer_batch_to_device(batch._replace(lengths=None), device, dataloader_idx)
         return moved._replace(lengths=lengths)
 
-    def rank_and_world_size(self) -> tuple[int, int]:
-        """Return the rank of this process and the number of processes that train together; (0, 1) without a trainer."""
-        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+    def rank_and_world_size(self, split: str, num_samples: int) -> tuple[int, int]:
+        """Return the rank of this process and the number of processes that share a split; (0, 1) without a trainer.
 
-    def require_samples_for_ranks(self, split: str, num_samples: int) -> None:
-        """Raise UserError if a split has fewer samples than there are processes, of which each needs a batch."""
-        _, world_size = self.rank_and_world_size()
+        Args:
+            split: `train`, `val` or `test`.
+            num_samples: the number of samples of the split.
+
+        Raises:
+            UserError: if there are fewer samples than processes, of which each needs a batch.
+        """
+        rank, world_size = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
         if num_samples < world_size:
             raise UserError(
-                f"the {split} split has {num_samples} samples, too few for {world_size} processes: use fewer devices"
+                f"the {SPLITS.get(split, split)} split has {num_samples} samples, too few for {world_size} processes: "
+                "use fewer devices"
             )
+        return rank, world_size
+
+    @property
+    def reshuffles(self) -> bool:
+        """Whether each epoch of training has a new order: with `overfit_batches` all have the same batches."""
+        return not getattr(self.trainer, "overfit_batches", 0) > 0
+
+    def training_order(self, indices: Tensor, *, batch_size: int, seed: int, noun: str) -> EpochOrder:
+        """Return the order of single training samples, with the same number of batches on each rank.
+
+        Args:
+            indices: int64 [samples], the samples of the split.
+            batch_size: samples per batch and rank.
+            seed: the seed of the order.
+            noun: the name of samples, for messages: `images`.
+
+        Raises:
+            UserError: if a batch is larger than the part of a rank.
+        """
+        rank, world_size = self.rank_and_world_size("train", len(indices))
+        order = EpochOrder(
+            indices,
+            shuffle=self.reshuffles,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+            equal_length_ranks=True,
+        )
+        if batch_size > len(order):
+            raise UserError(
+                f"data.batch_size={batch_size} is larger than the {len(order)} training {noun} that there are "
+                f"for each of {world_size} process(es): choose data.batch_size={len(order)} or less"
+            )
+        return order

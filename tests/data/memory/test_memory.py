@@ -186,7 +186,7 @@ def test_a_size_that_no_sequence_has_is_refused(name: str, changes: dict[str, An
 
 
 def test_more_than_the_memory_is_refused() -> None:
-    with pytest.raises(UserError, match=r"GB of memory, and this machine has .* data.num_train"):
+    with pytest.raises(UserError, match=r"GB of memory, and .* GB are free: .* data.num_train"):
         make("adding", length=10**6, num_train=10**9)
 
 

@@ -10,24 +10,19 @@ from rnnexp.data.batches import LabeledSequences
 from rnnexp.metrics.classification import ClassificationCounts
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.classification.task import ClassificationTask
-from rnnexp.tasks.schedules import constant
+from support.small_task import ARGUMENTS, FEATURES, TIME
 
-BATCH, TIME, FEATURES, CLASSES = 6, 5, 3, 4
+BATCH, CLASSES = 6, 4
 
 
 def make_task(**changes: object) -> ClassificationTask:
     torch.manual_seed(0)
-    arguments = {
-        "make_stack": partial(RecurrentStack, "gru", hidden_size=7),
-        "make_optimizer": partial(torch.optim.SGD, lr=0.1),
-        "make_scheduler": constant,
-        "input_size": FEATURES,
+    arguments = ARGUMENTS | {
         "num_classes": CLASSES,
         "pooling": "last_state",
-        "dropout": 0.0,
         "label_smoothing": 0.0,
     }
-    return ClassificationTask(**(arguments | changes))  # type: ignore[arg-type]
+    return ClassificationTask(**(arguments | changes))
 
 
 @pytest.fixture

@@ -1,18 +1,15 @@
 """Loss and metrics of the task, compared with their definitions."""
 
-from functools import partial
-
 import pytest
 import torch
 from torchmetrics.functional import r2_score
 
 from rnnexp.data.batches import MeasuredSequences, TargetUnits
-from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.regression.task import RegressionTask
-from rnnexp.tasks.schedules import constant
 from support.logged import Logged
+from support.small_task import ARGUMENTS, FEATURES, TIME
 
-BATCH, TIME, FEATURES = 4, 5, 3
+BATCH = 4
 UNITS = TargetUnits(["kg", "m"], [1e6, -2.0], [10.0, 0.5])
 LENGTHS = torch.tensor([5, 2, 4, 1])
 
@@ -23,17 +20,12 @@ class LoggedTask(Logged, RegressionTask):  # type: ignore[misc]
 
 def make_task(**changes: object) -> LoggedTask:
     torch.manual_seed(0)
-    arguments = {
-        "make_stack": partial(RecurrentStack, "gru", hidden_size=7),
-        "make_optimizer": partial(torch.optim.SGD, lr=0.1),
-        "make_scheduler": constant,
-        "input_size": FEATURES,
+    arguments = ARGUMENTS | {
         "units": UNITS,
         "per_step": False,
         "pooling": "last_state",
-        "dropout": 0.0,
     }
-    return LoggedTask(**(arguments | changes))  # type: ignore[arg-type]
+    return LoggedTask(**(arguments | changes))
 
 
 def make_batch(per_step: bool) -> MeasuredSequences:

@@ -1,19 +1,16 @@
 """Loss and metrics of the task, compared with their definitions over the steps that have a class."""
 
-from functools import partial
-
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
 from torchmetrics.functional.classification import multiclass_f1_score
 
 from rnnexp.data.batches import NO_LABEL, TaggedSequences
-from rnnexp.recurrent import RecurrentStack
-from rnnexp.tasks.schedules import constant
 from rnnexp.tasks.tagging.task import TaggingTask
 from support.logged import Logged
+from support.small_task import ARGUMENTS, FEATURES, TIME
 
-BATCH, TIME, FEATURES, CLASSES = 4, 5, 3, 3
+BATCH, CLASSES = 4, 3
 
 
 class LoggedTask(Logged, TaggingTask):  # type: ignore[misc]
@@ -22,16 +19,11 @@ class LoggedTask(Logged, TaggingTask):  # type: ignore[misc]
 
 def make_task(**changes: object) -> LoggedTask:
     torch.manual_seed(0)
-    arguments = {
-        "make_stack": partial(RecurrentStack, "gru", hidden_size=7),
-        "make_optimizer": partial(torch.optim.SGD, lr=0.1),
-        "make_scheduler": constant,
-        "input_size": FEATURES,
+    arguments = ARGUMENTS | {
         "num_classes": CLASSES,
-        "dropout": 0.0,
         "label_smoothing": 0.0,
     }
-    return LoggedTask(**(arguments | changes))  # type: ignore[arg-type]
+    return LoggedTask(**(arguments | changes))
 
 
 @pytest.fixture

@@ -207,33 +207,19 @@ class MNISTDataModule(DataModule):
         Raises:
             UserError: if a batch is larger than the part of a rank.
         """
-        rank, world_size = self.rank_and_world_size()
-        overfit = getattr(self.trainer, "overfit_batches", 0) > 0  # with the same batches in every epoch
-        order = EpochOrder(
-            self._train_indices,
-            shuffle=not overfit,
-            seed=self.seed,
-            rank=rank,
-            world_size=world_size,
-            equal_length_ranks=True,
-        )
-        if self.batch_size > len(order):
-            raise UserError(
-                f"data.batch_size={self.batch_size} is larger than the {len(order)} training images that there are "
-                f"for each of {world_size} process(es): choose data.batch_size={len(order)} or less"
-            )
+        order = self.training_order(self._train_indices, batch_size=self.batch_size, seed=self.seed, noun="images")
         return self._loader(self._train_sequences, self._train_labels, order, self.batch_size, self.drop_last)
 
     def val_dataloader(self) -> TensorLoader | list[TensorLoader]:
         """Return batches of the validation split, every sample once over all ranks; an empty list without one."""
         if not len(self._val_indices):
             return []
-        self.require_samples_for_ranks("validation", len(self._val_indices))
-        return self._eval_loader(self._train_sequences, self._train_labels, self._val_indices)
+        return self._eval_loader("val", self._train_sequences, self._train_labels, self._val_indices)
 
     def test_dataloader(self) -> TensorLoader:
         """Return batches of the published test images, every sample once over all ranks."""
-        return self._eval_loader(self._test_sequences, self._test_labels, torch.arange(len(self._test_sequences)))
+        indices = torch.arange(len(self._test_sequences))
+        return self._eval_loader("test", self._test_sequences, self._test_labels, indices)
 
     def _read(self) -> None:
         train = read_labeled_images(self._files, self.dataset_name, TRAIN_IMAGES, TRAIN_LABELS)
@@ -287,8 +273,8 @@ class MNISTDataModule(DataModule):
         self._train_sequences, self._train_labels = self._train_sequences.to(device), self._train_labels.to(device)
         self._test_sequences, self._test_labels = self._test_sequences.to(device), self._test_labels.to(device)
 
-    def _eval_loader(self, sequences: Tensor, labels: Tensor, indices: Tensor) -> TensorLoader:
-        rank, world_size = self.rank_and_world_size()
+    def _eval_loader(self, split: str, sequences: Tensor, labels: Tensor, indices: Tensor) -> TensorLoader:
+        rank, world_size = self.rank_and_world_size(split, len(indices))
         order = EpochOrder(indices, shuffle=False, rank=rank, world_size=world_size)
         return self._loader(sequences, labels, order, self.eval_batch_size, drop_last=False)
 

@@ -4,10 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
+import torch
 from torch import Tensor
 
 from rnnexp.core.errors import UserError
-from rnnexp.data.loading.order import Order
+from rnnexp.core.validation import require_positive
+from rnnexp.data.loading.order import EpochOrder, Order
 
 Batch = TypeVar("Batch")
 
@@ -86,3 +88,33 @@ class ResumableLoader(ABC, Generic[Batch]):
             self.batch_sampler.epoch += 1
             return 0
         return int(loaded["batch"])
+
+
+class EpochLoader(ResumableLoader[Batch]):
+    """A loader of batches of the samples of an order, one batch after the other.
+
+    Args:
+        order: the order of the samples of each epoch.
+        batch_size: samples per batch and rank.
+        drop_last: leave out a last batch that is smaller than the others.
+    """
+
+    def __init__(self, order: EpochOrder, batch_size: int, *, drop_last: bool = False) -> None:
+        require_positive(batch_size=batch_size)
+        super().__init__(order)
+        self.order, self.batch_size, self.drop_last = order, batch_size, drop_last
+
+    def __len__(self) -> int:
+        num_samples = len(self.order)
+        return num_samples // self.batch_size if self.drop_last else -(-num_samples // self.batch_size)
+
+    def batches(self) -> Sequence[Tensor]:
+        return torch.split(self.order.samples(), self.batch_size)
+
+    def order_config(self) -> dict[str, int | str]:
+        return {
+            "batch_size": self.batch_size,
+            "num_samples": len(self.order.indices),
+            "world_size": self.order.world_size,
+            "seed": self.order.seed,
+        }

@@ -1,9 +1,8 @@
 """The base class of data modules that generate the sequences of a memory task."""
 
 import hashlib
-import os
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +14,9 @@ from rnnexp.core.errors import UserError
 from rnnexp.core.types import Primitive
 from rnnexp.core.validation import require_positive
 from rnnexp.data.base import DataModule
+from rnnexp.data.files.free_memory import require_memory
 from rnnexp.data.loading.order import EpochOrder
-from rnnexp.data.loading.resumable import ResumableLoader
+from rnnexp.data.loading.resumable import EpochLoader
 
 SPLITS = ("test", "val", "train")
 """The order in which sequences are drawn, so that the test set does not depend on the size of the others."""
@@ -155,20 +155,9 @@ class MemoryDataModule(DataModule):
         Raises:
             UserError: if a batch is larger than the part of a rank.
         """
-        rank, world_size = self.rank_and_world_size()
-        order = EpochOrder(
-            torch.arange(self.sizes["train"]),
-            shuffle=not getattr(self.trainer, "overfit_batches", 0) > 0,
-            seed=self.seed,
-            rank=rank,
-            world_size=world_size,
-            equal_length_ranks=True,
+        order = self.training_order(
+            torch.arange(self.sizes["train"]), batch_size=self.batch_size, seed=self.seed, noun="sequences"
         )
-        if self.batch_size > len(order):
-            raise UserError(
-                f"data.batch_size={self.batch_size} is larger than the {len(order)} training sequences that there are "
-                f"for each of {world_size} process(es): choose data.batch_size={len(order)} or less"
-            )
         return MemoryLoader(self, self._rows["train"], order, self.batch_size)
 
     def val_dataloader(self) -> "MemoryLoader":
@@ -180,7 +169,7 @@ class MemoryDataModule(DataModule):
         return self._eval_loader("test")
 
     def _eval_loader(self, split: str) -> "MemoryLoader":
-        rank, world_size = self.rank_and_world_size()
+        rank, world_size = self.rank_and_world_size(split, self.sizes[split])
         order = EpochOrder(torch.arange(self.sizes[split]), shuffle=False, rank=rank, world_size=world_size)
         return MemoryLoader(self, self._rows[split], order, self.eval_batch_size)
 
@@ -195,49 +184,31 @@ class MemoryDataModule(DataModule):
             )
 
     def _require_memory(self) -> None:
-        """Raise UserError if the sequences do not fit into the memory of the machine."""
+        """Raise UserError if the sequences do not fit into memory."""
         # Three times: the rows, their sorted copy, and those that are kept.
         num_bytes = 3 * sum(self.sizes.values()) * self.draw(1, np.random.default_rng(0)).nbytes
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        if num_bytes > memory:
-            raise UserError(
-                f"data: {sum(self.sizes.values()):,} sequences of length {self.length:,} take "
-                f"{num_bytes / 1e9:,.1f} GB of memory, and this machine has {memory / 1e9:,.1f} GB: "
-                "choose a smaller data.length or data.num_train"
-            )
+        require_memory(
+            num_bytes,
+            f"data: {sum(self.sizes.values()):,} sequences of length {self.length:,}",
+            "choose a smaller data.length or data.num_train",
+        )
 
 
-class MemoryLoader(ResumableLoader[Any]):
+class MemoryLoader(EpochLoader[Any]):
     """A loader of generated sequences.
 
     Args:
         data: makes the batches.
         rows: the rows of the split.
-        order: the order of the sequences of each epoch.
-        batch_size: sequences per batch and rank.
+        order, batch_size: see `EpochLoader`.
     """
 
     def __init__(self, data: MemoryDataModule, rows: Tensor, order: EpochOrder, batch_size: int) -> None:
-        super().__init__(order)
-        self.data, self.rows, self.order, self.batch_size = data, rows, order, batch_size
-
-    def __len__(self) -> int:
-        """Return the number of batches of this rank in a whole epoch."""
-        return -(-len(self.order) // self.batch_size)
-
-    def batches(self) -> Sequence[Tensor]:
-        return torch.split(self.order.samples(), self.batch_size)
+        super().__init__(order, batch_size)
+        self.data, self.rows = data, rows
 
     def gather(self, indices: Tensor) -> Any:  # noqa: ANN401 (a batch of the data's type)
         return self.data.make_batch(self.rows.index_select(0, indices))
-
-    def order_config(self) -> dict[str, int | str]:
-        return {
-            "batch_size": self.batch_size,
-            "num_samples": len(self.order.indices),
-            "world_size": self.order.world_size,
-            "seed": self.order.seed,
-        }
 
 
 def distinct_rows(draw: Any, number: int, seed: int) -> NDArray[Any]:  # noqa: ANN401

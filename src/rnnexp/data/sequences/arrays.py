@@ -12,8 +12,7 @@ from numpy.lib import format as npy
 
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.validation import did_you_mean
-from rnnexp.data.sequences.content import Array, Content, Wanted, require_samples
-from rnnexp.data.sequences.memory import require_memory
+from rnnexp.data.sequences.content import Array, Content, Wanted, require_samples, require_to_fit
 
 NAMES = ("x", "y", "lengths")
 WITHOUT_TARGETS = ("x", "lengths")
@@ -38,7 +37,7 @@ def read_npz(path: Path, wanted: Wanted) -> Content:
             for name in names:
                 with archive.open(f"{name}.npy") as file:
                     headers[name] = _header(file, f"{path}: array {name!r}", name)
-        require_memory(sum(_num_bytes(*header) for header in headers.values()) + 4 * math.prod(headers["x"][0]), path)
+        require_to_fit(path, sum(_num_bytes(*header) for header in headers.values()) + 4 * math.prod(headers["x"][0]))
         with np.load(path, allow_pickle=False) as arrays:
             read = {name: arrays[name] for name in names}
     except UserError:
@@ -78,7 +77,7 @@ def read_npy(paths: Sequence[Path], wanted: Wanted) -> Content:
             with path.open("rb") as file:
                 shape, dtype = _header(file, str(path), name)
             # Inputs are converted part by part, so that they need not be in memory twice.
-            require_memory(4 * math.prod(shape) if name == "x" else _num_bytes(shape, dtype), path)
+            require_to_fit(path, 4 * math.prod(shape) if name == "x" else _num_bytes(shape, dtype))
             read[name] = np.load(path, mmap_mode="r" if math.prod(shape) else None, allow_pickle=False)
         except UserError:
             raise

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnexp.core.errors import UserError
+from rnnexp.data.files.free_memory import require_memory
 
 Array = NDArray[Any]
 Files = str | Sequence[str] | None
@@ -87,3 +88,9 @@ def require_samples(path: Path, num_samples: int) -> None:
     """Raise UserError for a file without sequences."""
     if num_samples == 0:
         raise UserError(f"{path}: has no sequences: it needs one")
+
+
+def require_to_fit(path: Path, num_bytes: int) -> None:
+    """Raise UserError for a file whose sequences take more memory, while they are read, than is free."""
+    remedy = "data=sequences keeps all sequences in memory, so name a smaller file, or use a larger machine"
+    require_memory(num_bytes, str(path), remedy)

@@ -259,15 +259,15 @@ class SequencesDataModule(DataModule):
         Raises:
             UserError: if there are fewer sequences than ranks.
         """
-        rank, world_size = self.rank_and_world_size()
-        encoded = self._encoded["train"]
+        encoded, samples = self._encoded["train"], self._samples["train"]
+        rank, world_size = self.rank_and_world_size("train", len(samples))
         order = BucketOrder(
-            self._samples["train"],
+            samples,
             (encoded.lengths,),
             batch_size=self.batch_size,
             batch_unit="sentences",
             window=self.window,
-            shuffle=not getattr(self.trainer, "overfit_batches", 0) > 0,  # with the same batches in every epoch
+            shuffle=self.reshuffles,
             seed=self.seed,
             rank=rank,
             world_size=world_size,
@@ -288,7 +288,8 @@ class SequencesDataModule(DataModule):
         return self._eval_loader("predict")
 
     def _eval_loader(self, split: str) -> SequenceLoader:
-        order = FileOrder(self._samples[split], self.eval_batch_size, *self.rank_and_world_size())
+        samples = self._samples[split]
+        order = FileOrder(samples, self.eval_batch_size, *self.rank_and_world_size(split, len(samples)))
         return SequenceLoader(self._encoded[split], order, self._chosen_type)
 
     @property

@@ -14,8 +14,7 @@ import numpy as np
 
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.validation import did_you_mean
-from rnnexp.data.sequences.content import Array, Content, Wanted, require_samples
-from rnnexp.data.sequences.memory import require_memory
+from rnnexp.data.sequences.content import Array, Content, Wanted, require_samples, require_to_fit
 from rnnexp.data.sequences.text_file import MISSING, parse_numbers, read_text_lines
 
 DELIMITERS = ",;\t"
@@ -132,7 +131,7 @@ def read_parquet(path: Path, wanted: Wanted) -> Content:
         # pandas stores its index of rows as a column.
         names = [name for name in file.schema_arrow.names if not name.startswith("__index_level_")]
         choice = choose_columns(path, names, wanted)
-        require_memory(2 * 8 * file.metadata.num_rows * len(choice.features), path)
+        require_to_fit(path, 2 * 8 * file.metadata.num_rows * len(choice.features))
         read = file.read(columns=[*choice.features, *choice.others])
         arrays = {name: read.column(name).to_numpy() for name in read.column_names}
     except (OSError, ValueError) as error:

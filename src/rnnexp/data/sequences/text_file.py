@@ -7,8 +7,8 @@ import numpy as np
 
 from rnnexp.core.errors import UserError
 from rnnexp.data.files.compressed import BadFileError, other_format, read_content, read_head
-from rnnexp.data.sequences.content import Array
-from rnnexp.data.sequences.memory import available_bytes, require_memory
+from rnnexp.data.files.free_memory import available_bytes
+from rnnexp.data.sequences.content import Array, require_to_fit
 from rnnexp.data.text.parallel_text import split_lines
 
 MISSING = frozenset({"", "?", "na", "nan", "null", "none", "n/a", "-nan"})
@@ -26,7 +26,7 @@ def read_text_lines(path: Path) -> list[str]:
     try:
         if other := other_format(read_head(path)):
             raise UserError(f"{path}: is {other}, not text: name it as what it is")
-        require_memory(EXPANSION * path.stat().st_size, path)
+        require_to_fit(path, EXPANSION * path.stat().st_size)
         # A compressed file may be thousands of times as large as its size on disk.
         content = read_content(path, available_bytes() // EXPANSION, "that fit into memory as a table")
         return split_lines(bytes(content), str(path))

@@ -186,9 +186,10 @@ class TranslationDataModule(DataModule):
         Raises:
             UserError: if a batch is smaller than a sentence pair, or there are fewer pairs than ranks.
         """
-        overfit = getattr(self.trainer, "overfit_batches", 0) > 0  # with the same batches in every epoch
         return self._loader(
-            "train", self._train_indices, self.batch_size, self.batch_unit, shuffle=not overfit, equal_length_ranks=True
+            *("train", self._train_indices, self.batch_size, self.batch_unit),
+            shuffle=self.reshuffles,
+            equal_length_ranks=True,
         )
 
     def val_dataloader(self) -> TranslationLoader:
@@ -271,13 +272,12 @@ class TranslationDataModule(DataModule):
 
     def _eval_loader(self, split: str) -> TranslationLoader:
         indices = torch.arange(len(self._texts[split]))
-        self.require_samples_for_ranks(split, len(indices))
         return self._loader(split, indices, self.eval_batch_size, "sentences", shuffle=False, equal_length_ranks=False)
 
     def _loader(
         self, split: str, indices: Tensor, batch_size: int, batch_unit: str, shuffle: bool, equal_length_ranks: bool
     ) -> TranslationLoader:
-        rank, world_size = self.rank_and_world_size()
+        rank, world_size = self.rank_and_world_size(split, len(indices))
         pairs = self._pairs[split]
         order = BucketOrder(
             indices,

@@ -27,16 +27,16 @@ def available_bytes() -> int:
     return max(0, min(available))
 
 
-def require_memory(num_bytes: int, path: Path) -> None:
-    """Raise UserError if sequences do not fit into memory.
+def require_memory(num_bytes: int, what: str, remedy: str) -> None:
+    """Raise UserError if data do not fit into memory.
 
     Args:
-        num_bytes: the memory that they take while they are read.
-        path: their file, for the message.
+        num_bytes: the memory that they take while they are read or made.
+        what: their name, for the message.
+        remedy: what to do, for the message.
     """
     available = available_bytes()
     if num_bytes > available:
         raise UserError(
-            f"{path}: takes {num_bytes / GIGA:,.1f} GB of memory, and {available / GIGA:,.1f} GB are free: "
-            "data=sequences keeps all sequences in memory, so name a smaller file, or use a larger machine"
+            f"{what}: takes {num_bytes / GIGA:,.1f} GB of memory, and {available / GIGA:,.1f} GB are free: {remedy}"
         )
