@@ -9,6 +9,7 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
 from rnnexp.cli.checks import require_switches
+from rnnexp.compat.omegaconf import interpolations_parsed_once
 from rnnexp.core.errors import UserError
 from rnnexp.core.printable import without_secrets
 from rnnexp.core.validation import escape_interpolation, expand_home
@@ -58,6 +59,7 @@ class JobComposer:
     def __init__(self, loader: ConfigLoader, config: DictConfig) -> None:
         self.loader, self.config = loader, config
 
+    @interpolations_parsed_once()
     def __call__(self, points: Sequence[Sequence[str]], sweep: SweepDirectory, num_gpus: int) -> list[Job]:
         """Return one job for every point, in their order. Points that are the same experiment share one job.
 
