@@ -26,6 +26,9 @@ COMMAND_LINES = {
     "modle.num_layers=3": "unknown key 'modle'; did you mean 'model'?",
     "model.num_layer=3": "unknown key 'num_layer' in model; did you mean 'num_layers'?",
     "trainer.max_epoch=3": "unknown key 'max_epoch' in trainer; did you mean 'max_epochs'?",
+    "trainer.max_time=3": "no key 'trainer.max_time'; +trainer.max_time= adds this parameter of "
+    "lightning.pytorch.Trainer",
+    "optimizer.foreach=1": "no key 'optimizer.foreach'; +optimizer.foreach= adds this parameter of torch.optim.AdamW",
     "num_layers=3": "unknown key 'num_layers'; did you mean 'model.num_layers'?",
     "experimnt=baseline_lstm": "unknown key 'experimnt'; did you mean 'experiment'?",
     "model.num_layers.deep=3": "unknown key 'deep' in model.num_layers, which has no keys",

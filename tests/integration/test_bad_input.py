@@ -27,6 +27,7 @@ BAD_VALUES = {
     "num_threads=0": f"num_threads {WHOLE} 0",
     "callbacks.early_stopping.patience=-1": r"callbacks.early_stopping.patience must be .* at least 0, not -1",
     # ends
+    "+trainer.fast_dev_run=true": r"trainer.fast_dev_run saves no checkpoint .* a run needs: use debug=fast",
     "trainer.max_epochs=-3": r"trainer.max_epochs must be a whole number of at least 1, or -1 for no limit, not -3",
     "trainer.max_epochs=0": r"trainer.max_epochs must be .*, not 0",
     "trainer.max_steps=-5": r"trainer.max_steps must be .*, not -5",

@@ -16,7 +16,7 @@ from support.translating import SENTENCES, Translate, piped
 def test_a_file_is_translated_like_a_pipe(
     say: Translate, tmp_path: Path, end: str, mark: bytes, finished_line: bool
 ) -> None:
-    content = mark + piped(SENTENCES, end)
+    content = (mark + piped(SENTENCES, end)).replace(b" ", b" " + mark)
     content = content if finished_line else content.removesuffix(end.encode())
     (tmp_path / "text.en").write_bytes(content)
     expected = say(piped=piped(SENTENCES)).stdout

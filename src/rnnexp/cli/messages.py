@@ -2,6 +2,7 @@
 
 import errno
 import sys
+from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
+from hydra.utils import get_object
 from omegaconf import DictConfig
 from omegaconf.errors import (
     ConfigAttributeError,
@@ -23,6 +25,7 @@ from omegaconf.errors import (
 )
 
 from rnnexp.cli.conf_dir import SHARED_OPTION, config_root, schema_of
+from rnnexp.cli.value_types import OWN_PACKAGES
 from rnnexp.compat.hydra import (
     ambiguous_override,
     failed_key,
@@ -206,6 +209,8 @@ def _explain_key(error: ConfigAttributeError | ConfigKeyError, program: str) -> 
         return f"{key} was deleted with ~{key}, but it is required: keep it"
     if not isinstance(parent, DictConfig):
         return f"unknown key {error.full_key!r}"
+    if _is_parameter(key, str(parent.get("_target_", ""))):
+        return f"no key {error.full_key!r}; +{error.full_key}= adds this parameter of {parent._target_}"
     siblings = [str(sibling) for sibling in parent if sibling not in ("hydra", "_target_", "_partial_")]
     where, _, _ = str(error.full_key).rpartition(".")
     if not where and program not in TRAINING:
@@ -220,6 +225,11 @@ def _explain_key(error: ConfigAttributeError | ConfigKeyError, program: str) -> 
     if not hint:
         hint = f": choose one of {', '.join(siblings)}" if siblings else ", which has no keys"
     return f"unknown key {key!r}{f' in {where}' if where else ''}{hint}"
+
+
+def _is_parameter(key: str, target: str) -> bool:
+    """Return whether a class or function of rnnexp or its libraries has a parameter of this name."""
+    return target.startswith(OWN_PACKAGES) and key in signature(get_object(target)).parameters
 
 
 def _is_deleted(key: str) -> bool:

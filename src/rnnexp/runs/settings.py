@@ -110,6 +110,8 @@ def require_valid(config: Mapping[str, Any]) -> None:
     _require(isinstance(config["ckpt_path"], str | None), "ckpt_path", "the path of a checkpoint", config["ckpt_path"])
     if not isinstance(config["tags"], list):
         raise UserError(f"tags must be a list, not {config['tags']!r}: write tags=[{config['tags']}]")
+    if config["trainer"].get("fast_dev_run"):
+        raise UserError("trainer.fast_dev_run saves no checkpoint and no metrics, which a run needs: use debug=fast")
     _validate_test_weights(str(config["test_weights"]), config["callbacks"])
 
 

@@ -68,12 +68,11 @@ def _file_lines(path: Path) -> list[str]:
 def _piped_lines(stream: BinaryIO) -> Iterator[str]:
     for number, line in enumerate(stream, start=1):
         try:
-            text = line.decode()
+            yield line.decode().replace("\ufeff", "")
         except UnicodeDecodeError as error:
             raise UserError(
                 f"standard input: line {number:,}: not UTF-8 (byte 0x{line[error.start]:02x}): convert it to UTF-8"
             ) from None
-        yield text.removeprefix("\ufeff") if number == 1 else text
 
 
 def _typed_lines(stream: BinaryIO) -> Iterator[str]:

@@ -398,8 +398,8 @@ def test_the_content_tells_how_a_file_is_compressed(
 def test_byte_order_marks(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "a.txt").write_bytes("un\r\ndeux é\r\n".encode(encoding))
     assert read_aligned(tmp_path / "a.txt", tmp_path / "a.txt").sources == ["un", "deux é"]
-    # Files that were joined have a mark inside.
-    (tmp_path / "b.txt").write_bytes("un\n".encode("utf-8-sig") * 2)
+    # Files or columns that were joined have a mark inside.
+    (tmp_path / "b.txt").write_bytes("un\n".encode("utf-8-sig") + "u\ufeffn\n".encode("utf-8-sig"))
     assert read_lines(tmp_path / "b.txt") == ["un", "un"]
 
 

@@ -145,7 +145,7 @@ ENCODINGS: Mapping[bytes, str] = {
 
 
 def split_lines(content: bytes | bytearray, where: str) -> list[str]:
-    """Return the lines of text; see `read_lines`. A byte order mark at the start of a later line is left out.
+    """Return the lines of text; see `read_lines`. Byte order marks, at the start or inside, are left out.
 
     Raises:
         UserError: naming `where` and the line, if it is not such text.
@@ -159,7 +159,8 @@ def split_lines(content: bytes | bytearray, where: str) -> list[str]:
         raise UserError(
             f"{where}: line {line:,}: not {name} (byte 0x{content[error.start]:02x}): convert the file to UTF-8"
         ) from error
-    lines = text.replace("\n\ufeff", "\n").removesuffix("\n").split("\n") if text else []
+    # A mark inside comes from files or columns that were put together. It is invisible, and would be part of a word.
+    lines = text.replace("\ufeff", "").removesuffix("\n").split("\n") if text else []
     if "\0" in text:
         number = next(number for number, line in enumerate(lines, start=1) if "\0" in line)
         raise UserError(
