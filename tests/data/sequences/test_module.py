@@ -140,6 +140,15 @@ def test_large_offsets_keep_their_precision(tmp_path: Path) -> None:
     torch.testing.assert_close(shifted._encoded["train"].inputs, expected._encoded["train"].inputs, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("missing", ["refuse", "mask"])
+def test_a_value_too_large_for_the_network_is_refused(missing: str, tmp_path: Path) -> None:
+    arrays = waves()
+    arrays["x"][3, 1, 1] = -1e300
+    path = write_npz(tmp_path / "a.npz", arrays)
+    with pytest.raises(UserError, match="sequence '3', step 1: feature 1: is too large"):
+        make_data(train=path, normalize="none", missing=missing)
+
+
 def test_a_constant_feature_is_zero_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     arrays = waves()
     arrays["x"][:, :, 1] = 0.1
@@ -292,6 +301,14 @@ def test_the_state_is_plain_and_is_used_for_other_files(tmp_path: Path, path: Pa
     [
         ("mean", [float("nan"), 0.0]),
         ("std", [1.0]),
+        ("std", [0.0, 1.0]),
+        ("std", [1.0, -1.0]),
+        ("classes", ["run", "run", "walk"]),
+        ("classes", [True, False]),
+        ("classes", ["", "run"]),
+        ("features", ["one", "one"]),
+        ("num_train", -1),
+        ("units", {"names": ["y"], "mean": [0.0], "std": [0.0]}),
         ("mean", "two"),
         ("features", ["one"]),
         ("classes", [None, 1]),
