@@ -312,6 +312,8 @@ def test_the_state_is_plain_and_is_used_for_other_files(tmp_path: Path, path: Pa
         ("mean", "two"),
         ("features", ["one"]),
         ("classes", [None, 1]),
+        ("classes", None),
+        ("units", {"names": ["y"], "mean": [0.0], "std": [1.0]}),
         ("num_train", None),
         ("units", {"names": ["y"], "mean": [0.0], "std": []}),
     ],

@@ -133,7 +133,11 @@ class SequencesDataModule(DataModule):
 
     def use_preprocessing_of(self, checkpoint: Mapping[str, Any]) -> None:
         """Use the standardization and the classes that the weights of a checkpoint were trained with."""
-        self._preprocessing = Preprocessing.from_state(checkpoint[type(self).__qualname__])
+        known = Preprocessing.from_state(checkpoint[type(self).__qualname__])
+        predicts_numbers = self._chosen_type is MeasuredSequences
+        if (known.units is not None) != predicts_numbers or (known.classes is None) != predicts_numbers:
+            raise ValueError(f"it has {'classes' if predicts_numbers else 'numbers'} as targets")
+        self._preprocessing = known
 
     @staticmethod
     def evaluation_overrides(changed: Collection[str]) -> dict[str, Any]:

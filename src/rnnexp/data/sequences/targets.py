@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rnnexp.core.errors import UserError
 from rnnexp.data.batches import NO_LABEL, TargetUnits
-from rnnexp.data.sequences.content import Array, Content
+from rnnexp.data.sequences.content import Array, Content, text_or_empty
 from rnnexp.data.sequences.text_file import parse_numbers
 
 NO_CLASS = frozenset({"", "?", "nan"})
@@ -40,7 +40,7 @@ def labels_of(content: Content, *, may_miss: bool) -> Array:
     if targets.dtype.kind == "f":
         labels = _labels_of_floats(content, targets)
     else:
-        labels = np.char.strip(targets.astype(str))
+        labels = text_or_empty(targets)
         labels = np.where([label.lower() in NO_CLASS for label in labels], "", labels) if len(labels) else labels
     if not may_miss and (labels == "").any():
         index = int((labels == "").argmax())
