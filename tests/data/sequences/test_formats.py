@@ -170,6 +170,10 @@ BAD_ARRAYS: dict[str, tuple[Change, str]] = {
         "sequence '1': has the class 0.25, .* task=regression",
     ),
     "several classes": (lambda arrays: arrays | {"y": np.zeros((60, 2), int)}, "has 2 targets, and a class is one"),
+    "too many classes": (
+        lambda _: {"x": np.zeros((20_000, 1, 1)), "y": np.arange(20_000)},
+        "has 12,000 classes, and 10,000 at most are learned",
+    ),
     "one class": (lambda arrays: arrays | {"y": np.zeros(60, int)}, r"all training targets are \[0\]"),
     "records": (lambda arrays: arrays | {"y": np.zeros(60, [("a", "f4")])}, "'y' holds .* where numbers or text"),
     "classes beyond whole numbers": (lambda arrays: arrays | {"y": np.full(60, 1e300)}, "has the class 1e"),
@@ -218,6 +222,10 @@ BAD_TABLES: dict[str, tuple[Callable[[Rows], Rows], str]] = {
     "an underscore": (set_cell(3, 2, "1_0"), "line 4: column 'speed': '1_0' is text where a number belongs"),
     "digits of another script": (set_cell(3, 2, "\u0661\u0662"), "line 4: column 'speed': '.*' is text where"),
     "a time of another script": (set_cell(3, 1, "\u0662"), "column 'time': line 4: '.*' is text where"),
+    "fractions as classes": (
+        lambda rows: [rows[0], *([*row[:4], f"{int(row[0][1:]) / 4}", *row[5:]] for row in rows[1:])],
+        "sequence 's1': has the class 0.25, .* task=regression",
+    ),
     "changing class": (set_cell(3, 4, "sit"), "line 4: target changes within id s0: .*task=tagging"),
     "no column": (set_cell(0, 0, "ID"), "has no column 'id' of data.id: it has ID, time"),
     "no time column": (set_cell(0, 1, "t"), "has no column 'time' of data.time: .*data.time=null"),

@@ -178,6 +178,7 @@ def test_missing_values_are_masked(tmp_path: Path) -> None:
         (np.array([2.0, -1.0, 10.0]), [-1, 2, 10]),
         (np.array(["2", "-1", "10"]), [-1, 2, 10]),
         (np.array(["02", "1", "b"]), ["02", "1", "b"]),
+        (np.array(["9" * 20, "1", "2"]), ["1", "2", "9" * 20]),
         (np.array([True, False, True]), ["False", "True"]),
         (np.array(["none", "NA", "some"]), ["NA", "none", "some"]),
     ],
@@ -284,7 +285,8 @@ def test_the_state_is_plain_and_is_used_for_other_files(tmp_path: Path, path: Pa
     trained = make_data(train=path)
     state = trained.state_dict()
     torch.save(state, tmp_path / "state.pt")
-    checkpoint = {"SequencesDataModule": torch.load(tmp_path / "state.pt", weights_only=True)}
+    saved = torch.load(tmp_path / "state.pt", weights_only=True)
+    checkpoint = {"SequencesDataModule": saved, "state_dict": {"head.bias": torch.zeros(3)}}
     other = SequencesDataModule(**OPTIONS | {"test": str(write_ts(tmp_path / "b.ts", waves(seed=5)))})
     other.use_preprocessing_of(checkpoint)
     other.setup()
@@ -313,6 +315,7 @@ def test_the_state_is_plain_and_is_used_for_other_files(tmp_path: Path, path: Pa
         ("features", ["one"]),
         ("classes", [None, 1]),
         ("classes", None),
+        ("classes", ["run", "sit", "stand", "walk"]),
         ("units", {"names": ["y"], "mean": [0.0], "std": [1.0]}),
         ("num_train", None),
         ("units", {"names": ["y"], "mean": [0.0], "std": []}),
@@ -322,7 +325,7 @@ def test_a_damaged_state_is_refused(key: str, value: Any, path: Path) -> None:
     state = make_data(train=path).state_dict() | {key: value}
     data = SequencesDataModule(**OPTIONS | {"test": str(path)})
     with pytest.raises((TypeError, ValueError)):
-        data.use_preprocessing_of({"SequencesDataModule": state})
+        data.use_preprocessing_of({"SequencesDataModule": state, "state_dict": {"head.bias": torch.zeros(3)}})
 
 
 def test_common_sequences_are_logged(path: Path, caplog: pytest.LogCaptureFixture) -> None:
