@@ -1,9 +1,12 @@
 """Ctrl-C and SIGTERM at any time: checkpoint, status, message and exit code."""
 
+import gzip
 import os
+import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,7 +17,9 @@ from rnnexp import train
 from rnnexp.core.files.atomic import read_json
 from rnnexp.runs import build
 from support import ROOT
+from support.mirror import serving
 from support.programs import Run, call, run_directories
+from support.sweeps import wait_for
 
 SEND = "+callbacks.probe={_target_:support.probing_callbacks.SendSignal,step:%d,number:%d,times:%d}"
 
@@ -111,3 +116,28 @@ def test_a_signal_outside_of_training_is_recorded(
     assert outcome.exit_code == 128 + number
     assert outcome.status == "interrupted"
     assert outcome.line.startswith(f"rnnexp: interrupted by {number.name} outside training; continue with ")
+
+
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
+def test_a_signal_during_a_download_leaves_no_file_and_its_command_fetches_again(
+    run: Run, tiny_root: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    files = {f"{path.name}.gz": gzip.compress(path.read_bytes()) for path in (tiny_root / "Tiny" / "raw").iterdir()}
+    with serving(files) as mirror:
+        asked = [f"data.root={tmp_path}/root", "data.download_from=[mirrors]", f"data.mirrors=[{mirror.url('stall')}]"]
+
+        def interrupt() -> None:
+            wait_for(lambda: mirror.asked)
+            time.sleep(0.2)
+            os.kill(os.getpid(), number)
+
+        threading.Thread(target=interrupt).start()
+        outcome = run(*asked, "trainer.max_steps=2", "test_weights=none")
+        assert outcome.exit_code == 128 + number
+        assert outcome.status == "interrupted"
+        assert not list((tmp_path / "root").rglob("*ubyte*"))
+        mirror.stall_is_over.set()
+        command = shlex.split(outcome.line.rpartition("continue with ")[2])
+        again = call(train.main, tmp_path, command[3:])
+    assert again.exit_code == 0, again.stderr
+    assert len(list((tmp_path / "root").rglob("*ubyte*"))) == len(files)

@@ -113,7 +113,8 @@ class Fault(Callback):
 
     def _fail(self, pl_module: LightningModule) -> None:
         match self.fault:
-            case "raise":
+            case "raise" | "flood":
+                print(("x" * 99 + "\n") * 10**6 * (self.fault == "flood"), end="")
                 raise ZeroDivisionError("division by a seed")
             case "disk":
                 raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -44,7 +44,9 @@ def predictions_of(run: RunDirectory, weights: str | None, changes: Changes, tru
     with lightning_errors():
         batches: Any = experiment.trainer.predict(experiment.task, datamodule=datamodule)
     outputs = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
-    return {**datamodule.prediction_keys(), **experiment.task.prediction_columns(outputs)}
+    keys, columns = datamodule.prediction_keys(), experiment.task.prediction_columns(outputs)
+    # A number to predict may have the name of the column of ids.
+    return {**keys, **{f"predicted {name}" if name in keys else name: values for name, values in columns.items()}}
 
 
 def write_csv(path: Path, columns: Columns) -> None:

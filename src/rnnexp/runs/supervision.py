@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 from rnnexp.compat.torch_distributed import AGENT_STORE
 from rnnexp.core.errors import InterruptedRunError, UserError
+from rnnexp.core.files.bounded_log import bounded_log
 from rnnexp.core.signals import GRACE_SECONDS, STOP_SIGNALS, exit_reason, handling, name_of
 from rnnexp.runs.distributed import LOST_PEER, OUTSIDE_TRAINING, SUPERVISOR
 from rnnexp.runs.frozen.command import frozen_command, resume_command
@@ -52,7 +53,7 @@ def supervise_ranks(run: RunDirectory, number: int) -> int:
         # The store has its port from the start to the end, so that no other program takes it.
         store = _store_of_ranks(number)
         for rank in range(number):
-            output = None if rank == 0 else files.enter_context(run.rank_log_file(rank).open("wb"))
+            output = None if rank == 0 else files.enter_context(bounded_log(run.rank_log_file(rank)))
             if not received:
                 ranks.processes.append(_start_rank(run, _environment(rank, number, store.port), output))
         ranks.wait()

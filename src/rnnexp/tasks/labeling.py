@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from rnnexp.core.printable import printable
 from rnnexp.core.validation import require_fraction
 from rnnexp.data.batches import NO_LABEL, LabeledSequences, TaggedSequences
 from rnnexp.metrics.classification import ClassificationCounts
@@ -130,7 +131,7 @@ class LabelingTask(Task):
     def on_test_epoch_end(self) -> None:
         per_class = self.counts_of("test").accuracy_per_class()
         by_name = zip(self.class_names, per_class, strict=True)
-        self.log_dict({f"test/acc_class/{name}": value for name, value in by_name}, sync_dist=True)
+        self.log_dict({f"test/acc_class/{printable(name)}": value for name, value in by_name}, sync_dist=True)
         self._log_scores("test")
 
     def _log_scores(self, split: Split) -> None:

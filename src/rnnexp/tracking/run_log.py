@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console, RenderableType
 
+from rnnexp.core.files.bounded_log import drop_middle
 from rnnexp.core.printable import printable, without_secrets
 
 MOST_CHARACTERS = 20_000
@@ -23,10 +24,18 @@ class PlainFormatter(logging.Formatter):
         return "\n".join(printable(line, most=MOST_CHARACTERS) for line in lines)
 
 
+class BoundedHandler(logging.FileHandler):
+    """A handler that drops the middle of its file when the file is too long."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        super().emit(record)
+        drop_middle(Path(self.baseFilename))
+
+
 @contextmanager
 def logged_to(path: Path) -> Iterator[None]:
     """Send messages within the block to standard output, and with their times and Lightning's messages to a file."""
-    file = logging.FileHandler(path, encoding="utf-8")
+    file = BoundedHandler(path, encoding="utf-8")
     file.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     screen = logging.StreamHandler(Console().file)
     screen.setLevel(logging.INFO)

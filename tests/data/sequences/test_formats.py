@@ -170,10 +170,18 @@ BAD_ARRAYS: dict[str, tuple[Change, str]] = {
         "sequence '1': has the class 0.25, .* task=regression",
     ),
     "several classes": (lambda arrays: arrays | {"y": np.zeros((60, 2), int)}, "has 2 targets, and a class is one"),
+    "too many classes": (
+        lambda _: {"x": np.zeros((20_000, 1, 1)), "y": np.arange(20_000)},
+        "has 12,000 classes, and 10,000 at most are learned",
+    ),
     "one class": (lambda arrays: arrays | {"y": np.zeros(60, int)}, r"all training targets are \[0\]"),
     "records": (lambda arrays: arrays | {"y": np.zeros(60, [("a", "f4")])}, "'y' holds .* where numbers or text"),
     "classes beyond whole numbers": (lambda arrays: arrays | {"y": np.full(60, 1e300)}, "has the class 1e"),
     "no class": (with_value("y", 0, ""), "sequence '0': has no class"),
+    "not a time": (
+        lambda arrays: arrays | {"y": np.array(["2024-01-01", "2024-01-02", "NaT"], "M8[D]")[np.arange(60) % 3]},
+        "sequence '2': has no class",
+    ),
     "missing everywhere": (lambda arrays: arrays | {"x": np.full((60, 20, 2), np.nan)}, "is missing"),
 }
 
@@ -196,6 +204,10 @@ def set_cell(row: int, column: int, value: Any) -> Callable[[Rows], Rows]:
     ]
 
 
+def with_dates(rows: Rows) -> Rows:
+    return [rows[0], *([*row[:1], f"2024-01-{row[1] + 1:02}", *row[2:]] for row in rows[1:])]
+
+
 BAD_TABLES: dict[str, tuple[Callable[[Rows], Rows], str]] = {
     "text": (set_cell(7, 2, "fast"), "line 8: column 'speed': 'fast' is text where a number belongs"),
     "decimal comma": (set_cell(7, 2, "1,5"), "line 8: column 'speed': '1,5' is text .* decimal point"),
@@ -205,6 +217,15 @@ BAD_TABLES: dict[str, tuple[Callable[[Rows], Rows], str]] = {
     "no id": (set_cell(6, 0, " "), "line 7: has no id"),
     "no time": (set_cell(6, 1, ""), "line 7: the time is ''"),
     "wrong time": (set_cell(6, 1, "noon"), "column 'time': line 7: 'noon' is text"),
+    "one date": (set_cell(3, 1, "2024-02-29"), "line 4: the time is '2024-02-29': give each row a number, or"),
+    "one number": (lambda rows: set_cell(3, 1, "2")(with_dates(rows)), "line 4: the time is '2'"),
+    "an underscore": (set_cell(3, 2, "1_0"), "line 4: column 'speed': '1_0' is text where a number belongs"),
+    "digits of another script": (set_cell(3, 2, "\u0661\u0662"), "line 4: column 'speed': '.*' is text where"),
+    "a time of another script": (set_cell(3, 1, "\u0662"), "column 'time': line 4: '.*' is text where"),
+    "fractions as classes": (
+        lambda rows: [rows[0], *([*row[:4], f"{int(row[0][1:]) / 4}", *row[5:]] for row in rows[1:])],
+        "sequence 's1': has the class 0.25, .* task=regression",
+    ),
     "changing class": (set_cell(3, 4, "sit"), "line 4: target changes within id s0: .*task=tagging"),
     "no column": (set_cell(0, 0, "ID"), "has no column 'id' of data.id: it has ID, time"),
     "no time column": (set_cell(0, 1, "t"), "has no column 'time' of data.time: .*data.time=null"),
@@ -231,6 +252,7 @@ BAD_ARCHIVES = {
     "ragged": ("@classLabel true a b\n@data\n1,2:3,4:a\n1,2:3:b", r"line 4: .* different numbers of steps \(2, 1\)"),
     "features": ("@classLabel true a b\n@data\n1,2:3,4:a\n1,2:b", "line 4: has 1 features, and the first sequence 2"),
     "text": ("@classLabel true a b\n@data\n1,x:a", "line 3: feature 0: 'x' is text where a number belongs"),
+    "another class": ("@classLabel true a b\n@data\n1,2:a\n1,2:c", "line 4: the class 'c' is not among those of"),
     "empty": ("@classLabel true a b\n@data\n", "has no sequences"),
 }
 
@@ -252,6 +274,7 @@ def test_bad_files_of_the_archive_are_refused(kind: str, tmp_path: Path) -> None
         ("a.csv", b"", "line 1 is empty"),
         ("a.csv", b"\x93NUMPY", "is a NumPy array, not text"),
         ("a.csv", b"id,\xff\n", "line 1: not UTF-8"),
+        ("a.csv", b'id,time,speed,target\na,0,1,run\nb,0,1,"walk\nc,0,1,run\n', "line 4: is no CSV .unexpected end"),
         ("a.txt", b"", "its name ends in .txt: data=sequences reads .npz"),
         ("a", b"", "its name ends in no suffix"),
         ("a.npz.gz", b"", "only text is read compressed"),

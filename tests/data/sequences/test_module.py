@@ -140,6 +140,15 @@ def test_large_offsets_keep_their_precision(tmp_path: Path) -> None:
     torch.testing.assert_close(shifted._encoded["train"].inputs, expected._encoded["train"].inputs, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("missing", ["refuse", "mask"])
+def test_a_value_too_large_for_the_network_is_refused(missing: str, tmp_path: Path) -> None:
+    arrays = waves()
+    arrays["x"][3, 1, 1] = -1e300
+    path = write_npz(tmp_path / "a.npz", arrays)
+    with pytest.raises(UserError, match="sequence '3', step 1: feature 1: is too large"):
+        make_data(train=path, normalize="none", missing=missing)
+
+
 def test_a_constant_feature_is_zero_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     arrays = waves()
     arrays["x"][:, :, 1] = 0.1
@@ -169,6 +178,7 @@ def test_missing_values_are_masked(tmp_path: Path) -> None:
         (np.array([2.0, -1.0, 10.0]), [-1, 2, 10]),
         (np.array(["2", "-1", "10"]), [-1, 2, 10]),
         (np.array(["02", "1", "b"]), ["02", "1", "b"]),
+        (np.array(["9" * 20, "1", "2"]), ["1", "2", "9" * 20]),
         (np.array([True, False, True]), ["False", "True"]),
         (np.array(["none", "NA", "some"]), ["NA", "none", "some"]),
     ],
@@ -275,7 +285,8 @@ def test_the_state_is_plain_and_is_used_for_other_files(tmp_path: Path, path: Pa
     trained = make_data(train=path)
     state = trained.state_dict()
     torch.save(state, tmp_path / "state.pt")
-    checkpoint = {"SequencesDataModule": torch.load(tmp_path / "state.pt", weights_only=True)}
+    saved = torch.load(tmp_path / "state.pt", weights_only=True)
+    checkpoint = {"SequencesDataModule": saved, "state_dict": {"head.bias": torch.zeros(3)}}
     other = SequencesDataModule(**OPTIONS | {"test": str(write_ts(tmp_path / "b.ts", waves(seed=5)))})
     other.use_preprocessing_of(checkpoint)
     other.setup()
@@ -292,9 +303,20 @@ def test_the_state_is_plain_and_is_used_for_other_files(tmp_path: Path, path: Pa
     [
         ("mean", [float("nan"), 0.0]),
         ("std", [1.0]),
+        ("std", [0.0, 1.0]),
+        ("std", [1.0, -1.0]),
+        ("classes", ["run", "run", "walk"]),
+        ("classes", [True, False]),
+        ("classes", ["", "run"]),
+        ("features", ["one", "one"]),
+        ("num_train", -1),
+        ("units", {"names": ["y"], "mean": [0.0], "std": [0.0]}),
         ("mean", "two"),
         ("features", ["one"]),
         ("classes", [None, 1]),
+        ("classes", None),
+        ("classes", ["run", "sit", "stand", "walk"]),
+        ("units", {"names": ["y"], "mean": [0.0], "std": [1.0]}),
         ("num_train", None),
         ("units", {"names": ["y"], "mean": [0.0], "std": []}),
     ],
@@ -303,7 +325,7 @@ def test_a_damaged_state_is_refused(key: str, value: Any, path: Path) -> None:
     state = make_data(train=path).state_dict() | {key: value}
     data = SequencesDataModule(**OPTIONS | {"test": str(path)})
     with pytest.raises((TypeError, ValueError)):
-        data.use_preprocessing_of({"SequencesDataModule": state})
+        data.use_preprocessing_of({"SequencesDataModule": state, "state_dict": {"head.bias": torch.zeros(3)}})
 
 
 def test_common_sequences_are_logged(path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -17,6 +17,7 @@ from hydra import compose, initialize_config_dir
 
 from rnnexp.cli.conf_dir import config_root
 from rnnexp.core.files.atomic import read_json, write_json
+from rnnexp.core.files.bounded_log import MAX_BYTES
 from support import ROOT, TESTS, small_slurm
 from support.payloads import make_files
 from support.programs import NUM_TEST, Run, run_directories
@@ -94,8 +95,9 @@ def test_submitit_runs_each_job_once_and_reads_no_other_pickles(run: Run, tmp_pa
 def test_a_failed_job_is_run_again(run: Run, tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
     asked = ["seed=1,2,3", LOCAL, f"sweep_dir={sweep}", *BARE]
-    first = run(*asked, FAULT % "2:raise,3:kill", "-m")
+    first = run(*asked, FAULT % "2:flood,3:kill", "-m")
     assert first.exit_code == 1
+    assert next(sweep.glob("jobs/*seed-2*/output.log")).stat().st_size <= MAX_BYTES
     assert statuses(sweep) == {1: "done", 2: "failed", 3: "failed"}
     assert "killed by SIGKILL" in first.stdout
     assert re.search(r"^ +\| rnnexp: .*ZeroDivisionError: division by a seed", first.stdout, re.MULTILINE)

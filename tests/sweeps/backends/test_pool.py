@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from rnnexp.core.files.atomic import read_json, write_json
+from rnnexp.core.files.bounded_log import MAX_BYTES
 from support import TESTS
 from support.cells import MODELS
 from support.programs import Run, on_small_disk
@@ -22,12 +23,13 @@ from support.sweeps import BARE, FAULT, FAULT_ONCE, kinds_of, processes_of, star
 def test_a_failed_job_is_run_again(run: Run, tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
     asked = ["seed=1,2,3,4", f"sweep_dir={sweep}", *BARE]
-    first = run(*asked, FAULT % "2:raise,3:kill,4:diverge", "-m")
+    first = run(*asked, FAULT % "2:flood,3:kill,4:diverge", "-m")
     assert first.exit_code == 1
     assert first.line.startswith("rnnexp: 2 failed of 4 jobs, see output.log in ")
     assert statuses(sweep) == {1: "done", 2: "failed", 3: "failed", 4: "diverged"}
     assert "killed by SIGKILL (possibly out of memory)" in first.stdout
     assert re.search(r"^ +\| rnnexp: .*ZeroDivisionError: division by a seed", first.stdout, re.MULTILINE)
+    assert next(sweep.glob("jobs/*seed-2*/output.log")).stat().st_size <= MAX_BYTES
     results = {path: path.stat().st_mtime_ns for path in sweep.glob("jobs/*seed-1*/result.json")}
     assert len(results) == 1
 

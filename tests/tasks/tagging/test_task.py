@@ -67,10 +67,10 @@ def test_the_scores_are_those_of_torchmetrics(batch: TaggedSequences) -> None:
 
 
 def test_classes_with_names_are_logged_by_name(batch: TaggedSequences) -> None:
-    task = make_task(classes=["noun", "verb", "other"])
+    task = make_task(classes=["noun", "verb", "\x1b[31m\n"])
     task.test_step(batch, 0)
     task.on_test_epoch_end()
-    assert {"test/acc_class/noun", "test/acc_class/verb", "test/acc_class/other"} <= set(task.logged)
+    assert {"test/acc_class/noun", "test/acc_class/verb", r"test/acc_class/\x1b[31m "} <= set(task.logged)
     assert task.classes.tolist() == [0, 1, 2]
 
 

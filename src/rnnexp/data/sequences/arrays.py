@@ -12,7 +12,7 @@ from numpy.lib import format as npy
 
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.validation import did_you_mean
-from rnnexp.data.sequences.content import Array, Content, Wanted, require_samples, require_to_fit
+from rnnexp.data.sequences.content import Array, Content, Wanted, require_samples, require_to_fit, text_or_empty
 
 NAMES = ("x", "y", "lengths")
 WITHOUT_TARGETS = ("x", "lengths")
@@ -130,7 +130,10 @@ def _content(path: Path, arrays: Mapping[str, Array], wanted: Wanted, said: Mapp
         is_step = (np.arange(time) < lengths[:, None]).reshape(-1)
         values = values[is_step]
         targets = targets[is_step] if targets is not None and wanted.per_step else targets
-    groups = None if wanted.group is None else arrays[wanted.group].astype(str)
+    groups = None if wanted.group is None else text_or_empty(arrays[wanted.group])
+    if groups is not None and (groups == "").any():
+        sample = int((groups == "").argmax())
+        raise UserError(f"{said[str(wanted.group)]}: sequence {sample} has no group: give it one")
     ids = [str(number) for number in range(num_samples)]
     return Content(path, values, lengths, ids, targets=targets, groups=groups)
 

@@ -94,3 +94,24 @@ def require_to_fit(path: Path, num_bytes: int) -> None:
     """Raise UserError for a file whose sequences take more memory, while they are read, than is free."""
     remedy = "data=sequences keeps all sequences in memory, so name a smaller file, or use a larger machine"
     require_memory(num_bytes, str(path), remedy)
+
+
+def as_text(path: Path, cells: Sequence[str]) -> Array:
+    """Return cells as an array of text. Raise UserError if they do not fit: each takes as much as the longest."""
+    require_to_fit(path, 3 * 4 * len(cells) * max(map(len, cells), default=0))
+    return np.array(cells, dtype=str)
+
+
+def text_of_dates(dates: Array) -> Array:
+    """Return dates of NumPy as text, empty for a missing one."""
+    return np.where(np.isnat(dates), "", np.datetime_as_string(dates))
+
+
+def text_or_empty(values: Array) -> Array:
+    """Return names of sequences or groups as text without space around it, empty for a missing one."""
+    if values.dtype.kind == "M":
+        return text_of_dates(values)
+    text = values.astype(str)
+    if values.dtype.kind == "f":
+        return np.where(np.isnan(values), "", text)
+    return np.char.strip(text) if values.dtype.kind in "US" else text

@@ -22,6 +22,7 @@ from rnnexp.data.sequences.loader import EncodedSequences, FileOrder, SequenceLo
 from rnnexp.data.sequences.preprocessing import Preprocessing, encode_inputs, mean_and_std, require_values
 from rnnexp.data.sequences.splits import divide, require_separate_groups
 from rnnexp.data.sequences.targets import (
+    MAX_CLASSES,
     ClassNames,
     class_names,
     encode_labels,
@@ -133,7 +134,15 @@ class SequencesDataModule(DataModule):
 
     def use_preprocessing_of(self, checkpoint: Mapping[str, Any]) -> None:
         """Use the standardization and the classes that the weights of a checkpoint were trained with."""
-        self._preprocessing = Preprocessing.from_state(checkpoint[type(self).__qualname__])
+        known = Preprocessing.from_state(checkpoint[type(self).__qualname__])
+        predicts_numbers = self._chosen_type is MeasuredSequences
+        if (known.units is not None) != predicts_numbers or (known.classes is None) != predicts_numbers:
+            raise ValueError(f"it has {'classes' if predicts_numbers else 'numbers'} as targets")
+        # The network is made for the classes, so there must be as many as its weights have.
+        number = len(known.units.names if known.units is not None else known.classes or ())
+        if all(weight.shape[:1] != (number,) for weight in checkpoint["state_dict"].values()):
+            raise ValueError(f"no weight belongs to its {number:,} targets")
+        self._preprocessing = known
 
     @staticmethod
     def evaluation_overrides(changed: Collection[str]) -> dict[str, Any]:
@@ -352,6 +361,11 @@ class SequencesDataModule(DataModule):
             classes = class_names(targets)
             if len(classes) < 2:
                 raise UserError(f"{content.path}: all training targets are {classes}: a class needs another")
+            if len(classes) > MAX_CLASSES:
+                raise UserError(
+                    f"{content.path}: has {len(classes):,} classes, and {MAX_CLASSES:,} at most are learned: is the "
+                    "target another column, or a number (task=regression)?"
+                )
         return Preprocessing(content.features, mean, std, classes, units, len(samples))
 
     def _require_same_features(self, contents: Mapping[str, Content]) -> None:

@@ -53,36 +53,37 @@ class Preprocessing:
             KeyError, TypeError, ValueError: for values that no data have.
         """
         features, classes, units = state["features"], state["classes"], state["units"]
-        _require_numbers("mean", state["mean"], len(state["mean"]))
-        _require_numbers("std", state["std"], len(state["mean"]))
-        if features is not None and (len(features) != len(state["mean"]) or not _are(str, features)):
+        _require_scale(state["mean"], state["std"], len(state["mean"]))
+        if features is not None and (not _are_different(str, features) or len(features) != len(state["mean"])):
             raise ValueError(f"the features are {features!r}")
-        if classes is not None and not (_are(int, classes) or _are(str, classes)):
+        if classes is not None and not (_are_different(int, classes) or _are_different(str, classes)):
             raise ValueError(f"the classes are {classes!r}")
         if units is not None:
-            if not _are(str, units["names"]):
+            if not _are_different(str, units["names"]):
                 raise ValueError(f"the targets are {units['names']!r}")
-            for name in ("mean", "std"):
-                _require_numbers(f"{name} of the targets", units[name], len(units["names"]))
+            _require_scale(units["mean"], units["std"], len(units["names"]), " of the targets")
             units = TargetUnits(**units)
-        if not isinstance(state["num_train"], int):
+        if type(state["num_train"]) is not int or state["num_train"] < 1:
             raise TypeError(f"the number of training sequences is {state['num_train']!r}")
         features = None if features is None else tuple(features)
         return cls(features, state["mean"], state["std"], classes, units, state["num_train"])
 
 
 def _are(kind: type, values: object) -> bool:
-    return isinstance(values, list) and len(values) > 0 and all(isinstance(value, kind) for value in values)
+    return isinstance(values, list) and len(values) > 0 and all(type(value) is kind for value in values)
 
 
-def _require_numbers(what: str, values: object, number: int) -> None:
-    if (
-        not isinstance(values, list)
-        or len(values) != number
-        or not _are(float, values)
-        or not np.isfinite(values).all()
-    ):
-        raise ValueError(f"the {what} is {values!r}")
+def _are_different(kind: type, values: object) -> bool:
+    return isinstance(values, list) and _are(kind, values) and len({*values, ""}) == len(values) + 1
+
+
+def _require_scale(mean: object, std: object, number: int, of: str = "") -> None:
+    """Raise ValueError unless mean and std hold as many finite numbers, and those of std are positive."""
+    for name, values in (("mean", mean), ("std", std)):
+        if not isinstance(values, list) or len(values) != number or not _are(float, values):
+            raise ValueError(f"the {name}{of} is {values!r}")
+        if not np.isfinite(values).all() or (name == "std" and min(values) <= 0):
+            raise ValueError(f"the {name}{of} is {values!r}")
 
 
 def require_values(content: Content, missing: str) -> None:
@@ -152,7 +153,7 @@ def encode_inputs(content: Content, preprocessing: Preprocessing, missing: str) 
     for start, values in _chunks(content.values):
         part = inputs[start : start + len(values)]
         standardized = torch.from_numpy((values - mean) / std).float()
-        part[:, :num_features] = standardized.nan_to_num(nan=0.0)
+        part[:, :num_features] = standardized.masked_fill(standardized.isnan(), 0.0)
         if missing == "mask":
             part[:, num_features:] = standardized.isnan()
     if not inputs.isfinite().all():

@@ -14,8 +14,17 @@ import numpy as np
 
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.validation import did_you_mean
-from rnnexp.data.sequences.content import Array, Content, Wanted, require_samples, require_to_fit
-from rnnexp.data.sequences.text_file import MISSING, parse_numbers, read_text_lines
+from rnnexp.data.sequences.content import (
+    Array,
+    Content,
+    Wanted,
+    as_text,
+    require_samples,
+    require_to_fit,
+    text_of_dates,
+    text_or_empty,
+)
+from rnnexp.data.sequences.text_file import MISSING, parse_numbers, plain_numbers, read_text_lines
 
 DELIMITERS = ",;\t"
 Rows = Any
@@ -65,7 +74,7 @@ def read_csv(path: Path, wanted: Wanted) -> Content:
     if not lines or not lines[0].strip():
         raise UserError(f"{path}: line 1 is empty: it needs the names of the columns, and a line for each step")
     delimiter = max(DELIMITERS, key=lines[0].count)
-    rows = csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, skipinitialspace=True)
+    rows = csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, skipinitialspace=True, strict=True)
     try:
         return _read_rows(path, rows, wanted)
     except csv.Error as error:
@@ -97,14 +106,14 @@ def _read_rows(path: Path, rows: Rows, wanted: Wanted) -> Content:
             values.append(_parse_chunk(path, choice, chunk, numbers))
             chunk = []
     values.append(_parse_chunk(path, choice, chunk, numbers))
-    columns = {name: np.array(column, dtype=str) for name, column in zip(choice.others, others, strict=True)}
+    columns = {name: as_text(path, column) for name, column in zip(choice.others, others, strict=True)}
     return as_content(Table(path, np.concatenate(values), columns, np.array(numbers), "line"), choice, wanted)
 
 
 def _parse_chunk(path: Path, choice: Choice, chunk: Sequence[Sequence[str]], numbers: Sequence[int]) -> Array:
     """Return the features of the last rows, float64 [rows, features]."""
     try:
-        return np.array([[float(cell) for cell in row] for row in chunk]).reshape(len(chunk), len(choice.features))
+        return np.array([plain_numbers(row) for row in chunk]).reshape(len(chunk), len(choice.features))
     except ValueError:
         first = len(numbers) - len(chunk)
         parsed = [
@@ -134,7 +143,10 @@ def read_parquet(path: Path, wanted: Wanted) -> Content:
         require_to_fit(path, 2 * 8 * file.metadata.num_rows * len(choice.features))
         read = file.read(columns=[*choice.features, *choice.others])
         arrays = {name: read.column(name).to_numpy() for name in read.column_names}
-    except (OSError, ValueError) as error:
+    except UserError:
+        raise
+    except Exception as error:
+        # A damaged or hostile file raises whatever pyarrow does.
         raise UserError(f"{path}: is no valid Parquet file ({first_line(error)}): write it again") from None
     for name in choice.features:
         if arrays[name].dtype.kind not in "biuf":
@@ -142,16 +154,17 @@ def read_parquet(path: Path, wanted: Wanted) -> Content:
                 f"{path}: column {name!r} holds {read.schema.field(name).type} where numbers belong: convert it"
             )
     values = np.stack([arrays[name].astype(np.float64) for name in choice.features], axis=1)
-    columns = {name: _as_text_or_numbers(arrays[name]) for name in choice.others}
+    columns = {name: _as_text_or_numbers(path, arrays[name]) for name in choice.others}
     return as_content(Table(path, values, columns, np.arange(len(values)), "row"), choice, wanted)
 
 
-def _as_text_or_numbers(column: Array) -> Array:
+def _as_text_or_numbers(path: Path, column: Array) -> Array:
     if column.dtype.kind in "biuf":
         return column
     if column.dtype.kind == "M":
-        return np.datetime_as_string(column)
-    return np.array(["" if value is None else str(value) for value in column], dtype=str)
+        return text_of_dates(column)
+    values = [value.decode(errors="replace") if isinstance(value, bytes) else value for value in column]
+    return as_text(path, ["" if value is None else str(value) for value in values])
 
 
 def choose_columns(path: Path, names: Sequence[str], wanted: Wanted) -> Choice:
@@ -195,9 +208,7 @@ def as_content(table: Table, choice: Choice, wanted: Wanted) -> Content:
     """
     path, columns = table.path, table.columns
     require_samples(path, len(table.values))
-    ids = columns[wanted.id].astype(str)
-    if columns[wanted.id].dtype.kind == "f":
-        ids = np.where(np.isnan(columns[wanted.id]), "", ids)
+    ids = text_or_empty(columns[wanted.id])
     if (ids == "").any():
         raise UserError(f"{path}: {table.row(int((ids == '').argmax()))}: has no {wanted.id}: name its sequence")
     names, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
@@ -233,7 +244,7 @@ def as_content(table: Table, choice: Choice, wanted: Wanted) -> Content:
         targets=targets,
         target_names=wanted.target if wanted.needs_targets else None,
         times=None if times is None else times[order],
-        groups=None if wanted.group is None else constant(wanted.group).astype(str),
+        groups=None if wanted.group is None else text_or_empty(constant(wanted.group)),
     )
 
 
@@ -252,8 +263,8 @@ def _constant(table: Table, name: str, order: Array, lengths: Array, wanted: Wan
     differs = column != np.repeat(values, lengths)
     if column.dtype.kind == "f":
         differs &= ~np.isnan(column)
-    if name == wanted.group and (values.astype(str) == "").any():
-        row = int(order[(np.cumsum(lengths) - lengths)[(values.astype(str) == "").argmax()]])
+    if name == wanted.group and (text_or_empty(values) == "").any():
+        row = int(order[(np.cumsum(lengths) - lengths)[(text_or_empty(values) == "").argmax()]])
         raise UserError(f"{table.path}: {table.row(row)}: has no {name}, which data.group names: give it one")
     if differs.any():
         row = int(order[int(differs.argmax())])
@@ -269,18 +280,26 @@ def _time_keys(table: Table, wanted: Wanted, times: Array) -> Array:
     keys: Array | None = _dates(times) if times.dtype.kind == "U" else times.astype(np.float64)
     if keys is None:
         try:
-            keys = times.astype(np.float64)
+            keys = np.array(plain_numbers(times.tolist()))
         except ValueError:
-            where = f"{table.path}: column {wanted.time!r}"
-            rows = enumerate(times.tolist())
-            keys = np.array([parse_numbers([text], f"{where}: {table.row(row)}")[0] for row, text in rows])
+            keys = _parse_times(table, wanted, times)
     if not np.isfinite(keys).all():
         row = int((~np.isfinite(keys)).argmax())
         raise UserError(
-            f"{table.path}: {table.row(row)}: the {wanted.time} is {str(times[row])!r}: give each row a number or "
-            "a date"
+            f"{table.path}: {table.row(row)}: the {wanted.time} is {str(times[row])[:40]!r}: give each row a number, "
+            "or each a date"
         )
     return keys
+
+
+def _parse_times(table: Table, wanted: Wanted, times: Array) -> Array:
+    """Return the numbers of times of which one at least is none, NaN for the kind of which there are fewer."""
+    is_date = np.array([_dates(times[row : row + 1]) is not None for row in range(len(times))])
+    if is_date.any():
+        return np.where(is_date == (2 * is_date.sum() > len(times)), 0.0, np.nan)
+    where = f"{table.path}: column {wanted.time!r}"
+    rows = enumerate(times.tolist())
+    return np.array([parse_numbers([text], f"{where}: {table.row(row)}")[0] for row, text in rows])
 
 
 def _dates(times: Array) -> Array | None:

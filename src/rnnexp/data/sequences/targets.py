@@ -8,13 +8,15 @@ from torch import Tensor
 
 from rnnexp.core.errors import UserError
 from rnnexp.data.batches import NO_LABEL, TargetUnits
-from rnnexp.data.sequences.content import Array, Content
-from rnnexp.data.sequences.text_file import parse_numbers
+from rnnexp.data.sequences.content import Array, Content, text_or_empty
+from rnnexp.data.sequences.text_file import parse_numbers, plain_numbers
 
 NO_CLASS = frozenset({"", "?", "nan"})
 """Words, in lower case, that stand for a missing label. Others that mean a missing number, as none, may be a class."""
 WHOLE = 2**53
 """The bound of floating point numbers that are whole numbers exactly."""
+MAX_CLASSES = 10_000
+"""The bound of the number of classes: their confusion matrix has the square of it as its size."""
 ClassNames = list[int] | list[str]
 """The labels of the classes as the files write them: numbers if all are whole numbers, else text."""
 
@@ -40,8 +42,9 @@ def labels_of(content: Content, *, may_miss: bool) -> Array:
     if targets.dtype.kind == "f":
         labels = _labels_of_floats(content, targets)
     else:
-        labels = np.char.strip(targets.astype(str))
+        labels = text_or_empty(targets)
         labels = np.where([label.lower() in NO_CLASS for label in labels], "", labels) if len(labels) else labels
+        _require_no_fractions(content, labels)
     if not may_miss and (labels == "").any():
         index = int((labels == "").argmax())
         hint = "" if len(labels) == len(content) else ", or use data.missing=mask, which leaves such steps out"
@@ -53,12 +56,27 @@ def _labels_of_floats(content: Content, targets: Array) -> Array:
     is_missing = np.isnan(targets)
     is_wrong = ~is_missing & ~((np.abs(targets) < WHOLE) & (targets == np.floor(targets)))
     if is_wrong.any():
-        index = int(is_wrong.argmax())
-        raise UserError(
-            f"{content.path}: {_place(content, targets, index)}: has the class {targets[index]}, and a class is a "
-            "whole number or text: task=regression predicts numbers"
-        )
+        raise _fraction(content, targets, int(is_wrong.argmax()))
     return np.where(is_missing, "", np.where(is_missing, 0, targets).astype(np.int64).astype(str))
+
+
+def _require_no_fractions(content: Content, labels: Array) -> None:
+    """Raise UserError for labels that are all numbers, and not all whole numbers."""
+    names = sorted(set(labels.tolist()) - {""})
+    try:
+        numbers = plain_numbers(names)
+    except ValueError:
+        return
+    if fractions := [name for name, number in zip(names, numbers, strict=True) if not number.is_integer()]:
+        index = int((labels == fractions[0]).argmax())
+        raise _fraction(content, labels, index)
+
+
+def _fraction(content: Content, labels: Array, index: int) -> UserError:
+    return UserError(
+        f"{content.path}: {_place(content, labels, index)}: has the class {labels[index]}, and a class is a "
+        "whole number or text: task=regression predicts numbers"
+    )
 
 
 def _place(content: Content, targets: Array, index: int) -> str:
@@ -74,7 +92,8 @@ def class_names(labels: Array) -> ClassNames:
         numbers = sorted(int(name) for name in names)
     except ValueError:
         return names
-    return numbers if sorted(map(str, numbers)) == names else names
+    are_numbers = sorted(map(str, numbers)) == names and all(-(2**63) <= number < 2**63 for number in numbers)
+    return numbers if are_numbers else names
 
 
 def encode_labels(labels: Array, names: ClassNames) -> Tensor:

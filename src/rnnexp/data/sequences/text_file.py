@@ -34,6 +34,19 @@ def read_text_lines(path: Path) -> list[str]:
         raise UserError(f"{error}: replace it") from None
 
 
+def plain_numbers(cells: Sequence[str]) -> list[float]:
+    """Return the numbers of cells.
+
+    Raises:
+        ValueError: for a cell that is no number, or one with underscores or with digits of another script, which Python
+            would read.
+    """
+    text = "".join(cells)
+    if "_" in text or not text.isascii():
+        raise ValueError
+    return [float(cell) for cell in cells]
+
+
 def parse_numbers(cells: Sequence[str], where: str) -> Array:
     """Return the numbers of cells as float64, NaN for a missing one.
 
@@ -41,18 +54,17 @@ def parse_numbers(cells: Sequence[str], where: str) -> Array:
         UserError: naming `where`, for a cell that is no number.
     """
     try:
-        return np.array([float(cell) for cell in cells])
+        return np.array(plain_numbers(cells))
     except ValueError:
         return np.array([_parse(cell, where) for cell in cells])
 
 
 def _parse(cell: str, where: str) -> float:
-    if cell.strip().lower() in MISSING:
+    text = cell.strip()
+    if text.lower() in MISSING:
         return np.nan
     try:
-        return float(cell)
+        return plain_numbers([text])[0]
     except ValueError:
-        hint = " with a decimal point" if "," in cell else ""
-        raise UserError(
-            f"{where}: {cell.strip()[:40]!r} is text where a number belongs: write a number{hint}"
-        ) from None
+        hint = " with a decimal point" if "," in text else ""
+        raise UserError(f"{where}: {text[:40]!r} is text where a number belongs: write a number{hint}") from None

@@ -37,6 +37,7 @@ def read_ts(path: Path, wanted: Wanted) -> Content:
         raise UserError(f"{path}: its header names no @classLabel and no @targetLabel: it has no targets to learn")
     if header.get("timestamps", "false").lower() == "true":
         raise UserError(f"{path}: has time stamps (@timeStamps true): write the values alone, in the order of time")
+    declared = set(header.get("classlabel", "").split()[1:])
     sequences: list[Array] = []
     targets: list[str] = []
     for number, line in lines:
@@ -45,6 +46,11 @@ def read_ts(path: Path, wanted: Wanted) -> Content:
             features = features if has_target else [*features, last]
             sequences.append(_read_sequence(path, number, features, len(sequences[0].T) if sequences else None))
             targets.append(last.strip())
+            if declared and wanted.needs_targets and targets[-1] not in {*declared, "?"}:
+                raise UserError(
+                    f"{path}: line {number:,}: the class {targets[-1][:40]!r} is not among those of @classLabel: "
+                    "correct it"
+                )
     require_samples(path, len(sequences))
     return Content(
         path,
@@ -59,7 +65,7 @@ def _read_header(path: Path, lines: Iterator[tuple[int, str]]) -> Mapping[str, s
     """Return the values of the header by key in lower case, and leave the lines after @data."""
     header: dict[str, str] = {}
     for _, line in lines:
-        key, _, value = line.strip().partition(" ")
+        key, value = (*line.split(maxsplit=1), "", "")[:2]
         if key.lower() == "@data":
             return header
         if key.startswith("@"):

@@ -2,10 +2,11 @@
 
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from rnnexp.core.errors import UserError
-from rnnexp.core.validation import quote_override
+from rnnexp.core.validation import escape_interpolation, escape_quotes, quote_override
 from rnnexp.tracking.run_directory import RunDirectory
 
 
@@ -28,13 +29,18 @@ def frozen_command(run_dir: Path, module: str = "rnnexp.train") -> list[str]:
 
 
 def resume_command(run: RunDirectory) -> str:
-    """Return the command line with which a user continues a run."""
+    """Return the command line with which the user of this process continues its run.
+
+    It names what a config alone does not admit: modules of the user, and addresses to fetch data from.
+    """
     # Imports torch, which this process has imported.
     from rnnexp.runs.frozen.config import untrusted_modules
 
-    try:
-        modules = untrusted_modules(run.read_unverified_config())
-    except (UserError, OSError):
-        modules = []
+    modules, mirrors = list[str](), list[str]()
+    with suppress(UserError, OSError):
+        config = run.read_unverified_config()
+        modules, mirrors = untrusted_modules(config), config["data"].get("mirrors") or []
     trust = [shlex.quote(f"trust=[{','.join(modules)}]")] if modules else []
-    return " ".join(["python -m rnnexp.train", quote_override("resume", run.path), *trust])
+    addresses = ",".join(f"'{escape_quotes(escape_interpolation(address))}'" for address in mirrors)
+    fetched = [shlex.quote(f"data.mirrors=[{addresses}]")] if mirrors else []
+    return " ".join(["python -m rnnexp.train", quote_override("resume", run.path), *trust, *fetched])

@@ -19,6 +19,7 @@ from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Any
 
+from rnnexp.core.files.bounded_log import bounded_log
 from rnnexp.core.signals import blocked
 from rnnexp.runs.frozen.command import frozen_command
 from rnnexp.sweeps.process.group import kill_own_group
@@ -83,17 +84,17 @@ def run_job(run_dir: Path, environment: dict[str, str]) -> None:
     parent_is_alive = exit_with_parent()
     # An empty variable is equivalent to an unset one, except for CUDA_VISIBLE_DEVICES, which then hides all devices.
     os.environ.update(environment)
-    with RunDirectory(run_dir).output_file.open("a", encoding="utf-8") as output:
-        os.dup2(output.fileno(), 1)
-        os.dup2(output.fileno(), 2)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    stopwatch.restart()
     sys.orig_argv = frozen_command(run_dir)
     sys.argv = sys.orig_argv[2:]
-    # The program is imported by name, as `python -m` does.
     try:
-        importlib.import_module(sys.argv[0]).main()
+        with bounded_log(RunDirectory(run_dir).output_file) as output:
+            os.dup2(output.fileno(), 1)
+            os.dup2(output.fileno(), 2)
+            for stream in (sys.stdout, sys.stderr):
+                stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+            stopwatch.restart()
+            # The program is imported by name, as `python -m` does.
+            importlib.import_module(sys.argv[0]).main()
     finally:
         # The sweep kills what its jobs have left behind; without it the job does.
         if not parent_is_alive():

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
+from rnnexp.core.printable import printable
 from rnnexp.core.types import Primitive
 from rnnexp.data.batches import MeasuredSequences, TargetUnits
 from rnnexp.metrics.regression import RegressionScores
@@ -176,5 +177,5 @@ class RegressionTask(Task):
             self.log(f"{split}/{name}", per_target.mean(), prog_bar=name == "mae", sync_dist=True)
             if split == "test" and len(per_target) > 1:
                 by_name = zip(self.target_names, per_target, strict=True)
-                self.log_dict({f"test/{name}/{target}": each for target, each in by_name}, sync_dist=True)
+                self.log_dict({f"test/{name}/{printable(target)}": each for target, each in by_name}, sync_dist=True)
         scores.reset()
