@@ -41,8 +41,7 @@ LAYERS = {
     "recurrent": 1,
     # private names of other libraries
     "compat": 1,
-    # scores, figures, files of runs
-    "metrics": 1,
+    # figures, files of runs
     "plots": 1,
     "text": 1,
     "tracking": 1,

@@ -9,11 +9,11 @@ from torch.nn.functional import cross_entropy
 
 from rnnexp.core.validation import require_fraction
 from rnnexp.data.batches import NO_LABEL, LabeledSequences, TaggedSequences
-from rnnexp.metrics.classification import ClassificationCounts
 from rnnexp.models.classifier import SequenceClassifier
 from rnnexp.models.stepwise import StepwiseNetwork
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task, rows_of
+from rnnexp.tasks.class_counts import ClassificationCounts
 
 Split = Literal["train", "val", "test"]
 LabeledBatch = LabeledSequences | TaggedSequences

@@ -7,10 +7,10 @@ from statistics import fmean
 from matplotlib.figure import Figure
 
 from rnnexp.core.errors import UserError
-from rnnexp.plots.translation import accuracy_by_distance
 from rnnexp.report.records.answers import read_answers
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 from rnnexp.tasks.registry import TaskKind
+from rnnexp.tasks.translation.plots import accuracy_by_distance
 
 PREFIX = "test/acc_distance/"
 """Metrics with this prefix are shares of words that agree, by distance."""

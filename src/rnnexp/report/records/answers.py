@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from rnnexp.compat.torch_file import read_tensors
 from rnnexp.core.errors import UserError, first_line
-from rnnexp.metrics.translation import (
+from rnnexp.report.records.runs import Run
+from rnnexp.tasks.registry import TaskKind, load_function
+from rnnexp.tasks.translation.metrics import (
     DEFAULT_TOKENIZER,
     exact_matches,
     require_bleu_tokenizer,
     tokenizer_of_signature,
 )
-from rnnexp.report.records.runs import Run
-from rnnexp.tasks.registry import TaskKind, load_function
 from rnnexp.tracking import translations_file
 
 TOLERANCE = 1e-4

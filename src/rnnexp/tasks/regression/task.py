@@ -9,11 +9,11 @@ from torch.nn.functional import mse_loss
 
 from rnnexp.core.types import Primitive
 from rnnexp.data.batches import MeasuredSequences, TargetUnits
-from rnnexp.metrics.regression import RegressionScores
 from rnnexp.models.classifier import SequenceClassifier
 from rnnexp.models.stepwise import StepwiseNetwork
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task, rows_of
+from rnnexp.tasks.regression.scores import RegressionScores
 
 
 class RegressionTask(Task):

@@ -14,16 +14,16 @@ from rnnexp.core.validation import require_fraction, require_positive
 from rnnexp.data.batches import TranslationBatch
 from rnnexp.data.text.loader import TranslationLoader
 from rnnexp.decoding import Hypotheses, Limits, beam_search, greedy_search, require_search
-from rnnexp.metrics.translation import (
+from rnnexp.models import Seq2Seq
+from rnnexp.recurrent import RecurrentStack
+from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task
+from rnnexp.tasks.translation.metrics import (
     choose_bleu_tokenizer,
     corpus_scores,
     literature_scores,
     literature_signature,
     signatures,
 )
-from rnnexp.models import Seq2Seq
-from rnnexp.recurrent import RecurrentStack
-from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task
 from rnnexp.tasks.translation.scoring import (
     TranslatedSplit,
     Translation,
