@@ -26,7 +26,7 @@ from rnnexp.tasks.registry import (
 from rnnexp.tasks.translation.task import TranslationTask
 
 ROWS = (CLASSIFICATION, REGRESSION, TAGGING, TRANSLATION)
-FUNCTIONS = ("figures", "answers", "sample_test", "benchmark")
+FUNCTIONS = ("figures", "answers", "report_figures", "benchmark")
 
 
 class OwnTask(ClassificationTask):
@@ -95,9 +95,12 @@ def test_a_damaged_record_leaves_defaults(record: object) -> None:
     assert kind_of_run("mine.TaggingTask", record) == TaskKind("tagging", "mine.TaggingTask")
 
 
-def test_the_registry_needs_no_torch() -> None:
-    code = "import sys, rnnexp.tasks.registry; print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_what_the_report_calls_needs_no_torch(row: TaskKind) -> None:
+    functions = [function for function in (row.answers, row.report_figures) if function]
+    code = f"import sys; from rnnexp.tasks.registry import load_function; [load_function(each) for each in {functions}]"
+    code += "; print(*{'torch', 'lightning', 'hydra', 'torchmetrics'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,11 @@ class Task(LightningModule, ABC):
         return {}
 
     @property
+    def answer_info(self) -> dict[str, Any]:
+        """What a reader of the answers needs in addition to `test_outputs`, for result.json: the names of classes."""
+        return {}
+
+    @property
     @abstractmethod
     def state_size(self) -> int:
         """The number of values that a sequence carries from one step to the next."""

@@ -54,6 +54,7 @@ class LabelingTask(Task):
         self.model, self.num_classes, self.label_smoothing = model, num_classes, label_smoothing
         self.class_names = [str(each) for each in classes or range(num_classes)]
         numbers = [each for each in classes or () if isinstance(each, int)]
+        self.has_names = bool(classes) and not numbers
         self.register_buffer("classes", torch.tensor(numbers or range(num_classes)), persistent=False)
         counts = ClassificationCounts(num_classes)
         self.counts = nn.ModuleDict({f"{split}_counts": counts.clone() for split in ("train", "val", "test")})
@@ -67,6 +68,10 @@ class LabelingTask(Task):
     @property
     def state_size(self) -> int:
         return self.stack.state_size
+
+    @property
+    def answer_info(self) -> dict[str, Any]:
+        return {"class_names": self.class_names} if self.has_names else {}
 
     def counts_of(self, split: Split) -> ClassificationCounts:
         """Return the metric that counts the predictions of a split."""

@@ -86,9 +86,11 @@ class TaskKind:
         figures: `module:function` that makes the figures of a run besides its learning curves:
             `(run: RunDirectory, task, datamodule) -> dict[name, Figure]`.
         answers: `module:function` that reads a run's answer to each test sample, for the report:
-            `(run: rnnexp.report.records.runs.Run) -> rnnexp.report.records.answers.Answers`.
-        sample_test: `module:function` that tests the best setting of a group against others, sample by sample, for the
-            report: `(best, others) -> list[PairedTestResult]`, see `rnnexp.report.stats.sample_tests`.
+            `(run: RecordedRun) -> Answers`, see `rnnexp.tasks.answers`.
+        sample_test: the name of the test between the answers of two runs, see `Answers.compare`; None for no test.
+        report_figures: `module:function` that makes the figures of a group in the report that only this task has:
+            `(runs: Mapping[str, Sequence[RecordedRun]], read) -> dict[name, (Figure, caption)]`. It is given the runs
+            of the best setting of each cell by label, and the function that reads answers.
         benchmark: `module:class`, a `rnnexp.benchmark.workbench.TaskBenchmark`, which measures the speed of training.
     """
 
@@ -102,6 +104,7 @@ class TaskKind:
     figures: str | None = None
     answers: str | None = None
     sample_test: str | None = None
+    report_figures: str | None = None
     benchmark: str | None = None
 
     @property
@@ -122,8 +125,8 @@ CLASSIFICATION = TaskKind(
         Measure(LOSS.name, "loss", "nats", 1, 4, False),
     ),
     figures="rnnexp.tasks.classification.figures:draw_predictions",
-    answers="rnnexp.report.records.answers:read_predictions",
-    sample_test="rnnexp.report.stats.sample_tests:mcnemar_with_best",
+    answers="rnnexp.tasks.classification.answers:read",
+    sample_test="McNemar's exact test",
     benchmark="rnnexp.benchmark.classification.benchmark:ClassificationBenchmark",
 )
 TRANSLATION = TaskKind(
@@ -141,8 +144,9 @@ TRANSLATION = TaskKind(
     ),
     throughput="tokens",
     figures="rnnexp.tasks.translation.figures:draw_translations",
-    answers="rnnexp.report.records.answers:read_translations",
-    sample_test="rnnexp.report.stats.sample_tests:bootstrap_with_best",
+    answers="rnnexp.tasks.translation.answers:read",
+    sample_test="sacrebleu's paired bootstrap of BLEU",
+    report_figures="rnnexp.tasks.translation.agreement:draw_agreement",
     benchmark="rnnexp.benchmark.translation.benchmark:TranslationBenchmark",
 )
 REGRESSION = TaskKind(
@@ -158,6 +162,8 @@ REGRESSION = TaskKind(
         Measure(LOSS.name, "mean squared error (loss)", digits=5, higher_is_better=False),
     ),
     figures="rnnexp.tasks.regression.figures:draw_predictions",
+    answers="rnnexp.tasks.regression.answers:read",
+    sample_test="paired t-test of the squared error of each sequence",
 )
 TAGGING = TaskKind(
     name="tagging",
@@ -172,6 +178,8 @@ TAGGING = TaskKind(
         Measure(LOSS.name, "loss", "nats per step", 1, 4, False),
     ),
     figures="rnnexp.tasks.tagging.figures:draw_predictions",
+    answers="rnnexp.tasks.tagging.answers:read",
+    sample_test="paired t-test of the share of right steps in each sequence",
 )
 _ROWS = {kind.target: kind for kind in (CLASSIFICATION, REGRESSION, TAGGING, TRANSLATION)}
 """Target -> row."""
