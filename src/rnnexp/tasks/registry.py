@@ -2,18 +2,23 @@
 
 Programs read the registry and contain no names of tasks. A user's own module adds the row of its task with `register`,
 which runs when the module is imported: in every process that trains or evaluates. The report imports nothing that a run
-directory names, so it reads the row from result.json, see `as_record`. A class without a row gets one with defaults: no
-figures, the loss as measure.
+directory names, so it reads the row from result.json, see `as_record`, unless the user names the module: `import_rows`.
+A class without a row gets one with defaults: no figures, the loss as measure.
 
 Functions are written as `module:function`; `load_function` imports them when they are called. Only the rows
 in this file and those of `register` name functions: a row from a record has none.
 """
 
 import math
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
+
+from rnnexp.core.errors import UserError, first_line
+from rnnexp.core.user_code import describe_user_code
 
 
 @dataclass(frozen=True)
@@ -197,6 +202,23 @@ def register(kind: TaskKind) -> TaskKind:
             raise ValueError(f"task {kind.name!r} ({kind.target}) is registered already: {row.name!r} ({row.target})")
     _ROWS[kind.target] = kind
     return kind
+
+
+def import_rows(modules: Iterable[str]) -> None:
+    """Import modules of the user that `register` rows, from the working directory too.
+
+    Raises:
+        UserError: if a module cannot be imported.
+    """
+    if not {"", str(Path.cwd())} & set(sys.path):
+        # `python -m` adds this directory; a console script does not.
+        sys.path.insert(0, str(Path.cwd()))
+    for module in modules:
+        try:
+            import_module(module)
+        except Exception as error:
+            reason = describe_user_code(error) or f"{type(error).__name__}: {first_line(error)}"
+            raise UserError(f"--trust: {module} cannot be imported: {reason}") from error
 
 
 def registered_kinds() -> tuple[TaskKind, ...]:

@@ -1,6 +1,7 @@
 """The task of predicting numbers from a sequence, or at each of its steps."""
 
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import torch
@@ -75,6 +76,10 @@ class RegressionTask(Task):
             "per_step": data.per_step,
             "seq_len": getattr(data, "seq_len", None),
         }
+
+    @staticmethod
+    def stand_in() -> SimpleNamespace:
+        return SimpleNamespace(input_size=1, units=TargetUnits(["y"], [0.0], [1.0]), per_step=False)
 
     @property
     def stack(self) -> RecurrentStack:

@@ -1,6 +1,7 @@
 """The task of translating sentences."""
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -32,7 +33,8 @@ from rnnexp.tasks.translation.scoring import (
     spread_evenly,
 )
 from rnnexp.text.tokenizer_pair import TokenizerPair
-from rnnexp.text.vocabulary import PAD
+from rnnexp.text.tokenizers import Tokenizer
+from rnnexp.text.vocabulary import PAD, SPECIAL_TOKENS
 from rnnexp.text.writing import SPACED, Writing
 
 Split = Literal["val", "test"]
@@ -122,6 +124,11 @@ class TranslationTask(Task):
     @staticmethod
     def arguments_from(data: Any) -> dict[str, Any]:  # noqa: ANN401
         return {"tokenizers": data.tokenizers, "target_writing": data.target_writing}
+
+    @staticmethod
+    def stand_in() -> SimpleNamespace:
+        tokenizer = Tokenizer.from_plain({"unit": "word", "vocabulary": [*SPECIAL_TOKENS, "word"]})
+        return SimpleNamespace(tokenizers=TokenizerPair(tokenizer, tokenizer), target_writing=SPACED)
 
     @property
     def stack(self) -> RecurrentStack:
