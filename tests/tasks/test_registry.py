@@ -7,6 +7,7 @@ from importlib import import_module
 
 import pytest
 
+from rnnexp.tasks.base import Task
 from rnnexp.tasks.classification.task import ClassificationTask
 from rnnexp.tasks.registry import (
     CLASSIFICATION,
@@ -39,6 +40,13 @@ def test_a_row_is_found_by_class_and_by_name(task: type, row: TaskKind) -> None:
     assert kind_of_target(row.target) is row
     module, _, name = row.target.rpartition(".")
     assert getattr(import_module(module), name) is task
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_stand_in_has_what_the_task_reads_from_its_data(row: TaskKind) -> None:
+    module, _, name = row.target.rpartition(".")
+    task: type[Task] = getattr(import_module(module), name)
+    assert "input_size" in task.arguments_from(task.stand_in()) or row is TRANSLATION
 
 
 def test_a_subclass_shares_the_row_of_its_base() -> None:

@@ -22,13 +22,8 @@ def make_parser() -> argparse.ArgumentParser:
         "directories", metavar="dir", nargs="+", type=Path, help="a sweep, a run, or a directory of them"
     )
     parser.add_argument("--output", type=Path, help="output directory; by default report/ in the first directory")
-    parser.add_argument(
-        "--trust",
-        metavar="module",
-        action="append",
-        default=[],
-        help="a module of your own that registers a task, whose functions the report may call",
-    )
+    trusted = "a module of your own that registers a task, whose functions the report may call"
+    parser.add_argument("--trust", metavar="module", action="append", default=[], help=trusted)
     return parser
 
 

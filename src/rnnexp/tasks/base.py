@@ -120,7 +120,7 @@ class Task(LightningModule, ABC):
 
     @property
     def answer_info(self) -> dict[str, Any]:
-        """What a reader of the answers needs in addition to `test_outputs`, for result.json: the names of classes."""
+        """Values with which a reader understands the answers, for result.json: the names of classes. By default none."""
         return {}
 
     @property
