@@ -120,7 +120,7 @@ class Task(LightningModule, ABC):
 
     @property
     def answer_info(self) -> dict[str, Any]:
-        """Values with which a reader understands the answers, for result.json: the names of classes. By default none."""
+        """Values with which a reader understands the answers, for result.json: names of classes. None by default."""
         return {}
 
     @property
