@@ -149,6 +149,15 @@ def test_only_these_packages_import_hydra(file: Path) -> None:
         assert not HYDRA & set(map(top_level, imported_names(file)))
 
 
+def test_only_programs_of_one_task_import_that_task(file: Path) -> None:
+    """Everything else knows tasks by their registry, so a new one changes no other package."""
+    folders = {path.name for path in (PACKAGE / "tasks").iterdir() if (path / "__init__.py").exists()}
+    assert {"classification", "translation"} <= folders
+    if package_of(module_name(file)) not in ("tasks", "translate", "benchmark"):
+        of_tasks = [name.split(".")[2] for name in imported_names(file) if name.startswith("rnnexp.tasks.")]
+        assert not folders & set(of_tasks)
+
+
 def test_packages_below_tasks_do_not_import_lightning(file: Path) -> None:
     package = package_of(module_name(file))
     if LAYERS[package] < LAYERS["data"] and package != "compat":
