@@ -41,8 +41,7 @@ LAYERS = {
     "recurrent": 1,
     # private names of other libraries
     "compat": 1,
-    # scores, figures, files of runs
-    "metrics": 1,
+    # figures, files of runs
     "plots": 1,
     "text": 1,
     "tracking": 1,
@@ -148,6 +147,15 @@ def test_packages_of_one_layer_have_no_import_cycles() -> None:
 def test_only_these_packages_import_hydra(file: Path) -> None:
     if package_of(module_name(file)) not in USE_HYDRA:
         assert not HYDRA & set(map(top_level, imported_names(file)))
+
+
+def test_only_programs_of_one_task_import_that_task(file: Path) -> None:
+    """Everything else knows tasks by their registry, so a new one changes no other package."""
+    folders = {path.name for path in (PACKAGE / "tasks").iterdir() if (path / "__init__.py").exists()}
+    assert {"classification", "translation"} <= folders
+    if package_of(module_name(file)) not in ("tasks", "translate", "benchmark"):
+        of_tasks = [name.split(".")[2] for name in imported_names(file) if name.startswith("rnnexp.tasks.")]
+        assert not folders & set(of_tasks)
 
 
 def test_packages_below_tasks_do_not_import_lightning(file: Path) -> None:

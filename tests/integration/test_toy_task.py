@@ -61,15 +61,19 @@ def test_it_is_evaluated(score: Run, waves: Outcome) -> None:
     assert read_json(record)["metrics"]["test/mae"] == pytest.approx(waves.result["metrics"]["test/mae"])
 
 
-def test_a_sweep_of_it_is_reported_without_its_module(
+def test_a_sweep_of_it_is_reported_with_and_without_its_module(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
     sweep = tmp_path / "sweep"
-    outcome = run("model=gru,srn", f"sweep_dir={sweep}", "report=false", data=["-m", *WAVES])
+    outcome = run("model=gru,srn", f"sweep_dir={sweep}", data=["-m", *WAVES])
     assert outcome.exit_code == 0, outcome.stderr
     assert len(outcome.directories) == 2
     assert "val/mae" in outcome.stdout, "progress shows the metric that the task monitors"
+    by_the_sweep = (sweep / "report" / "report.md").read_text(encoding="utf-8")
+    assert "p over samples (paired t-test of absolute errors)" in by_the_sweep
+    assert "The errors of each cell." in by_the_sweep
+    assert (sweep / "report" / "figures" / "errors.png").exists()
     monkeypatch.delenv("PYTHONPATH")
     printed = subprocess.run(
         [sys.executable, "-m", "rnnexp.report", str(sweep)], capture_output=True, text=True, check=True, cwd=tmp_path
@@ -78,9 +82,20 @@ def test_a_sweep_of_it_is_reported_without_its_module(
     assert "mean absolute error" in printed
     values = [f"{read_json(directory / 'result.json')['metrics']['test/mae']:.4f}" for directory in outcome.directories]
     page = (sweep / "report" / "report.md").read_text(encoding="utf-8")
+    assert "p over samples" not in page, "a report imports no module that only a run directory names"
     for value in values:
         assert value in page
     assert min(values) in printed, "less is better"
+
+
+def test_a_module_to_trust_that_cannot_be_imported(waves: Outcome, tmp_path: Path) -> None:
+    (tmp_path / "broken_task.py").write_text("import nothing_of_this_name\n", encoding="utf-8")
+    for module in ("missing_task", "broken_task"):
+        command = [sys.executable, "-m", "rnnexp.report", str(waves.directory), f"--trust={module}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"rnnexp: --trust: {module} cannot be imported: ")
+        assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_report_runs_no_function_that_a_run_names(waves: Outcome, tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 """A task of a user, which the package does not know: the next value of a sine after a short sequence."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from torch.utils.data import DataLoader, TensorDataset
@@ -12,6 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from rnnexp.core.types import Primitive
 from rnnexp.data.base import DataModule
 from rnnexp.recurrent import RecurrentStack
+from rnnexp.tasks.answers import Answers, RecordedRun, read_test_outputs
 from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task
 from rnnexp.tasks.registry import LOSS, Measure, TaskKind, register
 
@@ -23,6 +27,9 @@ KIND = register(
         dataset_keys=("phase",),
         measures=(Measure("test/mae", "mean absolute error", digits=4, higher_is_better=False), LOSS),
         figures="support.toy_task:draw",
+        answers="support.toy_task:read",
+        sample_test="paired t-test of absolute errors",
+        report_figures="support.toy_task:draw_errors",
     )
 )
 NUM_TEST = 30
@@ -157,3 +164,33 @@ def draw(run: Any, task: Task, datamodule: Any) -> dict[str, Figure]:  # noqa: A
     figure = Figure()
     figure.subplots().scatter(predictions["targets"], predictions["predicted"])
     return {"predicted": figure}
+
+
+@dataclass(frozen=True)
+class WaveAnswers(Answers):
+    metric = "test/mae"
+    targets: NDArray[np.float32]
+    predicted: NDArray[np.float32]
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        return -abs(self.predicted - self.targets)
+
+    @property
+    def value(self) -> float:
+        return float(-self.scores.mean())
+
+    def same_samples(self, other: Answers) -> bool:
+        return isinstance(other, WaveAnswers) and np.array_equal(self.targets, other.targets)
+
+
+def read(run: RecordedRun) -> WaveAnswers:
+    return WaveAnswers(*read_test_outputs(run, "targets", "predicted"))
+
+
+def draw_errors(
+    runs: Mapping[str, Sequence[RecordedRun]], read: Callable[[RecordedRun], WaveAnswers]
+) -> dict[str, tuple[Figure, str]]:
+    figure = Figure()
+    figure.subplots().boxplot([-read(seeds[0]).scores for seeds in runs.values()])
+    return {"errors": (figure, "The errors of each cell.")}

@@ -7,6 +7,7 @@ from importlib import import_module
 
 import pytest
 
+from rnnexp.tasks.base import Task
 from rnnexp.tasks.classification.task import ClassificationTask
 from rnnexp.tasks.registry import (
     CLASSIFICATION,
@@ -26,7 +27,7 @@ from rnnexp.tasks.registry import (
 from rnnexp.tasks.translation.task import TranslationTask
 
 ROWS = (CLASSIFICATION, REGRESSION, TAGGING, TRANSLATION)
-FUNCTIONS = ("figures", "answers", "sample_test", "benchmark")
+FUNCTIONS = ("figures", "answers", "report_figures", "benchmark")
 
 
 class OwnTask(ClassificationTask):
@@ -39,6 +40,13 @@ def test_a_row_is_found_by_class_and_by_name(task: type, row: TaskKind) -> None:
     assert kind_of_target(row.target) is row
     module, _, name = row.target.rpartition(".")
     assert getattr(import_module(module), name) is task
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_stand_in_has_what_the_task_reads_from_its_data(row: TaskKind) -> None:
+    module, _, name = row.target.rpartition(".")
+    task: type[Task] = getattr(import_module(module), name)
+    assert "input_size" in task.arguments_from(task.stand_in()) or row is TRANSLATION
 
 
 def test_a_subclass_shares_the_row_of_its_base() -> None:
@@ -95,9 +103,12 @@ def test_a_damaged_record_leaves_defaults(record: object) -> None:
     assert kind_of_run("mine.TaggingTask", record) == TaskKind("tagging", "mine.TaggingTask")
 
 
-def test_the_registry_needs_no_torch() -> None:
-    code = "import sys, rnnexp.tasks.registry; print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_what_the_report_calls_needs_no_torch(row: TaskKind) -> None:
+    functions = [function for function in (row.answers, row.report_figures) if function]
+    code = f"import sys; from rnnexp.tasks.registry import load_function; [load_function(each) for each in {functions}]"
+    code += "; print(*{'torch', 'lightning', 'hydra', 'torchmetrics'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from rnnexp.cli.conf_dir import SHARED_OPTION, config_root
 from rnnexp.core.files.atomic import write_text
+from rnnexp.tasks.base import Task
 
 Schema = dict[str, Any]
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", type(None): "null"}
@@ -28,8 +29,8 @@ REQUIRED = {
     "translate": ["run=x"],
     "dashboard": ["project=x"],
 }
-SUPPLIED = {"input_size", "num_classes", "total_steps"}
-"""Arguments of simple types that the program supplies."""
+SUPPLIED = {"input_size", "total_steps"}
+"""Arguments of simple types that the program supplies, besides those of a task that depend on the data."""
 
 
 def schemas() -> dict[Path, Schema]:
@@ -87,11 +88,16 @@ def _node(node: Mapping[str, Any], comments: Mapping[str, str], prefix: str = ""
     annotations = _annotations(constructor) if constructor else {}
     properties = {key: _value(value, annotations.get(key), comments, f"{prefix}{key}") for key, value in node.items()}
     for key in annotations.keys() - node.keys():
-        if key not in SUPPLIED and (types := _types(annotations[key])):
+        if key not in _supplied_to(constructor) and (types := _types(annotations[key])):
             properties[key] = types
     # A node without a constructor takes further entries: a callback, a logger.
     kind = ["object", "null"] if prefix else "object"
     return {"type": kind, "properties": dict(sorted(properties.items()))} | (CLOSED if constructor else {})
+
+
+def _supplied_to(constructor: Any) -> set[str]:  # noqa: ANN401 (any function or class)
+    is_task = isinstance(constructor, type) and issubclass(constructor, Task)
+    return SUPPLIED | set(constructor.arguments_from(constructor.stand_in()) if is_task else ())
 
 
 def _value(value: object, annotation: object, comments: Mapping[str, str], path: str) -> Schema:

@@ -22,6 +22,8 @@ def make_parser() -> argparse.ArgumentParser:
         "directories", metavar="dir", nargs="+", type=Path, help="a sweep, a run, or a directory of them"
     )
     parser.add_argument("--output", type=Path, help="output directory; by default report/ in the first directory")
+    trusted = "a module of your own that registers a task, whose functions the report may call"
+    parser.add_argument("--trust", metavar="module", action="append", default=[], help=trusted)
     return parser
 
 
@@ -30,8 +32,10 @@ def report(arguments: Sequence[str] | None = None) -> int:
     options = make_parser().parse_args(arguments)
     # Imported here, so that --help does not import matplotlib.
     from rnnexp.report.write import default_output, write_report
+    from rnnexp.tasks.registry import import_rows
 
     try:
+        import_rows(options.trust)
         output = options.output or default_output(options.directories[0])
         for line in write_report(options.directories, output):
             print(printable(line))

@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from rnnexp.core.errors import first_line
 from rnnexp.core.files.atomic import write_bytes
 from rnnexp.plots.style import encode_figure
-from rnnexp.report.figures.agreement import agreement_figure
 from rnnexp.report.figures.disagreements import Disagreement, find_disagreements, images_figure
 from rnnexp.report.figures.effects import interactions, main_effects
 from rnnexp.report.figures.gradient_flow import gradient_flow_figure
 from rnnexp.report.figures.learning_curves import learning_curves
 from rnnexp.report.figures.tradeoffs import tradeoffs
 from rnnexp.report.recipes import recipe_table
+from rnnexp.report.records.answers import read_answers
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.images import DIGEST, images_of
 from rnnexp.report.records.testsets import digest_of
@@ -33,6 +33,7 @@ from rnnexp.report.tables import (
     results_table,
     unfinished_table,
 )
+from rnnexp.tasks.registry import load_function
 
 log = logging.getLogger(__name__)
 
@@ -61,12 +62,6 @@ FIGURES: Sequence[tuple[str, Callable[[ComparisonGroup], Figure | None], str]] =
         interactions,
         "The mean at each pair of values of two axes, with all other axes equal. If two series have the same distance "
         "at every value, the axes do not interact.",
-    ),
-    (
-        "agreement",
-        agreement_figure,
-        "The share of words with the required agreement, by the distance to the word with which they agree: the best "
-        "setting of each cell, the mean over its seeds, with the 95 % interval over sentences if there are few lines.",
     ),
     (
         "gradient_flow",
@@ -176,11 +171,11 @@ def make_section(
     """
     label = group.main.label if group.is_search else f"test {group.main.label}"
     # The figures and the tests over samples have read the files before the table of damaged files is made.
-    plotted = (
+    plotted = [
         figures.write(partial(plot, group), name, caption.format(label=label, curve=group.kind.main.label))
         for name, plot, caption in FIGURES
-    )
-    shown = [block for block in plotted if block]
+    ]
+    shown = [block for block in (*plotted, *_figures_of_task(group, figures)) if block]
     examples = list(_examples(group, figures))
     optional: list[tuple[str, Sequence[Block | None]]] = [
         ("Common settings", [recipe_table(group)]),
@@ -195,6 +190,20 @@ def make_section(
     results = Section("Results", [*_facts(group), results_table(group, comparisons)])
     others = [Section(name, blocks) for name, found in optional if (blocks := [block for block in found if block])]
     return Section(group.title, [], [results, *others])
+
+
+def _figures_of_task(group: ComparisonGroup, figures: FigureWriter) -> Iterator[Block | None]:
+    """Yield the figures that only this task has: of the best setting of each cell."""
+    if group.kind.report_figures is None:
+        return
+    runs = {label: list(setting.counted.values()) for label, setting in group.best_of_each_cell().items()}
+    try:
+        drawn = load_function(group.kind.report_figures)(runs, partial(read_answers, group.kind))
+    except Exception as error:
+        yield _left_out("the figures of the task", error)
+        return
+    for name, (figure, caption) in drawn.items():
+        yield figures.write(lambda figure=figure: figure, name, caption)  # type: ignore[misc]
 
 
 def _facts(group: ComparisonGroup) -> Iterator[Paragraph]:

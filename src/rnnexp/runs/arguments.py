@@ -1,6 +1,6 @@
 """A check of what the constructors of a config accept, before a run directory is made or a sweep starts.
 
-It makes every object that needs neither data nor devices. The data are represented by `STAND_IN`.
+It makes every object that needs neither data nor devices. The data are represented by `Task.stand_in`.
 """
 
 import json
@@ -8,13 +8,11 @@ import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 
 from rnnexp.cli.value_types import OWN_PACKAGES
-from rnnexp.data.batches import TargetUnits
 from rnnexp.recurrent import CELLS
 from rnnexp.runs.build import (
     config_errors,
@@ -24,22 +22,7 @@ from rnnexp.runs.build import (
     make_trainer,
     task_class,
 )
-from rnnexp.text.tokenizer_pair import TokenizerPair
-from rnnexp.text.tokenizers import Tokenizer
-from rnnexp.text.vocabulary import SPECIAL_TOKENS
-from rnnexp.text.writing import SPACED
 
-TOKENIZER = Tokenizer.from_plain({"unit": "word", "vocabulary": [*SPECIAL_TOKENS, "word"]})
-STAND_IN = SimpleNamespace(
-    input_size=1,
-    num_classes=2,
-    classes=None,
-    units=TargetUnits(["y"], [0.0], [1.0]),
-    per_step=False,
-    tokenizers=TokenizerPair(TOKENIZER, TOKENIZER),
-    target_writing=SPACED,
-)
-"""The attributes of a data module that `Task.arguments_from` reads."""
 WITHOUT_EFFECT = ("rnnexp.callbacks.", "rnnexp.tasks.", "lightning.")
 """The start of each `_target_` of a callback that can be made without opening or writing anything."""
 ON_CPU = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto", "profiler": None}
@@ -91,7 +74,8 @@ def _check_data(config: Mapping[str, Any]) -> None:
 def _check_task(config: Mapping[str, Any]) -> None:
     """Make the task with its model."""
     task = task_class(config)
-    if not all(_is_own(config[group]) for group in ("model", "task")):
+    stand_in = task.stand_in()
+    if stand_in is None or not all(_is_own(config[group]) for group in ("model", "task")):
         return
     if config.get("size_budget") is not None:
         # It is solved for with the data.
@@ -99,7 +83,7 @@ def _check_task(config: Mapping[str, Any]) -> None:
     # Weights on this device take no memory. The functions of the user's own cells may compute with them.
     is_shipped = config["model"].get("cell") in CELLS
     with torch.device("meta") if is_shipped else nullcontext(), torch.random.fork_rng(devices=[]):
-        make_task_of(config, task.arguments_from(STAND_IN), trains=False)
+        make_task_of(config, task.arguments_from(stand_in), trains=False)
 
 
 def _check_optimizer(config: Mapping[str, Any]) -> None:

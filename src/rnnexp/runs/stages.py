@@ -206,6 +206,7 @@ def write_record(experiment: Experiment, precision: Precision) -> None:
         "device": describe_device(experiment),
         "metrics": experiment.metrics,
         "signatures": experiment.task.metric_signatures,
+        "answers": experiment.task.answer_info,
         "num_epochs": num_epochs(experiment.trainer),
         "num_steps": experiment.trainer.global_step,
         "num_test_samples": experiment.task.num_test_samples,

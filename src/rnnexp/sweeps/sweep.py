@@ -4,13 +4,14 @@ import shlex
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import rnnexp
+from rnnexp.cli.value_types import OWN_PACKAGES
 from rnnexp.core.errors import InterruptedRunError, SweepFailedError, UserError
 from rnnexp.core.files.atomic import read_json
 from rnnexp.core.signals import STOP_SIGNALS_BUT_CTRL_C, interrupted_by
@@ -143,7 +144,7 @@ class Sweep:
             return []
         self._run(distinct)
         if report:
-            start_report(self.directory.path)
+            start_report(self.directory.path, _modules_of_tasks(distinct))
         return [self._outcome(job) for job in jobs]
 
     def _run(self, jobs: Sequence[Job]) -> None:
@@ -249,9 +250,21 @@ def _by_key(overrides: Sequence[str]) -> dict[str, str]:
     return {key: value for key, _, value in pairs if not {key, key.partition(".")[0]} & {*RUN_ONLY, "hydra"}}
 
 
-def start_report(sweep: Path) -> None:
-    """Write the report of a sweep in a separate process, so that its imports and errors do not affect the sweep."""
-    command = [sys.executable, "-m", "rnnexp.report", str(sweep)]
+def _modules_of_tasks(jobs: Iterable[Job]) -> list[str]:
+    """Return the user's modules that define the tasks of jobs, whose config is the user's own."""
+    targets = dict.fromkeys(str(job.config["task"]["_target_"]) for job in jobs)
+    return [target.rpartition(".")[0] for target in targets if not target.startswith(OWN_PACKAGES)]
+
+
+def start_report(sweep: Path, trust: Sequence[str] = ()) -> None:
+    """Write the report of a sweep in a separate process, so that its imports and errors do not affect the sweep.
+
+    Args:
+        sweep: the directory of the sweep.
+        trust: modules of the user with rows of tasks.
+    """
+    trusted = [f"--trust={module}" for module in trust]
+    command = [sys.executable, "-m", "rnnexp.report", str(sweep), *trusted]
     try:
         subprocess.run(command, check=False, timeout=REPORT_SECONDS)  # noqa: S603 (a fixed command)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -76,6 +76,14 @@ class Task(LightningModule, ABC):
     def arguments_from(data: Any) -> dict[str, Any]:  # noqa: ANN401 (a data module of its batch type)
         """Return the arguments of the constructor that depend on the data."""
 
+    @staticmethod
+    def stand_in() -> Any | None:  # noqa: ANN401 (in place of a data module of its batch type)
+        """Return an object with the attributes that `arguments_from` reads, to check a config without its data.
+
+        By default None: the arguments of the constructor are checked when the run has its data.
+        """
+        return None
+
     @property
     @abstractmethod
     def stack(self) -> RecurrentStack:
@@ -108,6 +116,11 @@ class Task(LightningModule, ABC):
     @property
     def metric_signatures(self) -> dict[str, str]:
         """The signatures of metrics that have several definitions, by the metric's name without `test/`."""
+        return {}
+
+    @property
+    def answer_info(self) -> dict[str, Any]:
+        """Values with which a reader understands the answers, for result.json: names of classes. None by default."""
         return {}
 
     @property

@@ -1,20 +1,22 @@
 """The base class of tasks that predict classes, of sequences or of steps."""
 
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torchmetrics import SumMetric
 
 from rnnexp.core.printable import printable
 from rnnexp.core.validation import require_fraction
 from rnnexp.data.batches import NO_LABEL, LabeledSequences, TaggedSequences
-from rnnexp.metrics.classification import ClassificationCounts
 from rnnexp.models.classifier import SequenceClassifier
 from rnnexp.models.stepwise import StepwiseNetwork
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task, rows_of
+from rnnexp.tasks.class_counts import ClassificationCounts
 
 Split = Literal["train", "val", "test"]
 LabeledBatch = LabeledSequences | TaggedSequences
@@ -55,11 +57,17 @@ class LabelingTask(Task):
         self.model, self.num_classes, self.label_smoothing = model, num_classes, label_smoothing
         self.class_names = [str(each) for each in classes or range(num_classes)]
         numbers = [each for each in classes or () if isinstance(each, int)]
+        self.has_names = bool(classes) and not numbers
         self.register_buffer("classes", torch.tensor(numbers or range(num_classes)), persistent=False)
         counts = ClassificationCounts(num_classes)
         self.counts = nn.ModuleDict({f"{split}_counts": counts.clone() for split in ("train", "val", "test")})
+        self.losses = nn.ModuleDict({f"{split}_loss": SumMetric(nan_strategy="disable") for split in ("val", "test")})
         # A run that is continued within an epoch reports the accuracy of the whole epoch.
         self.counts_of("train").persistent(mode=True)
+
+    @staticmethod
+    def stand_in() -> SimpleNamespace:
+        return SimpleNamespace(input_size=1, num_classes=2)
 
     @property
     def stack(self) -> RecurrentStack:
@@ -69,11 +77,21 @@ class LabelingTask(Task):
     def state_size(self) -> int:
         return self.stack.state_size
 
+    @property
+    def answer_info(self) -> dict[str, Any]:
+        return {"class_names": self.class_names} if self.has_names else {}
+
     def counts_of(self, split: Split) -> ClassificationCounts:
         """Return the metric that counts the predictions of a split."""
         counts = self.counts[f"{split}_counts"]
         assert isinstance(counts, ClassificationCounts)
         return counts
+
+    def loss_of(self, split: Split) -> SumMetric:
+        """Return the metric that sums the losses of the labels of an evaluated split."""
+        total = self.losses[f"{split}_loss"]
+        assert isinstance(total, SumMetric)
+        return total
 
     @staticmethod
     def logits(model: nn.Module, batch: LabeledBatch) -> Tensor:
@@ -105,12 +123,13 @@ class LabelingTask(Task):
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:  # noqa: ANN401, ARG002 (a batch of its type)
         loss, _logits = self.shared_step(batch, "val")
-        self.log_loss("val", loss, batch)
+        self.add_loss("val", loss, batch)
 
-    def log_loss(self, split: Split, loss: Tensor, batch: LabeledBatch) -> None:
-        """Log the mean loss over all labels of an evaluated split."""
-        num_labels = int((batch.labels != NO_LABEL).sum()) if batch.labels.dim() > 1 else len(batch.labels)
-        self.log(f"{split}/loss", loss, on_epoch=True, batch_size=num_labels, sync_dist=True)
+    def add_loss(self, split: Split, loss: Tensor, batch: LabeledBatch) -> None:
+        """Add the loss of a batch to the mean over all labels of an evaluated split, without waiting for the device."""
+        num_labels = (batch.labels != NO_LABEL).sum()
+        # The mean over no labels is NaN.
+        self.loss_of(split).update(torch.where(num_labels > 0, loss * num_labels, 0.0))
 
     def predict_step(self, batch: LabeledBatch, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Return `predicted`, the place of a class in `class_names`, and the `confidence` in it, [rows] each."""
@@ -139,5 +158,8 @@ class LabelingTask(Task):
         # Counts are summed over ranks already, so the mean over ranks is the value itself.
         self.log(f"{split}/acc", counts.accuracy(), prog_bar=True, sync_dist=True)
         if split != "train":
+            total = self.loss_of(split)
+            self.log(f"{split}/loss", total.compute() / counts.compute().sum(), sync_dist=True)
+            total.reset()
             self.log(f"{split}/macro_f1", counts.macro_f1(), sync_dist=True)
         counts.reset()

@@ -2,18 +2,23 @@
 
 Programs read the registry and contain no names of tasks. A user's own module adds the row of its task with `register`,
 which runs when the module is imported: in every process that trains or evaluates. The report imports nothing that a run
-directory names, so it reads the row from result.json, see `as_record`. A class without a row gets one with defaults: no
-figures, the loss as measure.
+directory names, so it reads the row from result.json, see `as_record`, unless the user names the module: `import_rows`.
+A class without a row gets one with defaults: no figures, the loss as measure.
 
 Functions are written as `module:function`; `load_function` imports them when they are called. Only the rows
 in this file and those of `register` name functions: a row from a record has none.
 """
 
 import math
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
+
+from rnnexp.core.errors import UserError, first_line
+from rnnexp.core.user_code import describe_user_code
 
 
 @dataclass(frozen=True)
@@ -86,9 +91,11 @@ class TaskKind:
         figures: `module:function` that makes the figures of a run besides its learning curves:
             `(run: RunDirectory, task, datamodule) -> dict[name, Figure]`.
         answers: `module:function` that reads a run's answer to each test sample, for the report:
-            `(run: rnnexp.report.records.runs.Run) -> rnnexp.report.records.answers.Answers`.
-        sample_test: `module:function` that tests the best setting of a group against others, sample by sample, for the
-            report: `(best, others) -> list[PairedTestResult]`, see `rnnexp.report.stats.sample_tests`.
+            `(run: RecordedRun) -> Answers`, see `rnnexp.tasks.answers`.
+        sample_test: the name of the test between the answers of two runs, see `Answers.compare`; None for no test.
+        report_figures: `module:function` that makes the figures of a group in the report that only this task has:
+            `(runs: Mapping[str, Sequence[RecordedRun]], read) -> dict[name, (Figure, caption)]`. It is given the runs
+            of the best setting of each cell by label, and the function that reads answers.
         benchmark: `module:class`, a `rnnexp.benchmark.workbench.TaskBenchmark`, which measures the speed of training.
     """
 
@@ -102,6 +109,7 @@ class TaskKind:
     figures: str | None = None
     answers: str | None = None
     sample_test: str | None = None
+    report_figures: str | None = None
     benchmark: str | None = None
 
     @property
@@ -122,8 +130,8 @@ CLASSIFICATION = TaskKind(
         Measure(LOSS.name, "loss", "nats", 1, 4, False),
     ),
     figures="rnnexp.tasks.classification.figures:draw_predictions",
-    answers="rnnexp.report.records.answers:read_predictions",
-    sample_test="rnnexp.report.stats.sample_tests:mcnemar_with_best",
+    answers="rnnexp.tasks.classification.answers:read",
+    sample_test="McNemar's exact test",
     benchmark="rnnexp.benchmark.classification.benchmark:ClassificationBenchmark",
 )
 TRANSLATION = TaskKind(
@@ -141,8 +149,9 @@ TRANSLATION = TaskKind(
     ),
     throughput="tokens",
     figures="rnnexp.tasks.translation.figures:draw_translations",
-    answers="rnnexp.report.records.answers:read_translations",
-    sample_test="rnnexp.report.stats.sample_tests:bootstrap_with_best",
+    answers="rnnexp.tasks.translation.answers:read",
+    sample_test="sacrebleu's paired bootstrap of BLEU",
+    report_figures="rnnexp.tasks.translation.agreement:draw_agreement",
     benchmark="rnnexp.benchmark.translation.benchmark:TranslationBenchmark",
 )
 REGRESSION = TaskKind(
@@ -158,6 +167,8 @@ REGRESSION = TaskKind(
         Measure(LOSS.name, "mean squared error (loss)", digits=5, higher_is_better=False),
     ),
     figures="rnnexp.tasks.regression.figures:draw_predictions",
+    answers="rnnexp.tasks.regression.answers:read",
+    sample_test="paired t-test of the squared error of each sequence",
 )
 TAGGING = TaskKind(
     name="tagging",
@@ -172,6 +183,8 @@ TAGGING = TaskKind(
         Measure(LOSS.name, "loss", "nats per step", 1, 4, False),
     ),
     figures="rnnexp.tasks.tagging.figures:draw_predictions",
+    answers="rnnexp.tasks.tagging.answers:read",
+    sample_test="paired t-test of the share of right steps in each sequence",
 )
 _ROWS = {kind.target: kind for kind in (CLASSIFICATION, REGRESSION, TAGGING, TRANSLATION)}
 """Target -> row."""
@@ -189,6 +202,23 @@ def register(kind: TaskKind) -> TaskKind:
             raise ValueError(f"task {kind.name!r} ({kind.target}) is registered already: {row.name!r} ({row.target})")
     _ROWS[kind.target] = kind
     return kind
+
+
+def import_rows(modules: Iterable[str]) -> None:
+    """Import modules of the user that `register` rows, from the working directory too.
+
+    Raises:
+        UserError: if a module cannot be imported.
+    """
+    if not {"", str(Path.cwd())} & set(sys.path):
+        # `python -m` adds this directory; a console script does not.
+        sys.path.insert(0, str(Path.cwd()))
+    for module in modules:
+        try:
+            import_module(module)
+        except Exception as error:
+            reason = describe_user_code(error) or f"{type(error).__name__}: {first_line(error)}"
+            raise UserError(f"--trust: {module} cannot be imported: {reason}") from error
 
 
 def registered_kinds() -> tuple[TaskKind, ...]:

@@ -163,7 +163,7 @@ class AttentionMaps:
         """
         # matplotlib takes a second to import.
         from rnnexp.plots.style import save_figure
-        from rnnexp.plots.translation import attention_map
+        from rnnexp.tasks.translation.plots import attention_map
 
         best = translated.candidates[0]
         if translated.weights is None:

@@ -16,7 +16,6 @@ from matplotlib.transforms import Bbox
 
 from rnnexp.data.images.files import TEST_IMAGES
 from rnnexp.plots.style import GRAY, encode_figure
-from rnnexp.report.figures.agreement import agreement_figure, distance_curve
 from rnnexp.report.figures.disagreements import find_disagreements, images_figure, pairs_to_show
 from rnnexp.report.figures.effects import interactions, main_effects, margins
 from rnnexp.report.figures.gradient_flow import SMALLEST, gradient_flow_figure, relative_norms
@@ -26,6 +25,8 @@ from rnnexp.report.records.costs import FIT_TIME, PARAMETERS
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.images import images_of
 from rnnexp.report.records.runs import Run, find_runs
+from rnnexp.tasks.translation.agreement import distance_curve, draw_agreement
+from rnnexp.tasks.translation.answers import read
 from rnnexp.tracking.metrics_file import newest_metric, read_logged
 
 Made = Callable[..., Run]
@@ -241,16 +242,16 @@ def test_agreement_across_distances(phrases: Path, group_of: Grouped) -> None:
     group = group_of(find_runs([phrases]))
     assert list(group.best_of_each_cell()) == [each.label for each in group.measured]
     setting = group.measured[0]
-    curve = distance_curve(group.kind, setting)
     runs = list(setting.counted.values())
+    curve = distance_curve(runs, read)
     for distance, (share, number) in curve.items():
         shares = [run.result["metrics"][f"test/acc_distance/{distance:02d}"] for run in runs]
         assert share == pytest.approx(np.mean(shares))
         assert number > 0
     assert sum(number for _, number in curve.values()) == runs[0].number("num_test_samples")
-    figure = agreement_figure(group)
-    assert figure is not None
-    assert_readable(figure)
+    drawn = draw_agreement({setting.label: runs}, read)
+    assert list(drawn) == ["agreement"]
+    assert_readable(drawn["agreement"][0])
 
 
 def test_distances_need_no_translations(phrases: Path, tmp_path: Path, group_of: Grouped) -> None:
@@ -258,11 +259,11 @@ def test_distances_need_no_translations(phrases: Path, tmp_path: Path, group_of:
     (copy / "test_translations.jsonl").unlink()
     group = group_of(find_runs([copy]))
     (setting,) = group.measured
-    assert {number for _, number in distance_curve(group.kind, setting).values()} == {0}
+    assert {number for _, number in distance_curve(list(setting.counted.values()), read).values()} == {0}
 
 
-def test_images_have_no_distances(digits: Path, group_of: Grouped) -> None:
-    assert agreement_figure(group_of(find_runs([digits]))) is None
+def test_images_have_no_distances(digits: Path) -> None:
+    assert draw_agreement({"gru": find_runs([digits])}, read) == {}
 
 
 def probed(run: Run, norms: dict[int, list[float]]) -> Run:

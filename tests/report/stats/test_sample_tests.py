@@ -13,12 +13,16 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.significance import PairedTest
 
 from rnnexp.core.errors import UserError
-from rnnexp.report.records.answers import Translations, read_predictions, read_translations
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run, find_runs, read_run
 from rnnexp.report.stats.ranking import BEST, EVEN, UNSURE, UNTESTED, WORSE, compare_with_best
-from rnnexp.report.stats.sample_tests import bootstrap_with_best, mcnemar_with_best, num_resamples
-from rnnexp.report.stats.significance import PairedTestResult, mcnemar
+from rnnexp.report.stats.sample_tests import compare_samples
+from rnnexp.report.stats.significance import PairedTestResult
+from rnnexp.tasks.answers import mcnemar
+from rnnexp.tasks.classification.answers import read as read_predictions
+from rnnexp.tasks.registry import CLASSIFICATION, TRANSLATION
+from rnnexp.tasks.translation.answers import Translations, num_resamples
+from rnnexp.tasks.translation.answers import read as read_translations
 
 Made = Callable[..., Run]
 Grouped = Callable[..., ComparisonGroup]
@@ -104,11 +108,10 @@ def pair(made: Made, group_of: Grouped, wrong: dict[int, tuple[Sequence[int], Se
 
 def test_mcnemar_over_seeds_is_the_largest_p_value(made: Made, group_of: Grouped) -> None:
     best, other = pair(made, group_of, {1: (range(2), range(2, 20)), 2: (range(1), range(1, 12))}).measured
-    (test,) = mcnemar_with_best(best, [other])
+    (test,) = compare_samples(CLASSIFICATION, best, [other])
     right = np.ones(100, dtype=bool)
     weakest = mcnemar(np.where(np.arange(100) < 1, False, right), np.where(np.arange(100) < 12, False, right))
-    only_best, only_other, _ = weakest
-    assert (only_best, only_other) == (11, 0)
+    assert weakest.alone_right == (11, 0)
     # 11 : 1 in the weaker seed; 18 : 2 in the other.
     assert test.p == pytest.approx(2 * (1 + 12) / 2**12)
     assert (test.num_seeds, test.detail, test.difference) == (2, "14.5 : 1.5", 13.0)
@@ -116,30 +119,30 @@ def test_mcnemar_over_seeds_is_the_largest_p_value(made: Made, group_of: Grouped
 
 def test_mcnemar_of_seeds_that_disagree(made: Made, group_of: Grouped) -> None:
     best, other = pair(made, group_of, {1: ((), range(30)), 2: (range(20), ())}).measured
-    assert mcnemar_with_best(best, [other])[0].p == 1.0
+    assert compare_samples(CLASSIFICATION, best, [other])[0].p == 1.0
 
 
 def test_mcnemar_without_enough_disagreements(made: Made, group_of: Grouped) -> None:
     best, other = pair(made, group_of, {1: ((), range(5)), 2: ((), range(30))}).measured
-    (test,) = mcnemar_with_best(best, [other])
+    (test,) = compare_samples(CLASSIFICATION, best, [other])
     assert (test.p, test.reason) == (None, "too few disagreements (5): no p could fall below 0.05")
 
 
 def test_six_disagreements_can_be_enough(made: Made, group_of: Grouped) -> None:
     best, other = pair(made, group_of, {1: ((), range(6))}).measured
-    assert mcnemar_with_best(best, [other])[0].p == pytest.approx(2 / 2**6)
+    assert compare_samples(CLASSIFICATION, best, [other])[0].p == pytest.approx(2 / 2**6)
 
 
 def test_other_samples_are_not_compared(made: Made, group_of: Grouped) -> None:
     group = group_of([answered(made("gru", acc=0.9), ()), answered(made("srn"), (), LABELS.flip(0))])
     best, other = group.measured
-    assert mcnemar_with_best(best, [other])[0].reason == "not tested on the same samples"
+    assert compare_samples(CLASSIFICATION, best, [other])[0].reason == "not tested on the same samples"
 
 
 def test_without_a_shared_seed_nothing_is_compared(made: Made, group_of: Grouped) -> None:
     best, other = group_of([made("gru", 1, acc=0.9), made("srn", 2)]).measured
-    assert mcnemar_with_best(best, [other])[0].reason == "no shared seed"
-    assert bootstrap_with_best(best, [other])[0].reason == "no shared seed"
+    assert compare_samples(CLASSIFICATION, best, [other])[0].reason == "no shared seed"
+    assert compare_samples(TRANSLATION, best, [other])[0].reason == "no shared seed"
 
 
 @pytest.mark.parametrize("lacking", ["gru", "srn"])
@@ -147,12 +150,12 @@ def test_a_missing_file_is_the_reason(made: Made, group_of: Grouped, lacking: st
     group = pair(made, group_of, {1: ((), range(9))})
     best, other = group.measured
     (best if lacking == "gru" else other).runs[0].files.predictions_file.unlink()
-    assert mcnemar_with_best(best, [other])[0].reason.endswith("test_predictions.pt is missing")
+    assert compare_samples(CLASSIFICATION, best, [other])[0].reason.endswith("test_predictions.pt is missing")
 
 
 def test_the_bootstrap_is_sacrebleus(phrases: Path, group_of: Grouped) -> None:
     best, other = group_of(find_runs([phrases])).measured
-    (test,) = bootstrap_with_best(best, [other])
+    (test,) = compare_samples(TRANSLATION, best, [other])
     p_values, differences = [], []
     for seed in ("1", "2"):
         ours, theirs = read_translations(best.counted[seed]), read_translations(other.counted[seed])
@@ -178,7 +181,7 @@ def test_the_bootstrap_uses_the_recorded_tokenizer(phrases: Path, tmp_path: Path
 
     def test() -> PairedTestResult:
         best, other = group_of(find_runs([copy])).measured
-        return bootstrap_with_best(best, [other])[0]
+        return compare_samples(TRANSLATION, best, [other])[0]
 
     over_words = test().difference
     runs = find_runs([copy])
@@ -208,14 +211,14 @@ def test_a_better_translator_is_found_by_the_bootstrap(phrases: Path, tmp_path: 
         result.write_text(json.dumps(content), encoding="utf-8")
     best, other = group_of(find_runs([copy])).measured
     assert best.label == "gru"
-    (test,) = bootstrap_with_best(best, [other])
+    (test,) = compare_samples(TRANSLATION, best, [other])
     assert test.p == pytest.approx(1 / 1001)
 
 
 def test_the_number_of_resamples_suffices_for_many_tests() -> None:
-    assert num_resamples(3) == 1000
+    assert num_resamples(0.05 / 3) == 1000
     for number in (60, 200):
-        assert number / (num_resamples(number) + 1) < 0.05
+        assert number / (num_resamples(0.05 / number) + 1) < 0.05
 
 
 def test_verdicts(made: Made, group_of: Grouped) -> None:

@@ -2,11 +2,10 @@
 
 import math
 
-import numpy as np
 import pytest
 from scipy import stats
 
-from rnnexp.report.stats.significance import combine, holm, mcnemar, paired_t, show_p, summarize
+from rnnexp.report.stats.significance import combine, holm, paired_t, show_p, summarize
 
 
 def test_a_summary_has_the_student_t_interval() -> None:
@@ -53,24 +52,6 @@ def test_equal_differences_give_no_test() -> None:
 
 def test_equal_scores_do_not_differ() -> None:
     assert paired_t({"1": 95.0, "2": 94.0}, {"1": 95.0, "2": 94.0}).p == 1.0
-
-
-def right(*pattern: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the answers of a and b from triples (a right, b right, count)."""
-    a = [bool(a) for a, _, number in pattern for _ in range(number)]
-    b = [bool(b) for _, b, number in pattern for _ in range(number)]
-    return np.array(a), np.array(b)
-
-
-def test_mcnemar_counts_samples_that_only_one_has_right() -> None:
-    only_a, only_b, p = mcnemar(*right((1, 1, 50), (0, 0, 9), (1, 0, 10), (0, 1, 2)))
-    assert (only_a, only_b) == (10, 2)
-    # Two tails of 12 fair coins with at most 2 heads.
-    assert p == pytest.approx(2 * (1 + 12 + 66) / 2**12)
-
-
-def test_mcnemar_without_disagreement() -> None:
-    assert mcnemar(*right((1, 1, 5), (0, 0, 5))) == (0, 0, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from rnnexp.data.batches import LabeledSequences
-from rnnexp.metrics.classification import ClassificationCounts
 from rnnexp.recurrent import RecurrentStack
+from rnnexp.tasks.class_counts import ClassificationCounts
 from rnnexp.tasks.classification.task import ClassificationTask
 from support.small_task import ARGUMENTS, FEATURES, TIME
 

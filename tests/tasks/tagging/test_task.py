@@ -81,3 +81,23 @@ def test_the_head_is_counted_at_each_step() -> None:
 def test_a_tiny_batch_runs(batch: TaggedSequences) -> None:
     task = make_task()
     assert task.logits(task.model, task.tiny_batch(batch)).shape == (2, 2, CLASSES)
+
+
+def test_the_loss_is_the_mean_over_the_labels_of_all_batches(batch: TaggedSequences) -> None:
+    task = make_task()
+    first, second = (TaggedSequences(*(each[part] for each in batch)) for part in (slice(0, 3), slice(3, 4)))
+    without = second._replace(labels=torch.full_like(second.labels, NO_LABEL))
+    for part in (first, second, without):
+        task.validation_step(part, 0)
+    task.on_validation_epoch_end()
+    logits = task.logits(task.model, batch)
+    expected = cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=NO_LABEL)
+    assert task.logged["val/loss"] == pytest.approx(float(expected.detach()))
+
+
+def test_validation_reads_no_value_from_the_device(batch: TaggedSequences, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors on this device have no values, so an operation that waits for one raises an error."""
+    task = make_task().to("meta")
+    logits = torch.empty(BATCH, TIME, CLASSES, device="meta")
+    monkeypatch.setattr(LoggedTask, "logits", staticmethod(lambda *_: logits))
+    task.validation_step(TaggedSequences(batch.inputs.to("meta"), batch.labels.to("meta")), 0)

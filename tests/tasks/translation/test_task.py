@@ -16,10 +16,10 @@ from rnnexp.data.corpora.parallel import ParallelFiles
 from rnnexp.data.corpora.phrasebook.corpus import Phrasebook
 from rnnexp.data.text.translation import TranslationDataModule
 from rnnexp.decoding import beam_search, greedy_search
-from rnnexp.metrics.translation import corpus_scores
 from rnnexp.models import Seq2Seq
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.schedules import constant
+from rnnexp.tasks.translation.metrics import corpus_scores
 from rnnexp.tasks.translation.task import TranslationTask
 from rnnexp.text.vocabulary import PAD
 from rnnexp.text.writing import describe_writing

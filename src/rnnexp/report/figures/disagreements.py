@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from rnnexp.core.errors import UserError
 from rnnexp.plots.style import INK, SECOND, new_figure, wrapped
-from rnnexp.report.records.answers import Answers, read_answers
+from rnnexp.report.records.answers import read_answers
 from rnnexp.report.records.groups import ComparisonGroup, Setting
+from rnnexp.tasks.answers import GradedAnswers
 from rnnexp.tasks.registry import TaskKind
 
 MOST_PAIRS = 3
@@ -35,7 +36,7 @@ class Disagreement:
     samples: Sequence[int]
     total: int
     seed: str
-    answers: tuple[Answers, Answers]
+    answers: tuple[GradedAnswers, GradedAnswers]
 
 
 def pairs_to_show(group: ComparisonGroup) -> list[tuple[Setting, Setting]]:
@@ -50,7 +51,8 @@ def pairs_to_show(group: ComparisonGroup) -> list[tuple[Setting, Setting]]:
 def find_disagreements(group: ComparisonGroup) -> list[list[Disagreement]]:
     """Return the disagreements of each pair to show, one for each direction.
 
-    Answers that cannot be read or compared are left out; the table of tests gives the reason.
+    Answers that are neither right nor wrong, and those that cannot be read or compared, are left out; the table of
+    tests gives the reason.
     """
     if group.kind.answers is None:
         return []
@@ -78,7 +80,9 @@ def _disagreement(kind: TaskKind, right: Setting, wrong: Setting) -> Disagreemen
     return Disagreement(right, wrong, order[:MOST_EXAMPLES].tolist(), int(only_right.sum()), seed, shown)
 
 
-def _comparable_answers(kind: TaskKind, right: Setting, wrong: Setting) -> dict[str, tuple[Answers, Answers]]:
+def _comparable_answers(
+    kind: TaskKind, right: Setting, wrong: Setting
+) -> dict[str, tuple[GradedAnswers, GradedAnswers]]:
     """Return the answers of both settings by shared seed, if both can be read and are about the same samples."""
     found = {}
     for seed in (seed for seed in right.counted if seed in wrong.counted):
@@ -86,7 +90,7 @@ def _comparable_answers(kind: TaskKind, right: Setting, wrong: Setting) -> dict[
             of_right, of_wrong = read_answers(kind, right.counted[seed]), read_answers(kind, wrong.counted[seed])
         except UserError:
             continue
-        if of_right.same_samples(of_wrong):
+        if isinstance(of_right, GradedAnswers) and of_right.same_samples(of_wrong):
             found[seed] = of_right, of_wrong
     return found
 

@@ -12,7 +12,7 @@ from rnnexp.tracking.run_directory import SCHEMA_VERSION
 LARGEST = 1e100
 """Larger numbers would overflow in means and deviations; no network has measured one."""
 MOST_SHOWN = 40
-OBJECTS = ("data", "model", "device", "timing", "precision", "signatures", "size_budget", "task_kind")
+OBJECTS = ("data", "model", "device", "timing", "precision", "signatures", "answers", "size_budget", "task_kind")
 NUMBERS = (
     *("num_epochs", "num_steps", "num_test_samples", "peak_memory_bytes", "data.num_train", "data.num_test"),
     *("model.num_parameters", "model.state_size", "device.num_devices", "timing.fit_seconds", "timing.total_seconds"),

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rnnexp.report.records.groups import ComparisonGroup, Setting
+from rnnexp.report.stats.sample_tests import compare_samples
 from rnnexp.report.stats.significance import LEVEL, PairedTestResult, holm, paired_t
-from rnnexp.tasks.registry import Measure, load_function
+from rnnexp.tasks.registry import Measure
 
 BEST, EVEN, WORSE = "best", "not significantly worse", "significantly worse"
 UNSURE, UNTESTED = "worse with each seed, too few seeds for certainty", "not tested"
@@ -53,7 +54,7 @@ def compare_with_best(group: ComparisonGroup) -> list[Comparison]:
     samples: Sequence[PairedTestResult | None] = [None for _ in others]
     # A search is ordered by the validation split, and the samples are those of the test set.
     if group.kind.sample_test is not None and others and not group.is_search:
-        samples = load_function(group.kind.sample_test)(best, others)
+        samples = compare_samples(group.kind, best, others)
     samples_p = holm([test.p if test else None for test in samples])
     return [
         Comparison(best, BEST),

@@ -1,26 +1,19 @@
-"""Tests whether settings differ on the samples of the test set: McNemar's test, the paired bootstrap of BLEU.
+"""Tests whether settings differ on the samples of the test set, combined over seeds.
 
-The registry of tasks names the test of each task: a function of the best setting and the others.
+The test itself is a matter of the task: see `rnnexp.tasks.answers.Answers.compare`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import TypeVar
-
-from sacrebleu.metrics.bleu import BLEU
-from sacrebleu.significance import PairedTest
 
 from rnnexp.core.errors import UserError
-from rnnexp.report.records.answers import Predictions, Translations, noting_damage, read_predictions, read_translations
+from rnnexp.report.records.answers import read_answers
 from rnnexp.report.records.groups import Setting
 from rnnexp.report.records.runs import Run
-from rnnexp.report.stats.significance import LEVEL, PairedTestResult, combine, mcnemar
-
-SomeAnswers = TypeVar("SomeAnswers", Predictions, Translations)
-
-LEAST_RESAMPLES = 1000
-MCNEMAR, BOOTSTRAP = "McNemar's exact test", "sacrebleu's paired bootstrap of BLEU"
+from rnnexp.report.stats.significance import LEVEL, PairedTestResult, combine
+from rnnexp.tasks.answers import Answers, SampleTest
+from rnnexp.tasks.registry import TaskKind
 
 
 @dataclass
@@ -28,88 +21,52 @@ class _SeedResults:
     """The results for one setting against the best, one per shared seed.
 
     Args:
-        p_values: the p-values.
-        differences: the leads of the best.
-        alone_right: for McNemar, the numbers of samples that only the best and only the other setting has right.
+        tests: the tests that have a p-value.
         reason: the reason for which there is no p-value, if there is none.
     """
 
-    p_values: list[float] = field(default_factory=list)
-    differences: list[float] = field(default_factory=list)
-    alone_right: list[tuple[int, int]] = field(default_factory=list)
+    tests: list[SampleTest] = field(default_factory=list)
     reason: str = "no shared seed"
 
-    def add(self, p: float, difference: float) -> None:
+    def add(self, test: SampleTest) -> None:
         """Add the result of one seed."""
-        self.p_values.append(p)
-        self.differences.append(difference)
+        if test.p is None:
+            self.reason = test.reason
+        else:
+            self.tests.append(test)
 
-    def combined(self, method: str, detail: str = "") -> PairedTestResult:
+    def combined(self, method: str) -> PairedTestResult:
         """Return one result for all seeds."""
-        number = len(self.p_values)
-        if not number:
+        if not self.tests:
             return PairedTestResult(None, self.reason, method=method)
-        p = combine(self.p_values, self.differences)
-        return PairedTestResult(p, "", fmean(self.differences), None, number, detail, method)
+        alone_right = [test.alone_right for test in self.tests if test.alone_right]
+        if alone_right:
+            # The smallest possible p-value, if all disagreements were in favor of one side.
+            least = combine([2.0 ** (1 - sum(counts)) for counts in alone_right], [1.0] * len(alone_right))
+            if least >= LEVEL:
+                fewest = min(map(sum, alone_right))
+                reason = f"too few disagreements ({fewest}): no p could fall below {LEVEL}"
+                return PairedTestResult(None, reason, method=method)
+        leads = [test.lead for test in self.tests]
+        p = combine([test.p for test in self.tests if test.p is not None], leads)
+        detail = " : ".join(f"{fmean(side):.4g}" for side in zip(*alone_right, strict=True))
+        return PairedTestResult(p, "", fmean(leads), None, len(self.tests), detail, method)
 
 
-def mcnemar_with_best(best: Setting, others: Sequence[Setting]) -> list[PairedTestResult]:
-    """Return McNemar's exact test of each setting against the best, combined over the shared seeds."""
+def compare_samples(kind: TaskKind, best: Setting, others: Sequence[Setting]) -> list[PairedTestResult]:
+    """Return the task's test of the best setting against each other one on the same samples, over the shared seeds."""
     results = [_SeedResults() for _ in others]
-    for of_best, answers in _pairs(best, others, results, read_predictions):
-        for result, predictions in answers:
-            only_best, only_other, p = mcnemar(of_best.right, predictions.right)
-            result.add(p, only_best - only_other)
-            result.alone_right.append((only_best, only_other))
-    return [_combine_mcnemar(result) for result in results]
-
-
-def _combine_mcnemar(result: _SeedResults) -> PairedTestResult:
-    if result.alone_right:
-        # The smallest possible p-value, if all disagreements were in favor of one side.
-        least = combine([2.0 ** (1 - sum(counts)) for counts in result.alone_right], [1.0] * len(result.alone_right))
-        if least >= LEVEL:
-            fewest = min(map(sum, result.alone_right))
-            reason = f"too few disagreements ({fewest}): no p could fall below {LEVEL}"
-            return PairedTestResult(None, reason, method=MCNEMAR)
-    detail = " : ".join(f"{fmean(side):.4g}" for side in zip(*result.alone_right, strict=True))
-    return result.combined(MCNEMAR, detail)
-
-
-def bootstrap_with_best(best: Setting, others: Sequence[Setting]) -> list[PairedTestResult]:
-    """Return sacrebleu's paired bootstrap of BLEU (Koehn, 2004) of each setting against the best, over shared seeds.
-
-    BLEU is computed with the tokenizer that the runs recorded.
-    """
-    results = [_SeedResults() for _ in others]
-    for of_best, found in _pairs(best, others, results, read_translations):
-        answers = [(result, other) for result, other in found if other.bleu_tokenizer == of_best.bleu_tokenizer]
-        for result, other in found:
-            if other.bleu_tokenizer != of_best.bleu_tokenizer:
-                result.reason = f"BLEU over other tokens ({other.bleu_tokenizer}, not {of_best.bleu_tokenizer})"
-        if not answers:
-            continue
-        systems = [
-            ("best", of_best.translations),
-            *((str(n), translations.translations) for n, (_, translations) in enumerate(answers)),
-        ]
-        # An untrained network may end its sentences with " .", which sacrebleu would treat as tokenized text.
-        metrics = {"BLEU": BLEU(tokenize=of_best.bleu_tokenizer, force=True)}
-        _signatures, columns = PairedTest(systems, metrics, [of_best.references], "bs", num_resamples(len(others)))()
-        baseline, *scores = columns["BLEU"]
-        for (result, _), score in zip(answers, scores, strict=True):
-            result.add(float(score.p_value), baseline.score - score.score)  # type: ignore[union-attr, arg-type]
-    return [result.combined(BOOTSTRAP) for result in results]
-
-
-def num_resamples(num_tests: int) -> int:
-    """Return the number of resamples with which a p-value can be below LEVEL after correction for `num_tests` tests."""
-    return max(LEAST_RESAMPLES, int(num_tests / LEVEL))
+    for of_best, found in _pairs(kind, best, others, results):
+        # With Holm's correction the smallest p-value is compared with this level.
+        tests = of_best.compare([answers for _, answers in found], LEVEL / len(others))
+        for (result, _), test in zip(found, tests, strict=True):
+            result.add(test)
+    return [result.combined(kind.sample_test or "") for result in results]
 
 
 def _pairs(
-    best: Setting, others: Sequence[Setting], results: Sequence[_SeedResults], read: Callable[[Run], SomeAnswers]
-) -> Iterator[tuple[SomeAnswers, list[tuple[_SeedResults, SomeAnswers]]]]:
+    kind: TaskKind, best: Setting, others: Sequence[Setting], results: Sequence[_SeedResults]
+) -> Iterator[tuple[Answers, list[tuple[_SeedResults, Answers]]]]:
     """Yield for each seed the answers of the best, and those of the others with their results.
 
     For answers that cannot be read, or are about other samples, the reason is set in the results.
@@ -120,22 +77,20 @@ def _pairs(
         if not sharing:
             continue
         try:
-            of_best = noting_damage(run, read)
+            of_best = read_answers(kind, run)
         except UserError as error:
             for result, _ in sharing:
                 result.reason = str(error)
             continue
         if answers := [
-            (result, found) for result, other in sharing if (found := _read_comparable(of_best, other, read, result))
+            (result, found) for result, other in sharing if (found := _read_comparable(kind, of_best, other, result))
         ]:
             yield of_best, answers
 
 
-def _read_comparable(
-    of_best: SomeAnswers, other: Run, read: Callable[[Run], SomeAnswers], result: _SeedResults
-) -> SomeAnswers | None:
+def _read_comparable(kind: TaskKind, of_best: Answers, other: Run, result: _SeedResults) -> Answers | None:
     try:
-        answers = noting_damage(other, read)
+        answers: Answers = read_answers(kind, other)
     except UserError as error:
         result.reason = str(error)
         return None

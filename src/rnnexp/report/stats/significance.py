@@ -1,4 +1,4 @@
-"""Means with their intervals, paired tests over seeds and over samples, and corrections for many tests."""
+"""Means with their intervals, paired tests over seeds, and corrections for many tests."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 LEVEL = 0.05
@@ -86,22 +85,6 @@ def paired_t(a: Mapping[str, float], b: Mapping[str, float]) -> PairedTestResult
     result = stats.ttest_rel([a[seed] for seed in shared], [b[seed] for seed in shared])
     low, high = result.confidence_interval(1 - LEVEL)
     return PairedTestResult(float(result.pvalue), "", mean, float(high - low) / 2, len(shared))
-
-
-def mcnemar(a_right: NDArray[np.bool_], b_right: NDArray[np.bool_]) -> tuple[int, int, float]:
-    """Return McNemar's test (1947) in its exact form, of answers to the same samples.
-
-    Args:
-        a_right: bool [samples].
-        b_right: bool [samples].
-
-    Returns:
-        The number of samples that only a has right, the number that only b has right, and the two-sided p-value: if
-        both were equally good, each of these samples would be one of a's with probability 1/2.
-    """
-    only_a, only_b = int((a_right & ~b_right).sum()), int((b_right & ~a_right).sum())
-    number = only_a + only_b
-    return only_a, only_b, float(stats.binomtest(only_a, number).pvalue) if number else 1.0
 
 
 def combine(p_values: Sequence[float], differences: Sequence[float]) -> float:

@@ -76,7 +76,7 @@ class ClassificationTask(LabelingTask):
     def test_step(self, batch: LabeledSequences, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Return `labels` and `predicted`, see `classes`, and the `confidence` in the latter, [batch] each."""
         loss, logits = self.shared_step(batch, "test")
-        self.log_loss("test", loss, batch)
+        self.add_loss("test", loss, batch)
         confidence, predicted = logits.float().softmax(dim=1).max(dim=1)
         return {"labels": self.classes[batch.labels], "predicted": self.classes[predicted], "confidence": confidence}
 

@@ -1,6 +1,7 @@
 """The task of predicting numbers from a sequence, or at each of its steps."""
 
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import torch
@@ -10,11 +11,11 @@ from torch.nn.functional import mse_loss
 from rnnexp.core.printable import printable
 from rnnexp.core.types import Primitive
 from rnnexp.data.batches import MeasuredSequences, TargetUnits
-from rnnexp.metrics.regression import RegressionScores
 from rnnexp.models.classifier import SequenceClassifier
 from rnnexp.models.stepwise import StepwiseNetwork
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task, rows_of
+from rnnexp.tasks.regression.scores import RegressionScores
 
 
 class RegressionTask(Task):
@@ -76,6 +77,10 @@ class RegressionTask(Task):
             "per_step": data.per_step,
             "seq_len": getattr(data, "seq_len", None),
         }
+
+    @staticmethod
+    def stand_in() -> SimpleNamespace:
+        return SimpleNamespace(input_size=1, units=TargetUnits(["y"], [0.0], [1.0]), per_step=False)
 
     @property
     def stack(self) -> RecurrentStack:

@@ -75,7 +75,7 @@ class TaggingTask(LabelingTask):
             the number of these steps in each sequence, [batch].
         """
         loss, logits = self.shared_step(batch, "test")
-        self.log_loss("test", loss, batch)
+        self.add_loss("test", loss, batch)
         confidence, predicted = logits.float().softmax(dim=2).max(dim=2)
         has_label = batch.labels != NO_LABEL
         right = ((predicted == batch.labels) | ~has_label).all(dim=1)

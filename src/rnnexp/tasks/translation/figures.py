@@ -6,9 +6,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from rnnexp.metrics.translation import agreement, exact_matches, length_bucket, share_by
-from rnnexp.plots.translation import accuracy_by_distance, accuracy_grid, attention_map, scores_by_length
 from rnnexp.tasks.base import Task
+from rnnexp.tasks.translation.metrics import agreement, exact_matches, length_bucket, share_by
+from rnnexp.tasks.translation.plots import accuracy_by_distance, accuracy_grid, attention_map, scores_by_length
 from rnnexp.tasks.translation.task import TranslationTask
 from rnnexp.tasks.translation.translator import Translator
 from rnnexp.tracking.run_directory import RunDirectory

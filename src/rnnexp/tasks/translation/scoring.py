@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from rnnexp.metrics.translation import agreement, exact_matches, length_bucket, share_by
+from rnnexp.tasks.translation.metrics import agreement, exact_matches, length_bucket, share_by
 
 
 class Translation(NamedTuple):

@@ -1,6 +1,7 @@
 """The task of translating sentences."""
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -14,16 +15,16 @@ from rnnexp.core.validation import require_fraction, require_positive
 from rnnexp.data.batches import TranslationBatch
 from rnnexp.data.text.loader import TranslationLoader
 from rnnexp.decoding import Hypotheses, Limits, beam_search, greedy_search, require_search
-from rnnexp.metrics.translation import (
+from rnnexp.models import Seq2Seq
+from rnnexp.recurrent import RecurrentStack
+from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task
+from rnnexp.tasks.translation.metrics import (
     choose_bleu_tokenizer,
     corpus_scores,
     literature_scores,
     literature_signature,
     signatures,
 )
-from rnnexp.models import Seq2Seq
-from rnnexp.recurrent import RecurrentStack
-from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task
 from rnnexp.tasks.translation.scoring import (
     TranslatedSplit,
     Translation,
@@ -32,7 +33,8 @@ from rnnexp.tasks.translation.scoring import (
     spread_evenly,
 )
 from rnnexp.text.tokenizer_pair import TokenizerPair
-from rnnexp.text.vocabulary import PAD
+from rnnexp.text.tokenizers import Tokenizer
+from rnnexp.text.vocabulary import PAD, SPECIAL_TOKENS
 from rnnexp.text.writing import SPACED, Writing
 
 Split = Literal["val", "test"]
@@ -122,6 +124,11 @@ class TranslationTask(Task):
     @staticmethod
     def arguments_from(data: Any) -> dict[str, Any]:  # noqa: ANN401
         return {"tokenizers": data.tokenizers, "target_writing": data.target_writing}
+
+    @staticmethod
+    def stand_in() -> SimpleNamespace:
+        tokenizer = Tokenizer.from_plain({"unit": "word", "vocabulary": [*SPECIAL_TOKENS, "word"]})
+        return SimpleNamespace(tokenizers=TokenizerPair(tokenizer, tokenizer), target_writing=SPACED)
 
     @property
     def stack(self) -> RecurrentStack:

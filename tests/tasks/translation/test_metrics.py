@@ -9,7 +9,7 @@ import pytest
 import sacrebleu
 
 from rnnexp.core.errors import UserError
-from rnnexp.metrics.translation import (
+from rnnexp.tasks.translation.metrics import (
     agreement,
     choose_bleu_tokenizer,
     corpus_scores,

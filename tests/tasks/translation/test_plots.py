@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from rnnexp.plots.style import drawable
-from rnnexp.plots.translation import (
+from rnnexp.tasks.translation.plots import (
     accuracy_by_distance,
     accuracy_grid,
     attention_map,

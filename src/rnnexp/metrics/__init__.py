@@ -1,1 +1,0 @@
-"""Scores: accuracy of classes, BLEU and chrF of translations."""

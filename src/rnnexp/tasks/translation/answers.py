@@ -1,0 +1,115 @@
+"""The answers of a translation run: a translation of each sentence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.significance import PairedTest
+
+from rnnexp.core.errors import UserError
+from rnnexp.tasks.answers import Answers, GradedAnswers, RecordedRun, SampleTest
+from rnnexp.tasks.translation.metrics import (
+    DEFAULT_TOKENIZER,
+    exact_matches,
+    require_bleu_tokenizer,
+    tokenizer_of_signature,
+)
+from rnnexp.tracking import translations_file
+
+LEAST_RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Translations(GradedAnswers):
+    """Translated sentences.
+
+    Args:
+        sources: the sentences.
+        references: their translations in the corpus.
+        translations: the translations of the network.
+        distances: the distance in words between the words that must agree, by sentence; empty if the corpus does not
+            contain it.
+        bleu_tokenizer: the tokenizer of sacrebleu that the run computed BLEU with.
+    """
+
+    metric = "test/exact_match"
+    sources: Sequence[str]
+    references: Sequence[str]
+    translations: Sequence[str]
+    distances: Sequence[int] = ()
+    bleu_tokenizer: str = DEFAULT_TOKENIZER
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether each translation is its reference, bool [sentences]."""
+        return np.array(exact_matches(self.translations, self.references), dtype=bool)
+
+    def same_samples(self, other: Answers) -> bool:
+        """Whether both have the same sources and references."""
+        return isinstance(other, Translations) and (self.sources, self.references) == (other.sources, other.references)
+
+    def compare(self, others: Sequence[Self], level: float) -> list[SampleTest]:
+        """Return sacrebleu's paired bootstrap of BLEU (Koehn, 2004), with the tokenizer that the runs recorded."""
+        comparable = [other for other in others if other.bleu_tokenizer == self.bleu_tokenizer]
+        tests = iter(self._bootstrap(comparable, level) if comparable else ())
+        return [next(tests) if other in comparable else self._over_other_tokens(other) for other in others]
+
+    def _over_other_tokens(self, other: Self) -> SampleTest:
+        return SampleTest(None, reason=f"BLEU over other tokens ({other.bleu_tokenizer}, not {self.bleu_tokenizer})")
+
+    def _bootstrap(self, others: Sequence[Self], level: float) -> list[SampleTest]:
+        systems = [("best", self.translations), *((str(n), other.translations) for n, other in enumerate(others))]
+        # An untrained network may end its sentences with " .", which sacrebleu would treat as tokenized text.
+        metrics = {"BLEU": BLEU(tokenize=self.bleu_tokenizer, force=True)}
+        _signatures, columns = PairedTest(systems, metrics, [self.references], "bs", num_resamples(level))()
+        baseline, *scores = columns["BLEU"]
+        return [SampleTest(float(each.p_value), baseline.score - each.score) for each in scores]  # type: ignore[union-attr, arg-type]
+
+    def describe(self, sample: int) -> dict[str, str]:
+        """Return the source and the reference."""
+        return {"source": self.sources[sample], "reference": self.references[sample]}
+
+    def show(self, sample: int) -> str:
+        """Return the translation."""
+        return self.translations[sample]
+
+
+def num_resamples(level: float) -> int:
+    """Return the number of resamples with which a p-value can be below a level."""
+    return max(LEAST_RESAMPLES, int(1 / level))
+
+
+def read(run: RecordedRun) -> Translations:
+    """Return the content of test_translations.jsonl.
+
+    Raises:
+        UserError: if the file is missing or cannot be read.
+    """
+    file = run.files.translations_file
+    rows = translations_file.read_translations(file)
+    try:
+        sources, references, translations = (
+            [row[key] for row in rows] for key in ("source", "reference", "translation")
+        )
+    except KeyError as error:
+        raise UserError(f"{file} cannot be read ({type(error).__name__}); was it cut short?") from None
+    if not rows:
+        raise UserError(f"{file} is empty")
+    if not all(isinstance(text, str) for text in (*sources, *references, *translations)):
+        raise UserError(f"{file} does not hold translations: a sentence is not a text")
+    distances = [row["distance"] for row in rows if type(row.get("distance")) is int]
+    distances = distances if len(distances) == len(rows) else []
+    return Translations(sources, references, translations, distances, _bleu_tokenizer(run))
+
+
+def _bleu_tokenizer(run: RecordedRun) -> str:
+    signature = run.text("signatures.bleu")
+    try:
+        tokenizer = tokenizer_of_signature(signature) if signature else DEFAULT_TOKENIZER
+    except ValueError as error:
+        raise UserError(f"{run.files.result_file}: {error}") from None
+    require_bleu_tokenizer(tokenizer)
+    return tokenizer
