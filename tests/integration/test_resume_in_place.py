@@ -38,6 +38,7 @@ KINDS: dict[str, list[str]] = {
     "max_steps alone": ["trainer.max_steps=24", "trainer.max_epochs=-1"],
     "gradient flow": ["callbacks=gradient_flow"],
     "several validations": ["trainer.val_check_interval=0.5"],
+    "validations across epochs": ["trainer.check_val_every_n_epoch=null", "trainer.val_check_interval=7"],
     "few validations": ["trainer.max_epochs=4", "trainer.check_val_every_n_epoch=2"],
     "no validation": [
         *("data.val_size=0", "callbacks.early_stopping=null", "callbacks.best_checkpoint=null", "test_weights=last")
@@ -89,6 +90,7 @@ SAMPLE = [
     ("early stopping", 30, "true"),
     ("64 bits", 13, "false"),
     ("max_steps", 23, "false"),
+    ("validations across epochs", 13, "false"),
     ("average of the best", 6, "false"),
     ("average of the last", 14, "true"),
 ]
