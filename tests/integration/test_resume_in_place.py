@@ -32,6 +32,10 @@ KINDS: dict[str, list[str]] = {
         *("trainer.max_epochs=6", "optimizer.lr=0.0", "scheduler=constant", "callbacks.early_stopping.patience=3"),
         "trainer.val_check_interval=0.5",
     ],
+    "early stopping after a minimum": [
+        *("trainer.max_epochs=6", "optimizer.lr=0.0", "scheduler=constant", "callbacks.early_stopping.patience=1"),
+        *("+trainer.min_steps=35", "trainer.val_check_interval=0.5"),
+    ],
     "64 bits": ["model=srn", "trainer.precision=64-true"],
     "accumulation": ["trainer.accumulate_grad_batches=3"],
     "max_steps": ["trainer.max_steps=24"],
@@ -88,6 +92,7 @@ SAMPLE = [
     ("plain", 4, "false"),
     ("plain", 20, "true"),
     ("early stopping", 30, "true"),
+    ("early stopping after a minimum", 32, "false"),
     ("64 bits", 13, "false"),
     ("max_steps", 23, "false"),
     ("validations across epochs", 13, "false"),
