@@ -196,7 +196,6 @@ SHORT_MODULES = {
     "hydra_plugins.rnnexp.open_nodes": "registered by Hydra at start",
     "rnnexp.core.allocator": "one setting of the C library, apart from all other code",
     "rnnexp.core.clock": "imports torch, which no other module of core needs",
-    "rnnexp.compat.omegaconf": "the one private name of OmegaConf",
     "rnnexp.compat.optuna": "private names of a library have a module of their own",
     "rnnexp.compat.torch_compile": "private names of a library have a module of their own",
     "rnnexp.compat.torch_distributed": "private names of a library have a module of their own",

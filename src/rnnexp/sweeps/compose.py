@@ -9,8 +9,10 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
 from rnnexp.cli.checks import require_switches
+from rnnexp.compat.omegaconf import interpolations_parsed_once
 from rnnexp.core.errors import UserError
 from rnnexp.core.printable import without_secrets
+from rnnexp.core.progress import Progress
 from rnnexp.core.validation import escape_interpolation, expand_home
 from rnnexp.runs.create import resolved
 from rnnexp.runs.frozen.inputs import with_inputs
@@ -25,6 +27,8 @@ from rnnexp.tracking.sweep_directory import SweepDirectory
 
 RUN_DIRECTORY = "<run directory>"
 """The run directory in a config, until its name is known, which contains the hash of the config."""
+PATIENCE_SECONDS = 3.0
+"""The time before the progress is shown; most sweeps are composed earlier."""
 TRIAL_NUMBER = "trial_number="
 """The start of the first override that a search sets for a trial."""
 
@@ -58,6 +62,7 @@ class JobComposer:
     def __init__(self, loader: ConfigLoader, config: DictConfig) -> None:
         self.loader, self.config = loader, config
 
+    @interpolations_parsed_once()
     def __call__(self, points: Sequence[Sequence[str]], sweep: SweepDirectory, num_gpus: int) -> list[Job]:
         """Return one job for every point, in their order. Points that are the same experiment share one job.
 
@@ -75,26 +80,33 @@ class JobComposer:
         compose = ConfigComposer(self.loader, self.config, varying)
         # The name of a directory ends with the identity, and may begin with the overrides of an earlier grid.
         present = {path.name.rpartition("_")[2]: path.name for path in sweep.jobs.glob("*")}
-        for index, overrides in enumerate(points):
-            composed = compose(overrides, index)
-            require_switches(composed)
-            if composed.get("resume") is not None:
-                raise UserError("resume= continues one run: leave out -m; a sweep continues with the same sweep_dir=")
-            # The default contains the current time; all jobs must have the same directory.
-            composed.sweep_dir = escape_interpolation(str(sweep.path))
-            composed.paths.output_dir = RUN_DIRECTORY
-            plain = with_inputs(resolved(composed))
-            require_valid(plain)
-            identity = config_hash(plain)
-            if identity not in jobs:
-                shown = _trial_overrides(overrides) or [o for o in overrides if o.partition("=")[0] in varying]
-                run = sweep.job(present.get(identity) or _directory_name(shown, identity))
-                plain = map_text(plain, methodcaller("replace", RUN_DIRECTORY, str(run.path)))
-                _adapt_to_job(plain, sweep)
-                label = " ".join(shown) or str(plain["name"])
-                jobs[identity] = Job(label, list(overrides), plain, run, requested_resources(plain, num_gpus))
-            ordered.append(jobs[identity])
+        with Progress("composing", len(points), "jobs", patience_seconds=PATIENCE_SECONDS) as progress:
+            for index, overrides in enumerate(points):
+                plain = _as_plain_values(compose(overrides, index), sweep)
+                identity = config_hash(plain)
+                if identity not in jobs:
+                    shown = _trial_overrides(overrides) or [o for o in overrides if o.partition("=")[0] in varying]
+                    run = sweep.job(present.get(identity) or _directory_name(shown, identity))
+                    plain = map_text(plain, methodcaller("replace", RUN_DIRECTORY, str(run.path)))
+                    _adapt_to_job(plain, sweep)
+                    label = " ".join(shown) or str(plain["name"])
+                    jobs[identity] = Job(label, list(overrides), plain, run, requested_resources(plain, num_gpus))
+                ordered.append(jobs[identity])
+                progress.advance(1)
         return ordered
+
+
+def _as_plain_values(composed: DictConfig, sweep: SweepDirectory) -> dict[str, Any]:
+    """Return the config of a point, which is changed, as valid plain values; its run directory is `RUN_DIRECTORY`."""
+    require_switches(composed)
+    if composed.get("resume") is not None:
+        raise UserError("resume= continues one run: leave out -m; a sweep continues with the same sweep_dir=")
+    # The default contains the current time; all jobs must have the same directory.
+    composed.sweep_dir = escape_interpolation(str(sweep.path))
+    composed.paths.output_dir = RUN_DIRECTORY
+    plain = with_inputs(resolved(composed))
+    require_valid(plain)
+    return plain
 
 
 def _varying_keys(points: Sequence[Sequence[str]]) -> set[str]:

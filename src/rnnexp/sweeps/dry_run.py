@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -88,13 +88,14 @@ def _estimate(jobs: Sequence[Job], console: Console) -> dict[Job, Estimate]:
     estimated from the others.
     """
     shapes: dict[str, dict[str, Job]] = {}
+    places = []
     for job in jobs:
-        settings = shapes.setdefault(config_hash(job.config, *UNTIMED), {})
-        settings.setdefault(config_hash(job.config, *SEEDS), job)
+        shape = shapes.setdefault(config_hash(job.config, *UNTIMED), {})
+        places.append((job, shape.setdefault(config_hash(job.config, *SEEDS), job), shape))
     if not shapes:
         return {}
-    tried = _try_shapes([list(settings.values()) for settings in shapes.values()], console)
-    return {job: _estimate_of(job, shapes, tried) for job in jobs}
+    tried = _try_shapes([list(shape.values()) for shape in shapes.values()], console)
+    return {job: _estimate_of(job, same, shape.values(), tried) for job, same, shape in places}
 
 
 def _try_shapes(shapes: Sequence[Sequence[Job]], console: Console) -> dict[Job, Estimate]:
@@ -115,13 +116,18 @@ def _try_shapes(shapes: Sequence[Sequence[Job]], console: Console) -> dict[Job, 
     return tried
 
 
-def _estimate_of(job: Job, shapes: Mapping[str, Mapping[str, Job]], tried: Mapping[Job, Estimate]) -> Estimate:
-    """Return the estimate of a job: that of its setting, or else of its shape, or else from the cost of other jobs."""
-    settings = shapes[config_hash(job.config, *UNTIMED)]
-    same = settings[config_hash(job.config, *SEEDS)]
+def _estimate_of(job: Job, same: Job, shape: Iterable[Job], tried: Mapping[Job, Estimate]) -> Estimate:
+    """Return the estimate of a job: that of its setting, or else of its shape, or else from the cost of other jobs.
+
+    Args:
+        job: the job.
+        same: the first job of the same setting.
+        shape: the first job of each setting of the same shape.
+        tried: the estimates of the jobs that were tried.
+    """
     if same in tried:
         return tried[same]
-    for other in settings.values():
+    for other in shape:
         if other in tried and not tried[other].trouble:
             return tried[other]._replace(source=f"as {other.label}")
     measured = {other: found.seconds for other, found in tried.items() if 0 < found.seconds < float("inf")}

@@ -121,13 +121,19 @@ def prepare(job: Job, code: Mapping[str, Any]) -> None:
     job.status = Status.WAITING
 
 
-def prepare_all(jobs: Sequence[Job], code: Mapping[str, Any], say: Callable[[str], None]) -> list[Job]:
+def prepare_all(
+    jobs: Sequence[Job],
+    code: Mapping[str, Any],
+    say: Callable[[str], None],
+    tick: Callable[[], None] = lambda: None,
+) -> list[Job]:
     """Prepare the jobs that are not final, and return those that can run. The others have failed.
 
     Args:
         jobs: the jobs of a sweep, except those that SLURM runs.
         code: see `prepare`.
         say: prints a line.
+        tick: called after each job.
     """
     unfinished = [job for job in jobs if not job.status.is_final]
     end_orphans(unfinished, say)
@@ -144,6 +150,7 @@ def prepare_all(jobs: Sequence[Job], code: Mapping[str, Any], say: Callable[[str
             if job in unfinished:
                 job.status = Status.FAILED
             say(f"failed {job.label}: {error}")
+        tick()
     return ready
 
 

@@ -153,11 +153,11 @@ class Sweep:
         self.directory.write_record(self.settings.name, command, self.code, names)
         num_unfinished = sum(not job.status.is_final for job in jobs)
         with SweepProgress(jobs) as progress:
-            # A live job was submitted by an earlier command, and the backend has found it.
-            live = [job for job in jobs if job.status.is_live]
-            ready = prepare_all([job for job in jobs if job not in live], self.code, progress.say)
             number = len(jobs)
             progress.say(f"{number} job{'s' * (number > 1)}, {num_unfinished} to run, in {self.directory.path}")
+            # A live job was submitted by an earlier command, and the backend has found it.
+            live = [job for job in jobs if job.status.is_live]
+            ready = prepare_all([job for job in jobs if job not in live], self.code, progress.say, progress.tick)
             with interrupted_by(STOP_SIGNALS_BUT_CTRL_C), _resume_hint(progress, self.directory.path):
                 self.backend.run([*live, *ready], progress)
             progress.say(progress.summary())

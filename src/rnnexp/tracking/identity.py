@@ -45,9 +45,8 @@ SEEDS = ("seed", "data.seed")
 
 def config_hash(config: Mapping[str, Any], *without: str) -> str:
     """Return 12 hexadecimal digits of SHA-256 over what `identity_of` returns."""
-    canonical = json.dumps(
-        mask_secrets(identity_of(config, *without)), sort_keys=True, separators=(",", ":"), default=str
-    )
+    identity = _reduced(mask_secrets(config), *without)
+    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
@@ -58,20 +57,24 @@ def identity_of(config: Mapping[str, Any], *without: str) -> dict[str, Any]:
         config: the resolved config as plain values.
         without: further keys to leave out, such as `SEEDS` to find runs that differ only in the seed.
     """
-    identity = copy.deepcopy(dict(config))
-    _replace_files(identity, identity.pop("inputs", None) or ())
-    identity["callbacks"] = _relevant_callbacks(config)
+    return _reduced(copy.deepcopy(dict(config)), *without)
+
+
+def _reduced(config: dict[str, Any], *without: str) -> dict[str, Any]:
+    """Remove what `identity_of` leaves out from a config, and return it."""
+    _replace_files(config, config.pop("inputs", None) or ())
+    config["callbacks"] = _relevant_callbacks(config)
     user_keys = tuple(str(key) for key in config.get("run_only") or ())
     # A hidden size that was solved for a budget follows from the budget.
     solved = ("model.hidden_size",) if config.get("size_budget") else ()
     for key in (*RUN_ONLY, *user_keys, *solved, *without):
         *groups, name = key.split(".")
-        node: Any = identity
+        node: Any = config
         for group in groups:
             node = node.get(group) if isinstance(node, dict) else None
         if isinstance(node, dict):
             node.pop(name, None)
-    return identity
+    return config
 
 
 def _replace_files(identity: dict[str, Any], inputs: Iterable[Mapping[str, Any]]) -> None:
