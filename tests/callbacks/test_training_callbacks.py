@@ -144,6 +144,15 @@ def test_early_stopping_stops_and_logs_the_reason(run: Run) -> None:
     assert "stopped early" not in untouched.stdout
 
 
+def test_early_stopping_waits_for_a_minimum(run: Run) -> None:
+    """Patience is lost in epoch 2, and later steps are logged as often as before."""
+    lost = ["callbacks.early_stopping.patience=1", "trainer.max_epochs=9", "optimizer.lr=0", "scheduler=constant"]
+    outcome = run(*lost, "+trainer.min_epochs=4", "trainer.log_every_n_steps=4")
+    assert outcome.result["num_epochs"] == 4
+    assert "stopped early" in outcome.stdout
+    assert len(column(outcome, "train/lr")) == 40 / 4
+
+
 @pytest.mark.parametrize("mode", ["max", "min"])
 def test_one_order_of_epochs(mode: str) -> None:
     sign = 1 if mode == "max" else -1

@@ -49,6 +49,12 @@ def test_early_stopping_calls_the_hook_before_it_checks(trainer: Trainer, hook: 
     getattr(Never(**arguments), hook)(trainer, LightningModule())
 
 
+def test_a_loop_says_whether_it_has_reached_its_minimum(trainer: Trainer) -> None:
+    for number in (1, 0):
+        trainer.fit_loop.min_epochs = number
+        assert trainer.fit_loop._can_stop_early is (number == 0)
+
+
 def test_the_arguments_and_the_run_of_wandb(tmp_path: Any) -> None:
     pytest.importorskip("wandb")
     logger = WandbLogger(save_dir=tmp_path, offline=True, project="canary", mode="disabled")

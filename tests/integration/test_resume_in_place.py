@@ -32,12 +32,17 @@ KINDS: dict[str, list[str]] = {
         *("trainer.max_epochs=6", "optimizer.lr=0.0", "scheduler=constant", "callbacks.early_stopping.patience=3"),
         "trainer.val_check_interval=0.5",
     ],
+    "early stopping after a minimum": [
+        *("trainer.max_epochs=6", "optimizer.lr=0.0", "scheduler=constant", "callbacks.early_stopping.patience=1"),
+        *("+trainer.min_steps=35", "trainer.val_check_interval=0.5"),
+    ],
     "64 bits": ["model=srn", "trainer.precision=64-true"],
     "accumulation": ["trainer.accumulate_grad_batches=3"],
     "max_steps": ["trainer.max_steps=24"],
     "max_steps alone": ["trainer.max_steps=24", "trainer.max_epochs=-1"],
     "gradient flow": ["callbacks=gradient_flow"],
     "several validations": ["trainer.val_check_interval=0.5"],
+    "validations across epochs": ["trainer.check_val_every_n_epoch=null", "trainer.val_check_interval=7"],
     "few validations": ["trainer.max_epochs=4", "trainer.check_val_every_n_epoch=2"],
     "no validation": [
         *("data.val_size=0", "callbacks.early_stopping=null", "callbacks.best_checkpoint=null", "test_weights=last")
@@ -87,8 +92,10 @@ SAMPLE = [
     ("plain", 4, "false"),
     ("plain", 20, "true"),
     ("early stopping", 30, "true"),
+    ("early stopping after a minimum", 32, "false"),
     ("64 bits", 13, "false"),
     ("max_steps", 23, "false"),
+    ("validations across epochs", 13, "false"),
     ("average of the best", 6, "false"),
     ("average of the last", 14, "true"),
 ]

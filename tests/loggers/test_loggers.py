@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from rnnexp.core.files.atomic import before_write
 from rnnexp.loggers.csv import CSVLogger
+from rnnexp.tracking.metrics_file import read_rows
 from support.programs import Run
 
 
@@ -88,3 +90,26 @@ def test_a_new_column_keeps_the_rows(tmp_path: Path) -> None:
     logger.log_metrics({"loss": 0.5}, step=0)
     logger.log_metrics({"loss": 0.25, "acc": 1.0}, step=1)
     assert (tmp_path / "metrics.csv").read_text(encoding="utf-8") == "acc,loss,step\n,0.5,0\n1.0,0.25,1\n"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_a_write_that_fails_leaves_rows_of_one_width(tmp_path: Path, error: type[BaseException]) -> None:
+    """A second Ctrl-C or a full disk while a column is added: the rows are written once more at the end of the run."""
+    logger = CSVLogger(str(tmp_path), flush_every_n_steps=10)
+    logger.log_metrics({"epoch": 0, "train/loss": 1.0}, step=1)
+    logger.save()
+    logger.log_metrics({"epoch": 0, "val/loss": 2.0}, step=1)
+
+    def fail(_: Path) -> None:
+        raise error
+
+    before_write.append(fail)
+    try:
+        with pytest.raises(error):
+            logger.save()
+    finally:
+        before_write.remove(fail)
+    logger.finalize("failed")
+    rows, is_damaged = read_rows(tmp_path / "metrics.csv")
+    assert rows == [{"epoch": "0", "step": "1", "train/loss": "1.0"}, {"epoch": "0", "step": "1", "val/loss": "2.0"}]
+    assert not is_damaged

@@ -68,8 +68,9 @@ class EarlyStopping(ConditionalEarlyStopping):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         # The earlier process was interrupted after the validation that stops the run.
-        has_lost_patience = self.wait_count >= self.patience
-        if has_lost_patience or self.stopping_reason is EarlyStoppingReason.NON_FINITE_METRIC:
+        reason = self.stopping_reason
+        has_lost_patience = reason is EarlyStoppingReason.PATIENCE_EXHAUSTED and self.wait_count >= self.patience
+        if has_lost_patience or reason is EarlyStoppingReason.NON_FINITE_METRIC:
             trainer.should_stop = True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002

@@ -82,7 +82,9 @@ class SaveOnSignal(Checkpoint):
         num_batches = batch_idx + 1
         # Lightning restores neither a validation that was due after the batch nor gradients that were accumulated.
         ends_epoch = num_batches >= trainer.num_training_batches or trainer.global_step == trainer.max_steps
-        validates = trainer.val_check_batch is not None and num_batches % trainer.val_check_batch == 0
+        # Without epochs between validations their interval counts the batches of all epochs.
+        num_counted = num_batches if trainer.check_val_every_n_epoch else trainer.fit_loop.total_batch_idx + 1
+        validates = trainer.val_check_batch is not None and num_counted % trainer.val_check_batch == 0
         accumulates = num_batches % trainer.accumulate_grad_batches != 0
         if not (ends_epoch or validates or accumulates):
             self._stop_if_signaled(trainer)

@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loops.loop import _Loop
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -129,10 +130,12 @@ def unlogged_metrics(trainer: Trainer) -> dict[str, Any]:
 
 
 class ConditionalEarlyStopping(EarlyStopping):
-    """Early stopping that checks only when `is_due` is True.
+    """Early stopping that checks only when `is_due` is True, and stops only after `min_epochs` and `min_steps`.
 
     The public way is `on_train_epoch_end` and `on_validation_end`. But only Lightning knows
-    which of them checks, and it may call the other one before the metric has a value.
+    which of them checks, and it may call the other one before the metric has a value. A trainer that is asked to stop
+    before its minimum logs the metrics of the last logged step again at each step, and a process that continues the
+    run does not know that it was asked.
     """
 
     def is_due(self, trainer: Trainer) -> bool:  # noqa: ARG002
@@ -140,8 +143,15 @@ class ConditionalEarlyStopping(EarlyStopping):
         return True
 
     def _run_early_stopping_check(self, trainer: Trainer) -> None:
-        if self.is_due(trainer):
-            super()._run_early_stopping_check(trainer)
+        if not self.is_due(trainer):
+            return
+        was_asked = trainer.should_stop
+        super()._run_early_stopping_check(trainer)
+        if trainer.should_stop and not trainer.fit_loop._can_stop_early:
+            # The next validation checks again.
+            trainer.should_stop = was_asked
+            self.stopping_reason, self.stopping_reason_message = EarlyStoppingReason.NOT_STOPPED, None
+            self.stopped_epoch = 0
 
 
 class EpochsFromOne(RichProgressBar):

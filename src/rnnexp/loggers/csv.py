@@ -55,10 +55,12 @@ class MetricsWriter:
         self.metrics = []
 
     def _replace(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        self._columns = sorted(set().union(*rows))
-        header = dict(zip(self._columns, self._columns, strict=True))
+        columns = sorted(set().union(*rows))
+        header = dict(zip(columns, columns, strict=True))
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(self.path, _as_csv(self._columns, [header, *rows]))
+        write_text(self.path, _as_csv(columns, [header, *rows]))
+        # Not earlier: the file has its old columns if a signal or a full disk ends the write.
+        self._columns = columns
 
 
 def _as_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:

@@ -17,6 +17,7 @@ from rnnexp.core.files.atomic import read_json, written_atomically
 from rnnexp.core.files.sealed_archive import has_seal, is_intact
 from rnnexp.core.user_code import describe_user_code
 from rnnexp.core.validation import did_you_mean_path, lookup
+from rnnexp.recurrent.backends import BACKENDS
 from rnnexp.tasks.base import Task
 from rnnexp.text.tokenizer_pair import TokenizerPair
 from rnnexp.tracking.run_directory import RunDirectory
@@ -120,7 +121,7 @@ NUMBERS_OF_CALLBACKS = (
     *("earlier_seconds", "first_step_seconds", "samples", "seconds", "tokens"),
 )
 """Values in the states of callbacks that are compared or added during training."""
-PARTS_OF_TRAINING = ("loops", "callbacks", "lr_schedulers", "metrics")
+PARTS_OF_TRAINING = ("loops", "callbacks", "lr_schedulers", "metrics", "backend")
 """Parts that training continues from, besides the state of the optimizer."""
 PARTS: Mapping[str, Callable[[Any], bool]] = {
     "state_dict": lambda part: _is_mapping(part) and len(part) > 0 and all(map(torch.is_tensor, part.values())),
@@ -133,6 +134,7 @@ PARTS: Mapping[str, Callable[[Any], bool]] = {
     "lr_schedulers": lambda part: isinstance(part, list) and all(map(_is_mapping, part)),
     "tokenizers": _is_mapping,
     "metrics": lambda part: _is_mapping(part) and all(torch.is_tensor(value) for value in part.values()),
+    "backend": BACKENDS.__contains__,
     "unlogged": lambda part: _is_mapping(part) and all(map(_is_number, part.values())) and ("step" in part or not part),
     "pytorch-lightning_version": lambda part: isinstance(part, str),
 }

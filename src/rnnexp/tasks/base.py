@@ -210,13 +210,14 @@ class Task(LightningModule, ABC):
         self.num_test_samples = (self.num_test_samples or 0) + self.num_samples(batch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the values that must be equal for training to continue, and the metrics that its record has so far."""
+        """Add the values that must be equal for training to continue, and those that its record has so far."""
         checkpoint["rnnexp"] = self.model_info | self.training_info
         checkpoint["metrics"] = {name: value.cpu() for name, value in self.trainer.callback_metrics.items()}
         checkpoint["unlogged"] = unlogged_metrics(self.trainer)
+        checkpoint["backend"] = self.stack.last_backend
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take over the metrics of the run to continue.
+        """Take over the metrics of the run to continue, and the backend that trained it.
 
         Raises:
             UserError: if a schedule with a fixed end was planned over another number of steps than this run has.
@@ -230,6 +231,7 @@ class Task(LightningModule, ABC):
                     "or start a new run; only scheduler=constant and cosine can be extended"
                 )
         self._loaded_metrics = checkpoint["metrics"]
+        self.stack.last_backend = checkpoint["backend"]
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 (Lightning's union of a dozen types)
         """Make the optimizer, and the schedule over all steps of training."""

@@ -1,9 +1,11 @@
 """Loss and metrics of the task, compared with their definitions."""
 
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from torch.nn.functional import cross_entropy
 
 from rnnexp.data.batches import LabeledSequences
@@ -104,3 +106,15 @@ def test_fractions_are_checked(share: float) -> None:
     for name in ("dropout", "label_smoothing"):
         with pytest.raises(ValueError, match=rf"{name} must lie in \[0, 1\)"):
             make_task(**{name: share})
+
+
+def test_a_run_with_nothing_left_to_train_has_the_backend_that_trained() -> None:
+    """Batches of other lengths may choose another one, and the check of the precision sees only the first batch."""
+    task, continued = make_task(), make_task()
+    for each in (task, continued):
+        each.trainer = Trainer(barebones=True, max_epochs=-1, max_steps=5)
+    task.stack.last_backend = "parallel"
+    checkpoint: dict[str, Any] = {"lr_schedulers": []}
+    task.on_save_checkpoint(checkpoint)
+    continued.on_load_checkpoint(checkpoint)
+    assert continued.stack.last_backend == "parallel"
