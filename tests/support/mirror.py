@@ -3,7 +3,7 @@
 import gzip
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 SIGN_IN = b"<!DOCTYPE html><title>Sign in to the network</title>"
@@ -59,7 +59,9 @@ class Answer(BaseHTTPRequestHandler):
             self.wfile.flush()
             self.server.stall_is_over.wait(60 if manner == "stall" else 0.5)
             content = content[STALLED_AFTER:]
-        self.wfile.write(content)
+        # A client that was killed has left.
+        with suppress(ConnectionError):
+            self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
         pass
