@@ -20,7 +20,7 @@ class Options:
         start_up: whether the start-up of the programs is measured as well.
         sweep_jobs: jobs of a sweep that is timed under rnnexp's launcher and under Hydra's; 0 measures none.
         cells: cells to classify with, one after the other in place of `model.cell`.
-        workers: processes of the torchvision pipeline's DataLoader; each number is a candidate.
+        workers: processes of lightning-hydra-template's DataLoader; each number is a candidate.
         pairs: sentence pairs that the tutorial loop trains on in each repetition.
         decode_sentences: the number of test sentences that are translated in each repetition.
         train_minutes: minutes that each decoder of rnnexp and each peer trains before what they learned is compared; 0
