@@ -30,7 +30,7 @@ OWN_RECIPE: dict[str, dict[str, Any]] = {
     "training": {"learning_rate": 2e-4, "batch_size": 80, "label_smoothing": 0.0, "clip_grad_norm": None},
     "decoder": {"hidden_dropout": 0.2},
 }
-"""What JoeyNMT's configs/iwslt14_deen_bpe.yaml, its recurrent network for IWSLT14, has in place of rnnexp's values.
+"""The values of JoeyNMT's configs/iwslt14_deen_bpe.yaml, its recurrent network for IWSLT14, that replace rnnexp's.
 
 Its learning rate falls after 8 validations without an improvement, of which there is one after each 2,000 updates, so
 that it is constant in the first 16,000. (JoeyNMT 2.3.0 cannot make that schedule with the PyTorch that it installs.)

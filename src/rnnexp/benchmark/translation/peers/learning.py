@@ -1,4 +1,4 @@
-"""What rnnexp and other toolkits have learned after the same time, in turns."""
+"""The comparison of what rnnexp and other toolkits learn in the same time, in turns."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
