@@ -160,6 +160,8 @@ class JoeyNMT:
         batches = WatchedBatches(self.train_data, watch)
         manager.train_and_validate(batches, batches)
         hook.remove()
+        if turns.request == "learn":
+            raise RuntimeError("JoeyNMT ended the training before its time")
         return turns.request  # type: ignore[no-any-return]
 
     def score(self) -> dict[str, float]:
@@ -249,6 +251,7 @@ def config(task: dict[str, Any], directory: Path) -> dict[str, Any]:
             "decrease_factor": 1.0,
             "optimizer": "adam",
             "learning_rate": optimizer["lr"],
+            "learning_rate_min": 0.0,  # below it, JoeyNMT ends the training
             "adam_betas": optimizer["betas"],
             "clip_grad_norm": values["trainer"]["gradient_clip_val"],
             "label_smoothing": values["task"]["label_smoothing"],
