@@ -42,6 +42,8 @@ def test_no_key_is_also_a_key_of_train() -> None:
         ("sweep_jobs", "many", "sweep_jobs must be a whole number of at least 0, not 'many'"),
         ("sweep_jobs", -1, "sweep_jobs must be a whole number of at least 0, not -1"),
         ("start_up", "no", "start_up must be true or false, not 'no'"),
+        ("train_minutes", -1, "train_minutes must be a number of at least 0, not -1"),
+        ("train_minutes", "long", "train_minutes must be a number of at least 0, not 'long'"),
         ("peers", ["joeynmt"], r"peers must be names with interpreters, not \['joeynmt'\]: write peers.joeynmt=PYTHON"),
         ("peers", {"joeynmt": 3}, "peers.joeynmt must be the path of a Python interpreter, not 3"),
         ("peers", {"joynmt": None}, "unknown peer 'joynmt': choose one of joeynmt; did you mean 'joeynmt'"),

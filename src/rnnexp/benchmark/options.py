@@ -1,5 +1,6 @@
 """The options of a benchmark."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
@@ -19,9 +20,11 @@ class Options:
         start_up: whether the start-up of the programs is measured as well.
         sweep_jobs: jobs of a sweep that is timed under rnnexp's launcher and under Hydra's; 0 measures none.
         cells: cells to classify with, one after the other in place of `model.cell`.
-        workers: processes of the torchvision pipeline's DataLoader; each number is a candidate.
+        workers: processes of lightning-hydra-template's DataLoader; each number is a candidate.
         pairs: sentence pairs that the tutorial loop trains on in each repetition.
         decode_sentences: the number of test sentences that are translated in each repetition.
+        train_minutes: minutes that each decoder of rnnexp and each peer trains before what they learned is compared; 0
+            trains none.
         peers: name of another toolkit -> the Python interpreter that has it; None does not measure it.
 
     Raises:
@@ -39,6 +42,7 @@ class Options:
     workers: Sequence[int]
     pairs: int
     decode_sentences: int
+    train_minutes: float
     peers: Mapping[str, str | None]
 
     def __post_init__(self) -> None:
@@ -54,9 +58,15 @@ class Options:
         for name in ("start_up", "cpu_time"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} must be true or false, not {getattr(self, name)!r}")
+        _validate_minutes(self.train_minutes)
         _validate_peers(self.peers)
-        if self.cpu_time and (any(self.peers.values()) or any(self.workers)):
-            raise ValueError("cpu_time=true counts only one process: leave out peers and workers")
+        if self.cpu_time and any(self.workers):
+            raise ValueError("cpu_time=true does not count the processes of a DataLoader: leave out workers")
+
+
+def _validate_minutes(minutes: object) -> None:
+    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 <= minutes < math.inf:
+        raise ValueError(f"train_minutes must be a number of at least 0, not {minutes!r}")
 
 
 def _validate_peers(peers: object) -> None:

@@ -17,13 +17,13 @@ def test_every_candidate_trains_in_every_round_and_only_the_report_is_written(me
     assert [cell["cell"] for cell in report["speed"]["cells"]] == ["srn", "lstm", "gru"]
     for cell in report["speed"]["cells"]:
         speeds = cell["steps_per_second"]
-        assert list(speeds) == ["rnnexp", "plain loop", "torchvision, 0 workers"]
+        assert list(speeds) == ["rnnexp", "plain loop", "lightning-hydra-template, 0 workers"]
         assert all(len(rounds) == 2 and min(rounds) > 0 for rounds in speeds.values())
         ratios = [ours / plain for ours, plain in zip(speeds["rnnexp"], speeds["plain loop"], strict=True)]
         assert cell["rnnexp_over"]["plain loop"]["median"] == pytest.approx(median(ratios))
         losses = cell["final_loss"]
         assert losses["rnnexp"] == pytest.approx(losses["plain loop"], rel=1e-5), "they did not do the same work"
-        assert math.isfinite(losses["torchvision, 0 workers"])
+        assert math.isfinite(losses["lightning-hydra-template, 0 workers"])
         for name, speed in speeds.items():
             assert name in outcome.stdout
             assert f"{median(speed):.2f}" in outcome.stdout

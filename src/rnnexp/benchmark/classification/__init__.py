@@ -1,1 +1,1 @@
-"""The benchmark of classification, and the pipeline of torchvision for comparison."""
+"""The benchmark of classification, and the pipeline of a template for comparison."""

@@ -1,4 +1,4 @@
-"""The speed of training a classifier: rnnexp, a plain PyTorch loop, and the pipeline of torchvision, in turns."""
+"""The speed of training a classifier: rnnexp, a plain PyTorch loop, and the pipeline of a template, in turns."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from rnnexp.tasks.classification.task import ClassificationTask
 
 TORCH_MODULES: dict[str, Callable[..., nn.RNNBase]] = {"srn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 """Cell -> the equivalent module of PyTorch."""
-PLAIN, TORCHVISION = "plain loop", "torchvision"
+PLAIN, TEMPLATE = "plain loop", "lightning-hydra-template"
 SUPPORTED = {
     "trainer.precision": "32-true",
     "trainer.devices": 1,
@@ -116,7 +116,7 @@ def measure_cell(bench: Workbench, cell: str) -> dict[str, Any]:
         UserError: if an epoch has fewer steps than are timed.
     """
     # torchvision takes seconds to import.
-    from rnnexp.benchmark.classification.torchvision_pipeline import ImageFiles, TorchvisionPipeline
+    from rnnexp.benchmark.classification.template_pipeline import ImageFiles, TemplatePipeline
 
     with silenced_lightning(), TemporaryDirectory() as directory:
         experiment = bench.build(Path(directory) / "built")
@@ -143,15 +143,16 @@ def measure_cell(bench: Workbench, cell: str) -> dict[str, Any]:
             expand_home(bench.value("data.root")), bench.value("data.name"), bench.value("data.val_size")
         )
         for num_workers in bench.options.workers:
-            candidates[f"{TORCHVISION}, {num_workers} workers"] = TorchvisionPipeline(
+            candidates[f"{TEMPLATE}, {num_workers} workers"] = TemplatePipeline(
                 files,
                 model,
+                model.head.out_features,
                 recipe,
                 batch_size=loader.batch_size,
                 num_workers=num_workers,
                 accelerator=bench.value("trainer.accelerator"),
                 log_every_n_steps=bench.value("trainer.log_every_n_steps"),
-                directory=Path(directory) / "torchvision",
+                directory=Path(directory) / "template",
             )
         rounds = take_turns(candidates, bench.options.repetitions)
     speeds = {name: [bench.steps.timed / timed.seconds for timed in times] for name, times in rounds.items()}

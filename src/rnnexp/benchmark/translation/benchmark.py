@@ -21,11 +21,13 @@ from rnnexp.benchmark.report import format_ratio
 from rnnexp.benchmark.translation.decoding import Decoding
 from rnnexp.benchmark.translation.multiply_adds import MatrixProduct, Work, multiply_adds, training_gflop
 from rnnexp.benchmark.translation.peers.comparison import measure_peers, peer_table
+from rnnexp.benchmark.translation.peers.learning import learning_tables, measure_learning
 from rnnexp.benchmark.translation.tutorial_loop import WARMUP_PAIRS, Pair, TutorialLoop
 from rnnexp.benchmark.workbench import TaskBenchmark, Workbench
 from rnnexp.core.errors import UserError
 from rnnexp.data.batches import TranslationBatch
 from rnnexp.data.text.loader import TranslationLoader
+from rnnexp.data.text.translation import TranslationDataModule
 from rnnexp.models import Seq2Seq
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.runs.build import Experiment
@@ -64,6 +66,11 @@ class TranslationBenchmark(TaskBenchmark):
                     training_batches(experiment, self.bench.steps.scheduled),
                     decoding_batches(self.bench, experiment),
                 )
+            learning = None
+            if self.bench.options.train_minutes > 0:
+                data, decoded = experiment.datamodule, decoding_batches(self.bench, experiment)
+                assert isinstance(data, TranslationDataModule)
+                learning = measure_learning(self.bench, data, models.by_decoder, decoded)
         speed = {
             "decoder": self.bench.value("task.network.decoder"),
             "teacher_forcing": self.bench.value("task.teacher_forcing"),
@@ -71,8 +78,14 @@ class TranslationBenchmark(TaskBenchmark):
             "training": training,
             "decoding": decoding,
             "peers": peers,
+            "learning": learning,
         }
-        for table in [*speed_tables(speed), *([] if peers is None else [peer_table(peers)])]:
+        tables = speed_tables(speed)
+        if peers is not None:
+            tables.append(peer_table(peers))
+        if learning is not None:
+            tables += learning_tables(learning)
+        for table in tables:
             show(table)
         return speed
 

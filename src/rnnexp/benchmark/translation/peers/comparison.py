@@ -17,7 +17,7 @@ from rnnexp.benchmark.translation.decoding import Decoding
 from rnnexp.benchmark.translation.multiply_adds import Work
 from rnnexp.benchmark.translation.peers.process import Measured, PeerProcess
 from rnnexp.benchmark.translation.peers.registry import PEERS
-from rnnexp.benchmark.translation.peers.task import BEAM_SIZE, write_task
+from rnnexp.benchmark.translation.peers.task import BEAM_SIZE, indices, write_task
 from rnnexp.benchmark.workbench import Workbench
 from rnnexp.core.validation import expand_home
 from rnnexp.data.batches import TranslationBatch
@@ -89,7 +89,7 @@ def measure_peers(
 def running_peers(
     bench: Workbench, network: Seq2Seq, training: Sequence[TranslationBatch], decoding: Sequence[TranslationBatch]
 ) -> Iterator[dict[str, PeerProcess]]:
-    """Start the peers that `peers` names, and stop them at the end; see `write_task` for the arguments."""
+    """Start the peers that `peers` names, and stop them at the end. Arguments: see `measure_peers`."""
     peers: dict[str, PeerProcess] = {}
     with TemporaryDirectory() as directory, ExitStack() as stack:
         for name, python in bench.options.peers.items():
@@ -97,13 +97,16 @@ def running_peers(
                 continue
             peer = peers[name] = PeerProcess(ANSWER_SECONDS + STEP_SECONDS * len(training))
             stack.callback(peer.stop)
-            is_on_cpu = network.encoder.embedding.weight.device.type == "cpu"
-            if reason := PEERS[name].unsupported(bench.value) if is_on_cpu else "it is measured on a CPU: trainer=cpu":
+            if reason := PEERS[name].unsupported(bench.value, network):
                 peer.fail(reason)
                 continue
             place = Path(directory, name)
             place.mkdir()
-            write_task(place, bench, network, training, decoding)
+            steps = [bench.steps.warmup, bench.steps.total]  # the first timed step, and the end of the timed steps
+            lengths = [int(batch.target_lengths[0]) - 2 for batch in decoding]  # without BOS and EOS
+            test = {"batches": indices(decoding), "lengths": lengths}
+            more = {"batches": indices(training), "steps": steps, "test": test}
+            write_task(place, bench, network, {"train": training, "test": decoding}, more)
             peer.start(str(expand_home(python)), PEERS[name].driver, place)
         for peer in peers.values():
             peer.wait_until_ready()

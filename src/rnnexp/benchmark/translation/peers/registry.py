@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rnnexp.models import Seq2Seq
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -18,12 +20,15 @@ class Peer:
     driver: Path
     supported: Mapping[str, Sequence[Any]]
 
-    def unsupported(self, value: Callable[[str], Any]) -> str | None:
+    def unsupported(self, value: Callable[[str], Any], network: Seq2Seq) -> str | None:
         """Return why the toolkit cannot do the work of a config; None if it can.
 
         Args:
             value: key -> its value in the config.
+            network: a network of rnnexp, on its device.
         """
+        if network.encoder.embedding.weight.device.type != "cpu":
+            return "it is measured on a CPU: trainer=cpu"
         for key, values in self.supported.items():
             if value(key) not in values:
                 return f"{key}={value(key)}: it does the same work only with {' or '.join(map(str, values))}"

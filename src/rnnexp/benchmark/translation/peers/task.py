@@ -1,8 +1,9 @@
 """The task of a peer: a file with the config and the sentence pairs, from which its driver works."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,13 +16,12 @@ from rnnexp.runs.create import resolved
 
 BEAM_SIZE = 5
 
+Batches = Sequence[TranslationBatch]
+"""The batches of a split; its sentences are counted over all of them."""
+
 
 def write_task(
-    directory: Path,
-    bench: Workbench,
-    network: Seq2Seq,
-    training: Sequence[TranslationBatch],
-    decoding: Sequence[TranslationBatch],
+    directory: Path, bench: Workbench, network: Seq2Seq, splits: Mapping[str, Batches], more: Mapping[str, Any]
 ) -> None:
     """Write `task.json`.
 
@@ -29,37 +29,41 @@ def write_task(
         directory: the directory of the file.
         bench: the workbench, whose config has the settings.
         network: a network of rnnexp, whose vocabularies the peer has.
-        training: the batches of all steps, and one more.
-        decoding: the test batches; all translations of a batch have the length of its first reference.
+        splits: `train`, and others whose sentences the peer has.
+        more: further keys.
     """
     task = {
         "config": resolved(bench.config),
         "threads": torch.get_num_threads(),
-        "steps": [bench.steps.warmup, bench.steps.total],  # the first timed step, and the end of the timed steps
+        "cpu_time": bench.options.cpu_time,
+        "beam_size": BEAM_SIZE,
         "vocab_sizes": {
             "source": network.encoder.embedding.num_embeddings,
             "target": network.decoder.output.out_features,
         },
         "sentences": {  # tokens without BOS and EOS
-            "train.source": [row for each in training for row in _rows(each.source, each.source_lengths)],
-            "train.target": [row[1:] for each in training for row in _rows(each.target, each.target_lengths)],
-            "test.source": [row for each in decoding for row in _rows(each.source, each.source_lengths)],
+            f"{name}.{side}": rows
+            for name, batches in splits.items()
+            for side, rows in (("source", _sources(batches)), ("target", _targets(batches)))
         },
-        "batches": _indices(training),
-        "test": {
-            "batches": _indices(decoding),
-            "lengths": [int(batch.target_lengths[0]) - 2 for batch in decoding],
-            "beam_size": BEAM_SIZE,
-        },
+        **more,
     }
     write_json(directory / "task.json", task)
 
 
-def _rows(tokens: Tensor, lengths: Tensor) -> list[list[int]]:
-    return [row[: length - 1] for row, length in zip(tokens.tolist(), lengths.tolist(), strict=True)]
-
-
-def _indices(batches: Sequence[TranslationBatch]) -> list[list[int]]:
+def indices(batches: Batches) -> list[list[int]]:
     """Return the indices of the sentences of each batch, counted over all batches."""
     offsets = accumulate((len(batch.source) for batch in batches), initial=0)
     return [list(range(*ends)) for ends in pairwise(offsets)]
+
+
+def _sources(batches: Batches) -> list[list[int]]:
+    return [row for each in batches for row in _rows(each.source, each.source_lengths)]
+
+
+def _targets(batches: Batches) -> list[list[int]]:
+    return [row[1:] for each in batches for row in _rows(each.target, each.target_lengths)]
+
+
+def _rows(tokens: Tensor, lengths: Tensor) -> list[list[int]]:
+    return [row[: length - 1] for row, length in zip(tokens.tolist(), lengths.tolist(), strict=True)]
