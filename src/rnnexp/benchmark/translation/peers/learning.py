@@ -25,8 +25,8 @@ from rnnexp.benchmark.workbench import Workbench
 from rnnexp.core.files.atomic import read_json
 from rnnexp.core.validation import expand_home
 from rnnexp.data.text.translation import TranslationDataModule
-from rnnexp.metrics.translation import corpus_scores
 from rnnexp.models import Seq2Seq
+from rnnexp.tasks.translation.metrics import corpus_scores
 
 SLICES = 10
 """The number of turns of each candidate."""
