@@ -86,6 +86,12 @@ def test_an_unknown_key_without_a_close_match_lists_the_keys(launch: Any) -> Non
     assert "_target_" not in line
 
 
+def test_an_unknown_key_of_a_class_that_does_not_exist(launch: Any) -> None:
+    ended = launch(never, "trainer._target_=lightning.pytorch.Trainr", "trainer.max_time=1")
+    assert ended.line == "rnnexp: unknown key 'max_time' in trainer; did you mean 'max_steps'?"
+    assert ended.exit_code == 2
+
+
 def test_missing_config_directory_is_named(launch: Any, tmp_path: Path) -> None:
     assert launch(never, "--config-dir=nosuch").line == (
         f"rnnexp: Additional config directory '{tmp_path / 'nosuch'}' not found"

@@ -4,6 +4,7 @@ import errno
 import sys
 from inspect import signature
 from pathlib import Path
+from pydoc import locate
 from typing import Any, NamedTuple
 
 from hydra.errors import (
@@ -13,7 +14,6 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
-from hydra.utils import get_object
 from omegaconf import DictConfig
 from omegaconf.errors import (
     ConfigAttributeError,
@@ -229,7 +229,9 @@ def _explain_key(error: ConfigAttributeError | ConfigKeyError, program: str) -> 
 
 def _is_parameter(key: str, target: str) -> bool:
     """Return whether a class or function of rnnexp or its libraries has a parameter of this name."""
-    return target.startswith(OWN_PACKAGES) and key in signature(get_object(target)).parameters
+    # `locate` returns None for a name that does not exist, which the user may have written.
+    found = locate(target) if target.startswith(OWN_PACKAGES) else None
+    return callable(found) and key in signature(found).parameters
 
 
 def _is_deleted(key: str) -> bool:

@@ -14,6 +14,7 @@ MAX_BYTES = 3 * KEPT_BYTES
 POLL_SECONDS = 0.2
 MARK = b"\n[rnnexp: the middle of this long output was dropped here]\n"
 MAX_ROUNDS = 20
+"""The number of rounds after which a writer that is faster than the copying is no longer followed."""
 
 
 def drop_middle(path: Path) -> None:
