@@ -26,6 +26,8 @@ LAYERS = {
     "hydra_plugins": 7,
     # many runs
     "sweeps": 6,
+    # trained networks
+    "inference": 6,
     # one run, built from a config
     "runs": 5,
     # command line on top of Hydra
@@ -212,6 +214,7 @@ SHORT_MODULES = {
     "rnnexp.core.utf8": "called by programs with and without Hydra",
     "rnnexp.data.corpora.phrasebook.draw": "random choices that every part of the grammar shares",
     "rnnexp.sweeps.process.preload": "imported by the fork server alone: it sets a variable for the whole process",
+    **{f"rnnexp.tasks.{name}.predictor": "imported without Lightning" for name in ("classification", "tagging")},
     "rnnexp.tasks.callbacks": "base classes that callbacks/ and tasks of their own share",
     "rnnexp.text.tokenizer_pair": "the type that data, models and translate share",
     "rnnexp.text.vocabulary": "ids of the special tokens, for models that import no tokenizer",

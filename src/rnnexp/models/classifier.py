@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnexp.core.validation import lookup, require_fraction, require_positive
+from rnnexp.models.stepwise import Stream, advance
 from rnnexp.recurrent import RecurrentStack, State
 from rnnexp.recurrent.layout import make_mask
 
@@ -96,5 +97,21 @@ class SequenceClassifier(nn.Module):
             [batch, num_classes].
         """
         outputs, state = self.stack(inputs, lengths)
+        return self.read_out(outputs, state, lengths)
+
+    def read_out(self, outputs: Tensor, state: State, lengths: Tensor | None = None) -> Tensor:
+        """Return the logits [batch, num_classes] for what the stack returns."""
         logits: Tensor = self.head(self.dropout(self.pool(self.stack, outputs, state, lengths)))
         return logits
+
+    def step(self, x: Tensor, stream: Stream) -> tuple[Tensor, Stream]:
+        """Return the logits for the sequences up to this step [batch, num_classes], see `StepwiseNetwork.step`."""
+        outputs, state = advance(self.stack, x, stream)
+        num_steps, summary = stream.num_steps + 1, None
+        if self.pool in (mean, maximum):
+            summary = output = outputs[:, 0]
+            if stream.summary is not None:
+                summary = stream.summary + output if self.pool is mean else torch.maximum(stream.summary, output)
+            pooled = summary / num_steps if self.pool is mean else summary
+            outputs = pooled.unsqueeze(1)
+        return self.read_out(outputs, state), Stream(state, summary, num_steps)

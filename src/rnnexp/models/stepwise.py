@@ -1,11 +1,34 @@
 """A network with outputs at each step: a recurrent stack and a linear head."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from rnnexp.core.validation import require_fraction, require_positive
-from rnnexp.recurrent import RecurrentStack
+from rnnexp.recurrent import RecurrentStack, State
+
+
+class Stream(NamedTuple):
+    """What a network carries from step to step. The default is that before the first step."""
+
+    state: State | None = None
+    """the state of the stack, see `RecurrentStack`"""
+    summary: Tensor | None = None
+    """[batch, features], the sum of the outputs so far, or their maximum, for a network that pools them"""
+    num_steps: int = 0
+
+
+def advance(stack: RecurrentStack, x: Tensor, stream: Stream) -> tuple[Tensor, State]:
+    """Return the outputs of a stack for one step, [batch, 1, hidden], and its state, for x [batch, features].
+
+    Raises:
+        ValueError: for a stack of two directions.
+    """
+    if stack.bidirectional:
+        raise ValueError("a network of two directions needs the whole sequence: train with model.bidirectional=false")
+    outputs, state = stack(x.unsqueeze(1), None, stream.state)
+    return outputs, state
 
 
 class StepwiseNetwork(nn.Module):
@@ -41,6 +64,23 @@ class StepwiseNetwork(nn.Module):
         Returns:
             [batch, time, num_outputs]; outputs past a sequence's end have no meaning.
         """
-        outputs, _state = self.stack(inputs, lengths)
+        outputs, state = self.stack(inputs, lengths)
+        return self.read_out(outputs, state, lengths)
+
+    def read_out(self, outputs: Tensor, state: State, lengths: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """Return the outputs of each step [batch, time, num_outputs] for what the stack returns."""
         heads: Tensor = self.head(self.dropout(outputs))
         return heads
+
+    def step(self, x: Tensor, stream: Stream) -> tuple[Tensor, Stream]:
+        """Take one step.
+
+        Args:
+            x: the features of the step [batch, features].
+            stream: what the step before has returned; `Stream()` before the first.
+
+        Returns:
+            The outputs of this step [batch, num_outputs], and what the next step needs.
+        """
+        outputs, state = advance(self.stack, x, stream)
+        return self.read_out(outputs, state)[:, 0], Stream(state, None, stream.num_steps + 1)

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -18,11 +18,17 @@ from rnnexp.core.files.sealed_archive import has_seal, is_intact
 from rnnexp.core.user_code import describe_user_code
 from rnnexp.core.validation import did_you_mean_path, lookup
 from rnnexp.recurrent.backends import BACKENDS
-from rnnexp.tasks.base import Task
 from rnnexp.text.tokenizer_pair import TokenizerPair
 from rnnexp.tracking.run_directory import RunDirectory
 
+if TYPE_CHECKING:
+    # Not imported: Lightning, which a program that only reads checkpoints does not need.
+    from rnnexp.tasks.base import Task
+
 log = logging.getLogger(__name__)
+
+NETWORK = "model."
+"""The start of the names of a network's weights in the state of its task."""
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -231,7 +237,7 @@ def average_checkpoints(state_dicts: Sequence[Mapping[str, torch.Tensor]]) -> di
     return averaged
 
 
-def load_weights(task: Task, checkpoint: Mapping[str, Any], path: Path, what: str) -> None:
+def load_weights(task: "Task", checkpoint: Mapping[str, Any], path: Path, what: str) -> None:
     """Load the weights of a checkpoint.
 
     Args:
@@ -245,14 +251,29 @@ def load_weights(task: Task, checkpoint: Mapping[str, Any], path: Path, what: st
     """
     if missing := sorted(task.model_info.keys() - checkpoint["rnnexp"].keys()):
         raise UserError(f"{path} does not describe its model ({missing[0]} is missing): use one that rnnexp saved")
-    try:
-        task.load_state_dict(checkpoint["state_dict"])
-    except RuntimeError as error:
-        raise UserError(f"{path} does not fit {what}: {str(error).splitlines()[-1].strip()}") from None
+    _load_state(task, checkpoint["state_dict"], path, what)
     _require_finite(checkpoint, path)
 
 
-def require_training_state(checkpoint: Mapping[str, Any], task: Task, path: Path) -> None:
+def load_network(network: torch.nn.Module, checkpoint: Mapping[str, Any], path: Path, what: str) -> None:
+    """Load the weights of a network alone, without the metrics of its task, see `load_weights`."""
+    weights = {
+        name.removeprefix(NETWORK): tensor
+        for name, tensor in checkpoint["state_dict"].items()
+        if name.startswith(NETWORK)
+    }
+    _load_state(network, weights, path, what)
+    _require_finite(checkpoint, path)
+
+
+def _load_state(module: torch.nn.Module, state: Mapping[str, torch.Tensor], path: Path, what: str) -> None:
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise UserError(f"{path} does not fit {what}: {str(error).splitlines()[-1].strip()}") from None
+
+
+def require_training_state(checkpoint: Mapping[str, Any], task: "Task", path: Path) -> None:
     """Raise UserError for a checkpoint from which training of a task cannot continue."""
     if not checkpoint.get("optimizer_states"):
         raise UserError(f"ckpt_path: {path} holds only weights: continue from last.ckpt or best.ckpt")
@@ -346,7 +367,7 @@ def checkpoint_errors(path: Path, is_over: Callable[[], bool] = lambda: False) -
         ) from None
 
 
-def require_same_experiment(checkpoint: Mapping[str, Any], task: Task, path: Path) -> None:
+def require_same_experiment(checkpoint: Mapping[str, Any], task: "Task", path: Path) -> None:
     """Raise UserError that names every difference between the experiment of the checkpoint and this one."""
     saved, current = checkpoint["rnnexp"], task.model_info | task.training_info
     different = [f"{key}={saved.get(key)}, here {value}" for key, value in current.items() if saved.get(key) != value]

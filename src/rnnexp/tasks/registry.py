@@ -96,6 +96,8 @@ class TaskKind:
         report_figures: `module:function` that makes the figures of a group in the report that only this task has:
             `(runs: Mapping[str, Sequence[RecordedRun]], read) -> dict[name, (Figure, caption)]`. It is given the runs
             of the best setting of each cell by label, and the function that reads answers.
+        predictor: `module:class`, a `rnnexp.tasks.predictor.Predictor`, which uses a trained network without Lightning;
+            None if `rnnexp.load` has none. Its base class says which inputs an exported network takes.
         benchmark: `module:class`, a `rnnexp.benchmark.workbench.TaskBenchmark`, which measures the speed of training.
     """
 
@@ -110,6 +112,7 @@ class TaskKind:
     answers: str | None = None
     sample_test: str | None = None
     report_figures: str | None = None
+    predictor: str | None = None
     benchmark: str | None = None
 
     @property
@@ -132,6 +135,7 @@ CLASSIFICATION = TaskKind(
     figures="rnnexp.tasks.classification.figures:draw_predictions",
     answers="rnnexp.tasks.classification.answers:read",
     sample_test="McNemar's exact test",
+    predictor="rnnexp.tasks.classification.predictor:Classifier",
     benchmark="rnnexp.benchmark.classification.benchmark:ClassificationBenchmark",
 )
 TRANSLATION = TaskKind(
@@ -152,6 +156,7 @@ TRANSLATION = TaskKind(
     answers="rnnexp.tasks.translation.answers:read",
     sample_test="sacrebleu's paired bootstrap of BLEU",
     report_figures="rnnexp.tasks.translation.agreement:draw_agreement",
+    predictor="rnnexp.tasks.translation.predictor:SentencePredictor",
     benchmark="rnnexp.benchmark.translation.benchmark:TranslationBenchmark",
 )
 REGRESSION = TaskKind(
@@ -169,6 +174,7 @@ REGRESSION = TaskKind(
     figures="rnnexp.tasks.regression.figures:draw_predictions",
     answers="rnnexp.tasks.regression.answers:read",
     sample_test="paired t-test of the squared error of each sequence",
+    predictor="rnnexp.tasks.regression.predictor:Regressor",
 )
 TAGGING = TaskKind(
     name="tagging",
@@ -185,6 +191,7 @@ TAGGING = TaskKind(
     figures="rnnexp.tasks.tagging.figures:draw_predictions",
     answers="rnnexp.tasks.tagging.answers:read",
     sample_test="paired t-test of the share of right steps in each sequence",
+    predictor="rnnexp.tasks.tagging.predictor:Tagger",
 )
 _ROWS = {kind.target: kind for kind in (CLASSIFICATION, REGRESSION, TAGGING, TRANSLATION)}
 """Target -> row."""

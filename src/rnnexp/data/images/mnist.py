@@ -1,6 +1,5 @@
 """MNIST, and any other dataset of images in its IDX format, read as sequences."""
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -13,6 +12,7 @@ from rnnexp.core.types import Primitive
 from rnnexp.core.validation import expand_home, require_positive, validate_choice
 from rnnexp.data.base import DataModule
 from rnnexp.data.batches import LabeledSequences
+from rnnexp.data.images.encoding import scale_and_shift, validated
 from rnnexp.data.images.fetch import SOURCES, fetch_files
 from rnnexp.data.images.files import (
     TEST_IMAGES,
@@ -119,7 +119,7 @@ class MNISTDataModule(DataModule):
 
         It is called before `setup`, which raises UserError if the data have other classes.
         """
-        self._preprocessing = _validated(checkpoint[type(self).__qualname__])
+        self._preprocessing = validated(checkpoint[type(self).__qualname__])
 
     def prepare_data(self) -> None:
         """Fetch the files if they are missing.
@@ -193,8 +193,8 @@ class MNISTDataModule(DataModule):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Use the normalization that weights were trained with."""
-        validated = _validated(state_dict)
-        self.mean, self.std = validated["mean"], validated["std"]
+        state = validated(state_dict)
+        self.mean, self.std = state["mean"], state["std"]
 
     @property
     def num_classes(self) -> int:
@@ -281,21 +281,7 @@ class MNISTDataModule(DataModule):
     def _loader(
         self, sequences: Tensor, labels: Tensor, order: EpochOrder, batch_size: int, drop_last: bool
     ) -> TensorLoader:
-        scale, shift = 1 / (255 * self.std), -self.mean / self.std
+        scale, shift = scale_and_shift(self.mean, self.std)
         return TensorLoader(
             sequences, labels, order, batch_size=batch_size, scale=scale, shift=shift, drop_last=drop_last
         )
-
-
-def _validated(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the state of a data module from a checkpoint.
-
-    Raises:
-        ValueError, TypeError: for a value that no data have.
-    """
-    for name in ("mean", "std"):
-        if not isinstance(state[name], int | float) or not math.isfinite(state[name]):
-            raise ValueError(f"the {name} of the normalization is {state[name]!r}")
-    if not isinstance(state["classes"], list):
-        raise TypeError(f"the classes are {state['classes']!r}")
-    return dict(state)

@@ -149,19 +149,21 @@ def encode_inputs(content: Content, preprocessing: Preprocessing, missing: str) 
     """
     num_steps, num_features = content.values.shape
     inputs = torch.empty(num_steps, num_features * (2 if missing == "mask" else 1))
-    mean, std = np.array(preprocessing.mean), np.array(preprocessing.std)
     for start, values in _chunks(content.values):
-        part = inputs[start : start + len(values)]
-        standardized = torch.from_numpy((values - mean) / std).float()
-        part[:, :num_features] = standardized.masked_fill(standardized.isnan(), 0.0)
-        if missing == "mask":
-            part[:, num_features:] = standardized.isnan()
+        inputs[start : start + len(values)] = standardized(values, preprocessing, missing)
     if not inputs.isfinite().all():
         step, feature = (~inputs.isfinite()).nonzero()[0].tolist()
         raise UserError(
             f"{content.path}: {content.place(step)}: feature {content.feature_name(feature)}: is too large: correct it"
         )
     return inputs
+
+
+def standardized(values: Array, preprocessing: Preprocessing, missing: str) -> Tensor:
+    """Return standardized values float64 [steps, features], see `encode_inputs`."""
+    scaled = torch.from_numpy((values - np.array(preprocessing.mean)) / np.array(preprocessing.std)).float()
+    filled = scaled.masked_fill(scaled.isnan(), 0.0)
+    return torch.cat([filled, scaled.isnan().float()], dim=1) if missing == "mask" else filled
 
 
 def _chunks(values: Array) -> Iterator[tuple[int, Array]]:

@@ -5,12 +5,12 @@ are admitted by `trust=[module]`, which is read from the command line alone.
 """
 
 import functools
+import pkgutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.utils import get_object
 
 from rnnexp.cli.conf_dir import config_root
 from rnnexp.core.errors import UserError
@@ -187,7 +187,7 @@ def _require_trusted(run: RunDirectory, key: str, target: object, trust: Sequenc
     if not any(_is_within(name, module) for module in trust):
         raise _refused(run, key, target, f"rnnexp does not make it here: if you trust it, add {_trust(name, trust)}")
     try:
-        found = get_object(name)
+        found = pkgutil.resolve_name(name)
     except Exception as error:
         raise UserError(
             f"{run.config_file}: {key}={name!r} does not import: {describe_user_code(error) or error}"
