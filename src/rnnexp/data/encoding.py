@@ -1,4 +1,4 @@
-"""From samples as a user has them to the inputs of a network, without a data module and without Lightning.
+"""Encodings: samples as a user has them become inputs of a network, without a data module and without Lightning.
 
 `encoding_of` returns the encoding of a run from its config and its checkpoint. It is also plain values, for a program
 in another language that reads an exported network.

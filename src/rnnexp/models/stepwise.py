@@ -10,7 +10,7 @@ from rnnexp.recurrent import RecurrentStack, State
 
 
 class Stream(NamedTuple):
-    """What a network carries from step to step. The default is that before the first step."""
+    """The values that a network carries from step to step. The default is that before the first step."""
 
     state: State | None = None
     """the state of the stack, see `RecurrentStack`"""

@@ -17,7 +17,7 @@ from rnnexp.recurrent import RecurrentStack
 
 
 class RecordedNetwork(NamedTuple):
-    """What a run has recorded of its network, with which a predictor builds it again."""
+    """The record of a network in its run, with which a predictor builds it again."""
 
     make_stack: Callable[..., RecurrentStack]
     """`input_size=` -> RecurrentStack"""

@@ -1,4 +1,4 @@
-"""From images to the inputs of a network."""
+"""The encoding of images as inputs of a network."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""From sequences in arrays to the inputs of a network."""
+"""The encoding of sequences in arrays as inputs of a network."""
 
 from collections.abc import Mapping
 from typing import Any
