@@ -18,6 +18,7 @@ LAYERS = {
     "__main__": 7,
     "train": 7,
     "evaluate": 7,
+    "export": 7,
     "predict": 7,
     "translate": 7,
     "benchmark": 7,
@@ -59,7 +60,7 @@ ALONE = {
 }
 HYDRA, LIGHTNING = {"hydra", "omegaconf"}, {"lightning"}
 USE_HYDRA = {"compat", "cli", "runs", "sweeps", "hydra_plugins"} | {
-    *("train", "evaluate", "predict", "translate", "benchmark", "dashboard"),
+    *("train", "evaluate", "export", "predict", "translate", "benchmark", "dashboard"),
 }
 FILES = [*sorted(PACKAGE.rglob("*.py")), *sorted(PLUGINS.rglob("*.py"))]
 PROGRAMS = [
@@ -178,7 +179,7 @@ def test_can_be_used_alone(name: str) -> None:
 
 
 def test_programs_are_found() -> None:
-    packages = [f"{name}.__main__" for name in ("benchmark", "dashboard", "report", "translate")]
+    packages = [f"{name}.__main__" for name in ("benchmark", "dashboard", "export", "report", "translate")]
     assert sorted(PROGRAMS) == sorted(["__main__", "evaluate", "predict", "train", *packages])
 
 
@@ -208,6 +209,7 @@ SHORT_MODULES = {
     "rnnexp.core.clock": "imports torch, which no other module of core needs",
     "rnnexp.compat.optuna": "private names of a library have a module of their own",
     "rnnexp.compat.torch_compile": "private names of a library have a module of their own",
+    "rnnexp.compat.torch_scan": "private names of a library have a module of their own",
     "rnnexp.compat.torch_distributed": "private names of a library have a module of their own",
     "rnnexp.compat.wandb_workspaces": "private names of a library have a module of their own",
     "rnnexp.core.types": "types that packages of all layers share",

@@ -87,7 +87,7 @@ def corpus_options(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_configs_exist() -> None:
-    assert PROGRAMS == ["benchmark", "dashboard", "evaluate", "predict", "train", "translate"]
+    assert PROGRAMS == ["benchmark", "dashboard", "evaluate", "export", "predict", "train", "translate"]
     assert {"model", "data", "task", "optimizer", "scheduler", "trainer", "logger", "callbacks", "paths"} <= set(GROUPS)
     assert {"mnist", "mnist_pixels", "mnist_permuted"} <= {option for group, option in OPTIONS if group == "data"}
     assert {"fast", "limit", "overfit", "profiler"} <= {option for group, option in OPTIONS if group == "debug"}
@@ -102,6 +102,7 @@ def test_a_program_composes(composed: Any, program: str) -> None:
         "evaluate": ["run=somewhere"],
         "predict": ["run=somewhere", "input=new.npz", "output=new.csv"],
         "translate": ["run=somewhere"],
+        "export": ["run=somewhere"],
         "dashboard": ["project=some"],
     }
     assert resolved(composed(program, *given.get(program, [])))

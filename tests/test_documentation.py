@@ -32,6 +32,7 @@ REQUIRED = {
     "evaluate": ["run=x"],
     "predict": ["run=x", "input=x", "output=x"],
     "translate": ["run=x"],
+    "export": ["run=x"],
     "dashboard": ["project=x"],
 }
 # Placeholders for keys, a flag of Hydra, and an argument of a Python function.

@@ -16,7 +16,7 @@ ORTHOGONAL: dict[str, Any] = {"cell": "srn", "cell_options": {"orthogonal": True
 
 
 def recurrent_weights(stack: RecurrentStack) -> list[Tensor]:
-    return [weights["weight_hh"] for layer in range(stack.num_layers) for weights in stack._layer_weights(layer)]
+    return [weights["weight_hh"] for layer in range(stack.num_layers) for weights in stack.layer_weights(layer)]
 
 
 def require_orthogonal(stack: RecurrentStack) -> None:

@@ -80,7 +80,7 @@ def gradients_of(
     x = torch.randn(5, TIME, 3, dtype=torch.double, requires_grad=True)
     shape = (stack.directions, 5, 4)
     state = tuple(torch.randn(shape, dtype=torch.double, requires_grad=True) for _ in range(cell.states))
-    weights = stack._layer_weights(0)
+    weights = stack.layer_weights(0)
     inputs = [x, *state, *(tensor for named in weights for tensor in named.values())]
     mask = None if lengths is None else make_mask(lengths, x)
     outputs, final = scan_layer(cell, x, mask, state, weights)

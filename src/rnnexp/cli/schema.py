@@ -27,6 +27,7 @@ REQUIRED = {
     "evaluate": ["run=x"],
     "predict": ["run=x", "input=x", "output=x"],
     "translate": ["run=x"],
+    "export": ["run=x"],
     "dashboard": ["project=x"],
 }
 SUPPLIED = {"input_size", "total_steps"}

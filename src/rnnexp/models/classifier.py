@@ -30,7 +30,7 @@ def last_output(_: RecurrentStack, outputs: Tensor, __: State, lengths: Tensor |
     """Return the outputs at each sequence's last step, which is the first step of a backward scan."""
     if lengths is None:
         return outputs[:, -1]
-    rows = torch.arange(len(outputs), device=outputs.device)
+    rows = torch.arange(outputs.shape[0], device=outputs.device)
     return outputs[rows, lengths.to(outputs.device) - 1]
 
 

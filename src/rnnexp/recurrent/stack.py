@@ -191,7 +191,7 @@ class RecurrentStack(nn.Module):
         """Initialize all parameters."""
         with torch.no_grad():
             for layer in range(self.num_layers):
-                for direction, weights in enumerate(self._layer_weights(layer)):
+                for direction, weights in enumerate(self.layer_weights(layer)):
                     self._initialize(layer, direction, weights)
             if self.initial_state is not None:
                 self.initial_state.zero_()
@@ -223,7 +223,7 @@ class RecurrentStack(nn.Module):
             for first in range(0, self.num_layers, self.layers_per_run):
                 flatten_weights(self.cell.fused, self._run_weights(first), self.layers_per_run, self.bidirectional)
 
-    def _layer_weights(self, layer: int) -> list[dict[str, Any]]:
+    def layer_weights(self, layer: int) -> list[dict[str, Any]]:
         """Return the weights of one layer, or its modules: for each direction, by name without the layer."""
         names = [*(name for name in WEIGHTS if name in self.cell.weights), *self.cell.arguments]
         return [
@@ -234,7 +234,7 @@ class RecurrentStack(nn.Module):
     def _run_weights(self, first: int) -> list[Tensor]:
         """Return the weights of the layers that run together, beginning with the layer `first`, in order."""
         layers = range(first, first + self.layers_per_run)
-        return [tensor for layer in layers for weights in self._layer_weights(layer) for tensor in weights.values()]
+        return [tensor for layer in layers for weights in self.layer_weights(layer) for tensor in weights.values()]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "RecurrentStack":
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
@@ -272,7 +272,7 @@ class RecurrentStack(nn.Module):
                 mask = make_mask(lengths, x)
         if self.recorder is not None:
             self.recorder.start(x, lengths)
-        state = self._start(x, state)
+        state = self.start(x, state)
         backend = "reference"
         if self.recorder is None:
             backend = choose_backend(self.cell, self.backend, self.hidden_size, x)
@@ -303,7 +303,7 @@ class RecurrentStack(nn.Module):
         results are those of `forward`.
         """
         if backend != "fused":
-            weights = self._layer_weights(first)
+            weights = self.layer_weights(first)
             if not (x.is_cuda and torch.is_autocast_enabled("cuda")) or self.cell.module is not None:
                 return self._run_layer(backend, first, x, lengths, mask, state, weights)
             # Like cuDNN, compute the whole recurrence in the type of autocast.
@@ -351,13 +351,13 @@ class RecurrentStack(nn.Module):
         ones = x.new_ones(len(x), 1 if self.time_tied_dropout else x.shape[1], x.shape[2])
         return x * functional.dropout(ones, self.dropout)
 
-    def _start(self, x: Tensor, state: State | None) -> State:
+    def start(self, x: Tensor, state: State | None) -> State:
         """Return the initial state, [layers * directions, batch, hidden] each."""
         if state is None:
             if self.initial_state is None:
-                return (x.new_zeros(self.num_layers * self.directions, len(x), self.hidden_size),) * self.num_states
-            state = self.initial_state.expand(-1, -1, len(x), -1).unbind()
-        shape = (self.num_layers, len(x), self.output_size)
+                return (x.new_zeros(self.num_layers * self.directions, x.shape[0], self.hidden_size),) * self.num_states
+            state = self.initial_state.expand(-1, -1, x.shape[0], -1).unbind()
+        shape = (self.num_layers, x.shape[0], self.output_size)
         if not isinstance(state, tuple) or [tensor.shape for tensor in state] != [shape] * self.num_states:
             raise ValueError(f"state must be a tuple of {self.num_states} tensors {list(shape)} for this stack")
         return tuple(split_directions(tensor, self.directions) for tensor in state)

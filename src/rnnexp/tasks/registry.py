@@ -97,7 +97,8 @@ class TaskKind:
             `(runs: Mapping[str, Sequence[RecordedRun]], read) -> dict[name, (Figure, caption)]`. It is given the runs
             of the best setting of each cell by label, and the function that reads answers.
         predictor: `module:class`, a `rnnexp.tasks.predictor.Predictor`, which uses a trained network without Lightning;
-            None if `rnnexp.load` has none. Its base class says which inputs an exported network takes.
+            None if `rnnexp.load` has none.
+        export: `module:class`, a `rnnexp.export.parts.Export`, which says what an exported network takes and returns.
         benchmark: `module:class`, a `rnnexp.benchmark.workbench.TaskBenchmark`, which measures the speed of training.
     """
 
@@ -113,6 +114,7 @@ class TaskKind:
     sample_test: str | None = None
     report_figures: str | None = None
     predictor: str | None = None
+    export: str | None = None
     benchmark: str | None = None
 
     @property
@@ -136,6 +138,7 @@ CLASSIFICATION = TaskKind(
     answers="rnnexp.tasks.classification.answers:read",
     sample_test="McNemar's exact test",
     predictor="rnnexp.tasks.classification.predictor:Classifier",
+    export="rnnexp.export.sequences:SequenceExport",
     benchmark="rnnexp.benchmark.classification.benchmark:ClassificationBenchmark",
 )
 TRANSLATION = TaskKind(
@@ -157,6 +160,7 @@ TRANSLATION = TaskKind(
     sample_test="sacrebleu's paired bootstrap of BLEU",
     report_figures="rnnexp.tasks.translation.agreement:draw_agreement",
     predictor="rnnexp.tasks.translation.predictor:SentencePredictor",
+    export="rnnexp.export.translation:TranslationExport",
     benchmark="rnnexp.benchmark.translation.benchmark:TranslationBenchmark",
 )
 REGRESSION = TaskKind(
@@ -175,6 +179,7 @@ REGRESSION = TaskKind(
     answers="rnnexp.tasks.regression.answers:read",
     sample_test="paired t-test of the squared error of each sequence",
     predictor="rnnexp.tasks.regression.predictor:Regressor",
+    export="rnnexp.export.sequences:SequenceExport",
 )
 TAGGING = TaskKind(
     name="tagging",
@@ -192,6 +197,7 @@ TAGGING = TaskKind(
     answers="rnnexp.tasks.tagging.answers:read",
     sample_test="paired t-test of the share of right steps in each sequence",
     predictor="rnnexp.tasks.tagging.predictor:Tagger",
+    export="rnnexp.export.sequences:SequenceExport",
 )
 _ROWS = {kind.target: kind for kind in (CLASSIFICATION, REGRESSION, TAGGING, TRANSLATION)}
 """Target -> row."""

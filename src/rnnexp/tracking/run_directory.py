@@ -56,6 +56,7 @@ class RunDirectory:
         self.evaluate_log_file = path / "evaluate.log"
         self.evaluations = path / "evaluations"
         self.translations = path / "translations"
+        self.exports = path / "exports"
 
     @classmethod
     def create(cls, parent: Path, name: str) -> "RunDirectory":
@@ -415,7 +416,7 @@ class RunDirectory:
     @property
     def _own_directories(self) -> list[Path]:
         return [
-            *(self.checkpoints, self.figures, self.evaluations, self.translations),
+            *(self.checkpoints, self.figures, self.evaluations, self.translations, self.exports),
             *(self.path / name for name in ("wandb", "tensorboard")),
         ]
 

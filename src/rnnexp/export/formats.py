@@ -1,0 +1,126 @@
+"""The formats of an exported graph: how it is written, and how it runs."""
+
+import inspect
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from rnnexp.core.errors import UserError
+from rnnexp.export.operators import OPSET, run_operator
+from rnnexp.export.parts import Part, Run
+from rnnexp.export.stack import RunLayer, scan_layer
+
+EXTRA = "pip install 'rnnexp[export]'"
+
+
+class Format(NamedTuple):
+    """A format of files."""
+
+    ending: str
+    run_layer: RunLayer
+    """what a layer of a stack becomes"""
+    write: Callable[[Part, Path], None]
+    """writes a graph"""
+    read: Callable[[Part, Path], Run]
+    """returns a function that runs a graph"""
+
+
+def write_onnx(part: Part, path: Path) -> None:
+    """Write a graph as an ONNX model."""
+    with _quiet():
+        program = torch.onnx.export(
+            part.module,
+            part.arguments,
+            dynamo=True,
+            dynamic_shapes=_dynamic_shapes(part),
+            input_names=list(part.axes),
+            output_names=list(part.results),
+            opset_version=OPSET,
+            verbose=False,
+        )
+        assert program is not None
+        program.save(path)
+
+
+def read_onnx(part: Part, path: Path) -> Run:
+    """Return a function that runs an ONNX model in ONNX Runtime, with the threads of PyTorch."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    # An argument that the results do not depend on is not in the graph.
+    names = {each.name for each in session.get_inputs()}
+
+    def run(*arguments: Tensor) -> Sequence[Tensor]:
+        given = {name: each.numpy() for name, each in zip(part.axes, arguments, strict=True) if name in names}
+        return [torch.from_numpy(result) for result in session.run(list(part.results), given)]
+
+    return run
+
+
+def write_torch(part: Part, path: Path) -> None:
+    """Write a graph as a program of torch.export."""
+    with _quiet():
+        program = torch.export.export(part.module, part.arguments, dynamic_shapes=_dynamic_shapes(part))
+        torch.export.save(program, path)
+
+
+def read_torch(part: Part, path: Path) -> Run:  # noqa: ARG001
+    """Return a function that runs a program of torch.export."""
+    module = torch.export.load(path).module()
+
+    def run(*arguments: Tensor) -> Sequence[Tensor]:
+        results: Sequence[Tensor] = module(*arguments)
+        return results
+
+    return run
+
+
+FORMATS: Mapping[str, Format] = {
+    "onnx": Format(".onnx", run_operator, write_onnx, read_onnx),
+    "torch_export": Format(".pt2", scan_layer, write_torch, read_torch),
+}
+
+
+def require_packages(format_name: str) -> None:
+    """Raise UserError if a package of the format is not installed."""
+    if format_name == "onnx":
+        try:
+            import onnxruntime  # noqa: F401
+            import onnxscript  # noqa: F401
+        except ImportError as error:
+            raise UserError(f"format=onnx needs {error.name}, which is not installed: {EXTRA}") from None
+
+
+def _dynamic_shapes(part: Part) -> dict[str, Any]:
+    """Return the axes of the arguments that may have any size, in the form of torch.export."""
+    names = {axis for shape in part.axes.values() for axis in shape if isinstance(axis, str)}
+    dims = {name: torch.export.Dim(name) for name in sorted(names)}
+    shapes = [
+        {number: dims[axis] for number, axis in enumerate(shape) if isinstance(axis, str)}
+        for shape in part.axes.values()
+    ]
+    parameters = inspect.signature(part.module.forward).parameters.values()
+    fixed = [each.name for each in parameters if each.kind is not inspect.Parameter.VAR_POSITIONAL]
+    by_name: dict[str, Any] = dict(zip(fixed, shapes, strict=False))
+    return by_name | {each.name: tuple(shapes[len(fixed) :]) for each in parameters if each.name not in fixed}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide the warnings of the exporters, which concern names of axes and their own code."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
