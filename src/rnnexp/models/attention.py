@@ -116,7 +116,7 @@ class FixedContext(Attention):
     has_weights: ClassVar[bool] = False
 
     def score(self, queries: Tensor, keys: Tensor) -> Tensor:
-        return queries.new_zeros(len(queries), queries.shape[1], keys.shape[1])
+        return queries.new_zeros(queries.shape[0], queries.shape[1], keys.shape[1])
 
 
 ATTENTIONS: dict[str, type[Attention]] = {

@@ -50,7 +50,7 @@ class Bridge(nn.Module, ABC):
         """
         inputs = self.inputs(annotations, mask, final)
         kinds = [torch.tanh(project(x)) for project, x in zip(self.projections, inputs, strict=True)]
-        by_layer = [kind.view(len(kind), self.num_layers, -1).unbind(1) for kind in kinds]
+        by_layer = [kind.view(kind.shape[0], self.num_layers, -1).unbind(1) for kind in kinds]
         return tuple(tensor.contiguous() for layer in zip(*by_layer, strict=True) for tensor in layer)
 
 
@@ -89,7 +89,7 @@ class Zero(Bridge):
         return []
 
     def forward(self, annotations: Tensor, mask: Tensor, final: State) -> State:  # noqa: ARG002
-        zeros = annotations.new_zeros(len(annotations), self.hidden_size)
+        zeros = annotations.new_zeros(annotations.shape[0], self.hidden_size)
         return (zeros,) * (self.num_layers * self.num_states)
 
 

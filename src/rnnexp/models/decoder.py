@@ -143,7 +143,7 @@ class Decoder(nn.Module, ABC):
 
     def attend(self, h: Tensor, encoded: EncoderOutput) -> tuple[Tensor, Tensor]:
         """Return contexts and weights [rows, time, ...] for h [rows, time, hidden]; rows of one sentence share it."""
-        queries = h.reshape(len(encoded.mask), -1, self.hidden_size)
+        queries = h.reshape(encoded.mask.shape[0], -1, self.hidden_size)
         contexts, weights = self.attention(queries, encoded.keys, encoded.annotations, encoded.mask)
         return contexts.view(*h.shape[:2], -1), weights.view(*h.shape[:2], -1)
 

@@ -28,7 +28,7 @@ class StepwiseDecoder(Decoder):
 
     def initial_state(self, state: State) -> State:
         h = state[0]
-        return *state, h.new_zeros(len(h), self.embedding.embedding_dim)
+        return *state, h.new_zeros(h.shape[0], self.embedding.embedding_dim)
 
     def forward(
         self, target_in: Tensor, state: State, encoded: EncoderOutput, teacher_mask: Tensor | None = None
