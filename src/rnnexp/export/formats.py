@@ -110,7 +110,8 @@ def _dynamic_shapes(part: Part) -> dict[str, Any]:
     parameters = inspect.signature(part.module.forward).parameters.values()
     fixed = [each.name for each in parameters if each.kind is not inspect.Parameter.VAR_POSITIONAL]
     by_name: dict[str, Any] = dict(zip(fixed, shapes, strict=False))
-    return by_name | {each.name: tuple(shapes[len(fixed) :]) for each in parameters if each.name not in fixed}
+    rest = tuple(shapes[len(fixed) :])
+    return by_name | {each.name: rest for each in parameters if rest and each.name not in fixed}
 
 
 @contextmanager

@@ -1,0 +1,56 @@
+"""The program that exports a run."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnnexp.export import __main__ as export
+from support import ROOT
+from support.answering import finish_phrasebook
+from support.programs import Outcome, call
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format_name", ["onnx", "torch_export"])
+def test_a_run_is_exported_and_described(finished: Outcome, format_name: str, tmp_path: Path) -> None:
+    if format_name == "onnx":
+        pytest.importorskip("onnxruntime")
+    output = tmp_path / "model"
+    arguments = [f"run={finished.directory}", f"format={format_name}", f"output={output}"]
+    outcome = call(export.main, tmp_path, arguments)
+    assert outcome.exit_code == 0, outcome.stderr
+    known = json.loads((output / "model.json").read_text(encoding="utf-8"))
+    assert {path.name for path in output.iterdir()} == {"model.json", *known["graphs"]}
+    assert known["check"]["metrics"]["test/acc"] == pytest.approx(finished.result["metrics"]["test/acc"], abs=1e-4)
+    assert known["check"]["largest_difference"] < 1e-4
+    assert known["encoding"]["kind"] == "image"
+    assert "exists" in call(export.main, tmp_path, arguments).line
+
+
+def test_an_unknown_format_is_one_line(finished: Outcome, tmp_path: Path) -> None:
+    outcome = call(export.main, tmp_path, [f"run={finished.directory}", "format=onx"])
+    assert outcome.exit_code == 2
+    assert "onnx" in outcome.line
+
+
+@pytest.mark.slow
+def test_the_example_of_the_documentation_translates(
+    tmp_path: Path, translate_tiny: Callable[[str], list[str]]
+) -> None:
+    pytest.importorskip("onnxruntime")
+    import rnnexp
+
+    run = finish_phrasebook(tmp_path, translate_tiny)
+    outcome = call(export.main, tmp_path, [f"run={run}", "format=onnx"])
+    assert outcome.exit_code == 0, outcome.stderr
+    page = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
+    (example,) = (code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "def translate" in code)
+    names: dict[str, Any] = {}
+    exec(example.replace("outputs/train/RUN", str(run)), names)
+    sentences = ["the dog sleeps .", "she sees the old house ."]
+    expected = rnnexp.load(run).translate(sentences, beam_size=1)
+    assert [names["translate"](each) for each in sentences] == expected
