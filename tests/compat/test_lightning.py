@@ -1,23 +1,19 @@
 """Canaries for the private names of Lightning: a test fails when its name has moved."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
-from lightning.pytorch.demos.boring_classes import BoringModel
+from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loops.loop import _Loop
 from lightning.pytorch.trainer.states import TrainerFn
 
 from rnnexp.compat.lightning import (
-    HOOKS_OF_A_STEP,
     ConditionalEarlyStopping,
     EpochsFromOne,
     forget_wandb_run,
-    skip_empty_hooks,
     started_wandb_run,
     wandb_arguments,
 )
@@ -78,36 +74,3 @@ def test_the_bar_has_a_text_for_an_epoch(trainer: Trainer) -> None:
         bar._trainer = trainer
         texts.append(bar._get_train_description(1).split("  ")[0].strip())
     assert texts == ["Epoch 1/1", "Epoch 2/2"]
-
-
-class Counting(Callback):
-    """A callback that overrides two of the hooks of a step."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
-        self.calls.append("start")
-
-    def on_before_zero_grad(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:  # noqa: ARG002
-        self.calls.append("zero_grad")
-
-
-def test_lightning_skips_the_hooks_of_a_step_that_a_callback_does_not_override(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Any call of an empty hook fails here: the canary of Lightning's test whether a hook is callable."""
-
-    def fail(*arguments: Any, **options: Any) -> None:  # noqa: ARG001
-        pytest.fail("an empty hook was called")
-
-    for hook in HOOKS_OF_A_STEP:
-        monkeypatch.setattr(Callback, hook, fail)
-    counting = Counting()
-    trainer = Trainer(
-        accelerator="cpu", max_steps=2, limit_val_batches=0, logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, default_root_dir=tmp_path, callbacks=[counting],
-    )  # fmt: skip
-    skip_empty_hooks(trainer.callbacks)  # type: ignore[attr-defined]
-    trainer.fit(BoringModel())
-    assert counting.calls == ["start", "zero_grad"] * 2
