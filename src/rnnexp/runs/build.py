@@ -141,9 +141,12 @@ def config_errors(group: str) -> Iterator[None]:
 
 
 def apply_process_settings(num_threads: int | None, tf32: bool, retain_memory: bool) -> None:
-    """Set the threads of PyTorch, the rounding of float32 products and the allocator for the whole process."""
+    """Set the threads of PyTorch, the rounding of floating point numbers and the allocator for the whole process."""
     if retain_memory:
         retain_freed_memory()
+    # A gradient that vanishes over many steps ends in subnormal numbers (in float32 below 1e-38), with which a CPU
+    # computes many times more slowly. They become zero. The threads of PyTorch inherit this, so it comes before them.
+    torch.set_flush_denormal(True)
     if num_threads is not None:
         torch.set_num_threads(num_threads)
     # The older of PyTorch's two interfaces: Lightning reads it, and mixing the two raises an error.
