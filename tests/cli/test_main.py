@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra._internal.hydra import Hydra
 from omegaconf import DictConfig
 
-from rnnexp.cli import arguments
-from rnnexp.cli.arguments import flags_choose_mode
 from rnnexp.core.errors import InterruptedRunError, UserError
 from support.cells import MODELS
 
@@ -181,41 +178,3 @@ def test_flags_may_follow_overrides(launch: Any, tmp_path: Path) -> None:
     assert seen == [("a", 3), ("b", 3), ("named", 4)]
     shown = launch(program, "seed=5", "--cfg", "job", "--package", "scheduler")
     assert "warmup" in shown.stdout
-
-
-def test_the_config_is_composed_once_unless_a_config_may_choose_the_mode(
-    launch: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    composed, seen = [], []
-    compose = Hydra.compose_config
-    monkeypatch.setattr(Hydra, "compose_config", lambda *args, **names: composed.append(1) or compose(*args, **names))
-    assert launch(lambda config: seen.append(config.seed), "seed=3").exit_code == 0
-    assert len(composed) == 1
-    content = "defaults: [train, _self_]\nhydra: {mode: MULTIRUN, sweeper: {params: {seed: '1,2'}}}\n"
-    (tmp_path / "mine.yaml").write_text(content, encoding="utf-8")
-    several = ["--config-dir", ".", "--config-name", "mine", "hydra/launcher=basic"]
-    assert launch(lambda config: seen.append(config.seed), *several).exit_code == 0
-    assert seen == [3, 1, 2]
-
-
-@pytest.mark.parametrize(
-    ("given", "is_enough"),
-    [
-        (["seed=1"], True),
-        (["-m", "seed=1,2", "hydra.launcher.jobs=1"], True),
-        (["--config-dir=mine", "seed=1"], False),
-        (["-cn", "mine"], False),
-        (["hydra.mode=MULTIRUN"], False),
-        (["+hydra.searchpath=[file://mine]"], False),
-    ],
-)
-def test_flags_choose_the_mode(given: list[str], is_enough: bool) -> None:
-    assert flags_choose_mode(given) == is_enough
-
-
-def test_a_file_of_conf_that_the_user_has_changed_may_choose_the_mode(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(arguments, "config_root", lambda: tmp_path)
-    (tmp_path / "mine.yaml").write_text("# @package _global_\nhydra:\n  mode: MULTIRUN\n", encoding="utf-8")
-    assert not flags_choose_mode(["seed=1"])

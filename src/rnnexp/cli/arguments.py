@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 
-from rnnexp.cli.conf_dir import config_root
 from rnnexp.compat.hydra import split_arguments
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import escape_interpolation, escape_quotes, expand_home, is_plain
@@ -26,19 +25,6 @@ def normalize_arguments(arguments: Sequence[str]) -> list[str]:
             raise UserError(f"{key}= has no effect here: set {PLACES[key]}=")
     flags, overrides = split_arguments(arguments)
     return [*map(_expand_home, flags), *(_quote_letters(_expand_home(override)) for override in overrides)]
-
-
-def flags_choose_mode(arguments: Sequence[str]) -> bool:
-    """Return whether `-m` alone decides between a run and a multirun: no override or config file sets `hydra.mode`.
-
-    A config of the user may set it, as those of sweeps/ do.
-    """
-    flags, overrides = split_arguments(arguments)
-    has_own_config = any(flag.startswith(("-c", "--c")) for flag in flags)
-    if has_own_config or any(re.match(r"[+~]*hydra(=|\.mode|\.searchpath)", override) for override in overrides):
-        return False
-    texts = (path.read_text(encoding="utf-8", errors="replace") for path in config_root().rglob("*.yaml"))
-    return not any(re.search(r"\bmode:\s*(MULTI)?RUN\b", text) for text in texts)
 
 
 def _expand_home(argument: str) -> str:

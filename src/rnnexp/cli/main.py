@@ -8,7 +8,6 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,13 +16,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from rnnexp.cli.arguments import flags_choose_mode, normalize_arguments
+from rnnexp.cli.arguments import normalize_arguments
 from rnnexp.cli.checks import validate_config
 from rnnexp.cli.conf_dir import config_root, shared_options
 from rnnexp.cli.config_files import only_config_file, parse, read_text
 from rnnexp.cli.messages import Explanation, explain_composing, explain_running
 from rnnexp.cli.run_name import register_run_name
-from rnnexp.compat.hydra import FULL_ERROR, full_error, mode_of_flags, read_config_files_with
+from rnnexp.compat.hydra import FULL_ERROR, full_error, read_config_files_with
 from rnnexp.compat.torchmetrics import hide_large_packages
 from rnnexp.core.errors import InterruptedRunError, UserError
 from rnnexp.core.output import hide_advice_of_matplotlib, keep_running_without_output
@@ -84,7 +83,7 @@ def run_program(
             print(describe_version())
             sys.exit(0)
         sys.argv[1:] = normalize_arguments(sys.argv[1:])
-        with full_error("1"), mode_of_flags() if flags_choose_mode(sys.argv[1:]) else nullcontext():
+        with full_error("1"):
             hydra.main(version_base="1.3", config_path=str(config_root()), config_name=config_name)(job)()
     except KeyboardInterrupt:
         print("rnnexp: interrupted", file=sys.stderr)

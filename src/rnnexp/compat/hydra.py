@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hydra._internal.core_plugins import file_config_source
-from hydra._internal.hydra import Hydra
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra._internal.utils import get_args_parser
 from hydra.core.object_type import ObjectType
@@ -45,21 +44,6 @@ def _set_full_error(value: str | None) -> None:
         os.environ.pop(FULL_ERROR, None)
     else:
         os.environ[FULL_ERROR] = value
-
-
-@contextmanager
-def mode_of_flags() -> Iterator[None]:
-    """Let `-m` alone decide within the block whether Hydra runs one job or several.
-
-    Hydra composes the whole config twice, the first time only to read `hydra.mode`, which takes a third of the time of
-    a short program. No argument of `hydra.main` prevents it. A config that sets the key needs the first time.
-    """
-    get_mode = Hydra.get_mode
-    Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        Hydra.get_mode = get_mode  # type: ignore[method-assign]
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
