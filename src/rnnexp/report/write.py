@@ -25,6 +25,20 @@ OVER_SEEDS = (
     "interval of the mean by Student's t. The verdict against the best comes from a paired t-test over the seeds that "
     "both have, two-sided, at 5 %, after Holm's correction for the number of comparisons with the best."
 )
+SENSITIVITY = (
+    "The smallest lead that would show is the true lead which the t-test over these shared seeds finds with a "
+    "probability of 0.8, at the level that Holm's correction leaves to this comparison, if leads vary from seed to "
+    "seed as observed. The number of shared seeds that would settle a comparison is the one with which the observed "
+    "lead would be found with that probability{margin}. Both follow from a deviation that few seeds measure coarsely: "
+    "with 3 seeds the true one lies between 0.5 and 6.3 times the observed one, with 10 between 0.7 and 1.8 times "
+    "(95 %). P(best is better with another seed) is that of normally distributed leads, with the exact interval by "
+    "the noncentral t distribution, without a correction for several comparisons."
+)
+WITHIN_MARGIN = (
+    "A setting is equivalent within the margin if two one-sided t-tests over shared seeds, each at 5 %, show that its "
+    "difference from the best lies within it on both sides, and not equivalent if a two-sided test shows that it lies "
+    "outside; both after Holm's correction. Else it is undecided."
+)
 OVER_SAMPLES = (
     "The test over samples ({tests}) shows whether the trained networks differ on samples like these. It is done for "
     "each shared seed on the same samples. Its p-value is the largest over the seeds, or 1 if the seeds disagree about "
@@ -53,18 +67,25 @@ def default_output(directory: Path) -> Path:
     return output
 
 
-def write_report(directories: Sequence[Path], output: Path) -> list[str]:
+def write_report(directories: Sequence[Path], output: Path, margin: float | None = None) -> list[str]:
     """Find the runs below the directories, and write report.html, report.md, results.csv and figures/ into `output`.
+
+    Args:
+        directories: the directories.
+        output: the directory of the report.
+        margin: the difference in units of the shown main measure below which settings count as equivalent, if any.
 
     Returns:
         The answer, a line per ladder and group.
 
     Raises:
-        UserError: if a directory holds no runs, or the output cannot be written.
+        UserError: if a directory holds no runs, the output cannot be written, or the groups compare several measures
+            and a margin is given.
     """
     runs = find_runs(directories)
     groups, ungrouped = make_groups(runs)
-    results = [(group, compare_with_best(group)) for group in groups]
+    _require_one_unit(groups, margin)
+    results = [(group, compare_with_best(group, margin)) for group in groups]
     ladders = find_ladders(groups)
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -75,9 +96,9 @@ def write_report(directories: Sequence[Path], output: Path) -> list[str]:
             [
                 Section("Answer", _answers(results, ladders)),
                 *(ladder_section(ladder, output) for ladder in ladders),
-                *_sections(results, output, root),
+                *_sections(results, output, root, margin),
                 *([Section("Ungrouped runs", [ungrouped_table(ungrouped, root)])] if ungrouped else []),
-                Section("Method", _method(results)),
+                Section("Method", _method(results, margin)),
             ],
         )
         write_text(output / "results.csv", results_csv(groups, ungrouped))
@@ -86,6 +107,15 @@ def write_report(directories: Sequence[Path], output: Path) -> list[str]:
     except OSError as error:
         raise UserError(f"cannot write the report into {output}: {error.strerror}; name another --output") from None
     return [*map(ladder_answer, ladders), *(answer(group, comparisons) for group, comparisons in results)]
+
+
+def _require_one_unit(groups: Sequence[ComparisonGroup], margin: float | None) -> None:
+    measures = dict.fromkeys(group.main.title for group in groups)
+    if margin is not None and len(measures) > 1:
+        raise UserError(
+            f"--margin={margin:g} is in units of one measure, and these runs are compared by "
+            f"{'; '.join(measures)}: name directories with one of them"
+        )
 
 
 def _note(runs: Sequence[Run], directories: Sequence[Path]) -> str:
@@ -103,19 +133,21 @@ def _answers(results: Sequence[GroupResult], ladders: Sequence[Ladder]) -> list[
     return [*answers, across] if across else answers
 
 
-def _method(results: Sequence[GroupResult]) -> list[Block]:
+def _method(results: Sequence[GroupResult], margin: float | None) -> list[Block]:
     """Return the explanation of the numbers, with the tests over samples that these tasks have."""
     tests = dict.fromkeys(name for _, comparisons in results if (name := sample_test_name(comparisons)))
     over_samples = [OVER_SAMPLES.format(tests="; ".join(tests))] if tests else []
-    return [Paragraph(text) for text in (OVER_SEEDS, *over_samples, SELECTION)]
+    or_equivalence = ", or equivalence within the margin" if margin is not None else ""
+    texts = [OVER_SEEDS, SENSITIVITY.format(margin=or_equivalence), *([WITHIN_MARGIN] if margin is not None else [])]
+    return [Paragraph(text) for text in (*texts, *over_samples, SELECTION)]
 
 
-def _sections(results: Sequence[GroupResult], output: Path, root: Path) -> list[Section]:
+def _sections(results: Sequence[GroupResult], output: Path, root: Path, margin: float | None) -> list[Section]:
     sections = []
     for number, (group, comparisons) in enumerate(results, start=1):
         slug = re.sub(r"[^a-z0-9]+", "-", group.title.lower())[:MOST_LETTERS].strip("-")
         prefix = "" if len(results) == 1 else f"{number}-{slug}-"
-        sections.append(make_section(group, comparisons, FigureWriter(output, prefix), root))
+        sections.append(make_section(group, comparisons, FigureWriter(output, prefix), root, margin))
     return sections
 
 
