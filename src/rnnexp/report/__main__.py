@@ -21,7 +21,7 @@ def report(arguments: Sequence[str] | None = None) -> int:
     try:
         import_rows(options.trust)
         output = options.output or default_output(options.directories[0])
-        for line in write_report(options.directories, output, options.margin):
+        for line in write_report(options.directories, output, options.margin, plan=options.plan):
             print(printable(line))
     except UserError as error:
         print(f"rnnexp: {printable(str(error))}", file=sys.stderr)

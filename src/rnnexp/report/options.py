@@ -21,6 +21,8 @@ def make_parser() -> argparse.ArgumentParser:
         "a difference of no interest, in units of the measure as shown: settings that differ by less are equivalent"
     )
     parser.add_argument("--margin", type=positive_number, help=margin)
+    plan = "print the commands that add the seeds which would settle the comparisons with the best"
+    parser.add_argument("--plan", action="store_true", help=plan)
     return parser
 
 

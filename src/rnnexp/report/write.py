@@ -9,6 +9,7 @@ from pathlib import Path
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import write_text
 from rnnexp.report.ladder import ladder_answer, ladder_section
+from rnnexp.report.plan import plan_seeds
 from rnnexp.report.records.groups import ComparisonGroup, make_groups
 from rnnexp.report.records.ladders import Ladder, find_ladders
 from rnnexp.report.records.runs import Run, find_runs
@@ -67,16 +68,19 @@ def default_output(directory: Path) -> Path:
     return output
 
 
-def write_report(directories: Sequence[Path], output: Path, margin: float | None = None) -> list[str]:
+def write_report(
+    directories: Sequence[Path], output: Path, margin: float | None = None, *, plan: bool = False
+) -> list[str]:
     """Find the runs below the directories, and write report.html, report.md, results.csv and figures/ into `output`.
 
     Args:
         directories: the directories.
         output: the directory of the report.
         margin: the difference in units of the shown main measure below which settings count as equivalent, if any.
+        plan: whether to return the plan of more seeds too.
 
     Returns:
-        The answer, a line per ladder and group.
+        The answer, a line per ladder and group, and the lines of the plan.
 
     Raises:
         UserError: if a directory holds no runs, the output cannot be written, or the groups compare several measures
@@ -106,7 +110,8 @@ def write_report(directories: Sequence[Path], output: Path, margin: float | None
         write_text(output / "report.html", to_html(document))
     except OSError as error:
         raise UserError(f"cannot write the report into {output}: {error.strerror}; name another --output") from None
-    return [*map(ladder_answer, ladders), *(answer(group, comparisons) for group, comparisons in results)]
+    planned = [line for result in results for line in plan_seeds(*result)] if plan else []
+    return [*map(ladder_answer, ladders), *(answer(*result) for result in results), *planned]
 
 
 def _require_one_unit(groups: Sequence[ComparisonGroup], margin: float | None) -> None:
