@@ -151,7 +151,7 @@ def _commands(additions: Sequence[Addition]) -> Iterator[str]:
             shown = (
                 f"commit {str(commit[0])[:10]}{', changed since' if commit[1] else ''}" if commit[0] else "other code"
             )
-            yield f"these runs are of {shown}, unlike this code: check that out first, or the scores may not be comparable"
+            yield f"these runs are of {shown}, unlike this code: check it out first, or scores may not be comparable"
     for directory in dict.fromkeys(source.directory for source, _ in alike):
         if directory and directory != str(Path.cwd()):
             yield f"in the directory {directory}:"

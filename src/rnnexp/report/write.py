@@ -4,10 +4,12 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import write_text
+from rnnexp.report.figures.critical_difference import critical_difference
 from rnnexp.report.ladder import ladder_answer, ladder_section
 from rnnexp.report.plan import plan_seeds
 from rnnexp.report.records.groups import ComparisonGroup, make_groups
@@ -18,6 +20,7 @@ from rnnexp.report.render.html import to_html
 from rnnexp.report.render.markdown import to_markdown
 from rnnexp.report.render.results_csv import results_csv
 from rnnexp.report.section import FigureWriter, answer, make_section
+from rnnexp.report.stats.across import rank_across
 from rnnexp.report.stats.ranking import Comparison, compare_with_best, sample_test_name
 from rnnexp.report.tables import NOTHING, interval, mean_and_deviation, ungrouped_table
 
@@ -49,6 +52,11 @@ OVER_SAMPLES = (
 )
 SELECTION = (
     "The best setting is chosen by the same scores that are compared, so a lead within its interval is not evidence."
+)
+CRITICAL_DIFFERENCE = (
+    "The mean rank of each setting over the data sets, the best on the left. A bar joins settings of which no two "
+    "differ significantly, by Wilcoxon's signed-rank test of the means over seeds on each data set, after Holm's "
+    "correction. The test takes the data sets for independent, which views of the same samples are not."
 )
 MOST_LETTERS = 60
 """The length of a group's title in the names of files."""
@@ -98,7 +106,7 @@ def write_report(
             f"Comparison of {root.resolve().name}",
             _note(runs, directories),
             [
-                Section("Answer", _answers(results, ladders)),
+                Section("Answer", _answers(results, ladders, output)),
                 *(ladder_section(ladder, output) for ladder in ladders),
                 *_sections(results, output, root, margin),
                 *([Section("Ungrouped runs", [ungrouped_table(ungrouped, root)])] if ungrouped else []),
@@ -131,11 +139,20 @@ def _note(runs: Sequence[Run], directories: Sequence[Path]) -> str:
     )
 
 
-def _answers(results: Sequence[GroupResult], ladders: Sequence[Ladder]) -> list[Block]:
+def _answers(results: Sequence[GroupResult], ladders: Sequence[Ladder], output: Path) -> list[Block]:
     answers: list[Block] = [Paragraph(ladder_answer(ladder)) for ladder in ladders]
     answers += [Paragraph(answer(group, comparisons)) for group, comparisons in results]
-    across = _across_groups([group for group, _ in results])
-    return [*answers, across] if across else answers
+    groups = [group for group, _ in results]
+    across = _across_groups(groups)
+    answers += [across] if across else []
+    rungs = {id(rung.setting) for ladder in ladders for line in ladder.lines.values() for rung in line}
+    # The lengths of one task are no independent data sets.
+    apart = [group for group in groups if not any(id(setting) in rungs for setting in group.settings)]
+    for number, ranking in enumerate(rank_across(apart), start=1):
+        name = f"critical_difference{f'_{number}' if number > 1 else ''}"
+        figure = FigureWriter(output, "").write(partial(critical_difference, ranking), name, CRITICAL_DIFFERENCE)
+        answers += [Paragraph(ranking.describe()), *([figure] if figure else [])]
+    return answers
 
 
 def _method(results: Sequence[GroupResult], margin: float | None) -> list[Block]:
