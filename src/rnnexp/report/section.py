@@ -166,7 +166,7 @@ class FigureWriter:
                 return None
             svg, png = encode_figure(figure, "svg"), encode_figure(figure, "png")
         except Exception as error:
-            return _left_out(f"figure {name}", error)
+            return left_out(f"figure {name}", error)
         self._directory.mkdir(parents=True, exist_ok=True)
         stem = self._directory / f"{self._prefix}{name}"
         write_bytes(stem.with_suffix(".svg"), svg)
@@ -174,7 +174,7 @@ class FigureWriter:
         return FigureBlock(f"figures/{self._prefix}{name}.png", svg, caption)
 
 
-def _left_out(what: str, error: Exception) -> Paragraph:
+def left_out(what: str, error: Exception) -> Paragraph:
     """Log an error and return a paragraph about it: the tables are worth more than one figure."""
     message = f"{what}: left out, because of {type(error).__name__}: {first_line(error)}"
     log.warning("%s", message)
@@ -237,7 +237,7 @@ def _figures_of_task(group: ComparisonGroup, figures: FigureWriter) -> Iterator[
     try:
         drawn = load_function(group.kind.report_figures)(runs, partial(read_answers, group.kind))
     except Exception as error:
-        yield _left_out("the figures of the task", error)
+        yield left_out("the figures of the task", error)
         return
     for name, (figure, caption) in drawn.items():
         yield figures.write(lambda figure=figure: figure, name, caption)  # type: ignore[misc]
@@ -280,7 +280,7 @@ def _examples(group: ComparisonGroup, figures: FigureWriter) -> Iterator[Block]:
     try:
         pairs = find_disagreements(group)
     except Exception as error:
-        yield _left_out("samples with different answers", error)
+        yield left_out("samples with different answers", error)
         return
     for number, pair in enumerate(pairs, start=1):
         counts = ", ".join(f"only {found.right.label} is right on {found.total:,} samples" for found in pair)

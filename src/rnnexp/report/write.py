@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from rnnexp.report.render.document import Block, Document, Paragraph, Section, T
 from rnnexp.report.render.html import to_html
 from rnnexp.report.render.markdown import to_markdown
 from rnnexp.report.render.results_csv import results_csv
+from rnnexp.report.search import search_blocks
 from rnnexp.report.section import FigureWriter, answer, make_section
 from rnnexp.report.stats.across import rank_across
 from rnnexp.report.stats.ranking import Comparison, compare_with_best, sample_test_name
@@ -169,7 +171,10 @@ def _sections(results: Sequence[GroupResult], output: Path, root: Path, margin: 
     for number, (group, comparisons) in enumerate(results, start=1):
         slug = re.sub(r"[^a-z0-9]+", "-", group.title.lower())[:MOST_LETTERS].strip("-")
         prefix = "" if len(results) == 1 else f"{number}-{slug}-"
-        sections.append(make_section(group, comparisons, FigureWriter(output, prefix), root, margin))
+        figures = FigureWriter(output, prefix)
+        section = make_section(group, comparisons, figures, root, margin)
+        searched = [Section("Search", blocks)] if (blocks := search_blocks(group, figures)) else []
+        sections.append(replace(section, sections=[*section.sections, *searched]))
     return sections
 
 
