@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import write_text
+from rnnexp.report.ensembles import ensemble_blocks
 from rnnexp.report.figures.critical_difference import critical_difference
 from rnnexp.report.ladder import ladder_answer, ladder_section
 from rnnexp.report.plan import plan_seeds
@@ -21,7 +22,7 @@ from rnnexp.report.render.html import to_html
 from rnnexp.report.render.markdown import to_markdown
 from rnnexp.report.render.results_csv import results_csv
 from rnnexp.report.search import search_blocks
-from rnnexp.report.section import FigureWriter, answer, make_section
+from rnnexp.report.section import FigureWriter, answer, left_out, make_section
 from rnnexp.report.stats.across import rank_across
 from rnnexp.report.stats.ranking import Comparison, compare_with_best, sample_test_name
 from rnnexp.report.tables import NOTHING, interval, mean_and_deviation, ungrouped_table
@@ -173,9 +174,17 @@ def _sections(results: Sequence[GroupResult], output: Path, root: Path, margin: 
         prefix = "" if len(results) == 1 else f"{number}-{slug}-"
         figures = FigureWriter(output, prefix)
         section = make_section(group, comparisons, figures, root, margin)
-        searched = [Section("Search", blocks)] if (blocks := search_blocks(group, figures)) else []
-        sections.append(replace(section, sections=[*section.sections, *searched]))
+        more = {"Ensembles of seeds": _ensembles(group, output), "Search": search_blocks(group, figures)}
+        added = [Section(name, blocks) for name, blocks in more.items() if blocks]
+        sections.append(replace(section, sections=[*section.sections, *added]))
     return sections
+
+
+def _ensembles(group: ComparisonGroup, output: Path) -> list[Block]:
+    try:
+        return ensemble_blocks(group, output)
+    except Exception as error:
+        return [left_out("the ensembles of seeds", error)]
 
 
 def _across_groups(groups: Sequence[ComparisonGroup]) -> Table | None:
