@@ -92,6 +92,7 @@ def test_superiority_agrees_with_the_t_test(differences: list[float]) -> None:
     assert (found.low <= 0.5 <= found.high) == (result.p > 0.05)
 
 
+@pytest.mark.slow
 def test_the_interval_of_superiority_covers_in_a_simulation() -> None:
     samples = np.random.default_rng(0).normal(0.8, 1.0, (400, 3))
     found = [superiority(scored(list(sample))) for sample in samples]

@@ -8,6 +8,9 @@ from scipy.optimize import brentq
 
 from rnnexp.report.stats.significance import LEVEL, PairedTestResult
 
+LARGEST = 1000.0
+"""The statistic from which on the probabilities are 0 or 1 in double precision, and scipy is slow."""
+
 
 @dataclass(frozen=True)
 class Superiority:
@@ -43,8 +46,9 @@ def superiority(result: PairedTestResult) -> Superiority | None:
         return None
     root = math.sqrt(result.num_seeds)
     effect = result.difference / result.deviation
-    ends = (_noncentrality(abs(effect) * root, result.num_seeds - 1, level) for level in (1 - LEVEL / 2, LEVEL / 2))
-    low, middle, high = sorted(math.copysign(1.0, effect) * value for value in (*ends, abs(effect) * root))
+    statistic = min(abs(effect) * root, LARGEST)
+    ends = (_noncentrality(statistic, result.num_seeds - 1, level) for level in (1 - LEVEL / 2, LEVEL / 2))
+    low, middle, high = sorted(math.copysign(1.0, effect) * value for value in (*ends, statistic))
     return Superiority(*(float(stats.norm.cdf(value / root)) for value in (middle, low, high)))
 
 
