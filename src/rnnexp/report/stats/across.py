@@ -16,6 +16,9 @@ from rnnexp.tasks.registry import Measure
 FEWEST = 3
 """The smallest number of data sets, and of settings, that are ranked."""
 
+DIGITS = 9
+"""Digits after the decimal point in which scores are compared."""
+
 
 @dataclass(frozen=True)
 class AcrossRanking:
@@ -102,7 +105,7 @@ def _rank(measure: Measure, groups: Sequence[ComparisonGroup]) -> AcrossRanking 
     labels = [label for label in by_label[0] if all(label in scores for scores in by_label)]
     if len(labels) < FEWEST:
         return None
-    scores = np.array([[of_group[label] for label in labels] for of_group in by_label])
+    scores = np.round([[of_group[label] for label in labels] for of_group in by_label], DIGITS)
     # The best has rank 1.
     ranks = stats.rankdata(-scores if measure.higher_is_better else scores, axis=1).mean(axis=0)
     order = np.argsort(ranks, kind="stable")
@@ -122,4 +125,6 @@ def _rank(measure: Measure, groups: Sequence[ComparisonGroup]) -> AcrossRanking 
 
 def _wilcoxon(differences: NDArray[np.float64]) -> float:
     """Return the p-value of the signed-rank test, exact for few data sets; 1 if all differences are zero."""
-    return float(stats.wilcoxon(differences).pvalue) if differences.any() else 1.0
+    # Equal differences of decimal numbers differ in their last bits, and would not share a rank.
+    rounded = np.round(differences, DIGITS)
+    return float(stats.wilcoxon(rounded).pvalue) if rounded.any() else 1.0
