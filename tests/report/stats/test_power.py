@@ -1,4 +1,4 @@
-"""What comparisons can show: power, equivalence and superiority, compared with textbook values and simulations."""
+"""The sensitivity of comparisons: power, equivalence and superiority, compared with textbook values and simulations."""
 
 import math
 

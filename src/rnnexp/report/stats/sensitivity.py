@@ -1,4 +1,4 @@
-"""What the comparisons with the best could have shown with their seeds."""
+"""The sensitivity of comparisons with the best: what their seeds could have shown."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ EQUIVALENT, BEYOND, UNDECIDED = "equivalent", "not equivalent", "undecided"
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What a comparison over seeds could have shown; empty without a deviation over seeds.
+    """The sensitivity of a comparison over seeds; empty without a deviation over seeds.
 
     Args:
         smallest: the smallest difference that these seeds show with the probability `POWER`.
