@@ -83,10 +83,11 @@ def translate_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], 
 def run(tiny: list[str], tmp_path: Path) -> Run:
     """A function that trains with further overrides, on `Tiny` or on the given data."""
 
-    def train_on(*overrides: str, data: Sequence[str] = tiny) -> Outcome:
+    def train_on(*overrides: str, data: Sequence[str] = tiny, figures: bool = False) -> Outcome:
         # The report of a sweep takes seconds, so it is written only if a test asks for it.
         bare = ["report=false"] if "-m" in overrides and "report=true" not in overrides else []
-        return call(train.main, tmp_path, [*data, f"paths.outputs_dir={tmp_path}/outputs", *bare, *overrides])
+        arguments = [*data, f"paths.outputs_dir={tmp_path}/outputs", *bare, *overrides]
+        return call(train.main, tmp_path, arguments, figures=figures)
 
     return train_on
 
@@ -102,6 +103,6 @@ def finished(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Outco
     """A run that has learned most of its task; tests must not change it."""
     place = tmp_path_factory.mktemp("finished")
     learning = ["trainer.max_epochs=3", "model.hidden_size=32", "optimizer.lr=0.02", "tags=[small,tested]", "seed=7"]
-    outcome = call(train.main, place, [*tiny, f"paths.outputs_dir={place}/outputs", *learning])
+    outcome = call(train.main, place, [*tiny, f"paths.outputs_dir={place}/outputs", *learning], figures=True)
     assert outcome.exit_code == 0, outcome.stderr
     return outcome

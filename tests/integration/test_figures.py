@@ -18,7 +18,7 @@ def broken(*_arguments: Any, **_options: Any) -> Any:
 @pytest.mark.parametrize("name", ["learning_curves", "load_function", "save_figure"])
 def test_a_figure_that_fails_is_omitted(run: Run, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(figures, name, broken)
-    outcome = run()
+    outcome = run(figures=True)
     assert outcome.exit_code == 0
     assert (outcome.status, outcome.result["status"]) == ("done", "done")
     assert "no such font" in outcome.stdout
@@ -34,7 +34,7 @@ def test_a_figure_that_fails_is_omitted(run: Run, monkeypatch: pytest.MonkeyPatc
 def test_a_logger_that_cannot_show_a_figure(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert issubclass(CSVLogger, LightningCSVLogger)
     monkeypatch.setattr(CSVLogger, "log_figure", broken)
-    outcome = run("callbacks.predictions=null")
+    outcome = run("callbacks.predictions=null", figures=True)
     assert outcome.exit_code == 0
     assert outcome.status == "done"
     assert (outcome.directory / "figures/learning_curves.png").is_file()
@@ -51,7 +51,7 @@ def test_a_logger_that_fails_after_the_result(run: Run, monkeypatch: pytest.Monk
 
 def test_a_plotting_library_that_cannot_be_imported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rnnexp.runs.figures", None)
-    outcome = run("test_weights=none")
+    outcome = run("test_weights=none", figures=True)
     assert outcome.exit_code == 0, outcome.stderr
     assert (outcome.status, outcome.result["status"]) == ("done", "done")
     assert "figures" in outcome.stdout

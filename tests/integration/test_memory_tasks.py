@@ -24,7 +24,8 @@ FIGURES = {
 
 
 def train(run: Run, name: str, *overrides: str) -> Outcome:
-    outcome = run("data.length=20", *overrides, data=[f"task={TASKS[name]}", f"data={name}", *SMALL])
+    data = [f"task={TASKS[name]}", f"data={name}", *SMALL]
+    outcome = run("data.length=20", *overrides, data=data, figures=True)
     assert outcome.exit_code == 0, outcome.stderr
     assert "left out" not in outcome.stdout + outcome.stderr
     return outcome

@@ -159,7 +159,10 @@ def test_continues_twice_in_a_directory_that_was_moved(straight: Straight, tmp_p
     shutil.move(stopped.directory, again)
     second = resume(again, SEND % (25, signal.SIGUSR1, "false"))
     assert second.exit_code == 138, second.stderr
-    require_same(again, resume(again), straight.records_of("plain"))
+    resumed = resume(again, figures=True)
+    assert {path.stem for path in (again / "figures").iterdir()} > {"learning_curves", "confusion_matrix"}
+    shutil.rmtree(again / "figures")
+    require_same(again, resumed, straight.records_of("plain"))
     assert not stopped.directory.exists()
 
 

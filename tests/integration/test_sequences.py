@@ -28,10 +28,9 @@ SMALL = [
 ]
 
 
-def learn(place: Path, *overrides: str, epochs: int = 1) -> Outcome:
-    outcome = call(
-        train.main, place, [*SMALL, f"trainer.max_epochs={epochs}", f"paths.outputs_dir={place}", *overrides]
-    )
+def learn(place: Path, *overrides: str, epochs: int = 1, figures: bool = False) -> Outcome:
+    arguments = [*SMALL, f"trainer.max_epochs={epochs}", f"paths.outputs_dir={place}", *overrides]
+    outcome = call(train.main, place, arguments, figures=figures)
     assert outcome.exit_code == 0, outcome.stderr
     return outcome
 
@@ -50,7 +49,8 @@ def classified(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """A run that has learned the kinds of waves; its training file is deleted."""
     place = tmp_path_factory.mktemp("classified")
     path = write_npz(place / "waves.npz", waves(150))
-    outcome = learn(place, f"data.train={path}", "data.name=waves", "optimizer.lr=0.02", "task.pooling=mean", epochs=12)
+    options = [f"data.train={path}", "data.name=waves", "optimizer.lr=0.02", "task.pooling=mean"]
+    outcome = learn(place, *options, epochs=12, figures=True)
     path.unlink()
     return outcome
 

@@ -37,28 +37,28 @@ def wait_for_checkpoint(process: subprocess.Popen[str], outputs: Path) -> None:
         time.sleep(0.05)
 
 
-def test_a_signal_saves_a_checkpoint_and_prints_how_to_continue(tiny: list[str], tmp_path: Path) -> None:
-    endless = ["trainer.max_epochs=100000", "callbacks.early_stopping=null"]
-    started = {number: start(tiny, tmp_path / number.name, *endless) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number, process in started.items():
-        outputs = tmp_path / number.name
-        wait_for_checkpoint(process, outputs)
-        (directory,) = run_directories(outputs)
-        refused = call(train.main, tmp_path, [f"resume={directory}"])
-        assert refused.exit_code == 2
-        assert f"{directory} is running" in refused.line
-        process.send_signal(number)
-        stdout, stderr = process.communicate(timeout=120)
-        assert process.returncode == 128 + number, stderr
-        last = directory / "checkpoints" / "last.ckpt"
-        assert torch.load(last, weights_only=True)["global_step"] > 0
-        status = read_json(directory / "status.json")
-        assert status["status"] == read_json(directory / "result.json")["status"] == "interrupted"
-        assert f"{number.name} received: saving at the next batch boundary" in stdout
-        (line,) = stderr.splitlines()
-        assert line.startswith(f"rnnexp: interrupted by {number.name} in epoch ")
-        assert line.endswith(f"; continue with python -m rnnexp.train resume={directory}")
-        assert status["reason"] in line
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+def test_a_signal_saves_a_checkpoint_and_prints_how_to_continue(
+    tiny: list[str], tmp_path: Path, number: signal.Signals
+) -> None:
+    process = start(tiny, tmp_path, "trainer.max_epochs=100000", "callbacks.early_stopping=null")
+    wait_for_checkpoint(process, tmp_path)
+    (directory,) = run_directories(tmp_path)
+    refused = call(train.main, tmp_path, [f"resume={directory}"])
+    assert refused.exit_code == 2
+    assert f"{directory} is running" in refused.line
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 128 + number, stderr
+    last = directory / "checkpoints" / "last.ckpt"
+    assert torch.load(last, weights_only=True)["global_step"] > 0
+    status = read_json(directory / "status.json")
+    assert status["status"] == read_json(directory / "result.json")["status"] == "interrupted"
+    assert f"{number.name} received: saving at the next batch boundary" in stdout
+    (line,) = stderr.splitlines()
+    assert line.startswith(f"rnnexp: interrupted by {number.name} in epoch ")
+    assert line.endswith(f"; continue with python -m rnnexp.train resume={directory}")
+    assert status["reason"] in line
 
 
 def test_a_second_ctrl_c_stops_at_once(run: Run) -> None:

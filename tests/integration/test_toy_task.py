@@ -24,7 +24,7 @@ def waves(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     from rnnexp import train
 
     place = tmp_path_factory.mktemp("waves")
-    outcome = call(train.main, place, [*WAVES, f"paths.outputs_dir={place}/outputs"])
+    outcome = call(train.main, place, [*WAVES, f"paths.outputs_dir={place}/outputs"], figures=True)
     assert outcome.exit_code == 0, outcome.stderr
     return outcome
 
@@ -132,7 +132,6 @@ def test_the_test_outputs_that_are_named_are_saved(run: Run, monkeypatch: pytest
     from support.toy_task import WaveTask
 
     monkeypatch.setattr(WaveTask, "test_outputs", ("targets",))
-    monkeypatch.setattr("rnnexp.runs.figures._task_figures", lambda *_: {})
     named = run(data=WAVES)
     assert named.exit_code == 0, named.stderr
     assert set(torch.load(named.directory / "test_predictions.pt", weights_only=True)) == {"targets"}
@@ -142,7 +141,6 @@ def test_a_task_without_test_outputs_runs_with_the_default_callbacks(run: Run, m
     from support.toy_task import WaveTask
 
     monkeypatch.setattr(WaveTask, "test_outputs", ())
-    monkeypatch.setattr("rnnexp.runs.figures._task_figures", lambda *_: {})
     outcome = run(data=WAVES)
     assert outcome.exit_code == 0, outcome.stderr
     assert outcome.status == "done"

@@ -46,7 +46,7 @@ def translated(phrases: list[str], tmp_path_factory: pytest.TempPathFactory) -> 
         "callbacks.samples.num_sentences=4",
     ]
     arguments = [*phrases, f"trainer.max_epochs={EPOCHS}", *averaging, f"paths.outputs_dir={place}/outputs"]
-    outcome = call(train.main, place, arguments)
+    outcome = call(train.main, place, arguments, figures=True)
     assert outcome.exit_code == 0, outcome.stderr
     return outcome
 
@@ -184,7 +184,7 @@ def test_a_run_that_is_continued_ends_with_the_same_weights(run: Run, phrases: l
 @pytest.mark.parametrize("attention", ["additive", "none"])
 def test_every_cell_deep_and_bidirectional(run: Run, phrases: list[str], cell: str, attention: str) -> None:
     options = [f"model={cell}", "model.num_layers=2", "model.bidirectional=true", f"task.network.attention={attention}"]
-    outcome = run(*options, "trainer.max_steps=2", data=phrases)
+    outcome = run(*options, "trainer.max_steps=2", data=phrases, figures=True)
     assert outcome.exit_code == 0, outcome.stderr
     assert outcome.result["model"]["decoder_layers"] == 2
     has_map = (outcome.directory / "figures" / "attention_1.png").exists()

@@ -28,7 +28,7 @@ def test_rows_before_the_resumed_step_are_kept(tmp_path: Path) -> None:
 
 
 def test_without_a_logger_the_result_is_written(run: Run) -> None:
-    outcome = run("logger=none")
+    outcome = run("logger=none", figures=True)
     assert outcome.exit_code == 0, outcome.stderr
     assert not (outcome.directory / "metrics.csv").exists()
     assert "test/acc" in outcome.result["metrics"]

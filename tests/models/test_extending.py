@@ -54,8 +54,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         sys.modules.pop(module, None)
 
 
-def finish(place: Path, *arguments: str) -> Outcome:
-    outcome = call(train.main, place, small(*arguments))
+def finish(place: Path, *arguments: str, figures: bool = False) -> Outcome:
+    outcome = call(train.main, place, small(*arguments), figures=figures)
     assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
     return outcome
 
@@ -198,7 +198,8 @@ def test_parameters_of_a_cell_are_counted_and_saved(place: Path) -> None:
 
 def test_a_dataset_of_arrays(place: Path) -> None:
     """It trains, has the figures of a classification, and is scored again from its directory."""
-    trained = finish(place, "--config-dir", "my_conf", "data=arrays", "trainer.max_epochs=3", "size_budget=flops:60k")
+    arguments = ["--config-dir", "my_conf", "data=arrays", "trainer.max_epochs=3", "size_budget=flops:60k"]
+    trained = finish(place, *arguments, figures=True)
     data, metrics = trained.result["data"], trained.result["metrics"]
     assert (data["name"], data["num_classes"], data["num_test"]) == ("waves", 3, 100)
     figures = {path.stem for path in (trained.directory / "figures").iterdir()}

@@ -59,7 +59,7 @@ def weights_of(stack: RecurrentStack, std: float = 0.5) -> RecurrentStack:
 @pytest.mark.parametrize("given_state", [False, True], ids=["zeros", "state"])
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "padded"])
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["forwards", "both"])
-@pytest.mark.parametrize("num_layers", [1, 2, 3])
+@pytest.mark.parametrize("num_layers", [1, pytest.param(2, marks=pytest.mark.slow), 3])
 @pytest.mark.parametrize(("cell", "options"), CASES, ids=name)
 def test_a_backend_equals_the_reference(
     cell: dict[str, Any],

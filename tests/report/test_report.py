@@ -20,7 +20,7 @@ from rnnexp.report.records.costs import PARAMETERS
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run, find_runs
 from rnnexp.report.stats.ranking import compare_with_best
-from rnnexp.report.tables import comparisons_table, costs_table, results_table, unfinished_table
+from rnnexp.report.tables import comparisons_table, costs_table, results_table, sensitivity_table, unfinished_table
 from support.foreign_runs import change_config
 
 Made = Callable[..., Run]
@@ -153,6 +153,40 @@ def test_the_command_line() -> None:
     with pytest.raises(SystemExit) as ended:
         make_parser().parse_args([])
     assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("margin", ["0", "-1", "nan", "inf", "much"])
+def test_a_margin_is_a_positive_number(margin: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        make_parser().parse_args(["a", f"--margin={margin}"])
+    assert ended.value.code == 2
+    assert "is not a positive number" in capsys.readouterr().err
+
+
+def test_a_margin_has_one_unit(digits: Path, phrases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = errors([str(digits), str(phrases), "--margin=0.2", f"--output={tmp_path}"], capsys)
+    assert "these runs are compared by BLEU; accuracy, %" in line
+
+
+def test_not_significantly_worse_never_stands_alone(made: Made, group_of: Grouped) -> None:
+    scores = {"gru": (0.95, 0.96, 0.955), "lstm": (0.949, 0.962, 0.951), "srn": (0.5, 0.512, 0.507)}
+    runs = [made(cell, seed, acc=acc) for cell, of_cell in scores.items() for seed, acc in enumerate(of_cell)]
+    group = group_of(runs)
+    comparisons = compare_with_best(group, margin=5.0)
+    found = comparisons[1].sensitivity
+    assert found is not None
+    assert found.smallest is not None
+    shown = f"a lead of {found.smallest:.2f} points would show"
+    table = results_table(group, comparisons)
+    verdicts = column([list(row) for row in table.rows], list(table.columns), "against the best")
+    assert verdicts == ["best", f"not significantly worse ({shown})", "significantly worse"]
+    assert [table.kinds[place] for place in (0, 1)] == ["best", "even"]
+    text = section.answer(group, comparisons)
+    assert f"Not significantly worse: lstm ({shown}). Equivalent to the best within the margin: lstm." in text
+    table = sensitivity_table(group, comparisons, 5.0)
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    assert [row["within ±5 points"] for row in rows] == ["equivalent", "not equivalent"]
+    assert [row["shared seeds that would settle it"] for row in rows] == ["settled", "settled"]
 
 
 def loaded_by(code: str) -> set[str]:

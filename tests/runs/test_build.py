@@ -1,5 +1,7 @@
 """Objects from a config."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,3 +28,17 @@ def test_optimizers_are_fused_unless_gradients_are_scaled(path: Path, precision:
     assert optimizer.defaults["fused"] is fused
     # What Lightning looks at before it refuses to clip.
     assert getattr(optimizer, "_step_supports_amp_scaling", False) is fused
+
+
+def test_subnormal_numbers_are_zero_in_every_thread() -> None:
+    """In a new process: the threads of PyTorch take the setting from the thread that starts them."""
+    program = """
+import torch
+from rnnexp.runs.build import apply_process_settings
+apply_process_settings(num_threads=2, tf32=False, retain_memory=False)
+assert torch.get_num_threads() == 2
+numbers = torch.full((1 << 20,), 1e-30) * 1e-10
+print(numbers.count_nonzero().item())
+"""
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True).stdout
+    assert printed.strip() == "0"

@@ -28,9 +28,10 @@ def start(place: Path, name: str, overrides: list[str], fault: str | None = None
     )
 
 
-def resume(run: Path, *more: str) -> Outcome:
+def resume(run: Path, *more: str, figures: bool = False) -> Outcome:
     """Continue a run, without the callback that stopped it."""
-    return call(train.main, run.parent, [override("resume", run), "+callbacks.probe=null", TRUST, *more])
+    arguments = [override("resume", run), "+callbacks.probe=null", TRUST, *more]
+    return call(train.main, run.parent, arguments, figures=figures)
 
 
 def killed(program: Callable[[], object]) -> None:

@@ -69,7 +69,9 @@ class RecordTraining(Callback):
         batch_idx: int,  # noqa: ARG002
     ) -> None:
         self.seen["losses"].append(outputs["loss"].item())
-        self.seen["batches"].append({name: tensor.device.type for name, tensor in batch._asdict().items() if tensor is not None})
+        self.seen["batches"].append(
+            {name: tensor.device.type for name, tensor in batch._asdict().items() if tensor is not None}
+        )
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         self.seen["after"] = self._weights(pl_module)

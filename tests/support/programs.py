@@ -92,13 +92,18 @@ def run_directories(below: Path) -> list[Path]:
     return sorted(path.parent for path in below.rglob("config.yaml"))
 
 
-def call(program: Callable[[], NoReturn], place: Path, arguments: Sequence[str]) -> Outcome:
-    """Call a program in this process as from the command line; its run directories are made below place."""
+def call(program: Callable[[], NoReturn], place: Path, arguments: Sequence[str], *, figures: bool = False) -> Outcome:
+    """Call a program in this process as from the command line; its run directories are made below place.
+
+    Figures take more than half of the time of a small run, so a run draws them only if a test asks for them.
+    """
     before = run_directories(place)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     stdout, stderr = StringIO(), StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout), redirect_stderr(stderr):
         patch.setattr(sys, "argv", ["rnnexp", *arguments])
+        if not figures:
+            patch.setattr("rnnexp.runs.stages.save_figures", lambda _: None)
         with pytest.raises(SystemExit) as ended:
             program()
     assert {number: signal.getsignal(number) for number in handlers} == handlers, "a signal handler was not restored"

@@ -23,7 +23,7 @@ from rnnexp.cli.config_files import only_config_file, parse, read_text
 from rnnexp.cli.messages import Explanation, explain_composing, explain_running
 from rnnexp.cli.run_name import register_run_name
 from rnnexp.compat.hydra import FULL_ERROR, full_error, read_config_files_with
-from rnnexp.compat.torchmetrics import hide_torchvision
+from rnnexp.compat.torchmetrics import hide_large_packages
 from rnnexp.core.errors import InterruptedRunError, UserError
 from rnnexp.core.output import hide_advice_of_matplotlib, keep_running_without_output
 from rnnexp.core.printable import printable, without_secrets
@@ -58,7 +58,7 @@ def run_program(
     require_utf8()
     if not prints_result:
         keep_running_without_output()
-    hide_torchvision()
+    hide_large_packages()
     hide_advice_of_matplotlib()
     use_short_socket_directory()
     register_run_name()

@@ -1,12 +1,12 @@
 """Private names and texts of Lightning (2.6) that rnnexp uses."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar
+from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loops.loop import _Loop
@@ -22,14 +22,6 @@ UNUSED_GPU_WARNING = "GPU available but not used"
 EMPTY_LOADER_WARNING = "Total length of `list` across ranks is zero"
 CHECKPOINT_DIRECTORY_WARNING = "Checkpoint directory .* exists and is not empty"
 VAL_CHECK_INTERVAL_ERROR = "`val_check_interval`"
-HOOKS_OF_A_STEP = (
-    "on_train_batch_start",
-    "on_before_zero_grad",
-    "on_before_backward",
-    "on_after_backward",
-    "on_before_optimizer_step",
-    "on_train_batch_end",
-)
 
 
 @contextmanager
@@ -73,18 +65,6 @@ def lightning_errors() -> Iterator[None]:
         if not isinstance(error.__context__, KeyboardInterrupt):
             raise
         raise KeyboardInterrupt from None
-
-
-def skip_empty_hooks(callbacks: Iterable[Callback]) -> None:
-    """Make Lightning skip the hooks of a training step that a callback does not override.
-
-    Lightning enters a context of its profiler for every hook of every callback, some 80 times a step, but skips what is
-    not callable. Nearly all of these hooks are empty.
-    """
-    for callback in callbacks:
-        for hook in HOOKS_OF_A_STEP:
-            if getattr(type(callback), hook) is getattr(Callback, hook):
-                setattr(callback, hook, None)
 
 
 def set_progress(trainer: Trainer, epoch: int, step: int) -> None:

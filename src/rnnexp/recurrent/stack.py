@@ -1,6 +1,7 @@
 """The recurrent stack, for every cell, depth and direction."""
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -218,8 +219,12 @@ class RecurrentStack(nn.Module):
 
     def flatten_parameters(self) -> None:
         """Store the weights in one block of memory for cuDNN, after construction, moves, copies and loading."""
-        is_stored = not self.cell.parametrizations  # or computed for each pass
-        if self.cell.fused is not None and is_stored and self.backend in ("auto", "fused"):
+        if self.cell.fused is None or self.backend not in ("auto", "fused"):
+            return
+        if self.cell.parametrizations:
+            # cuDNN copies weights that are computed for each pass, and warns that they are not stored together.
+            warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
+        else:
             for first in range(0, self.num_layers, self.layers_per_run):
                 flatten_weights(self.cell.fused, self._run_weights(first), self.layers_per_run, self.bidirectional)
 

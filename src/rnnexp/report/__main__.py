@@ -1,30 +1,14 @@
 """Compare finished runs: python -m rnnexp.report outputs/sweeps/cells"""
 
-import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.output import hide_advice_of_matplotlib, keep_running_without_output
 from rnnexp.core.printable import printable
 from rnnexp.core.utf8 import require_utf8
-
-
-def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m rnnexp.report",
-        description="Compare the runs below some directories in report.html, report.md, results.csv and figures.",
-    )
-    parser.add_argument(
-        "directories", metavar="dir", nargs="+", type=Path, help="a sweep, a run, or a directory of them"
-    )
-    parser.add_argument("--output", type=Path, help="output directory; by default report/ in the first directory")
-    trusted = "a module of your own that registers a task, whose functions the report may call"
-    parser.add_argument("--trust", metavar="module", action="append", default=[], help=trusted)
-    return parser
+from rnnexp.report.options import make_parser
 
 
 def report(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +21,7 @@ def report(arguments: Sequence[str] | None = None) -> int:
     try:
         import_rows(options.trust)
         output = options.output or default_output(options.directories[0])
-        for line in write_report(options.directories, output):
+        for line in write_report(options.directories, output, options.margin, plan=options.plan):
             print(printable(line))
     except UserError as error:
         print(f"rnnexp: {printable(str(error))}", file=sys.stderr)

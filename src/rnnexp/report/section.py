@@ -23,6 +23,7 @@ from rnnexp.report.records.images import DIGEST, images_of
 from rnnexp.report.records.testsets import digest_of
 from rnnexp.report.render.document import Block, FigureBlock, Paragraph, Section, Table
 from rnnexp.report.stats.ranking import EVEN, UNSURE, UNSURE_OF_ONE, UNTESTED, WORSE, Comparison
+from rnnexp.report.stats.sensitivity import EQUIVALENT
 from rnnexp.report.tables import (
     comparisons_table,
     costs_table,
@@ -31,6 +32,8 @@ from rnnexp.report.tables import (
     mean_and_deviation,
     published_table,
     results_table,
+    sensitivity_table,
+    smallest_lead,
     unfinished_table,
 )
 from rnnexp.tasks.registry import load_function
@@ -92,11 +95,9 @@ def answer(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> str:
     parts = [f"{group.title}: best is {best.label} ({score}{spread})."]
     by_verdict = {
         verdict: [comparison.setting.label for comparison in comparisons if comparison.verdict == verdict]
-        for verdict in (EVEN, WORSE, UNSURE, UNSURE_OF_ONE, UNTESTED)
+        for verdict in (WORSE, UNSURE, UNSURE_OF_ONE, UNTESTED)
     }
-    if by_verdict[EVEN]:
-        first, more = by_verdict[EVEN][:MOST_LISTED], len(by_verdict[EVEN][MOST_LISTED:])
-        parts.append(f"Not significantly worse: {'; '.join(first)}{f'; and {more} more' if more else ''}.")
+    parts += _even_settings(group, comparisons)
     if by_verdict[WORSE]:
         parts.append(f"{_others(by_verdict[WORSE])} significantly worse.")
     if by_verdict[UNSURE]:
@@ -110,6 +111,29 @@ def answer(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> str:
         why = "; ".join(f"{number}, {reason}" for reason, number in reasons.items())
         parts.append(f"Not tested: {why}.")
     return " ".join(parts)
+
+
+def _even_settings(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """Yield sentences about the settings that are not significantly worse, with what their seeds could have shown."""
+    even = [
+        f"{comparison.setting.label} ({smallest_lead(comparison, group.main)} would show)"
+        for comparison in comparisons
+        if comparison.verdict == EVEN
+    ]
+    if even:
+        yield f"Not significantly worse: {_first_of(even)}."
+    equivalent = [
+        comparison.setting.label
+        for comparison in comparisons
+        if comparison.sensitivity and comparison.sensitivity.equivalence == EQUIVALENT
+    ]
+    if equivalent:
+        yield f"Equivalent to the best within the margin: {_first_of(equivalent)}."
+
+
+def _first_of(labels: Sequence[str]) -> str:
+    more = len(labels) - MOST_LISTED
+    return "; ".join([*labels[:MOST_LISTED], *([f"and {more} more"] if more > 0 else [])])
 
 
 def _others(labels: Sequence[str]) -> str:
@@ -142,7 +166,7 @@ class FigureWriter:
                 return None
             svg, png = encode_figure(figure, "svg"), encode_figure(figure, "png")
         except Exception as error:
-            return _left_out(f"figure {name}", error)
+            return left_out(f"figure {name}", error)
         self._directory.mkdir(parents=True, exist_ok=True)
         stem = self._directory / f"{self._prefix}{name}"
         write_bytes(stem.with_suffix(".svg"), svg)
@@ -150,7 +174,7 @@ class FigureWriter:
         return FigureBlock(f"figures/{self._prefix}{name}.png", svg, caption)
 
 
-def _left_out(what: str, error: Exception) -> Paragraph:
+def left_out(what: str, error: Exception) -> Paragraph:
     """Log an error and return a paragraph about it: the tables are worth more than one figure."""
     message = f"{what}: left out, because of {type(error).__name__}: {first_line(error)}"
     log.warning("%s", message)
@@ -159,7 +183,11 @@ def _left_out(what: str, error: Exception) -> Paragraph:
 
 
 def make_section(
-    group: ComparisonGroup, comparisons: Sequence[Comparison], figures: FigureWriter, root: Path
+    group: ComparisonGroup,
+    comparisons: Sequence[Comparison],
+    figures: FigureWriter,
+    root: Path,
+    margin: float | None = None,
 ) -> Section:
     """Return the section of a group, and write its figures.
 
@@ -168,6 +196,7 @@ def make_section(
         comparisons: the comparisons of its settings with the best.
         figures: the writer of the figures.
         root: the directory to which the shown paths of runs are relative.
+        margin: see `compare_with_best`.
     """
     label = group.main.label if group.is_search else f"test {group.main.label}"
     # The figures and the tests over samples have read the files before the table of damaged files is made.
@@ -179,7 +208,7 @@ def make_section(
     examples = list(_examples(group, figures))
     optional: list[tuple[str, Sequence[Block | None]]] = [
         ("Common settings", [recipe_table(group)]),
-        ("Against the best", [comparisons_table(group, comparisons) if len(comparisons) > 1 else None]),
+        ("Against the best", _against_the_best(group, comparisons, margin)),
         ("Costs", [costs_table(group) if comparisons else None]),
         ("Runs without a result", [unfinished_table(group, root)]),
         ("Files that could not be read", [damaged_table(group, root)]),
@@ -192,6 +221,14 @@ def make_section(
     return Section(group.title, [], [results, *others])
 
 
+def _against_the_best(
+    group: ComparisonGroup, comparisons: Sequence[Comparison], margin: float | None
+) -> list[Block | None]:
+    if len(comparisons) < 2:
+        return []
+    return [comparisons_table(group, comparisons), sensitivity_table(group, comparisons, margin)]
+
+
 def _figures_of_task(group: ComparisonGroup, figures: FigureWriter) -> Iterator[Block | None]:
     """Yield the figures that only this task has: of the best setting of each cell."""
     if group.kind.report_figures is None:
@@ -200,7 +237,7 @@ def _figures_of_task(group: ComparisonGroup, figures: FigureWriter) -> Iterator[
     try:
         drawn = load_function(group.kind.report_figures)(runs, partial(read_answers, group.kind))
     except Exception as error:
-        yield _left_out("the figures of the task", error)
+        yield left_out("the figures of the task", error)
         return
     for name, (figure, caption) in drawn.items():
         yield figures.write(lambda figure=figure: figure, name, caption)  # type: ignore[misc]
@@ -243,7 +280,7 @@ def _examples(group: ComparisonGroup, figures: FigureWriter) -> Iterator[Block]:
     try:
         pairs = find_disagreements(group)
     except Exception as error:
-        yield _left_out("samples with different answers", error)
+        yield left_out("samples with different answers", error)
         return
     for number, pair in enumerate(pairs, start=1):
         counts = ", ".join(f"only {found.right.label} is right on {found.total:,} samples" for found in pair)

@@ -10,6 +10,7 @@ from rnnexp.report.recipes import differences, recipe_text
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 from rnnexp.report.records.runs import Run
 from rnnexp.report.render.document import Table
+from rnnexp.report.stats.power import MOST_SEEDS
 from rnnexp.report.stats.ranking import BEST, EVEN, Comparison, sample_test_name
 from rnnexp.report.stats.significance import PairedTestResult, show_p, summarize
 from rnnexp.tasks.registry import Measure
@@ -22,7 +23,7 @@ KINDS = {BEST: "best", EVEN: "even"}
 
 def results_table(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> Table:
     """Return the results, with a row for every setting, the best first. Settings without a result are included."""
-    verdicts = {comparison.setting: comparison.verdict for comparison in comparisons}
+    by_setting = {comparison.setting: comparison for comparison in comparisons}
     others = group.measures[1:]
     facts = MajorityFacts(group)
     axes = _axis_columns(group)
@@ -31,23 +32,39 @@ def results_table(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> 
     columns += [*(f"test {each.title}" if group.is_search else each.title for each in others), "runs"]
     rows, kinds = [], []
     for setting in group.settings:
-        verdict = verdicts.get(setting, "no result")
+        comparison = by_setting.get(setting)
         rows.append(
             [
                 *_axis_cells(setting),
                 mean_and_deviation(setting, group.main),
                 interval(setting),
                 str(len(setting.counted)),
-                verdict,
+                show_verdict(comparison, group.main) if comparison else "no result",
                 "; ".join(facts.notes(setting)) or NOTHING,
                 *(mean_and_deviation(setting, measure) for measure in others),
                 setting.statuses(),
             ]
         )
         has_failed = not setting.counted and any(run.status.is_failure for run in setting.runs)
-        kinds.append(KINDS.get(verdict, "bad" if has_failed else ""))
+        kinds.append(KINDS.get(comparison.verdict if comparison else "", "bad" if has_failed else ""))
     words = {*axes, "against the best", "runs", "notes"}
     return Table(columns, rows, frozenset(columns) - words, kinds)
+
+
+def show_verdict(comparison: Comparison, measure: Measure) -> str:
+    """Return the verdict; "not significantly worse" carries the smallest difference that would have been found."""
+    if comparison.verdict != EVEN:
+        return comparison.verdict
+    return f"{EVEN} ({smallest_lead(comparison, measure)} would show)"
+
+
+def smallest_lead(comparison: Comparison, measure: Measure) -> str:
+    """Return the smallest lead of the best that the seeds of a comparison show: `a lead of 0.42 points`."""
+    smallest = comparison.sensitivity and comparison.sensitivity.smallest
+    if not smallest:
+        # The scores are equal with each seed, so there is no deviation.
+        return "any steady lead"
+    return f"a lead of {measure.show(smallest)} {unit_of_differences(measure)}"
 
 
 def costs_table(group: ComparisonGroup) -> Table:
@@ -137,7 +154,7 @@ def comparisons_table(group: ComparisonGroup, comparisons: Sequence[Comparison])
     """Return the tests against the best, over seeds and over samples, with a row for every other measured setting."""
     sample_test = sample_test_name(comparisons)
     has_details = any(comparison.samples and comparison.samples.detail for comparison in comparisons)
-    lead = f"lead of the best, {_unit_of_differences(group.main)}"
+    lead = f"lead of the best, {unit_of_differences(group.main)}"
     columns = ["setting", "against the best", "shared seeds", lead, "95 % interval", "p over seeds", "adjusted"]
     if has_details:
         columns.append("alone right (best : this), mean over seeds")
@@ -148,7 +165,7 @@ def comparisons_table(group: ComparisonGroup, comparisons: Sequence[Comparison])
         seeds, samples = comparison.seeds or PairedTestResult(None), comparison.samples or PairedTestResult(None)
         row = [
             comparison.setting.label,
-            comparison.verdict,
+            show_verdict(comparison, group.main),
             str(seeds.num_seeds),
             NOTHING if seeds.difference is None else group.main.show(seeds.difference),
             _interval_of_lead(group.main, seeds),
@@ -163,6 +180,39 @@ def comparisons_table(group: ComparisonGroup, comparisons: Sequence[Comparison])
     return Table(columns, rows, frozenset(columns[2:5]), kinds)
 
 
+def sensitivity_table(group: ComparisonGroup, comparisons: Sequence[Comparison], margin: float | None) -> Table:
+    """Return what each comparison with the best could have shown, with a row for every other measured setting."""
+    unit = unit_of_differences(group.main)
+    columns = ["setting", "shared seeds", f"deviation of the lead, {unit}", f"smallest lead that would show, {unit}"]
+    columns += ["shared seeds that would settle it", "P(best is better with another seed) [95 % interval]"]
+    if margin is not None:
+        columns.append(f"within ±{margin:g} {unit}")
+    rows = []
+    for comparison in comparisons[1:]:
+        seeds, found = comparison.seeds, comparison.sensitivity
+        if seeds is None or found is None:
+            continue
+        row = [
+            comparison.setting.label,
+            str(seeds.num_seeds),
+            NOTHING if seeds.deviation is None else group.main.show(seeds.deviation),
+            NOTHING if found.smallest is None else group.main.show(found.smallest),
+            _seeds_to_settle(comparison),
+            NOTHING if found.superiority is None else found.superiority.show(),
+        ]
+        rows.append([*row, found.equivalence] if margin is not None else row)
+    return Table(columns, rows, frozenset(columns[1:6]))
+
+
+def _seeds_to_settle(comparison: Comparison) -> str:
+    if comparison.is_settled:
+        return "settled"
+    found = comparison.sensitivity
+    if found is None or found.smallest is None:
+        return NOTHING
+    return f"more than {MOST_SEEDS:,}" if found.num_seeds is None else f"{found.num_seeds:,}"
+
+
 def _interval_of_lead(measure: Measure, seeds: PairedTestResult) -> str:
     if seeds.difference is None or seeds.half_width is None:
         return NOTHING
@@ -170,7 +220,8 @@ def _interval_of_lead(measure: Measure, seeds: PairedTestResult) -> str:
     return f"{measure.show(low)} to {measure.show(high)}"
 
 
-def _unit_of_differences(measure: Measure) -> str:
+def unit_of_differences(measure: Measure) -> str:
+    """Return the unit of a difference of two shown values."""
     # A difference of two percentages is in percentage points.
     return "points" if measure.unit == "%" else measure.unit or measure.label
 

@@ -3,12 +3,17 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import write_text
+from rnnexp.report.ensembles import ensemble_blocks
+from rnnexp.report.figures.critical_difference import critical_difference
 from rnnexp.report.ladder import ladder_answer, ladder_section
+from rnnexp.report.plan import plan_seeds
 from rnnexp.report.records.groups import ComparisonGroup, make_groups
 from rnnexp.report.records.ladders import Ladder, find_ladders
 from rnnexp.report.records.runs import Run, find_runs
@@ -16,7 +21,9 @@ from rnnexp.report.render.document import Block, Document, Paragraph, Section, T
 from rnnexp.report.render.html import to_html
 from rnnexp.report.render.markdown import to_markdown
 from rnnexp.report.render.results_csv import results_csv
-from rnnexp.report.section import FigureWriter, answer, make_section
+from rnnexp.report.search import search_blocks
+from rnnexp.report.section import FigureWriter, answer, left_out, make_section
+from rnnexp.report.stats.across import rank_across
 from rnnexp.report.stats.ranking import Comparison, compare_with_best, sample_test_name
 from rnnexp.report.tables import NOTHING, interval, mean_and_deviation, ungrouped_table
 
@@ -24,6 +31,20 @@ OVER_SEEDS = (
     "Runs that differ only in their seed are one setting: mean ± standard deviation over its seeds, and the 95 % "
     "interval of the mean by Student's t. The verdict against the best comes from a paired t-test over the seeds that "
     "both have, two-sided, at 5 %, after Holm's correction for the number of comparisons with the best."
+)
+SENSITIVITY = (
+    "The smallest lead that would show is the true lead which the t-test over these shared seeds finds with a "
+    "probability of 0.8, at the level that Holm's correction leaves to this comparison, if leads vary from seed to "
+    "seed as observed. The number of shared seeds that would settle a comparison is the one with which the observed "
+    "lead would be found with that probability{margin}. Both follow from a deviation that few seeds measure coarsely: "
+    "with 3 seeds the true one lies between 0.5 and 6.3 times the observed one, with 10 between 0.7 and 1.8 times "
+    "(95 %). P(best is better with another seed) is that of normally distributed leads, with the exact interval by "
+    "the noncentral t distribution, without a correction for several comparisons."
+)
+WITHIN_MARGIN = (
+    "A setting is equivalent within the margin if two one-sided t-tests over shared seeds, each at 5 %, show that its "
+    "difference from the best lies within it on both sides, and not equivalent if a two-sided test shows that it lies "
+    "outside; both after Holm's correction. Else it is undecided."
 )
 OVER_SAMPLES = (
     "The test over samples ({tests}) shows whether the trained networks differ on samples like these. It is done for "
@@ -34,6 +55,11 @@ OVER_SAMPLES = (
 )
 SELECTION = (
     "The best setting is chosen by the same scores that are compared, so a lead within its interval is not evidence."
+)
+CRITICAL_DIFFERENCE = (
+    "The mean rank of each setting over the data sets, the best on the left. A bar joins settings of which no two "
+    "differ significantly, by Wilcoxon's signed-rank test of the means over seeds on each data set, after Holm's "
+    "correction. The test takes the data sets for independent, which views of the same samples are not."
 )
 MOST_LETTERS = 60
 """The length of a group's title in the names of files."""
@@ -53,18 +79,28 @@ def default_output(directory: Path) -> Path:
     return output
 
 
-def write_report(directories: Sequence[Path], output: Path) -> list[str]:
+def write_report(
+    directories: Sequence[Path], output: Path, margin: float | None = None, *, plan: bool = False
+) -> list[str]:
     """Find the runs below the directories, and write report.html, report.md, results.csv and figures/ into `output`.
 
+    Args:
+        directories: the directories.
+        output: the directory of the report.
+        margin: the difference in units of the shown main measure below which settings count as equivalent, if any.
+        plan: whether to return the plan of more seeds too.
+
     Returns:
-        The answer, a line per ladder and group.
+        The answer, a line per ladder and group, and the lines of the plan.
 
     Raises:
-        UserError: if a directory holds no runs, or the output cannot be written.
+        UserError: if a directory holds no runs, the output cannot be written, or the groups compare several measures
+            and a margin is given.
     """
     runs = find_runs(directories)
     groups, ungrouped = make_groups(runs)
-    results = [(group, compare_with_best(group)) for group in groups]
+    _require_one_unit(groups, margin)
+    results = [(group, compare_with_best(group, margin)) for group in groups]
     ladders = find_ladders(groups)
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -73,11 +109,11 @@ def write_report(directories: Sequence[Path], output: Path) -> list[str]:
             f"Comparison of {root.resolve().name}",
             _note(runs, directories),
             [
-                Section("Answer", _answers(results, ladders)),
+                Section("Answer", _answers(results, ladders, output)),
                 *(ladder_section(ladder, output) for ladder in ladders),
-                *_sections(results, output, root),
+                *_sections(results, output, root, margin),
                 *([Section("Ungrouped runs", [ungrouped_table(ungrouped, root)])] if ungrouped else []),
-                Section("Method", _method(results)),
+                Section("Method", _method(results, margin)),
             ],
         )
         write_text(output / "results.csv", results_csv(groups, ungrouped))
@@ -85,7 +121,17 @@ def write_report(directories: Sequence[Path], output: Path) -> list[str]:
         write_text(output / "report.html", to_html(document))
     except OSError as error:
         raise UserError(f"cannot write the report into {output}: {error.strerror}; name another --output") from None
-    return [*map(ladder_answer, ladders), *(answer(group, comparisons) for group, comparisons in results)]
+    planned = [line for result in results for line in plan_seeds(*result)] if plan else []
+    return [*map(ladder_answer, ladders), *(answer(*result) for result in results), *planned]
+
+
+def _require_one_unit(groups: Sequence[ComparisonGroup], margin: float | None) -> None:
+    measures = dict.fromkeys(group.main.title for group in groups)
+    if margin is not None and len(measures) > 1:
+        raise UserError(
+            f"--margin={margin:g} is in units of one measure, and these runs are compared by "
+            f"{'; '.join(measures)}: name directories with one of them"
+        )
 
 
 def _note(runs: Sequence[Run], directories: Sequence[Path]) -> str:
@@ -96,27 +142,49 @@ def _note(runs: Sequence[Run], directories: Sequence[Path]) -> str:
     )
 
 
-def _answers(results: Sequence[GroupResult], ladders: Sequence[Ladder]) -> list[Block]:
+def _answers(results: Sequence[GroupResult], ladders: Sequence[Ladder], output: Path) -> list[Block]:
     answers: list[Block] = [Paragraph(ladder_answer(ladder)) for ladder in ladders]
     answers += [Paragraph(answer(group, comparisons)) for group, comparisons in results]
-    across = _across_groups([group for group, _ in results])
-    return [*answers, across] if across else answers
+    groups = [group for group, _ in results]
+    across = _across_groups(groups)
+    answers += [across] if across else []
+    rungs = {id(rung.setting) for ladder in ladders for line in ladder.lines.values() for rung in line}
+    # The lengths of one task are no independent data sets.
+    apart = [group for group in groups if not any(id(setting) in rungs for setting in group.settings)]
+    for number, ranking in enumerate(rank_across(apart), start=1):
+        name = f"critical_difference{f'_{number}' if number > 1 else ''}"
+        figure = FigureWriter(output, "").write(partial(critical_difference, ranking), name, CRITICAL_DIFFERENCE)
+        answers += [Paragraph(ranking.describe()), *([figure] if figure else [])]
+    return answers
 
 
-def _method(results: Sequence[GroupResult]) -> list[Block]:
+def _method(results: Sequence[GroupResult], margin: float | None) -> list[Block]:
     """Return the explanation of the numbers, with the tests over samples that these tasks have."""
     tests = dict.fromkeys(name for _, comparisons in results if (name := sample_test_name(comparisons)))
     over_samples = [OVER_SAMPLES.format(tests="; ".join(tests))] if tests else []
-    return [Paragraph(text) for text in (OVER_SEEDS, *over_samples, SELECTION)]
+    or_equivalence = ", or equivalence within the margin" if margin is not None else ""
+    texts = [OVER_SEEDS, SENSITIVITY.format(margin=or_equivalence), *([WITHIN_MARGIN] if margin is not None else [])]
+    return [Paragraph(text) for text in (*texts, *over_samples, SELECTION)]
 
 
-def _sections(results: Sequence[GroupResult], output: Path, root: Path) -> list[Section]:
+def _sections(results: Sequence[GroupResult], output: Path, root: Path, margin: float | None) -> list[Section]:
     sections = []
     for number, (group, comparisons) in enumerate(results, start=1):
         slug = re.sub(r"[^a-z0-9]+", "-", group.title.lower())[:MOST_LETTERS].strip("-")
         prefix = "" if len(results) == 1 else f"{number}-{slug}-"
-        sections.append(make_section(group, comparisons, FigureWriter(output, prefix), root))
+        figures = FigureWriter(output, prefix)
+        section = make_section(group, comparisons, figures, root, margin)
+        more = {"Ensembles of seeds": _ensembles(group, output), "Search": search_blocks(group, figures)}
+        added = [Section(name, blocks) for name, blocks in more.items() if blocks]
+        sections.append(replace(section, sections=[*section.sections, *added]))
     return sections
+
+
+def _ensembles(group: ComparisonGroup, output: Path) -> list[Block]:
+    try:
+        return ensemble_blocks(group, output)
+    except Exception as error:
+        return [left_out("the ensembles of seeds", error)]
 
 
 def _across_groups(groups: Sequence[ComparisonGroup]) -> Table | None:

@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from rnnexp.callbacks.checkpoints import LastCheckpoint, WholeCheckpoints
 from rnnexp.callbacks.interruption import SaveOnSignal
-from rnnexp.compat.lightning import skip_empty_hooks, without_trainer_warnings
+from rnnexp.compat.lightning import without_trainer_warnings
 from rnnexp.core.allocator import retain_freed_memory
 from rnnexp.core.errors import InterruptedRunError, UserError, first_line, left_out_on_error
 from rnnexp.core.user_code import describe_user_code
@@ -141,9 +141,12 @@ def config_errors(group: str) -> Iterator[None]:
 
 
 def apply_process_settings(num_threads: int | None, tf32: bool, retain_memory: bool) -> None:
-    """Set the threads of PyTorch, the rounding of float32 products and the allocator for the whole process."""
+    """Set the threads of PyTorch, the rounding of floating point numbers and the allocator for the whole process."""
     if retain_memory:
         retain_freed_memory()
+    # A gradient that vanishes over many steps ends in subnormal numbers (in float32 below 1e-38), with which a CPU
+    # computes many times more slowly. They become zero. The threads of PyTorch inherit this, so it comes before them.
+    torch.set_flush_denormal(True)
     if num_threads is not None:
         torch.set_num_threads(num_threads)
     # The older of PyTorch's two interfaces: Lightning reads it, and mixing the two raises an error.
@@ -297,7 +300,6 @@ def make_trainer(
                 enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
                 plugins=[environment or LightningEnvironment(), WholeCheckpoints()],
             )
-    skip_empty_hooks(callbacks)
     return trainer
 
 

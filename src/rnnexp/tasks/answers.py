@@ -6,6 +6,7 @@ calls it, so this module and those of the functions import no torch.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -57,6 +58,8 @@ class Answers(ABC):
 
     metric: ClassVar[str]
     """The metric of result.json that follows from the answers."""
+    combination: ClassVar[str] = ""
+    """How `combined` makes one answer of several, as the end of a sentence that begins with "The runs"."""
 
     @property
     @abstractmethod
@@ -71,6 +74,36 @@ class Answers(ABC):
     @abstractmethod
     def same_samples(self, other: "Answers") -> bool:
         """Whether both answer the same samples."""
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """The metrics of result.json that follow from the answers, by name."""
+        return {self.metric: self.value}
+
+    def combined(self, others: Sequence[Self]) -> Self | None:  # noqa: ARG002
+        """Return the answers of an ensemble of runs; None if they do not follow from the answers of each.
+
+        Args:
+            others: the answers of the other runs to the same samples.
+        """
+        return None
+
+    def ensemble_command(self, runs: Sequence[RecordedRun], output: Path) -> str | None:  # noqa: ARG002
+        """Return the command that writes the answers of an ensemble of runs as lines of text; None if there is none.
+
+        Args:
+            runs: the runs, the first of which gave these answers.
+            output: the file to write.
+        """
+        return None
+
+    def answered(self, texts: Sequence[str]) -> Self | None:  # noqa: ARG002
+        """Return other answers to the same samples, given as texts; None if the task answers otherwise.
+
+        Raises:
+            ValueError: for another number of texts.
+        """
+        return None
 
     def compare(self, others: Sequence[Self], level: float) -> list[SampleTest]:  # noqa: ARG002 (for resampling)
         """Test these answers against others to the same samples: McNemar's test, or a paired t-test of the scores.

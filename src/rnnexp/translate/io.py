@@ -15,6 +15,7 @@ from rnnexp.core.files.atomic import written_atomically
 from rnnexp.core.validation import did_you_mean_path
 from rnnexp.data.files.compressed import BadFileError, other_format, read_content, read_head
 from rnnexp.data.text.parallel_text import split_lines
+from rnnexp.tracking.translations_file import read_translations
 
 PROMPT = "> "
 
@@ -38,7 +39,8 @@ def open_sentences(path: Path | None) -> Sentences:
     """Return the lines of a file, which is read at once, or of standard input, which is read as it arrives.
 
     Args:
-        path: the file, plain or compressed; None for standard input, with a prompt on a terminal.
+        path: the file, plain or compressed; None for standard input, with a prompt on a terminal. Of the file of a
+            run with the translations of its test set, .jsonl, the lines are its sources.
 
     Raises:
         UserError: for a file that cannot be read, text that is not UTF-8 (in a pipe: when the line is reached), and a
@@ -57,6 +59,8 @@ def open_sentences(path: Path | None) -> Sentences:
 def _file_lines(path: Path) -> list[str]:
     if not path.exists():
         raise UserError(f"input {path} is missing{did_you_mean_path(path)}")
+    if path.suffix == ".jsonl":
+        return [str(row.get("source", "")) for row in read_translations(path)]
     try:
         if other := None if path.is_fifo() else other_format(read_head(path)):
             raise UserError(f"input {path}: is {other}, not text: name a file with one sentence a line")

@@ -1,6 +1,7 @@
 """Sweeps with submitit, SLURM and Ray write the same files and statuses as with the pool."""
 
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -18,6 +19,8 @@ from hydra import compose, initialize_config_dir
 from rnnexp.cli.conf_dir import config_root
 from rnnexp.core.files.atomic import read_json, write_json
 from rnnexp.core.files.bounded_log import MAX_BYTES
+from rnnexp.sweeps.backends.slurm_record import SlurmRecord
+from rnnexp.tracking.run_directory import RunDirectory
 from support import ROOT, TESTS, small_slurm
 from support.payloads import make_files
 from support.programs import NUM_TEST, Run, run_directories
@@ -73,22 +76,29 @@ def has_saved(sweep: Path, number: int) -> bool:
     return len(list(sweep.glob("jobs/*/checkpoints/last.ckpt"))) == number
 
 
-def test_submitit_runs_each_job_once_and_reads_no_other_pickles(run: Run, tmp_path: Path) -> None:
-    folder = tmp_path / "submitit"
+def test_submitit_runs_a_job_once_with_the_settings_of_slurm_and_reads_no_other_pickles(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command for SLURM can be tried without SLURM."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = tmp_path / "logs"
     folder.mkdir()
     make_files(tmp_path, tmp_path / "canary")
     for number in range(os.getpid(), os.getpid() + 4000):
         for end in ("submitted", "0_result"):
             os.link(tmp_path / "object.pickle", folder / f"{number}_{end}.pkl")
-    asked = ["seed=1,2", LOCAL, f"sweep_dir={tmp_path}/sweep", "trainer.max_steps=2", *BARE]
-    asked += [f"hydra.launcher.submitit_folder={folder}"]
+    options = {"timeout_min": 30, "cpus_per_task": 64, "gpus_per_node": 8, "tasks_per_node": 2, "mem_gb": 500}
+    options |= {"nodes": 2, "name": "mine", "stderr_to_stdout": True, "submitit_folder": "'~/logs'"}
+    asked = ["seed=1", LOCAL, f"sweep_dir={tmp_path}/sweep", "trainer.max_steps=2", *BARE]
+    asked += [f"hydra.launcher.{name}={value}" for name, value in options.items()]
     outcome = run(*asked, "-m")
     assert outcome.exit_code == 0, outcome.stderr
     assert not (tmp_path / "canary").exists()
-    assert statuses(tmp_path / "sweep") == {1: "done", 2: "done"}
-    for directory in outcome.directories:
-        assert read_json(directory / "result.json")["num_steps"] == 2
-    assert "2 jobs, 0 to run" in run(*asked, "-m").stdout
+    assert outcome.status == "done"
+    assert outcome.result["num_steps"] == 2
+    assert list(folder.glob("*/*_0_log.out"))
+    assert not list(folder.glob("*/*_0_log.err"))
+    assert "1 job, 0 to run" in run(*asked, "-m").stdout
 
 
 @pytest.mark.slow
@@ -511,14 +521,14 @@ def test_a_damaged_record_of_slurm_blocks_nothing(run: Run, slurm: Path, tmp_pat
     record = job / "slurm.json"
     number, submission = {"job_id": "1000"}, {"submission": "a" * 32}
     strange = [{"submission": name, **number} for name in ("../jobs", "", "a" * 31, "/tmp", 5)]
-    for wrong in ({**submission, "job_id": 1000}, number, {**submission, "job_id": "next"}, [], "x", 5, *strange):
-        write_json(record, wrong)  # type: ignore[arg-type]
-        assert f"{record} does not name a SLURM job: seed=2 " in run(SLURM, "dry_run=true", *asked, "-m").stdout
-    for damaged in (b"", b'{"submission": "a"', b"\xff\xfe", b"[" * 100_000):
-        record.write_bytes(damaged)
-        outcome = run(SLURM, "dry_run=true", *asked, "-m")
-        assert outcome.exit_code == 0, outcome.stderr
-        assert f"{record} does not name a SLURM job: seed=2 " in outcome.stdout
+    wrong = [{**submission, "job_id": 1000}, number, {**submission, "job_id": "next"}, [], "x", 5, *strange]
+    damaged = [b"", b'{"submission": "a"', b"\xff\xfe", b"[" * 100_000]
+    for content in (*(json.dumps(each).encode() for each in wrong), *damaged):
+        record.write_bytes(content)
+        assert SlurmRecord.read(RunDirectory(job)) is None, content[:80]
+    outcome = run(SLURM, "dry_run=true", *asked, "-m")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert f"{record} does not name a SLURM job: seed=2 " in outcome.stdout
     write_json(record, {**submission, "job_id": "7500"})
     (slurm / "7500.state").write_text("RUNNING", encoding="utf-8")
     (slurm / "7500.script").write_text("/elsewhere/mine.sh", encoding="utf-8")
@@ -581,20 +591,6 @@ def test_bad_numbers_are_refused(run: Run, tmp_path: Path) -> None:
         outcome = run(launcher, f"hydra.launcher.{name}=0", "seed=1,2", f"sweep_dir={tmp_path}/sweep", "-m")
         assert outcome.exit_code == 2
         assert outcome.line == f"rnnexp: hydra.launcher.{name} must be a whole number of at least 1, not 0"
-
-
-def test_a_command_for_slurm_can_be_tried_without_slurm(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    options = {"timeout_min": 30, "cpus_per_task": 64, "gpus_per_node": 8, "tasks_per_node": 2, "mem_gb": 500}
-    options |= {"nodes": 2, "name": "mine", "stderr_to_stdout": True, "submitit_folder": "'~/logs'"}
-    asked = [f"hydra.launcher.{name}={value}" for name, value in options.items()]
-    outcome = run(LOCAL, *asked, "seed=1", f"sweep_dir={tmp_path}/sweep", "trainer.max_steps=2", *BARE, "-m")
-    assert outcome.exit_code == 0, outcome.stderr
-    assert outcome.status == "done"
-    assert list((tmp_path / "logs").glob("*/*_0_log.out"))
-    assert not list((tmp_path / "logs").glob("*/*_0_log.err"))
 
 
 def test_unsupported_settings_of_slurm_are_refused(run: Run, slurm: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 from rnnexp.report.stats.sample_tests import compare_samples
+from rnnexp.report.stats.sensitivity import Sensitivity, sensitivities
 from rnnexp.report.stats.significance import LEVEL, PairedTestResult, holm, paired_t
 from rnnexp.tasks.registry import Measure
 
@@ -24,6 +25,7 @@ class Comparison:
         seeds_p: its p-value after Holm's correction for the number of comparisons with the best.
         samples: the test over samples; None for the best itself, and if the task has no such test.
         samples_p: its p-value after Holm's correction.
+        sensitivity: what the test over seeds could have shown; None for the best itself.
     """
 
     setting: Setting
@@ -32,6 +34,12 @@ class Comparison:
     seeds_p: float | None = None
     samples: PairedTestResult | None = None
     samples_p: float | None = None
+    sensitivity: Sensitivity | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the test over seeds found a difference, or equivalence or its opposite within a margin."""
+        return self.verdict in (BEST, WORSE) or (self.sensitivity is not None and self.sensitivity.is_settled)
 
 
 def sample_test_name(comparisons: Sequence[Comparison]) -> str:
@@ -39,12 +47,16 @@ def sample_test_name(comparisons: Sequence[Comparison]) -> str:
     return next((comparison.samples.method for comparison in comparisons if comparison.samples), "")
 
 
-def compare_with_best(group: ComparisonGroup) -> list[Comparison]:
+def compare_with_best(group: ComparisonGroup, margin: float | None = None) -> list[Comparison]:
     """Return the comparison of every measured setting with the best, in the group's order.
 
     Only the paired t-test over seeds accounts for the variation between trainings, so a setting is called significantly
     worse only by this test. With few seeds its power is low. The test over samples is about the trained networks: a
     setting that it finds worse with every seed is called neither significantly worse nor as good as the best.
+
+    Args:
+        group: the group.
+        margin: the difference in units of the shown main measure below which settings count as equivalent, if any.
     """
     if not group.measured:
         return []
@@ -59,8 +71,10 @@ def compare_with_best(group: ComparisonGroup) -> list[Comparison]:
     return [
         Comparison(best, BEST),
         *(
-            Comparison(other, _verdict((test, p), (on_samples, on_samples_p)), test, p, on_samples, on_samples_p)
-            for other, test, p, on_samples, on_samples_p in zip(others, seeds, seeds_p, samples, samples_p, strict=True)
+            Comparison(other, _verdict((test, p), (on_samples, on_samples_p)), test, p, on_samples, on_samples_p, shown)
+            for other, test, p, on_samples, on_samples_p, shown in zip(
+                others, seeds, seeds_p, samples, samples_p, sensitivities(seeds, margin), strict=True
+            )
         ),
     ]
 

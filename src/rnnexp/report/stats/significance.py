@@ -57,6 +57,7 @@ class PairedTestResult:
         num_seeds: the number of shared seeds.
         detail: additional counts of the test, as text.
         method: the name of the test.
+        deviation: the standard deviation of the differences over seeds.
     """
 
     p: float | None
@@ -66,6 +67,7 @@ class PairedTestResult:
     num_seeds: int = 0
     detail: str = ""
     method: str = "paired t"
+    deviation: float | None = None
 
 
 def paired_t(a: Mapping[str, float], b: Mapping[str, float]) -> PairedTestResult:
@@ -78,13 +80,13 @@ def paired_t(a: Mapping[str, float], b: Mapping[str, float]) -> PairedTestResult
     # Shares of few samples have few possible values, so equal differences may be a coincidence.
     if differences.std() <= 1e-9 * max(1.0, abs(mean)):
         if abs(mean) < 1e-9:
-            return PairedTestResult(1.0, "", mean, 0.0, len(shared))
-        return PairedTestResult(
-            None, f"the difference is the same for all {len(shared)} seeds: no t-test", mean, 0.0, len(shared)
-        )
+            return PairedTestResult(1.0, "", mean, 0.0, len(shared), deviation=0.0)
+        reason = f"the difference is the same for all {len(shared)} seeds: no t-test"
+        return PairedTestResult(None, reason, mean, 0.0, len(shared), deviation=0.0)
     result = stats.ttest_rel([a[seed] for seed in shared], [b[seed] for seed in shared])
     low, high = result.confidence_interval(1 - LEVEL)
-    return PairedTestResult(float(result.pvalue), "", mean, float(high - low) / 2, len(shared))
+    deviation = float(differences.std(ddof=1))
+    return PairedTestResult(float(result.pvalue), "", mean, float(high - low) / 2, len(shared), deviation=deviation)
 
 
 def combine(p_values: Sequence[float], differences: Sequence[float]) -> float:
@@ -116,6 +118,21 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
         largest = max(largest, min(1.0, (len(order) - rank) * p))
         adjusted[place] = largest
     return adjusted
+
+
+def holm_levels(p_values: Sequence[float | None], level: float = LEVEL) -> list[float]:
+    """Return for each test the level that Holm's method gives it, if the p-values of the others stay as they are.
+
+    A p-value below it is below `level` after `holm`. A missing p-value gives the level that a new one would have.
+    """
+    levels = []
+    for place in range(len(p_values)):
+        others = sorted(p for other, p in enumerate(p_values) if other != place and p is not None)
+        rejected = 0
+        while rejected < len(others) and others[rejected] < level / (len(others) + 1 - rejected):
+            rejected += 1
+        levels.append(level / (len(others) + 1 - rejected))
+    return levels
 
 
 def show_p(p: float) -> str:

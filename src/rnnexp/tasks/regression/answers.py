@@ -1,6 +1,8 @@
 """The answers of a regression run: numbers for each sequence, or for each of its steps."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ class PredictedNumbers(Answers):
     """
 
     metric = "test/rmse"
+    combination = "are averaged in what they predict"
     targets: NDArray[np.float64]
     predicted: NDArray[np.float64]
     num_steps: NDArray[np.int64]
@@ -40,6 +43,10 @@ class PredictedNumbers(Answers):
     def value(self) -> float:
         """The root of the mean squared error, the mean over the numbers."""
         return float(np.sqrt(((self.predicted - self.targets) ** 2).mean(axis=0)).mean())
+
+    def combined(self, others: Sequence[Self]) -> Self:
+        """Return the mean of the predicted numbers."""
+        return replace(self, predicted=np.mean([member.predicted for member in (self, *others)], axis=0))
 
     def same_samples(self, other: Answers) -> bool:
         """Whether both have the same targets."""

@@ -1,7 +1,9 @@
 """The answers of a translation run: a translation of each sentence."""
 
+import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -10,9 +12,11 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.significance import PairedTest
 
 from rnnexp.core.errors import UserError
+from rnnexp.core.validation import escape_interpolation, escape_quotes, is_plain, quote_override
 from rnnexp.tasks.answers import Answers, GradedAnswers, RecordedRun, SampleTest
 from rnnexp.tasks.translation.metrics import (
     DEFAULT_TOKENIZER,
+    corpus_scores,
     exact_matches,
     require_bleu_tokenizer,
     tokenizer_of_signature,
@@ -36,6 +40,7 @@ class Translations(GradedAnswers):
     """
 
     metric = "test/exact_match"
+    combination = "average the probabilities of each token while they translate"
     sources: Sequence[str]
     references: Sequence[str]
     translations: Sequence[str]
@@ -46,6 +51,33 @@ class Translations(GradedAnswers):
     def right(self) -> NDArray[np.bool_]:
         """Whether each translation is its reference, bool [sentences]."""
         return np.array(exact_matches(self.translations, self.references), dtype=bool)
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """Exact match, BLEU and chrF."""
+        scores = corpus_scores(self.translations, self.references, self.bleu_tokenizer)
+        return {f"test/{name}": value for name, value in scores.items()}
+
+    def ensemble_command(self, runs: Sequence[RecordedRun], output: Path) -> str:
+        """Return the command with which the runs translate the test set together."""
+        paths = [str(run.files.path) for run in runs]
+        # A comma or a quote in a path would be read as part of the list.
+        quoted = (p if is_plain(p) else f"'{escape_quotes(escape_interpolation(p))}'" for p in paths)
+        places = ",".join(quoted)
+        source = quote_override("input", runs[0].files.translations_file)
+        return (
+            f"python -m rnnexp.translate {shlex.quote(f'run=[{places}]')} {source} {quote_override('output', output)}"
+        )
+
+    def answered(self, texts: Sequence[str]) -> Self | None:
+        """Return other translations of the same sentences.
+
+        Raises:
+            ValueError: for another number of translations.
+        """
+        if len(texts) != len(self.sources):
+            raise ValueError(f"{len(texts):,} translations of {len(self.sources):,} sentences")
+        return replace(self, translations=list(texts))
 
     def same_samples(self, other: Answers) -> bool:
         """Whether both have the same sources and references."""

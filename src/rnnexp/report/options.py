@@ -1,0 +1,41 @@
+"""The command line of the report."""
+
+import argparse
+import math
+from pathlib import Path
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m rnnexp.report",
+        description="Compare the runs below some directories in report.html, report.md, results.csv and figures.",
+    )
+    parser.add_argument(
+        "directories", metavar="dir", nargs="+", type=Path, help="a sweep, a run, or a directory of them"
+    )
+    parser.add_argument("--output", type=Path, help="output directory; by default report/ in the first directory")
+    trusted = "a module of your own that registers a task, whose functions the report may call"
+    parser.add_argument("--trust", metavar="module", action="append", default=[], help=trusted)
+    margin = (
+        "a difference of no interest, in units of the measure as shown: settings that differ by less are equivalent"
+    )
+    parser.add_argument("--margin", type=positive_number, help=margin)
+    plan = "print the commands that add the seeds which would settle the comparisons with the best"
+    parser.add_argument("--plan", action="store_true", help=plan)
+    return parser
+
+
+def positive_number(text: str) -> float:
+    """Return the finite positive number of an argument.
+
+    Raises:
+        argparse.ArgumentTypeError: for another text.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return value

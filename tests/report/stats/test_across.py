@@ -1,0 +1,78 @@
+"""The ranking over several data sets, compared with the example of Demsar (2006)."""
+
+from collections.abc import Callable
+from itertools import combinations
+
+import pytest
+from matplotlib.figure import Figure
+from scipy import stats
+
+from rnnexp.report.figures.critical_difference import critical_difference
+from rnnexp.report.records.groups import ComparisonGroup, make_groups
+from rnnexp.report.records.runs import Run
+from rnnexp.report.stats.across import AcrossRanking, rank_across
+from rnnexp.report.stats.significance import holm
+from rnnexp.tasks.registry import CLASSIFICATION
+
+Made = Callable[..., Run]
+# Table 6 of Demsar (2006, JMLR 7): C4.5 with four settings on 14 data sets.
+SCORES = {
+    "plain": [0.763, 0.599, 0.954, 0.628, 0.882, 0.936, 0.661, 0.583, 0.775, 1.0, 0.940, 0.619, 0.972, 0.957],
+    "m": [0.768, 0.591, 0.971, 0.661, 0.888, 0.931, 0.668, 0.583, 0.838, 1.0, 0.962, 0.666, 0.981, 0.978],
+    "cf": [0.771, 0.590, 0.968, 0.654, 0.886, 0.916, 0.609, 0.563, 0.866, 1.0, 0.965, 0.614, 0.975, 0.946],
+    # The mean ranks of the paper distinguish the last two scores of the thirteenth data set, both printed as 0.975.
+    "both": [0.798, 0.569, 0.967, 0.657, 0.898, 0.931, 0.685, 0.625, 0.875, 1.0, 0.962, 0.669, 0.9749, 0.970],
+}
+
+
+def groups_of(made: Made, number: int, *without: str) -> list[ComparisonGroup]:
+    runs = [
+        made(cell, acc=acc, data__name=f"Data{place:02d}")
+        for cell, scores in SCORES.items()
+        for place, acc in enumerate(scores[:number])
+        if f"{cell} {place}" not in without
+    ]
+    groups, _ = make_groups(runs)
+    assert len(groups) == number
+    return groups
+
+
+def test_the_example_of_the_literature(made: Made) -> None:
+    (ranking,) = rank_across(groups_of(made, 14))
+    assert ranking.labels == ["both", "m", "cf", "plain"]
+    # The mean ranks of the paper.
+    assert ranking.ranks == pytest.approx([1.964, 2.000, 2.893, 3.143], abs=5e-4)
+    columns = [SCORES[label] for label in ranking.labels]
+    assert ranking.friedman_p == pytest.approx(stats.friedmanchisquare(*columns).pvalue)
+    pairs = list(combinations(range(4), 2))
+    p_values = [stats.wilcoxon([a - b for a, b in zip(columns[i], columns[j], strict=True)]).pvalue for i, j in pairs]
+    assert list(ranking.pairs.values()) == pytest.approx(holm(p_values))
+    assert "no pair could differ" not in ranking.describe()
+
+
+def test_settings_without_a_score_on_a_data_set_are_not_ranked(made: Made) -> None:
+    (ranking,) = rank_across(groups_of(made, 5, "m 2"))
+    assert sorted(ranking.labels) == ["both", "cf", "plain"]
+    assert "no pair could differ significantly: the smallest possible p is 0.19" in ranking.describe()
+
+
+def test_too_few_data_sets_or_settings_are_not_ranked(made: Made) -> None:
+    assert rank_across(groups_of(made, 2)) == []
+    assert rank_across(groups_of(made, 3, "m 0", "cf 1")) == []
+
+
+def test_equal_scores_are_alike(made: Made) -> None:
+    runs = [made(cell, data__name=f"Data{place}") for cell in SCORES for place in range(3)]
+    (ranking,) = rank_across(make_groups(runs)[0])
+    assert (ranking.friedman_p, set(ranking.pairs.values())) == (1.0, {1.0})
+    assert ranking.cliques == [(0, 3)]
+
+
+def test_cliques_are_the_largest_runs_of_settings_that_are_alike() -> None:
+    different = {(0, 2), (0, 3)}
+    pairs = {pair: 0.01 if pair in different else 0.5 for pair in combinations(range(4), 2)}
+    ranking = AcrossRanking(CLASSIFICATION.main, ["x"] * 9, list("abcd"), [1, 2, 3, 4], 0.01, pairs)
+    assert ranking.cliques == [(0, 1), (1, 3)]
+    figure = critical_difference(ranking)
+    assert isinstance(figure, Figure)
+    assert {text.get_text() for text in figure.axes[0].texts} >= {"a  1.00", "d  4.00", "1", "4"}

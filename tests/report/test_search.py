@@ -1,0 +1,98 @@
+"""The section of a search: the path of its best value, and the importance of the searched keys."""
+
+import dataclasses
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import create_trial
+
+from rnnexp.report.figures.search_path import search_path, trials_of
+from rnnexp.report.records.groups import ComparisonGroup
+from rnnexp.report.records.runs import Run
+from rnnexp.report.render.document import FigureBlock, Paragraph, Table
+from rnnexp.report.search import search_blocks
+from rnnexp.report.section import FigureWriter
+
+Made = Callable[..., Run]
+Grouped = Callable[..., ComparisonGroup]
+VALUES = [0.5, 0.4, 0.8, None, 0.7, 0.9, 0.6, 0.3]
+SPACE = {"optimizer.lr": FloatDistribution(0.001, 0.1, log=True), "model": CategoricalDistribution(["gru", "lstm"])}
+
+
+@pytest.fixture
+def searched(made: Made, group_of: Grouped, tmp_path: Path) -> ComparisonGroup:
+    """A search of eight trials in which the learning rate decides, with its journal."""
+    runs = []
+    storage = JournalStorage(JournalFileBackend(str(make_study(tmp_path / "search"))))
+    study = optuna.create_study(storage=storage, study_name="train", direction="maximize")
+    for number, value in enumerate(VALUES):
+        lr = 0.001 * 100 ** (0.5 if value is None else value)
+        run = made(
+            "gru" if number % 2 else "lstm",
+            status="pruned" if value is None else "done",
+            metrics={"val/acc_best": value},
+            optimized_metric="val/acc_best",
+            trial_number=number,
+            optimizer__lr=lr,
+        )
+        runs.append(dataclasses.replace(run, path=tmp_path / "search" / "jobs" / str(number)))
+        if value is not None:
+            params = {"optimizer.lr": lr, "model": "gru" if number % 2 else "lstm"}
+            study.add_trial(create_trial(params=params, distributions=SPACE, value=value))
+    return group_of(runs)
+
+
+def make_study(search: Path) -> Path:
+    (search / "study").mkdir(parents=True)
+    return search / "study" / "journal.log"
+
+
+def test_the_path_of_the_best_value(searched: ComparisonGroup) -> None:
+    (values,) = trials_of(searched).values()
+    assert [None if math.isnan(value) else round(value / 100, 2) for value in values.values()] == VALUES
+    figure = search_path(searched)
+    assert figure is not None
+    _, best, missing = figure.axes[0].lines
+    assert list(best.get_ydata()) == pytest.approx([50, 50, 80, 80, 80, 90, 90, 90])
+    assert list(missing.get_xdata()) == [3]
+
+
+def test_the_importance_of_keys(searched: ComparisonGroup, tmp_path: Path) -> None:
+    figure, text, table = search_blocks(searched, FigureWriter(tmp_path, ""))
+    assert isinstance(figure, FigureBlock)
+    assert isinstance(text, Paragraph)
+    assert "from 7 complete trials; the sum is 1. With fewer than 50 it is unstable." in text.text
+    assert isinstance(table, Table)
+    assert [row[0] for row in table.rows] == ["optimizer.lr", "model"]
+    assert sum(float(row[1]) for row in table.rows) == pytest.approx(1.0, abs=0.01)
+
+
+def test_without_optuna_the_path_remains(
+    searched: ComparisonGroup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    figure, text = search_blocks(searched, FigureWriter(tmp_path, ""))
+    assert isinstance(figure, FigureBlock)
+    assert isinstance(text, Paragraph)
+    assert 'pip install -e ".[optuna]"' in text.text
+
+
+def test_a_damaged_journal_leaves_the_path(searched: ComparisonGroup, tmp_path: Path) -> None:
+    (tmp_path / "search" / "study" / "journal.log").write_text("no journal\n" * 2, encoding="utf-8")
+    figure, text = search_blocks(searched, FigureWriter(tmp_path, ""))
+    assert isinstance(figure, FigureBlock)
+    assert isinstance(text, Paragraph)
+    assert "left out" in text.text
+
+
+def test_a_grid_is_no_search(made: Made, group_of: Grouped, tmp_path: Path) -> None:
+    group = group_of([made("gru"), made("srn")])
+    assert search_blocks(group, FigureWriter(tmp_path, "")) == []
+    assert search_path(group) is None
