@@ -28,7 +28,6 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
     *((cell, {}) for cell in CELLS if cell not in ("srn", "lstm", "gru")),
     ("lstm", {"cell_options": {"layer_norm": True}}),
     ("gru", {"cell_options": {"ur_gates": True}}),
-    ("srn", {"cell_options": {"orthogonal": True}}),
     ("lstm", {"zoneout": 0.1}),
     ("support.own_cells.minimal_gated_unit", {}),
     ("torch.nn.GRUCell", {}),
