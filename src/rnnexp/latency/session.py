@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import torch
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from rnnexp.benchmark.measurement import silenced_lightning
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import write_json
 from rnnexp.core.printable import printable
@@ -27,17 +29,16 @@ from rnnexp.tracking.inference_file import INFERENCE_VERSION, Conditions, value_
 from rnnexp.tracking.summary import plain
 
 COLUMNS = {
-    "latency p50, ms": ("latency.p50_ms", 1.0),
-    "p99, ms": ("latency.p99_ms", 1.0),
-    "step p50, ms": ("step_latency.p50_ms", 1.0),
-    "step p99, ms": ("step_latency.p99_ms", 1.0),
-    "beam 5 p50, ms": ("beam5_latency.p50_ms", 1.0),
-    "beam 5 p99, ms": ("beam5_latency.p99_ms", 1.0),
-    "1/s": ("throughput.batch_1", 1.0),
-    "1/s, batch 128": ("throughput.batch_128", 1.0),
-    "words/s": ("words_per_second", 1.0),
-    "weights, MB": ("weight_bytes", 1e-6),
-    "memory, MiB": ("peak_memory_bytes.batch_1", 2**-20),
+    "latency\np50, ms": ("latency.p50_ms", 1.0),
+    "latency\np99, ms": ("latency.p99_ms", 1.0),
+    "step\np50, ms": ("step_latency.p50_ms", 1.0),
+    "step\np99, ms": ("step_latency.p99_ms", 1.0),
+    "beam 5\np50, ms": ("beam5_latency.p50_ms", 1.0),
+    "beam 5\np99, ms": ("beam5_latency.p99_ms", 1.0),
+    "batch 128\n1/s": ("throughput.batch_128", 1.0),
+    "words\n1/s": ("words_per_second", 1.0),
+    "weights\nMB": ("weight_bytes", 1e-6),
+    "memory\nMiB": ("peak_memory_bytes.batch_1", 2**-20),
 }
 """Title -> path in the record, and the factor to the shown number."""
 
@@ -66,7 +67,8 @@ def _load(options: Options, device: torch.device) -> tuple[list[Subject], int]:
     subjects, errors = [], []
     for run in find_runs(options.directories):
         try:
-            subjects.append(load_subject(run.path, device, options))
+            with silenced_lightning():
+                subjects.append(load_subject(run.path, device, options))
         except UserError as error:
             errors.append(str(error))
     if not subjects:
@@ -143,7 +145,7 @@ def _write_progress(line: str) -> None:
 
 def _table(subjects: Sequence[Subject], records: Sequence[Mapping[str, Any]]) -> Table:
     """Return a row for each run, with the columns in which some run has a number."""
-    table = Table()
+    table = Table(box=SIMPLE_HEAD)
     table.add_column("run", overflow="fold")
     columns = {
         title: cells

@@ -24,20 +24,22 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, help="output directory; by default report/ in the first directory")
     trusted = "a module of your own that registers a task, whose functions the report may call"
     parser.add_argument("--trust", metavar="module", action="append", default=[], help=trusted)
+    best_within = 'name the best setting within limits: "latency_p99_ms<1, weight_mb<1"'
+    parser.add_argument("--budget", metavar="limits", help=best_within)
     return parser
 
 
 def report(arguments: Sequence[str] | None = None) -> int:
     """Write the report, print the answer with a line per group, and return the exit code."""
     options = make_parser().parse_args(arguments)
-    # Imported here, so that --help does not import matplotlib.
+    # Not above, so that --help does not import matplotlib.
     from rnnexp.report.write import default_output, write_report
     from rnnexp.tasks.registry import import_rows
 
     try:
         import_rows(options.trust)
         output = options.output or default_output(options.directories[0])
-        for line in write_report(options.directories, output):
+        for line in write_report(options.directories, output, options.budget):
             print(printable(line))
     except UserError as error:
         print(f"rnnexp: {printable(str(error))}", file=sys.stderr)

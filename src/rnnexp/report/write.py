@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import write_text
+from rnnexp.report.budget import budget_lines, parse_budget
 from rnnexp.report.ladder import ladder_answer, ladder_section
 from rnnexp.report.records.groups import ComparisonGroup, make_groups
 from rnnexp.report.records.ladders import Ladder, find_ladders
@@ -53,19 +54,26 @@ def default_output(directory: Path) -> Path:
     return output
 
 
-def write_report(directories: Sequence[Path], output: Path) -> list[str]:
+def write_report(directories: Sequence[Path], output: Path, budget: str | None = None) -> list[str]:
     """Find the runs below the directories, and write report.html, report.md, results.csv and figures/ into `output`.
 
+    Args:
+        directories: the directories.
+        output: the directory of the report.
+        budget: the limits within which the best setting is named, see `rnnexp.report.budget`; None for none.
+
     Returns:
-        The answer, a line per ladder and group.
+        The answer, a line per ladder and group, and lines about the budget.
 
     Raises:
-        UserError: if a directory holds no runs, or the output cannot be written.
+        UserError: if a directory holds no runs, the budget is no list of limits, or the output cannot be written.
     """
+    limits = parse_budget(budget) if budget is not None else []
     runs = find_runs(directories)
     groups, ungrouped = make_groups(runs)
     results = [(group, compare_with_best(group)) for group in groups]
     ladders = find_ladders(groups)
+    within = [" ".join(budget_lines(group, limits)) for group in groups if limits]
     try:
         output.mkdir(parents=True, exist_ok=True)
         root = directories[0]
@@ -74,6 +82,7 @@ def write_report(directories: Sequence[Path], output: Path) -> list[str]:
             _note(runs, directories),
             [
                 Section("Answer", _answers(results, ladders)),
+                *([Section("Within the budget", [Paragraph(line) for line in within])] if within else []),
                 *(ladder_section(ladder, output) for ladder in ladders),
                 *_sections(results, output, root),
                 *([Section("Ungrouped runs", [ungrouped_table(ungrouped, root)])] if ungrouped else []),
@@ -85,7 +94,7 @@ def write_report(directories: Sequence[Path], output: Path) -> list[str]:
         write_text(output / "report.html", to_html(document))
     except OSError as error:
         raise UserError(f"cannot write the report into {output}: {error.strerror}; name another --output") from None
-    return [*map(ladder_answer, ladders), *(answer(group, comparisons) for group, comparisons in results)]
+    return [*map(ladder_answer, ladders), *(answer(group, comparisons) for group, comparisons in results), *within]
 
 
 def _note(runs: Sequence[Run], directories: Sequence[Path]) -> str:
