@@ -30,7 +30,7 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 PROGRESS := sed -unE -e 's/^ *((Downloading|Using cached) [^ ]+) (\([0-9.]+ [MG]B\)).*/  \1 \3/p' \
 	-e 's/^ *(Building wheels? for [^:]+):.*/  \1/p' -e 's/^(Installing collected packages).*/  \1/p'
 
-.PHONY: help setup train sweep test test-gpu lint check schema wandb-agent lock
+.PHONY: help setup train sweep test test-gpu lint check schema docs wandb-agent lock
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -60,6 +60,10 @@ check: lint test ## lint and test
 
 schema: $(COMPLETE) ## write conf/schema.json, from which editors complete config keys
 	@$(IN_VENV) -m rnnexp.cli.schema
+
+docs: $(COMPLETE) ## the pages of docs/ and the API reference as a site in site/; a broken link is an error
+	@$(IN_VENV) -m sphinx --fail-on-warning --keep-going --nitpicky --quiet docs site
+	@echo "written to site/index.html"
 
 # Ctrl-C ends the agents, they end their runs, and a run saves a checkpoint first. Without a GPU one agent is started.
 wandb-agent: $(COMPLETE) ## jobs of a W&B sweep, an agent per GPU; SWEEP=entity/project/id
