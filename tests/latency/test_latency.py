@@ -1,6 +1,5 @@
 """The cost of inference is measured on real runs, recorded in their directories, and refused where it means nothing."""
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -69,6 +68,7 @@ def test_runs_are_measured_in_turns_and_one_that_is_not_done_is_named(
         }
 
 
+@pytest.mark.slow
 def test_a_translator_has_the_time_of_a_sentence_in_two_searches(
     run: Run, translate_tiny: Callable[[str], list[str]]
 ) -> None:
@@ -107,7 +107,7 @@ def test_a_foreign_run_calls_nothing_and_writes_nowhere_else(
 ) -> None:
     run = copied("foreign")
     elsewhere = tmp_path / "elsewhere.json"
-    os.symlink(elsewhere, run / "inference.json")
+    (run / "inference.json").symlink_to(elsewhere)
     assert "is a link" in refused([str(run)], capsys)
     assert not elsewhere.exists()
     (run / "inference.json").unlink()
