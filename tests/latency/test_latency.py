@@ -9,7 +9,7 @@ import pytest
 
 from rnnexp.core.files.atomic import read_json, write_json
 from rnnexp.latency.__main__ import latency
-from rnnexp.tracking.inference_file import BATCH_SIZES, read_inference
+from rnnexp.tasks.inference_record import BATCH_SIZES, read_inference
 from support.foreign_runs import change_config
 from support.programs import Outcome, Run
 

@@ -11,7 +11,7 @@ from rnnexp.benchmark.measurement import take_turns
 from rnnexp.core.clock import now
 from rnnexp.latency.machine import peak_growth
 from rnnexp.latency.subject import Subject
-from rnnexp.tracking.inference_file import BATCH_SIZES, LATENCIES, PERCENTILES
+from rnnexp.tasks.inference_record import BATCH_SIZES, LATENCIES, PERCENTILES
 
 LEAST_CALLS, MOST_CALLS = 20, 1000
 """Calls on one sample in each round, whatever their time."""

@@ -23,9 +23,9 @@ from rnnexp.latency.rounds import measure_in_turns, peak_memory, summarize_round
 from rnnexp.latency.subject import Subject, load_subject
 from rnnexp.report.records.runs import find_runs
 from rnnexp.runs.evaluation import choose_device
+from rnnexp.tasks.inference_record import INFERENCE_VERSION, Conditions, value_at
 from rnnexp.tracking.environment import describe_environment, processor_name
 from rnnexp.tracking.identity import config_hash
-from rnnexp.tracking.inference_file import INFERENCE_VERSION, Conditions, value_at
 from rnnexp.tracking.summary import plain
 
 COLUMNS = {

@@ -1,4 +1,4 @@
-"""What is timed when the cost of inference is measured: calls of a trained network on samples of the test set.
+"""The calls that are timed when the cost of inference is measured: a trained network on samples of the test set.
 
 The row of a task in the registry names the function that makes its `Workload`.
 """
@@ -18,7 +18,7 @@ from rnnexp.models.classifier import SequenceClassifier
 from rnnexp.models.stepwise import StepwiseNetwork
 from rnnexp.recurrent import State
 from rnnexp.tasks.base import Task
-from rnnexp.tracking.inference_file import BATCH_SIZES
+from rnnexp.tasks.inference_record import BATCH_SIZES
 
 NUM_SAMPLES = 256
 """Samples of the test set on which calls are timed, spread evenly over it."""
@@ -32,7 +32,7 @@ class Workload:
     """The calls of a network that are timed, and what is known without timing.
 
     Args:
-        calls: name of `rnnexp.tracking.inference_file.LATENCIES` -> calls on one sample or one step each. With
+        calls: name of `rnnexp.tasks.inference_record.LATENCIES` -> calls on one sample or one step each. With
             `counts_words` a call returns the number of words that it made.
         batches: batch size -> a call on as many samples.
         lengths: the length of each sample.

@@ -15,7 +15,7 @@ from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.inference import facts
 from rnnexp.report.records.runs import Run, read_run
 from rnnexp.report.tables import inference_table
-from rnnexp.tracking.inference_file import INFERENCE_VERSION, read_inference
+from rnnexp.tasks.inference_record import INFERENCE_VERSION, read_inference
 
 Made = Callable[..., Run]
 Grouped = Callable[[Sequence[Run]], ComparisonGroup]

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from rnnexp.tasks.inference_record import BATCH_SIZES, PERCENTILES
 from rnnexp.tasks.registry import TaskKind
-from rnnexp.tracking.inference_file import BATCH_SIZES, PERCENTILES
 
 
 @dataclass(frozen=True)

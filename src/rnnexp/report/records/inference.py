@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from rnnexp.report.records.runs import Run
-from rnnexp.tracking.inference_file import Conditions, conditions_of
+from rnnexp.tasks.inference_record import Conditions, conditions_of
 
 ELSEWHERE = "inference_elsewhere"
 """The key of a result with the measurements that are not compared."""

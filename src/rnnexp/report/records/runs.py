@@ -12,9 +12,9 @@ from rnnexp.core.files.atomic import read_json
 from rnnexp.core.types import Primitive
 from rnnexp.core.validation import did_you_mean_path
 from rnnexp.report.records.schema import brief, is_number, validate_result, value_at
+from rnnexp.tasks.inference_record import read_inference
 from rnnexp.tasks.registry import kind_of_run
 from rnnexp.tracking.identity import SEEDS, config_hash, identity_of
-from rnnexp.tracking.inference_file import read_inference
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.short_keys import short_keys
 from rnnexp.tracking.status import Status

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from rnnexp.core.printable import spreadsheet_cell
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run
-from rnnexp.tracking.inference_file import NUMBERS as INFERENCE_NUMBERS
-from rnnexp.tracking.inference_file import Conditions
+from rnnexp.tasks.inference_record import NUMBERS as INFERENCE_NUMBERS
+from rnnexp.tasks.inference_record import Conditions
 
 FROM_RESULT = (
     *("model.state_size", "precision.requested", "precision.effective", "device.type", "device.name"),

@@ -1,4 +1,4 @@
-"""What is timed when the cost of translating is measured."""
+"""The calls that are timed when the cost of translating is measured."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -6,11 +6,11 @@ from statistics import median
 from typing import Any
 
 from rnnexp.data.text.translation import TranslationDataModule
+from rnnexp.tasks.inference_record import BATCH_SIZES
 from rnnexp.tasks.translation.multiply_adds import Work, multiply_adds
 from rnnexp.tasks.translation.task import TranslationTask
 from rnnexp.tasks.translation.translator import Translator
 from rnnexp.tasks.workload import Workload, spread
-from rnnexp.tracking.inference_file import BATCH_SIZES
 
 BEAM_SIZE = 5
 NO_WORDS = "the target language has no spaces between words"

@@ -23,7 +23,7 @@ LARGEST = 1e100
 
 
 class Conditions(NamedTuple):
-    """What must be equal for two measurements to be compared."""
+    """The values that must be equal for two measurements to be compared."""
 
     host: str
     processor: str
