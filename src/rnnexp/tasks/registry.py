@@ -96,6 +96,8 @@ class TaskKind:
         report_figures: `module:function` that makes the figures of a group in the report that only this task has:
             `(runs: Mapping[str, Sequence[RecordedRun]], read) -> dict[name, (Figure, caption)]`. It is given the runs
             of the best setting of each cell by label, and the function that reads answers.
+        workload: `module:function` that returns what `rnnexp.latency` times: `(task, datamodule) -> Workload`,
+            see `rnnexp.tasks.workload`.
         benchmark: `module:class`, a `rnnexp.benchmark.workbench.TaskBenchmark`, which measures the speed of training.
     """
 
@@ -110,6 +112,7 @@ class TaskKind:
     answers: str | None = None
     sample_test: str | None = None
     report_figures: str | None = None
+    workload: str | None = None
     benchmark: str | None = None
 
     @property
@@ -132,6 +135,7 @@ CLASSIFICATION = TaskKind(
     figures="rnnexp.tasks.classification.figures:draw_predictions",
     answers="rnnexp.tasks.classification.answers:read",
     sample_test="McNemar's exact test",
+    workload="rnnexp.tasks.workload:of_sequences",
     benchmark="rnnexp.benchmark.classification.benchmark:ClassificationBenchmark",
 )
 TRANSLATION = TaskKind(
@@ -152,6 +156,7 @@ TRANSLATION = TaskKind(
     answers="rnnexp.tasks.translation.answers:read",
     sample_test="sacrebleu's paired bootstrap of BLEU",
     report_figures="rnnexp.tasks.translation.agreement:draw_agreement",
+    workload="rnnexp.tasks.translation.workload:of_sentences",
     benchmark="rnnexp.benchmark.translation.benchmark:TranslationBenchmark",
 )
 REGRESSION = TaskKind(
@@ -169,6 +174,7 @@ REGRESSION = TaskKind(
     figures="rnnexp.tasks.regression.figures:draw_predictions",
     answers="rnnexp.tasks.regression.answers:read",
     sample_test="paired t-test of the squared error of each sequence",
+    workload="rnnexp.tasks.workload:of_sequences",
 )
 TAGGING = TaskKind(
     name="tagging",
@@ -185,6 +191,7 @@ TAGGING = TaskKind(
     figures="rnnexp.tasks.tagging.figures:draw_predictions",
     answers="rnnexp.tasks.tagging.answers:read",
     sample_test="paired t-test of the share of right steps in each sequence",
+    workload="rnnexp.tasks.workload:of_sequences",
 )
 _ROWS = {kind.target: kind for kind in (CLASSIFICATION, REGRESSION, TAGGING, TRANSLATION)}
 """Target -> row."""
