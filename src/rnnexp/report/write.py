@@ -101,8 +101,8 @@ def write_report(
         The answer, a line per ladder and group, lines about the budget, and the lines of the plan.
 
     Raises:
-        UserError: if a directory holds no runs, the budget is no list of limits, the output cannot be written, or the groups
-            compare several measures and a margin is given.
+        UserError: if a directory holds no runs, the budget is no list of limits, the output cannot be written, or the
+            groups compare several measures and a margin is given.
     """
     limits = parse_budget(budget) if budget is not None else []
     runs = find_runs(directories)
