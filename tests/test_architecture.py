@@ -24,6 +24,7 @@ LAYERS = {
     "translate": 7,
     "benchmark": 7,
     "dashboard": 7,
+    "latency": 7,
     "report": 7,
     "hydra_plugins": 7,
     # many runs
@@ -181,7 +182,7 @@ def test_can_be_used_alone(name: str) -> None:
 
 
 def test_programs_are_found() -> None:
-    packages = [f"{name}.__main__" for name in ("benchmark", "dashboard", "export", "report", "translate")]
+    packages = [f"{name}.__main__" for name in ("benchmark", "dashboard", "export", "latency", "report", "translate")]
     assert sorted(PROGRAMS) == sorted(["__main__", "evaluate", "predict", "train", *packages])
 
 

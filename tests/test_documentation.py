@@ -16,7 +16,8 @@ from omegaconf import OmegaConf
 
 from rnnexp.benchmark import backends
 from rnnexp.cli.conf_dir import config_root
-from rnnexp.report.__main__ import make_parser
+from rnnexp.latency import options as latency_options
+from rnnexp.report import __main__ as report
 from support import ROOT
 from support.programs import Outcome, Run
 
@@ -35,6 +36,8 @@ REQUIRED = {
     "export": ["run=x"],
     "dashboard": ["project=x"],
 }
+WITHOUT_HYDRA = {"latency": latency_options.make_parser, "report": report.make_parser}
+"""Programs whose arguments are no overrides -> the function that makes their parser."""
 # Placeholders for keys, a flag of Hydra, and an argument of a Python function.
 PLACEHOLDERS = {"install", "key", "group", "group.key", "fused"}
 BACKENDS = ["pool", "submitit_local", "submitit_slurm", "ray"]
@@ -107,8 +110,8 @@ def test_command_is_accepted(page: str, command: str) -> None:  # noqa: ARG001
         return
     program = re.fullmatch(r"rnnexp\.(\w+)", words[2])
     assert program, f"not a program of rnnexp: {words[2]}"
-    if program[1] == "report":
-        make_parser().parse_args(words[3:])
+    if program[1] in WITHOUT_HYDRA:
+        WITHOUT_HYDRA[program[1]]().parse_args(words[3:])
         return
     arguments = [word for word in words[3:] if word not in ("-m", "--help", "--cfg", "job")]
     directory, name = CONF, program[1]

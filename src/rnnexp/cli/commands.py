@@ -12,6 +12,7 @@ COMMANDS = {
     "evaluate": "score a finished run on its test set or on other data",
     "predict": "predict the classes or numbers of new sequences with a run",
     "translate": "translate text with one run or an ensemble",
+    "latency": "measure what inference with finished runs costs",
     "export": "write a run as a file for other runtimes",
     "report": "compare the runs in a directory",
     "benchmark": "measure the speed of training and decoding",

@@ -280,9 +280,7 @@ class RecurrentStack(nn.Module):
         state = self.start(x, state)
         backend = "reference"
         if self.recorder is None:
-            backend = choose_backend(self.cell, self.backend, self.hidden_size, x)
-            if backend == "graph" and not self._graphs.supports(x):
-                backend = "reference"
+            backend = self.backend_for(x)
         num_layers = self.layers_per_run if backend == "fused" else 1
         finals = []
         for first in range(0, self.num_layers, num_layers):
@@ -298,6 +296,11 @@ class RecurrentStack(nn.Module):
             self.last_backend = "reference" if backend == "graph" and self._graphs.has_failed else backend
         state = finals[0] if len(finals) == 1 else tuple(torch.cat(tensors) for tensors in zip(*finals, strict=True))
         return x, tuple(join_directions(tensor, self.directions) for tensor in state)
+
+    def backend_for(self, x: Tensor) -> str:
+        """Return the backend that runs a batch x, [batch, time, features], see `rnnexp.recurrent.backends`."""
+        backend = choose_backend(self.cell, self.backend, self.hidden_size, x)
+        return "reference" if backend == "graph" and not self._graphs.supports(x) else backend
 
     def _run(
         self, backend: str, first: int, x: Tensor, lengths: Tensor | None, mask: Tensor | None, state: State

@@ -14,14 +14,15 @@ from rnnexp.report.options import make_parser
 def report(arguments: Sequence[str] | None = None) -> int:
     """Write the report, print the answer with a line per group, and return the exit code."""
     options = make_parser().parse_args(arguments)
-    # Imported here, so that --help does not import matplotlib.
+    # Not above, so that --help does not import matplotlib.
     from rnnexp.report.write import default_output, write_report
     from rnnexp.tasks.registry import import_rows
 
     try:
         import_rows(options.trust)
         output = options.output or default_output(options.directories[0])
-        for line in write_report(options.directories, output, options.margin, plan=options.plan):
+        lines = write_report(options.directories, output, options.margin, budget=options.budget, plan=options.plan)
+        for line in lines:
             print(printable(line))
     except UserError as error:
         print(f"rnnexp: {printable(str(error))}", file=sys.stderr)

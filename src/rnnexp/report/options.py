@@ -21,6 +21,8 @@ def make_parser() -> argparse.ArgumentParser:
         "a difference of no interest, in units of the measure as shown: settings that differ by less are equivalent"
     )
     parser.add_argument("--margin", type=positive_number, help=margin)
+    best_within = 'name the best setting within limits: "latency_p99_ms<1, weight_mb<1"'
+    parser.add_argument("--budget", metavar="limits", help=best_within)
     plan = "print the commands that add the seeds which would settle the comparisons with the best"
     parser.add_argument("--plan", action="store_true", help=plan)
     return parser

@@ -15,11 +15,12 @@ from rnnexp.report.figures.disagreements import Disagreement, find_disagreements
 from rnnexp.report.figures.effects import interactions, main_effects
 from rnnexp.report.figures.gradient_flow import gradient_flow_figure
 from rnnexp.report.figures.learning_curves import learning_curves
-from rnnexp.report.figures.tradeoffs import tradeoffs
+from rnnexp.report.figures.tradeoffs import inference_tradeoffs, tradeoffs
 from rnnexp.report.recipes import recipe_table
 from rnnexp.report.records.answers import read_answers
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.images import DIGEST, images_of
+from rnnexp.report.records.inference import facts as inference_facts
 from rnnexp.report.records.testsets import digest_of
 from rnnexp.report.render.document import Block, FigureBlock, Paragraph, Section, Table
 from rnnexp.report.stats.ranking import EVEN, UNSURE, UNSURE_OF_ONE, UNTESTED, WORSE, Comparison
@@ -28,6 +29,7 @@ from rnnexp.report.tables import (
     comparisons_table,
     costs_table,
     damaged_table,
+    inference_table,
     interval,
     mean_and_deviation,
     published_table,
@@ -53,6 +55,12 @@ FIGURES: Sequence[tuple[str, Callable[[ComparisonGroup], Figure | None], str]] =
         tradeoffs,
         "The {label} against cost, with the 95 % interval over seeds. No measured setting is both better and cheaper "
         "than one on the Pareto front. Times compare only on the same device.",
+    ),
+    (
+        "inference",
+        inference_tradeoffs,
+        "The {label} against the cost of inference on one machine, with the 95 % interval over seeds: the 99th "
+        "percentile of the latency of one sample, and the size of the weights.",
     ),
     (
         "main_effects",
@@ -210,6 +218,7 @@ def make_section(
         ("Common settings", [recipe_table(group)]),
         ("Against the best", _against_the_best(group, comparisons, margin)),
         ("Costs", [costs_table(group) if comparisons else None]),
+        ("Inference", [*map(Paragraph, inference_facts(group.counted)), inference_table(group)]),
         ("Runs without a result", [unfinished_table(group, root)]),
         ("Files that could not be read", [damaged_table(group, root)]),
         ("Figures", shown),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rnnexp.report.published import Published, PublishedComparison, compare_with_published
 from rnnexp.report.recipes import differences, recipe_text
+from rnnexp.report.records.costs import INFERENCE
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 from rnnexp.report.records.runs import Run
 from rnnexp.report.render.document import Table
@@ -79,6 +80,25 @@ def costs_table(group: ComparisonGroup) -> Table:
             _values_of(setting, lambda run: run.device),
         ]
         for setting in group.measured
+    ]
+    return Table(columns, rows, frozenset(cost.label for cost in costs))
+
+
+def inference_table(group: ComparisonGroup) -> Table | None:
+    """Return the costs of inference, with a row for every setting that was measured; None if none was."""
+    costs = [cost for cost in INFERENCE.values() if any(each.mean_cost(cost) is not None for each in group.measured)]
+    settings = [each for each in group.measured if any(each.mean_cost(cost) is not None for cost in costs)]
+    if not settings:
+        return None
+    columns = [*_axis_columns(group), *(cost.label for cost in costs), "backend", "precision"]
+    rows = [
+        [
+            *_axis_cells(setting),
+            *(cost.show(mean) if (mean := setting.mean_cost(cost)) is not None else NOTHING for cost in costs),
+            _values_of(setting, lambda run: run.text("inference.backend.latency")),
+            _values_of(setting, lambda run: run.text("inference.precision.effective")),
+        ]
+        for setting in settings
     ]
     return Table(columns, rows, frozenset(cost.label for cost in costs))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import write_text
+from rnnexp.report.budget import budget_lines, parse_budget
 from rnnexp.report.ensembles import ensemble_blocks
 from rnnexp.report.figures.critical_difference import critical_difference
 from rnnexp.report.ladder import ladder_answer, ladder_section
@@ -80,7 +81,12 @@ def default_output(directory: Path) -> Path:
 
 
 def write_report(
-    directories: Sequence[Path], output: Path, margin: float | None = None, *, plan: bool = False
+    directories: Sequence[Path],
+    output: Path,
+    margin: float | None = None,
+    *,
+    budget: str | None = None,
+    plan: bool = False,
 ) -> list[str]:
     """Find the runs below the directories, and write report.html, report.md, results.csv and figures/ into `output`.
 
@@ -88,20 +94,23 @@ def write_report(
         directories: the directories.
         output: the directory of the report.
         margin: the difference in units of the shown main measure below which settings count as equivalent, if any.
+        budget: the limits within which the best setting is named, see `rnnexp.report.budget`; None for none.
         plan: whether to return the plan of more seeds too.
 
     Returns:
-        The answer, a line per ladder and group, and the lines of the plan.
+        The answer, a line per ladder and group, lines about the budget, and the lines of the plan.
 
     Raises:
-        UserError: if a directory holds no runs, the output cannot be written, or the groups compare several measures
-            and a margin is given.
+        UserError: if a directory holds no runs, the budget is no list of limits, the output cannot be written, or the
+            groups compare several measures and a margin is given.
     """
+    limits = parse_budget(budget) if budget is not None else []
     runs = find_runs(directories)
     groups, ungrouped = make_groups(runs)
     _require_one_unit(groups, margin)
     results = [(group, compare_with_best(group, margin)) for group in groups]
     ladders = find_ladders(groups)
+    within = [" ".join(budget_lines(group, limits)) for group in groups if limits]
     try:
         output.mkdir(parents=True, exist_ok=True)
         root = directories[0]
@@ -110,6 +119,7 @@ def write_report(
             _note(runs, directories),
             [
                 Section("Answer", _answers(results, ladders, output)),
+                *([Section("Within the budget", [Paragraph(line) for line in within])] if within else []),
                 *(ladder_section(ladder, output) for ladder in ladders),
                 *_sections(results, output, root, margin),
                 *([Section("Ungrouped runs", [ungrouped_table(ungrouped, root)])] if ungrouped else []),
@@ -122,7 +132,7 @@ def write_report(
     except OSError as error:
         raise UserError(f"cannot write the report into {output}: {error.strerror}; name another --output") from None
     planned = [line for result in results for line in plan_seeds(*result)] if plan else []
-    return [*map(ladder_answer, ladders), *(answer(*result) for result in results), *planned]
+    return [*map(ladder_answer, ladders), *(answer(*result) for result in results), *within, *planned]
 
 
 def _require_one_unit(groups: Sequence[ComparisonGroup], margin: float | None) -> None:

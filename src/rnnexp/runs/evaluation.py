@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from rnnexp.compat.lightning import lightning_errors
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import write_json
@@ -51,6 +53,21 @@ ON_ONE_DEVICE = {
     "limit_test_batches": 1.0,
     "overfit_batches": 0.0,
 }
+
+
+def choose_device(accelerator: str) -> torch.device:
+    """Return the device on which finished networks run.
+
+    Args:
+        accelerator: `auto`, `cpu` or `gpu`.
+
+    Raises:
+        UserError: for `gpu` if PyTorch finds none.
+    """
+    found = torch.accelerator.current_accelerator(check_available=True)
+    if accelerator == "gpu" and found is None:
+        raise UserError("accelerator=gpu, but PyTorch sees no GPU here: use accelerator=cpu or accelerator=auto")
+    return torch.device("cpu") if accelerator == "cpu" or found is None else found
 
 
 def load_finished(

@@ -62,9 +62,13 @@ def probe_precision(trainer: Trainer, task: Task, batch: Any, requested: str) ->
     model.eval()  # without dropout, which would draw random numbers
     with plugin.forward_context():
         task.stack.last_backend = _backend_for(stack, lambda: task.logits(model, whole))
-    bits = {torch.float64: "64", torch.float32: "32", torch.bfloat16: "bf16", torch.float16: "16"}[observed[0]]
-    effective = requested if requested.startswith(f"{bits}-") else f"{bits}-true"
-    return Precision(requested, effective)
+    return Precision(requested, effective_precision(observed[0], requested))
+
+
+def effective_precision(computed: torch.dtype, requested: str) -> str:
+    """Return the precision of a recurrence whose outputs have a type: the requested one, or that of the type."""
+    bits = {torch.float64: "64", torch.float32: "32", torch.bfloat16: "bf16", torch.float16: "16"}[computed]
+    return requested if requested.startswith(f"{bits}-") else f"{bits}-true"
 
 
 def _backend_for(stack: RecurrentStack, forward: Callable[[], object]) -> str:

@@ -99,6 +99,8 @@ class TaskKind:
         predictor: `module:class`, a `rnnexp.tasks.predictor.Predictor`, which uses a trained network without Lightning;
             None if `rnnexp.load` has none.
         export: `module:class`, a `rnnexp.export.parts.Export`, which says what an exported network takes and returns.
+        workload: `module:function` that returns what `rnnexp.latency` times: `(task, datamodule) -> Workload`,
+            see `rnnexp.tasks.workload`.
         benchmark: `module:class`, a `rnnexp.benchmark.workbench.TaskBenchmark`, which measures the speed of training.
     """
 
@@ -115,6 +117,7 @@ class TaskKind:
     report_figures: str | None = None
     predictor: str | None = None
     export: str | None = None
+    workload: str | None = None
     benchmark: str | None = None
 
     @property
@@ -139,6 +142,7 @@ CLASSIFICATION = TaskKind(
     sample_test="McNemar's exact test",
     predictor="rnnexp.tasks.classification.predictor:Classifier",
     export="rnnexp.export.sequences:SequenceExport",
+    workload="rnnexp.tasks.workload:of_sequences",
     benchmark="rnnexp.benchmark.classification.benchmark:ClassificationBenchmark",
 )
 TRANSLATION = TaskKind(
@@ -161,6 +165,7 @@ TRANSLATION = TaskKind(
     report_figures="rnnexp.tasks.translation.agreement:draw_agreement",
     predictor="rnnexp.tasks.translation.predictor:SentencePredictor",
     export="rnnexp.export.translation:TranslationExport",
+    workload="rnnexp.tasks.translation.workload:of_sentences",
     benchmark="rnnexp.benchmark.translation.benchmark:TranslationBenchmark",
 )
 REGRESSION = TaskKind(
@@ -180,6 +185,7 @@ REGRESSION = TaskKind(
     sample_test="paired t-test of the squared error of each sequence",
     predictor="rnnexp.tasks.regression.predictor:Regressor",
     export="rnnexp.export.sequences:SequenceExport",
+    workload="rnnexp.tasks.workload:of_sequences",
 )
 TAGGING = TaskKind(
     name="tagging",
@@ -198,6 +204,7 @@ TAGGING = TaskKind(
     sample_test="paired t-test of the share of right steps in each sequence",
     predictor="rnnexp.tasks.tagging.predictor:Tagger",
     export="rnnexp.export.sequences:SequenceExport",
+    workload="rnnexp.tasks.workload:of_sequences",
 )
 _ROWS = {kind.target: kind for kind in (CLASSIFICATION, REGRESSION, TAGGING, TRANSLATION)}
 """Target -> row."""

@@ -40,6 +40,7 @@ class RunDirectory:
         self.result_file = path / "result.json"
         self.metrics_file = path / "metrics.csv"
         self.environment_file = path / "environment.json"
+        self.inference_file = path / "inference.json"
         self.log_file = path / "train.log"
         self.output_file = path / "output.log"
         self.predictions_file = path / "test_predictions.pt"
@@ -426,6 +427,7 @@ class RunDirectory:
             *(self.config_file, self.overrides_file, self.status_file, self.result_file, self.metrics_file),
             *(self.environment_file, self.log_file, self.predictions_file, self.translations_file),
             *(self.gradient_flow_file, self.samples_file, self.slurm_file, self.evaluate_log_file),
+            self.inference_file,
         ]
 
     @property

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from rnnexp.core.errors import UserError
 from rnnexp.decoding import Limits
 from rnnexp.runs.build import apply_process_settings, config_errors, make_task_of
@@ -17,6 +15,7 @@ from rnnexp.runs.checkpoints import (
     read_tokenizers,
     require_own_checkpoint,
 )
+from rnnexp.runs.evaluation import choose_device
 from rnnexp.runs.frozen.config import read_frozen_config
 from rnnexp.runs.frozen.inputs import changed_inputs
 from rnnexp.runs.settings import RunSettings
@@ -112,18 +111,6 @@ def require_one_vocabulary(members: Sequence[EnsembleMember]) -> None:
                     "vocabularies differ: name runs that were trained on the same text with the same data.unit, "
                     "data.vocab_size, data.min_frequency and data.joint"
                 )
-
-
-def choose_device(accelerator: str) -> torch.device:
-    """Return the device to translate on.
-
-    Raises:
-        UserError: for `gpu` if PyTorch finds none.
-    """
-    found = torch.accelerator.current_accelerator(check_available=True)
-    if accelerator == "gpu" and found is None:
-        raise UserError("accelerator=gpu, but PyTorch sees no GPU here: use accelerator=cpu or accelerator=auto")
-    return torch.device("cpu") if accelerator == "cpu" or found is None else found
 
 
 def load_member(path: Path, weights: str | None, trust: Sequence[str] = ()) -> EnsembleMember:

@@ -21,6 +21,7 @@ from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.schedules import constant
 from rnnexp.tasks.translation.metrics import corpus_scores
 from rnnexp.tasks.translation.task import TranslationTask
+from rnnexp.tasks.translation.workload import of_sentences
 from rnnexp.text.vocabulary import PAD
 from rnnexp.text.writing import describe_writing
 from support.programs import write_pairs
@@ -252,3 +253,14 @@ def test_a_checkpoint_carries_the_tokenizers_as_plain_data(data: TranslationData
 def test_bad_values_are_refused(data: TranslationDataModule, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_task(data, **changes)
+
+
+def test_the_timed_calls_translate_a_sentence_and_count_its_words(data: TranslationDataModule) -> None:
+    task = make_task(data)
+    workload = of_sentences(task, data)
+    assert set(workload.calls) == {"latency", "beam5_latency"}
+    assert len(workload.lengths) == len(data.sources("test")) == 23
+    (first,) = workload.batches[1]()
+    assert workload.calls["latency"][0]() == len(first.candidates[0].text.split())
+    assert len(workload.batches[128]()) == 128
+    assert set(workload.reasons) == {"step_latency"}

@@ -19,7 +19,7 @@ from rnnexp.benchmark.measurement import RNNEXP, TimedSteps, compare, silenced_l
 from rnnexp.benchmark.plain_loop import PlainLoop
 from rnnexp.benchmark.report import format_ratio
 from rnnexp.benchmark.translation.decoding import Decoding
-from rnnexp.benchmark.translation.multiply_adds import MatrixProduct, Work, multiply_adds, training_gflop
+from rnnexp.benchmark.translation.multiply_adds import MatrixProduct, training_gflop
 from rnnexp.benchmark.translation.peers.comparison import measure_peers, peer_table
 from rnnexp.benchmark.translation.peers.learning import learning_tables, measure_learning
 from rnnexp.benchmark.translation.tutorial_loop import WARMUP_PAIRS, Pair, TutorialLoop
@@ -31,6 +31,7 @@ from rnnexp.data.text.translation import TranslationDataModule
 from rnnexp.models import Seq2Seq
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.runs.build import Experiment
+from rnnexp.tasks.translation.multiply_adds import Work, multiply_adds
 from rnnexp.text.vocabulary import PAD
 
 DECODERS = ("fused", "stepwise")

@@ -11,11 +11,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from rnnexp.plots.style import GRAY, legend_beside, legend_inches, line_style, new_figure, style_axes, wrapped
-from rnnexp.report.records.costs import FIT_TIME, MEMORY, PARAMETERS, Cost
+from rnnexp.report.records.costs import FIT_TIME, INFERENCE, MEMORY, PARAMETERS, Cost
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 from rnnexp.report.stats.significance import summarize
 
 COSTS = (PARAMETERS, FIT_TIME, MEMORY)
+INFERENCE_COSTS = tuple(
+    INFERENCE[name] for name in ("latency_p99_ms", "step_latency_p99_ms", "beam5_latency_p99_ms", "weight_mb")
+)
 MOST_NAMED = 10
 """The maximum number of settings with their own color."""
 LEAST_RATIO = 4
@@ -63,12 +66,17 @@ def pareto_front(points: Sequence[CostPoint], higher_is_better: bool) -> list[Co
     return front
 
 
-def tradeoffs(group: ComparisonGroup) -> Figure | None:
+def inference_tradeoffs(group: ComparisonGroup) -> Figure | None:
+    """Plot the score against the costs of inference, see `tradeoffs`; None if no two settings were measured."""
+    return tradeoffs(group, INFERENCE_COSTS)
+
+
+def tradeoffs(group: ComparisonGroup, costs: Sequence[Cost] = COSTS) -> Figure | None:
     """Plot the score against each cost, with the Pareto front; None if there are fewer than two settings.
 
     If there are more than MOST_NAMED settings, those on a front are named, and the others are gray.
     """
-    panels = [(cost, points) for cost in COSTS if len(points := points_of(group, cost)) > 1]
+    panels = [(cost, points) for cost in costs if len(points := points_of(group, cost)) > 1]
     if not panels:
         return None
     fronts = [pareto_front(points, group.main.higher_is_better) for _, points in panels]

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from rnnexp.report.records.axes import Axis, companions_of, flatten, labels_of, number_order, shortened, varying_axes
 from rnnexp.report.records.costs import Cost, costs_of
+from rnnexp.report.records.inference import with_one_machine
 from rnnexp.report.records.runs import Run
 from rnnexp.report.records.testsets import assign_test_sets, digest_of, titles_of_test_sets
 from rnnexp.tasks.registry import Measure, TaskKind, kind_of_run
@@ -157,6 +158,7 @@ def _kinds_of(runs: Sequence[Run]) -> list[TaskKind]:
 
 
 def _make_group(title: str, kind: TaskKind, runs: Sequence[Run]) -> ComparisonGroup:
+    runs = with_one_machine(runs)
     by_identity: defaultdict[str, list[Run]] = defaultdict(list)
     for run in runs:
         by_identity[json.dumps(run.identity, sort_keys=True, default=str)].append(run)

@@ -12,6 +12,7 @@ from rnnexp.core.files.atomic import read_json
 from rnnexp.core.types import Primitive
 from rnnexp.core.validation import did_you_mean_path
 from rnnexp.report.records.schema import brief, is_number, validate_result, value_at
+from rnnexp.tasks.inference_record import read_inference
 from rnnexp.tasks.registry import kind_of_run
 from rnnexp.tracking.identity import SEEDS, config_hash, identity_of
 from rnnexp.tracking.run_directory import RunDirectory
@@ -35,7 +36,7 @@ class Run:
         config: its resolved config; None, for a run without a group, if it cannot be read.
         facts: its short keys.
         config_hash: the hash of its config.
-        result: the content of result.json; empty unless the run is done.
+        result: the content of result.json, with that of inference.json as `inference`; empty unless the run is done.
         code: the commit of the code, and whether tracked files differed from it.
         damage: the reasons why parts of its other files are left out. They are added when the files are read.
     """
@@ -170,7 +171,7 @@ def read_run(path: Path) -> Run:
     record: Mapping[str, Any] = {}
     facts: dict[str, Primitive] = {}
     result: Mapping[str, Any] = {}
-    reason = since = ""
+    reason = since = own_hash = ""
     try:
         read = files.read_unverified_config()
         facts = _facts(read, files.config_file, {})
@@ -192,6 +193,12 @@ def read_run(path: Path) -> Run:
         status, result = Status.UNREADABLE, {}
         reason = f"its files are not those of a run ({type(error).__name__}: {first_line(error)})"
     code, damage = _read_code(files.environment_file)
+    if result:
+        try:
+            result = {**result, "inference": read_inference(files.inference_file, own_hash)}
+        except UserError as error:
+            result = {**result, "inference": {}}
+            damage.append(str(error))
     return Run(
         path,
         status,

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from rnnexp.core.printable import spreadsheet_cell
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run
+from rnnexp.tasks.inference_record import NUMBERS as INFERENCE_NUMBERS
+from rnnexp.tasks.inference_record import Conditions
 
 FROM_RESULT = (
     *("model.state_size", "precision.requested", "precision.effective", "device.type", "device.name"),
@@ -14,6 +16,11 @@ FROM_RESULT = (
     *("timing.total_seconds", "timing.samples_per_second", "timing.tokens_per_second", "peak_memory_bytes"),
 )
 """Fields of result.json that are columns of the same name."""
+FROM_INFERENCE = (
+    *(f"inference.{path}" for path in INFERENCE_NUMBERS),
+    *(f"inference.conditions.{name}" for name in Conditions._fields),
+)
+"""Fields of inference.json that are columns, if a run was measured."""
 
 
 def results_csv(groups: Sequence[ComparisonGroup], ungrouped: Sequence[Run]) -> str:
@@ -55,5 +62,6 @@ def _row(run: Run, group: str, setting: str, counts: bool) -> dict[str, object]:
         "code": run.code,
         **run.facts,
         **{name: run.text(name) for name in FROM_RESULT},
+        **{name: text for name in FROM_INFERENCE if (text := run.text(name))},
         **{name: value for name, value in metrics.items() if name.startswith("test/") or name.endswith("_best")},
     }

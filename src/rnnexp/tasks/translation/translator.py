@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from rnnexp.decoding import Limits, beam_search, require_search
+from rnnexp.decoding import Hypotheses, Limits, beam_search, greedy_search, require_search
 from rnnexp.models import Seq2Seq
 from rnnexp.text.tokenizer_pair import TokenizerPair
 from rnnexp.text.vocabulary import BOS, EOS, PAD, UNK
@@ -96,9 +96,7 @@ class Translator:
             rows = [torch.tensor([*encoded[index], EOS]) for index in nonempty]
             lengths = torch.tensor([len(row) for row in rows])
             source = pad_sequence(rows, batch_first=True, padding_value=PAD).to(self.device)
-            searched = beam_search(
-                self.models, source, lengths, self.beam_size, self.n_best, self.length_penalty, self.limits
-            )
+            searched = self._search(source, lengths)
             weights = self._align(source, lengths, searched.tokens[:, 0]) if align else None
             for row, (index, hypotheses, scores) in enumerate(
                 zip(nonempty, searched.tokens.tolist(), searched.scores.tolist(), strict=True)
@@ -113,6 +111,12 @@ class Translator:
                     alignment = weights[row, : len(candidates[0].tokens), : int(lengths[row])].float().numpy()
                 results[index] = results[index]._replace(candidates=candidates, weights=alignment)
         return results
+
+    def _search(self, source: Tensor, lengths: Tensor) -> Hypotheses:
+        # A beam of size 1 finds the same, with more bookkeeping.
+        if self.beam_size == 1:
+            return greedy_search(self.models, source, lengths, self.length_penalty, self.limits)
+        return beam_search(self.models, source, lengths, self.beam_size, self.n_best, self.length_penalty, self.limits)
 
     def _untranslated(self, ids: list[int]) -> TranslatedSentence:
         tokens = [*self.tokenizers.source.tokens(ids), "</s>"]

@@ -14,7 +14,6 @@ from rich.table import Table
 from rnnexp.benchmark.measurement import RNNEXP, TimedSteps, compare, take_turns
 from rnnexp.benchmark.report import format_ratio
 from rnnexp.benchmark.translation.decoding import Decoding
-from rnnexp.benchmark.translation.multiply_adds import Work
 from rnnexp.benchmark.translation.peers.process import Measured, PeerProcess
 from rnnexp.benchmark.translation.peers.registry import PEERS
 from rnnexp.benchmark.translation.peers.task import BEAM_SIZE, indices, write_task
@@ -22,6 +21,7 @@ from rnnexp.benchmark.workbench import Workbench
 from rnnexp.core.validation import expand_home
 from rnnexp.data.batches import TranslationBatch
 from rnnexp.models import Seq2Seq
+from rnnexp.tasks.translation.multiply_adds import Work
 
 ANSWER_SECONDS, STEP_SECONDS = 600, 10
 """The longest time for an answer of a peer, and what each training step adds to it."""

@@ -7,10 +7,10 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
-from rnnexp.benchmark.translation.multiply_adds import Work, multiply_adds
 from rnnexp.data.batches import TranslationBatch
 from rnnexp.models import Seq2Seq
 from rnnexp.recurrent import RecurrentStack
+from rnnexp.tasks.translation.multiply_adds import Work, multiply_adds
 from rnnexp.text.vocabulary import PAD
 
 

@@ -1,0 +1,1 @@
+"""Measurement of what inference with finished runs costs."""

@@ -1,0 +1,163 @@
+"""One measurement: load the finished runs, time them in turns, write inference.json into each, and show a table."""
+
+import gc
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from rnnexp.benchmark.measurement import silenced_lightning
+from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import write_json
+from rnnexp.core.printable import printable
+from rnnexp.core.progress import Progress
+from rnnexp.latency.machine import MachineUse, idleness
+from rnnexp.latency.options import Options
+from rnnexp.latency.rounds import measure_in_turns, peak_memory, summarize_rounds, warm_up
+from rnnexp.latency.subject import Subject, load_subject
+from rnnexp.report.records.runs import find_runs
+from rnnexp.runs.evaluation import choose_device
+from rnnexp.tasks.inference_record import INFERENCE_VERSION, Conditions, value_at
+from rnnexp.tracking.environment import describe_environment, processor_name
+from rnnexp.tracking.identity import config_hash
+from rnnexp.tracking.summary import plain
+
+COLUMNS = {
+    "latency\np50, ms": ("latency.p50_ms", 1.0),
+    "latency\np99, ms": ("latency.p99_ms", 1.0),
+    "step\np50, ms": ("step_latency.p50_ms", 1.0),
+    "step\np99, ms": ("step_latency.p99_ms", 1.0),
+    "beam 5\np50, ms": ("beam5_latency.p50_ms", 1.0),
+    "beam 5\np99, ms": ("beam5_latency.p99_ms", 1.0),
+    "batch 128\n1/s": ("throughput.batch_128", 1.0),
+    "words\n1/s": ("words_per_second", 1.0),
+    "weights\nMB": ("weight_bytes", 1e-6),
+    "memory\nMiB": ("peak_memory_bytes.batch_1", 2**-20),
+}
+"""Title -> path in the record, and the factor to the shown number."""
+
+
+def measure_runs(options: Options) -> int:
+    """Measure all finished runs below the directories, and return the number of runs that were refused.
+
+    A run that cannot be measured is named on standard error with the reason, and the others are measured.
+
+    Raises:
+        UserError: if no run can be measured.
+    """
+    device = choose_device(options.accelerator)
+    subjects, refused = _load(options, device)
+    # After the runs are loaded, since each sets the threads of its config.
+    torch.set_num_threads(options.num_threads)
+    sessions = _measure(subjects, device, options)
+    Console().print(_table(subjects, sessions))
+    if line := idleness(sessions[0]["machine_use"]):
+        print(f"rnnexp: {line}", file=sys.stderr)
+    print(printable(f"measured {len(subjects)} run{'' if len(subjects) == 1 else 's'}; inference.json is in each"))
+    return refused
+
+
+def _load(options: Options, device: torch.device) -> tuple[list[Subject], int]:
+    subjects, errors = [], []
+    for run in find_runs(options.directories):
+        try:
+            with silenced_lightning():
+                subjects.append(load_subject(run.path, device, options))
+        except UserError as error:
+            errors.append(str(error))
+    if not subjects:
+        rest = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise UserError(f"no run can be measured: {errors[0]}{rest}")
+    for error_line in errors:
+        print(f"rnnexp: not measured: {printable(error_line)}", file=sys.stderr)
+    return subjects, len(errors)
+
+
+def _measure(subjects: Sequence[Subject], device: torch.device, options: Options) -> list[dict[str, Any]]:
+    """Time the runs in turns, and write and return the record of each."""
+    for subject in subjects:
+        warm_up(subject)
+    memory = [peak_memory(subject) for subject in subjects]
+    computation = [subject.describe_computation() for subject in subjects]
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
+    environment = describe_environment({"type": device.type, "name": name, "num_threads": torch.get_num_threads()})
+    use, started = MachineUse(), datetime.now(UTC)
+    with (
+        _few_objects_to_collect(),
+        Progress("measuring", options.rounds * len(subjects), "rounds", write_line=_write_progress) as progress,
+    ):
+        rounds = measure_in_turns(subjects, options.rounds, options.seconds, lambda: progress.advance(1))
+    shared = {
+        "schema_version": INFERENCE_VERSION,
+        "measured": started.isoformat(timespec="seconds"),
+        "num_rounds": options.rounds,
+        "num_runs_in_turns": len(subjects),
+        "conditions": Conditions(
+            environment["host"],
+            environment["processor"],
+            environment["num_cores"],
+            name,
+            torch.get_num_threads(),
+            torch.__version__,
+        )._asdict(),
+        "machine_use": use.describe(),
+        "environment": environment,
+    }
+    records = []
+    for subject, found, peaks, computed in zip(subjects, rounds, memory, computation, strict=True):
+        record = {
+            **shared,
+            "config_hash": config_hash(subject.run.read_config()),
+            "weights": str(subject.weights.relative_to(subject.run.path)),
+            **computed,
+            "samples": subject.workload.describe_samples(),
+            "num_parameters": subject.num_parameters,
+            "weight_bytes": subject.weight_bytes,
+            "flops_per_step": subject.workload.flops_per_step,
+            "peak_memory_bytes": peaks,
+            **summarize_rounds(subject, found),
+        }
+        write_json(subject.run.inference_file, record)
+        records.append(record)
+    return records
+
+
+@contextmanager
+def _few_objects_to_collect() -> Iterator[None]:
+    """Hide all objects from the garbage collector, which would otherwise go through them within some of the calls."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def _write_progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _table(subjects: Sequence[Subject], records: Sequence[Mapping[str, Any]]) -> Table:
+    """Return a row for each run, with the columns in which some run has a number."""
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("run", overflow="fold")
+    columns = {
+        title: cells
+        for title, (path, scale) in COLUMNS.items()
+        if any(cells := [_shown(value_at(record, path), scale) for record in records])
+    }
+    for title in columns:
+        table.add_column(title, justify="right")
+    for place, subject in enumerate(subjects):
+        table.add_row(plain(subject.run.path.name), *(cells[place] for cells in columns.values()))
+    return table
+
+
+def _shown(value: float | None, scale: float) -> str:
+    return "" if value is None else f"{scale * value:,.0f}" if scale * value >= 1000 else f"{scale * value:.3g}"

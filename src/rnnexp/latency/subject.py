@@ -1,0 +1,137 @@
+"""A finished run that is measured: its network on the device, in the precision of the run."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rnnexp.core.errors import UserError
+from rnnexp.latency.options import Options
+from rnnexp.recurrent import RecurrentStack
+from rnnexp.runs.build import Experiment
+from rnnexp.runs.evaluation import load_finished
+from rnnexp.tasks.precision_check import effective_precision
+from rnnexp.tasks.registry import load_function, registered_kinds
+from rnnexp.tasks.workload import Workload
+from rnnexp.tracking.run_directory import RunDirectory
+
+log = logging.getLogger(__name__)
+DTYPES = {"16": torch.float16, "bf16": torch.bfloat16, "32": torch.float32, "64": torch.float64}
+"""The first part of `trainer.precision` -> its type."""
+
+
+@dataclass
+class Subject:
+    """A finished run that is measured.
+
+    Args:
+        run: the run directory.
+        weights: the checkpoint of the weights.
+        model: the network in evaluation mode.
+        workload: the calls to time.
+        device: the device of the network.
+        precision: `trainer.precision` of the run.
+        tf32: whether float32 products on an NVIDIA GPU are rounded.
+        num_parameters: the number of trained values.
+        positions: name of a latency -> the number of calls so far, which go through the samples in circles.
+    """
+
+    run: RunDirectory
+    weights: Path
+    model: nn.Module
+    workload: Workload
+    device: torch.device
+    precision: str
+    tf32: bool
+    num_parameters: int
+    positions: dict[str, int] = field(default_factory=dict)
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Compute without gradients, in the precision of the run, within the block."""
+        bits, _, kind = self.precision.partition("-")
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.tf32
+        with torch.inference_mode(), torch.autocast(self.device.type, DTYPES[bits], enabled=kind == "mixed"):
+            yield
+
+    @property
+    def weight_bytes(self) -> int:
+        """The bytes of all weights, those that two layers share counted once."""
+        tensors = (*self.model.parameters(), *self.model.buffers())
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+    def describe_computation(self) -> dict[str, Any]:
+        """Return the backends of the recurrent layers by latency, and the requested and effective precision."""
+        backends: dict[str, str] = {}
+        dtype = torch.float32
+        for name, calls in self.workload.calls.items():
+            seen, dtype = self._observe(calls[0])
+            backends[name] = ", ".join(dict.fromkeys(seen))
+        effective = effective_precision(dtype, self.precision)
+        return {"backend": backends, "precision": {"requested": self.precision, "effective": effective}}
+
+    def _observe(self, call: Callable[[], Any]) -> tuple[list[str], torch.dtype]:
+        """Return the backends that the recurrent layers choose in a call, and the type of their outputs."""
+        backends: list[str] = []
+        dtypes: list[torch.dtype] = []
+
+        def before(stack: RecurrentStack, inputs: tuple[Tensor, ...]) -> None:
+            backends.append(stack.backend_for(inputs[0]))
+
+        def after(_stack: RecurrentStack, _inputs: Any, result: tuple[Tensor, Any]) -> None:  # noqa: ANN401
+            dtypes.append(result[0].dtype)
+
+        stacks = [module for module in self.model.modules() if isinstance(module, RecurrentStack)]
+        hooks = [stack.register_forward_pre_hook(before) for stack in stacks]
+        hooks += [stack.register_forward_hook(after) for stack in stacks]
+        try:
+            with self.computing():
+                call()
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return backends, dtypes[0]
+
+
+def load_subject(path: Path, device: torch.device, options: Options) -> Subject:
+    """Return a run with its weights on a device.
+
+    Raises:
+        UserError: for a run that is not done, a task without a workload, and see `load_finished`.
+    """
+    run = RunDirectory.of_finished_run(path)
+    if unfinished := run.describe_unfinished():
+        raise UserError(f"{unfinished}: only the network of a run that is done is measured")
+    run.require_own_files(run.inference_file)
+    experiment, weights = load_finished(run, None, {"data": options.data}, options.trust)
+    precision = str(experiment.settings.precision)
+    bits, _, kind = precision.partition("-")
+    task = experiment.task.to(device).eval()
+    if kind == "true":
+        task.model.to(DTYPES[bits])
+    return Subject(
+        run,
+        weights,
+        task.model,
+        _workload_of(experiment),
+        device,
+        precision,
+        experiment.settings.tf32,
+        task.num_parameters,
+    )
+
+
+def _workload_of(experiment: Experiment) -> Workload:
+    kind = experiment.task.kind
+    if kind.workload is None:
+        known = ", ".join(each.name for each in registered_kinds() if each.workload is not None)
+        raise UserError(
+            f"{experiment.settings.directory.path}: the task {kind.name!r} names no workload to time; these do: {known}"
+        )
+    workload: Workload = load_function(kind.workload)(experiment.task, experiment.datamodule)
+    return workload

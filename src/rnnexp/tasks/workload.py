@@ -1,0 +1,145 @@
+"""The calls that are timed when the cost of inference is measured: a trained network on samples of the test set.
+
+The row of a task in the registry names the function that makes its `Workload`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from rnnexp.data.base import DataModule
+from rnnexp.models.classifier import SequenceClassifier
+from rnnexp.models.stepwise import StepwiseNetwork
+from rnnexp.recurrent import State
+from rnnexp.tasks.base import Task
+from rnnexp.tasks.inference_record import BATCH_SIZES
+
+NUM_SAMPLES = 256
+"""Samples of the test set on which calls are timed, spread evenly over it."""
+MOST_STEPS = 1024
+"""Steps of these samples that are timed one by one."""
+BIDIRECTIONAL = "a network that reads in both directions needs the whole sequence"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The calls of a network that are timed, and what is known without timing.
+
+    Args:
+        calls: name of `rnnexp.tasks.inference_record.LATENCIES` -> calls on one sample or one step each. With
+            `counts_words` a call returns the number of words that it made.
+        batches: batch size -> a call on as many samples.
+        lengths: the length of each sample.
+        unit: the unit of the lengths: `steps`.
+        flops_per_step: floating-point operations of one step of one sample, two per multiply-add of matrix products.
+        counts_words: whether calls make words.
+        reasons: names of numbers that this network does not have -> why.
+    """
+
+    calls: Mapping[str, Sequence[Callable[[], Any]]]
+    batches: Mapping[int, Callable[[], Any]]
+    lengths: Sequence[int]
+    unit: str
+    flops_per_step: int | None
+    counts_words: bool = False
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    def describe_samples(self) -> dict[str, Any]:
+        """Return the number of samples, and their shortest, median and longest length, for the record."""
+        lengths = {"shortest": min(self.lengths), "median": median(self.lengths), "longest": max(self.lengths)}
+        return {"num_samples": len(self.lengths), "unit": self.unit, **lengths}
+
+
+def spread(number: int) -> list[int]:
+    """Return the positions of at most `NUM_SAMPLES` of a number of samples, spread evenly."""
+    kept = min(number, NUM_SAMPLES)
+    return [position * number // kept for position in range(kept)]
+
+
+def of_sequences(task: Task, datamodule: DataModule) -> Workload:
+    """Return the workload of a network over sequences of features: whole sequences, and single steps.
+
+    A step gets the state after the steps before it. It includes the head of the network, which answers at each step.
+
+    Args:
+        task: the trained task, on its device and in its precision.
+        datamodule: its data, whose batches have `inputs` and `lengths`.
+    """
+    model: Any = task.model
+    like = next(model.parameters())
+    samples = [sample.to(like.device, like.dtype) for sample in _test_sequences(datamodule)]
+    calls: dict[str, Sequence[Callable[[], Any]]] = {
+        "latency": [partial(model, sample.unsqueeze(0)) for sample in samples]
+    }
+    reasons = {}
+    if task.stack.bidirectional:
+        reasons["step_latency"] = BIDIRECTIONAL
+    else:
+        stream = _Stream(model, samples)
+        calls["step_latency"] = [stream.advance] * stream.num_steps
+    heads = sum(each.weight.numel() for each in model.modules() if isinstance(each, nn.Linear))
+    per_step = task.stack.multiply_adds_per_step + (heads if isinstance(model, StepwiseNetwork) else 0)
+    return Workload(
+        calls,
+        {size: partial(model, *_batch(samples, size)) for size in BATCH_SIZES},
+        [len(sample) for sample in samples],
+        "steps",
+        2 * per_step,
+        reasons=reasons,
+    )
+
+
+def _test_sequences(datamodule: Any) -> Iterator[Tensor]:  # noqa: ANN401 (a data module of sequences)
+    """Yield samples of the test set, [time, features] each."""
+    chosen, start = set(spread(datamodule.data_info["num_test"])), 0
+    for batch in datamodule.test_dataloader():
+        for row in range(len(batch.inputs)):
+            if start + row in chosen:
+                length = len(batch.inputs[row]) if batch.lengths is None else int(batch.lengths[row])
+                # A copy, so that the batch is freed.
+                yield batch.inputs[row, :length].clone()
+        start += len(batch.inputs)
+
+
+def _batch(samples: Sequence[Tensor], size: int) -> tuple[Tensor, Tensor | None]:
+    """Return inputs [size, time, features] and lengths, None if they are equal. A small test set is repeated."""
+    chosen = [samples[number % len(samples)] for number in range(size)]
+    lengths = torch.tensor([len(sample) for sample in chosen])
+    return pad_sequence(chosen, batch_first=True), None if (lengths == lengths[0]).all() else lengths
+
+
+class _Stream:
+    """Sequences that a network is given step by step, one after the other.
+
+    Args:
+        model: the network.
+        samples: the sequences, [time, features] each.
+    """
+
+    def __init__(self, model: SequenceClassifier | StepwiseNetwork, samples: Sequence[Tensor]) -> None:
+        self._model = model
+        steps = [(step.view(1, 1, -1), place == 0) for sample in samples for place, step in enumerate(sample)]
+        self._steps = steps[:MOST_STEPS]
+        self._next = 0
+        self._state: State | None = None
+
+    @property
+    def num_steps(self) -> int:
+        """The number of different steps."""
+        return len(self._steps)
+
+    def advance(self) -> Tensor:
+        """Return the network's answer after the next step."""
+        x, is_first = self._steps[self._next]
+        self._next = (self._next + 1) % len(self._steps)
+        model = self._model
+        outputs, self._state = model.stack(x, None, None if is_first else self._state)
+        read = model.pool(model.stack, outputs, self._state, None) if isinstance(model, SequenceClassifier) else outputs
+        answer: Tensor = model.head(read)
+        return answer

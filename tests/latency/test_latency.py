@@ -1,0 +1,121 @@
+"""The cost of inference is measured on real runs, recorded in their directories, and refused where it means nothing."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnnexp.core.files.atomic import read_json, write_json
+from rnnexp.latency.__main__ import latency
+from rnnexp.tasks.inference_record import BATCH_SIZES, read_inference
+from support.foreign_runs import change_config
+from support.programs import Outcome, Run
+
+QUICK = ["--rounds", "2", "--seconds", "0.001", "--accelerator", "cpu"]
+
+
+@pytest.fixture
+def copied(finished: Outcome, tmp_path: Path) -> Callable[[str], Path]:
+    """A function that copies the finished run to a directory that tests may change."""
+    return lambda name: Path(shutil.copytree(finished.directory, tmp_path / "sweep" / name))
+
+
+def record_of(run: Path) -> dict[str, Any]:
+    return read_inference(run / "inference.json", read_json(run / "result.json")["config_hash"])
+
+
+def assert_ordered(times: dict[str, float], num_calls: int) -> None:
+    assert 0 < times["p50_ms"] <= times["p95_ms"] <= times["p99_ms"]
+    assert times["num_calls"] >= num_calls
+
+
+def test_runs_are_measured_in_turns_and_one_that_is_not_done_is_named(
+    copied: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [copied("a"), copied("b")]
+    failed = copied("failed")
+    write_json(failed / "status.json", read_json(failed / "status.json") | {"status": "failed", "reason": "NaN"})
+    assert latency([str(failed.parent), *QUICK]) == 2
+    out, err = capsys.readouterr()
+    assert f"rnnexp: not measured: {failed} is failed, not done: NaN" in err
+    assert "measured 2 runs" in out
+    assert not (failed / "inference.json").exists()
+    result = read_json(runs[0] / "result.json")
+    for run in runs:
+        record = record_of(run)
+        assert_ordered(record["latency"], 40)
+        assert_ordered(record["step_latency"], 40)
+        assert record["beam5_latency"] is None
+        assert all(record["throughput"][f"batch_{size}"] > 0 for size in BATCH_SIZES)
+        assert record["weight_bytes"] == 4 * result["model"]["num_parameters"]
+        assert record["num_parameters"] == result["model"]["num_parameters"]
+        peaks = [record["peak_memory_bytes"][f"batch_{size}"] for size in BATCH_SIZES]
+        assert peaks == [None] * 3 or record["weight_bytes"] <= peaks[0] < peaks[2]
+        assert record["conditions"]["num_threads"] == 1
+        assert record["conditions"]["host"] == record["environment"]["host"]
+        assert set(record["backend"]) == {"latency", "step_latency"}
+        assert record["precision"] == {"requested": "32-true", "effective": "32-true"}
+        assert record["machine_use"]["is_idle"] in (True, False, None)
+        assert (record["num_rounds"], record["num_runs_in_turns"]) == (2, 2)
+        assert record["samples"] == {
+            "num_samples": 200,
+            "unit": "steps",
+            "shortest": 28,
+            "median": 28,
+            "longest": 28,
+        }
+
+
+@pytest.mark.slow
+def test_a_translator_has_the_time_of_a_sentence_in_two_searches(
+    run: Run, translate_tiny: Callable[[str], list[str]]
+) -> None:
+    outcome = run("task=translation", "trainer.max_steps=2", data=translate_tiny("Phrasebook"))
+    assert outcome.exit_code == 0, outcome.stderr
+    assert latency([str(outcome.directory), *QUICK[2:], "--rounds", "1"]) == 0
+    record = record_of(outcome.directory)
+    assert_ordered(record["latency"], 20)
+    assert_ordered(record["beam5_latency"], 20)
+    assert record["step_latency"] is None
+    assert set(record["reasons"]) == {"step_latency"}
+    assert record["words_per_second"] > 0
+    assert record["beam5_words_per_second"] > 0
+    assert record["samples"]["unit"] == "source tokens"
+    assert record["flops_per_step"] > 0
+
+
+def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the one line with which the program refuses its arguments."""
+    assert latency([*arguments, *QUICK]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
+    return line
+
+
+def test_a_run_that_is_not_done_is_refused(copied: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
+    run = copied("interrupted")
+    status = read_json(run / "status.json")
+    write_json(run / "status.json", status | {"status": "interrupted", "reason": "a signal"})
+    assert "is interrupted, not done" in refused([str(run)], capsys)
+
+
+def test_a_foreign_run_calls_nothing_and_writes_nowhere_else(
+    copied: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copied("foreign")
+    elsewhere = tmp_path / "elsewhere.json"
+    (run / "inference.json").symlink_to(elsewhere)
+    assert "is a link" in refused([str(run)], capsys)
+    assert not elsewhere.exists()
+    (run / "inference.json").unlink()
+    change_config(run, lambda config: config["data"].update(_target_="os.system"))
+    assert "os.system" in refused([str(run)], capsys)
+
+
+def test_data_that_has_moved(copied: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = copied("moved")
+    assert "--data must be key=value" in refused([str(run), "--data", "root"], capsys)
+    assert str(tmp_path / "none") in refused([str(run), "--data", f"root={tmp_path}/none"], capsys)
