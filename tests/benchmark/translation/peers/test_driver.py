@@ -126,6 +126,7 @@ def test_unknown_words_of_the_sentences_have_a_name(driver: Driver, tmp_path: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # two processes of a toolkit, each of which imports for many seconds
 @pytest.mark.parametrize("name", PEERS)
 def test_the_toolkit_itself_is_measured(name: str, measure_translation: Measure, tmp_path: Path) -> None:
     python = Path("/opt", name, "bin", "python")  # as in docs/results/speed.md
