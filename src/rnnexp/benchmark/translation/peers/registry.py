@@ -57,7 +57,7 @@ SAME_NETWORK: Mapping[str, Sequence[Any]] = {
     "optimizer._target_": ["torch.optim.Adam"],
     "data.batch_unit": ["sentences"],
 }
-"""What all peers support."""
+"""The keys and values that all peers support."""
 
 PEERS = {
     "joeynmt": Peer(
