@@ -46,7 +46,7 @@ def test_no_key_is_also_a_key_of_train() -> None:
         ("train_minutes", "long", "train_minutes must be a number of at least 0, not 'long'"),
         ("peers", ["joeynmt"], r"peers must be names with interpreters, not \['joeynmt'\]: write peers.joeynmt=PYTHON"),
         ("peers", {"joeynmt": 3}, "peers.joeynmt must be the path of a Python interpreter, not 3"),
-        ("peers", {"joynmt": None}, "unknown peer 'joynmt': choose one of joeynmt; did you mean 'joeynmt'"),
+        ("peers", {"joynmt": None}, "unknown peer 'joynmt': choose one of joeynmt, eole; did you mean 'joeynmt'"),
     ],
 )
 def test_a_bad_value_is_named(key: str, value: object, message: str) -> None:

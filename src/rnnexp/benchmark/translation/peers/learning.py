@@ -14,7 +14,7 @@ from torch import nn
 
 from rnnexp.benchmark.measurement import RNNEXP, take_turns
 from rnnexp.benchmark.translation.peers.process import Measured, PeerProcess
-from rnnexp.benchmark.translation.peers.registry import PEERS
+from rnnexp.benchmark.translation.peers.registry import PEERS, TakeWeights
 from rnnexp.benchmark.translation.peers.same_weights import (
     longest_translations,
     measure_same_weights,
@@ -45,6 +45,8 @@ class Candidate(NamedTuple):
     peer: PeerProcess
     directory: Path
     """the directory of its task and of its answers"""
+    take_weights: TakeWeights | None
+    """gives a network of rnnexp the weights of this candidate; None if they cannot be converted"""
 
 
 def measure_learning(
@@ -68,12 +70,15 @@ def measure_learning(
             for name, (score,) in scores.items()
             if score is not None
         }
-        others = [name for name in rows if not name.startswith(RNNEXP)]
+        others = [name for name in rows if candidates[name].take_weights is not None]
         same_weights = None
         if others:
-            best = min(others, key=lambda name: rows[name]["loss"])
-            network = networks["stepwise"]
-            same_weights = measure_same_weights(bench, network, best, *candidates[best], decoding)
+            name = min(others, key=lambda name: rows[name]["loss"])
+            best = candidates[name]
+            assert best.take_weights is not None
+            same_weights = measure_same_weights(
+                bench, networks["stepwise"], name, best.peer, best.directory, best.take_weights, decoding
+            )
         failures = {name: each.peer.failure for name, each in candidates.items()}
     return {
         "candidates": rows,
@@ -95,7 +100,7 @@ def started(
             stack.callback(peer.stop)
             directory = Path(parent, str(len(candidates)))
             directory.mkdir()
-            candidates[plan.name] = Candidate(peer, directory)
+            candidates[plan.name] = Candidate(peer, directory, plan.take_weights)
             if plan.reason is not None:
                 peer.fail(plan.reason)
                 continue
@@ -116,6 +121,7 @@ class Plan(NamedTuple):
     """writes the task into a directory"""
     reason: str | None = None
     """why it cannot be measured"""
+    take_weights: TakeWeights | None = None
 
 
 def plans(
@@ -141,8 +147,9 @@ def plans(
         for form, recipe in RECIPES.items():
             more = {"recipe": recipe, "learning": learning if recipe == "rnnexp" else learning | {"rates": None}}
             write = partial(write_task, bench=bench, network=network, splits=splits, more=searched | more)
-            reason = PEERS[name].unsupported(bench.value, network)
-            yield Plan(f"{name}, {form}", python, PEERS[name].driver, write, reason)
+            peer = PEERS[name]
+            reason = peer.unsupported(bench.value, network)
+            yield Plan(f"{name}, {form}", python, peer.driver, write, reason, peer.take_weights)
 
 
 def learning_rates(bench: Workbench) -> list[float]:

@@ -4,10 +4,7 @@ Its argument is a directory with a task, see `learning.measure_learning`. It ans
 slice, and `score` with that of the validation set, whose translations it writes to `validation.json`.
 """
 
-import json
-import os
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from rnnexp.benchmark.translation.peers.driver import Requests
 from rnnexp.benchmark.translation.peers.turns import Turns
 from rnnexp.core.clock import now, use_cpu_time
 from rnnexp.core.files.atomic import read_json, write_json
@@ -90,23 +88,17 @@ def validate(experiment: Experiment, turns: Turns, directory: Path, beam_size: i
 
 def main() -> None:
     """Train in slices, and score the network at the end."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what rnnexp prints goes elsewhere
+    requests = Requests()
     directory = Path(sys.argv[1])
     task = read_json(directory / "task.json")
-    requests: Iterator[str] = (line.strip() for line in sys.stdin)
-
-    def answer(values: dict[str, Any]) -> None:
-        print(json.dumps(values), file=answers, flush=True)
-
     experiment = build(task, directory)
-    answer({"version": f"torch {torch.__version__}"})
+    requests.answer({"version": f"torch {torch.__version__}"})
     if next(requests, None) == "learn":
-        turns = Turns(task, answer, requests, partial(now, experiment.trainer.strategy.root_device))
+        turns = Turns(task, requests.answer, requests, partial(now, experiment.trainer.strategy.root_device))
         experiment.callbacks.append(TakeTurns(turns))
         fit(experiment)
         if turns.request == "score":
-            answer(validate(experiment, turns, directory, task["beam_size"]))
+            requests.answer(validate(experiment, turns, directory, task["beam_size"]))
         next(requests, None)  # the end
 
 

@@ -13,8 +13,8 @@ from rich.table import Table
 from rnnexp.benchmark.measurement import RNNEXP, compare, take_turns
 from rnnexp.benchmark.report import format_ratio
 from rnnexp.benchmark.translation.peers.process import Measured, PeerProcess
+from rnnexp.benchmark.translation.peers.registry import TakeWeights
 from rnnexp.benchmark.translation.peers.task import BEAM_SIZE, Batches
-from rnnexp.benchmark.translation.peers.weights import take_weights
 from rnnexp.benchmark.workbench import Workbench
 from rnnexp.core.clock import now
 from rnnexp.core.files.atomic import read_json
@@ -28,7 +28,13 @@ SEARCHES = {f"beam {BEAM_SIZE}": "beam", "greedy": "greedy"}
 
 
 def measure_same_weights(
-    bench: Workbench, network: Seq2Seq, name: str, peer: PeerProcess, directory: Path, decoding: Batches
+    bench: Workbench,
+    network: Seq2Seq,
+    name: str,
+    peer: PeerProcess,
+    directory: Path,
+    take_weights: TakeWeights,
+    decoding: Batches,
 ) -> dict[str, Any]:
     """Return the sentences per second of each search, and how many translations are equal.
 
@@ -38,6 +44,7 @@ def measure_same_weights(
         name: the name of the peer.
         peer: its process, which has written its weights.
         directory: the directory of its files.
+        take_weights: gives a network of rnnexp the weights of the peer.
         decoding: the test batches, on the device.
     """
     if bench.value("model.cell") != "gru" or network.decoder.hidden_size != network.decoder.embedding.embedding_dim:
