@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import rnnexp
-from rnnexp.core.errors import UserError
+from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.files.atomic import sync_directory, write_json
 from rnnexp.core.validation import validate_choice
 from rnnexp.export.checks import largest_difference, metrics_with, require_equal
@@ -72,7 +72,13 @@ def _write(
     chosen = FORMATS[format_name]
     parts = export.parts(chosen.run_layer)
     for part in parts:
-        chosen.write(part, place / f"{part.name}{chosen.ending}")
+        try:
+            chosen.write(part, place / f"{part.name}{chosen.ending}")
+        except Exception as error:  # of any type, such as an operator that the format does not have
+            raise UserError(
+                f"{run.path}: format={format_name} cannot hold this network: {type(error).__name__}: "
+                f"{first_line(error)}"
+            ) from error
     stand_in = export.stand_in({part.name: chosen.read(part, place / f"{part.name}{chosen.ending}") for part in parts})
     experiment, checkpoint = load_finished(run, weights, {}, trust)
     batch = next(iter(experiment.datamodule.test_dataloader()))
