@@ -23,8 +23,8 @@ def test_a_run_is_exported_and_described(finished: Outcome, format_name: str, tm
     arguments = [f"run={finished.directory}", f"format={format_name}", f"output={output}"]
     outcome = call(export.main, tmp_path, arguments)
     assert outcome.exit_code == 0, outcome.stderr
-    known = json.loads((output / "model.json").read_text(encoding="utf-8"))
-    assert {path.name for path in output.iterdir()} == {"model.json", *known["graphs"]}
+    known = json.loads((output / "export.json").read_text(encoding="utf-8"))
+    assert {path.name for path in output.iterdir()} == {"export.json", *known["graphs"]}
     assert known["check"]["metrics"]["test/acc"] == pytest.approx(finished.result["metrics"]["test/acc"], abs=1e-4)
     assert known["check"]["largest_difference"] < 1e-4
     assert known["encoding"]["kind"] == "image"

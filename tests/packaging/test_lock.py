@@ -55,6 +55,6 @@ def test_pins_satisfy_the_project(wanted: str) -> None:
 def test_names_no_host_and_no_path() -> None:
     # A line may have a name, a version and a marker besides its hash.
     for first, *_ in BLOCKS:
-        assert re.fullmatch(r"[\w.-]+==[\w.+!]+( ; [\w\s.'\"<>=!()]+)?", first.strip()), first
+        assert re.fullmatch(r"[\w.-]+==[\w.+!]+( ; [\w\s.'\"<>=!()*]+)?", first.strip()), first
     assert "://" not in LOCK
     assert "index" not in LOCK

@@ -31,7 +31,7 @@ def test_optimizers_are_fused_unless_gradients_are_scaled(path: Path, precision:
 
 
 def test_subnormal_numbers_are_zero_in_every_thread() -> None:
-    """In a new process: the threads of PyTorch take the setting from the thread that starts them."""
+    """The threads of PyTorch take the setting from the thread that starts them; a new process has no threads yet."""
     program = """
 import torch
 from rnnexp.runs.build import apply_process_settings

@@ -19,7 +19,7 @@ from rnnexp.tasks.registry import kind_of_target, load_function
 from rnnexp.tracking.run_directory import RunDirectory
 
 SCHEMA_VERSION = 1
-DESCRIPTION = "model.json"
+DESCRIPTION = "export.json"
 
 
 def export_run(
