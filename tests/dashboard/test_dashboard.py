@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from rnnexp import train
 from rnnexp.core.files.atomic import read_json
-from support import programs
+from support.programs import run_directories
 from support.wandb_account import wandb_server, without_account
 from support.wandb_file import WandbRun, read_run
 
@@ -37,28 +36,20 @@ class Called:
 Call = Callable[..., Called]
 
 
-def caller(place: Path) -> Call:
+@pytest.fixture
+def call(tmp_path: Path) -> Call:
+    """Run the program without a W&B account unless `account` is given."""
+
     def run(*arguments: str, account: dict[str, str] | None = None, before: str = "") -> Called:
-        environment = without_account(place / "home") | (account or {})
+        environment = without_account(tmp_path / "home") | (account or {})
         code = f"{before}\nimport sys; sys.argv[0] = 'rnnexp'; from rnnexp.dashboard.__main__ import main; main()"
         command = [sys.executable, "-c", code, *arguments]
         return Called(
-            subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False), place
+            subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False),
+            tmp_path,
         )
 
     return run
-
-
-@pytest.fixture
-def call(tmp_path: Path) -> Call:
-    """A function that runs the program without a W&B account unless `account` is given."""
-    return caller(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def without(tmp_path_factory: pytest.TempPathFactory) -> Called:
-    """The program without an account."""
-    return caller(tmp_path_factory.mktemp("without"))("project=rnnexp", "entity=my-team")
 
 
 @pytest.fixture(scope="module", params=["classification", "translation"])
@@ -74,10 +65,10 @@ def logged(
         "classification": tiny,
         "translation": ["task=translation", *translate_tiny("Phrasebook"), "trainer.max_epochs=1"],
     }[request.param]
-    offline = ["logger=wandb", "logger.wandb.mode=offline", f"paths.outputs_dir={place}"]
-    outcome = programs.call(train.main, place, [*small, *offline])
-    assert outcome.exit_code == 0, outcome.stderr
-    return request.param, read_run(outcome.directory)
+    command = [sys.executable, "-m", "rnnexp.train", *small, f"paths.outputs_dir={place}", "logger=wandb"]
+    subprocess.run(command, cwd=place, env=without_account(place / "home"), capture_output=True, check=True)
+    (directory,) = run_directories(place)
+    return request.param, read_run(directory)
 
 
 def flat(node: dict[str, Any], prefix: str = "") -> Iterator[str]:
@@ -139,8 +130,8 @@ def panels(specification: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def test_workspace_and_report_have_comparison_panels_grouped_by_the_config(without: Called) -> None:
-    specification = without.specification
+def test_workspace_and_report_have_comparison_panels_grouped_by_the_config(call: Call) -> None:
+    specification = call("project=rnnexp").specification
     for found in panels(specification).values():
         kinds = [panel["viewType"] for panel in found]
         assert kinds == [
@@ -164,8 +155,8 @@ def test_workspace_and_report_have_comparison_panels_grouped_by_the_config(witho
     assert "config:num_parameters.value" in table["runSets"][0]["runFeed"]["columnOrder"]
 
 
-def test_panels_of_a_report_do_not_overlap(without: Called) -> None:
-    blocks = without.specification["report"]["spec"]["blocks"]
+def test_panels_of_a_report_do_not_overlap(call: Call) -> None:
+    blocks = call("project=rnnexp").specification["report"]["spec"]["blocks"]
     for grid in (block["metadata"]["panelBankSectionConfig"] for block in blocks if block["type"] == "panel-grid"):
         cells = [
             (x, y)
@@ -191,11 +182,12 @@ def test_a_sweep_and_a_dataset_filter(call: Call) -> None:
     assert specification["report"]["displayName"] == "acc of depth on Multi30k-en-de"
 
 
-def test_without_an_account_only_the_specification_is_written(without: Called) -> None:
-    assert without.process.returncode == 0
-    assert without.process.stderr == ""
-    assert without.process.stdout.splitlines()[1] == "W&B: not published, because no W&B account is set up here"
-    assert without.specification["workspace"]["entity"] == "my-team"
+def test_without_an_account_only_the_specification_is_written(call: Call) -> None:
+    called = call("project=rnnexp", "entity=my-team")
+    assert called.process.returncode == 0
+    assert called.process.stderr == ""
+    assert called.process.stdout.splitlines()[1] == "W&B: not published, because no W&B account is set up here"
+    assert called.specification["workspace"]["entity"] == "my-team"
 
 
 @pytest.mark.parametrize(("arguments", "entity"), [([], "me"), (["entity=my-team"], "my-team")], ids=["own", "team"])

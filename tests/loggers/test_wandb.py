@@ -194,17 +194,28 @@ def test_disabled_writes_nothing(run: Run) -> None:
     assert (outcome.directory / "metrics.csv").is_file()
 
 
-def test_translations_and_heat_maps_are_mirrored(run: Run, translate_tiny: Callable[[str], list[str]]) -> None:
-    small = ["task=translation", *translate_tiny("Phrasebook"), "trainer.max_epochs=2"]
-    outcome = run("logger=wandb", "logger.wandb.mode=offline", data=small, figures=True)
-    assert outcome.exit_code == 0, outcome.stderr
-    assert outcome.stderr == ""
-    mirror = read_run(outcome.directory)
+def test_translations_and_heat_maps_are_mirrored(translate_tiny: Callable[[str], list[str]], tmp_path: Path) -> None:
+    small = [*translate_tiny("Phrasebook"), "trainer.max_epochs=2", "logger=wandb"]
+    command = [
+        sys.executable,
+        "-m",
+        "rnnexp.train",
+        "task=translation",
+        *small,
+        f"paths.outputs_dir={tmp_path}/outputs",
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=tmp_path, env=without_account(tmp_path / "home")
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    (directory,) = run_directories(tmp_path / "outputs")
+    mirror = read_run(directory)
     logged = {name for row in mirror.history for name in row}
     assert {"figures/attention_1", "figures/learning_curves", "val/samples", "val/bleu", "test/bleu"} <= {
         name.split(".")[0] for name in logged
     }
-    tables = sorted(outcome.directory.rglob("*.table.json"), key=lambda path: path.stat().st_size)
+    tables = sorted(directory.rglob("*.table.json"), key=lambda path: path.stat().st_size)
     assert len(tables) == 2, "one after each epoch"
     last = read_json(tables[-1])
     assert last["columns"] == ["epoch", "source", "reference", "translation"]
