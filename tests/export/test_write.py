@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ def test_a_run_is_exported_and_described(finished: Outcome, format_name: str, tm
     if format_name == "onnx":
         pytest.importorskip("onnxruntime")
     output = tmp_path / "model"
-    arguments = [f"run={finished.directory}", f"format={format_name}", f"output={output}"]
+    run = shutil.copytree(finished.directory, tmp_path / "run")
+    arguments = [f"run={run}", f"format={format_name}", f"output={output}"]
     outcome = call(export.main, tmp_path, arguments)
     assert outcome.exit_code == 0, outcome.stderr
     known = json.loads((output / "export.json").read_text(encoding="utf-8"))
@@ -32,7 +34,8 @@ def test_a_run_is_exported_and_described(finished: Outcome, format_name: str, tm
 
 
 def test_an_unknown_format_is_one_line(finished: Outcome, tmp_path: Path) -> None:
-    outcome = call(export.main, tmp_path, [f"run={finished.directory}", "format=onx"])
+    run = shutil.copytree(finished.directory, tmp_path / "run")
+    outcome = call(export.main, tmp_path, [f"run={run}", "format=onx"])
     assert outcome.exit_code == 2
     assert "onnx" in outcome.line
 

@@ -16,6 +16,7 @@ ALLOWED = {
     "train.py": "a program is called with its config",
     "evaluate.py": "a program is called with its config",
     "predict.py": "a program is called with its config",
+    "export/__main__.py": "a program is called with its config",
     "translate/__main__.py": "a program is called with its config",
     "benchmark/__main__.py": "a program is called with its config",
     "dashboard/__main__.py": "a program is called with its config",
