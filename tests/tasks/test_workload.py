@@ -1,5 +1,6 @@
 """The timed calls compute what the network computes."""
 
+from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -9,13 +10,15 @@ import torch
 from torch import Tensor
 
 from rnnexp.data.batches import LabeledSequences
-from rnnexp.models.classifier import SequenceClassifier
+from rnnexp.models.classifier import POOLINGS, SequenceClassifier
 from rnnexp.models.stepwise import StepwiseNetwork
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.workload import NUM_SAMPLES, Workload, of_sequences, spread
 
 
-def workload_of(network: type[SequenceClassifier | StepwiseNetwork], inputs: Tensor, **options: Any) -> Workload:
+def workload_of(
+    network: Callable[..., SequenceClassifier | StepwiseNetwork], inputs: Tensor, **options: Any
+) -> Workload:
     """Return the workload of a small network on sequences of 5 and 3 steps."""
     make_stack = partial(RecurrentStack, "lstm", hidden_size=4, **options)
     model = network(make_stack, 2, 3).eval()
@@ -33,9 +36,10 @@ def inputs() -> Tensor:
     return torch.randn(2, 5, 2, generator=torch.Generator().manual_seed(0))
 
 
+@pytest.mark.parametrize("pooling", POOLINGS)
 @torch.inference_mode()
-def test_steps_with_carried_state_end_where_the_whole_sequence_ends(inputs: Tensor) -> None:
-    workload = workload_of(SequenceClassifier, inputs)
+def test_steps_with_carried_state_end_where_the_whole_sequence_ends(inputs: Tensor, pooling: str) -> None:
+    workload = workload_of(partial(SequenceClassifier, pooling=pooling), inputs)
     steps = workload.calls["step_latency"]
     assert len(steps) == 5 + 3
     answers = [step() for step in steps]

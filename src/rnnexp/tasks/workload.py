@@ -15,8 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from rnnexp.data.base import DataModule
 from rnnexp.models.classifier import SequenceClassifier
-from rnnexp.models.stepwise import StepwiseNetwork
-from rnnexp.recurrent import State
+from rnnexp.models.stepwise import StepwiseNetwork, Stream
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.inference_record import BATCH_SIZES
 
@@ -124,10 +123,10 @@ class _Stream:
 
     def __init__(self, model: SequenceClassifier | StepwiseNetwork, samples: Sequence[Tensor]) -> None:
         self._model = model
-        steps = [(step.view(1, 1, -1), place == 0) for sample in samples for place, step in enumerate(sample)]
+        steps = [(step.unsqueeze(0), place == 0) for sample in samples for place, step in enumerate(sample)]
         self._steps = steps[:MOST_STEPS]
         self._next = 0
-        self._state: State | None = None
+        self._carried = Stream()
 
     @property
     def num_steps(self) -> int:
@@ -138,8 +137,5 @@ class _Stream:
         """Return the network's answer after the next step."""
         x, is_first = self._steps[self._next]
         self._next = (self._next + 1) % len(self._steps)
-        model = self._model
-        outputs, self._state = model.stack(x, None, None if is_first else self._state)
-        read = model.pool(model.stack, outputs, self._state, None) if isinstance(model, SequenceClassifier) else outputs
-        answer: Tensor = model.head(read)
+        answer, self._carried = self._model.step(x, Stream() if is_first else self._carried)
         return answer
