@@ -13,7 +13,6 @@ pytestmark = pytest.mark.slow
 
 
 def build(docs: Path, site: Path) -> subprocess.CompletedProcess[str]:
-    pytest.importorskip("sphinx")
     options = ["--fail-on-warning", "--keep-going", "--nitpicky", "--quiet"]
     command = [sys.executable, "-m", "sphinx", *options, str(docs), str(site)]
     return subprocess.run(command, capture_output=True, encoding="utf-8", check=False)

@@ -12,7 +12,7 @@ import pytest
 from rnnexp.export import __main__ as export
 from support import ROOT
 from support.answering import finish_phrasebook
-from support.programs import Outcome, call
+from support.programs import Outcome, Run, call
 
 
 @pytest.mark.slow
@@ -38,6 +38,16 @@ def test_an_unknown_format_is_one_line(finished: Outcome, tmp_path: Path) -> Non
     outcome = call(export.main, tmp_path, [f"run={run}", "format=onx"])
     assert outcome.exit_code == 2
     assert "onnx" in outcome.line
+
+
+@pytest.mark.slow
+def test_a_network_that_a_format_cannot_hold_is_one_line(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    trained = run("model=srn", "model.cell_options.orthogonal=true")
+    outcome = call(export.main, tmp_path, [f"run={trained.directory}", "format=onnx", f"output={tmp_path}/model"])
+    assert outcome.exit_code == 2
+    assert "format=onnx cannot hold this network" in outcome.line
+    assert not list(tmp_path.glob("*model*")), "nothing is left of it"
 
 
 @pytest.mark.slow

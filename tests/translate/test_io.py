@@ -59,11 +59,13 @@ def test_a_standard_input_that_is_closed(tmp_path: Path, translator: Path, monke
         ("input={tmp}/text.e", "text.e is missing; did you mean 'text.en'?"),
         ("input={tmp}", "cannot be read (Is a directory)"),
         ("input={tmp}/bad.en", "bad.en: line 3: not UTF-8 (byte 0xe9): convert the file to UTF-8"),
+        ("input={tmp}/other.jsonl", "other.jsonl: a row has no source: name the test_translations.jsonl of a run"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_named(say: Translate, tmp_path: Path, override: str, message: str) -> None:
     (tmp_path / "text.en").write_text("The cat sleeps.\n", encoding="utf-8")
     (tmp_path / "bad.en").write_bytes(b"a\nb\ncaf\xe9\n")
+    (tmp_path / "other.jsonl").write_text('{"text": "The cat sleeps."}\n', encoding="utf-8")
     outcome = say(override.format(tmp=tmp_path), piped=b"The cat sleeps.\n")
     assert outcome.exit_code == 2
     assert message in outcome.line

@@ -74,7 +74,7 @@ def _write(
     for part in parts:
         try:
             chosen.write(part, place / f"{part.name}{chosen.ending}")
-        except Exception as error:  # of any type, such as an operator that the format does not have
+        except RuntimeError as error:  # of an exporter, such as an operator that the format does not have
             raise UserError(
                 f"{run.path}: format={format_name} cannot hold this network: {type(error).__name__}: "
                 f"{first_line(error)}"

@@ -56,11 +56,19 @@ def open_sentences(path: Path | None) -> Sentences:
     return Sentences(_piped_lines(sys.stdin.buffer))
 
 
+def _sources(path: Path) -> list[str]:
+    """Return the sources of the file of a run with the translations of its test set."""
+    try:
+        return [str(row["source"]) for row in read_translations(path)]
+    except KeyError:
+        raise UserError(f"input {path}: a row has no source: name the test_translations.jsonl of a run") from None
+
+
 def _file_lines(path: Path) -> list[str]:
     if not path.exists():
         raise UserError(f"input {path} is missing{did_you_mean_path(path)}")
     if path.suffix == ".jsonl":
-        return [str(row.get("source", "")) for row in read_translations(path)]
+        return _sources(path)
     try:
         if other := None if path.is_fifo() else other_format(read_head(path)):
             raise UserError(f"input {path}: is {other}, not text: name a file with one sentence a line")

@@ -131,7 +131,7 @@ def test_unknown_words_of_the_sentences_have_a_name(driver: Driver, tmp_path: Pa
 def test_the_toolkit_itself_is_measured(name: str, measure_translation: Measure, tmp_path: Path) -> None:
     python = Path("/opt", name, "bin", "python")  # as in docs/results/speed.md
     if not python.exists():
-        pytest.skip(f"{name} is not installed in an environment of its own")
+        pytest.skip(f"{name} needs an older PyTorch, so an environment of its own: {python} (docs/results/speed.md)")
     same_work = ["model.bidirectional=true", "task.network.tied_embeddings=none"]
     outcome = measure_translation("repetitions=1", *same_work, f"peers.{name}={python}", "train_minutes=0.02")
     assert outcome.exit_code == 0, outcome.stderr
