@@ -16,7 +16,7 @@ root_doc = "index"
 # Each link to a heading is checked.
 myst_heading_anchors = 4
 # The sites of PyTorch and Python would have to be read for them.
-nitpick_ignore_regex = [("py:.*", r"(torch|collections)\..*")]
+nitpick_ignore_regex = [("py:.*", r"(torch|collections|pathlib)\..*"), ("py:exc", "UserError")]
 autodoc_member_order = "bysource"
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 100
