@@ -15,13 +15,15 @@ from rnnexp.report.figures.disagreements import Disagreement, find_disagreements
 from rnnexp.report.figures.effects import interactions, main_effects
 from rnnexp.report.figures.gradient_flow import gradient_flow_figure
 from rnnexp.report.figures.learning_curves import learning_curves
+from rnnexp.report.figures.points import PointFigure
 from rnnexp.report.figures.tradeoffs import tradeoffs
 from rnnexp.report.recipes import recipe_table
 from rnnexp.report.records.answers import read_answers
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.images import DIGEST, images_of
 from rnnexp.report.records.testsets import digest_of
-from rnnexp.report.render.document import Block, FigureBlock, Paragraph, Section, Table
+from rnnexp.report.render.document import Block, FigureBlock, Paragraph, Point, Section, Table
+from rnnexp.report.run_list import runs_table
 from rnnexp.report.stats.ranking import EVEN, UNSURE, UNSURE_OF_ONE, UNTESTED, WORSE, Comparison
 from rnnexp.report.tables import (
     comparisons_table,
@@ -79,8 +81,13 @@ FIGURES: Sequence[tuple[str, Callable[[ComparisonGroup], Figure | None], str]] =
 
 def answer(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> str:
     """Return the result of a group in a few sentences."""
+    return " ".join(sentences(group, comparisons))
+
+
+def sentences(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> list[str]:
+    """Return the sentences of the answer: the best setting, and then what is known about the others."""
     if not comparisons:
-        return f"{group.title}: no run has a result yet."
+        return [f"{group.title}: no run has a result yet."]
     best = comparisons[0].setting
     unit = f" {group.main.unit}" if group.main.unit else ""
     n = len(best.counted)
@@ -109,7 +116,7 @@ def answer(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> str:
         )
         why = "; ".join(f"{number}, {reason}" for reason, number in reasons.items())
         parts.append(f"Not tested: {why}.")
-    return " ".join(parts)
+    return parts
 
 
 def _others(labels: Sequence[str]) -> str:
@@ -141,13 +148,19 @@ class FigureWriter:
             if figure is None:
                 return None
             svg, png = encode_figure(figure, "svg"), encode_figure(figure, "png")
+            on_page, points = _for_page(figure) or (svg, [])
         except Exception as error:
             return _left_out(f"figure {name}", error)
         self._directory.mkdir(parents=True, exist_ok=True)
         stem = self._directory / f"{self._prefix}{name}"
         write_bytes(stem.with_suffix(".svg"), svg)
         write_bytes(stem.with_suffix(".png"), png)
-        return FigureBlock(f"figures/{self._prefix}{name}.png", svg, caption)
+        return FigureBlock(f"figures/{self._prefix}{name}.png", on_page, caption, points)
+
+
+def _for_page(figure: Figure) -> tuple[bytes, Sequence[Point]] | None:
+    """Return the SVG and the points of a figure that knows where its points are."""
+    return (figure.encode_without_seeds(), figure.points()) if isinstance(figure, PointFigure) else None
 
 
 def _left_out(what: str, error: Exception) -> Paragraph:
@@ -189,7 +202,8 @@ def make_section(
     ]
     results = Section("Results", [*_facts(group), results_table(group, comparisons)])
     others = [Section(name, blocks) for name, found in optional if (blocks := [block for block in found if block])]
-    return Section(group.title, [], [results, *others])
+    runs = Section("Runs", [runs_table(group, root)], is_reference=True)
+    return Section(group.title, [], [results, *others, runs])
 
 
 def _figures_of_task(group: ComparisonGroup, figures: FigureWriter) -> Iterator[Block | None]:

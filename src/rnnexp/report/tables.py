@@ -29,7 +29,7 @@ def results_table(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> 
     columns = [*axes, group.main.title, "95 % interval", "n", "against the best", "notes"]
     # In a search the measures of the task are those of the test set, in contrast to the main one.
     columns += [*(f"test {each.title}" if group.is_search else each.title for each in others), "runs"]
-    rows, kinds = [], []
+    rows, kinds, seeds = [], [], []
     for setting in group.settings:
         verdict = verdicts.get(setting, "no result")
         rows.append(
@@ -46,8 +46,20 @@ def results_table(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> 
         )
         has_failed = not setting.counted and any(run.status.is_failure for run in setting.runs)
         kinds.append(KINDS.get(verdict, "bad" if has_failed else ""))
+        shown = {measure: setting.by_seed(measure) for measure in group.measures}
+        seeds.append(
+            [
+                [
+                    *_seed_cells(setting, seed),
+                    *(group.main.show(shown[group.main][seed]), "", "", "", run.path.name),
+                    *(measure.show(shown[measure][seed]) if seed in shown[measure] else NOTHING for measure in others),
+                    run.status,
+                ]
+                for seed, run in setting.counted.items()
+            ]
+        )
     words = {*axes, "against the best", "runs", "notes"}
-    return Table(columns, rows, frozenset(columns) - words, kinds)
+    return Table(columns, rows, frozenset(columns) - words, kinds, seeds)
 
 
 def costs_table(group: ComparisonGroup) -> Table:
@@ -63,7 +75,19 @@ def costs_table(group: ComparisonGroup) -> Table:
         ]
         for setting in group.measured
     ]
-    return Table(columns, rows, frozenset(cost.label for cost in costs))
+    seeds = [
+        [
+            [
+                *_seed_cells(setting, seed),
+                *(NOTHING if (value := cost.of(run)) is None else cost.show(value) for cost in costs),
+                effective_precision(run) or NOTHING,
+                run.device or NOTHING,
+            ]
+            for seed, run in setting.counted.items()
+        ]
+        for setting in group.measured
+    ]
+    return Table(columns, rows, frozenset(cost.label for cost in costs), seeds=seeds)
 
 
 def _axis_columns(group: ComparisonGroup) -> list[str]:
@@ -72,6 +96,11 @@ def _axis_columns(group: ComparisonGroup) -> list[str]:
 
 def _axis_cells(setting: Setting) -> list[str]:
     return list(setting.axis_values.values()) or [setting.label]
+
+
+def _seed_cells(setting: Setting, seed: str) -> list[str]:
+    """Return the cells of a seed in the columns of the axes."""
+    return [f"seed {seed}", *("" for _ in _axis_cells(setting)[1:])]
 
 
 def mean_and_deviation(setting: Setting, measure: Measure) -> str:

@@ -4,11 +4,13 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import write_text
-from rnnexp.report.ladder import ladder_answer, ladder_section
+from rnnexp.report.figures.answer import answer_caption, answer_figure
+from rnnexp.report.ladder import ladder_answer, ladder_section, plot_ladder
 from rnnexp.report.records.groups import ComparisonGroup, make_groups
 from rnnexp.report.records.ladders import Ladder, find_ladders
 from rnnexp.report.records.runs import Run, find_runs
@@ -16,7 +18,7 @@ from rnnexp.report.render.document import Block, Document, Paragraph, Section, T
 from rnnexp.report.render.html import to_html
 from rnnexp.report.render.markdown import to_markdown
 from rnnexp.report.render.results_csv import results_csv
-from rnnexp.report.section import FigureWriter, answer, make_section
+from rnnexp.report.section import FigureWriter, answer, make_section, sentences
 from rnnexp.report.stats.ranking import Comparison, compare_with_best, sample_test_name
 from rnnexp.report.tables import NOTHING, interval, mean_and_deviation, ungrouped_table
 
@@ -73,8 +75,8 @@ def write_report(directories: Sequence[Path], output: Path) -> list[str]:
             f"Comparison of {root.resolve().name}",
             _note(runs, directories),
             [
-                Section("Answer", _answers(results, ladders)),
-                *(ladder_section(ladder, output) for ladder in ladders),
+                Section("Answer", _answers(results, ladders, output)),
+                *map(ladder_section, ladders),
                 *_sections(results, output, root),
                 *([Section("Ungrouped runs", [ungrouped_table(ungrouped, root)])] if ungrouped else []),
                 Section("Method", _method(results)),
@@ -96,11 +98,24 @@ def _note(runs: Sequence[Run], directories: Sequence[Path]) -> str:
     )
 
 
-def _answers(results: Sequence[GroupResult], ladders: Sequence[Ladder]) -> list[Block]:
-    answers: list[Block] = [Paragraph(ladder_answer(ladder)) for ladder in ladders]
-    answers += [Paragraph(answer(group, comparisons)) for group, comparisons in results]
-    across = _across_groups([group for group, _ in results])
-    return [*answers, across] if across else answers
+def _answers(results: Sequence[GroupResult], ladders: Sequence[Ladder], output: Path) -> list[Block]:
+    """Return the answer and its figure, followed by what is known about the other settings."""
+    if ladders:
+        # The groups of a ladder are its lengths, which its own figure has side by side.
+        blocks: list[Block | None] = []
+        for ladder in ladders:
+            blocks += [Paragraph(ladder_answer(ladder), is_lead=True), plot_ladder(ladder, output)]
+        blocks += [Paragraph(answer(*result)) for result in results]
+    else:
+        parts = [sentences(*result) for result in results]
+        figure = FigureWriter(output, "").write(partial(answer_figure, results), "answer", answer_caption(results))
+        blocks = [*(Paragraph(best, is_lead=True) for best, *_ in parts), figure]
+        names = [f"{group.title}: " if len(results) > 1 else "" for group, _ in results]
+        blocks += [
+            Paragraph(name + " ".join(others)) for name, (_, *others) in zip(names, parts, strict=True) if others
+        ]
+    blocks.append(_across_groups([group for group, _ in results]))
+    return [block for block in blocks if block]
 
 
 def _method(results: Sequence[GroupResult]) -> list[Block]:
