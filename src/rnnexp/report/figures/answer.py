@@ -42,8 +42,8 @@ def answer_caption(results: Sequence[tuple[ComparisonGroup, Sequence[Comparison]
     missing = [f"{hidden} more settings"] if hidden else []
     missing += [f"{len(several) - MOST_PANELS} more groups"] if len(several) > MOST_PANELS else []
     return (
-        "The mean over seeds of each setting with its 95 % interval, the best first, and the score of each seed. Filled "
-        "blue: the best; open blue: not significantly worse; gray: worse, or not tested."
+        "The mean over seeds of each setting with its 95 % interval, the best first; small points are single seeds. "
+        "Filled blue: the best; open blue: not significantly worse; gray: worse, or not tested."
         + (f" The tables below have {' and '.join(missing)}." if missing else "")
     )
 

@@ -84,7 +84,7 @@
   const equip = (table) => {
     const [rows, columns] = [table.tBodies.length, table.tHead.rows[0].cells.length];
     const tools = make("div", { className: "tools" });
-    if (rows >= LEAST_ROWS) tools.append(...makeFilter(table));
+    if (rows >= LEAST_ROWS && columns > 2) tools.append(...makeFilter(table));
     if (columns >= LEAST_COLUMNS) tools.append(makeColumns(table));
     if (tools.childElementCount) table.parentElement.before(tools);
     if (rows > 1) makeSortable(table);
