@@ -23,7 +23,6 @@ from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.images import DIGEST, images_of
 from rnnexp.report.records.testsets import digest_of
 from rnnexp.report.render.document import Block, FigureBlock, Paragraph, Point, Section, Table
-from rnnexp.report.run_list import runs_table
 from rnnexp.report.stats.ranking import EVEN, UNSURE, UNSURE_OF_ONE, UNTESTED, WORSE, Comparison
 from rnnexp.report.tables import (
     comparisons_table,
@@ -33,6 +32,7 @@ from rnnexp.report.tables import (
     mean_and_deviation,
     published_table,
     results_table,
+    runs_table,
     unfinished_table,
 )
 from rnnexp.tasks.registry import load_function
