@@ -61,7 +61,7 @@ def test_a_report_of_images_and_sentences(
     assert "tok:13a" in markdown, "BLEU comes with its signature"
     figures = re.findall(r"!\[.*?\]\((.*?)\)", markdown)
     names = {re.sub(r"\d-(tiny-rows|phrasebook-en-fr)-", "", Path(figure).stem) for figure in figures}
-    assert {"learning_curves", "tradeoffs", "main_effects", "agreement", "disagreements_1"} == names
+    assert {"answer", "learning_curves", "tradeoffs", "main_effects", "agreement", "disagreements_1"} == names
     for figure in figures:
         assert (output / figure).read_bytes().startswith(b"\x89PNG")
         assert (output / figure).with_suffix(".svg").read_bytes().startswith(b"<?xml")
@@ -347,7 +347,7 @@ def test_a_figure_that_fails_is_omitted_and_named(
     markdown = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "left out, because of RuntimeError: no such font" in markdown
     drawn = set(re.findall(r"figures/(\w+)\.png", markdown))
-    everything = {"learning_curves", "tradeoffs", "main_effects", "disagreements_1"}
+    everything = {"answer", "learning_curves", "tradeoffs", "main_effects", "disagreements_1"}
     missing = {"tradeoffs": {"tradeoffs"}, "encode_figure": everything}
     assert drawn == everything - missing.get(name, {"disagreements_1"})
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rnnexp.report.figures.ladder import ladder_figure
 from rnnexp.report.records.ladders import Ladder, Rung
-from rnnexp.report.render.document import Block, Paragraph, Section, Table
+from rnnexp.report.render.document import FigureBlock, Paragraph, Section, Table
 from rnnexp.report.section import FigureWriter
 from rnnexp.report.stats.significance import summarize
 from rnnexp.report.tables import NOTHING
@@ -26,16 +26,19 @@ def ladder_answer(ladder: Ladder) -> str:
     return f"{ladder.task}: the largest T solved by {'; '.join(parts)}."
 
 
-def ladder_section(ladder: Ladder, output: Path) -> Section:
-    """Return the section with the table of scores and the figure, which is written below `output`."""
+def ladder_section(ladder: Ladder) -> Section:
+    """Return the section with the table of scores."""
+    return Section(f"Ladder of {ladder.task}", [Paragraph(_rule(ladder)), ladder_table(ladder)])
+
+
+def plot_ladder(ladder: Ladder, output: Path) -> FigureBlock | Paragraph | None:
+    """Write the figure below `output` and return its block, or the reason why the plot failed."""
     figures = FigureWriter(output, f"{ladder.task}-")
     caption = CAPTION.format(
         measure=f"test {ladder.measure.label}",
         mean="arithmetic" if ladder.measure.higher_is_better else "geometric",
     )
-    shown = figures.write(partial(ladder_figure, ladder), "ladder", caption)
-    blocks: list[Block | None] = [Paragraph(_rule(ladder)), ladder_table(ladder), shown]
-    return Section(f"Ladder of {ladder.task}", [block for block in blocks if block])
+    return figures.write(partial(ladder_figure, ladder), "ladder", caption)
 
 
 def ladder_table(ladder: Ladder) -> Table:

@@ -15,6 +15,7 @@ from rnnexp.report.figures.disagreements import Disagreement, find_disagreements
 from rnnexp.report.figures.effects import interactions, main_effects
 from rnnexp.report.figures.gradient_flow import gradient_flow_figure
 from rnnexp.report.figures.learning_curves import learning_curves
+from rnnexp.report.figures.points import PointFigure
 from rnnexp.report.figures.tradeoffs import inference_tradeoffs, tradeoffs
 from rnnexp.report.recipes import recipe_table
 from rnnexp.report.records.answers import read_answers
@@ -22,7 +23,7 @@ from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.images import DIGEST, images_of
 from rnnexp.report.records.inference import facts as inference_facts
 from rnnexp.report.records.testsets import digest_of
-from rnnexp.report.render.document import Block, FigureBlock, Paragraph, Section, Table
+from rnnexp.report.render.document import Block, FigureBlock, Paragraph, Point, Section, Table
 from rnnexp.report.stats.ranking import EVEN, UNSURE, UNSURE_OF_ONE, UNTESTED, WORSE, Comparison
 from rnnexp.report.stats.sensitivity import EQUIVALENT
 from rnnexp.report.tables import (
@@ -34,6 +35,7 @@ from rnnexp.report.tables import (
     mean_and_deviation,
     published_table,
     results_table,
+    runs_table,
     sensitivity_table,
     smallest_lead,
     unfinished_table,
@@ -90,8 +92,13 @@ FIGURES: Sequence[tuple[str, Callable[[ComparisonGroup], Figure | None], str]] =
 
 def answer(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> str:
     """Return the result of a group in a few sentences."""
+    return " ".join(sentences(group, comparisons))
+
+
+def sentences(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> list[str]:
+    """Return the sentences of the answer: the best setting, and then what is known about the others."""
     if not comparisons:
-        return f"{group.title}: no run has a result yet."
+        return [f"{group.title}: no run has a result yet."]
     best = comparisons[0].setting
     unit = f" {group.main.unit}" if group.main.unit else ""
     n = len(best.counted)
@@ -118,7 +125,7 @@ def answer(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> str:
         )
         why = "; ".join(f"{number}, {reason}" for reason, number in reasons.items())
         parts.append(f"Not tested: {why}.")
-    return " ".join(parts)
+    return parts
 
 
 def _even_settings(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> Iterator[str]:
@@ -173,13 +180,19 @@ class FigureWriter:
             if figure is None:
                 return None
             svg, png = encode_figure(figure, "svg"), encode_figure(figure, "png")
+            on_page, points = _for_page(figure) or (svg, [])
         except Exception as error:
             return left_out(f"figure {name}", error)
         self._directory.mkdir(parents=True, exist_ok=True)
         stem = self._directory / f"{self._prefix}{name}"
         write_bytes(stem.with_suffix(".svg"), svg)
         write_bytes(stem.with_suffix(".png"), png)
-        return FigureBlock(f"figures/{self._prefix}{name}.png", svg, caption)
+        return FigureBlock(f"figures/{self._prefix}{name}.png", on_page, caption, points)
+
+
+def _for_page(figure: Figure) -> tuple[bytes, Sequence[Point]] | None:
+    """Return the SVG and the points of a figure that knows where its points are."""
+    return (figure.encode_without_seeds(), figure.points()) if isinstance(figure, PointFigure) else None
 
 
 def left_out(what: str, error: Exception) -> Paragraph:
@@ -227,7 +240,8 @@ def make_section(
     ]
     results = Section("Results", [*_facts(group), results_table(group, comparisons)])
     others = [Section(name, blocks) for name, found in optional if (blocks := [block for block in found if block])]
-    return Section(group.title, [], [results, *others])
+    runs = Section("Runs", [runs_table(group, root)], is_reference=True)
+    return Section(group.title, [], [results, *others, runs])
 
 
 def _against_the_best(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rnnexp.report.published import Published, PublishedComparison, compare_with_published
 from rnnexp.report.recipes import differences, recipe_text
-from rnnexp.report.records.costs import INFERENCE
+from rnnexp.report.records.costs import INFERENCE, Cost
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 from rnnexp.report.records.runs import Run
 from rnnexp.report.render.document import Table
@@ -31,7 +31,7 @@ def results_table(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> 
     columns = [*axes, group.main.title, "95 % interval", "n", "against the best", "notes"]
     # In a search the measures of the task are those of the test set, in contrast to the main one.
     columns += [*(f"test {each.title}" if group.is_search else each.title for each in others), "runs"]
-    rows, kinds = [], []
+    rows, kinds, seeds = [], [], []
     for setting in group.settings:
         comparison = by_setting.get(setting)
         rows.append(
@@ -48,8 +48,20 @@ def results_table(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> 
         )
         has_failed = not setting.counted and any(run.status.is_failure for run in setting.runs)
         kinds.append(KINDS.get(comparison.verdict if comparison else "", "bad" if has_failed else ""))
+        shown = {measure: setting.by_seed(measure) for measure in group.measures}
+        seeds.append(
+            [
+                [
+                    *_seed_cells(setting, seed),
+                    *(group.main.show(shown[group.main][seed]), "", "", "", run.path.name),
+                    *(measure.show(shown[measure][seed]) if seed in shown[measure] else NOTHING for measure in others),
+                    run.status,
+                ]
+                for seed, run in setting.counted.items()
+            ]
+        )
     words = {*axes, "against the best", "runs", "notes"}
-    return Table(columns, rows, frozenset(columns) - words, kinds)
+    return Table(columns, rows, frozenset(columns) - words, kinds, seeds)
 
 
 def show_verdict(comparison: Comparison, measure: Measure) -> str:
@@ -70,37 +82,47 @@ def smallest_lead(comparison: Comparison, measure: Measure) -> str:
 
 def costs_table(group: ComparisonGroup) -> Table:
     """Return the costs, the precision and the device, with a row for every measured setting, the best first."""
-    costs = [cost for cost in group.costs if any(setting.mean_cost(cost) is not None for setting in group.measured)]
-    columns = [*_axis_columns(group), *(cost.label for cost in costs), "effective precision", "device"]
-    rows = [
-        [
-            *_axis_cells(setting),
-            *(cost.show(mean) if (mean := setting.mean_cost(cost)) is not None else NOTHING for cost in costs),
-            _values_of(setting, effective_precision),
-            _values_of(setting, lambda run: run.device),
-        ]
-        for setting in group.measured
-    ]
-    return Table(columns, rows, frozenset(cost.label for cost in costs))
+    texts = {"effective precision": effective_precision, "device": lambda run: run.device}
+    return _table_of_costs(group, group.measured, group.costs, texts)
 
 
 def inference_table(group: ComparisonGroup) -> Table | None:
     """Return the costs of inference, with a row for every setting that was measured; None if none was."""
-    costs = [cost for cost in INFERENCE.values() if any(each.mean_cost(cost) is not None for each in group.measured)]
+    costs = list(INFERENCE.values())
     settings = [each for each in group.measured if any(each.mean_cost(cost) is not None for cost in costs)]
-    if not settings:
-        return None
-    columns = [*_axis_columns(group), *(cost.label for cost in costs), "backend", "precision"]
+    texts = {
+        "backend": lambda run: run.text("inference.backend.latency"),
+        "precision": lambda run: run.text("inference.precision.effective"),
+    }
+    return _table_of_costs(group, settings, costs, texts) if settings else None
+
+
+def _table_of_costs(
+    group: ComparisonGroup, settings: Sequence[Setting], costs: Sequence[Cost], texts: dict[str, Callable[[Run], str]]
+) -> Table:
+    """Return those costs that some setting has, and texts of the runs, with a row for every setting."""
+    found = [cost for cost in costs if any(setting.mean_cost(cost) is not None for setting in settings)]
     rows = [
         [
             *_axis_cells(setting),
-            *(cost.show(mean) if (mean := setting.mean_cost(cost)) is not None else NOTHING for cost in costs),
-            _values_of(setting, lambda run: run.text("inference.backend.latency")),
-            _values_of(setting, lambda run: run.text("inference.precision.effective")),
+            *(cost.show(mean) if (mean := setting.mean_cost(cost)) is not None else NOTHING for cost in found),
+            *(_values_of(setting, text) for text in texts.values()),
         ]
         for setting in settings
     ]
-    return Table(columns, rows, frozenset(cost.label for cost in costs))
+    seeds = [
+        [
+            [
+                *_seed_cells(setting, seed),
+                *(NOTHING if (value := cost.of(run)) is None else cost.show(value) for cost in found),
+                *(text(run) or NOTHING for text in texts.values()),
+            ]
+            for seed, run in setting.counted.items()
+        ]
+        for setting in settings
+    ]
+    columns = [*_axis_columns(group), *(cost.label for cost in found), *texts]
+    return Table(columns, rows, frozenset(cost.label for cost in found), seeds=seeds)
 
 
 def _axis_columns(group: ComparisonGroup) -> list[str]:
@@ -109,6 +131,11 @@ def _axis_columns(group: ComparisonGroup) -> list[str]:
 
 def _axis_cells(setting: Setting) -> list[str]:
     return list(setting.axis_values.values()) or [setting.label]
+
+
+def _seed_cells(setting: Setting, seed: str) -> list[str]:
+    """Return the cells of a seed in the columns of the axes."""
+    return [f"seed {seed}", *("" for _ in _axis_cells(setting)[1:])]
 
 
 def mean_and_deviation(setting: Setting, measure: Measure) -> str:
@@ -281,6 +308,26 @@ def damaged_table(group: ComparisonGroup, root: Path) -> Table | None:
         for reason in run.damage
     ]
     return Table(["setting", "seed", "reason", "directory"], rows, frozenset()) if rows else None
+
+
+def runs_table(group: ComparisonGroup, root: Path) -> Table:
+    """Return a row for every run of a group, with the command that trains it once more.
+
+    Args:
+        group: the group.
+        root: the directory to which the shown paths are relative.
+    """
+    rows, anchors, kinds = [], [], []
+    for setting in group.settings:
+        for run in setting.runs:
+            value = run.metric(group.main.name)
+            score = NOTHING if value is None else group.main.show(group.main.scale * value)
+            row = [relative_to(root, run.path), setting.label, run.seed, run.status, score, run.since or NOTHING]
+            rows.append([*row, run.command or NOTHING])
+            anchors.append(run.anchor)
+            kinds.append("bad" if run.status.is_failure else "")
+    columns = ["run", "setting", "seed", "status", group.main.title, "since", "command"]
+    return Table(columns, rows, frozenset({group.main.title}), kinds, anchors=anchors)
 
 
 def ungrouped_table(runs: Sequence[Run], root: Path) -> Table:

@@ -12,8 +12,9 @@ from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import write_text
 from rnnexp.report.budget import budget_lines, parse_budget
 from rnnexp.report.ensembles import ensemble_blocks
+from rnnexp.report.figures.answer import answer_caption, answer_figure
 from rnnexp.report.figures.critical_difference import critical_difference
-from rnnexp.report.ladder import ladder_answer, ladder_section
+from rnnexp.report.ladder import ladder_answer, ladder_section, plot_ladder
 from rnnexp.report.plan import plan_seeds
 from rnnexp.report.records.groups import ComparisonGroup, make_groups
 from rnnexp.report.records.ladders import Ladder, find_ladders
@@ -23,7 +24,7 @@ from rnnexp.report.render.html import to_html
 from rnnexp.report.render.markdown import to_markdown
 from rnnexp.report.render.results_csv import results_csv
 from rnnexp.report.search import search_blocks
-from rnnexp.report.section import FigureWriter, answer, left_out, make_section
+from rnnexp.report.section import FigureWriter, answer, left_out, make_section, sentences
 from rnnexp.report.stats.across import rank_across
 from rnnexp.report.stats.ranking import Comparison, compare_with_best, sample_test_name
 from rnnexp.report.tables import NOTHING, interval, mean_and_deviation, ungrouped_table
@@ -120,7 +121,7 @@ def write_report(
             [
                 Section("Answer", _answers(results, ladders, output)),
                 *([Section("Within the budget", [Paragraph(line) for line in within])] if within else []),
-                *(ladder_section(ladder, output) for ladder in ladders),
+                *map(ladder_section, ladders),
                 *_sections(results, output, root, margin),
                 *([Section("Ungrouped runs", [ungrouped_table(ungrouped, root)])] if ungrouped else []),
                 Section("Method", _method(results, margin)),
@@ -153,19 +154,36 @@ def _note(runs: Sequence[Run], directories: Sequence[Path]) -> str:
 
 
 def _answers(results: Sequence[GroupResult], ladders: Sequence[Ladder], output: Path) -> list[Block]:
-    answers: list[Block] = [Paragraph(ladder_answer(ladder)) for ladder in ladders]
-    answers += [Paragraph(answer(group, comparisons)) for group, comparisons in results]
+    """Return the answer and its figure, followed by what is known about the other settings."""
+    figures = FigureWriter(output, "")
+    blocks: list[Block | None] = []
+    if ladders:
+        # The groups of a ladder are its lengths, which its own figure has side by side.
+        for ladder in ladders:
+            blocks += [Paragraph(ladder_answer(ladder), is_lead=True), plot_ladder(ladder, output)]
+        blocks += [Paragraph(answer(*result)) for result in results]
+    else:
+        parts = [sentences(*result) for result in results]
+        blocks += [Paragraph(best, is_lead=True) for best, *_ in parts]
+        blocks.append(figures.write(partial(answer_figure, results), "answer", answer_caption(results)))
+        names = [f"{group.title}: " if len(results) > 1 else "" for group, _ in results]
+        blocks += [
+            Paragraph(name + " ".join(others)) for name, (_, *others) in zip(names, parts, strict=True) if others
+        ]
     groups = [group for group, _ in results]
-    across = _across_groups(groups)
-    answers += [across] if across else []
+    return [block for block in (*blocks, _across_groups(groups), *_ranking(groups, ladders, figures)) if block]
+
+
+def _ranking(groups: Sequence[ComparisonGroup], ladders: Sequence[Ladder], figures: FigureWriter) -> list[Block | None]:
+    """Return the ranking of settings over data sets, with its figure; the lengths of one task are no data sets."""
     rungs = {id(rung.setting) for ladder in ladders for line in ladder.lines.values() for rung in line}
-    # The lengths of one task are no independent data sets.
     apart = [group for group in groups if not any(id(setting) in rungs for setting in group.settings)]
+    blocks: list[Block | None] = []
     for number, ranking in enumerate(rank_across(apart), start=1):
         name = f"critical_difference{f'_{number}' if number > 1 else ''}"
-        figure = FigureWriter(output, "").write(partial(critical_difference, ranking), name, CRITICAL_DIFFERENCE)
-        answers += [Paragraph(ranking.describe()), *([figure] if figure else [])]
-    return answers
+        figure = figures.write(partial(critical_difference, ranking), name, CRITICAL_DIFFERENCE)
+        blocks += [Paragraph(ranking.describe()), figure]
+    return blocks
 
 
 def _method(results: Sequence[GroupResult], margin: float | None) -> list[Block]:

@@ -75,8 +75,14 @@ def assert_intact(output: Path) -> dict[str, dict[str, str]]:
             "td",
             "picture",
             "source",
+            "script",
+            "details",
+            "summary",
+            "label",
+            "input",
         ),
     }
+    assert html.count("<script") == html.count("</script>") == 1, "the page's own"
     assert "10961057" not in re.sub(r"<img[^>]*>", "", html), "a template within a text is not rendered"
     widths = [len(cells(line)) if line.startswith("| ") else 0 for line in markdown.split("\n")]
     for before, after in pairwise(widths):

@@ -5,12 +5,12 @@ from statistics import fmean
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from rnnexp.plots.style import INK, legend_beside, legend_inches, line_style, new_figure, style_axes
+from rnnexp.plots.style import INK, legend_beside, legend_inches, line_style, style_axes
 from rnnexp.report.figures.gradient_flow import SMALLEST, relative_norms
+from rnnexp.report.figures.points import PointFigure, seed_text
 from rnnexp.report.records.ladders import Ladder, Rung
 
 Ratios = dict[str, dict[int, float]]
@@ -26,14 +26,14 @@ def ratios_of(line: Sequence[Rung]) -> Ratios:
     return ratios
 
 
-def ladder_figure(ladder: Ladder) -> Figure:
+def ladder_figure(ladder: Ladder) -> PointFigure:
     """Plot the measure over the length, a line per setting and a point per seed, filled if the seed solved the task."""
     ratios = {label: ratios_of(ladder.lines[label]) for label in ladder.ranking}
     moments = list(dict.fromkeys(moment for of_label in ratios.values() for moment in of_label))
     wide, high = legend_inches(ladder.ranking)
-    figure = new_figure(1.0 + 3.7 * (1 + len(moments)) + wide, max(3.6, high + 0.4))
+    figure = PointFigure(1.0 + 3.7 * (1 + len(moments)) + wide, max(3.6, high + 0.4))
     scores, *gradients = figure.subplots(1, 1 + len(moments), squeeze=False)[0]
-    handles = _plot_scores(scores, ladder)
+    handles = _plot_scores(figure, scores, ladder)
     for place, (panel, moment) in enumerate(zip(gradients, moments, strict=True)):
         by_label = {label: of_label[moment] for label, of_label in ratios.items() if moment in of_label}
         _plot_ratios(panel, by_label, ladder.ranking)
@@ -51,7 +51,7 @@ def ladder_figure(ladder: Ladder) -> Figure:
     return figure
 
 
-def _plot_scores(axes: Axes, ladder: Ladder) -> dict[str, Line2D]:
+def _plot_scores(figure: PointFigure, axes: Axes, ladder: Ladder) -> dict[str, Line2D]:
     handles = {}
     is_logarithmic = not ladder.measure.higher_is_better
     middle = _geometric_mean if is_logarithmic else fmean
@@ -66,6 +66,7 @@ def _plot_scores(axes: Axes, ladder: Ladder) -> dict[str, Line2D]:
                 is_solved = sign * value >= sign * rung.threshold
                 fill = style["color"] if is_solved else "white"
                 axes.plot(rung.length, value, linestyle="none", markersize=6, markerfacecolor=fill, **style)
+        _mark_seeds(figure, axes, line)
     thresholds = ladder.thresholds
     axes.plot(list(thresholds), list(thresholds.values()), color=INK, linestyle="--", linewidth=1.0)
     if is_logarithmic:
@@ -73,6 +74,13 @@ def _plot_scores(axes: Axes, ladder: Ladder) -> dict[str, Line2D]:
     axes.set_title("filled: solved; dashed: the threshold", fontsize=9, loc="left")
     axes.set_ylabel(f"test {ladder.measure.title}")
     return handles
+
+
+def _mark_seeds(figure: PointFigure, axes: Axes, line: Sequence[Rung]) -> None:
+    for rung in line:
+        for seed, value in rung.setting.by_seed(rung.measure).items():
+            text = f"T = {rung.length}, {seed_text(rung.setting, seed, rung.measure, value)}"
+            figure.mark(axes, rung.length, value, text, [rung.setting.counted[seed]])
 
 
 def _plot_ratios(axes: Axes, by_label: Mapping[str, Mapping[int, float]], ranking: Sequence[str]) -> None:

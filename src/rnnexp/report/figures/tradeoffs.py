@@ -6,11 +6,11 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from rnnexp.plots.style import GRAY, legend_beside, legend_inches, line_style, new_figure, style_axes, wrapped
+from rnnexp.plots.style import GRAY, legend_beside, legend_inches, line_style, style_axes, wrapped
+from rnnexp.report.figures.points import PointFigure, mark_setting, score_text, seed_text
 from rnnexp.report.records.costs import FIT_TIME, INFERENCE, MEMORY, PARAMETERS, Cost
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 from rnnexp.report.stats.significance import summarize
@@ -66,12 +66,12 @@ def pareto_front(points: Sequence[CostPoint], higher_is_better: bool) -> list[Co
     return front
 
 
-def inference_tradeoffs(group: ComparisonGroup) -> Figure | None:
+def inference_tradeoffs(group: ComparisonGroup) -> PointFigure | None:
     """Plot the score against the costs of inference, see `tradeoffs`; None if no two settings were measured."""
     return tradeoffs(group, INFERENCE_COSTS)
 
 
-def tradeoffs(group: ComparisonGroup, costs: Sequence[Cost] = COSTS) -> Figure | None:
+def tradeoffs(group: ComparisonGroup, costs: Sequence[Cost] = COSTS) -> PointFigure | None:
     """Plot the score against each cost, with the Pareto front; None if there are fewer than two settings.
 
     If there are more than MOST_NAMED settings, those on a front are named, and the others are gray.
@@ -84,7 +84,7 @@ def tradeoffs(group: ComparisonGroup, costs: Sequence[Cost] = COSTS) -> Figure |
     named = (on_front if len(group.measured) > MOST_NAMED else group.measured)[:MOST_NAMED]
     names = [setting.label for setting in named]
     wide, high = legend_inches([*names, "Pareto front"])
-    figure = new_figure(0.6 + 3.1 * len(panels) + wide, max(3.6, high + 0.4))
+    figure = PointFigure(0.6 + 3.1 * len(panels) + wide, max(3.6, high + 0.4))
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     handles: dict[str, Any] = {}
     for axes, (cost, points), front in zip(grid, panels, fronts, strict=True):
@@ -94,6 +94,10 @@ def tradeoffs(group: ComparisonGroup, costs: Sequence[Cost] = COSTS) -> Figure |
             handles[point.setting.label if is_named else "the others"] = _plot_point(
                 axes, point, named.index(point.setting) if is_named else None
             )
+            text = f"{score_text(point.setting)}, {cost.label} {cost.show(point.cost)}"
+            mark_setting(figure, axes, point.setting, (point.cost, point.score), text)
+            if is_named:
+                _add_seeds(figure, axes, point.setting, cost)
         _scale(axes, cost, [point.cost for point in points])
         style_axes(axes)
     grid[0].set_ylabel(wrapped(group.main.title, 40))
@@ -124,6 +128,14 @@ def _plot_point(axes: Axes, point: CostPoint, place: int | None) -> ErrorbarCont
         zorder=2 if place is None else 3,
         **style,
     )
+
+
+def _add_seeds(figure: PointFigure, axes: Axes, setting: Setting, cost: Cost) -> None:
+    for seed, score in setting.by_seed(setting.main).items():
+        value = cost.of(setting.counted[seed])
+        if value is not None and value > 0:
+            text = f"{seed_text(setting, seed, setting.main, score)}, {cost.label} {cost.show(value)}"
+            figure.add_seed(axes, value, score, text, setting.counted[seed], "#888888")
 
 
 def _scale(axes: Axes, cost: Cost, values: Sequence[float]) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from rnnexp.report.records.runs import Run
 from rnnexp.tasks.inference_record import BATCH_SIZES, PERCENTILES
 from rnnexp.tasks.registry import TaskKind
 
@@ -25,6 +26,11 @@ class Cost:
     digits: int = 0
     device_type: str = ""
     higher_is_better: bool = False
+
+    def of(self, run: Run) -> float | None:
+        """Return the scaled cost of a run; None if it did not record it on such a device."""
+        value = run.number(self.path) if self.device_type in ("", run.text("device.type")) else None
+        return None if value is None else self.scale * value
 
     def show(self, value: float) -> str:
         """Format a scaled value."""

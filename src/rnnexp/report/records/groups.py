@@ -50,9 +50,8 @@ class Setting:
 
     def mean_cost(self, cost: Cost) -> float | None:
         """Return the scaled mean of a cost over the runs that count; None if none recorded it."""
-        runs = [run for run in self.counted.values() if cost.device_type in ("", run.text("device.type"))]
-        values = [value for run in runs if (value := run.number(cost.path)) is not None]
-        return cost.scale * sum(values) / len(values) if values else None
+        values = [value for run in self.counted.values() if (value := cost.of(run)) is not None]
+        return sum(values) / len(values) if values else None
 
     def statuses(self) -> str:
         """Return the number of runs of each status: `3 done, 1 failed`."""

@@ -1,7 +1,10 @@
 """The runs below some directories, read from their files, including those that failed or still run."""
 
+import hashlib
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -14,6 +17,7 @@ from rnnexp.core.validation import did_you_mean_path
 from rnnexp.report.records.schema import brief, is_number, validate_result, value_at
 from rnnexp.tasks.inference_record import read_inference
 from rnnexp.tasks.registry import kind_of_run
+from rnnexp.tracking.config_file import read_yaml
 from rnnexp.tracking.identity import SEEDS, config_hash, identity_of
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.short_keys import short_keys
@@ -73,6 +77,20 @@ class Run:
         config = self.config or {}
         seed, of_data = config.get("seed"), config.get("data", {}).get("seed")
         return str(seed) if of_data in (None, seed) else f"{seed}, data {of_data}"
+
+    @cached_property
+    def command(self) -> str:
+        """The command that trains it once more; empty if its overrides cannot be read."""
+        overrides: Any = None
+        with suppress(UserError, OSError):
+            overrides = read_yaml(self.files.overrides_file)
+        return shlex.join(["rnnexp", "train", *map(str, overrides)]) if isinstance(overrides, list) else ""
+
+    @property
+    def anchor(self) -> str:
+        """The name by which links of a page refer to it."""
+        path = str(self.path).encode("utf-8", "surrogatepass")
+        return f"run-{hashlib.sha256(path).hexdigest()[:10]}"
 
     @property
     def device(self) -> str:

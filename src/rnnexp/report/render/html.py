@@ -1,4 +1,4 @@
-"""Render a report as one self-contained page of HTML, with figures and style."""
+"""Render a report as one self-contained page of HTML, with figures, style and script."""
 
 import base64
 import re
@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from rnnexp.core.printable import printable
-from rnnexp.report.render.document import Document, FigureBlock, Paragraph, Table
+from rnnexp.report.render.document import Document, FigureBlock, Paragraph, Point, Table
 
 LONG_CELL, LONG_HEAD = 22, 12
 """Letters of a cell, and of a column's title, above which the text is wrapped."""
@@ -27,7 +27,7 @@ def to_html(document: Document) -> str:
         "paragraph": lambda block: isinstance(block, Paragraph),
         "table": lambda block: isinstance(block, Table),
     }
-    environment.filters |= {"data_url": _data_url, "pixels": _pixels}
+    environment.filters |= {"data_url": _data_url, "pixels": _pixels, "place": _place}
     environment.globals |= {"cell_class": _cell_class}
     return environment.get_template("report.html.j2").render(document=document)
 
@@ -45,6 +45,12 @@ def _pixels(figure: FigureBlock) -> tuple[int, int]:
         raise ValueError(f"the SVG of {figure.file} has no size")
     width, height = (round(float(points) * 4 / 3) for points in match.groups())
     return width, height
+
+
+def _place(point: Point) -> str:
+    """Return the CSS that puts a point at its place in the figure, whatever the size of the image."""
+    color = f"; --seed: {point.color}" if point.color else ""
+    return f"left: {100 * point.x:.2f}%; top: {100 * point.y:.2f}%{color}"
 
 
 def _cell_class(table: Table, column: str, cell: str | None = None) -> str:

@@ -28,7 +28,7 @@ def _section(section: Section, level: int) -> Iterator[str]:
     yield f"{'#' * level} {escape(section.title)}"
     for block in section.blocks:
         yield _block(block)
-    for inner in section.sections:
+    for inner in (inner for inner in section.sections if not inner.is_reference):
         yield from _section(inner, level + 1)
 
 
