@@ -67,7 +67,9 @@ def test_a_report_of_images_and_sentences(
         assert (output / figure).with_suffix(".svg").read_bytes().startswith(b"<?xml")
     assert html.count("<img ") == len(figures)
     assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
-    assert sorted(path.name for path in output.iterdir()) == ["figures", "report.html", "report.md", "results.csv"]
+    written = {path.name for path in output.iterdir()}
+    tables = {"results.csv", "results.parquet"}
+    assert written == {"figures", "report.html", "report.md", "report.tex", "references.bib", *tables}
 
 
 def test_results_csv_has_a_row_for_every_run(sweep: Path, changed: Callable[..., None], tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ class Published:
     system: str
     score: str
     source: str
+    key: str
     dataset: str
     cell: str
     data: Mapping[str, str] = field(default_factory=dict)
@@ -53,6 +54,11 @@ def published_numbers() -> tuple[Published, ...]:
         files("rnnexp.report").joinpath("published.yaml").read_text(encoding="utf-8")
     )
     return tuple(Published(**(block | number)) for block in blocks for number in block.pop("numbers"))
+
+
+def bibliography() -> str:
+    """Return the content of references.bib, which has the sources of published.yaml in the form of BibTeX."""
+    return files("rnnexp.report").joinpath("references.bib").read_text(encoding="utf-8")
 
 
 def compare_with_published(group: ComparisonGroup) -> list[PublishedComparison]:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rnnexp.report.published import Published, PublishedComparison, compare_with_published
+from rnnexp.report.published import Published, PublishedComparison, compare_with_published, published_numbers
 from rnnexp.report.recipes import differences, recipe_text
 from rnnexp.report.records.costs import INFERENCE, Cost
 from rnnexp.report.records.groups import ComparisonGroup, Setting
@@ -355,7 +355,9 @@ def published_table(group: ComparisonGroup) -> Table | None:
     rows = [*comparable, *_rows_of_others(found)]
     kinds = ["even" if "same recipe" in row[3] else "" for row in rows]
     columns = ["system", "published", "ours: mean ± sd", "comparable?", "its recipe", "our recipe", "data", "source"]
-    return Table(columns, rows, frozenset({"published"}), kinds) if rows else None
+    keys = {published.source: [published.key] for published in published_numbers()}
+    citations = [keys[source] for *_, source in rows]
+    return Table(columns, rows, frozenset({"published"}), kinds, citations=citations) if rows else None
 
 
 def _comparable_row(group: ComparisonGroup, comparison: PublishedComparison) -> list[str]:

@@ -6,23 +6,26 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from rnnexp.core.errors import UserError
-from rnnexp.core.files.atomic import write_text
+from rnnexp.core.files.atomic import write_bytes, write_text
 from rnnexp.report.budget import budget_lines, parse_budget
 from rnnexp.report.ensembles import ensemble_blocks
 from rnnexp.report.figures.answer import answer_caption, answer_figure
 from rnnexp.report.figures.critical_difference import critical_difference
 from rnnexp.report.ladder import ladder_answer, ladder_section, plot_ladder
 from rnnexp.report.plan import plan_seeds
+from rnnexp.report.published import bibliography
 from rnnexp.report.records.groups import ComparisonGroup, make_groups
 from rnnexp.report.records.ladders import Ladder, find_ladders
 from rnnexp.report.records.runs import Run, find_runs
 from rnnexp.report.render.document import Block, Document, Paragraph, Section, Table
 from rnnexp.report.render.html import to_html
+from rnnexp.report.render.latex import cited_keys, references, to_latex
 from rnnexp.report.render.markdown import to_markdown
-from rnnexp.report.render.results_csv import results_csv
+from rnnexp.report.render.results_csv import results_csv, results_parquet
 from rnnexp.report.search import search_blocks
 from rnnexp.report.section import FigureWriter, answer, left_out, make_section, sentences
 from rnnexp.report.stats.across import rank_across
@@ -89,7 +92,7 @@ def write_report(
     budget: str | None = None,
     plan: bool = False,
 ) -> list[str]:
-    """Find the runs below the directories, and write report.html, report.md, results.csv and figures/ into `output`.
+    """Find the runs below the directories, and write the report into `output`, in all formats.
 
     Args:
         directories: the directories.
@@ -127,13 +130,26 @@ def write_report(
                 Section("Method", _method(results, margin)),
             ],
         )
-        write_text(output / "results.csv", results_csv(groups, ungrouped))
+        _write_results(results_csv(groups, ungrouped), output)
         write_text(output / "report.md", to_markdown(document))
+        write_text(output / "report.tex", to_latex(document))
+        write_text(output / "references.bib", references(bibliography(), cited_keys(document.sections)))
         write_text(output / "report.html", to_html(document))
     except OSError as error:
         raise UserError(f"cannot write the report into {output}: {error.strerror}; name another --output") from None
     planned = [line for result in results for line in plan_seeds(*result)] if plan else []
     return [*map(ladder_answer, ladders), *(answer(*result) for result in results), *within, *planned]
+
+
+def _write_results(table: str, output: Path) -> None:
+    """Write results.csv, and results.parquet where pyarrow is installed."""
+    write_text(output / "results.csv", table)
+    parquet = output / "results.parquet"
+    if find_spec("pyarrow") is None:
+        # That of an earlier report would have other results.
+        parquet.unlink(missing_ok=True)
+    else:
+        write_bytes(parquet, results_parquet(table))
 
 
 def _require_one_unit(groups: Sequence[ComparisonGroup], margin: float | None) -> None:

@@ -51,10 +51,11 @@ def cells(line: str) -> list[str]:
 
 def assert_intact(output: Path) -> dict[str, dict[str, str]]:
     """Return the rows of results.csv by the name of the run, after all files were found to have their structure."""
-    html, markdown, table = (
-        (output / name).read_bytes().decode("utf-8") for name in ("report.html", "report.md", "results.csv")
+    html, markdown, latex, table = (
+        (output / name).read_bytes().decode("utf-8")
+        for name in ("report.html", "report.md", "report.tex", "results.csv")
     )
-    for text in (html, markdown, table):
+    for text in (html, markdown, latex, table):
         assert not HIDDEN.search(text)
     assert set(re.findall(r"<([a-z]+\d?)[\s>]", html)) <= {
         *("html", "head", "meta", "title", "style", "body", "header", "nav", "main", "section", "figure", "figcaption"),

@@ -1,8 +1,9 @@
-"""Render results.csv: a row for every run that was found, with any status."""
+"""Render results.csv and results.parquet: a row for every run that was found, with any status."""
 
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 
 from rnnexp.core.printable import spreadsheet_cell
 from rnnexp.report.records.groups import ComparisonGroup
@@ -21,6 +22,15 @@ FROM_INFERENCE = (
     *(f"inference.conditions.{name}" for name in Conditions._fields),
 )
 """Fields of inference.json that are columns, if a run was measured."""
+
+NUMBERS = frozenset(
+    {
+        *("counts", "num_parameters", "model.state_size", "device.num_devices", "num_epochs", "num_steps"),
+        *("num_test_samples", "peak_memory_bytes", *(name for name in FROM_RESULT if name.startswith("timing."))),
+        *(f"inference.{path}" for path in INFERENCE_NUMBERS),
+    }
+)
+"""The columns of numbers, besides metrics."""
 
 
 def results_csv(groups: Sequence[ComparisonGroup], ungrouped: Sequence[Run]) -> str:
@@ -46,6 +56,26 @@ def results_csv(groups: Sequence[ComparisonGroup], ungrouped: Sequence[Run]) -> 
     writer.writerow({column: spreadsheet_cell(column) for column in columns})
     writer.writerows({column: spreadsheet_cell(value) for column, value in row.items()} for row in rows)
     return file.getvalue()
+
+
+def results_parquet(table: str) -> bytes:
+    """Return results.csv as Parquet: numbers in 64 bits, and texts. It needs the package pyarrow.
+
+    Args:
+        table: the content of results.csv.
+    """
+    arrow, reader, parquet = (import_module(f"pyarrow{name}") for name in ("", ".csv", ".parquet"))
+    columns = next(csv.reader(io.StringIO(table)))
+    types = {column: arrow.float64() if _is_number(column) else arrow.string() for column in columns}
+    convert = reader.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=True)
+    read = reader.read_csv(io.BytesIO(table.encode()), convert_options=convert)
+    file = io.BytesIO()
+    parquet.write_table(read, file)
+    return file.getvalue()
+
+
+def _is_number(column: str) -> bool:
+    return column in NUMBERS or column.startswith(("test/", "val/"))
 
 
 def _row(run: Run, group: str, setting: str, counts: bool) -> dict[str, object]:
