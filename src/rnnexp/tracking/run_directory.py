@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 SCHEMA_VERSION = 1
 APPENDED = (".csv", ".log")
 """The endings of files that are written in place. Others are replaced."""
+OTHER_OWN_NAMES = re.compile(rf"rank-\d+\.log|fit-.*\.txt|.*\.damaged(-\d+)?|{TEMPORARY.pattern}")
+"""The names of files that a run may have many of."""
 
 
 class RunDirectory:
@@ -426,6 +428,14 @@ class RunDirectory:
             *(self.environment_file, self.log_file, self.predictions_file, self.translations_file),
             *(self.gradient_flow_file, self.samples_file, self.slurm_file, self.evaluate_log_file),
         ]
+
+    @property
+    def foreign_entries(self) -> list[str]:
+        """The names in the directory that no program of rnnexp gives."""
+        own = {path.name for path in (*self._own_directories, *self._own_files, self.output_file)}
+        own |= {LOCK_NAME, ".hydra", "report"}
+        names = sorted(entry.name for entry in self.path.iterdir())
+        return [name for name in names if name not in own and not OTHER_OWN_NAMES.fullmatch(name)]
 
     @property
     def next_attempt(self) -> int:
