@@ -28,11 +28,10 @@ def write_table(records: Sequence[Record], columns: Columns, names: Sequence[str
     if as_json:
         write_json(list(records))
     elif sys.stdout.isatty():
-        _draw(records, columns)
+        _draw(mask_secrets(records), columns)
     else:
-        print("\t".join(names))
-        for record in records:
-            print("\t".join(shown(_as_field(record[name])) for name in names))
+        rows = ("\t".join(printable(_as_field(record[name])) for name in names) for record in mask_secrets(records))
+        print("\n".join(["\t".join(names), *rows]))
 
 
 def write_json(value: object) -> None:
@@ -52,7 +51,7 @@ def _draw(records: Sequence[Record], columns: Columns) -> None:
         table.add_column(title, no_wrap=is_last, overflow="ellipsis" if is_last else "fold")
     for record in records:
         style = _style(record.get("status"))
-        cells = [shown(make(record)) for make in columns.values()]
+        cells = [printable(make(record)) for make in columns.values()]
         table.add_row(
             *(Text(cell, style if title == "status" else "") for title, cell in zip(columns, cells, strict=True))
         )
