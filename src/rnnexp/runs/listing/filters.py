@@ -15,6 +15,7 @@ FORM = re.compile(r"([\w.]+)=(.*)", re.DOTALL)
 OUTSIDE_BRACKETS = re.compile(r",(?![^\[]*\])")
 STATUS = "status"
 """The key of the status of a run, which is no key of its config."""
+STATUSES = tuple(map(str, Status))
 MOST_NAMED = 8
 ABSENT = object()
 
@@ -62,9 +63,10 @@ def split_arguments(arguments: Iterable[str]) -> tuple[list[Path], list[Filter]]
             directories.append(Path(argument))
             continue
         chosen = Filter(form[1], tuple(OUTSIDE_BRACKETS.split(form[2])))
-        if chosen.key == STATUS and (unknown := [text for text in chosen.values if text not in set(Status)]):
-            listed = ", ".join(Status)
-            raise UserError(f"unknown status {unknown[0]!r}: choose from {listed}{did_you_mean(unknown[0], Status)}")
+        if chosen.key == STATUS and (unknown := [text for text in chosen.values if text not in STATUSES]):
+            raise UserError(
+                f"unknown status {unknown[0]!r}: choose from {', '.join(STATUSES)}{did_you_mean(unknown[0], STATUSES)}"
+            )
         filters.append(chosen)
     return directories, filters
 

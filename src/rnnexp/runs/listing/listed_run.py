@@ -19,6 +19,7 @@ from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.short_keys import dataset_name
 from rnnexp.tracking.status import RunState
 
+COMMAND = ("rnnexp", "train")
 BEST = "_best"
 """The end of the key of a metric's best value."""
 
@@ -134,15 +135,18 @@ class ListedRun:
         except (ValueError, OverflowError):
             return None
 
-    @property
-    def command(self) -> str:
-        """The command line that trains it once more; empty if its overrides cannot be read."""
+    @cached_property
+    def overrides(self) -> list[str] | None:
+        """The overrides of its command line; None if they cannot be read."""
         overrides: Any = None
         with suppress(UserError, OSError):
             overrides = read_yaml(self.files.overrides_file)
-        if not isinstance(overrides, list):
-            return ""
-        return shlex.join(["rnnexp", "train", *map(str, overrides)])
+        return [str(override) for override in overrides] if isinstance(overrides, list) else None
+
+    @property
+    def command(self) -> str:
+        """The command line that trains it once more; empty if its overrides cannot be read."""
+        return "" if self.overrides is None else shlex.join([*COMMAND, *self.overrides])
 
 
 def list_runs(directories: Sequence[Path]) -> list[ListedRun]:

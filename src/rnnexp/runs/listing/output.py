@@ -12,8 +12,8 @@ Record = Mapping[str, Primitive]
 Columns = Mapping[str, Callable[[Record], str]]
 """Title of a column on a terminal -> the function that makes its text from a record."""
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
-LAST = "command"
-"""The column that is cut at the width of the terminal; others are folded."""
+NARROW = ("status", "age")
+"""Columns that are not folded where the terminal is narrow."""
 
 
 def write_table(records: Sequence[Record], columns: Columns, names: Sequence[str], *, as_json: bool) -> None:
@@ -47,8 +47,7 @@ def _draw(records: Sequence[Record], columns: Columns) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in columns:
-        is_last = title == LAST
-        table.add_column(title, no_wrap=is_last, overflow="ellipsis" if is_last else "fold")
+        table.add_column(title, no_wrap=title in NARROW, overflow="fold")
     for record in records:
         style = _style(record.get("status"))
         cells = [printable(make(record)) for make in columns.values()]

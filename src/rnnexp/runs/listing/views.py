@@ -1,6 +1,7 @@
 """The commands that read runs: ls, best, show and diff."""
 
 import math
+import shlex
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import read_json
 from rnnexp.core.types import Primitive
 from rnnexp.core.validation import did_you_mean, quote_override
-from rnnexp.runs.listing.listed_run import ListedRun, Score, as_text, flattened
+from rnnexp.runs.listing.listed_run import COMMAND, ListedRun, Score, as_text, flattened
 from rnnexp.runs.listing.output import Record, format_age, format_value, shown, write_json, write_table
 from rnnexp.runs.listing.search import FoundRun
 from rnnexp.tracking.identity import identity_of
@@ -36,10 +37,25 @@ def show_list(runs: Sequence[ListedRun], *, as_json: bool) -> None:
         "status": lambda record: str(record["status"]),
         "metric, or reason": lambda record: _metric_cell(record) or str(record["reason"]),
         "age": lambda record: format_age(record["age_seconds"]),
-        "command": lambda record: str(record["command"]),
+        "command": _short_commands(runs),
     }
     names = ("run", "status", "metric", "value", "since", "age_seconds", "command", "reason")
     write_table(records, columns, names, as_json=as_json)
+
+
+def _short_commands(runs: Sequence[ListedRun]) -> Callable[[Record], str]:
+    """Return the function that makes the command of a record without the overrides that all runs share."""
+    known = {str(run.path): run.overrides for run in runs if run.overrides is not None}
+    shared = set.intersection(*map(set, known.values())) if len(known) > 1 else set[str]()
+
+    def command(record: Record) -> str:
+        overrides = known.get(str(record["run"]))
+        if overrides is None:
+            return ""
+        own = [shlex.quote(override) for override in overrides if override not in shared]
+        return " ".join([*COMMAND, *(["..."] if len(own) < len(overrides) else []), *own])
+
+    return command
 
 
 def _list_record(run: ListedRun) -> dict[str, Primitive]:
@@ -86,7 +102,7 @@ def show_best(runs: Sequence[ListedRun], by: str | None, mode: str | None, top: 
         "metric": _metric_cell,
         "test": lambda record: _metric_cell({"metric": record["test_metric"], "value": record["test_value"]}),
         "run": lambda record: str(record["run"]),
-        "command": lambda record: str(record["command"]),
+        "command": _short_commands(runs),
     }
     names = ("dataset", "metric", "value", "test_metric", "test_value", "run", "command")
     write_table(records, columns, names, as_json=as_json)
