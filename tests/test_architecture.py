@@ -176,7 +176,7 @@ def test_can_be_used_alone(name: str) -> None:
 
 
 def test_programs_are_found() -> None:
-    packages = [f"{name}.__main__" for name in ("benchmark", "dashboard", "report", "translate")]
+    packages = [f"{name}.__main__" for name in ("benchmark", "dashboard", "report", "runs", "translate")]
     assert sorted(PROGRAMS) == sorted(["__main__", "evaluate", "predict", "train", *packages])
 
 

@@ -13,6 +13,7 @@ COMMANDS = {
     "predict": "predict the classes or numbers of new sequences with a run",
     "translate": "translate text with one run or an ensemble",
     "report": "compare the runs in a directory",
+    "runs": "list, compare and remove runs",
     "benchmark": "measure the speed of training and decoding",
     "dashboard": "make a page of charts in W&B",
 }

@@ -138,6 +138,10 @@ class RunDirectory:
         """Return the file for the output of a rank; rank 0 writes to the terminal."""
         return self.path / f"rank-{rank}.log"
 
+    def store_file(self, store: str) -> Path:
+        """Return the file with the name of this run in a store of many runs, such as that of MLflow."""
+        return self.path / f"{store}.json"
+
     def new_evaluation_file(self, now: datetime) -> Path:
         """Return the file for an evaluation at this time."""
         return self.evaluations / f"{_file_stamp(now)}.json"
@@ -427,6 +431,7 @@ class RunDirectory:
             *(self.config_file, self.overrides_file, self.status_file, self.result_file, self.metrics_file),
             *(self.environment_file, self.log_file, self.predictions_file, self.translations_file),
             *(self.gradient_flow_file, self.samples_file, self.slurm_file, self.evaluate_log_file),
+            *(self.store_file(store) for store in ("mlflow", "trackio")),
         ]
 
     @property
