@@ -182,7 +182,8 @@ def test_can_be_used_alone(name: str) -> None:
 
 
 def test_programs_are_found() -> None:
-    packages = [f"{name}.__main__" for name in ("benchmark", "dashboard", "export", "latency", "report", "translate")]
+    names = ("benchmark", "dashboard", "export", "latency", "report", "runs", "translate")
+    packages = [f"{name}.__main__" for name in names]
     assert sorted(PROGRAMS) == sorted(["__main__", "evaluate", "predict", "train", *packages])
 
 

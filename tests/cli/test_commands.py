@@ -21,7 +21,7 @@ def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_program_has_a_command() -> None:
-    assert set(COMMANDS) == {path.stem for path in config_root().glob("*.yaml")} | {"latency", "report"}
+    assert set(COMMANDS) == {path.stem for path in config_root().glob("*.yaml")} | {"latency", "report", "runs"}
     for name in COMMANDS:
         path = Path(rnnexp.__file__).parent / f"{module_of(name).removeprefix('rnnexp.').replace('.', '/')}.py"
         assert "def main()" in path.read_text(encoding="utf-8")

@@ -35,7 +35,7 @@ COMMAND_LINES = {
     "model=grru": f"unknown model 'grru': choose one of {MODELS}; did you mean 'gru'?",
     "trainer=cpus": "unknown trainer 'cpus': choose one of cpu, ddp, default, gpu; did you mean 'cpu'?",
     "model=5": f"unknown model '5': choose one of {MODELS}",
-    "logger=null": "unknown logger 'null': choose one of csv, none, tensorboard, wandb",
+    "logger=null": "unknown logger 'null': choose one of csv, mlflow, none, tensorboard, trackio, wandb",
     "model=gru,lstm": "model=gru,lstm names several values: add -m to run each, or write [...] if it is one list",
     "gru": "override 'gru' has no value: write key=value",
     "model=[": f"cannot read override 'model=[' (no viable alternative at input [): {QUOTE}",

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
 from rnnexp.core.errors import UserError
@@ -29,7 +30,11 @@ ALIAS_BOMB = "\n".join(
     [
         pytest.param(ALIAS_BOMB, "has the alias *a0", id="alias bomb"),
         pytest.param("a: &a\n  b: *a\n", "has the alias *a", id="recursive alias"),
-        pytest.param("a: &a {b: 1}\nc:\n  <<: *a\n", "has the alias *a", id="merge"),
+        pytest.param("a: &a {b: 1}\nc:\n  <<: *a\n", "has the key <<", id="merge"),
+        pytest.param("a:\n  <<: {b: 1}\n", "has the key <<", id="merge without an alias"),
+        pytest.param("a: !!omap [b: 1]", "has a omap, which no config has", id="ordered mapping"),
+        pytest.param("!!python/dict {a: 1}", "does not hold a config", id="Python mapping"),
+        pytest.param("a: !own 1", "does not hold a config", id="unknown tag"),
         pytest.param("a: " + "[" * 3000 + "]" * 3000, "containers within each other", id="lists"),
         pytest.param("a: " + "{b: " * 3000 + "1" + "}" * 3000, "containers within each other", id="mappings"),
         pytest.param("\n".join(" " * depth + "a:" for depth in range(900)), "containers within each", id="indented"),
@@ -64,6 +69,33 @@ def test_a_file_beyond_the_bounds_is_one_line(tmp_path: Path, content: str, mess
         read_config_file(tmp_path / "config.yaml")
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1",
+        "-1.5e-3",
+        "1e-3",
+        ".inf",
+        "~",
+        "yes",
+        "No",
+        "0x1f",
+        "017",
+        "1_000",
+        "1:30",
+        "'1'",
+        '"a\\n"',
+        "|\n  a\n  b",
+        "=x",
+    ],
+)
+def test_a_value_is_that_of_pyyaml(tmp_path: Path, text: str) -> None:
+    content = f"a: {text}\nb: [{{c: x}}, []]\n? true\n: !!str 1\na: {text}\n"
+    (tmp_path / "config.yaml").write_text(content, encoding="utf-8")
+    # The comparison of texts also tells 1 from True.
+    assert repr(read_config_file(tmp_path / "config.yaml")) == repr(yaml.safe_load(content))
 
 
 def test_a_file_of_another_kind_is_one_line(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ COMMANDS = {
     "latency": "measure what inference with finished runs costs",
     "export": "write a run as a file for other runtimes",
     "report": "compare the runs in a directory",
+    "runs": "list, compare and remove runs",
     "benchmark": "measure the speed of training and decoding",
     "dashboard": "make a page of charts in W&B",
 }

@@ -2,12 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import read_json, write_json
 from rnnexp.core.types import Primitive
+from rnnexp.tracking.metrics_file import read_rows
+from rnnexp.tracking.run_directory import RunDirectory
 
 
 class RunLogger:
@@ -57,6 +63,70 @@ class LoggedRows:
     def have(self, metrics: Mapping[str, Any], step: int | None) -> bool:
         """Return whether a row of that step has all these metrics."""
         return any(metrics.keys() <= names for names in self._names.get(step, ()))
+
+
+class StoreLogger(RunLogger):
+    """A mixin for loggers that copy the metrics of a run to a store of many runs.
+
+    A file in the run directory names the run of the store, and a run that continues in its directory continues it
+    there. What the store has is not logged again; a store that has lost the run gets the earlier rows of metrics.csv.
+
+    Args:
+        save_dir: the run directory.
+        store: the name of the option of the config group `logger`.
+    """
+
+    def __init__(self, save_dir: str, store: str) -> None:
+        self._directory = RunDirectory(Path(save_dir))
+        self._key_file = self._directory.store_file(store)
+        self._logged = LoggedRows()
+
+    def read_key(self) -> str | None:
+        """Return the name that the store gave an earlier part of this run; None if it has none."""
+        try:
+            return str(read_json(self._key_file)["run"])
+        except (UserError, KeyError):
+            return None
+
+    def write_key(self, key: str) -> None:
+        """Record the name that the store gives this run."""
+        write_json(self._key_file, {"run": key})
+
+    @property
+    def is_continued(self) -> bool:
+        """Whether the store has an earlier part of this run."""
+        raise NotImplementedError
+
+    def send_metrics(self, metrics: Mapping[str, float], step: int | None) -> None:
+        """Send a row to the store."""
+        raise NotImplementedError
+
+    @rank_zero_only
+    def continue_from(self, step: int) -> None:
+        """Send the rows of metrics.csv before this step, unless the store has them."""
+        rows = [row for row in read_rows(self._directory.metrics_file)[0] if row.get("step", "").isdecimal()]
+        if not self.is_continued:
+            rows = [row for row in rows if int(row["step"]) < step]
+            for row in rows:
+                self.send_metrics({name: float(row[name]) for name in row if name != "step"}, int(row["step"]))
+        self._logged = LoggedRows(rows)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:  # noqa: ANN401
+        """Send a row, unless the store has it from an earlier process of the run."""
+        if not self._logged.have(metrics, step):
+            self.send_metrics(metrics, step)
+
+
+def require_extra(logger: str, *modules: str) -> None:
+    """Raise UserError with the command that installs what a logger needs, if a module is missing."""
+    for module in modules:
+        try:
+            import_module(module)
+        except ModuleNotFoundError:
+            raise UserError(
+                f'logger={logger} needs {module}, which is not installed: pip install -e ".[{logger}]"'
+            ) from None
 
 
 def run_loggers(loggers: Iterable[Logger]) -> list[RunLogger]:

@@ -5,6 +5,7 @@ The file may be another person's. Reading it is bounded, and resolves and import
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,17 @@ PLAIN = (str, int, float, bool, type(None))
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MOST_EVENTS = 50_000
 """The number of parser events; the configs of rnnexp have at most a thousand."""
-INT, FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
 LONGEST_INT, LONGEST_FLOAT = 21, 32
 """The most characters of a number of 64 bits."""
-OPENS, CLOSES = (yaml.MappingStartEvent, yaml.SequenceStartEvent), (yaml.MappingEndEvent, yaml.SequenceEndEvent)
+STANDARD = "tag:yaml.org,2002:"
+OPENS: Mapping[type[yaml.Event], tuple[str, type[Any]]] = {
+    yaml.MappingStartEvent: (f"{STANDARD}map", dict),
+    yaml.SequenceStartEvent: (f"{STANDARD}seq", list),
+}
+"""The events at the start of a container -> its tag and its type."""
+CLOSES = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
+NO_KEY = object()
+LONGEST_REMEMBERED = 100
 
 
 def write_config_file(path: Path, config: Mapping[str, Any]) -> None:
@@ -62,15 +70,11 @@ def read_yaml(path: Path) -> Any:  # noqa: ANN401
     """
     text = read_bounded_text(path, MOST_BYTES)
     try:
-        _require_bounded_events(text)
-        value = yaml.load(text, Loader=LOADER)  # noqa: S506 (a safe loader)
-        require_bounded(value)
-        _require_plain(value)
+        return _read_document(text)
     except UnboundedError as error:
         raise UserError(f"{path} {error}: it is not from rnnexp") from None
     except (yaml.YAMLError, ValueError):
         return None
-    return value
 
 
 def require_groups(config: Mapping[str, Any], path: Path) -> None:
@@ -105,47 +109,102 @@ def _wrong_kind(path: Path, key: str, what: str, value: object) -> UserError:
     return UserError(f"{path} is not the config of a run: {key} must be {what}, not {shown}")
 
 
-def _require_bounded_events(text: str) -> None:
-    """Raise UnboundedError for nesting, aliases, long numbers and many values, before values are made."""
-    depth = 0
+def _read_document(text: str) -> Any:  # noqa: ANN401
+    """Return the values of a YAML document; None for an empty one.
+
+    They are made from the events of the parser, within bounds that hold before a value is made. PyYAML's loader would
+    take three times as long, and a listing of many runs reads the config of each.
+
+    Raises:
+        UnboundedError: for nesting, aliases, long numbers, many values, and values that no config can have.
+        yaml.YAMLError, ValueError: if it is not one document of valid YAML.
+    """
+    documents: list[Any] = []
+    containers: list[Any] = [documents]
+    keys: list[Any] = [NO_KEY]
     for number, event in enumerate(yaml.parse(text, Loader=LOADER)):
-        depth += isinstance(event, OPENS) - isinstance(event, CLOSES)
-        if depth > MOST_NESTED:
-            raise UnboundedError(f"has more than {MOST_NESTED} containers within each other")
-        if isinstance(event, yaml.AliasEvent):
-            raise UnboundedError(f"has the alias *{event.anchor} in line {event.start_mark.line + 1}")
+        kind = type(event)
         if number > MOST_EVENTS:
             raise UnboundedError(f"has more than {MOST_EVENTS:,} values")
-        if isinstance(event, yaml.ScalarEvent):
-            _require_short_number(event)
+        if kind is yaml.ScalarEvent:
+            _add(containers[-1], keys, _scalar(event))
+        elif kind in OPENS:
+            if len(containers) > MOST_NESTED:
+                raise UnboundedError(f"has more than {MOST_NESTED} containers within each other")
+            container = _new_container(event)
+            _add(containers[-1], keys, container)
+            containers.append(container)
+            keys.append(NO_KEY)
+        elif kind in CLOSES:
+            containers.pop()
+            keys.pop()
+        elif kind is yaml.AliasEvent:
+            raise UnboundedError(f"has the alias *{event.anchor} in line {event.start_mark.line + 1}")
+    if len(documents) > 1:
+        raise yaml.YAMLError("several documents")
+    return documents[0] if documents else None
 
 
-def _require_short_number(event: yaml.ScalarEvent) -> None:
-    """Raise UnboundedError for a number with more characters than any in a config.
+def _add(container: Any, keys: list[Any], value: Any) -> None:  # noqa: ANN401
+    """Add a value to a list. To a mapping, add it as the next key, or as the value of the last one of `keys`."""
+    if isinstance(container, list):
+        container.append(value)
+    elif keys[-1] is not NO_KEY:
+        container[keys[-1]] = value
+        keys[-1] = NO_KEY
+    elif isinstance(value, dict | list):
+        raise yaml.YAMLError("a container is a key")
+    else:
+        keys[-1] = value
+
+
+def _new_container(event: yaml.Event) -> Any:  # noqa: ANN401
+    tag, kind = OPENS[type(event)]
+    if event.tag in (None, "!", tag):
+        return kind()
+    if event.tag.startswith(f"{STANDARD}python"):
+        raise yaml.YAMLError("a Python object")
+    raise UnboundedError(f"has a {event.tag.removeprefix(STANDARD)}, which no config has")
+
+
+def _scalar(event: yaml.ScalarEvent) -> Any:  # noqa: ANN401
+    if event.tag is not None:
+        return _convert(event.tag, event.value)
+    # A text in quotation marks stays a text.
+    if not event.implicit[0]:
+        return event.value
+    return _remembered(event.value) if len(event.value) < LONGEST_REMEMBERED else _resolve(event.value)
+
+
+def _resolve(text: str) -> Any:  # noqa: ANN401
+    """Return the value of a scalar without quotation marks and without a tag."""
+    forms = LOADER.yaml_implicit_resolvers.get(text[:1], ())
+    return _convert(next((tag for tag, form in forms if form.match(text)), f"{STANDARD}str"), text)
+
+
+# The configs of many runs have the same values.
+_remembered = lru_cache(maxsize=10_000)(_resolve)
+
+
+def _convert(tag: str, text: str) -> Any:  # noqa: ANN401
+    """Return the value of a scalar.
 
     The digits of a number in base 60, which YAML 1.1 knows, take quadratic time, and so do keys that are numbers with
-    the same hash.
+    the same hash: longer numbers than any in a config are not converted.
     """
-    text, tags = event.value, [event.tag]
-    if event.tag is None and event.implicit[0]:
-        tags = [tag for tag, form in LOADER.yaml_implicit_resolvers.get(text[:1], ()) if form.match(text)]
-    if INT in tags and len(text) > LONGEST_INT:
+    if tag == f"{STANDARD}str":
+        return text
+    if tag == f"{STANDARD}int" and len(text) > LONGEST_INT:
         raise UnboundedError(f"has a whole number of more than {MOST_BITS} bits")
-    if FLOAT in tags and len(text) > LONGEST_FLOAT:
+    if tag == f"{STANDARD}float" and len(text) > LONGEST_FLOAT:
         raise UnboundedError(f"has a number of {len(text):,} characters")
-
-
-def _require_plain(value: object) -> None:
-    """Raise UnboundedError for a value that YAML knows and a config cannot have, such as a date or a set."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _require_plain(key)
-            _require_plain(item)
-    elif isinstance(value, list):
-        for item in value:
-            _require_plain(item)
-    elif not isinstance(value, PLAIN):
+    if tag == f"{STANDARD}merge":
+        raise UnboundedError(f"has the key {text}, which no config has")
+    value = LOADER("").construct_object(yaml.ScalarNode(tag, text))
+    if not isinstance(value, PLAIN):
         raise UnboundedError(f"has a {type(value).__name__}, which no config has")
+    require_bounded(value)
+    return value
 
 
 def escape_interpolations(value: Any) -> Any:  # noqa: ANN401
@@ -154,7 +213,12 @@ def escape_interpolations(value: Any) -> Any:  # noqa: ANN401
 
 
 def _unescape_interpolations(value: Any) -> Any:  # noqa: ANN401
-    return map_text(value, lambda text: re.sub(r"(?<!\\)(\\+)\$\{", lambda match: match[1][::2][1:] + "${", text))
+    def unescape(text: str) -> str:
+        if "${" not in text:
+            return text
+        return re.sub(r"(?<!\\)(\\+)\$\{", lambda match: match[1][::2][1:] + "${", text)
+
+    return map_text(value, unescape)
 
 
 def texts_in(value: object) -> Iterator[str]:

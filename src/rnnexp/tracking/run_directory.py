@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import shlex
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,10 @@ log = logging.getLogger(__name__)
 SCHEMA_VERSION = 1
 APPENDED = (".csv", ".log")
 """The endings of files that are written in place. Others are replaced."""
+TRAIN = ("rnnexp", "train")
+"""The command of which a run's overrides are the arguments."""
+OTHER_OWN_NAMES = re.compile(rf"rank-\d+\.log|fit-.*\.txt|.*\.damaged(-\d+)?|{TEMPORARY.pattern}")
+"""The names of files that a run may have many of."""
 
 
 class RunDirectory:
@@ -138,6 +143,10 @@ class RunDirectory:
         """Return the file for the output of a rank; rank 0 writes to the terminal."""
         return self.path / f"rank-{rank}.log"
 
+    def store_file(self, store: str) -> Path:
+        """Return the file with the name of this run in a store of many runs, such as that of MLflow."""
+        return self.path / f"{store}.json"
+
     def new_evaluation_file(self, now: datetime) -> Path:
         """Return the file for an evaluation at this time."""
         return self.evaluations / f"{_file_stamp(now)}.json"
@@ -240,14 +249,26 @@ class RunDirectory:
                 f"{self.status_file.name}): it was changed afterwards, or belongs to another run"
             )
 
-    def read_overrides(self) -> list[str]:
-        """Return the overrides as given on the command line; an empty list if the file is missing or damaged."""
+    def find_overrides(self) -> list[str] | None:
+        """Return the overrides as given on the command line; None if the file is missing or damaged."""
         try:
             overrides = read_yaml(self.overrides_file)
         except (OSError, UserError):
+            return None
+        return [str(override) for override in overrides] if isinstance(overrides, list) else None
+
+    def read_overrides(self) -> list[str]:
+        """Return the overrides as given on the command line; warn if they cannot be read, and return none."""
+        overrides = self.find_overrides()
+        if overrides is None:
             log.warning("%s cannot be read: the overrides of the run are not recorded again", self.overrides_file)
-            return []
-        return [str(override) for override in overrides] if isinstance(overrides, list) else []
+        return overrides or []
+
+    @property
+    def command(self) -> str:
+        """The command line that trains the run once more; empty if its overrides cannot be read."""
+        overrides = self.find_overrides()
+        return "" if overrides is None else shlex.join([*TRAIN, *overrides])
 
     def locked(self, seconds: float = ACQUIRE_SECONDS) -> AbstractContextManager[None]:
         """Hold the lock of the directory within the block, see `rnnexp.core.files.directory_lock.locked`."""
@@ -427,8 +448,16 @@ class RunDirectory:
             *(self.config_file, self.overrides_file, self.status_file, self.result_file, self.metrics_file),
             *(self.environment_file, self.log_file, self.predictions_file, self.translations_file),
             *(self.gradient_flow_file, self.samples_file, self.slurm_file, self.evaluate_log_file),
-            self.inference_file,
+            *(self.inference_file, *(self.store_file(store) for store in ("mlflow", "trackio"))),
         ]
+
+    @property
+    def foreign_entries(self) -> list[str]:
+        """The names in the directory that no program of rnnexp gives."""
+        own = {path.name for path in (*self._own_directories, *self._own_files, self.output_file)}
+        own |= {LOCK_NAME, ".hydra", "report"}
+        names = sorted(entry.name for entry in self.path.iterdir())
+        return [name for name in names if name not in own and not OTHER_OWN_NAMES.fullmatch(name)]
 
     @property
     def next_attempt(self) -> int:

@@ -1,10 +1,7 @@
 """The runs below some directories, read from their files, including those that failed or still run."""
 
 import hashlib
-import os
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -13,19 +10,16 @@ from typing import Any
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.files.atomic import read_json
 from rnnexp.core.types import Primitive
-from rnnexp.core.validation import did_you_mean_path
 from rnnexp.report.records.schema import brief, is_number, validate_result, value_at
+from rnnexp.runs.listing.search import find_run_directories
 from rnnexp.tasks.inference_record import read_inference
 from rnnexp.tasks.registry import kind_of_run
-from rnnexp.tracking.config_file import read_yaml
 from rnnexp.tracking.identity import SEEDS, config_hash, identity_of
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.short_keys import short_keys
 from rnnexp.tracking.status import Status
 
 UNKNOWN = "unknown"
-REST_OF_RUN = frozenset({"status.json", "result.json", "environment.json", "overrides.yaml", "train.log"})
-"""Files of a run. A directory with two of them has lost others; one alone may be another program's."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +75,7 @@ class Run:
     @cached_property
     def command(self) -> str:
         """The command that trains it once more; empty if its overrides cannot be read."""
-        overrides: Any = None
-        with suppress(UserError, OSError):
-            overrides = read_yaml(self.files.overrides_file)
-        return shlex.join(["rnnexp", "train", *map(str, overrides)]) if isinstance(overrides, list) else ""
+        return self.files.command
 
     @property
     def anchor(self) -> str:
@@ -115,68 +106,11 @@ class Run:
 
 
 def find_runs(directories: Sequence[Path]) -> list[Run]:
-    """Return every run in or below the directories, once, ordered by path. Links to directories are not followed.
-
-    Raises:
-        UserError: if a directory does not exist, or holds no run.
-    """
-    runs: dict[Path, Run] = {}
-    for directory in directories:
-        if not directory.is_dir():
-            raise UserError(f"{directory} is not a directory{did_you_mean_path(directory)}")
-        below: dict[Path, Run] = {}
-        for run in _runs_below(directory):
-            below.setdefault(run.path.resolve(), run)
-        if not below:
-            raise UserError(f"{directory} holds no runs: a run directory has a config.yaml and a status.json")
-        runs |= below
-    return [runs[path] for path in sorted(runs)]
-
-
-def _runs_below(directory: Path) -> Iterator[Run]:
-    unlisted: list[OSError] = []
-    for place, subdirectories, names in os.walk(directory, onerror=unlisted.append):
-        path, found = Path(place), set(names)
-        if {"config.yaml", "status.json"} <= found:
-            # Directories below a run belong to it.
-            subdirectories.clear()
-            yield read_run(path)
-        elif "sweep.json" in found:
-            yield from _incomplete_jobs(path, unlisted)
-        elif len(found & REST_OF_RUN) > 1:
-            subdirectories.clear()
-            yield _incomplete_run(path)
-    for error in unlisted:
-        yield Run(Path(error.filename), Status.UNREADABLE, f"it cannot be listed: {error.strerror}")
-
-
-def _incomplete_jobs(sweep: Path, unlisted: list[OSError]) -> Iterator[Run]:
-    """Yield the jobs of a sweep that have no config or no status: listed in sweep.json, or with a directory."""
-    try:
-        listed = read_json(sweep / "sweep.json").get("jobs")
-    except (UserError, OSError):
-        listed = None
-    jobs = sweep / "jobs"
-    names = {str(name) for name in listed} if isinstance(listed, list) else set()
-    try:
-        names |= {entry.name for entry in os.scandir(jobs) if entry.is_dir()}
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        unlisted.append(error)
-    for name in sorted(names):
-        if not all(os.access(jobs / name / file, os.F_OK) for file in ("config.yaml", "status.json")):
-            yield _incomplete_run(jobs / name)
-
-
-def _incomplete_run(path: Path) -> Run:
-    """Return a run without a config or a status. A job with a status has run."""
-    if os.access(path, os.F_OK) and not os.access(path, os.R_OK | os.X_OK):
-        return Run(path, Status.UNREADABLE, "it cannot be listed: Permission denied")
-    absent = [file for file in ("config.yaml", "status.json") if not os.access(path / file, os.F_OK)]
-    # A sweep that still runs has not created the directories of its last jobs.
-    reason = f"it has no {' and no '.join(absent)}" if os.access(path, os.F_OK) else "it has not started"
-    return Run(path, Status.MISSING if "status.json" in absent else Status.UNREADABLE, reason)
+    """Return every run in or below the directories, see `rnnexp.runs.listing.search.find_run_directories`."""
+    return [
+        read_run(path) if problem is None else Run(path, problem.status, problem.reason)
+        for path, problem in find_run_directories(directories)
+    ]
 
 
 def read_run(path: Path) -> Run:

@@ -1,0 +1,31 @@
+"""List, compare and remove runs: python -m rnnexp.runs ls outputs model.cell=gru"""
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from rnnexp.core.errors import UserError
+from rnnexp.core.output import keep_running_without_output
+from rnnexp.core.printable import printable
+from rnnexp.core.utf8 import require_utf8
+from rnnexp.runs.listing.options import make_parser, run_command
+
+
+def manage(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that the arguments name, and return the exit code."""
+    try:
+        return run_command(make_parser().parse_args(arguments))
+    except UserError as error:
+        print(f"rnnexp: {printable(str(error))}", file=sys.stderr)
+        return error.exit_code
+
+
+def main() -> NoReturn:
+    """Run the program and exit with its code."""
+    require_utf8()
+    keep_running_without_output()
+    sys.exit(manage())
+
+
+if __name__ == "__main__":
+    main()
