@@ -18,6 +18,7 @@ from rnnexp.benchmark import backends
 from rnnexp.cli.conf_dir import config_root
 from rnnexp.latency import options as latency_options
 from rnnexp.report import __main__ as report
+from rnnexp.runs.listing import options as runs_options
 from support import ROOT
 from support.programs import Outcome, Run
 
@@ -36,7 +37,11 @@ REQUIRED = {
     "export": ["run=x"],
     "dashboard": ["project=x"],
 }
-WITHOUT_HYDRA = {"latency": latency_options.make_parser, "report": report.make_parser}
+WITHOUT_HYDRA = {
+    "latency": latency_options.make_parser,
+    "report": report.make_parser,
+    "runs": runs_options.make_parser,
+}
 """Programs whose arguments are no overrides -> the function that makes their parser."""
 # Placeholders for keys, a flag of Hydra, and an argument of a Python function.
 PLACEHOLDERS = {"install", "key", "group", "group.key", "fused"}
