@@ -1,6 +1,7 @@
 """MLflow and Trackio with their own local stores; without the packages an option is one line."""
 
-import importlib.util
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import read_json
-from rnnexp.loggers.base import require_extra
+from rnnexp.loggers.base import StoreLogger, require_extra
+from support.programs import Run
 
 ROW = "epoch,step,train/loss\n0,4,2.5\n0,9,1.5\n"
 
@@ -17,6 +19,43 @@ def test_a_missing_extra_is_one_line() -> None:
     with pytest.raises(UserError, match=r'pip install -e "\.\[mlflow\]"') as refused:
         require_extra("mlflow", "json", "no_such_package")
     assert "\n" not in str(refused.value)
+
+
+class LosingStore(StoreLogger):
+    """A store that can be reached twice."""
+
+    is_continued = False
+
+    def __init__(self, run: Path) -> None:
+        super().__init__(str(run), "own")
+        self.sent: list[int | None] = []
+        self.num_calls = 0
+
+    def send_metrics(self, metrics: Mapping[str, float], step: int | None) -> None:  # noqa: ARG002
+        self.num_calls += 1
+        if self.num_calls > 2:
+            raise ConnectionError("the server has gone\nfor good")
+        self.sent.append(step)
+
+
+def test_a_store_that_is_lost_does_not_end_the_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = LosingStore(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        for step in range(5):
+            store.log_metrics({"train/loss": 1.0}, step)
+    assert (store.sent, store.num_calls) == ([0, 1], 3)
+    (message,) = caplog.messages
+    assert "ConnectionError: the server has gone" in message
+    assert "\n" not in message
+
+
+def test_a_server_that_does_not_answer_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No program listens on the port of discard.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    outcome = run("logger=mlflow")
+    assert outcome.exit_code == 2
+    assert "127.0.0.1 of MLFLOW_TRACKING_URI cannot be reached" in outcome.stderr
+    assert "Traceback" not in outcome.stderr
 
 
 def make_mlflow(run: Path) -> Any:
@@ -34,7 +73,6 @@ def mlflow_history(store: Path, key: str) -> list[tuple[int, float]]:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.skipif(importlib.util.find_spec("mlflow") is None, reason="needs the extra mlflow")
 def test_mlflow_keeps_one_run_of_a_run_that_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow import MlflowClient
 
@@ -78,8 +116,9 @@ def test_mlflow_keeps_one_run_of_a_run_that_continues(tmp_path: Path, monkeypatc
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.skipif(importlib.util.find_spec("trackio") is None, reason="needs the extra trackio")
-def test_trackio_keeps_one_run_of_a_run_that_continues(tmp_path: Path) -> None:
+def test_trackio_keeps_one_run_of_a_run_that_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Trackio reads it when it is imported.
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     import trackio
     from trackio.sqlite_storage import SQLiteStorage
 
@@ -101,6 +140,7 @@ def test_trackio_keeps_one_run_of_a_run_that_continues(tmp_path: Path) -> None:
     second.log_metrics({"train/loss": 2.5, "epoch": 0}, step=4)
     second.log_metrics({"train/loss": 1.5, "epoch": 0}, step=9)
     second.finish(0)
+    assert (tmp_path / "trackio").is_dir()
     (found,) = trackio.Api().runs(project)
     assert found.name == first.version == second.version == read_json(run / "trackio.json")["run"]
     assert found.config["cell"] == "gru"

@@ -1,5 +1,6 @@
 """The interface of loggers that record more of a run than Lightning's loggers do."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
@@ -9,11 +10,13 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from rnnexp.core.errors import UserError
+from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.files.atomic import read_json, write_json
 from rnnexp.core.types import Primitive
 from rnnexp.tracking.metrics_file import read_rows
 from rnnexp.tracking.run_directory import RunDirectory
+
+log = logging.getLogger(__name__)
 
 
 class RunLogger:
@@ -80,6 +83,7 @@ class StoreLogger(RunLogger):
         self._directory = RunDirectory(Path(save_dir))
         self._key_file = self._directory.store_file(store)
         self._logged = LoggedRows()
+        self._is_lost = False
 
     def read_key(self) -> str | None:
         """Return the name that the store gave an earlier part of this run; None if it has none."""
@@ -108,14 +112,27 @@ class StoreLogger(RunLogger):
         if not self.is_continued:
             rows = [row for row in rows if int(row["step"]) < step]
             for row in rows:
-                self.send_metrics({name: float(row[name]) for name in row if name != "step"}, int(row["step"]))
+                self._send({name: float(row[name]) for name in row if name != "step"}, int(row["step"]))
         self._logged = LoggedRows(rows)
 
     @rank_zero_only
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:  # noqa: ANN401
         """Send a row, unless the store has it from an earlier process of the run."""
         if not self._logged.have(metrics, step):
+            self._send(metrics, step)
+
+    def _send(self, metrics: Mapping[str, float], step: int | None) -> None:
+        """Send a row. After an error of the store nothing more is sent: a copy of the run must not end it."""
+        if self._is_lost:
+            return
+        try:
             self.send_metrics(metrics, step)
+        except UserError:
+            raise
+        except Exception as error:
+            self._is_lost = True
+            name, reason = type(self).__name__, f"{type(error).__name__}: {first_line(error)}"
+            log.warning("%s: the metrics from here on are in metrics.csv alone (%s)", name, reason)
 
 
 def require_extra(logger: str, *modules: str) -> None:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import lightning.pytorch.loggers as lightning_loggers
 from filelock import FileLock
@@ -15,8 +16,14 @@ from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.printable import without_secrets
 from rnnexp.core.types import Primitive
 from rnnexp.loggers.base import StoreLogger, require_extra
+from rnnexp.loggers.connection import connection_error
 
 log = logging.getLogger(__name__)
+
+
+ANSWER_SECONDS = 5.0
+LIMITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+"""Variables of MLflow, unless the user has set them: by default a server that dies would stop a run for minutes."""
 
 
 class MLFlowLogger(StoreLogger, lightning_loggers.MLFlowLogger):
@@ -37,6 +44,8 @@ class MLFlowLogger(StoreLogger, lightning_loggers.MLFlowLogger):
         store = Path(store_dir).absolute()
         store.mkdir(parents=True, exist_ok=True)
         server = os.environ.get("MLFLOW_TRACKING_URI")
+        if server is not None:
+            _require_answer(server)
         address = server or f"sqlite:///{store}/mlflow.db"
         self._lock = FileLock(store / ".mlflow.lock")
         self._has_started = False
@@ -122,3 +131,16 @@ class MLFlowLogger(StoreLogger, lightning_loggers.MLFlowLogger):
         if self._has_started:
             ends = {0: "FINISHED"} | ({exit_code: "KILLED"} if exit_code > 128 else {})
             self.experiment.set_terminated(self.run_id, ends.get(exit_code, "FAILED"))
+
+
+def _require_answer(address: str) -> None:
+    """Raise UserError if an HTTP server does not answer. Of a store of another kind nothing is known yet."""
+    for name, value in LIMITS.items():
+        os.environ.setdefault(name, value)
+    if not address.startswith(("http://", "https://")):
+        return
+    if reason := connection_error(address, ANSWER_SECONDS):
+        raise UserError(
+            f"logger.mlflow: {urlsplit(address).hostname} of MLFLOW_TRACKING_URI cannot be reached ({reason}): start "
+            "the server, or unset the variable to write into a file"
+        )

@@ -1,16 +1,13 @@
-"""A check whether W&B can be reached, which ends within seconds."""
+"""The mode of W&B: online only if its server can be reached."""
 
-import http.client
 import os
-import ssl
-import urllib.error
-import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import wandb
 
 from rnnexp.core.validation import validate_choice
+from rnnexp.loggers.connection import connection_error
 
 MODES = ("auto", "online", "offline", "disabled")
 MODES_OF_WANDB = ("online", "offline", "disabled", "shared", "dryrun", "run")
@@ -40,7 +37,7 @@ def choose_mode(requested: str, timeout_seconds: float) -> tuple[str, str]:
     if not wandb.login(prompt=False, verify=False):
         return "offline", "no W&B account is set up here"
     server = str(wandb.setup().settings.base_url)
-    if reason := _connection_error(server, timeout_seconds):
+    if reason := connection_error(server, timeout_seconds):
         return "offline", f"{urlsplit(server).hostname} cannot be reached ({reason})"
     return "online", ""
 
@@ -51,17 +48,3 @@ def _provide_home() -> None:
         Path.home()
     except RuntimeError:
         os.environ["HOME"] = "/nonexistent"
-
-
-def _connection_error(address: str, timeout_seconds: float) -> str:
-    """Return why an HTTP server does not answer; empty if it answers. The user's proxy applies."""
-    try:
-        request = urllib.request.Request(address, method="HEAD")  # noqa: S310 (W&B's own setting)
-        urllib.request.urlopen(request, timeout=timeout_seconds).close()  # noqa: S310
-    except urllib.error.HTTPError:
-        return ""
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        # W&B's client may trust certificates that Python does not know.
-        return "" if isinstance(reason, ssl.SSLError) else str(reason) or type(reason).__name__
-    return ""
