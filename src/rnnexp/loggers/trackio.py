@@ -4,7 +4,7 @@ import io
 import logging
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +128,11 @@ class TrackioLogger(StoreLogger, Logger):
     def finish(self, exit_code: int) -> None:  # noqa: ARG002 (Trackio has no status of runs)
         """Wait until the rows are in the store."""
         if self._run is not None:
-            with _quiet():
-                self._run.finish()
+            import trackio
+
+            # Unlike the method of the run, it leaves nothing for the end of the process, which would print again.
+            with _quiet(), suppress(RuntimeError):
+                trackio.finish()
             log.info("Trackio: show this run with  trackio show --project %s", self._project)
 
 
