@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -16,6 +17,8 @@ from omegaconf import OmegaConf
 
 from rnnexp.benchmark import backends
 from rnnexp.cli.conf_dir import config_root
+from rnnexp.data.images.files import TEST_IMAGES
+from rnnexp.data.images.idx import parse_idx
 from rnnexp.latency import options as latency_options
 from rnnexp.report import __main__ as report
 from rnnexp.runs.listing import options as runs_options
@@ -255,8 +258,21 @@ def test_a_key_without_a_description_is_found(finished: Outcome) -> None:
         assert_described(json.loads(json.dumps(finished.result)) | {"metrics": {"test/new": 0.0}})
 
 
-def test_the_library_snippet_runs() -> None:
+def test_the_snippet_of_the_front_page_runs(
+    finished: Outcome, tiny_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (snippet,) = blocks(ROOT / "README.md", "python")
+    (tmp_path / "outputs/train").mkdir(parents=True)
+    (tmp_path / "outputs/train/my_run").symlink_to(finished.directory)
+    monkeypatch.chdir(tmp_path)
+    images = np.array(parse_idx((tiny_root / "Tiny" / "raw" / TEST_IMAGES).read_bytes(), TEST_IMAGES, 3))
+    names: dict[str, Any] = {"images": images}
+    exec(snippet, names)
+    assert len(names["labels"]) == len(names["y"]) == len(images)
+
+
+def test_the_snippet_of_the_recurrent_layers_runs() -> None:
+    snippet, *_ = blocks(ROOT / "docs/api.md", "python")
     names: dict[str, Any] = {}
     exec(snippet, names)
     assert names["outputs"].shape == (4, 10, 256)

@@ -98,6 +98,13 @@ def test_a_value_is_that_of_pyyaml(tmp_path: Path, text: str) -> None:
     assert repr(read_config_file(tmp_path / "config.yaml")) == repr(yaml.safe_load(content))
 
 
+@pytest.mark.parametrize("value", ["!!bool maybe", '!!int ""', "!!timestamp soon", "!!float é"])
+def test_a_value_that_its_tag_contradicts_is_damage(tmp_path: Path, value: str) -> None:
+    (tmp_path / "config.yaml").write_text(f"a: {value}\n", encoding="utf-8")
+    with pytest.raises(UserError, match="does not hold a config"):
+        read_config_file(tmp_path / "config.yaml")
+
+
 def test_a_file_of_another_kind_is_one_line(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path, message in ((tmp_path / "pipe", "is not a file"), (Path("/dev/zero"), "is not a file")):

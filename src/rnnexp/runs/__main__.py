@@ -8,13 +8,13 @@ from rnnexp.core.errors import UserError
 from rnnexp.core.output import keep_running_without_output
 from rnnexp.core.printable import printable
 from rnnexp.core.utf8 import require_utf8
-from rnnexp.runs.listing.options import make_parser, run_command
+from rnnexp.runs.listing.options import parse_options, run_command
 
 
 def manage(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name, and return the exit code."""
     try:
-        return run_command(make_parser().parse_args(arguments))
+        return run_command(parse_options(arguments))
     except UserError as error:
         print(f"rnnexp: {printable(str(error))}", file=sys.stderr)
         return error.exit_code

@@ -200,7 +200,11 @@ def _convert(tag: str, text: str) -> Any:  # noqa: ANN401
         raise UnboundedError(f"has a number of {len(text):,} characters")
     if tag == f"{STANDARD}merge":
         raise UnboundedError(f"has the key {text}, which no config has")
-    value = LOADER("").construct_object(yaml.ScalarNode(tag, text))
+    try:
+        value = LOADER("").construct_object(yaml.ScalarNode(tag, text))
+    except (LookupError, AttributeError):
+        # PyYAML does not check a text whose tag is written: !!bool maybe.
+        raise yaml.YAMLError(f"{text!r} is no {tag.removeprefix(STANDARD)}") from None
     if not isinstance(value, PLAIN):
         raise UnboundedError(f"has a {type(value).__name__}, which no config has")
     require_bounded(value)

@@ -66,7 +66,10 @@ def test_only_cited_entries_are_written() -> None:
     assert r"\cite{gu2022s4}" in to_latex(cited)
     written = references(bibliography(), ["gu2022s4"])
     assert re.findall(r"^@", written, flags=re.MULTILINE) == ["@"]
-    assert r"\bibliography{" not in to_latex(document([["a"]], [[]]))
+    uncited = to_latex(document([["a"]], [[]]))
+    assert r"\bibliography{" not in uncited
+    # BibTeX ends with an error without a citation.
+    assert ["bibtex" in text.splitlines()[0] for text in (to_latex(cited), uncited)] == [True, False]
 
 
 @pytest.mark.slow

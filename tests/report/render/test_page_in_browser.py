@@ -186,6 +186,21 @@ def test_a_link_to_a_run_opens_the_list_of_runs(page: Path) -> None:
     assert run(page, script) == [False, True]
 
 
+def test_a_second_click_on_a_point_shows_its_run_again(page: Path) -> None:
+    script = """
+    const point = document.querySelector("a.point");
+    const row = document.getElementById("run-0");
+    return [1, 2].map(() => {
+      point.click();
+      const before = shown(row);
+      row.closest("tbody").hidden = true;
+      row.closest("details").open = false;
+      return before;
+    });
+    """
+    assert run(page, script) == [True, True]
+
+
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [500, 1600])
 def test_light_and_dark_wide_and_narrow(page: Path, width: int, dark: bool) -> None:

@@ -24,7 +24,7 @@ def test_parquet_has_the_rows_of_the_csv_with_numbers(digits: Path, tmp_path: Pa
         values = [row[name] for row in read]
         assert [value is None for value in values] == [text == "" for text in texts]
         assert values == [None if text == "" else float(text) if is_number else text for text in texts]
-    for name in ("test/acc", "timing.fit_seconds", "num_parameters", "counts"):
+    for name in ("test/acc", "timing.fit_seconds", "num_parameters", "counts", "hidden_size", "lr"):
         assert table.schema.field(name).type == pa.float64()
 
 
@@ -33,3 +33,16 @@ def test_parquet_takes_texts_of_any_kind_and_numbers_that_are_not_finite() -> No
     read = parquet.read_table(pa.BufferReader(results_parquet(table))).to_pylist()
     assert [row["path"] for row in read] == ['=1, "a"\nb', "漢", None, "x"]
     assert [str(row["test/loss"]) for row in read] == ["nan", "inf", "-inf", "None"]
+
+
+def test_a_column_of_parquet_has_numbers_if_it_is_a_metric_or_all_of_a_setting_is() -> None:
+    table = "hidden_size,axis.lr,axis.keep_best,train/loss_best,own_best,seed\n8,+1,a,0.5,1e-3,1\n16,a,b,,2,2\n"
+    read = parquet.read_table(pa.BufferReader(results_parquet(table))).to_pylist()
+    assert read[0] == {
+        "hidden_size": 8.0,
+        "axis.lr": "+1",
+        "axis.keep_best": "a",
+        "train/loss_best": 0.5,
+        "own_best": 0.001,
+        "seed": "1",
+    }

@@ -14,6 +14,7 @@ from rnnexp import train
 from rnnexp.core.files.atomic import read_json, write_json
 from rnnexp.core.files.directory_lock import locked
 from rnnexp.runs.__main__ import manage
+from rnnexp.runs.listing.search import REMOVED
 from rnnexp.tracking.config_file import read_config_file, write_config_file
 from rnnexp.tracking.run_directory import RunDirectory
 from support.programs import call
@@ -116,6 +117,28 @@ def test_show_and_diff(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert {key for key, row in rows.items() if row["of"] == "config"} == {"model.cell", "seed"}
 
 
+def test_a_filter_may_follow_an_option(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (best,) = listed(capsys, "best", place, "--by", "test/acc", "model.cell=lstm")
+    assert Path(best["run"]).name == "b"
+    for arguments in (["show", str(place / "a"), "b"], ["ls", str(place), "--jsn"], ["best", str(place), "--top", "x"]):
+        with pytest.raises(SystemExit) as refused:
+            manage(arguments)
+        assert refused.value.code == 2
+    assert "at least 1, not x" in capsys.readouterr().err
+
+
+def test_values_that_are_no_numbers_are_not_the_best(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, value in (("a", "nan"), ("b", "0.7")):
+        run = RunDirectory(place / name)
+        result = read_json(run.result_file)
+        del result["metrics"]["val/acc_best"], result["metrics"]["val/acc"]
+        write_json(run.result_file, result)
+        run.metrics_file.write_text(f"epoch,step,val/acc\n0,9,{value}\n", encoding="utf-8")
+    ranked = listed(capsys, "best", place, "--top", 5)
+    assert [Path(row["run"]).name for row in ranked] == ["b"]
+    assert {row["value"] for row in listed(capsys, "ls", place, "seed=1")} == {None}
+
+
 def test_removal_asks_and_spares_what_it_must(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # Standard input of a test is no terminal.
     assert manage(["rm", str(place / "a")]) == 2
@@ -130,6 +153,40 @@ def test_removal_asks_and_spares_what_it_must(place: Path, capsys: pytest.Captur
     assert "it is running" in capsys.readouterr().err
     assert manage(["rm", str(place), "status=failed", "--yes"]) == 0
     assert {path.name for path in place.iterdir()} == {"a", "b", "link"}
+
+
+def test_removal_of_this_directory(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place / "a")
+    assert manage(["rm", ".", "--yes"]) == 0
+    assert {path.name for path in place.iterdir()} == {"b", "c"}
+
+
+def test_a_job_of_a_sweep_that_runs_stays(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    with locked(place.parent):
+        assert manage(["rm", "a", "--yes"]) == 2
+    assert (place / "a").is_dir()
+
+
+def test_a_run_that_cannot_be_removed_does_not_keep_the_others(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def rename_all_but_a(path: Path, target: Path) -> Path:
+        if path.name == "a":
+            raise PermissionError(13, "Permission denied", str(path))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename_all_but_a)
+    assert manage(["rm", str(place), "seed=1,2", "--yes"]) == 2
+    assert f"{place / 'a'} cannot be removed" in capsys.readouterr().err
+    assert {path.name for path in place.iterdir()} == {"a", "c"}
+
+
+def test_the_rest_of_a_removal_is_not_listed(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "a").rename(place / f"{REMOVED}0123")
+    assert names(listed(capsys, "ls", place)) == {"b", "c"}
 
 
 def test_a_directory_with_files_of_these_names_is_not_removed(tmp_path: Path) -> None:

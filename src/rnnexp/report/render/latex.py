@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from rnnexp.core.printable import printable
 from rnnexp.report.render.document import Block, Document, FigureBlock, Paragraph, Section, Table
 
-PREAMBLE = r"""% Written by rnnexp. Compile with: pdflatex report && bibtex report && pdflatex report && pdflatex report
-% The tables need \usepackage{booktabs, array, graphicx} and the command \fitted.
+PREAMBLE = r"""% The tables need \usepackage{booktabs, array, graphicx} and the command \fitted.
 \documentclass[a4paper]{article}
 \usepackage[T1]{fontenc}
 \usepackage[margin=2cm]{geometry}
@@ -57,13 +56,19 @@ NOT_IN_T1 = "ĦħĸĿŀŉŦŧſ"
 
 def to_latex(document: Document) -> str:
     """Return a whole document. Each table is a `tabular` that can be copied into another."""
+    is_citing = bool(cited_keys(document.sections))
+    # BibTeX fails without a citation.
+    commands = ("pdflatex", "bibtex", "pdflatex", "pdflatex") if is_citing else ("pdflatex",)
     parts = [
-        PREAMBLE + rf"\title{{{escape(document.title)}}}" + "\n" + r"\date{}" + "\n" + r"\maketitle",
+        f"% Written by rnnexp. Compile with: {' && '.join(f'{command} report' for command in commands)}\n"
+        + PREAMBLE
+        + rf"\title{{{escape(document.title)}}}"
+        + "\n\\author{}\n\\date{}\n\\maketitle",
         escape(document.note),
     ]
     for section in document.sections:
         parts += _section(section, level=0)
-    if cited_keys(document.sections):
+    if is_citing:
         parts.append("\\bibliographystyle{plain}\n\\bibliography{references}")
     return "\n\n".join([*parts, r"\end{document}"]) + "\n"
 

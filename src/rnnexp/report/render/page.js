@@ -118,6 +118,8 @@
     for (const point of document.querySelectorAll("a.point")) {
       point.ariaLabel = point.title;
       point.removeAttribute("title"); // the tip replaces it
+      // A second click does not change the address.
+      point.addEventListener("click", () => openTarget(point.hash));
       for (const event of ["mouseenter", "focus"]) point.addEventListener(event, () => show(point));
       for (const event of ["mouseleave", "blur"]) point.addEventListener(event, hide);
     }
@@ -126,8 +128,8 @@
   };
 
   // A link to a run opens the list that holds its row, and shows the row if a filter hides it.
-  const openTarget = () => {
-    const target = document.getElementById(location.hash.slice(1));
+  const openTarget = (hash) => {
+    const target = document.getElementById(hash.slice(1));
     if (!target) return;
     const list = target.closest("details");
     if (list) list.open = true;
@@ -138,6 +140,6 @@
 
   document.querySelectorAll("main table").forEach(equip);
   equipPoints();
-  window.addEventListener("hashchange", openTarget);
-  openTarget();
+  window.addEventListener("hashchange", () => openTarget(location.hash));
+  openTarget(location.hash);
 })();

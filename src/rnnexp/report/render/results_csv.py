@@ -5,11 +5,12 @@ import io
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 
-from rnnexp.core.printable import spreadsheet_cell
+from rnnexp.core.printable import NUMBER, spreadsheet_cell
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run
 from rnnexp.tasks.inference_record import NUMBERS as INFERENCE_NUMBERS
 from rnnexp.tasks.inference_record import Conditions
+from rnnexp.tracking.short_keys import VERBATIM
 
 FROM_RESULT = (
     *("model.state_size", "precision.requested", "precision.effective", "device.type", "device.name"),
@@ -22,7 +23,8 @@ FROM_INFERENCE = (
     *(f"inference.conditions.{name}" for name in Conditions._fields),
 )
 """Fields of inference.json that are columns, if a run was measured."""
-
+AXIS = "axis."
+"""The beginning of the title of a column with a setting that differs in a group."""
 NUMBERS = frozenset(
     {
         *("counts", "num_parameters", "model.state_size", "device.num_devices", "num_epochs", "num_steps"),
@@ -30,7 +32,7 @@ NUMBERS = frozenset(
         *(f"inference.{path}" for path in INFERENCE_NUMBERS),
     }
 )
-"""The columns of numbers, besides metrics."""
+"""The columns of numbers, besides metrics and settings."""
 
 
 def results_csv(groups: Sequence[ComparisonGroup], ungrouped: Sequence[Run]) -> str:
@@ -45,12 +47,12 @@ def results_csv(groups: Sequence[ComparisonGroup], ungrouped: Sequence[Run]) -> 
         for setting in group.settings:
             counted = {id(run) for run in setting.counted.values()}
             for run in setting.runs:
-                settings = {f"axis.{name}": value for name, value in setting.axis_values.items()}
+                settings = {f"{AXIS}{name}": value for name, value in setting.axis_values.items()}
                 rows.append(_row(run, group.title, setting.label, id(run) in counted) | settings)
     rows += [_row(run, "", "", False) for run in ungrouped]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     # Metrics are last and ordered by name; other columns keep the order of `_row`.
-    columns.sort(key=lambda column: (column.startswith(("test/", "val/")), column if "/" in column else ""))
+    columns.sort(key=lambda column: (True, column) if _is_metric(column) else (False, ""))
     file = io.StringIO()
     writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
     writer.writerow({column: spreadsheet_cell(column) for column in columns})
@@ -61,21 +63,30 @@ def results_csv(groups: Sequence[ComparisonGroup], ungrouped: Sequence[Run]) -> 
 def results_parquet(table: str) -> bytes:
     """Return results.csv as Parquet: numbers in 64 bits, and texts. It needs the package pyarrow.
 
+    A setting is a number if each of its values is one: `hidden_size`, `axis.lr`.
+
     Args:
         table: the content of results.csv.
     """
-    arrow, reader, parquet = (import_module(f"pyarrow{name}") for name in ("", ".csv", ".parquet"))
-    columns = next(csv.reader(io.StringIO(table)))
-    types = {column: arrow.float64() if _is_number(column) else arrow.string() for column in columns}
-    convert = reader.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=True)
-    read = reader.read_csv(io.BytesIO(table.encode()), convert_options=convert)
+    arrow, parquet = (import_module(name) for name in ("pyarrow", "pyarrow.parquet"))
+    titles, *rows = csv.reader(io.StringIO(table))
+    columns = {}
+    for title, texts in zip(titles, zip(*rows, strict=True), strict=True):
+        kind, convert = (arrow.float64(), float) if _is_number(title, texts) else (arrow.string(), str)
+        columns[title] = arrow.array([convert(text) if text else None for text in texts], kind)
     file = io.BytesIO()
-    parquet.write_table(read, file)
+    parquet.write_table(arrow.table(columns), file)
     return file.getvalue()
 
 
-def _is_number(column: str) -> bool:
-    return column in NUMBERS or column.startswith(("test/", "val/"))
+def _is_number(column: str, texts: Sequence[str]) -> bool:
+    if column in VERBATIM or column.startswith(AXIS):
+        return all(NUMBER.fullmatch(text) for text in texts if text)
+    return column in NUMBERS or _is_metric(column)
+
+
+def _is_metric(column: str) -> bool:
+    return column.startswith("test/") or (column.endswith("_best") and not column.startswith(AXIS))
 
 
 def _row(run: Run, group: str, setting: str, counts: bool) -> dict[str, object]:
@@ -93,5 +104,5 @@ def _row(run: Run, group: str, setting: str, counts: bool) -> dict[str, object]:
         **run.facts,
         **{name: run.text(name) for name in FROM_RESULT},
         **{name: text for name in FROM_INFERENCE if (text := run.text(name))},
-        **{name: value for name, value in metrics.items() if name.startswith("test/") or name.endswith("_best")},
+        **{name: value for name, value in metrics.items() if _is_metric(name)},
     }

@@ -16,8 +16,18 @@ EVERYWHERE = Path("outputs")
 CHOICE = "a directory of runs (default: outputs), or a filter on a config key: model.cell=gru seed=1,2 status=failed"
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options of a command line, by default that of the program; filters may follow other options."""
+    parser = _make_parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and (not hasattr(options, "choice") or any(argument.startswith("-") for argument in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        options.choice += rest
+    return options
+
+
+def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m rnnexp.runs",
         description="List, compare and remove runs. Prints a table on a terminal, text separated by tabs in a pipe.",
@@ -76,7 +86,6 @@ def _choice(arguments: Sequence[str]) -> tuple[list[ListedRun], list[Filter]]:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a number of runs, at least 1, not {text}")
+    return int(text)

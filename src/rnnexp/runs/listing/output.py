@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from rnnexp.core.files.bounded import without_infinities
 from rnnexp.core.printable import mask_secrets, printable, without_secrets
 from rnnexp.core.types import Primitive
 from rnnexp.tracking.status import Status
@@ -35,8 +36,8 @@ def write_table(records: Sequence[Record], columns: Columns, names: Sequence[str
 
 
 def write_json(value: object) -> None:
-    """Write a value as JSON, in which other characters than those of ASCII are escaped."""
-    print(json.dumps(mask_secrets(value), indent=1))
+    """Write a value as JSON: null replaces NaN and infinity, and characters outside of ASCII are escaped."""
+    print(json.dumps(mask_secrets(without_infinities(value)), indent=1))
 
 
 def _draw(records: Sequence[Record], columns: Columns) -> None:

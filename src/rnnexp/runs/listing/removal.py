@@ -11,6 +11,7 @@ from rnnexp.core.files.directory_lock import locked, observe_lock
 from rnnexp.runs.listing.filters import Filter, select
 from rnnexp.runs.listing.listed_run import ListedRun, list_runs
 from rnnexp.runs.listing.output import format_age, shown
+from rnnexp.runs.listing.search import REMOVED
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.status import Status
 
@@ -35,14 +36,24 @@ def remove_runs(directories: Sequence[Path], filters: Sequence[Filter], *, is_co
     removable = list[ListedRun]()
     for run in runs:
         if reason := reason_to_keep(run):
-            print(f"rnnexp: {shown(f'{run.path} stays: {reason}')}", file=sys.stderr)
+            _report(f"{run.path} stays: {reason}")
         else:
             removable.append(run)
+    stay = len(runs) - len(removable)
     if removable and (is_confirmed or _ask(removable)):
         for run in removable:
-            remove(run.path)
-            print(shown(f"removed {run.path}"))
-    return 0 if len(removable) == len(runs) else UserError.exit_code
+            try:
+                remove(run.path)
+            except UserError as error:
+                _report(str(error))
+                stay += 1
+            else:
+                print(shown(f"removed {run.path}"))
+    return UserError.exit_code if stay else 0
+
+
+def _report(problem: str) -> None:
+    print(f"rnnexp: {shown(problem)}", file=sys.stderr)
 
 
 def _require_run(directory: Path) -> None:
@@ -62,7 +73,7 @@ def reason_to_keep(run: ListedRun) -> str:
     files, status = run.files, run.state.status
     if status is Status.RUNNING or observe_lock(run.path).is_held:
         return "it is running"
-    if observe_lock(run.path.parent.parent).is_held:
+    if observe_lock(run.path.resolve().parent.parent).is_held:
         return "its sweep is running"
     if status is Status.QUEUED and files.slurm_file.exists():
         return "it is queued on a cluster"
@@ -82,9 +93,8 @@ def remove(path: Path) -> None:
     """
     try:
         with locked(path, seconds=0):
-            # From here on no program finds a part of a run under its name.
-            hidden = path.with_name(f".removed.{uuid.uuid4().hex[:12]}")
-            path.rename(hidden)
+            # No program finds a part of a run under this name. The system does not rename `.` and `..`.
+            hidden = path.resolve().rename(path.resolve().with_name(f"{REMOVED}{uuid.uuid4().hex[:12]}"))
         shutil.rmtree(hidden)
     except OSError as error:
         raise UserError(f"{error.filename or path} cannot be removed: {error.strerror or error}") from None

@@ -15,6 +15,9 @@ REQUIRED = ("config.yaml", "status.json")
 REST_OF_RUN = frozenset({"status.json", "result.json", "environment.json", "overrides.yaml", "train.log"})
 """Files of a run. A directory with two of them has lost others; one alone may be another program's."""
 
+REMOVED = ".removed."
+"""The beginning of the name of a run directory that is being removed, or whose removal was interrupted."""
+
 
 class FoundRun(NamedTuple):
     """A run directory.
@@ -51,6 +54,7 @@ def _runs_below(directory: Path) -> Iterator[FoundRun]:
     unlisted: list[OSError] = []
     for place, subdirectories, names in os.walk(directory, onerror=unlisted.append):
         path, found = Path(place), set(names)
+        subdirectories[:] = [name for name in subdirectories if not name.startswith(REMOVED)]
         if found.issuperset(REQUIRED):
             # Directories below a run belong to it.
             subdirectories.clear()
@@ -73,7 +77,7 @@ def _incomplete_jobs(sweep: Path, unlisted: list[OSError]) -> Iterator[FoundRun]
     jobs = sweep / "jobs"
     names = {str(name) for name in listed} if isinstance(listed, list) else set()
     try:
-        names |= {entry.name for entry in os.scandir(jobs) if entry.is_dir()}
+        names |= {entry.name for entry in os.scandir(jobs) if entry.is_dir() and not entry.name.startswith(REMOVED)}
     except FileNotFoundError:
         pass
     except OSError as error:

@@ -88,7 +88,7 @@ def show_best(runs: Sequence[ListedRun], by: str | None, mode: str | None, top: 
     groups: dict[tuple[str, str], list[tuple[float, ListedRun]]] = defaultdict(list)
     for run in runs:
         score = run.score if by is None else run.find_score(by)
-        if score is not None:
+        if score is not None and math.isfinite(score.value):
             groups[run.dataset, score.metric].append((score.value, run))
     if not groups:
         raise UserError(_describe_no_metric(runs, by))

@@ -133,7 +133,7 @@ def test_the_toolkit_itself_is_measured(name: str, measure_translation: Measure,
     if not python.exists():
         pytest.skip(f"{name} needs an older PyTorch, so an environment of its own: {python} (docs/results/speed.md)")
     same_work = ["model.bidirectional=true", "task.network.tied_embeddings=none"]
-    outcome = measure_translation("repetitions=1", *same_work, f"peers.{name}={python}", "train_minutes=0.02")
+    outcome = measure_translation("repetitions=1", *same_work, f"peers.{name}={python}", "train_minutes=0.1")
     assert outcome.exit_code == 0, outcome.stderr
     speed = read_report(tmp_path / "outputs")["speed"]
     peers, learning = speed["peers"], speed["learning"]

@@ -45,11 +45,24 @@ def test_what_a_slice_exceeds_is_missing_in_the_next() -> None:
 
 def test_the_end_of_the_requests_ends_the_training() -> None:
     turns, clock, answers = make_turns([])
+    turns.count(1, 5)
     clock.time = 6
     assert not turns.goes_on()
     assert turns.request is None
-    assert answers[0]["amount"] == 0
+    assert answers[0]["amount"] == 5
     assert math.isnan(answers[0]["loss"])
+
+
+def test_the_time_begins_with_the_first_step() -> None:
+    turns, clock, answers = make_turns(["score"])
+    clock.time = 100
+    assert turns.goes_on()
+    turns.count(1, 5)
+    clock.time = 104
+    assert turns.goes_on()
+    clock.time = 106
+    assert not turns.goes_on()
+    assert answers[0]["seconds"] == 6
 
 
 @pytest.mark.parametrize(("time", "rate"), [(0, 0.1), (2.4, 0.1), (2.6, 0.2), (9.9, 0.4), (12, 0.4)])

@@ -38,8 +38,8 @@ class TakeTurns(Callback):
         batch: TranslationBatch,
         batch_idx: int,  # noqa: ARG002
     ) -> None:
-        self.turns.set_rate(trainer.optimizers[0].param_groups)
         self.turns.count(len(batch.source), TranslationTask.num_tokens(batch))
+        self.turns.set_rate(trainer.optimizers[0].param_groups)
 
     def on_train_batch_end(
         self,

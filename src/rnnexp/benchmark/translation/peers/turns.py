@@ -44,6 +44,8 @@ class Turns:
 
     def goes_on(self) -> bool:
         """Return whether another step follows. At the end of a slice, wait for the next request first."""
+        if not self.steps:
+            return True
         seconds = self.read() - self._start
         if self._used + seconds < self._slices * self.slice_seconds:
             return True
@@ -56,7 +58,10 @@ class Turns:
         return self.request == "learn"
 
     def count(self, sentences: int, tokens: int) -> None:
-        """Count a step."""
+        """Count a step that begins."""
+        if not self.steps:
+            # What a toolkit prepares before its first step is no training.
+            self._start = self.read()
         self.steps += 1
         self.sentences += sentences
         self._tokens += tokens
