@@ -30,6 +30,7 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
     ("gru", {"cell_options": {"ur_gates": True}}),
     ("lstm", {"zoneout": 0.1}),
     ("support.own_cells.minimal_gated_unit", {}),
+    ("support.own_cells.DecayCell", {}),
     ("torch.nn.GRUCell", {}),
 ]
 WIDE = {"num_layers": 2, "layer_norm": True, "residual": True}

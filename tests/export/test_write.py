@@ -41,6 +41,21 @@ def test_an_unknown_format_is_one_line(finished: Outcome, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("cell", ["support.own_cells.minimal_gated_unit", "support.own_cells.DecayCell"])
+def test_a_run_with_an_own_cell_is_exported(cell: str, run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    trained = run("model=srn", f"model.cell={cell}", "model.cell_options={}")
+    assert trained.exit_code == 0, trained.stderr
+    arguments = [f"run={trained.directory}", "tolerance=1"]
+    assert "trust=" in call(export.main, tmp_path, arguments).line
+    for number, chosen in enumerate(("format=onnx", "format=torch_export", "quantize=int8")):
+        output = tmp_path / f"model_{number}"
+        outcome = call(export.main, tmp_path, [*arguments, chosen, f"output={output}", "trust=[support.own_cells]"])
+        assert outcome.exit_code == 0, outcome.stderr
+        assert (output / "export.json").exists()
+
+
+@pytest.mark.slow
 def test_a_network_that_a_format_cannot_hold_is_one_line(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     trained = run("model=srn", "model.cell_options.orthogonal=true")

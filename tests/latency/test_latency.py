@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from rnnexp.core.files.atomic import read_json, write_json
+from rnnexp.export import __main__ as export
 from rnnexp.latency.__main__ import latency
+from rnnexp.report.__main__ import report
 from rnnexp.tasks.inference_record import BATCH_SIZES, read_inference
+from support.answering import finish_phrasebook
 from support.foreign_runs import change_config
-from support.programs import Outcome, Run
+from support.programs import Outcome, Run, call
 
 QUICK = ["--rounds", "2", "--seconds", "0.001", "--accelerator", "cpu"]
 
@@ -84,6 +87,47 @@ def test_a_translator_has_the_time_of_a_sentence_in_two_searches(
     assert record["beam5_words_per_second"] > 0
     assert record["samples"]["unit"] == "source tokens"
     assert record["flops_per_step"] > 0
+
+
+@pytest.mark.slow
+def test_exports_are_measured_beside_their_run(
+    copied: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnxruntime")
+    run = copied("a")
+    for more in ([], ["quantize=int8"]):
+        outcome = call(export.main, tmp_path, [f"run={run}", "format=onnx", *more])
+        assert outcome.exit_code == 0, outcome.stderr
+    assert latency([str(run), *QUICK]) == 0
+    assert "onnx_int8" in capsys.readouterr().out
+    record = record_of(run)
+    assert list(record["exports"]) == ["onnx", "onnx_int8"]
+    for name, found in record["exports"].items():
+        known = read_json(run / "exports" / name / "export.json")
+        assert_ordered(found["latency"], 40)
+        assert_ordered(found["step_latency"], 40)
+        assert all(found["throughput"][f"batch_{size}"] > 0 for size in BATCH_SIZES)
+        assert found["weight_bytes"] == known["graphs"]["model.onnx"]["bytes"]
+        assert found["metrics"] == known["check"]["metrics"]
+        assert found["weights"] == record["weights"]
+    assert report([str(run), "--output", str(tmp_path / "report")]) == 0
+    assert "onnx\\_int8" in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    file = run / "exports" / "onnx" / "export.json"
+    write_json(file, read_json(file) | {"config_hash": "other"})
+    assert "is about another config" in refused([str(run)], capsys)
+
+
+@pytest.mark.slow
+def test_an_exported_translator_is_measured(tmp_path: Path, translate_tiny: Callable[[str], list[str]]) -> None:
+    pytest.importorskip("onnxruntime")
+    run = finish_phrasebook(tmp_path, translate_tiny)
+    outcome = call(export.main, tmp_path, [f"run={run}", "format=onnx", "quantize=int8", "tolerance=1"])
+    assert outcome.exit_code == 0, outcome.stderr
+    assert latency([str(run), *QUICK[2:], "--rounds", "1"]) == 0
+    found = record_of(run)["exports"]["onnx_int8"]
+    assert_ordered(found["latency"], 20)
+    assert_ordered(found["beam5_latency"], 20)
+    assert found["step_latency"] is None
 
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -13,23 +13,9 @@ from torch import Tensor, nn
 from rnnexp.models import Seq2Seq
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.recurrent.cells import make_cell
+from support.own_cells import DecayCell
 
 LENGTHS = torch.tensor([7, 1, 4, 6, 2])
-
-
-class DecayCell(nn.Module):
-    """A cell with a part, a buffer and dropout. Its state is a trace and its mean."""
-
-    def __init__(self, input_size: int, hidden_size: int, *, decay: float = 0.5, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.product = nn.Linear(input_size + hidden_size, hidden_size)
-        self.dropout = nn.Dropout(dropout)
-        self.register_buffer("decay", torch.tensor(decay))
-
-    def forward(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        h, mean = state
-        h = torch.tanh(self.product(torch.cat([x, self.dropout(h)], dim=1)))
-        return h + mean, self.decay * mean + (1 - self.decay) * h
 
 
 class Pair(nn.GRUCell):

@@ -1,7 +1,7 @@
-"""A cell of a user, which has no kernel and no step written by hand."""
+"""Cells of a user, which have no kernel and no step written by hand."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rnnexp.recurrent import Cell, Recurrence, State
 
@@ -17,3 +17,18 @@ def step(x: Tensor, state: State, recur: Recurrence) -> State:
 
 
 minimal_gated_unit = Cell(step, gates=2)
+
+
+class DecayCell(nn.Module):
+    """A cell with a part, a buffer and dropout. Its state is a trace and its mean."""
+
+    def __init__(self, input_size: int, hidden_size: int, *, decay: float = 0.5, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.product = nn.Linear(input_size + hidden_size, hidden_size)
+        self.dropout = nn.Dropout(dropout)
+        self.register_buffer("decay", torch.tensor(decay))
+
+    def forward(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        h, mean = state
+        h = torch.tanh(self.product(torch.cat([x, self.dropout(h)], dim=1)))
+        return h + mean, self.decay * mean + (1 - self.decay) * h

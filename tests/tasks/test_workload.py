@@ -28,7 +28,7 @@ def workload_of(
         data_info={"num_test": 2},
         test_dataloader=lambda: [LabeledSequences(inputs, torch.zeros(2, dtype=torch.long), lengths)],
     )
-    return of_sequences(task, data)
+    return of_sequences(task, data, model)
 
 
 @pytest.fixture

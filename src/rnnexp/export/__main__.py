@@ -9,7 +9,7 @@ from rnnexp.core.validation import expand_home
 def export(config: DictConfig) -> int:
     """Write the network of a run, checked against the run on its test set."""
     # Imported here, so that --help and --cfg job do not import torch.
-    from rnnexp.export.write import export_run
+    from rnnexp.export.write import Request, export_run
     from rnnexp.runs.create import resolved
     from rnnexp.runs.frozen.config import trusted_modules
     from rnnexp.tracking.run_directory import RunDirectory
@@ -19,8 +19,10 @@ def export(config: DictConfig) -> int:
     run = RunDirectory.of_finished_run(expand_home(str(values["run"])))
     run.require_own_files(run.evaluate_log_file, run.exports)
     output = None if values["output"] is None else expand_home(str(values["output"]))
+    trust = trusted_modules(values["trust"])
+    request = Request(str(values["format"]), values["quantize"], values["tolerance"], values["weights"], trust)
     with logged_to(run.evaluate_log_file):
-        done = export_run(run, str(values["format"]), output, values["weights"], trusted_modules(values["trust"]))
+        done = export_run(run, request, output)
     print(f"written: {done['directory']}, largest difference to the run {done['check']['largest_difference']:.2g}")
     return 0
 

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from rnnexp.core.errors import UserError
-from rnnexp.export.operators import OPSET, run_operator
+from rnnexp.core.validation import validate_choice
+from rnnexp.export.operators import OPSET, run_lstm_operator, run_operator
 from rnnexp.export.parts import Part, Run
+from rnnexp.export.quantization import quantize_onnx
 from rnnexp.export.stack import RunLayer, scan_layer
 
 EXTRA = "pip install 'rnnexp[export]'"
@@ -33,6 +35,8 @@ class Format(NamedTuple):
 
 def write_onnx(part: Part, path: Path) -> None:
     """Write a graph as an ONNX model."""
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
     with _quiet():
         program = torch.onnx.export(
             part.module,
@@ -45,7 +49,16 @@ def write_onnx(part: Part, path: Path) -> None:
             verbose=False,
         )
         assert program is not None
+        # The names and lines of the code that each operator comes from: a tenth of a small file.
+        ClearMetadataAndDocStringPass()(program.model)
         program.save(path)
+
+
+def write_int8(part: Part, path: Path) -> None:
+    """Write a graph as an ONNX model with weights of 8 bits."""
+    write_onnx(part, path)
+    with _quiet():
+        quantize_onnx(path)
 
 
 def read_onnx(part: Part, path: Path) -> Run:
@@ -87,9 +100,33 @@ FORMATS: Mapping[str, Format] = {
     "onnx": Format(".onnx", run_operator, write_onnx, read_onnx),
     "torch_export": Format(".pt2", scan_layer, write_torch, read_torch),
 }
+INT8 = Format(".onnx", run_lstm_operator, write_int8, read_onnx)
+"""the format onnx with weights of 8 bits"""
 
 
-def require_packages(format_name: str) -> None:
+def choose_format(name: str, quantize: str | None) -> Format:
+    """Return a format.
+
+    Args:
+        name: one of `FORMATS`.
+        quantize: `int8` for weights of 8 bits, or None.
+
+    Raises:
+        UserError: for unknown names, a format that is not quantized, and a package that is not installed.
+    """
+    try:
+        validate_choice("format", name, FORMATS)
+        if quantize is not None:
+            validate_choice("quantize", quantize, ("int8",))
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    if quantize and name != "onnx":
+        raise UserError(f"quantize={quantize} needs format=onnx: format={name} is not quantized")
+    _require_packages(name)
+    return INT8 if quantize else FORMATS[name]
+
+
+def _require_packages(format_name: str) -> None:
     """Raise UserError if a package of the format is not installed."""
     if format_name == "onnx":
         try:

@@ -42,6 +42,14 @@ def operator_of(stack: RecurrentStack) -> Operator | None:
     return None if any(stack.zoneout) else OPERATORS.get(stack.cell.step)
 
 
+def run_lstm_operator(
+    stack: RecurrentStack, x: Tensor, lengths: Tensor, state: State, weights: Sequence[Weights]
+) -> tuple[Tensor, State]:
+    """Run an LSTM as an operator, and any other cell by its equations: ONNX Runtime quantizes neither RNN nor GRU."""
+    run_layer = run_operator if stack.cell.step is lstm else scan_layer
+    return run_layer(stack, x, lengths, state, weights)
+
+
 def run_operator(
     stack: RecurrentStack, x: Tensor, lengths: Tensor, state: State, weights: Sequence[Weights]
 ) -> tuple[Tensor, State]:

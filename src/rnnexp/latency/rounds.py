@@ -118,7 +118,7 @@ def peak_memory(subject: Subject) -> dict[str, int | None]:
 
 
 def summarize_rounds(subject: Subject, rounds: Sequence[Round]) -> dict[str, Any]:
-    """Return the measured numbers of a run for inference.json, null with a reason for those that it does not have."""
+    """Return the measured numbers of a run or of an export for inference.json, null for those that it does not have."""
     times = {name: np.concatenate([each.seconds[name] for each in rounds]) for name in subject.workload.calls}
     numbers: dict[str, Any] = {name: _percentiles(times[name]) if name in times else None for name in LATENCIES}
     batches = {size: [time for each in rounds for time in each.batches[size]] for size in BATCH_SIZES if size > 1}

@@ -19,8 +19,8 @@ from rnnexp.core.printable import printable
 from rnnexp.core.progress import Progress
 from rnnexp.latency.machine import MachineUse, idleness
 from rnnexp.latency.options import Options
-from rnnexp.latency.rounds import measure_in_turns, peak_memory, summarize_rounds, warm_up
-from rnnexp.latency.subject import Subject, load_subject
+from rnnexp.latency.rounds import Round, measure_in_turns, peak_memory, summarize_rounds, warm_up
+from rnnexp.latency.subject import Loaded, Subject, load_subject
 from rnnexp.report.records.runs import find_runs
 from rnnexp.runs.evaluation import choose_device
 from rnnexp.tasks.inference_record import INFERENCE_VERSION, Conditions, value_at
@@ -52,39 +52,40 @@ def measure_runs(options: Options) -> int:
         UserError: if no run can be measured.
     """
     device = choose_device(options.accelerator)
-    subjects, refused = _load(options, device)
+    loaded, refused = _load(options, device)
     # After the runs are loaded, since each sets the threads of its config.
     torch.set_num_threads(options.num_threads)
-    sessions = _measure(subjects, device, options)
-    Console().print(_table(subjects, sessions))
+    sessions = _measure(loaded, device, options)
+    Console().print(_table(loaded, sessions))
     if line := idleness(sessions[0]["machine_use"]):
         print(f"rnnexp: {line}", file=sys.stderr)
-    print(printable(f"measured {len(subjects)} run{'' if len(subjects) == 1 else 's'}; inference.json is in each"))
+    print(printable(f"measured {len(loaded)} run{'' if len(loaded) == 1 else 's'}; inference.json is in each"))
     return refused
 
 
-def _load(options: Options, device: torch.device) -> tuple[list[Subject], int]:
-    subjects, errors = [], []
+def _load(options: Options, device: torch.device) -> tuple[list[Loaded], int]:
+    loaded, errors = [], []
     for run in find_runs(options.directories):
         try:
             with silenced_lightning():
-                subjects.append(load_subject(run.path, device, options))
+                loaded.append(load_subject(run.path, device, options))
         except UserError as error:
             errors.append(str(error))
-    if not subjects:
+    if not loaded:
         rest = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         raise UserError(f"no run can be measured: {errors[0]}{rest}")
     for error_line in errors:
         print(f"rnnexp: not measured: {printable(error_line)}", file=sys.stderr)
-    return subjects, len(errors)
+    return loaded, len(errors)
 
 
-def _measure(subjects: Sequence[Subject], device: torch.device, options: Options) -> list[dict[str, Any]]:
-    """Time the runs in turns, and write and return the record of each."""
+def _measure(loaded: Sequence[Loaded], device: torch.device, options: Options) -> list[dict[str, Any]]:
+    """Time the runs and their exports in turns, and write and return the record of each run."""
+    subjects = [subject for run, exports in loaded for subject in (run, *exports)]
     for subject in subjects:
         warm_up(subject)
-    memory = [peak_memory(subject) for subject in subjects]
-    computation = [subject.describe_computation() for subject in subjects]
+    memory = [peak_memory(run) for run, _ in loaded]
+    computation = [run.describe_computation() for run, _ in loaded]
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
     environment = describe_environment({"type": device.type, "name": name, "num_threads": torch.get_num_threads()})
     use, started = MachineUse(), datetime.now(UTC)
@@ -97,7 +98,7 @@ def _measure(subjects: Sequence[Subject], device: torch.device, options: Options
         "schema_version": INFERENCE_VERSION,
         "measured": started.isoformat(timespec="seconds"),
         "num_rounds": options.rounds,
-        "num_runs_in_turns": len(subjects),
+        "num_runs_in_turns": len(loaded),
         "conditions": Conditions(
             environment["host"],
             environment["processor"],
@@ -109,8 +110,8 @@ def _measure(subjects: Sequence[Subject], device: torch.device, options: Options
         "machine_use": use.describe(),
         "environment": environment,
     }
-    records = []
-    for subject, found, peaks, computed in zip(subjects, rounds, memory, computation, strict=True):
+    records, remaining = [], iter(rounds)
+    for (subject, exports), peaks, computed in zip(loaded, memory, computation, strict=True):
         record = {
             **shared,
             "config_hash": config_hash(subject.run.read_config()),
@@ -121,11 +122,18 @@ def _measure(subjects: Sequence[Subject], device: torch.device, options: Options
             "weight_bytes": subject.weight_bytes,
             "flops_per_step": subject.workload.flops_per_step,
             "peak_memory_bytes": peaks,
-            **summarize_rounds(subject, found),
+            **summarize_rounds(subject, next(remaining)),
+            "exports": {export.name: _export_record(export, next(remaining)) for export in exports},
         }
         write_json(subject.run.inference_file, record)
         records.append(record)
     return records
+
+
+def _export_record(subject: Subject, rounds: Sequence[Round]) -> dict[str, Any]:
+    """Return the numbers of an export, with what was found when it was written."""
+    assert subject.export is not None
+    return {**subject.export.facts(), "weight_bytes": subject.weight_bytes, **summarize_rounds(subject, rounds)}
 
 
 @contextmanager
@@ -143,8 +151,10 @@ def _write_progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _table(subjects: Sequence[Subject], records: Sequence[Mapping[str, Any]]) -> Table:
-    """Return a row for each run, with the columns in which some run has a number."""
+def _table(loaded: Sequence[Loaded], of_runs: Sequence[Mapping[str, Any]]) -> Table:
+    """Return a row for each run and each of its exports, with the columns in which some row has a number."""
+    subjects = [subject for run, exports in loaded for subject in (run, *exports)]
+    records = [record for of_run in of_runs for record in (of_run, *of_run["exports"].values())]
     table = Table(box=SIMPLE_HEAD)
     table.add_column("run", overflow="fold")
     columns = {
@@ -155,7 +165,7 @@ def _table(subjects: Sequence[Subject], records: Sequence[Mapping[str, Any]]) ->
     for title in columns:
         table.add_column(title, justify="right")
     for place, subject in enumerate(subjects):
-        table.add_row(plain(subject.run.path.name), *(cells[place] for cells in columns.values()))
+        table.add_row(plain(subject.name), *(cells[place] for cells in columns.values()))
     return table
 
 

@@ -1,9 +1,9 @@
 """A finished run that is measured: its network on the device, in the precision of the run."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnexp.core.errors import UserError
+from rnnexp.export.read import ExportedFiles, read_exports
 from rnnexp.latency.options import Options
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.runs.build import Experiment
@@ -38,7 +39,9 @@ class Subject:
         precision: `trainer.precision` of the run.
         tf32: whether float32 products on an NVIDIA GPU are rounded.
         num_parameters: the number of trained values.
+        weight_bytes: the bytes of all weights, those that two layers share counted once; of an export, of its graphs.
         positions: name of a latency -> the number of calls so far, which go through the samples in circles.
+        export: the files that are measured in place of the run; None for the run itself.
     """
 
     run: RunDirectory
@@ -49,7 +52,9 @@ class Subject:
     precision: str
     tf32: bool
     num_parameters: int
+    weight_bytes: int
     positions: dict[str, int] = field(default_factory=dict)
+    export: ExportedFiles | None = None
 
     @contextmanager
     def computing(self) -> Iterator[None]:
@@ -60,10 +65,9 @@ class Subject:
             yield
 
     @property
-    def weight_bytes(self) -> int:
-        """The bytes of all weights, those that two layers share counted once."""
-        tensors = (*self.model.parameters(), *self.model.buffers())
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    def name(self) -> str:
+        """The name of the directory of the run, or of the export."""
+        return self.run.path.name if self.export is None else self.export.path.name
 
     def describe_computation(self) -> dict[str, Any]:
         """Return the backends of the recurrent layers by latency, and the requested and effective precision."""
@@ -98,8 +102,12 @@ class Subject:
         return backends, dtypes[0]
 
 
-def load_subject(path: Path, device: torch.device, options: Options) -> Subject:
-    """Return a run with its weights on a device.
+Loaded = tuple[Subject, Sequence[Subject]]
+"""A run, and its exports."""
+
+
+def load_subject(path: Path, device: torch.device, options: Options) -> Loaded:
+    """Return a run with its weights on a device, and its exports, which run on a CPU only.
 
     Raises:
         UserError: for a run that is not done, a task without a workload, and see `load_finished`.
@@ -114,24 +122,43 @@ def load_subject(path: Path, device: torch.device, options: Options) -> Subject:
     task = experiment.task.to(device).eval()
     if kind == "true":
         task.model.to(DTYPES[bits])
-    return Subject(
+    tensors = (*task.model.parameters(), *task.model.buffers())
+    subject = Subject(
         run,
         weights,
         task.model,
-        _workload_of(experiment),
+        _workload_of(experiment, task.model),
         device,
         precision,
         experiment.settings.tf32,
         task.num_parameters,
+        sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+    )
+    exports = read_exports(run) if device.type == "cpu" and run.exports.is_dir() else []
+    return subject, [_of_export(export, subject, experiment, options) for export in exports]
+
+
+def _of_export(export: ExportedFiles, subject: Subject, experiment: Experiment, options: Options) -> Subject:
+    """Return an export of a run as it is measured: its graphs, called with tensors, in their own precision."""
+    network = export.load(options.trust)
+    return replace(
+        subject,
+        weights=subject.run.path / export.weights,
+        model=network,
+        workload=_workload_of(experiment, network),
+        precision="32-true",
+        weight_bytes=export.num_bytes,
+        positions={},
+        export=export,
     )
 
 
-def _workload_of(experiment: Experiment) -> Workload:
+def _workload_of(experiment: Experiment, network: nn.Module) -> Workload:
     kind = experiment.task.kind
     if kind.workload is None:
         known = ", ".join(each.name for each in registered_kinds() if each.workload is not None)
         raise UserError(
             f"{experiment.settings.directory.path}: the task {kind.name!r} names no workload to time; these do: {known}"
         )
-    workload: Workload = load_function(kind.workload)(experiment.task, experiment.datamodule)
+    workload: Workload = load_function(kind.workload)(experiment.task, experiment.datamodule, network)
     return workload

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from rnnexp.core.errors import first_line
 from rnnexp.core.files.atomic import write_bytes
 from rnnexp.plots.style import encode_figure
+from rnnexp.report.exports import exports_table
 from rnnexp.report.figures.disagreements import Disagreement, find_disagreements, images_figure
 from rnnexp.report.figures.effects import interactions, main_effects
 from rnnexp.report.figures.gradient_flow import gradient_flow_figure
@@ -232,6 +233,7 @@ def make_section(
         ("Against the best", _against_the_best(group, comparisons, margin)),
         ("Costs", [costs_table(group) if comparisons else None]),
         ("Inference", [*map(Paragraph, inference_facts(group.counted)), inference_table(group)]),
+        ("Exports", [exports_table(group)]),
         ("Runs without a result", [unfinished_table(group, root)]),
         ("Files that could not be read", [damaged_table(group, root)]),
         ("Figures", shown),

@@ -27,7 +27,7 @@ def results_table(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> 
     by_setting = {comparison.setting: comparison for comparison in comparisons}
     others = group.measures[1:]
     facts = MajorityFacts(group)
-    axes = _axis_columns(group)
+    axes = axis_columns(group)
     columns = [*axes, group.main.title, "95 % interval", "n", "against the best", "notes"]
     # In a search the measures of the task are those of the test set, in contrast to the main one.
     columns += [*(f"test {each.title}" if group.is_search else each.title for each in others), "runs"]
@@ -36,7 +36,7 @@ def results_table(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> 
         comparison = by_setting.get(setting)
         rows.append(
             [
-                *_axis_cells(setting),
+                *axis_cells(setting),
                 mean_and_deviation(setting, group.main),
                 interval(setting),
                 str(len(setting.counted)),
@@ -104,7 +104,7 @@ def _table_of_costs(
     found = [cost for cost in costs if any(setting.mean_cost(cost) is not None for setting in settings)]
     rows = [
         [
-            *_axis_cells(setting),
+            *axis_cells(setting),
             *(cost.show(mean) if (mean := setting.mean_cost(cost)) is not None else NOTHING for cost in found),
             *(_values_of(setting, text) for text in texts.values()),
         ]
@@ -121,21 +121,21 @@ def _table_of_costs(
         ]
         for setting in settings
     ]
-    columns = [*_axis_columns(group), *(cost.label for cost in found), *texts]
+    columns = [*axis_columns(group), *(cost.label for cost in found), *texts]
     return Table(columns, rows, frozenset(cost.label for cost in found), seeds=seeds)
 
 
-def _axis_columns(group: ComparisonGroup) -> list[str]:
+def axis_columns(group: ComparisonGroup) -> list[str]:
     return [axis.name for axis in group.axes] or ["setting"]
 
 
-def _axis_cells(setting: Setting) -> list[str]:
+def axis_cells(setting: Setting) -> list[str]:
     return list(setting.axis_values.values()) or [setting.label]
 
 
 def _seed_cells(setting: Setting, seed: str) -> list[str]:
     """Return the cells of a seed in the columns of the axes."""
-    return [f"seed {seed}", *("" for _ in _axis_cells(setting)[1:])]
+    return [f"seed {seed}", *("" for _ in axis_cells(setting)[1:])]
 
 
 def mean_and_deviation(setting: Setting, measure: Measure) -> str:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import read_json
 
-INFERENCE_VERSION = 1
+INFERENCE_VERSION = 2
 BATCH_SIZES = (1, 16, 128)
 """The sizes of the batches whose throughput and memory are measured."""
 PERCENTILES = (50, 95, 99)
@@ -59,11 +59,28 @@ def read_inference(file: Path, config_hash: str) -> dict[str, Any]:
     if content.get("config_hash") != config_hash:
         raise UserError(f"{file} is about another config than this run: measure again with python -m rnnexp.latency")
     for path in NUMBERS:
-        value = value_at(content, path)
-        if value is not None and not _is_measured(value):
-            raise UserError(f"{file}: {path} must be a number of at least 0, not {str(value)[:40]!r}")
+        _require_measured(content, path, file)
     conditions_of(content, file)
+    _require_exports(content.get("exports", {}), file)
     return content
+
+
+def _require_exports(exports: object, file: Path) -> None:
+    """Raise UserError for a value of `exports` other than the numbers and the metrics of each export by its name."""
+    if not isinstance(exports, Mapping):
+        raise UserError(f"{file}: exports must be an object, not {str(exports)[:40]!r}")
+    for name, export in exports.items():
+        metrics = value_at(export, "metrics")
+        if not isinstance(metrics, Mapping) or not all(isinstance(each, int | float) for each in metrics.values()):
+            raise UserError(f"{file}: exports.{name}.metrics must be numbers by their names")
+        for path in (*NUMBERS, "largest_difference"):
+            _require_measured(export, path, file, f"exports.{name}.")
+
+
+def _require_measured(node: Mapping[str, Any], path: str, file: Path, prefix: str = "") -> None:
+    value = value_at(node, path)
+    if value is not None and not _is_measured(value):
+        raise UserError(f"{file}: {prefix}{path} must be a number of at least 0, not {str(value)[:40]!r}")
 
 
 def conditions_of(content: Mapping[str, Any], file: Path) -> Conditions:

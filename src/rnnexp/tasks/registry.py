@@ -99,8 +99,8 @@ class TaskKind:
         predictor: `module:class`, a `rnnexp.tasks.predictor.Predictor`, which uses a trained network without Lightning;
             None if `rnnexp.load` has none.
         export: `module:class`, a `rnnexp.export.parts.Export`, which says what an exported network takes and returns.
-        workload: `module:function` that returns what `rnnexp.latency` times: `(task, datamodule) -> Workload`,
-            see `rnnexp.tasks.workload`.
+        workload: `module:function` that returns what `rnnexp.latency` times:
+            `(task, datamodule, network) -> Workload`, see `rnnexp.tasks.workload`.
         benchmark: `module:class`, a `rnnexp.benchmark.workbench.TaskBenchmark`, which measures the speed of training.
     """
 

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from rnnexp.data.base import DataModule
-from rnnexp.models.classifier import SequenceClassifier
 from rnnexp.models.stepwise import StepwiseNetwork, Stream
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.inference_record import BATCH_SIZES
@@ -61,7 +60,7 @@ def spread(number: int) -> list[int]:
     return [position * number // kept for position in range(kept)]
 
 
-def of_sequences(task: Task, datamodule: DataModule) -> Workload:
+def of_sequences(task: Task, datamodule: DataModule, network: nn.Module) -> Workload:
     """Return the workload of a network over sequences of features: whole sequences, and single steps.
 
     A step gets the state after the steps before it. It includes the head of the network, which answers at each step.
@@ -69,24 +68,25 @@ def of_sequences(task: Task, datamodule: DataModule) -> Workload:
     Args:
         task: the trained task, on its device and in its precision.
         datamodule: its data, whose batches have `inputs` and `lengths`.
+        network: the network of the task, or what stands in for it.
     """
     model: Any = task.model
     like = next(model.parameters())
     samples = [sample.to(like.device, like.dtype) for sample in _test_sequences(datamodule)]
     calls: dict[str, Sequence[Callable[[], Any]]] = {
-        "latency": [partial(model, sample.unsqueeze(0)) for sample in samples]
+        "latency": [partial(network, sample.unsqueeze(0)) for sample in samples]
     }
     reasons = {}
     if task.stack.bidirectional:
         reasons["step_latency"] = BIDIRECTIONAL
     else:
-        stream = _Stream(model, samples)
+        stream = _Stream(network, samples)
         calls["step_latency"] = [stream.advance] * stream.num_steps
     heads = sum(each.weight.numel() for each in model.modules() if isinstance(each, nn.Linear))
     per_step = task.stack.multiply_adds_per_step + (heads if isinstance(model, StepwiseNetwork) else 0)
     return Workload(
         calls,
-        {size: partial(model, *_batch(samples, size)) for size in BATCH_SIZES},
+        {size: partial(network, *_batch(samples, size)) for size in BATCH_SIZES},
         [len(sample) for sample in samples],
         "steps",
         2 * per_step,
@@ -121,7 +121,7 @@ class _Stream:
         samples: the sequences, [time, features] each.
     """
 
-    def __init__(self, model: SequenceClassifier | StepwiseNetwork, samples: Sequence[Tensor]) -> None:
+    def __init__(self, model: Any, samples: Sequence[Tensor]) -> None:  # noqa: ANN401 (a network with `step`)
         self._model = model
         steps = [(step.unsqueeze(0), place == 0) for sample in samples for place, step in enumerate(sample)]
         self._steps = steps[:MOST_STEPS]
@@ -137,5 +137,6 @@ class _Stream:
         """Return the network's answer after the next step."""
         x, is_first = self._steps[self._next]
         self._next = (self._next + 1) % len(self._steps)
+        answer: Tensor
         answer, self._carried = self._model.step(x, Stream() if is_first else self._carried)
         return answer

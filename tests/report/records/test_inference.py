@@ -93,6 +93,9 @@ def test_the_report_shows_what_is_in_the_files(sweep: Path, capsys: pytest.Captu
         ({"weight_bytes": -1}, "weight_bytes must be a number"),
         ({"conditions": {"host": "here"}}, "conditions.processor is missing"),
         ({"conditions": [1]}, "conditions.host is missing"),
+        ({"exports": ["onnx"]}, "exports must be an object"),
+        ({"exports": {"onnx": {}}}, "exports.onnx.metrics must be numbers"),
+        ({"exports": {"onnx": {"metrics": {}, "weight_bytes": "x"}}}, "exports.onnx.weight_bytes must be a number"),
     ],
 )
 def test_a_record_that_cannot_be_read(tmp_path: Path, changes: dict[str, Any], part: str) -> None:

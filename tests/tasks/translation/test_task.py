@@ -257,7 +257,7 @@ def test_bad_values_are_refused(data: TranslationDataModule, changes: dict[str, 
 
 def test_the_timed_calls_translate_a_sentence_and_count_its_words(data: TranslationDataModule) -> None:
     task = make_task(data)
-    workload = of_sentences(task, data)
+    workload = of_sentences(task, data, task.model)
     assert set(workload.calls) == {"latency", "beam5_latency"}
     assert len(workload.lengths) == len(data.sources("test")) == 23
     (first,) = workload.batches[1]()

@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 from rnnexp.data.text.translation import TranslationDataModule
+from rnnexp.models import Seq2Seq
 from rnnexp.tasks.inference_record import BATCH_SIZES
 from rnnexp.tasks.translation.multiply_adds import Work, multiply_adds
 from rnnexp.tasks.translation.task import TranslationTask
@@ -17,7 +18,7 @@ NO_WORDS = "the target language has no spaces between words"
 NO_STEPS = "a translation is one call: its words depend on the whole sentence"
 
 
-def of_sentences(task: TranslationTask, datamodule: TranslationDataModule) -> Workload:
+def of_sentences(task: TranslationTask, datamodule: TranslationDataModule, network: Seq2Seq) -> Workload:
     """Return the workload of a translator: test sentences from text to text, with greedy and beam search.
 
     The operations are those of one target token, for a source of median length: decoder, attention and output layer.
@@ -25,9 +26,10 @@ def of_sentences(task: TranslationTask, datamodule: TranslationDataModule) -> Wo
     Args:
         task: the trained task, on its device and in its precision.
         datamodule: its data.
+        network: the network of the task, or what stands in for it.
     """
     greedy, beam = (
-        Translator([task.model], task.tokenizers, size, 1, task.length_penalty, task.limits) for size in (1, BEAM_SIZE)
+        Translator([network], task.tokenizers, size, 1, task.length_penalty, task.limits) for size in (1, BEAM_SIZE)
     )
     sources = datamodule.sources("test")
     sentences = [sentence for place in spread(len(sources)) if (sentence := sources[place].strip())]
