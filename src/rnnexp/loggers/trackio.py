@@ -4,7 +4,7 @@ import io
 import logging
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +131,7 @@ class TrackioLogger(StoreLogger, Logger):
             import trackio
 
             # Unlike the method of the run, it leaves nothing for the end of the process, which would print again.
-            with _quiet(), suppress(RuntimeError):
+            with _quiet():
                 trackio.finish()
             log.info("Trackio: show this run with  trackio show --project %s", self._project)
 
