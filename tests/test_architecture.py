@@ -219,6 +219,7 @@ SHORT_MODULES = {
     "rnnexp.core.types": "types that packages of all layers share",
     "rnnexp.core.utf8": "called by programs with and without Hydra",
     "rnnexp.data.corpora.phrasebook.draw": "random choices that every part of the grammar shares",
+    "rnnexp.loggers.connection": "shared by loggers of which each imports a package of its own",
     "rnnexp.sweeps.process.preload": "imported by the fork server alone: it sets a variable for the whole process",
     **{f"rnnexp.tasks.{name}.predictor": "imported without Lightning" for name in ("classification", "tagging")},
     "rnnexp.tasks.callbacks": "base classes that callbacks/ and tasks of their own share",

@@ -34,6 +34,30 @@ def assert_ordered(times: dict[str, float], num_calls: int) -> None:
     assert times["num_calls"] >= num_calls
 
 
+def test_a_record_that_cannot_be_written_does_not_lose_the_others(
+    copied: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = copied("a"), copied("b")
+    (first / "inference.json").mkdir()
+    assert latency([str(first.parent), *QUICK]) == 2
+    out, err = capsys.readouterr()
+    assert f"rnnexp: not recorded: {first}/inference.json: Is a directory" in err
+    assert "measured 2 runs" in out
+    assert record_of(second)["latency"]["p50_ms"] > 0
+
+
+def test_an_error_of_the_system_is_one_line(
+    copied: Callable[[str], Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = copied("a")
+    monkeypatch.chdir(run)
+    shutil.rmtree(run)
+    assert latency([".", *QUICK]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("rnnexp: ")
+    assert "Traceback" not in err
+
+
 def test_runs_are_measured_in_turns_and_one_that_is_not_done_is_named(
     copied: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -93,6 +93,17 @@ def run_program(
     sys.exit(max(exit_codes, default=0))
 
 
+def report_error(error: Exception | InterruptedRunError, outputs: str, prefix: str = "") -> int:
+    """Print the line of an error of a program that ran, or the traceback of an internal error. Return the exit code.
+
+    Args:
+        error: the exception.
+        outputs: see `rnnexp.cli.messages.explain_running`.
+        prefix: what the line begins with.
+    """
+    return _report(error, explain_running(error, outputs), prefix)
+
+
 def full_error_of_user() -> str:
     """Return HYDRA_FULL_ERROR as the user set it, for the processes that a program starts; empty if it was not set."""
     return _users_full_error or ""
@@ -112,7 +123,7 @@ def _run_job(program: Callable[[DictConfig], int | None], config: DictConfig, co
         validate_config(config, config_name)
         return program(config) or 0
     except (Exception, InterruptedRunError) as error:
-        return _report(error, explain_running(error, outputs=_outputs(config)), _job_prefix())
+        return report_error(error, _outputs(config), _job_prefix())
 
 
 def _report(error: Exception | InterruptedRunError, explanation: Explanation | None, prefix: str = "") -> int:

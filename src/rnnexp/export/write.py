@@ -27,7 +27,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Request:
-    """What an export is asked for.
+    """The request for an export.
 
     Args:
         format_name: one of `rnnexp.export.formats.FORMATS`.

@@ -6,7 +6,6 @@ from typing import NoReturn
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.output import keep_running_without_output
-from rnnexp.core.printable import printable
 from rnnexp.core.signals import end_in_one_line_after_ctrl_c
 from rnnexp.core.utf8 import require_utf8
 from rnnexp.latency.options import make_parser, options_of
@@ -20,9 +19,11 @@ def latency(arguments: Sequence[str] | None = None) -> int:
 
     try:
         refused = measure_runs(options_of(parsed))
-    except UserError as error:
-        print(f"rnnexp: {printable(str(error))}", file=sys.stderr)
-        return error.exit_code
+    except Exception as error:
+        # Imported here, since it imports Hydra. An error may come from the code of a cell that is not of the package.
+        from rnnexp.cli.main import report_error
+
+        return report_error(error, str(parsed.directories[0]))
     return UserError.exit_code if refused else 0
 
 

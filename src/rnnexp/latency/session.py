@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import write_json
 from rnnexp.core.printable import printable
 from rnnexp.core.progress import Progress
+from rnnexp.core.user_code import describe_user_code
 from rnnexp.latency.machine import MachineUse, idleness
 from rnnexp.latency.options import Options
 from rnnexp.latency.rounds import Round, measure_in_turns, peak_memory, summarize_rounds, warm_up
@@ -56,10 +58,12 @@ def measure_runs(options: Options) -> int:
     # After the runs are loaded, since each sets the threads of its config.
     torch.set_num_threads(options.num_threads)
     sessions = _measure(loaded, device, options)
+    for (subject, _), record in zip(loaded, sessions, strict=True):
+        refused += not _is_written(subject.run.inference_file, record)
     Console().print(_table(loaded, sessions))
     if line := idleness(sessions[0]["machine_use"]):
         print(f"rnnexp: {line}", file=sys.stderr)
-    print(printable(f"measured {len(loaded)} run{'' if len(loaded) == 1 else 's'}; inference.json is in each"))
+    print(f"measured {len(loaded)} run{'' if len(loaded) == 1 else 's'}; the numbers are in inference.json of each")
     return refused
 
 
@@ -71,6 +75,10 @@ def _load(options: Options, device: torch.device) -> tuple[list[Loaded], int]:
                 loaded.append(load_subject(run.path, device, options))
         except UserError as error:
             errors.append(str(error))
+        except Exception as error:
+            if (line := describe_user_code(error)) is None:
+                raise
+            errors.append(f"{run.path}: {line}")
     if not loaded:
         rest = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         raise UserError(f"no run can be measured: {errors[0]}{rest}")
@@ -80,7 +88,7 @@ def _load(options: Options, device: torch.device) -> tuple[list[Loaded], int]:
 
 
 def _measure(loaded: Sequence[Loaded], device: torch.device, options: Options) -> list[dict[str, Any]]:
-    """Time the runs and their exports in turns, and write and return the record of each run."""
+    """Time the runs and their exports in turns, and return the record of each run."""
     subjects = [subject for run, exports in loaded for subject in (run, *exports)]
     for subject in subjects:
         warm_up(subject)
@@ -125,9 +133,18 @@ def _measure(loaded: Sequence[Loaded], device: torch.device, options: Options) -
             **summarize_rounds(subject, next(remaining)),
             "exports": {export.name: _export_record(export, next(remaining)) for export in exports},
         }
-        write_json(subject.run.inference_file, record)
         records.append(record)
     return records
+
+
+def _is_written(file: Path, record: Mapping[str, Any]) -> bool:
+    """Write a record, and return whether that was possible: the records of the other runs are not lost."""
+    try:
+        write_json(file, record)
+    except OSError as error:
+        print(f"rnnexp: not recorded: {printable(str(file))}: {error.strerror}", file=sys.stderr)
+        return False
+    return True
 
 
 def _export_record(subject: Subject, rounds: Sequence[Round]) -> dict[str, Any]:
