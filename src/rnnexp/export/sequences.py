@@ -48,7 +48,9 @@ class SequenceExport(Export):
     def parts(self, run_layer: RunLayer) -> list[Part]:
         network = deepcopy(self.predictor.module)
         stack = network.stack
-        batch, time, state = 2, 3, self._initial_state(2)
+        # Sizes that differ from the number of layers and directions, with which torch.export would identify them.
+        batch, time = 5, 7
+        state = self._initial_state(batch)
         axes: dict[str, Sequence[int | str]] = {"inputs": ("batch", "time", stack.input_size), "lengths": ("batch",)}
         states = {f"state_{number}": (stack.num_layers, "batch", stack.hidden_size) for number in range(len(state))}
         per_step = isinstance(network, StepwiseNetwork)
@@ -58,7 +60,7 @@ class SequenceExport(Export):
             Part(
                 "model",
                 SequenceGraph(network, run_layer).eval(),
-                (inputs, torch.tensor([time, time - 1]), *state),
+                (inputs, time - torch.arange(batch), *state),
                 {**axes, **states},
                 {"outputs": outputs, **{f"next_{name}": shape for name, shape in states.items()}},
             )

@@ -71,8 +71,9 @@ class TranslationExport(Export):
 
     def parts(self, run_layer: RunLayer) -> list[Part]:
         network: Seq2Seq = deepcopy(self.predictor.module)
-        batch, time = 2, 3
-        source, lengths = torch.full((batch, time), EOS), torch.tensor([time, time - 1])
+        # Sizes that differ from the number of layers and directions, with which torch.export would identify them.
+        batch, time = 5, 7
+        source, lengths = torch.full((batch, time), EOS), time - torch.arange(batch)
         with torch.no_grad():
             encoded, state = network.encode(source, lengths)
         annotations: Sequence[int | str] = ("batch", "source_time", encoded.annotations.shape[2])
