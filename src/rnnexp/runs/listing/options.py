@@ -18,7 +18,7 @@ CHOICE = "a directory of runs (default: outputs), or a filter on a config key: m
 
 def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the options of a command line, by default that of the program; filters may follow other options."""
-    parser = _make_parser()
+    parser = make_parser()
     options, rest = parser.parse_known_args(arguments)
     if rest and (not hasattr(options, "choice") or any(argument.startswith("-") for argument in rest)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -27,7 +27,8 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _make_parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m rnnexp.runs",
         description="List, compare and remove runs. Prints a table on a terminal, text separated by tabs in a pipe.",
