@@ -17,6 +17,8 @@ VENV := .venv
 IN_VENV := $(VENV)/bin/python
 PIP := $(IN_VENV) -m pip install --disable-pip-version-check
 COMPLETE := $(VENV)/set-up-complete
+# The environment of make test-floors.
+FLOORS := .venv-floors
 # Exists while packages are installed. If it exists at the start, the last set-up was interrupted, and .venv is made again.
 BEGUN := $(VENV)/set-up-begun
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
@@ -30,7 +32,7 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 PROGRESS := sed -unE -e 's/^ *((Downloading|Using cached) [^ ]+) (\([0-9.]+ [MG]B\)).*/  \1 \3/p' \
 	-e 's/^ *(Building wheels? for [^:]+):.*/  \1/p' -e 's/^(Installing collected packages).*/  \1/p'
 
-.PHONY: help setup train sweep test test-gpu lint check schema docs wandb-agent lock
+.PHONY: help setup train sweep test test-gpu test-floors lint check schema docs wandb-agent lock
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -49,6 +51,14 @@ test: $(COMPLETE) ## the unit tests; ARGS="-m slow" runs the slow ones
 
 test-gpu: $(COMPLETE) ## the tests that need a CUDA device
 	@$(IN_VENV) -m pytest -m gpu -n 0 $(ARGS)
+
+# pip has no way to ask for the lowest versions.
+test-floors: ## the unit tests with the lowest versions that pyproject.toml allows, in .venv-floors; needs uv
+	@if [ -z "$(UV)" ]; then echo "make test-floors needs uv: pip install uv" >&2; exit 2; fi
+	@"$(UV)" venv --quiet --clear --python $(or $(PYTHON),python3.11) $(FLOORS)
+	@"$(UV)" pip install --python $(FLOORS)/bin/python --resolution lowest-direct \
+		-r pyproject.toml --group dev --all-extras -e .
+	@$(FLOORS)/bin/python -m pytest $(IN_PARALLEL) $(ARGS)
 
 lint: $(COMPLETE) ## lint, format and types
 	$(IN_VENV) -m ruff check .

@@ -87,7 +87,8 @@ def write_torch(part: Part, path: Path) -> None:
 
 def read_torch(part: Part, path: Path) -> Run:  # noqa: ARG001
     """Return a function that runs a program of torch.export."""
-    module = torch.export.load(path).module()
+    with _quiet():
+        module = torch.export.load(path).module()
 
     def run(*arguments: Tensor) -> Sequence[Tensor]:
         results: Sequence[Tensor] = module(*arguments)

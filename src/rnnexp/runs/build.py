@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
@@ -146,6 +147,9 @@ def apply_process_settings(num_threads: int | None, tf32: bool, retain_memory: b
         retain_freed_memory()
     # A gradient that vanishes over many steps ends in subnormal numbers (in float32 below 1e-38), with which a CPU
     # computes many times more slowly. They become zero. The threads of PyTorch inherit this, so it comes before them.
+    # numpy 2.0 warns of that when it looks up the limits of a type, which it does once.
+    for dtype in (np.float32, np.float64):
+        np.finfo(dtype)
     torch.set_flush_denormal(True)
     if num_threads is not None:
         torch.set_num_threads(num_threads)
