@@ -84,7 +84,8 @@ def test_a_measure_may_be_worse_by_the_tolerance() -> None:
     ],
 )
 def test_what_is_not_quantized_is_one_line(finished: Outcome, tmp_path: Path, arguments: list[str], part: str) -> None:
-    outcome = call(export.main, tmp_path, [f"run={finished.directory}", f"output={tmp_path}/model", *arguments])
+    run = shutil.copytree(finished.directory, tmp_path / "run")
+    outcome = call(export.main, tmp_path, [f"run={run}", f"output={tmp_path}/model", *arguments])
     assert outcome.exit_code == 2
     assert part in outcome.line
 
