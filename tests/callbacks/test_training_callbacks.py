@@ -218,7 +218,7 @@ def test_a_checkpoint_is_whole_or_absent(tmp_path: Path) -> None:
     path = tmp_path / "checkpoints" / "last.ckpt"
     io = WholeCheckpoints()
     io.save_checkpoint({"weight": torch.ones(2)}, path)
-    with pytest.raises(Exception, match="pickle|local object"):
+    with pytest.raises(Exception, match=r"pickle|local object"):
         io.save_checkpoint({"weight": torch.zeros(2), "code": lambda: None}, path)
     assert torch.load(path, weights_only=True)["weight"].tolist() == [1, 1]
     assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
