@@ -1,8 +1,9 @@
 """The interface of loggers that record more of a run than Lightning's loggers do."""
 
 import logging
+from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,23 @@ class LoggedRows:
         return any(metrics.keys() <= names for names in self._names.get(step, ()))
 
 
-class StoreLogger(RunLogger):
+def replay_rows(file: Path, step: int, send: Callable[[dict[str, float], int], None] | None) -> LoggedRows:
+    """Return the rows of metrics.csv that a store has; send it those before a step if it has lost them.
+
+    Args:
+        file: metrics.csv.
+        step: the step from which the run continues.
+        send: called with the metrics and the step of each row that the store has lost; None if it has all.
+    """
+    rows = [row for row in read_rows(file)[0] if row.get("step", "").isdecimal()]
+    if send is not None:
+        rows = [row for row in rows if int(row["step"]) < step]
+        for row in rows:
+            send({name: float(row[name]) for name in row if name != "step"}, int(row["step"]))
+    return LoggedRows(rows)
+
+
+class StoreLogger(RunLogger, ABC):
     """A mixin for loggers that copy the metrics of a run to a store of many runs.
 
     A file in the run directory names the run of the store, and a run that continues in its directory continues it
@@ -97,23 +114,18 @@ class StoreLogger(RunLogger):
         write_json(self._key_file, {"run": key})
 
     @property
+    @abstractmethod
     def is_continued(self) -> bool:
         """Whether the store has an earlier part of this run."""
-        raise NotImplementedError
 
+    @abstractmethod
     def send_metrics(self, metrics: Mapping[str, float], step: int | None) -> None:
         """Send a row to the store."""
-        raise NotImplementedError
 
     @rank_zero_only
     def continue_from(self, step: int) -> None:
         """Send the rows of metrics.csv before this step, unless the store has them."""
-        rows = [row for row in read_rows(self._directory.metrics_file)[0] if row.get("step", "").isdecimal()]
-        if not self.is_continued:
-            rows = [row for row in rows if int(row["step"]) < step]
-            for row in rows:
-                self._send({name: float(row[name]) for name in row if name != "step"}, int(row["step"]))
-        self._logged = LoggedRows(rows)
+        self._logged = replay_rows(self._directory.metrics_file, step, None if self.is_continued else self._send)
 
     @rank_zero_only
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:  # noqa: ANN401

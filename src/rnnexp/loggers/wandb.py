@@ -15,8 +15,7 @@ from rnnexp.compat.wandb import without_launch
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.printable import without_secrets
 from rnnexp.core.types import Primitive
-from rnnexp.loggers.base import LoggedRows, RunLogger
-from rnnexp.tracking.metrics_file import read_rows
+from rnnexp.loggers.base import LoggedRows, RunLogger, replay_rows
 from rnnexp.tracking.run_directory import RunDirectory
 
 log = logging.getLogger(__name__)
@@ -97,13 +96,8 @@ class WandbLogger(RunLogger, lightning_loggers.WandbLogger):
         """Log the rows of metrics.csv before this step again, unless W&B has them."""
         if self._earlier_id is None or self.mode == "disabled":
             return
-        rows = [row for row in read_rows(self._directory.metrics_file)[0] if row.get("step", "").isdecimal()]
-        if not self.experiment.resumed:
-            rows = [row for row in rows if int(row["step"]) < step]
-            for row in rows:
-                values = {name: float(value) for name, value in row.items() if name != "step"}
-                super().log_metrics(values, int(row["step"]))
-        self._logged = LoggedRows(rows)
+        send = None if self.experiment.resumed else super().log_metrics
+        self._logged = replay_rows(self._directory.metrics_file, step, send)
 
     @rank_zero_only
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:  # noqa: ANN401
