@@ -248,7 +248,7 @@ def test_hydra_starts_without_it(tmp_path: Path) -> None:
     assert not {module.partition(".")[0] for module in modules} & {"torch", "optuna", "sqlalchemy", "numpy"}
 
 
-def settings(storage: Path, **changed: Any) -> SearchSettings:
+def settings(storage: Path | str, **changed: Any) -> SearchSettings:
     sampler, pruner = {"_target_": "optuna.samplers.TPESampler", "seed": 1}, {"_target_": "optuna.pruners.NopPruner"}
     given = {"direction": "maximize", "storage": str(storage), "study_name": "train", "n_trials": 20, "n_jobs": 2}
     return SearchSettings(**{"sampler": sampler, "pruner": pruner, **given, **changed})
@@ -294,6 +294,19 @@ def test_a_trial_of_a_process_that_died_is_taken_over(tmp_path: Path, place: str
     trials = {trial.number: trial for trial in mine.study.get_trials()}
     assert trials[lost.number].value == 0.75, "the process that wakes up changes nothing"
     assert trials[lost.number].user_attrs["run_directory"] == str(tmp_path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs the list of open files of Linux")
+def test_a_database_is_not_kept_open(tmp_path: Path) -> None:
+    study = open_test_study(
+        settings(f"sqlite:///{tmp_path}/study.db", n_trials=1), "val/acc", space("optimizer.lr=interval(0.1,1)")
+    )
+    (trial,) = study.ask_for_missing()
+    study.tell(trial, JobOutcome(Status.DONE, tmp_path, value=0.5))
+    opened = [str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert opened
+    assert (tmp_path / "study.db").is_file()
+    assert not [file for file in opened if file.startswith(str(tmp_path))]
 
 
 def test_a_search_records_that_it_runs_its_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

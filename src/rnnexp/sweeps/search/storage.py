@@ -9,12 +9,15 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.validation import expand_home, validate_choice
 
 MODES = ("max", "min")
 NUM_ATTEMPTS, SECONDS_TO_MAKE_TABLES = 3, 1.0
+# A connection is closed after each use: an epoch uses it once or twice, and no study has an end at which to close it.
+ENGINE = {"poolclass": NullPool}
 
 
 def open_storage(place: str) -> BaseStorage:
@@ -30,11 +33,11 @@ def open_storage(place: str) -> BaseStorage:
         with storage_errors(place):
             for _ in range(NUM_ATTEMPTS):
                 try:
-                    return RDBStorage(place)
+                    return RDBStorage(place, engine_kwargs=ENGINE)
                 except DBAPIError:
                     # Another process may be creating the same tables.
                     time.sleep(SECONDS_TO_MAKE_TABLES)
-            return RDBStorage(place)
+            return RDBStorage(place, engine_kwargs=ENGINE)
     path = expand_home(place).absolute()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
