@@ -162,8 +162,7 @@ def _commands(additions: Sequence[Addition]) -> Iterator[str]:
 
 
 def _source(run: Run) -> Source:
-    jobs = run.path.absolute().parent
-    sweep = jobs.parent if SweepDirectory(jobs.parent).record_file.is_file() else None
+    sweep = run.sweep
     environment = _read(run.files.environment_file)
     record = _read(SweepDirectory(sweep).record_file) if sweep else environment
     code = record.get("code") if sweep else record.get("git")

@@ -23,6 +23,7 @@ from rnnexp.report.records.answers import read_answers
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.images import DIGEST, images_of
 from rnnexp.report.records.inference import facts as inference_facts
+from rnnexp.report.records.origin import origin
 from rnnexp.report.records.testsets import digest_of
 from rnnexp.report.render.document import Block, FigureBlock, Paragraph, Point, Section, Table
 from rnnexp.report.stats.ranking import EVEN, UNSURE, UNSURE_OF_ONE, UNTESTED, WORSE, Comparison
@@ -281,10 +282,7 @@ def _facts(group: ComparisonGroup) -> Iterator[Paragraph]:
     if group.together:
         yield Paragraph(f"Keys that change exactly with one of these have no column: {'; '.join(group.together)}.")
     runs = group.counted
-    for what, values in (("Code", [run.code for run in runs]), ("Device", [run.device for run in runs])):
-        if values:
-            most_common, number = Counter(values).most_common(1)[0]
-            yield Paragraph(f"{what}: {most_common or 'unknown'} ({number} of {len(values)} runs).")
+    yield from map(Paragraph, origin(runs))
     if unknown := sum(not digest_of(run) for run in runs):
         yield Paragraph(
             f"{unknown} of {len(runs)} runs recorded no digest of their test set: only their configs show that they "

@@ -18,6 +18,7 @@ from rnnexp.tracking.identity import SEEDS, config_hash, identity_of
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.short_keys import short_keys
 from rnnexp.tracking.status import Status
+from rnnexp.tracking.sweep_directory import SweepDirectory
 
 UNKNOWN = "unknown"
 
@@ -31,6 +32,7 @@ class Run:
         status: the status of the run.
         reason: the reason for the status, if the run failed or cannot be read.
         since: the time at which it reached the status, ISO 8601.
+        queued: the time at which it was queued, ISO 8601; empty if that is not recorded.
         config: its resolved config; None, for a run without a group, if it cannot be read.
         facts: its short keys.
         config_hash: the hash of its config.
@@ -43,6 +45,7 @@ class Run:
     status: Status
     reason: str = ""
     since: str = ""
+    queued: str = ""
     config: Mapping[str, Any] | None = None
     facts: dict[str, Primitive] = field(default_factory=dict)
     config_hash: str = ""
@@ -64,6 +67,12 @@ class Run:
     def files(self) -> RunDirectory:
         """The files of the run."""
         return RunDirectory(self.path)
+
+    @property
+    def sweep(self) -> Path | None:
+        """The directory of the sweep whose job it is; None for a single run."""
+        directory = self.path.absolute().parent.parent
+        return directory if SweepDirectory(directory).record_file.is_file() else None
 
     @property
     def seed(self) -> str:
@@ -156,6 +165,7 @@ def read_run(path: Path) -> Run:
         status,
         reason or str(record.get("reason", "")),
         since=since,
+        queued=str(record.get("queued_since", "")),
         config=config,
         facts=facts,
         config_hash=str(record.get("config_hash", "")),

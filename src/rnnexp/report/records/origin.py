@@ -1,0 +1,66 @@
+"""How runs were made: seeds, code, devices, times, and the commands of their sweeps."""
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import read_json
+from rnnexp.report.records.runs import Run
+from rnnexp.tracking.identity import RUN_ONLY
+from rnnexp.tracking.sweep_directory import SweepDirectory
+
+KEPT = ("optimized_metric",)
+"""The keys of `RUN_ONLY` without which a command would not run."""
+
+
+def origin(runs: Sequence[Run]) -> Iterator[str]:
+    """Yield sentences about how the runs were made."""
+    if not runs:
+        return
+    seeds = sorted({run.seed for run in runs}, key=lambda seed: (not seed.isdecimal(), len(seed), seed))
+    yield f"Seeds: {', '.join(seeds)}."
+    for what, values in (("Code", [run.code for run in runs]), ("Device", [run.device for run in runs])):
+        most_common, number = Counter(values).most_common(1)[0]
+        yield f"{what}: {most_common or 'unknown'} ({number} of {len(values)} runs)."
+    yield from _time(runs)
+    sweeps = dict.fromkeys(sweep for run in runs if (sweep := run.sweep) is not None)
+    for command in dict.fromkeys(command for sweep in sweeps if (command := _command(sweep))):
+        yield f"Command of the sweep, the last one, without keys that do not affect results: {command}"
+
+
+def _time(runs: Sequence[Run]) -> Iterator[str]:
+    """Yield the sentence about the time, as far as the runs recorded it."""
+    seconds = [total for run in runs if (total := run.number("timing.total_seconds")) is not None]
+    if not seconds:
+        return
+    try:
+        first, last = (
+            choose(datetime.fromisoformat(time) for time in times).astimezone()
+            for choose, times in ((min, [run.queued for run in runs]), (max, [run.since for run in runs]))
+        )
+    # Records without a time, or with one that has no time zone beside others that have one.
+    except (ValueError, TypeError, OverflowError):
+        period = ""
+    else:
+        period = f", from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M %Z}"
+    yield f"Time: {sum(seconds) / 60:,.1f} minutes in {len(seconds)} run{'s' if len(seconds) > 1 else ''}{period}."
+
+
+def _command(sweep: Path) -> str:
+    """Return the last command of a sweep without what does not affect results; empty if it cannot be read."""
+    try:
+        command = read_json(SweepDirectory(sweep).record_file).get("command")
+        words = shlex.split(command) if isinstance(command, str) else []
+    except (UserError, OSError, ValueError):
+        return ""
+    return shlex.join(word for word in words if _affects_results(word))
+
+
+def _affects_results(word: str) -> bool:
+    key, is_override, _ = word.lstrip("+~").partition("=")
+    if not is_override or key in KEPT:
+        return True
+    return not any(key == other or key.startswith(f"{other}.") for other in (*RUN_ONLY, "hydra.launcher"))
