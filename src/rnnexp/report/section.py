@@ -282,7 +282,7 @@ def _facts(group: ComparisonGroup) -> Iterator[Paragraph]:
     if group.together:
         yield Paragraph(f"Keys that change exactly with one of these have no column: {'; '.join(group.together)}.")
     runs = group.counted
-    yield from map(Paragraph, origin(runs))
+    yield from map(Paragraph, origin(group))
     if unknown := sum(not digest_of(run) for run in runs):
         yield Paragraph(
             f"{unknown} of {len(runs)} runs recorded no digest of their test set: only their configs show that they "

@@ -164,6 +164,27 @@ def test_a_key_that_changes_with_an_axis_is_not_an_axis(made: Made, group_of: Gr
     assert group.together == ["hidden_size (gru 20, srn 30) with cell"]
 
 
+def test_the_numbers_that_a_search_draws_are_axes_of_their_own(made: Made, group_of: Grouped) -> None:
+    drawn = [(0.00158825001, 0.21, 64), (0.00158825002, 0.3123456789012345, 128), (0.02, 0.1, 64)]
+    runs = [
+        made(
+            optimizer__lr=lr,
+            model__dropout=dropout,
+            data__batch_size=size,
+            model__hidden_size=size // 8,
+            optimized_metric="val/acc_best",
+            metrics={"val/acc_best": 0.5},
+        )
+        for lr, dropout, size in drawn
+    ]
+    group = group_of(runs)
+    assert group.is_search
+    assert [axis.name for axis in group.axes] == ["hidden_size", "dropout", "lr"]
+    assert group.together == ["batch_size (16 128, 8 64) with hidden_size"]
+    shown = {tuple(each.axis_values.values())[1:] for each in group.settings}
+    assert shown == {("0.21", "0.00158825001"), ("0.3123", "0.00158825002"), ("0.1", "0.02")}
+
+
 def test_axes_are_in_a_fixed_order(made: Made, group_of: Grouped) -> None:
     runs = [
         made(cell, optimizer__lr=lr, model__num_layers=n) for cell in ("srn", "gru") for lr in (1, 2) for n in (1, 2)
@@ -202,6 +223,9 @@ def test_a_key_of_only_some_runs_is_an_axis() -> None:
         ("a.b", True, "yes"),
         ("a.b", None, "none"),
         ("a.b", 0.0030, "0.003"),
+        ("a.b", 0.0012345678, "0.0012345678"),
+        ("a.b", 0.22347593137830069, "0.2235"),
+        ("a.b", 7.123456789012e-05, "7.123e-05"),
         ("a.b", [0.9, 0.999], "[0.9, 0.999]"),
         ("optimizer._target_", "torch.optim.Adam", "Adam"),
     ],

@@ -15,6 +15,8 @@ INPUTS = "inputs."
 """The start of the keys of files that no config key names by itself, see `rnnexp.tracking.identity`."""
 MOST_CHARACTERS = 120
 """The length of a shown key or value; a figure with a label of thousands of letters takes minutes."""
+MOST_DIGITS = 12
+"""The length of a shown fraction: a longer one, such as a search draws, is rounded where no two values look alike."""
 ABSENT = "–"
 """The shown value of a setting without the key."""
 
@@ -73,8 +75,10 @@ def show_value(key: str, value: Any) -> str:  # noqa: ANN401
     if key.endswith("_target_"):
         return str(value).rpartition(".")[2]
     if isinstance(value, float):
-        short = f"{value:g}"
-        return short if float(short) == value else repr(value)
+        exact, short = repr(value), f"{value:g}"
+        if len(exact) > MOST_DIGITS:
+            return f"{value:.4g}"
+        return short if float(short) == value else exact
     # The digest of a file stands for its content.
     return value[:8] if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) else str(value)
 
@@ -87,18 +91,34 @@ def number_order(value: str) -> tuple[bool, float, str]:
         return (True, 0.0, value)
 
 
-def varying_axes(identities: Sequence[Flat]) -> list[Axis]:
-    """Return an axis for each key whose values differ; keys that change together share one axis."""
+def varying_axes(identities: Sequence[Flat], *, is_search: bool = False) -> list[Axis]:
+    """Return an axis for each key whose values differ; keys that change together share one axis.
+
+    Args:
+        identities: the settings.
+        is_search: whether they are trials of a search, whose numbers differ from trial to trial in each searched key.
+            Keys with numbers that are all different do not belong together then.
+    """
     keys = list(dict.fromkeys([*FIRST, *(key for identity in identities for key in identity)]))
     by_pattern: dict[tuple[int, ...], list[str]] = {}
+    drawn = []
     for key in keys:
         pattern = _pattern([_comparable(identity, key) for identity in identities])
-        if max(pattern, default=0) > 0:
+        if is_search and _has_numbers_of_its_own(identities, key):
+            drawn.append([key])
+        elif max(pattern, default=0) > 0:
             by_pattern.setdefault(pattern, []).append(key)
-    by_pattern = _without_implied(by_pattern)
-    chosen = [group[0] for group in by_pattern.values()]
-    axes = [Axis(key, _short(key, chosen), tuple(companions)) for key, *companions in by_pattern.values()]
+    together = [*_without_implied(by_pattern).values(), *drawn]
+    chosen = [group[0] for group in together]
+    axes = [Axis(key, _short(key, chosen), tuple(companions)) for key, *companions in together]
     return [replace(axis, is_verbatim=_look_alike(axis, identities)) for axis in axes]
+
+
+def _has_numbers_of_its_own(identities: Sequence[Flat], key: str) -> bool:
+    """Return whether the value of a key is a number in all settings, and another one in each."""
+    values = [identity.get(key) for identity in identities]
+    are_numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    return len(values) > 1 and are_numbers and len(set(values)) == len(values)
 
 
 def _without_implied(by_pattern: Mapping[tuple[int, ...], list[str]]) -> dict[tuple[int, ...], list[str]]:

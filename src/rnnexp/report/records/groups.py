@@ -162,13 +162,13 @@ def _make_group(title: str, kind: TaskKind, runs: Sequence[Run]) -> ComparisonGr
     for run in runs:
         by_identity[json.dumps(run.identity, sort_keys=True, default=str)].append(run)
     identities = [flatten(members[0].identity) for members in by_identity.values()]
-    axes = varying_axes(identities)
+    main = main_measure(kind, runs)
+    axes = varying_axes(identities, is_search=main != kind.main)
     axis_values = [{axis.name: axis.show(identity) for axis in axes} for identity in identities]
     labels = labels_of(axis_values)
     if "model.cell" not in {axis.key for axis in axes}:
         # Labels contain the cell even if it is the same for all settings.
         labels = [", ".join(filter(None, [shortened(str(runs[0].facts["cell"])), label])) for label in labels]
-    main = main_measure(kind, runs)
     settings = [
         Setting(label, values, members, main)
         for label, values, members in zip(labels, axis_values, by_identity.values(), strict=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import read_json
+from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run
 from rnnexp.tracking.identity import RUN_ONLY
 from rnnexp.tracking.sweep_directory import SweepDirectory
@@ -16,8 +17,9 @@ KEPT = ("optimized_metric",)
 """The keys of `RUN_ONLY` without which a command would not run."""
 
 
-def origin(runs: Sequence[Run]) -> Iterator[str]:
-    """Yield sentences about how the runs were made."""
+def origin(group: ComparisonGroup) -> Iterator[str]:
+    """Yield sentences about how the runs behind the tables of a group were made."""
+    runs = group.counted
     if not runs:
         return
     seeds = sorted({run.seed for run in runs}, key=lambda seed: (not seed.isdecimal(), len(seed), seed))
@@ -25,28 +27,36 @@ def origin(runs: Sequence[Run]) -> Iterator[str]:
     for what, values in (("Code", [run.code for run in runs]), ("Device", [run.device for run in runs])):
         most_common, number = Counter(values).most_common(1)[0]
         yield f"{what}: {most_common or 'unknown'} ({number} of {len(values)} runs)."
-    yield from _time(runs)
+    yield from _time(runs, [run for run in group.runs if run.status.is_final and run not in runs])
     sweeps = dict.fromkeys(sweep for run in runs if (sweep := run.sweep) is not None)
     for command in dict.fromkeys(command for sweep in sweeps if (command := _command(sweep))):
         yield f"Command of the sweep, the last one, without keys that do not affect results: {command}"
 
 
-def _time(runs: Sequence[Run]) -> Iterator[str]:
-    """Yield the sentence about the time, as far as the runs recorded it."""
+def _time(runs: Sequence[Run], others: Sequence[Run]) -> Iterator[str]:
+    """Yield the sentence about the time, as far as the runs recorded it.
+
+    Args:
+        runs: the runs that count.
+        others: those that ended and do not, such as the pruned trials of a search.
+    """
     seconds = [total for run in runs if (total := run.number("timing.total_seconds")) is not None]
     if not seconds:
         return
+    ended = [*runs, *others]
     try:
         first, last = (
             choose(datetime.fromisoformat(time) for time in times).astimezone()
-            for choose, times in ((min, [run.queued for run in runs]), (max, [run.since for run in runs]))
+            for choose, times in ((min, [run.queued for run in ended]), (max, [run.since for run in ended]))
         )
     # Records without a time, or with one that has no time zone beside others that have one.
     except (ValueError, TypeError, OverflowError):
         period = ""
     else:
         period = f", from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M %Z}"
-    yield f"Time: {sum(seconds) / 60:,.1f} minutes in {len(seconds)} run{'s' if len(seconds) > 1 else ''}{period}."
+    number = f"{len(seconds)} run{'s' if len(seconds) > 1 else ''}"
+    more = f", {len(others)} more without a result" if others else ""
+    yield f"Time: {sum(seconds) / 60:,.1f} minutes in {number}{more}{period}."
 
 
 def _command(sweep: Path) -> str:
