@@ -18,7 +18,7 @@ from rnnexp.export.parts import Part, Run
 from rnnexp.export.quantization import quantize_onnx
 from rnnexp.export.stack import RunLayer, scan_layer
 
-EXTRA = "pip install 'rnnexp[export]'"
+EXTRA = 'pip install -e ".[export]"'
 
 
 class Format(NamedTuple):

@@ -133,7 +133,7 @@ def read_parquet(path: Path, wanted: Wanted) -> Content:
         UserError: without pyarrow, and for a file of another form.
     """
     if find_spec("pyarrow") is None:
-        raise UserError(f"{path}: Parquet needs pyarrow: pip install 'rnnexp[parquet]', or write the table as .csv")
+        raise UserError(f'{path}: Parquet needs pyarrow: pip install -e ".[parquet]", or write the table as .csv')
     parquet: Any = import_module("pyarrow.parquet")
     try:
         file = parquet.ParquetFile(path)
