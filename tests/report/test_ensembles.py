@@ -53,6 +53,23 @@ def test_the_row_of_an_ensemble(made: Made, group_of: Grouped, tmp_path: Path) -
     assert list(table.rows[0][:5]) == ["gru", "3", "90.00 ± 0.00", "100.00", "+10.00 points"]
 
 
+def test_a_seed_without_answers_is_in_no_column(made: Made, group_of: Grouped, tmp_path: Path) -> None:
+    labels = torch.arange(100) % 10
+    runs = [made("gru", seed, acc=acc) for seed, acc in ((1, 0.9), (2, 0.9), (3, 0.1))]
+    for run in runs:
+        run.path.mkdir()
+        predicted = labels.clone()
+        predicted[:10] = 11
+        torch.save(
+            {"labels": labels, "predicted": predicted, "confidence": torch.full((100,), 0.8)},
+            run.files.predictions_file,
+        )
+    runs[2].files.predictions_file.write_bytes(b"damaged")
+    _, table = ensemble_blocks(group_of(runs), tmp_path)
+    assert isinstance(table, Table)
+    assert list(table.rows[0]) == ["gru", "2", "90.00 ± 0.00", "90.00", "0.00 points", "0.00 to 0.00"]
+
+
 def test_runs_without_answers_have_no_ensemble(made: Made, group_of: Grouped, tmp_path: Path) -> None:
     assert ensemble_blocks(group_of([made("gru", 1), made("gru", 2)]), tmp_path) == []
 

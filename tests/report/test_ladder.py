@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ import pytest
 
 from rnnexp.core.errors import UserError
 from rnnexp.report.figures.ladder import ladder_figure, ratios_of
-from rnnexp.report.ladder import ladder_answer, ladder_table
+from rnnexp.report.ladder import ladder_answer, ladder_table, plot_ladder
 from rnnexp.report.records.groups import make_groups
 from rnnexp.report.records.ladders import Ladder, find_ladders
 from rnnexp.report.records.runs import Run
 from rnnexp.report.records.schema import validate_result
+from rnnexp.report.render.document import FigureBlock
+from rnnexp.report.section import FigureWriter
 from rnnexp.tasks.registry import REGRESSION, TAGGING
 
 Made = Callable[..., Run]
@@ -96,6 +99,29 @@ def test_a_measure_without_a_lower_bound_may_be_negative(value: float, is_valid:
 
 def test_one_length_is_no_ladder(ladder_of: Callable[..., list[Ladder]]) -> None:
     assert ladder_of({("srn", 50): [0.1], ("gru", 50): [0.2]}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("adding", "adding-ladder"),
+        ("a.b", "a-b-ladder"),
+        ("org/name", "org-name-ladder"),
+        ("/tmp/x", "tmp-x-ladder"),
+        ("../../x}\\input{y", "x-input-y-ladder"),
+        ("日本", "ladder"),
+    ],
+)
+def test_the_name_of_the_data_names_no_file_elsewhere(
+    ladder_of: Callable[..., list[Ladder]], tmp_path: Path, name: str, stem: str
+) -> None:
+    (ladder,) = ladder_of(SCORES)
+    report = tmp_path / "below" / "report"
+    block = plot_ladder(replace(ladder, task=name), FigureWriter(report, name))
+    assert isinstance(block, FigureBlock)
+    assert block.file == f"figures/{stem}.png"
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {f"{stem}.png", f"{stem}.svg"}
+    assert {path.name for path in (report / "figures").iterdir()} == {f"{stem}.png", f"{stem}.svg"}
 
 
 def test_other_data_have_no_ladder(made: Made) -> None:

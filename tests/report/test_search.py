@@ -51,6 +51,7 @@ def searched(made: Made, group_of: Grouped, tmp_path: Path) -> ComparisonGroup:
 
 def make_study(search: Path) -> Path:
     (search / "study").mkdir(parents=True)
+    (search / "sweep.json").write_text("{}", encoding="utf-8")
     return search / "study" / "journal.log"
 
 
@@ -62,6 +63,18 @@ def test_the_path_of_the_best_value(searched: ComparisonGroup) -> None:
     _, best, missing = figure.axes[0].lines
     assert list(best.get_ydata()) == pytest.approx([50, 50, 80, 80, 80, 90, 90, 90])
     assert list(missing.get_xdata()) == [3]
+
+
+def test_searches_whose_directories_have_one_name_stay_apart(made: Made, group_of: Grouped, tmp_path: Path) -> None:
+    places = [tmp_path / "a" / "lr", tmp_path / "b" / "lr"]
+    runs = []
+    for number, place in enumerate(places):
+        make_study(place)
+        run = made(metrics={"val/acc_best": 0.5 + number / 10}, optimized_metric="val/acc_best", trial_number=0)
+        run = dataclasses.replace(run, config={**(run.config or {}), "optimizer": {"lr": number + 0.5}})
+        runs.append(dataclasses.replace(run, path=place / "jobs" / "0"))
+    found = trials_of(group_of(runs))
+    assert {name: list(values) for name, values in found.items()} == {str(place): [0] for place in places}
 
 
 def test_the_importance_of_keys(searched: ComparisonGroup, tmp_path: Path) -> None:

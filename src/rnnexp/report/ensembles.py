@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def ensemble_blocks(group: ComparisonGroup, output: Path) -> list[Block]:
         ensemble, command = _ensemble(members, output)
         how = members[0][1].combination
         if ensemble is not None:
-            rows.append(_row(group, setting, [answers for _, answers in members], ensemble))
+            rows.append(_row(group, setting, members, ensemble))
         elif command:
             commands.append(Paragraph(f"{setting.label}: {command}"))
     columns = ["setting", "seeds", f"{group.main.title}, mean ± sd of single runs", "ensemble", "gain", "95 % interval"]
@@ -80,22 +81,27 @@ def _ensemble(members: Sequence[tuple[Run, Answers]], output: Path) -> tuple[Ans
     return None, first.ensemble_command(runs, file.absolute())
 
 
-def _row(group: ComparisonGroup, setting: Setting, members: Sequence[Answers], ensemble: Answers) -> list[str]:
+def _row(
+    group: ComparisonGroup, setting: Setting, members: Sequence[tuple[Run, Answers]], ensemble: Answers
+) -> list[str]:
     """Return the cells of an ensemble, by the main measure if it follows from the answers."""
     found = ensemble.measures
     measure = next((each for each in group.measures if each.name in found), None)
     if measure is None:
         return [setting.label, str(len(members)), NOTHING, NOTHING, NOTHING, NOTHING]
     value = measure.scale * found[measure.name]
-    gain = value - summarize(list(setting.by_seed(measure).values())).mean
+    # Of the seeds whose answers can be read.
+    answers = [each for _, each in members]
+    together = replace(setting, runs=[run for run, _ in members])
+    gain = value - summarize(list(together.by_seed(measure).values())).mean
     sign = "+" if gain > 0 else ""
     return [
         setting.label,
         str(len(members)),
-        mean_and_deviation(setting, measure),
+        mean_and_deviation(together, measure),
         measure.show(value),
         f"{sign}{measure.show(gain)} {unit_of_differences(measure)}",
-        _interval_of_gain(measure, members, ensemble) if measure.name == ensemble.metric else NOTHING,
+        _interval_of_gain(measure, answers, ensemble) if measure.name == ensemble.metric else NOTHING,
     ]
 
 

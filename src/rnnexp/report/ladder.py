@@ -1,7 +1,6 @@
 """The section of a report about a ladder: which length each setting solved."""
 
 from functools import partial
-from pathlib import Path
 
 from rnnexp.report.figures.ladder import ladder_figure
 from rnnexp.report.records.ladders import Ladder, Rung
@@ -31,9 +30,8 @@ def ladder_section(ladder: Ladder) -> Section:
     return Section(f"Ladder of {ladder.task}", [Paragraph(_rule(ladder)), ladder_table(ladder)])
 
 
-def plot_ladder(ladder: Ladder, output: Path) -> FigureBlock | Paragraph | None:
-    """Write the figure below `output` and return its block, or the reason why the plot failed."""
-    figures = FigureWriter(output, f"{ladder.task}-")
+def plot_ladder(ladder: Ladder, figures: FigureWriter) -> FigureBlock | Paragraph | None:
+    """Write the figure and return its block, or the reason why the plot failed."""
     caption = CAPTION.format(
         measure=f"test {ladder.measure.label}",
         mean="arithmetic" if ladder.measure.higher_is_better else "geometric",

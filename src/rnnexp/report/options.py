@@ -9,7 +9,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m rnnexp.report",
-        description="Compare the runs below some directories in report.html, report.md, results.csv and figures.",
+        description="Compare the runs below some directories: as a page, Markdown, LaTeX, results.csv and figures.",
     )
     parser.add_argument(
         "directories", metavar="dir", nargs="+", type=Path, help="a sweep, a run, or a directory of them"

@@ -19,7 +19,7 @@ from rnnexp.report.stats.power import MOST_SEEDS
 from rnnexp.report.stats.ranking import Comparison
 from rnnexp.tracking.environment import git_state
 from rnnexp.tracking.status import Status
-from rnnexp.tracking.sweep_directory import SweepDirectory
+from rnnexp.tracking.sweep_directory import SweepDirectory, words_of
 
 FEWEST_SEEDS = 3
 """The number of shared seeds of a plan for settings with fewer than two, whose deviation is unknown."""
@@ -167,7 +167,7 @@ def _source(run: Run) -> Source:
     record = _read(SweepDirectory(sweep).record_file) if sweep else environment
     code = record.get("code") if sweep else record.get("git")
     commit = (code.get("commit"), code.get("dirty")) if isinstance(code, Mapping) else (None, None)
-    program = ("python", "-m", "rnnexp.train", *_options(str(record.get("command", ""))))
+    program = ("python", "-m", "rnnexp.train", *_options(words_of(record.get("command"))))
     return Source(program, sweep, str(environment.get("working_directory", "")), commit)
 
 
@@ -178,12 +178,8 @@ def _read(file: Path) -> Mapping[str, object]:
         return {}
 
 
-def _options(command: str) -> Iterator[str]:
+def _options(words: Sequence[str]) -> Iterator[str]:
     """Yield the words of a recorded command that a setting needs besides its overrides: of Hydra and of a launcher."""
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        return
     for word, following in zip(words, [*words[1:], ""], strict=True):
         if word in TAKES_VALUE:
             yield from (word, following)

@@ -12,7 +12,7 @@ from rnnexp.report.section import FigureWriter, left_out
 
 PATH = (
     "The {label} of each trial of the search, in their order, and the best so far. Trials without a value are at the "
-    "bottom: they were pruned, diverged or failed."
+    "bottom: they were pruned, diverged or failed, or have not ended."
 )
 FEW_TRIALS = 50
 """The number of trials below which the best tenth has fewer than five, and importance is unstable."""
@@ -27,7 +27,7 @@ def search_blocks(group: ComparisonGroup, figures: FigureWriter) -> list[Block]:
         return []
     shown = figures.write(partial(search_path, group), "search_path", PATH.format(label=group.main.label))
     blocks: list[Block] = [shown] if shown else []
-    sweeps = dict.fromkeys(run.path.parent.parent for run in group.runs)
+    sweeps = dict.fromkeys(sweep for run in group.runs if (sweep := run.sweep) is not None)
     for journal in (sweep / "study" / "journal.log" for sweep in sweeps):
         if journal.is_file():
             try:

@@ -1,6 +1,7 @@
 """The section of a report about one group."""
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -47,6 +48,8 @@ from rnnexp.tasks.registry import load_function
 log = logging.getLogger(__name__)
 
 MOST_LISTED = 5
+MOST_LETTERS = 60
+"""The length of a title in the names of files."""
 FIGURES: Sequence[tuple[str, Callable[[ComparisonGroup], Figure | None], str]] = (
     (
         "learning_curves",
@@ -162,12 +165,15 @@ class FigureWriter:
 
     Args:
         output: the directory of the report.
-        prefix: the prefix of the file names.
+        title: what the names of the files begin with, such as the group's title, which a run directory may choose:
+            only its letters from a to z and its digits are used.
+        number: the number before the title, where several titles may be alike; None for none.
     """
 
-    def __init__(self, output: Path, prefix: str) -> None:
+    def __init__(self, output: Path, title: str = "", number: int | None = None) -> None:
         self._directory = output / "figures"
-        self._prefix = prefix
+        slug = re.sub(r"[^a-z0-9]+", "-", title.lower())[:MOST_LETTERS].strip("-")
+        self._prefix = "".join(f"{part}-" for part in (str(number or ""), slug) if part)
 
     def write(self, plot: Callable[[], Figure | None], name: str, caption: str) -> FigureBlock | Paragraph | None:
         """Plot a figure, write it, and return the block that shows it, or the reason why the plot failed.
@@ -186,10 +192,10 @@ class FigureWriter:
         except Exception as error:
             return left_out(f"figure {name}", error)
         self._directory.mkdir(parents=True, exist_ok=True)
-        stem = self._directory / f"{self._prefix}{name}"
-        write_bytes(stem.with_suffix(".svg"), svg)
-        write_bytes(stem.with_suffix(".png"), png)
-        return FigureBlock(f"figures/{self._prefix}{name}.png", on_page, caption, points)
+        stem = f"{self._prefix}{name}"
+        write_bytes(self._directory / f"{stem}.svg", svg)
+        write_bytes(self._directory / f"{stem}.png", png)
+        return FigureBlock(f"figures/{stem}.png", on_page, caption, points)
 
 
 def _for_page(figure: Figure) -> tuple[bytes, Sequence[Point]] | None:

@@ -1,6 +1,5 @@
 """Write the report of some directories."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -66,8 +65,6 @@ CRITICAL_DIFFERENCE = (
     "differ significantly, by Wilcoxon's signed-rank test of the means over seeds on each data set, after Holm's "
     "correction. The test takes the data sets for independent, which views of the same samples are not."
 )
-MOST_LETTERS = 60
-"""The length of a group's title in the names of files."""
 GroupResult = tuple[ComparisonGroup, Sequence[Comparison]]
 
 
@@ -171,12 +168,13 @@ def _note(runs: Sequence[Run], directories: Sequence[Path]) -> str:
 
 def _answers(results: Sequence[GroupResult], ladders: Sequence[Ladder], output: Path) -> list[Block]:
     """Return the answer and its figure, followed by what is known about the other settings."""
-    figures = FigureWriter(output, "")
+    figures = FigureWriter(output)
     blocks: list[Block | None] = []
     if ladders:
         # The groups of a ladder are its lengths, which its own figure has side by side.
-        for ladder in ladders:
-            blocks += [Paragraph(ladder_answer(ladder), is_lead=True), plot_ladder(ladder, output)]
+        for number, ladder in enumerate(ladders, start=1):
+            drawn = plot_ladder(ladder, FigureWriter(output, ladder.task, number if len(ladders) > 1 else None))
+            blocks += [Paragraph(ladder_answer(ladder), is_lead=True), drawn]
         blocks += [Paragraph(answer(*result)) for result in results]
     else:
         parts = [sentences(*result) for result in results]
@@ -214,9 +212,7 @@ def _method(results: Sequence[GroupResult], margin: float | None) -> list[Block]
 def _sections(results: Sequence[GroupResult], output: Path, root: Path, margin: float | None) -> list[Section]:
     sections = []
     for number, (group, comparisons) in enumerate(results, start=1):
-        slug = re.sub(r"[^a-z0-9]+", "-", group.title.lower())[:MOST_LETTERS].strip("-")
-        prefix = "" if len(results) == 1 else f"{number}-{slug}-"
-        figures = FigureWriter(output, prefix)
+        figures = FigureWriter(output) if len(results) == 1 else FigureWriter(output, group.title, number)
         section = make_section(group, comparisons, figures, root, margin)
         more = {"Ensembles of seeds": _ensembles(group, output), "Search": search_blocks(group, figures)}
         added = [Section(name, blocks) for name, blocks in more.items() if blocks]

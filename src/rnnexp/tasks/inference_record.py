@@ -20,6 +20,7 @@ NUMBERS = (
 )
 """Paths of the measured numbers, keys joined by dots; a number is null or missing if this network has none."""
 LARGEST = 1e100
+"""Larger numbers would overflow in means and deviations; no network has measured one."""
 
 
 class Conditions(NamedTuple):

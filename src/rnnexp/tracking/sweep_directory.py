@@ -1,5 +1,6 @@
 """The directory of a sweep: its record, and a run directory for each of its jobs."""
 
+import shlex
 import shutil
 import weakref
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,9 @@ from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import TEMPORARY, put_aside, read_json, remove_temporary_files, write_json
 from rnnexp.core.files.directory_lock import LOCK_NAME, LockedError, locked
 from rnnexp.tracking.run_directory import SCHEMA_VERSION, RunDirectory
+
+LONGEST_COMMAND = 100_000
+"""The length of a command that is read: shlex takes time with the square of a word's length."""
 
 
 class SweepDirectory:
@@ -105,6 +109,16 @@ class SweepDirectory:
     def job(self, name: str) -> RunDirectory:
         """Return the run directory of a job."""
         return RunDirectory(self.jobs / name)
+
+
+def words_of(command: object) -> list[str]:
+    """Return the words of a recorded command; none if it is not a command line that a person could have written."""
+    if not isinstance(command, str) or len(command) > LONGEST_COMMAND:
+        return []
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return []
 
 
 def _name(code: object) -> str:

@@ -309,6 +309,28 @@ def test_a_search_is_ordered_by_what_it_optimized(made: Made, group_of: Grouped)
     assert "test accuracy 70.00 %" in said
 
 
+def test_searches_for_different_metrics_are_not_ordered_by_the_test_set(made: Made, group_of: Grouped) -> None:
+    runs = [*trials(made, "val/acc_best"), *trials(made, "val/loss_best", model__num_layers=2)]
+    for run in runs:
+        run.result["metrics"]["val/acc"] = 1 - run.config["optimizer"]["lr"]  # type: ignore[index]
+    group = group_of(runs)
+    assert group.is_search
+    assert (group.main.name, group.main.label) == ("val/acc", "validation accuracy")
+    assert [each.axis_values["lr"] for each in group.settings] == ["0.1", "0.1", "0.2", "0.2", "0.3", "0.3"]
+
+
+def test_a_direction_of_another_kind_ends_no_report(made: Made, group_of: Grouped) -> None:
+    runs = [made(optimizer__lr=lr, optimized_metric="mine", monitor="mine", monitor_mode=["max"]) for lr in (0.1, 0.2)]
+    assert group_of(runs).is_search
+
+
+def test_keys_that_are_shortened_alike_show_their_whole_names(made: Made, group_of: Grouped) -> None:
+    optimizers = [None, {"_target_": "torch.optim.Adam"}, {"_target_": "torch.optim.SGD"}]
+    group = group_of([made(optimizer=optimizer) for optimizer in optimizers])
+    assert [axis.name for axis in group.axes] == ["optimizer", "optimizer._target_"]
+    assert all(len(each.axis_values) == 2 for each in group.settings)
+
+
 def test_a_search_for_the_lowest_loss(made: Made, group_of: Grouped) -> None:
     group = group_of(trials(made, "val/loss_best"))
     assert [each.label for each in group.settings] == ["gru, lr 0.3", "gru, lr 0.2", "gru, lr 0.1"]

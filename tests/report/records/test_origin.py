@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rnnexp.report.records.groups import ComparisonGroup
-from rnnexp.report.records.origin import origin
+from rnnexp.report.records.origin import KEPT, origin
 from rnnexp.report.records.runs import Run, find_runs
 from rnnexp.tracking.identity import RUN_ONLY
 
@@ -53,10 +53,28 @@ def test_runs_without_a_result_count_in_the_period(
     counted = timed(made, 1, 60.0, f"2026-11-27T02:59:28{ZONE}", f"2026-11-27T03:10:00{ZONE}")
     others = [
         replace(made("gru", seed=2, status=status, since=f"2026-11-27T0{hour}:00:00{ZONE}"), queued=counted.queued)
-        for status, hour in [("pruned", 4), ("diverged", 5), ("running", 6), ("queued", 7)]
+        for status, hour in [
+            ("pruned", 4),
+            ("diverged", 5),
+            ("failed", 6),
+            ("interrupted", 7),
+            ("running", 8),
+            ("queued", 9),
+        ]
     ]
     *_, last = origin(group_of([counted, *others]))
-    assert last == "Time: 1.0 minutes in 1 run, 2 more without a result, from 2026-11-27 02:59 to 2026-11-27 05:00 UTC."
+    assert last == "Time: 1.0 minutes in 1 run, 4 more without a result, from 2026-11-27 02:59 to 2026-11-27 07:00 UTC."
+
+
+def test_a_seed_that_ran_twice_is_no_run_without_a_result(made: Made, group_of: Grouped) -> None:
+    twice = [timed(made, 1, 60.0, "", f"2026-11-27T03:1{minute}:00{ZONE}") for minute in (0, 1)]
+    assert list(origin(group_of(twice)))[3:] == ["Time: 1.0 minutes in 1 run."]
+
+
+def test_the_time_of_a_resumed_run_is_partly_known(made: Made, group_of: Grouped) -> None:
+    run = made("gru", result={"timing": {"total_seconds": 60.0}, "resumed_from": "last.ckpt"})
+    *_, last = origin(group_of([run]))
+    assert last == "Time: 1.0 minutes in 1 run. Of 1 resumed, only the time since they were resumed counts."
 
 
 def test_runs_without_any_result_have_no_origin(made: Made, group_of: Grouped) -> None:
@@ -65,20 +83,20 @@ def test_runs_without_any_result_have_no_origin(made: Made, group_of: Grouped) -
 
 COMMAND = (
     "python -m rnnexp.train --config-dir sweeps --config-name cells model=srn,gru +trainer.max_time=1 "
-    "seed=1,2 optimized_metric=val/acc hydra/launcher=pool "
+    "seed=1,2 optimized_metric=val/acc monitor=val/loss monitor_mode=min ckpt_path=a.ckpt hydra/launcher=pool "
 )
 
 
 def test_a_sweep_has_its_command_without_what_does_not_affect_results(
     sweep: Path, changed: Changed, group_of: Grouped
 ) -> None:
-    places = " ".join(f"{key}=x ~{key}.below=x" for key in RUN_ONLY if key != "optimized_metric")
+    places = " ".join(f"{key}=x ~{key}.below=x" for key in RUN_ONLY if key not in KEPT)
     changed(sweep / "sweep.json", lambda record: record.update(command=f"{COMMAND}{places} hydra.launcher.jobs=1"))
     *_, last = origin(group_of(find_runs([sweep])))
     assert last == f"Command of the sweep, the last one, without keys that do not affect results: {COMMAND.strip()}"
 
 
-@pytest.mark.parametrize("command", [None, 3, "an 'open quotation"])
+@pytest.mark.parametrize("command", [None, 3, "an 'open quotation", "a" * 10_000_000])
 def test_a_command_that_cannot_be_read_is_left_out(
     sweep: Path, changed: Changed, group_of: Grouped, command: object
 ) -> None:

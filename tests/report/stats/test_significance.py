@@ -48,6 +48,7 @@ def test_equal_differences_give_no_test() -> None:
     assert test.p is None
     assert test.reason == "the difference is the same for all 2 seeds: no t-test"
     assert test.difference == pytest.approx(0.1)
+    assert test.half_width is None, "without a test there is no interval"
 
 
 def test_equal_scores_do_not_differ() -> None:

@@ -215,3 +215,20 @@ def test_the_notes_of_a_release_have_the_version() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == rnnexp.__version__
     assert f"## {rnnexp.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_a_sweep_that_lists_strange_names_of_jobs_is_listed(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    outside = Path(shutil.copytree(place / "a", place.with_name("outside")))
+    (outside / "status.json").unlink()
+    strange = ["a\0b", "\ud800", "../../../outside", "/etc", "..", "", 3, None, ["x"], "absent"]
+    (place / "sweep").mkdir()
+    write_json(place / "sweep" / "sweep.json", {"jobs": strange})
+    rows = listed(capsys, "ls", place)
+    assert names(rows) == {"a", "b", "c", "absent"}
+
+
+def test_long_arguments_are_filters_or_missing_directories(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    many = "seed=" + ",".join(map(str, range(1, 2000)))
+    assert names(listed(capsys, "ls", place, many)) == {"a", "b", "c"}
+    assert manage(["ls", "x" * 5000]) == 2
+    assert capsys.readouterr().err.startswith("rnnexp: xxx")

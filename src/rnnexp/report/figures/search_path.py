@@ -1,7 +1,8 @@
 """The figure of a search: the value of each trial, and the best so far."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,14 +17,21 @@ Values = dict[int, float]
 
 
 def trials_of(group: ComparisonGroup) -> dict[str, Values]:
-    """Return the values of the trials in ascending order, by the name of the search's directory."""
-    found: defaultdict[str, Values] = defaultdict(dict)
+    """Return the values of the trials in ascending order, by the name of the search's directory.
+
+    Directories of the same name are told apart by their paths.
+    """
+    found: defaultdict[Path, Values] = defaultdict(dict)
     for run in group.runs:
         number = (run.config or {}).get("trial_number")
-        if type(number) is int:
+        if type(number) is int and run.sweep is not None:
             value = run.metric(group.main.name)
-            found[run.path.parent.parent.name][number] = math.nan if value is None else group.main.scale * value
-    return {name: dict(sorted(values.items())) for name, values in found.items()}
+            found[run.sweep][number] = math.nan if value is None else group.main.scale * value
+    number_of = Counter(sweep.name for sweep in found)
+    return {
+        sweep.name if number_of[sweep.name] == 1 else str(sweep): dict(sorted(values.items()))
+        for sweep, values in found.items()
+    }
 
 
 def search_path(group: ComparisonGroup) -> Figure | None:

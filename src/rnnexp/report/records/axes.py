@@ -109,8 +109,12 @@ def varying_axes(identities: Sequence[Flat], *, is_search: bool = False) -> list
         elif max(pattern, default=0) > 0:
             by_pattern.setdefault(pattern, []).append(key)
     together = [*_without_implied(by_pattern).values(), *drawn]
+    together.sort(key=lambda group: keys.index(group[0]))
     chosen = [group[0] for group in together]
-    axes = [Axis(key, _short(key, chosen), tuple(companions)) for key, *companions in together]
+    names = [_short(key, chosen) for key in chosen]
+    # Two keys may be shortened alike: a group that is null in one run and has a _target_ in another.
+    names = [name if names.count(name) == 1 else shortened(key) for name, key in zip(names, chosen, strict=True)]
+    axes = [Axis(key, name, tuple(others)) for name, (key, *others) in zip(names, together, strict=True)]
     return [replace(axis, is_verbatim=_look_alike(axis, identities)) for axis in axes]
 
 

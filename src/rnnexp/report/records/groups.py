@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -80,8 +80,8 @@ class ComparisonGroup:
 
     @property
     def is_search(self) -> bool:
-        """Whether settings are compared by what a search optimized."""
-        return self.main != self.kind.main
+        """Whether a setting is a trial of a search, so that the settings are compared on the validation split."""
+        return bool(optimized_metrics(self.runs))
 
     @property
     def measures(self) -> list[Measure]:
@@ -163,7 +163,7 @@ def _make_group(title: str, kind: TaskKind, runs: Sequence[Run]) -> ComparisonGr
         by_identity[json.dumps(run.identity, sort_keys=True, default=str)].append(run)
     identities = [flatten(members[0].identity) for members in by_identity.values()]
     main = main_measure(kind, runs)
-    axes = varying_axes(identities, is_search=main != kind.main)
+    axes = varying_axes(identities, is_search=bool(optimized_metrics(runs)))
     axis_values = [{axis.name: axis.show(identity) for axis in axes} for identity in identities]
     labels = labels_of(axis_values)
     if "model.cell" not in {axis.key for axis in axes}:
@@ -183,15 +183,24 @@ def _make_group(title: str, kind: TaskKind, runs: Sequence[Run]) -> ComparisonGr
     return ComparisonGroup(title, kind, axes, together, sorted(settings, key=rank), main)
 
 
+def optimized_metrics(runs: Iterable[Run]) -> set[str]:
+    """Return what the searches optimized whose trials are among the runs."""
+    return {str(metric) for run in runs if (metric := (run.config or {}).get("optimized_metric"))}
+
+
 def main_measure(kind: TaskKind, runs: Sequence[Run]) -> Measure:
     """Return what a search optimized if a run is its trial, or else the main measure of the task.
 
     A search chooses by a metric of the validation split. If the trials were ordered by the test set, the best of many
-    would be chosen on the test set.
+    would be chosen on the test set. So where searches optimized different metrics, or one whose direction is not known,
+    it is the main measure of the task on the validation split.
     """
-    optimized = {str(metric) for run in runs if (metric := (run.config or {}).get("optimized_metric"))}
-    if len(optimized) != 1:
+    optimized = optimized_metrics(runs)
+    if not optimized:
         return kind.main
+    of_validation = replace(kind.main, name=kind.main.validation, label=f"validation {kind.main.label}")
+    if len(optimized) > 1:
+        return of_validation
     (name,) = optimized
     if name in {measure.name for measure in kind.measures}:
         return next(measure for measure in kind.measures if measure.name == name)
@@ -200,7 +209,7 @@ def main_measure(kind: TaskKind, runs: Sequence[Run]) -> Measure:
     if like is not None:
         when = " of the best epoch" if name != metric else ""
         return replace(like, name=name, label=f"validation {like.label}{when}")
-    modes = {(run.config or {}).get("monitor_mode") for run in runs if (run.config or {}).get("monitor") == metric}
+    modes = {str(run.config.get("monitor_mode")) for run in runs if run.config and run.config.get("monitor") == metric}
     if len(modes) != 1:
-        return kind.main
+        return of_validation
     return Measure(name, name, digits=4, higher_is_better=modes == {"max"}, lowest=None)

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import read_json
+from rnnexp.report.records.axes import number_order
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run
 from rnnexp.tracking.identity import RUN_ONLY
-from rnnexp.tracking.sweep_directory import SweepDirectory
+from rnnexp.tracking.sweep_directory import SweepDirectory, words_of
 
-KEPT = ("optimized_metric",)
-"""The keys of `RUN_ONLY` without which a command would not run."""
+KEPT = ("optimized_metric", "monitor", "monitor_mode", "ckpt_path")
+"""The keys of `RUN_ONLY` that a command needs: other keys use them, or training starts from them."""
 
 
 def origin(group: ComparisonGroup) -> Iterator[str]:
@@ -22,28 +23,28 @@ def origin(group: ComparisonGroup) -> Iterator[str]:
     runs = group.counted
     if not runs:
         return
-    seeds = sorted({run.seed for run in runs}, key=lambda seed: (not seed.isdecimal(), len(seed), seed))
-    yield f"Seeds: {', '.join(seeds)}."
+    yield f"Seeds: {', '.join(sorted({run.seed for run in runs}, key=number_order))}."
     for what, values in (("Code", [run.code for run in runs]), ("Device", [run.device for run in runs])):
         most_common, number = Counter(values).most_common(1)[0]
         yield f"{what}: {most_common or 'unknown'} ({number} of {len(values)} runs)."
-    yield from _time(runs, [run for run in group.runs if run.status.is_final and run not in runs])
+    without = [run for run in group.runs if run.status.is_failure]
+    yield from _time(runs, without)
     sweeps = dict.fromkeys(sweep for run in runs if (sweep := run.sweep) is not None)
     for command in dict.fromkeys(command for sweep in sweeps if (command := _command(sweep))):
         yield f"Command of the sweep, the last one, without keys that do not affect results: {command}"
 
 
-def _time(runs: Sequence[Run], others: Sequence[Run]) -> Iterator[str]:
+def _time(runs: Sequence[Run], without: Sequence[Run]) -> Iterator[str]:
     """Yield the sentence about the time, as far as the runs recorded it.
 
     Args:
         runs: the runs that count.
-        others: those that ended and do not, such as the pruned trials of a search.
+        without: those that ended without a result, such as the pruned trials of a search.
     """
     seconds = [total for run in runs if (total := run.number("timing.total_seconds")) is not None]
     if not seconds:
         return
-    ended = [*runs, *others]
+    ended = [*runs, *without]
     try:
         first, last = (
             choose(datetime.fromisoformat(time) for time in times).astimezone()
@@ -55,18 +56,19 @@ def _time(runs: Sequence[Run], others: Sequence[Run]) -> Iterator[str]:
     else:
         period = f", from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M %Z}"
     number = f"{len(seconds)} run{'s' if len(seconds) > 1 else ''}"
-    more = f", {len(others)} more without a result" if others else ""
-    yield f"Time: {sum(seconds) / 60:,.1f} minutes in {number}{more}{period}."
+    more = f", {len(without)} more without a result" if without else ""
+    resumed = sum(bool(run.text("resumed_from")) for run in runs)
+    partly = f" Of {resumed} resumed, only the time since they were resumed counts." if resumed else ""
+    yield f"Time: {sum(seconds) / 60:,.1f} minutes in {number}{more}{period}.{partly}"
 
 
 def _command(sweep: Path) -> str:
     """Return the last command of a sweep without what does not affect results; empty if it cannot be read."""
     try:
         command = read_json(SweepDirectory(sweep).record_file).get("command")
-        words = shlex.split(command) if isinstance(command, str) else []
-    except (UserError, OSError, ValueError):
+    except (UserError, OSError):
         return ""
-    return shlex.join(word for word in words if _affects_results(word))
+    return shlex.join(word for word in words_of(command) if _affects_results(word))
 
 
 def _affects_results(word: str) -> bool:

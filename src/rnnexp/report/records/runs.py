@@ -10,9 +10,9 @@ from typing import Any
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.files.atomic import read_json
 from rnnexp.core.types import Primitive
-from rnnexp.report.records.schema import brief, is_number, validate_result, value_at
+from rnnexp.report.records.schema import brief, is_number, validate_result
 from rnnexp.runs.listing.search import find_run_directories
-from rnnexp.tasks.inference_record import read_inference
+from rnnexp.tasks.inference_record import read_inference, value_at
 from rnnexp.tasks.registry import kind_of_run
 from rnnexp.tracking.identity import SEEDS, config_hash, identity_of
 from rnnexp.tracking.run_directory import RunDirectory

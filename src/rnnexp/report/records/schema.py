@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from rnnexp.core.errors import UserError
+from rnnexp.tasks.inference_record import LARGEST, value_at
 from rnnexp.tasks.registry import TaskKind, as_record, registered_kinds
 from rnnexp.tracking.run_directory import SCHEMA_VERSION
 
-LARGEST = 1e100
-"""Larger numbers would overflow in means and deviations; no network has measured one."""
 MOST_SHOWN = 40
 OBJECTS = ("data", "model", "device", "timing", "precision", "signatures", "answers", "size_budget", "task_kind")
 NUMBERS = (
@@ -50,8 +49,17 @@ def validate_result(result: Mapping[str, Any], kind: TaskKind, file: Path) -> No
     for name, value in (result.get("signatures") or {}).items():
         _require(value, f"signatures.{name}", "a text", _is_text, file)
     _require_kind(result.get("task_kind"), kind, file)
+    _require_measures(result["metrics"], kind, file)
+
+
+def _require_measures(metrics: Mapping[str, Any], kind: TaskKind, file: Path) -> None:
+    """Raise UserError for a measure of the task that is outside its limits, or too large to be shown."""
     for measure in kind.measures:
-        value = result["metrics"].get(measure.name)
+        value = metrics.get(measure.name)
+        if value is not None and not is_number(measure.scale * value):
+            raise UserError(
+                f"{file}: metrics.{measure.name} is too large to be shown: {value:g} times {measure.scale:g}"
+            )
         if value is not None and measure.highest is not None:
             highest = measure.highest / measure.scale
             # The sum of float32 numbers may be slightly above 1; R² has no lower bound.
@@ -80,13 +88,6 @@ def brief(value: object) -> str:
     """Return the beginning of a value's representation, for a message."""
     shown = repr(value)
     return shown if len(shown) <= MOST_SHOWN else f"{shown[:MOST_SHOWN]}…"
-
-
-def value_at(node: Any, path: str) -> Any:  # noqa: ANN401
-    """Return a field by its path, keys joined by dots; None if there is none."""
-    for key in path.split("."):
-        node = node.get(key) if isinstance(node, Mapping) else None
-    return node
 
 
 def is_number(value: object) -> bool:

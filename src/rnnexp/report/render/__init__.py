@@ -1,1 +1,1 @@
-"""The report as HTML, Markdown and CSV."""
+"""The report as HTML, Markdown, LaTeX, CSV and Parquet."""

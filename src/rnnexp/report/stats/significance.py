@@ -53,7 +53,7 @@ class PairedTestResult:
         p: the p-value; None if there is none, for the given reason.
         reason: why there is no p-value.
         difference: the mean difference.
-        half_width: half the width of the difference's 95 % interval.
+        half_width: half the width of the difference's 95 % interval; None without a test.
         num_seeds: the number of shared seeds.
         detail: additional counts of the test, as text.
         method: the name of the test.
@@ -82,7 +82,7 @@ def paired_t(a: Mapping[str, float], b: Mapping[str, float]) -> PairedTestResult
         if abs(mean) < 1e-9:
             return PairedTestResult(1.0, "", mean, 0.0, len(shared), deviation=0.0)
         reason = f"the difference is the same for all {len(shared)} seeds: no t-test"
-        return PairedTestResult(None, reason, mean, 0.0, len(shared), deviation=0.0)
+        return PairedTestResult(None, reason, mean, None, len(shared), deviation=0.0)
     result = stats.ttest_rel([a[seed] for seed in shared], [b[seed] for seed in shared])
     low, high = result.confidence_interval(1 - LEVEL)
     deviation = float(differences.std(ddof=1))

@@ -1,5 +1,6 @@
 """Filters on config keys: model.cell=gru seed=1,2 status=failed."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,7 +60,8 @@ def split_arguments(arguments: Iterable[str]) -> tuple[list[Path], list[Filter]]
     directories, filters = list[Path](), list[Filter]()
     for argument in arguments:
         form = FORM.fullmatch(argument)
-        if form is None or Path(argument).exists():
+        # Path.exists raises if the name is too long, as a list of values may be.
+        if form is None or os.path.exists(argument):  # noqa: PTH110
             directories.append(Path(argument))
             continue
         chosen = Filter(form[1], tuple(OUTSIDE_BRACKETS.split(form[2])))

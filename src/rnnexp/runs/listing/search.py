@@ -39,7 +39,8 @@ def find_run_directories(directories: Sequence[Path]) -> list[FoundRun]:
     """
     runs: dict[Path, FoundRun] = {}
     for directory in directories:
-        if not directory.is_dir():
+        # Path.is_dir raises if the name is too long.
+        if not os.path.isdir(directory):  # noqa: PTH112
             raise UserError(f"{directory} is not a directory{did_you_mean_path(directory)}")
         below: dict[Path, FoundRun] = {}
         for run in _runs_below(directory):
@@ -75,7 +76,7 @@ def _incomplete_jobs(sweep: Path, unlisted: list[OSError]) -> Iterator[FoundRun]
     except (UserError, OSError):
         listed = None
     jobs = sweep / "jobs"
-    names = {str(name) for name in listed} if isinstance(listed, list) else set()
+    names = set(filter(_is_file_name, listed)) if isinstance(listed, list) else set()
     try:
         names |= {entry.name for entry in os.scandir(jobs) if entry.is_dir() and not entry.name.startswith(REMOVED)}
     except FileNotFoundError:
@@ -85,6 +86,17 @@ def _incomplete_jobs(sweep: Path, unlisted: list[OSError]) -> Iterator[FoundRun]
     for name in sorted(names):
         if not all(os.access(jobs / name / file, os.F_OK) for file in REQUIRED):
             yield _incomplete_run(jobs / name)
+
+
+def _is_file_name(name: object) -> bool:
+    """Return whether a name that was read from a file is one of an entry in a directory."""
+    if not isinstance(name, str) or name in ("", ".", "..") or "/" in name or "\0" in name:
+        return False
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _incomplete_run(path: Path) -> FoundRun:
