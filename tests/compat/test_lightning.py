@@ -13,10 +13,12 @@ from lightning.pytorch.trainer.states import TrainerFn
 from rnnexp.compat.lightning import (
     ConditionalEarlyStopping,
     EpochsFromOne,
+    convert_only_inputs,
     forget_wandb_run,
     started_wandb_run,
     wandb_arguments,
 )
+from rnnexp.data.batches import MeasuredSequences
 
 
 @pytest.fixture
@@ -32,6 +34,19 @@ def test_loops_have_the_state_that_resumes_an_epoch(trainer: Trainer) -> None:
     assert loop.epoch_loop.batch_progress.is_last_batch is False
     _Loop.restarting.fset(loop, True)  # type: ignore[attr-defined]
     assert loop.restarting
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-true", "64-true", "bf16-mixed"])
+def test_a_precision_does_not_round_targets(precision: Any) -> None:
+    trainer = Trainer(accelerator="cpu", precision=precision, logger=False, enable_checkpointing=False)
+    inputs, targets = torch.rand(2, 3, 4), torch.tensor([[1.2992], [0.7359]])
+    convert_only_inputs(trainer)
+    converted = trainer.precision_plugin.convert_input(MeasuredSequences(inputs, targets))
+    expected = {"bf16-true": torch.bfloat16, "64-true": torch.float64}.get(precision, torch.float32)
+    assert converted.inputs.dtype == expected
+    assert converted.targets is targets
+    (labels,) = trainer.precision_plugin.convert_input((inputs,))
+    assert labels.dtype == expected
 
 
 class Never(ConditionalEarlyStopping):

@@ -1,5 +1,6 @@
 """The cost of inference is measured on real runs, recorded in their directories, and refused where it means nothing."""
 
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,17 @@ from rnnexp.tasks.inference_record import BATCH_SIZES, read_inference
 from support.answering import finish_phrasebook
 from support.foreign_runs import change_config
 from support.programs import Outcome, Run, call
+
+
+class CallsTouch:
+    """An object that makes a file when it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[Path]]:
+        return Path.touch, (self.file,)
+
 
 QUICK = ["--rounds", "2", "--seconds", "0.001", "--accelerator", "cpu"]
 
@@ -139,7 +151,71 @@ def test_exports_are_measured_beside_their_run(
     assert "onnx\\_int8" in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
     file = run / "exports" / "onnx" / "export.json"
     write_json(file, read_json(file) | {"config_hash": "other"})
-    assert "is about another config" in refused([str(run)], capsys)
+    # What is wrong with an export costs neither its run nor the others.
+    damaged = run / "exports" / "damaged"
+    shutil.copytree(run / "exports" / "onnx_int8", damaged)
+    (damaged / "model.onnx").write_bytes(b"damaged")
+    assert latency([str(run), *QUICK]) == 2
+    out, err = capsys.readouterr()
+    assert "measured 1 run;" in out
+    other, unreadable = err.splitlines()[:2]
+    assert "damaged/model.onnx cannot be read" in other
+    assert "is about another config" in unreadable
+    assert list(record_of(run)["exports"]) == ["onnx_int8"]
+
+
+@pytest.mark.slow
+def test_a_program_that_pickle_reads_is_measured_if_it_is_trusted(
+    copied: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copied("a")
+    outcome = call(export.main, tmp_path, [f"run={run}", "format=torch_export"])
+    assert outcome.exit_code == 0, outcome.stderr
+    assert latency([str(run), *QUICK, "--trust", "torch.export"]) == 0
+    assert list(record_of(run)["exports"]) == ["torch_export"]
+    capsys.readouterr()
+    payload = tmp_path / "called"
+    (run / "exports" / "torch_export" / "model.pt2").write_bytes(pickle.dumps(CallsTouch(payload)))
+    assert latency([str(run), *QUICK]) == 2
+    err = capsys.readouterr().err
+    assert "add --trust torch.export if it is yours" in err
+    assert record_of(run)["exports"] == {}
+    assert not payload.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("format", "other"),
+        ("format", ["onnx"]),
+        ("quantize", {}),
+        ("weights", None),
+        ("graphs", None),
+        ("graphs", {"../../result.json": {}}),
+        ("graphs", {"absent.onnx": {}}),
+        ("check", {"metrics": {}}),
+    ],
+)
+def test_a_damaged_description_names_its_field(
+    copied: Callable[[str], Path], capsys: pytest.CaptureFixture[str], name: str, value: object
+) -> None:
+    run = copied("a")
+    place = run / "exports" / "mine"
+    place.mkdir(parents=True)
+    (place / "model.onnx").touch()
+    described = {
+        "config_hash": read_json(run / "status.json")["config_hash"],
+        "format": "onnx",
+        "quantize": None,
+        "weights": "checkpoints/best.ckpt",
+        "graphs": {"model.onnx": {}},
+        "check": {"metrics": {}, "metrics_of_run": {}, "largest_difference": 0.0},
+    }
+    write_json(place / "export.json", described | {name: value})
+    assert latency([str(run), *QUICK]) == 2
+    out, err = capsys.readouterr()
+    assert "measured 1 run;" in out
+    assert f"{place}/export.json: {name} is not that of an export" in err
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import read_json
-from rnnexp.loggers.base import StoreLogger, require_extra
+from rnnexp.loggers.base import StoreLogger, replay_rows, require_extra
 from support.programs import Run
 
 ROW = "epoch,step,train/loss\n0,4,2.5\n0,9,1.5\n"
@@ -56,6 +56,16 @@ def test_a_server_that_does_not_answer_is_one_line(run: Run, monkeypatch: pytest
     assert outcome.exit_code == 2
     assert "127.0.0.1 of MLFLOW_TRACKING_URI cannot be reached" in outcome.stderr
     assert "Traceback" not in outcome.stderr
+
+
+def test_a_damaged_field_is_not_sent_to_a_store(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "metrics.csv"
+    file.write_text("epoch,step,train/loss\n0,4,2.x5\n0,9,1.5\n", encoding="utf-8")
+    sent: list[tuple[dict[str, float], int]] = []
+    rows = replay_rows(file, 20, lambda metrics, step: sent.append((metrics, step)))
+    assert sent == [({"epoch": 0.0}, 4), ({"epoch": 0.0, "train/loss": 1.5}, 9)]
+    assert "train/loss = '2.x5' at step 4 of metrics.csv is no number" in caplog.text
+    assert rows.have({"train/loss": 1.5}, 9)
 
 
 def make_mlflow(run: Path) -> Any:

@@ -67,7 +67,7 @@ def metrics_with(network: nn.Module, experiment: Experiment) -> dict[str, float]
     finally:
         task.model = own
     metrics = plain_metrics(experiment.trainer.callback_metrics)
-    return {name: value for name, value in metrics.items() if value is not None and name.startswith("test/")}
+    return {name: value for name, value in metrics.items() if name.startswith("test/")}
 
 
 def require_equal(expected: Mapping[str, float], found: Mapping[str, float]) -> None:

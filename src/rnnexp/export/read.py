@@ -7,15 +7,16 @@ from typing import Any
 
 from torch import nn
 
-from rnnexp.core.errors import UserError
+from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.files.atomic import read_json
-from rnnexp.export.formats import choose_format
+from rnnexp.export.formats import FORMATS, choose_format
 from rnnexp.export.parts import Export
 from rnnexp.inference.loading import load_predictor
 from rnnexp.tasks.registry import kind_of_target, load_function
 from rnnexp.tracking.run_directory import RunDirectory
 
 DESCRIPTION = "export.json"
+TORCH_EXPORT = "torch.export"
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class ExportedFiles:
     Args:
         run: the directory of the run.
         path: the directory of the export.
-        description: the content of export.json.
+        description: the content of export.json, see `_require_description`.
     """
 
     run: RunDirectory
@@ -57,12 +58,20 @@ class ExportedFiles:
         """Return a module that computes with the graphs what the network of the run does.
 
         Args:
-            trust: modules whose code may be called, see `rnnexp.runs.frozen.config`.
+            trust: modules whose code may be called, see `rnnexp.runs.frozen.config`; with `torch.export` among them
+                programs of torch.export are read, which PyTorch unpickles.
 
         Raises:
-            UserError: for a package that is not installed, and graphs that are missing.
+            UserError: for a package that is not installed, graphs that are missing or damaged, and a program of
+                torch.export that is not trusted.
         """
-        chosen = choose_format(self.description["format"], self.description["quantize"])
+        name = self.description["format"]
+        chosen = choose_format(name, self.description["quantize"])
+        if name == "torch_export" and TORCH_EXPORT not in trust:
+            raise UserError(
+                f"{self.path}: a program of torch.export may execute code when it is read: add --trust {TORCH_EXPORT} "
+                "if it is yours"
+            )
         # The checkpoint of the run has what is not in the graphs: sizes, and the initial state.
         predictor = load_predictor(self.run.path, None, trust)
         kind = kind_of_target(self.run.read_config()["task"]["_target_"])
@@ -72,20 +81,47 @@ class ExportedFiles:
             file = self.path / f"{part.name}{chosen.ending}"
             if not file.is_file():
                 raise UserError(f"{file} is missing: remove {self.path}, and export the run again")
-            runs[part.name] = chosen.read(part, file)
+            try:
+                runs[part.name] = chosen.read(part, file)
+            # The libraries of the formats raise errors of many kinds.
+            except Exception as error:
+                raise UserError(
+                    f"{file} cannot be read ({type(error).__name__}: {first_line(error)}): remove {self.path}, and "
+                    "export the run again"
+                ) from None
         return export.stand_in(runs).eval()
 
 
-def read_exports(run: RunDirectory) -> list[ExportedFiles]:
-    """Return the exports of a run in their order by name.
+def find_exports(run: RunDirectory) -> list[Path]:
+    """Return the description of each export of a run, in the order of their names."""
+    return sorted(run.exports.glob(f"[!.]*/{DESCRIPTION}"))
+
+
+def read_export(run: RunDirectory, file: Path) -> ExportedFiles:
+    """Return the export of a run with a description.
 
     Raises:
         UserError: for a description that is damaged, or that of another run.
     """
-    found = []
-    for file in sorted(run.exports.glob(f"[!.]*/{DESCRIPTION}")):
-        description = read_json(file)
-        if description.get("config_hash") != run.read_status().get("config_hash"):
-            raise UserError(f"{file} is about another config than this run: remove {file.parent}, and export it again")
-        found.append(ExportedFiles(run, file.parent, description))
-    return found
+    description = read_json(file)
+    if description.get("config_hash") != run.read_status().get("config_hash"):
+        raise UserError(f"{file} is about another config than this run: remove {file.parent}, and export it again")
+    _require_description(description, file)
+    return ExportedFiles(run, file.parent, description)
+
+
+def _require_description(description: Mapping[str, Any], file: Path) -> None:
+    """Raise UserError for a field that is missing or of another kind than the program writes."""
+    graphs, check = description.get("graphs"), description.get("check")
+    names = [Path(name).name == name and (file.parent / name).is_file() for name in graphs or ()]
+    is_valid = {
+        "format": description.get("format") in tuple(FORMATS),
+        "quantize": description.get("quantize") in (None, "int8"),
+        "weights": isinstance(description.get("weights"), str),
+        "graphs": isinstance(graphs, Mapping) and all(names),
+        "check": isinstance(check, Mapping) and {"metrics", "metrics_of_run", "largest_difference"} <= set(check),
+    }
+    if damaged := [name for name, valid in is_valid.items() if not valid]:
+        raise UserError(
+            f"{file}: {damaged[0]} is not that of an export: remove {file.parent}, and export the run again"
+        )

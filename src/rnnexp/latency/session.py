@@ -58,8 +58,8 @@ def measure_runs(options: Options) -> int:
     # After the runs are loaded, since each sets the threads of its config.
     torch.set_num_threads(options.num_threads)
     sessions = _measure(loaded, device, options)
-    for (subject, _), record in zip(loaded, sessions, strict=True):
-        refused += not _is_written(subject.run.inference_file, record)
+    for each, record in zip(loaded, sessions, strict=True):
+        refused += not _is_written(each.run.run.inference_file, record)
     Console().print(_table(loaded, sessions))
     if line := idleness(sessions[0]["machine_use"]):
         print(f"rnnexp: {line}", file=sys.stderr)
@@ -82,6 +82,7 @@ def _load(options: Options, device: torch.device) -> tuple[list[Loaded], int]:
     if not loaded:
         rest = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         raise UserError(f"no run can be measured: {errors[0]}{rest}")
+    errors += [line for each in loaded for line in each.refused]
     for error_line in errors:
         print(f"rnnexp: not measured: {printable(error_line)}", file=sys.stderr)
     return loaded, len(errors)
@@ -89,11 +90,11 @@ def _load(options: Options, device: torch.device) -> tuple[list[Loaded], int]:
 
 def _measure(loaded: Sequence[Loaded], device: torch.device, options: Options) -> list[dict[str, Any]]:
     """Time the runs and their exports in turns, and return the record of each run."""
-    subjects = [subject for run, exports in loaded for subject in (run, *exports)]
+    subjects = [subject for each in loaded for subject in (each.run, *each.exports)]
     for subject in subjects:
         warm_up(subject)
-    memory = [peak_memory(run) for run, _ in loaded]
-    computation = [run.describe_computation() for run, _ in loaded]
+    memory = [peak_memory(each.run) for each in loaded]
+    computation = [each.run.describe_computation() for each in loaded]
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
     environment = describe_environment({"type": device.type, "name": name, "num_threads": torch.get_num_threads()})
     use, started = MachineUse(), datetime.now(UTC)
@@ -119,7 +120,7 @@ def _measure(loaded: Sequence[Loaded], device: torch.device, options: Options) -
         "environment": environment,
     }
     records, remaining = [], iter(rounds)
-    for (subject, exports), peaks, computed in zip(loaded, memory, computation, strict=True):
+    for (subject, exports, _), peaks, computed in zip(loaded, memory, computation, strict=True):
         record = {
             **shared,
             "config_hash": config_hash(subject.run.read_config()),
@@ -170,7 +171,7 @@ def _write_progress(line: str) -> None:
 
 def _table(loaded: Sequence[Loaded], of_runs: Sequence[Mapping[str, Any]]) -> Table:
     """Return a row for each run and each of its exports, with the columns in which some row has a number."""
-    subjects = [subject for run, exports in loaded for subject in (run, *exports)]
+    subjects = [subject for each in loaded for subject in (each.run, *each.exports)]
     records = [record for of_run in of_runs for record in (of_run, *of_run["exports"].values())]
     table = Table(box=SIMPLE_HEAD)
     table.add_column("run", overflow="fold")

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from rnnexp.core.errors import UserError
-from rnnexp.export.read import ExportedFiles, read_exports
+from rnnexp.export.read import ExportedFiles, find_exports, read_export
 from rnnexp.latency.options import Options
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.runs.build import Experiment
@@ -102,8 +102,13 @@ class Subject:
         return backends, dtypes[0]
 
 
-Loaded = tuple[Subject, Sequence[Subject]]
-"""A run, and its exports."""
+class Loaded(NamedTuple):
+    """A run that is measured, with its exports."""
+
+    run: Subject
+    exports: Sequence[Subject]
+    refused: Sequence[str]
+    """the reasons why other exports are not measured"""
 
 
 def load_subject(path: Path, device: torch.device, options: Options) -> Loaded:
@@ -134,8 +139,13 @@ def load_subject(path: Path, device: torch.device, options: Options) -> Loaded:
         task.num_parameters,
         sum(tensor.numel() * tensor.element_size() for tensor in tensors),
     )
-    exports = read_exports(run) if device.type == "cpu" and run.exports.is_dir() else []
-    return subject, [_of_export(export, subject, experiment, options) for export in exports]
+    exports, refused = list[Subject](), list[str]()
+    for file in find_exports(run) if device.type == "cpu" else []:
+        try:
+            exports.append(_of_export(read_export(run, file), subject, experiment, options))
+        except UserError as error:
+            refused.append(str(error))
+    return Loaded(subject, exports, refused)
 
 
 def _of_export(export: ExportedFiles, subject: Subject, experiment: Experiment, options: Options) -> Subject:

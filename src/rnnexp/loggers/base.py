@@ -81,8 +81,20 @@ def replay_rows(file: Path, step: int, send: Callable[[dict[str, float], int], N
     if send is not None:
         rows = [row for row in rows if int(row["step"]) < step]
         for row in rows:
-            send({name: float(row[name]) for name in row if name != "step"}, int(row["step"]))
+            send(_numbers(row), int(row["step"]))
     return LoggedRows(rows)
+
+
+def _numbers(row: Mapping[str, str]) -> dict[str, float]:
+    """Return the metrics of a row of metrics.csv, without fields that are damaged."""
+    numbers = {}
+    for name, field in row.items():
+        try:
+            numbers[name] = float(field)
+        except ValueError:
+            log.warning("%s = %r at step %s of metrics.csv is no number: it is left out", name, field, row["step"])
+    del numbers["step"]
+    return numbers
 
 
 class StoreLogger(RunLogger, ABC):

@@ -21,7 +21,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from rnnexp.callbacks.checkpoints import LastCheckpoint, WholeCheckpoints
 from rnnexp.callbacks.interruption import SaveOnSignal
-from rnnexp.compat.lightning import without_trainer_warnings
+from rnnexp.compat.lightning import convert_only_inputs, without_trainer_warnings
 from rnnexp.core.allocator import retain_freed_memory
 from rnnexp.core.errors import InterruptedRunError, UserError, first_line, left_out_on_error
 from rnnexp.core.user_code import describe_user_code
@@ -304,6 +304,7 @@ def make_trainer(
                 enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
                 plugins=[environment or LightningEnvironment(), WholeCheckpoints()],
             )
+    convert_only_inputs(trainer)
     return trainer
 
 

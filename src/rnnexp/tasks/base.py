@@ -251,6 +251,14 @@ class Task(LightningModule, ABC):
         restore_metrics(self.trainer, self._loaded_metrics)
 
 
+def at_least_float32(values: Tensor) -> Tensor:
+    """Return values as float32, or as float64 if they are.
+
+    A softmax or a loss in half precision loses accuracy and saves no time.
+    """
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def rows_of(values: Tensor, batch: Any) -> Tensor:  # noqa: ANN401 (a batch of its type)
     """Return the rows that are scored, [rows, values]: each sequence of [batch, values], or each step before the end.
 
@@ -263,4 +271,4 @@ def rows_of(values: Tensor, batch: Any) -> Tensor:  # noqa: ANN401 (a batch of i
         return rows
     runs = torch.arange(values.shape[1]) < batch.lengths.unsqueeze(1)
     # Found on the CPU, where the lengths are, so that nothing waits for a device.
-    return rows.index_select(0, runs.flatten().nonzero().squeeze(1).to(rows.device))
+    return rows.index_select(0, runs.flatten().nonzero().squeeze(1).to(rows.device, non_blocking=True))

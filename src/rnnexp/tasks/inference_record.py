@@ -72,7 +72,8 @@ def _require_exports(exports: object, file: Path) -> None:
         raise UserError(f"{file}: exports must be an object, not {str(exports)[:40]!r}")
     for name, export in exports.items():
         metrics = value_at(export, "metrics")
-        if not isinstance(metrics, Mapping) or not all(isinstance(each, int | float) for each in metrics.values()):
+        # A metric that is not defined, such as the accuracy of a class without samples, is null.
+        if not isinstance(metrics, Mapping) or not all(each is None or _is_number(each) for each in metrics.values()):
             raise UserError(f"{file}: exports.{name}.metrics must be numbers by their names")
         for path in (*NUMBERS, "largest_difference"):
             _require_measured(export, path, file, f"exports.{name}.")
@@ -106,5 +107,9 @@ def value_at(node: Any, path: str) -> Any:  # noqa: ANN401
     return node
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
+
+
 def _is_measured(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < LARGEST
+    return _is_number(value) and value >= 0  # type: ignore[operator]

@@ -15,7 +15,7 @@ from rnnexp.data.batches import NO_LABEL, LabeledSequences, TaggedSequences
 from rnnexp.models.classifier import SequenceClassifier
 from rnnexp.models.stepwise import StepwiseNetwork
 from rnnexp.recurrent import RecurrentStack
-from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task, rows_of
+from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task, at_least_float32, rows_of
 from rnnexp.tasks.class_counts import ClassificationCounts
 
 Split = Literal["train", "val", "test"]
@@ -101,13 +101,15 @@ class LabelingTask(Task):
 
     @staticmethod
     def loss(logits: Tensor, batch: LabeledBatch, label_smoothing: float = 0.0) -> Tensor:
-        # float32, since a softmax in half precision loses accuracy and saves no time.
-        return cross_entropy(
-            logits.float().flatten(0, -2),
+        total = cross_entropy(
+            at_least_float32(logits).flatten(0, -2),
             batch.labels.flatten(),
             ignore_index=NO_LABEL,
             label_smoothing=label_smoothing,
+            reduction="sum",
         )
+        # The mean; 0 for a batch without labels.
+        return total / (batch.labels != NO_LABEL).sum().clamp(min=1)
 
     def shared_step(self, batch: LabeledBatch, split: Split) -> tuple[Tensor, Tensor]:
         """Return the mean loss, a scalar, and the logits; update the split's counts."""
@@ -127,13 +129,11 @@ class LabelingTask(Task):
 
     def add_loss(self, split: Split, loss: Tensor, batch: LabeledBatch) -> None:
         """Add the loss of a batch to the mean over all labels of an evaluated split, without waiting for the device."""
-        num_labels = (batch.labels != NO_LABEL).sum()
-        # The mean over no labels is NaN.
-        self.loss_of(split).update(torch.where(num_labels > 0, loss * num_labels, 0.0))
+        self.loss_of(split).update(loss * (batch.labels != NO_LABEL).sum())
 
     def predict_step(self, batch: LabeledBatch, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Return `predicted`, the place of a class in `class_names`, and the `confidence` in it, [rows] each."""
-        probabilities = rows_of(self.logits(self.model, batch), batch).float().softmax(dim=-1)
+        probabilities = at_least_float32(rows_of(self.logits(self.model, batch), batch)).softmax(dim=-1)
         confidence, predicted = probabilities.max(dim=-1)
         return {"predicted": predicted, "confidence": confidence}
 

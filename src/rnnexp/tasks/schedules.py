@@ -30,7 +30,8 @@ def one_cycle(
         optimizer,
         max_lr=[group["lr"] for group in optimizer.param_groups],
         total_steps=max(2, total_steps),
-        pct_start=warmup,
+        # OneCycleLR divides by the number of steps before the highest rate, less 1.
+        pct_start=float(warmup) if round(warmup * total_steps) > 1 else 0.0,
         div_factor=initial_divisor,
         final_div_factor=final_divisor,
         # Cycling the momentum would change Adam's first coefficient, which the optimizer's config sets.

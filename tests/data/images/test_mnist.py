@@ -2,6 +2,7 @@ import gzip
 import hashlib
 import inspect
 import json
+import math
 import re
 import tracemalloc
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from lightning.pytorch import Trainer
 
 from rnnexp.core.errors import UserError
 from rnnexp.data.batches import LabeledSequences
+from rnnexp.data.images.encoding import validated
 from rnnexp.data.images.files import FILES, TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
 from rnnexp.data.images.idx import encode_idx
 from rnnexp.data.images.mnist import MNISTDataModule
@@ -379,3 +381,20 @@ def test_each_default_is_defined_in_one_place() -> None:
         keys = set(compose(overrides=["+data=mnist"]).data) - {"_target_"}
     parameters = inspect.signature(MNISTDataModule).parameters
     assert keys == {name for name, parameter in parameters.items() if parameter.default is parameter.empty}
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"std": 0}, "std of the normalization is 0"),
+        ({"std": -0.5}, "std of the normalization is -0.5"),
+        ({"mean": math.nan}, "mean of the normalization is nan"),
+        ({"classes": [1, 0]}, "not in ascending order"),
+        ({"classes": [0, 0]}, "not in ascending order"),
+        ({"classes": [0, "1"]}, "the classes are"),
+        ({"classes": None}, "the classes are"),
+    ],
+)
+def test_a_damaged_state_is_refused(changes: dict[str, Any], part: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=part):
+        validated({"mean": 0.1, "std": 0.3, "classes": [0, 1]} | changes)

@@ -38,6 +38,13 @@ def test_a_file_is_divided_by_the_seed_with_equal_shares_of_the_classes(path: Pa
     assert samples_of(make_data(train=path, split_seed=1)) != samples
 
 
+@pytest.mark.parametrize("size", [0, 0.0])
+def test_no_validation_takes_no_sequence(size: float, path: Path) -> None:
+    samples = samples_of(make_data(train=path, val_size=size))
+    assert samples["val"] == []
+    assert len(samples["train"]) + len(samples["test"]) == 60
+
+
 def test_a_group_is_in_one_split(path: Path) -> None:
     data = make_data(train=path, group="person", val_size=7, test_size=0.1)
     persons = {split: {sample // 5 for sample in each} for split, each in samples_of(data).items()}
@@ -203,6 +210,28 @@ def test_numbers_are_standardized_and_named(tmp_path: Path) -> None:
     assert list(per_step.units.names) == ["temp"]
     batch = next(iter(per_step.test_dataloader()))
     assert batch.targets.shape == (*batch.inputs.shape[:2], 1)
+
+
+def test_a_constant_target_is_zero_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    # The deviation of this constant is 1e-17 by rounding.
+    targets = np.full(60, 0.1)
+    with caplog.at_level(logging.WARNING):
+        data = make_data(MeasuredSequences, train=write_npz(tmp_path / "a.npz", waves() | {"y": targets}))
+    assert "data.target: 'y' is the same in all training sequences, 0.1" in caplog.text
+    assert data.units.std == [1.0]
+    targets[data._samples["test"][0]] = 0.2
+    data = make_data(MeasuredSequences, train=write_npz(tmp_path / "a.npz", waves() | {"y": targets}))
+    assert next(iter(data.test_dataloader())).targets.abs().max() == pytest.approx(0.1)
+
+
+def test_a_target_that_is_too_far_away_is_refused(tmp_path: Path, path: Path) -> None:
+    targets = np.arange(60.0)
+    test = int(samples_of(make_data(train=path))["test"][0])
+    targets[test] = 1e300
+    far = write_npz(tmp_path / "far.npz", waves() | {"y": targets})
+    near = write_npz(tmp_path / "near.npz", waves() | {"y": np.arange(60.0)})
+    with pytest.raises(UserError, match="a value of 'y' is too far from those of training"):
+        make_data(MeasuredSequences, train=near, test=far)
 
 
 def test_steps_have_tags_and_steps_past_the_end_none(tmp_path: Path) -> None:

@@ -95,6 +95,8 @@ def test_the_report_shows_what_is_in_the_files(sweep: Path, capsys: pytest.Captu
         ({"conditions": [1]}, "conditions.host is missing"),
         ({"exports": ["onnx"]}, "exports must be an object"),
         ({"exports": {"onnx": {}}}, "exports.onnx.metrics must be numbers"),
+        ({"exports": {"onnx": {"metrics": {"test/acc": "x"}}}}, "exports.onnx.metrics must be numbers"),
+        ({"exports": {"onnx": {"metrics": {"test/acc": 1e300}}}}, "exports.onnx.metrics must be numbers"),
         ({"exports": {"onnx": {"metrics": {}, "weight_bytes": "x"}}}, "exports.onnx.weight_bytes must be a number"),
     ],
 )

@@ -34,6 +34,20 @@ def make_batch(per_step: bool) -> MeasuredSequences:
     return MeasuredSequences(torch.randn(BATCH, TIME, FEATURES), torch.randn(shape), LENGTHS)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_targets_keep_their_precision_in_another_one(dtype: torch.dtype) -> None:
+    task, batch = make_task(), make_batch(per_step=False)
+    task.model.to(dtype)
+    batch = batch._replace(inputs=batch.inputs.to(dtype))
+    outputs = task.test_step(batch, 0)
+    expected = batch.targets.double() * torch.tensor(UNITS.std) + torch.tensor(UNITS.mean)
+    torch.testing.assert_close(outputs["targets"], expected, rtol=0, atol=0)
+    loss = task.loss(task.logits(task.model, batch), batch)
+    assert loss.dtype == torch.promote_types(dtype, torch.float32)
+    loss.backward()
+    assert all(parameter.grad is not None for parameter in task.model.parameters())
+
+
 @pytest.mark.parametrize("per_step", [False, True], ids=["sequences", "steps"])
 def test_loss_and_scores_are_those_of_the_definition(per_step: bool) -> None:
     task, batch = make_task(per_step=per_step), make_batch(per_step)

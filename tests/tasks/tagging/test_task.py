@@ -46,6 +46,17 @@ def test_loss_and_counts_are_over_the_steps_that_have_a_class(batch: TaggedSeque
     assert float(task.counts_of("val").accuracy()) == pytest.approx(float(right.float().mean()))
 
 
+def test_a_batch_without_classes_changes_nothing(batch: TaggedSequences) -> None:
+    task = make_task(label_smoothing=0.1)
+    empty = batch._replace(labels=torch.full_like(batch.labels, NO_LABEL))
+    loss = task.shared_step(empty, "train")[0]
+    assert float(loss.detach()) == 0.0
+    loss.backward()
+    gradients = [parameter.grad for parameter in task.parameters()]
+    assert gradients
+    assert all(gradient is not None and not gradient.any() for gradient in gradients)
+
+
 def test_padding_has_no_effect(batch: TaggedSequences) -> None:
     task = make_task()
     changed = batch._replace(inputs=batch.inputs.masked_fill((batch.labels == NO_LABEL)[:, :, None], 7.0))

@@ -1,6 +1,7 @@
 """Loss, translations and scores of the task under Lightning, compared with their definitions."""
 
 import itertools
+import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -116,6 +117,16 @@ def test_loss_is_the_mean_over_all_tokens_for_any_batches(data: TranslationDataM
     metrics = validated(task, data)
     assert metrics["val/loss"] == pytest.approx(by_hand, rel=1e-5)
     assert metrics["val/ppl"] == pytest.approx(2.718281828**by_hand, rel=1e-4)
+
+
+def test_a_batch_without_a_finite_loss_is_not_left_out(
+    data: TranslationDataModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = make_task(data)
+    losses = task.sentence_losses(all_pairs(data))
+    losses[0] = math.nan
+    monkeypatch.setattr(task, "sentence_losses", lambda batch: losses[: len(batch.source)])
+    assert math.isnan(validated(task, data)["val/loss"])
 
 
 def test_smoothing_changes_only_the_training_loss(data: TranslationDataModule) -> None:

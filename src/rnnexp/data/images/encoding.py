@@ -67,8 +67,13 @@ def validated(state: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("mean", "std"):
         if not isinstance(state[name], int | float) or not math.isfinite(state[name]):
             raise ValueError(f"the {name} of the normalization is {state[name]!r}")
-    if not isinstance(state["classes"], list):
-        raise TypeError(f"the classes are {state['classes']!r}")
+    if not state["std"] > 0:
+        raise ValueError(f"the std of the normalization is {state['std']!r}")
+    classes = state["classes"]
+    if not isinstance(classes, list) or any(type(each) is not int for each in classes):
+        raise TypeError(f"the classes are {classes!r}")
+    if classes != sorted(set(classes)):
+        raise ValueError(f"the classes are {classes!r}, not in ascending order")
     return dict(state)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from rnnexp.core.errors import UserError
 from rnnexp.data.batches import TargetUnits
 from rnnexp.data.sequences.content import Array, Content
-from rnnexp.data.sequences.targets import ClassNames
+from rnnexp.data.sequences.targets import ROUNDING, ClassNames
 
 log = logging.getLogger(__name__)
 
@@ -134,8 +134,7 @@ def mean_and_std(content: Content, samples: Tensor) -> tuple[list[float], list[f
     if not np.isfinite(std).all():
         name = content.feature_name(int((~np.isfinite(std)).argmax()))
         raise UserError(f"{content.path}: feature {name}: has values too large to standardize: change its unit")
-    # The deviation of a constant is not exactly 0, since its mean is rounded.
-    is_constant = std <= 1e-12 * np.abs(mean)
+    is_constant = std <= ROUNDING * np.abs(mean)
     for feature in np.flatnonzero(is_constant).tolist():
         log.warning("%s: feature %s is constant in training", content.path, content.feature_name(feature))
     return mean.tolist(), np.where(is_constant, 1.0, std).tolist()

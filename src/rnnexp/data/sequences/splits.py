@@ -35,7 +35,8 @@ def divide(content: Content, sizes: Mapping[str, float], seed: int, labels: Arra
         order = order[np.argsort(labels[order], kind="stable")]
     taken = {}
     for split, size in sizes.items():
-        number = max(1, round(size * len(content))) if isinstance(size, float) else size
+        # A share of a few sequences is at least one of them.
+        number = max(size > 0, round(size * len(content))) if isinstance(size, float) else size
         if content.groups is None:
             places = ((np.arange(number) + 0.5) * len(order) / max(1, number)).astype(np.int64)
         else:

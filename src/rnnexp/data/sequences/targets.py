@@ -1,5 +1,6 @@
 """Targets of sequences: class names, and numbers in standard units."""
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,12 +12,16 @@ from rnnexp.data.batches import NO_LABEL, TargetUnits
 from rnnexp.data.sequences.content import Array, Content, text_or_empty
 from rnnexp.data.sequences.text_file import parse_numbers, plain_numbers
 
+log = logging.getLogger(__name__)
+
 NO_CLASS = frozenset({"", "?", "nan"})
 """Words, in lower case, that stand for a missing label. Others that mean a missing number, as none, may be a class."""
 WHOLE = 2**53
 """The bound of floating point numbers that are whole numbers exactly."""
 MAX_CLASSES = 10_000
 """The bound of the number of classes: their confusion matrix has the square of it as its size."""
+ROUNDING = 1e-12
+"""The deviation of a constant is not exactly 0, since its mean is rounded: it is below this share of the mean."""
 ClassNames = list[int] | list[str]
 """The labels of the classes as the files write them: numbers if all are whole numbers, else text."""
 
@@ -169,9 +174,21 @@ def standard_units(names: Sequence[str], numbers: Array) -> TargetUnits:
         std = numbers.std(axis=0)
     if not np.isfinite(std).all():
         raise UserError(f"data.target: {names[int((~np.isfinite(std)).argmax())]!r} is too large: change its unit")
-    return TargetUnits(list(names), numbers.mean(axis=0).tolist(), np.where(std > 0, std, 1.0).tolist())
+    mean = numbers.mean(axis=0)
+    is_constant = std <= ROUNDING * np.abs(mean)
+    for index in np.flatnonzero(is_constant).tolist():
+        log.warning("data.target: %r is the same in all training sequences, %g", names[index], mean[index])
+    return TargetUnits(list(names), mean.tolist(), np.where(is_constant, 1.0, std).tolist())
 
 
 def encode_numbers(numbers: Array, units: TargetUnits) -> Tensor:
-    """Return numbers in standard units, float32 [rows, targets]."""
-    return torch.from_numpy((numbers - np.array(units.mean)) / np.array(units.std)).float()
+    """Return numbers in standard units, float32 [rows, targets].
+
+    Raises:
+        UserError: for a number that is too large for float32 in these units.
+    """
+    encoded = torch.from_numpy((numbers - np.array(units.mean)) / np.array(units.std)).float()
+    if not (finite := encoded.isfinite().all(dim=0)).all():
+        name = units.names[int((~finite).int().argmax())]
+        raise UserError(f"data.target: a value of {name!r} is too far from those of training: correct it")
+    return encoded

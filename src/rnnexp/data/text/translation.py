@@ -207,7 +207,8 @@ class TranslationDataModule(DataModule):
         dataloader_idx: int,  # noqa: ARG002
     ) -> TranslationBatch:
         """Move token ids to the device; lengths and indices stay on the CPU, where packing and text need them."""
-        return batch._replace(source=batch.source.to(device), target=batch.target.to(device))
+        source, target = (ids.to(device, non_blocking=True) for ids in (batch.source, batch.target))
+        return batch._replace(source=source, target=target)
 
     def _inspect(self, splits: Mapping[str, ParallelText]) -> None:
         """Set `target_writing` and log remarks about the corpus. Raise UserError if it cannot be used."""

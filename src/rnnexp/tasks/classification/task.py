@@ -9,7 +9,7 @@ from rnnexp.core.types import Primitive
 from rnnexp.data.batches import LabeledSequences
 from rnnexp.models.classifier import SequenceClassifier
 from rnnexp.recurrent import RecurrentStack
-from rnnexp.tasks.base import MakeOptimizer, MakeScheduler
+from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, at_least_float32
 from rnnexp.tasks.labeling import LabelingTask
 
 
@@ -77,7 +77,7 @@ class ClassificationTask(LabelingTask):
         """Return `labels` and `predicted`, see `classes`, and the `confidence` in the latter, [batch] each."""
         loss, logits = self.shared_step(batch, "test")
         self.add_loss("test", loss, batch)
-        confidence, predicted = logits.float().softmax(dim=1).max(dim=1)
+        confidence, predicted = at_least_float32(logits).softmax(dim=1).max(dim=1)
         return {"labels": self.classes[batch.labels], "predicted": self.classes[predicted], "confidence": confidence}
 
     def on_test_epoch_end(self) -> None:

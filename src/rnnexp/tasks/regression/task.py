@@ -14,7 +14,7 @@ from rnnexp.data.batches import MeasuredSequences, TargetUnits
 from rnnexp.models.classifier import SequenceClassifier
 from rnnexp.models.stepwise import StepwiseNetwork
 from rnnexp.recurrent import RecurrentStack
-from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task, rows_of
+from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task, at_least_float32, rows_of
 from rnnexp.tasks.regression.scores import RegressionScores
 
 
@@ -120,7 +120,7 @@ class RegressionTask(Task):
 
     @staticmethod
     def loss(logits: Tensor, batch: MeasuredSequences) -> Tensor:
-        return mse_loss(rows_of(logits, batch).float(), rows_of(batch.targets, batch))
+        return mse_loss(at_least_float32(rows_of(logits, batch)), rows_of(batch.targets, batch))
 
     def scores_of(self, split: str) -> RegressionScores:
         """Return the scores of an evaluated split, of the targets of its batches."""
@@ -156,7 +156,7 @@ class RegressionTask(Task):
 
     def predict_step(self, batch: MeasuredSequences, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Return `predicted` in the units of the data, see `test_step`."""
-        return {"predicted": self.in_units(rows_of(self.logits(self.model, batch), batch).float())}
+        return {"predicted": self.in_units(rows_of(self.logits(self.model, batch), batch))}
 
     def prediction_columns(self, outputs: Mapping[str, Tensor]) -> dict[str, list[Any]]:
         return dict(zip(self.target_names, outputs["predicted"].T.tolist(), strict=True))
@@ -170,7 +170,7 @@ class RegressionTask(Task):
     def _evaluate(self, batch: MeasuredSequences, split: str) -> Tensor:
         """Return the rows of predictions; update the split's scores and log its loss."""
         logits = self.logits(self.model, batch)
-        predicted, targets = rows_of(logits, batch).float(), rows_of(batch.targets, batch)
+        predicted, targets = at_least_float32(rows_of(logits, batch)), rows_of(batch.targets, batch)
         self.log(f"{split}/loss", self.loss(logits, batch), on_epoch=True, batch_size=len(targets), sync_dist=True)
         self.scores_of(split).update(predicted, targets)
         return predicted

@@ -9,7 +9,7 @@ from rnnexp.core.types import Primitive
 from rnnexp.data.batches import NO_LABEL, TaggedSequences
 from rnnexp.models.stepwise import StepwiseNetwork
 from rnnexp.recurrent import RecurrentStack
-from rnnexp.tasks.base import MakeOptimizer, MakeScheduler
+from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, at_least_float32
 from rnnexp.tasks.labeling import LabelingTask
 
 
@@ -76,7 +76,7 @@ class TaggingTask(LabelingTask):
         """
         loss, logits = self.shared_step(batch, "test")
         self.add_loss("test", loss, batch)
-        confidence, predicted = logits.float().softmax(dim=2).max(dim=2)
+        confidence, predicted = at_least_float32(logits).softmax(dim=2).max(dim=2)
         has_label = batch.labels != NO_LABEL
         right = ((predicted == batch.labels) | ~has_label).all(dim=1)
         self.log("test/sequence_acc", right.float().mean(), on_epoch=True, batch_size=len(right), sync_dist=True)

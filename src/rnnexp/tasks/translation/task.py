@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torchmetrics import MeanMetric
+from torchmetrics import SumMetric
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.types import Primitive
@@ -17,7 +17,7 @@ from rnnexp.data.text.loader import TranslationLoader
 from rnnexp.decoding import Hypotheses, Limits, beam_search, greedy_search, require_search
 from rnnexp.models import Seq2Seq
 from rnnexp.recurrent import RecurrentStack
-from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task
+from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task, at_least_float32
 from rnnexp.tasks.translation.metrics import (
     choose_bleu_tokenizer,
     corpus_scores,
@@ -115,8 +115,9 @@ class TranslationTask(Task):
                 "task.literature=true needs spaces between words, which the target language does not have "
                 f"({target_writing.name}): use task.literature=false"
             )
-        # The mean over tokens, independent of the division into batches.
-        self.losses = nn.ModuleDict({f"{split}_loss": MeanMetric() for split in ("val", "test")})
+        # Sums of losses and of tokens: the mean over tokens does not depend on the division into batches.
+        sums = (f"{split}_{what}" for split in ("val", "test") for what in ("loss", "tokens"))
+        self.losses = nn.ModuleDict({name: SumMetric(nan_strategy="disable") for name in sums})
         self._gathered = {"val": TranslatedSplit(), "test": TranslatedSplit()}
         self.translations: dict[str, Sequence[Translation]] = {}
         """Split -> its latest translations, in the order of the corpus."""
@@ -163,11 +164,11 @@ class TranslationTask(Task):
         super().on_save_checkpoint(checkpoint)
         checkpoint["tokenizers"] = self.tokenizers.to_plain()
 
-    def loss_of(self, split: Split) -> MeanMetric:
-        """Return the metric of the loss of a split."""
-        metric = self.losses[f"{split}_loss"]
-        assert isinstance(metric, MeanMetric)
-        return metric
+    def sum_of(self, what: str, split: Split) -> SumMetric:
+        """Return the metric that sums the `loss` or the number of `tokens` of an evaluated split."""
+        total = self.losses[f"{split}_{what}"]
+        assert isinstance(total, SumMetric)
+        return total
 
     @staticmethod
     def tiny_batch(batch: TranslationBatch) -> TranslationBatch:
@@ -193,8 +194,7 @@ class TranslationTask(Task):
 
     @staticmethod
     def loss(logits: Tensor, batch: TranslationBatch, label_smoothing: float = 0.0) -> Tensor:
-        # float32, since a softmax in half precision loses accuracy and saves no time.
-        logits, target = logits.flatten(0, 1).float(), batch.target[:, 1:].flatten()
+        logits, target = at_least_float32(logits.flatten(0, 1)), batch.target[:, 1:].flatten()
         return cross_entropy(logits, target, ignore_index=PAD, label_smoothing=label_smoothing)
 
     def training_step(self, batch: TranslationBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
@@ -229,7 +229,8 @@ class TranslationTask(Task):
     def sentence_losses(self, batch: TranslationBatch) -> Tensor:
         """Return the loss of each reference, in nats summed over its tokens and EOS, [batch]."""
         logits = self.logits(self.model, batch)
-        losses = cross_entropy(logits.transpose(1, 2).float(), batch.target[:, 1:], ignore_index=PAD, reduction="none")
+        logits = at_least_float32(logits.transpose(1, 2))
+        losses = cross_entropy(logits, batch.target[:, 1:], ignore_index=PAD, reduction="none")
         return losses.sum(dim=1)
 
     def _search(self, batch: TranslationBatch, rows: Tensor, greedy: bool) -> Hypotheses:
@@ -253,8 +254,8 @@ class TranslationTask(Task):
         return [Translation(*row) for row in zip(*columns, strict=True)]
 
     def _count_loss(self, split: Split, batch: TranslationBatch, losses: Tensor) -> None:
-        num_tokens = int((batch.target_lengths - 1).sum())
-        self.loss_of(split).update(losses.double().sum() / num_tokens, num_tokens)
+        self.sum_of("loss", split).update(losses.double().sum())
+        self.sum_of("tokens", split).update(float((batch.target_lengths - 1).sum()))
 
     def on_validation_epoch_end(self) -> None:
         self._finish("val")
@@ -277,9 +278,10 @@ class TranslationTask(Task):
 
     def _finish(self, split: Split) -> tuple[Sequence[Translation], list[str]]:
         """Log the scores of a split. Return its translations from all ranks, and their references."""
-        metric = self.loss_of(split)
-        loss = metric.compute().double()
-        metric.reset()
+        total, num_tokens = self.sum_of("loss", split), self.sum_of("tokens", split)
+        loss = total.compute().double() / num_tokens.compute()
+        total.reset()
+        num_tokens.reset()
         self.log_dict({f"{split}/loss": loss, f"{split}/ppl": loss.exp()}, sync_dist=True)
         self.translations[split] = translations = self._gathered[split].finish()
         all_references = self._data.references(split)
