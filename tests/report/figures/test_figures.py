@@ -163,6 +163,18 @@ def test_tradeoffs_of_many_settings(made: Made, group_of: Grouped) -> None:
     assert_readable(figure)
 
 
+def test_the_points_of_seeds_are_inside_the_panel(made: Made, group_of: Grouped) -> None:
+    seconds = {("gru", 1): 100.0, ("gru", 2): 900.0, ("srn", 1): 10.0, ("srn", 2): 90.0}
+    runs = [made(cell, seed, result={"timing": {"fit_seconds": each}}) for (cell, seed), each in seconds.items()]
+    figure = tradeoffs(group_of(runs), [FIT_TIME])
+    assert figure is not None
+    (axes,) = figure.axes
+    low, high = axes.get_xlim()
+    assert axes.get_xscale() == "log"
+    assert low < 10
+    assert high > 900
+
+
 def test_a_single_point_gives_no_tradeoff_figure(made: Made, group_of: Grouped) -> None:
     assert tradeoffs(group_of([made()])) is None
 

@@ -89,6 +89,7 @@ def tradeoffs(group: ComparisonGroup, costs: Sequence[Cost] = COSTS) -> PointFig
     handles: dict[str, Any] = {}
     for axes, (cost, points), front in zip(grid, panels, fronts, strict=True):
         handles["Pareto front"] = _plot_front(axes, front)
+        shown = [point.cost for point in points]
         for point in points:
             is_named = point.setting in named
             handles[point.setting.label if is_named else "the others"] = _plot_point(
@@ -97,8 +98,8 @@ def tradeoffs(group: ComparisonGroup, costs: Sequence[Cost] = COSTS) -> PointFig
             text = f"{score_text(point.setting)}, {cost.label} {cost.show(point.cost)}"
             mark_setting(figure, axes, point.setting, (point.cost, point.score), text)
             if is_named:
-                _add_seeds(figure, axes, point.setting, cost)
-        _scale(axes, cost, [point.cost for point in points])
+                shown += _add_seeds(figure, axes, point.setting, cost)
+        _scale(axes, cost, shown)
         style_axes(axes)
     grid[0].set_ylabel(wrapped(group.main.title, 40))
     order = [name for name in [*names, "the others", "Pareto front"] if name in handles]
@@ -130,12 +131,16 @@ def _plot_point(axes: Axes, point: CostPoint, place: int | None) -> ErrorbarCont
     )
 
 
-def _add_seeds(figure: PointFigure, axes: Axes, setting: Setting, cost: Cost) -> None:
+def _add_seeds(figure: PointFigure, axes: Axes, setting: Setting, cost: Cost) -> list[float]:
+    """Add a small point for each seed that has the cost, and return these costs."""
+    values = []
     for seed, score in setting.by_seed(setting.main).items():
         value = cost.of(setting.counted[seed])
         if value is not None and value > 0:
             text = f"{seed_text(setting, seed, setting.main, score)}, {cost.label} {cost.show(value)}"
             figure.add_seed(axes, value, score, text, setting.counted[seed], "#888888")
+            values.append(value)
+    return values
 
 
 def _scale(axes: Axes, cost: Cost, values: Sequence[float]) -> None:
