@@ -18,7 +18,8 @@ from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run
 from rnnexp.report.render.document import FigureBlock, Paragraph, Table
 from rnnexp.report.search import search_blocks
-from rnnexp.report.section import FigureWriter
+from rnnexp.report.section import FigureWriter, make_section
+from rnnexp.report.stats.ranking import compare_with_best
 
 Made = Callable[..., Run]
 Grouped = Callable[..., ComparisonGroup]
@@ -85,6 +86,13 @@ def test_the_importance_of_keys(searched: ComparisonGroup, tmp_path: Path) -> No
     assert isinstance(table, Table)
     assert [row[0] for row in table.rows] == ["optimizer.lr", "model"]
     assert sum(float(row[1]) for row in table.rows) == pytest.approx(1.0, abs=0.01)
+
+
+def test_trials_of_one_seed_have_no_table_of_tests(searched: ComparisonGroup, tmp_path: Path) -> None:
+    section = make_section(searched, compare_with_best(searched), FigureWriter(tmp_path), tmp_path)
+    titles = [inner.title for inner in section.sections]
+    assert "Results" in titles
+    assert "Against the best" not in titles
 
 
 def test_without_optuna_the_path_remains(

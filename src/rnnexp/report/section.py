@@ -256,7 +256,10 @@ def make_section(
 def _against_the_best(
     group: ComparisonGroup, comparisons: Sequence[Comparison], margin: float | None
 ) -> list[Block | None]:
-    if len(comparisons) < 2:
+    # The trials of a search have one seed each, as a rule, so that none can be tested.
+    if len(comparisons) < 2 or (
+        group.is_search and all(each.seeds.num_seeds < 2 for each in comparisons if each.seeds)
+    ):
         return []
     return [comparisons_table(group, comparisons), sensitivity_table(group, comparisons, margin)]
 
