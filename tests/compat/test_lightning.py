@@ -13,8 +13,8 @@ from lightning.pytorch.trainer.states import TrainerFn
 from rnnexp.compat.lightning import (
     ConditionalEarlyStopping,
     EpochsFromOne,
-    convert_only_inputs,
     forget_wandb_run,
+    keep_targets,
     started_wandb_run,
     wandb_arguments,
 )
@@ -40,7 +40,7 @@ def test_loops_have_the_state_that_resumes_an_epoch(trainer: Trainer) -> None:
 def test_a_precision_does_not_round_targets(precision: Any) -> None:
     trainer = Trainer(accelerator="cpu", precision=precision, logger=False, enable_checkpointing=False)
     inputs, targets = torch.rand(2, 3, 4), torch.tensor([[1.2992], [0.7359]])
-    convert_only_inputs(trainer)
+    keep_targets(trainer, MeasuredSequences)
     converted = trainer.precision_plugin.convert_input(MeasuredSequences(inputs, targets))
     expected = {"bf16-true": torch.bfloat16, "64-true": torch.float64}.get(precision, torch.float32)
     assert converted.inputs.dtype == expected

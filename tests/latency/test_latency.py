@@ -183,23 +183,8 @@ def test_a_program_that_pickle_reads_is_measured_if_it_is_trusted(
     assert not payload.exists()
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("format", "other"),
-        ("format", ["onnx"]),
-        ("quantize", {}),
-        ("weights", None),
-        ("graphs", None),
-        ("graphs", {"../../result.json": {}}),
-        ("graphs", {"absent.onnx": {}}),
-        ("check", {"metrics": {}}),
-    ],
-)
-def test_a_damaged_description_names_its_field(
-    copied: Callable[[str], Path], capsys: pytest.CaptureFixture[str], name: str, value: object
-) -> None:
-    run = copied("a")
+def describe(run: Path, **changes: object) -> Path:
+    """Write the description of an export with changes, and return its directory."""
     place = run / "exports" / "mine"
     place.mkdir(parents=True)
     (place / "model.onnx").touch()
@@ -211,11 +196,48 @@ def test_a_damaged_description_names_its_field(
         "graphs": {"model.onnx": {}},
         "check": {"metrics": {}, "metrics_of_run": {}, "largest_difference": 0.0},
     }
-    write_json(place / "export.json", described | {name: value})
+    write_json(place / "export.json", described | changes)
+    return place
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("format", "other"),
+        ("format", ["onnx"]),
+        ("quantize", {}),
+        ("weights", None),
+        ("graphs", None),
+        ("graphs", {"../../result.json": {}}),
+        ("graphs", {"absent.onnx": {}}),
+        ("graphs", 5),
+        ("graphs", {"x" * 5000: {}}),
+        ("graphs", {"a\0b": {}}),
+        ("check", {"metrics": {}}),
+    ],
+)
+def test_a_damaged_description_names_its_field(
+    copied: Callable[[str], Path], capsys: pytest.CaptureFixture[str], name: str, value: object
+) -> None:
+    run = copied("a")
+    place = describe(run, **{name: value})
     assert latency([str(run), *QUICK]) == 2
     out, err = capsys.readouterr()
     assert "measured 1 run;" in out
     assert f"{place}/export.json: {name} is not that of an export" in err
+
+
+@pytest.mark.parametrize("check", [{"metrics": "all"}, {"metrics": {"test/acc": "x"}}, {"largest_difference": -1}])
+def test_a_check_that_no_report_would_read_costs_the_export_alone(
+    copied: Callable[[str], Path], capsys: pytest.CaptureFixture[str], check: dict[str, object]
+) -> None:
+    run = copied("a")
+    describe(run, check={"metrics": {}, "metrics_of_run": {}, "largest_difference": 0.0} | check)
+    assert latency([str(run), *QUICK]) == 2
+    out, err = capsys.readouterr()
+    assert "measured 1 run;" in out
+    assert "export.json: exports.mine." in err
+    assert record_of(run)["exports"] == {}
 
 
 @pytest.mark.slow

@@ -70,7 +70,7 @@ def test_a_warmup_is_a_share(warmup: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("warmup", "total_steps"), [(0, 20), (0.0, 20), (0.001, 1000), (0.1, 10), (0.3, 1), (0.99, 20)]
+    ("warmup", "total_steps"), [(0, 20), (0.0, 20), (0.001, 1000), (0.1, 10), (0.1, 12), (0.3, 1), (0.99, 20)]
 )
 def test_one_cycle_takes_any_share_of_any_number_of_steps(warmup: float, total_steps: int) -> None:
     found = rates(partial(one_cycle, warmup=warmup, initial_divisor=25.0, final_divisor=1e4), total_steps)

@@ -67,17 +67,21 @@ def lightning_errors() -> Iterator[None]:
         raise KeyboardInterrupt from None
 
 
-def convert_only_inputs(trainer: Trainer) -> None:
+def keep_targets(trainer: Trainer, batch_type: type[Any]) -> None:
     """Let a precision convert the numbers of a batch that the network reads, and not its targets.
 
     In `bf16-true` Lightning would round the targets to three digits, and errors would be measured from these.
+
+    Args:
+        trainer: the trainer.
+        batch_type: a named tuple with `targets`; other batches are converted as a whole.
     """
     plugin: Any = trainer.precision_plugin
     convert = plugin.convert_input
 
     def convert_input(batch: Any) -> Any:  # noqa: ANN401
         converted = convert(batch)
-        return converted._replace(targets=batch.targets) if hasattr(batch, "targets") else converted
+        return converted._replace(targets=batch.targets) if isinstance(batch, batch_type) else converted
 
     plugin.convert_input = convert_input
 

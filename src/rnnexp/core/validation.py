@@ -1,6 +1,7 @@
 """Checks of arguments, with errors that name the value, the valid choices and the nearest of them."""
 
 import difflib
+import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping
@@ -44,6 +45,17 @@ def override(key: str, value: object) -> str:
     text = str(value)
     is_read_as_it_is = is_plain(text) and not (isinstance(value, str) and NOT_TEXT.fullmatch(text))
     return f"{key}={text}" if is_read_as_it_is else f"{key}='{escape_quotes(escape_interpolation(text))}'"
+
+
+def is_file_name(name: object) -> bool:
+    """Return whether a value is the name of an entry in a directory, and not a path elsewhere."""
+    if not isinstance(name, str) or name in ("", ".", "..") or "/" in name or "\0" in name:
+        return False
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def expand_home(path: str | Path) -> Path:

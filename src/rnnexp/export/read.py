@@ -1,5 +1,6 @@
 """The exports of a run, read from their directories."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,12 @@ from torch import nn
 
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.files.atomic import read_json
+from rnnexp.core.validation import is_file_name
 from rnnexp.export.formats import FORMATS, choose_format
 from rnnexp.export.parts import Export
 from rnnexp.inference.loading import load_predictor
+from rnnexp.runs.frozen.config import is_within
+from rnnexp.tasks.inference_record import require_exports
 from rnnexp.tasks.registry import kind_of_target, load_function
 from rnnexp.tracking.run_directory import RunDirectory
 
@@ -67,7 +71,7 @@ class ExportedFiles:
         """
         name = self.description["format"]
         chosen = choose_format(name, self.description["quantize"])
-        if name == "torch_export" and TORCH_EXPORT not in trust:
+        if name == "torch_export" and not any(is_within(TORCH_EXPORT, module) for module in trust):
             raise UserError(
                 f"{self.path}: a program of torch.export may execute code when it is read: add --trust {TORCH_EXPORT} "
                 "if it is yours"
@@ -107,18 +111,21 @@ def read_export(run: RunDirectory, file: Path) -> ExportedFiles:
     if description.get("config_hash") != run.read_status().get("config_hash"):
         raise UserError(f"{file} is about another config than this run: remove {file.parent}, and export it again")
     _require_description(description, file)
-    return ExportedFiles(run, file.parent, description)
+    found = ExportedFiles(run, file.parent, description)
+    # What the record of a measurement would be refused for.
+    require_exports({file.parent.name: found.facts()}, file)
+    return found
 
 
 def _require_description(description: Mapping[str, Any], file: Path) -> None:
     """Raise UserError for a field that is missing or of another kind than the program writes."""
     graphs, check = description.get("graphs"), description.get("check")
-    names = [Path(name).name == name and (file.parent / name).is_file() for name in graphs or ()]
     is_valid = {
         "format": description.get("format") in tuple(FORMATS),
         "quantize": description.get("quantize") in (None, "int8"),
         "weights": isinstance(description.get("weights"), str),
-        "graphs": isinstance(graphs, Mapping) and all(names),
+        "graphs": isinstance(graphs, Mapping)
+        and all(is_file_name(name) and os.path.isfile(file.parent / name) for name in graphs),  # noqa: PTH113
         "check": isinstance(check, Mapping) and {"metrics", "metrics_of_run", "largest_difference"} <= set(check),
     }
     if damaged := [name for name, valid in is_valid.items() if not valid]:

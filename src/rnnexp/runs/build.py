@@ -21,12 +21,13 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from rnnexp.callbacks.checkpoints import LastCheckpoint, WholeCheckpoints
 from rnnexp.callbacks.interruption import SaveOnSignal
-from rnnexp.compat.lightning import convert_only_inputs, without_trainer_warnings
+from rnnexp.compat.lightning import keep_targets, without_trainer_warnings
 from rnnexp.core.allocator import retain_freed_memory
 from rnnexp.core.errors import InterruptedRunError, UserError, first_line, left_out_on_error
 from rnnexp.core.user_code import describe_user_code
 from rnnexp.core.validation import validate_choice
 from rnnexp.data.base import DataModule
+from rnnexp.data.batches import MeasuredSequences
 from rnnexp.loggers.base import run_loggers
 from rnnexp.runs.distributed import cluster_environment, global_rank
 from rnnexp.runs.frozen.inputs import require_same_inputs, require_unchanged
@@ -304,7 +305,7 @@ def make_trainer(
                 enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
                 plugins=[environment or LightningEnvironment(), WholeCheckpoints()],
             )
-    convert_only_inputs(trainer)
+    keep_targets(trainer, MeasuredSequences)
     return trainer
 
 

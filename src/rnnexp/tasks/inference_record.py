@@ -62,18 +62,18 @@ def read_inference(file: Path, config_hash: str) -> dict[str, Any]:
     for path in NUMBERS:
         _require_measured(content, path, file)
     conditions_of(content, file)
-    _require_exports(content.get("exports", {}), file)
+    require_exports(content.get("exports", {}), file)
     return content
 
 
-def _require_exports(exports: object, file: Path) -> None:
+def require_exports(exports: object, file: Path) -> None:
     """Raise UserError for a value of `exports` other than the numbers and the metrics of each export by its name."""
     if not isinstance(exports, Mapping):
         raise UserError(f"{file}: exports must be an object, not {str(exports)[:40]!r}")
     for name, export in exports.items():
         metrics = value_at(export, "metrics")
         # A metric that is not defined, such as the accuracy of a class without samples, is null.
-        if not isinstance(metrics, Mapping) or not all(each is None or _is_number(each) for each in metrics.values()):
+        if not isinstance(metrics, Mapping) or not all(each is None or is_number(each) for each in metrics.values()):
             raise UserError(f"{file}: exports.{name}.metrics must be numbers by their names")
         for path in (*NUMBERS, "largest_difference"):
             _require_measured(export, path, file, f"exports.{name}.")
@@ -107,9 +107,10 @@ def value_at(node: Any, path: str) -> Any:  # noqa: ANN401
     return node
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Return whether a value is a number that can be computed with."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
 def _is_measured(value: object) -> bool:
-    return _is_number(value) and value >= 0  # type: ignore[operator]
+    return is_number(value) and value >= 0  # type: ignore[operator]

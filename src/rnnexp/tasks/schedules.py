@@ -26,12 +26,13 @@ def one_cycle(
         final_divisor: the last rate is the first divided by it.
     """
     require_fraction(warmup=warmup)
+    total_steps = max(2, total_steps)
     return OneCycleLR(
         optimizer,
         max_lr=[group["lr"] for group in optimizer.param_groups],
-        total_steps=max(2, total_steps),
-        # OneCycleLR divides by the number of steps before the highest rate, less 1.
-        pct_start=float(warmup) if round(warmup * total_steps) > 1 else 0.0,
+        total_steps=total_steps,
+        # With the highest rate at the first step, OneCycleLR divides by the 0 steps before it.
+        pct_start=0.0 if warmup * total_steps == 1 else float(warmup),
         div_factor=initial_divisor,
         final_div_factor=final_divisor,
         # Cycling the momentum would change Adam's first coefficient, which the optimizer's config sets.

@@ -62,8 +62,9 @@ def test_runs_without_a_result_count_in_the_period(
             ("queued", 9),
         ]
     ]
-    *_, last = origin(group_of([counted, *others]))
-    assert last == "Time: 1.0 minutes in 1 run, 4 more without a result, from 2026-11-27 02:59 to 2026-11-27 07:00 UTC."
+    lost = made("gru", seed=9, status="unreadable")  # without any time
+    *_, last = origin(group_of([counted, *others, lost]))
+    assert last == "Time: 1.0 minutes in 1 run, 5 more without a result, from 2026-11-27 02:59 to 2026-11-27 07:00 UTC."
 
 
 def test_a_seed_that_ran_twice_is_no_run_without_a_result(made: Made, group_of: Grouped) -> None:

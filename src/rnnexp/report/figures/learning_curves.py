@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from rnnexp.plots.style import GRAY, legend_beside, legend_inches, line_style, new_figure, style_axes, wrapped
 from rnnexp.report.records.groups import ComparisonGroup, Setting
-from rnnexp.report.records.schema import is_number
+from rnnexp.tasks.inference_record import is_number
 from rnnexp.tasks.registry import Measure
 from rnnexp.tracking.metrics_file import Logged, read_logged
 

@@ -48,7 +48,10 @@ def _time(runs: Sequence[Run], without: Sequence[Run]) -> Iterator[str]:
     try:
         first, last = (
             choose(datetime.fromisoformat(time) for time in times).astimezone()
-            for choose, times in ((min, [run.queued for run in ended]), (max, [run.since for run in ended]))
+            for choose, times in (
+                (min, [run.queued for run in ended if run.queued]),
+                (max, [run.since for run in ended if run.since]),
+            )
         )
     # Records without a time, or with one that has no time zone beside others that have one.
     except (ValueError, TypeError, OverflowError):

@@ -10,9 +10,9 @@ from typing import Any
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.files.atomic import read_json
 from rnnexp.core.types import Primitive
-from rnnexp.report.records.schema import brief, is_number, validate_result
+from rnnexp.report.records.schema import brief, validate_result
 from rnnexp.runs.listing.search import find_run_directories
-from rnnexp.tasks.inference_record import read_inference, value_at
+from rnnexp.tasks.inference_record import is_number, read_inference, value_at
 from rnnexp.tasks.registry import kind_of_run
 from rnnexp.tracking.identity import SEEDS, config_hash, identity_of
 from rnnexp.tracking.run_directory import RunDirectory
@@ -68,7 +68,7 @@ class Run:
         """The files of the run."""
         return RunDirectory(self.path)
 
-    @property
+    @cached_property
     def sweep(self) -> Path | None:
         """The directory of the sweep whose job it is; None for a single run."""
         directory = self.path.absolute().parent.parent

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnexp.core.errors import UserError
-from rnnexp.tasks.inference_record import LARGEST, value_at
+from rnnexp.tasks.inference_record import is_number, value_at
 from rnnexp.tasks.registry import TaskKind, as_record, registered_kinds
 from rnnexp.tracking.run_directory import SCHEMA_VERSION
 
@@ -88,11 +88,6 @@ def brief(value: object) -> str:
     """Return the beginning of a value's representation, for a message."""
     shown = repr(value)
     return shown if len(shown) <= MOST_SHOWN else f"{shown[:MOST_SHOWN]}…"
-
-
-def is_number(value: object) -> bool:
-    """Return whether a value is a number that can be computed with."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
 def _is_object(value: object) -> bool:

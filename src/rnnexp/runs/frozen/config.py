@@ -58,7 +58,7 @@ def read_frozen_config(
             raise _refused(run, key, config[key], "a frozen config is not composed")
     for group in groups:
         for place, node in _objects(group, config.get(group)):
-            if not any(_is_within(place, key) for key in given):
+            if not any(is_within(place, key) for key in given):
                 _check_object(run, place, node, trust)
     _require_trusted_cell(run, config["model"].get("cell"), trust)
     return config
@@ -104,7 +104,7 @@ def require_own_paths(config: Mapping[str, Any], run: RunDirectory, given: Colle
     for group in WRITING:
         for place, key, value in _texts(config.get(group), group):
             full = f"{place}.{key}"
-            is_given = any(_is_within(full, name) for name in given)
+            is_given = any(is_within(full, name) for name in given)
             if not is_given and _is_path(key, value) and not _is_own_path(value, run):
                 raise _refused(
                     run, full, value, f"it is outside the run directory: if you want it, give {full}= as well"
@@ -184,7 +184,7 @@ def _is_shipped(place: str, target: object) -> bool:
 def _require_trusted(run: RunDirectory, key: str, target: object, trust: Sequence[str]) -> None:
     """Raise UserError unless a name is in a trusted module, and so is the object that it names."""
     name = str(target)
-    if not any(_is_within(name, module) for module in trust):
+    if not any(is_within(name, module) for module in trust):
         raise _refused(run, key, target, f"rnnexp does not make it here: if you trust it, add {_trust(name, trust)}")
     try:
         found = pkgutil.resolve_name(name)
@@ -194,7 +194,7 @@ def _require_trusted(run: RunDirectory, key: str, target: object, trust: Sequenc
         ) from None
     # A trusted module has names of other modules in it: my_cells.os.system is not the user's.
     defined = f"{getattr(found, '__module__', None)}.{getattr(found, '__qualname__', '')}"
-    if not isinstance(found, Cell) and not any(_is_within(defined, module) for module in trust):
+    if not isinstance(found, Cell) and not any(is_within(defined, module) for module in trust):
         raise _refused(run, key, target, f"it is {defined}: if you trust it, add {_trust(defined, trust)}")
 
 
@@ -204,7 +204,8 @@ def _require_trusted_cell(run: RunDirectory, cell: object, trust: Sequence[str])
         _require_trusted(run, "model.cell", cell, trust)
 
 
-def _is_within(name: str, module: str) -> bool:
+def is_within(name: str, module: str) -> bool:
+    """Return whether a dotted name is that of a module, or of something below it."""
     return name == module or name.startswith(f"{module}.")
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import read_json
-from rnnexp.core.validation import did_you_mean_path
+from rnnexp.core.validation import did_you_mean_path, is_file_name
 from rnnexp.tracking.status import RunState, Status
 
 REQUIRED = ("config.yaml", "status.json")
@@ -76,7 +76,7 @@ def _incomplete_jobs(sweep: Path, unlisted: list[OSError]) -> Iterator[FoundRun]
     except (UserError, OSError):
         listed = None
     jobs = sweep / "jobs"
-    names = set(filter(_is_file_name, listed)) if isinstance(listed, list) else set()
+    names = set(filter(is_file_name, listed)) if isinstance(listed, list) else set()
     try:
         names |= {entry.name for entry in os.scandir(jobs) if entry.is_dir() and not entry.name.startswith(REMOVED)}
     except FileNotFoundError:
@@ -86,17 +86,6 @@ def _incomplete_jobs(sweep: Path, unlisted: list[OSError]) -> Iterator[FoundRun]
     for name in sorted(names):
         if not all(os.access(jobs / name / file, os.F_OK) for file in REQUIRED):
             yield _incomplete_run(jobs / name)
-
-
-def _is_file_name(name: object) -> bool:
-    """Return whether a name that was read from a file is one of an entry in a directory."""
-    if not isinstance(name, str) or name in ("", ".", "..") or "/" in name or "\0" in name:
-        return False
-    try:
-        os.fsencode(name)
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _incomplete_run(path: Path) -> FoundRun:
