@@ -95,11 +95,12 @@ def test_a_stopped_process_keeps_it_and_its_heartbeat_gets_old(tmp_path: Path) -
 
 def test_children_do_not_keep_it(tmp_path: Path) -> None:
     """A forked worker and a program that a process starts may outlive it."""
+    # The worker says when it runs: until then the fork itself may not be over.
     body = """
     import multiprocessing, subprocess
-    multiprocessing.get_context("fork").Process(target=time.sleep, args=(30,)).start()
     subprocess.Popen(["sleep", "30"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    print("started", flush=True)
+    fork = multiprocessing.get_context("fork")
+    fork.Process(target=lambda: (print("started", flush=True), time.sleep(30))).start()
     time.sleep(30)"""
     with holder(tmp_path, body.strip()) as process:
         assert process.stdout is not None
