@@ -174,7 +174,8 @@ def test_among_equal_values_the_lower_loss_is_the_best(run: Run, translate_tiny:
     data = ["task=translation", *translate_tiny("Phrasebook")]
     # A translation that is cut after one token is never exact.
     never = ["monitor=val/exact_match", "task.max_ratio=0.01", "task.max_extra=1"]
-    kept = ["callbacks=averaging", "callbacks.kept_checkpoints.keep=2", "callbacks.early_stopping.patience=1"]
+    kept = ["callbacks=[averaging,translation]", "callbacks.kept_checkpoints.keep=2"]
+    kept += ["callbacks.early_stopping.patience=1"]
     outcome = run(*never, *kept, "trainer.max_epochs=4", "test_weights=none", data=data)
     assert outcome.exit_code == 0, outcome.stderr
     losses = column(outcome, "val/loss")

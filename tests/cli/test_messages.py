@@ -16,6 +16,7 @@ from rnnexp import evaluate
 from rnnexp.core.errors import DivergedError, UnsupportedError, UserError
 from rnnexp.dashboard import __main__ as dashboard
 from rnnexp.translate import __main__ as translate
+from support import ROOT
 from support.cells import MODELS
 from support.programs import call
 
@@ -59,6 +60,14 @@ def never(config: DictConfig) -> int:
 def test_bad_command_line(launch: Any, argument: str, line: str) -> None:
     ended = launch(never, argument)
     assert ended.line == f"rnnexp: {line}"
+    assert ended.exit_code == 2
+
+
+def test_a_wrong_key_beside_several_values_of_a_sweep(launch: Any) -> None:
+    """The file of the sweep says that several values are several runs."""
+    sweep = ["--config-dir", str(ROOT / "sweeps"), "--config-name=cells_mnist", "seed=1,2"]
+    ended = launch(never, *sweep, "trainer.max_epoch=3")
+    assert ended.line == "rnnexp: unknown key 'max_epoch' in trainer; did you mean 'max_epochs'?"
     assert ended.exit_code == 2
 
 

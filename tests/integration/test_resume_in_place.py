@@ -22,7 +22,8 @@ CLASSES = [
     *("task.dropout=0.2", "optimizer.lr=0.02"),
 ]
 TRANSLATIONS = ["task=translation", "trainer.max_epochs=3", "trainer.log_every_n_steps=3", "data.batch_size=16"]
-AVERAGING = ["callbacks=averaging", "callbacks.kept_checkpoints.keep=2", "test_weights=average"]
+AVERAGE = ["callbacks.kept_checkpoints.keep=2", "test_weights=average"]
+TRANSLATION_AVERAGE = ["callbacks=[averaging,translation]", *AVERAGE]
 KINDS: dict[str, list[str]] = {
     "plain": [],
     "early stopping": [
@@ -40,6 +41,7 @@ KINDS: dict[str, list[str]] = {
     "accumulation": ["trainer.accumulate_grad_batches=3"],
     "max_steps": ["trainer.max_steps=24"],
     "max_steps alone": ["trainer.max_steps=24", "trainer.max_epochs=-1"],
+    "average of the best": ["callbacks=averaging", *AVERAGE],
     "gradient flow": ["callbacks=gradient_flow"],
     "several validations": ["trainer.val_check_interval=0.5"],
     "validations across epochs": ["trainer.check_val_every_n_epoch=null", "trainer.val_check_interval=7"],
@@ -49,8 +51,8 @@ KINDS: dict[str, list[str]] = {
     ],
 }
 TRANSLATION_KINDS: dict[str, list[str]] = {
-    "average of the last": [*AVERAGING, "callbacks.kept_checkpoints.monitor=null"],
-    "average of the best": AVERAGING,
+    "translation, average of the last": [*TRANSLATION_AVERAGE, "callbacks.kept_checkpoints.monitor=null"],
+    "translation, average of the best": TRANSLATION_AVERAGE,
     "scheduled sampling": ["task.network.decoder=stepwise", "task.teacher_forcing=0.5"],
     "translation, max_steps": ["trainer.max_steps=17"],
 }
@@ -97,7 +99,8 @@ SAMPLE = [
     ("max_steps", 23, "false"),
     ("validations across epochs", 13, "false"),
     ("average of the best", 6, "false"),
-    ("average of the last", 14, "true"),
+    ("translation, average of the best", 6, "false"),
+    ("translation, average of the last", 14, "true"),
 ]
 
 

@@ -39,7 +39,7 @@ def phrases(translate_tiny: Callable[[str], list[str]]) -> list[str]:
 def translated(phrases: list[str], tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """A run of three epochs that tests the mean of the last two; tests must not change it."""
     place = tmp_path_factory.mktemp("translated")
-    averaging = ["callbacks=averaging", "test_weights=average", "callbacks.kept_checkpoints.keep=2"]
+    averaging = ["callbacks=[averaging,translation]", "test_weights=average", "callbacks.kept_checkpoints.keep=2"]
     averaging += [
         "callbacks.kept_checkpoints.monitor=null",
         "task.literature=true",
@@ -162,7 +162,8 @@ def test_a_run_that_is_continued_ends_with_the_same_weights(run: Run, phrases: l
         "task.network.output_dropout=0.3",
         "test_weights=none",
     ]
-    options += ["task.network.word_dropout=0.1", "callbacks=averaging", "callbacks.kept_checkpoints.keep=2"]
+    options += ["task.network.word_dropout=0.1"]
+    options += ["callbacks=[averaging,translation]", "callbacks.kept_checkpoints.keep=2"]
     options += ["callbacks.kept_checkpoints.monitor=val/loss", "callbacks.kept_checkpoints.mode=min"]
     options += ["scheduler=constant"]
     options += ["task.teacher_forcing=0.5"] if decoder == "stepwise" else []
@@ -233,7 +234,7 @@ def test_a_checkpoint_with_other_tokenizers_is_refused(run: Run, phrases: list[s
             "callbacks: PredictionWriter does not fit TranslationTask: choose callbacks=",
         ),
         (
-            ["callbacks=averaging", "callbacks.kept_checkpoints.keep=0"],
+            ["callbacks=[averaging,translation]", "callbacks.kept_checkpoints.keep=0"],
             "kept_checkpoints.keep must be a whole number of at",
         ),
     ],
@@ -287,7 +288,7 @@ def test_weights_without_training_state_are_not_continued(run: Run, phrases: lis
 
 
 def test_kept_epochs_are_averaged_on_request(run: Run, score: Run, phrases: list[str]) -> None:
-    averaging = ["callbacks=averaging", "callbacks.kept_checkpoints.monitor=null", "trainer.max_epochs=2"]
+    averaging = ["callbacks=[averaging,translation]", "callbacks.kept_checkpoints.monitor=null", "trainer.max_epochs=2"]
     trained = run(*averaging, data=phrases)
     assert trained.exit_code == 0, trained.stderr
     outcome = score(f"run={trained.directory}", "weights=average", "task.beam_size=1")
@@ -311,6 +312,9 @@ def test_unicode_line_separators_in_a_sentence_are_kept(run: Run, phrases: list[
 
 
 def test_classification_refuses_callbacks_of_translation(run: Run) -> None:
-    outcome = run("callbacks=averaging")
+    outcome = run("callbacks=translation")
     assert outcome.exit_code == 2
-    assert "callbacks: TranslationWriter does not fit ClassificationTask: choose callbacks=default" in outcome.line
+    assert outcome.line == (
+        "rnnexp: callbacks: TranslationWriter does not fit ClassificationTask: "
+        "choose callbacks=default, averaging or gradient_flow"
+    )

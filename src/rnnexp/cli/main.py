@@ -22,7 +22,7 @@ from rnnexp.cli.conf_dir import config_root, shared_options
 from rnnexp.cli.config_files import only_config_file, parse, read_text
 from rnnexp.cli.messages import Explanation, explain_composing, explain_running
 from rnnexp.cli.run_name import register_run_name
-from rnnexp.compat.hydra import FULL_ERROR, full_error, read_config_files_with
+from rnnexp.compat.hydra import FULL_ERROR, full_error, raise_errors_of_multirun_config, read_config_files_with
 from rnnexp.compat.torchmetrics import hide_large_packages
 from rnnexp.core.errors import InterruptedRunError, UserError
 from rnnexp.core.output import hide_advice_of_matplotlib, keep_running_without_output
@@ -63,6 +63,7 @@ def run_program(
     use_short_socket_directory()
     register_run_name()
     read_config_files_with(read_text, parse, hidden=shared_options(), only_file=only_config_file)
+    raise_errors_of_multirun_config()
     _users_full_error = os.environ.get(FULL_ERROR)
     exit_codes: list[int] = []
 

@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hydra._internal.core_plugins import file_config_source
+from hydra._internal.hydra import Hydra
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra._internal.utils import get_args_parser
 from hydra.core.object_type import ObjectType
 from hydra.errors import InstantiationException, OverrideParseException
 from hydra.plugins.config_source import ConfigResult
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -149,3 +151,24 @@ def read_config_files_with(
             return [option for option in options if f"{config_path}/{option}" not in hidden]
 
     SourcesRegistry.instance().types[FileConfigSource.scheme()] = FileConfigSource
+
+
+def raise_errors_of_multirun_config() -> None:
+    """Let Hydra raise the error of the config that it composes to find out whether `hydra.mode` is MULTIRUN.
+
+    `Hydra.get_mode` catches it and goes on as for a single run, which refuses `seed=1,2` of a sweep with a wrong key
+    beside it as several values without `-m`.
+    """
+
+    def get_mode(self: Hydra, config_name: str | None, overrides: list[str]) -> RunMode | None:
+        config = self.compose_config(
+            config_name=config_name,
+            overrides=overrides,
+            with_log_configuration=False,
+            run_mode=RunMode.MULTIRUN,
+            validate_sweep_overrides=False,
+        )
+        mode: RunMode | None = config.hydra.mode
+        return mode
+
+    Hydra.get_mode = get_mode  # type: ignore[method-assign]

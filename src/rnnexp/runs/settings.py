@@ -123,7 +123,7 @@ def _validate_test_weights(test_weights: str, callbacks: Mapping[str, Any]) -> N
     if test_weights == "average" and callbacks.get("kept_checkpoints") is None:
         raise UserError(
             "test_weights=average has no epochs to average: set callbacks.kept_checkpoints, as callbacks=averaging "
-            "does for translation, or choose test_weights=best"
+            "does, or choose test_weights=best"
         )
 
 
