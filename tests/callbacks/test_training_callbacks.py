@@ -189,6 +189,37 @@ def test_among_equal_values_the_lower_loss_is_the_best(run: Run, translate_tiny:
     assert outcome.stdout.count("val/exact_match is 0 in each of 3 validations: it does not tell epochs apart") == 1
 
 
+BETWEEN_EPOCHS = {
+    "within epochs": ["trainer.val_check_interval=0.5"],
+    "across epochs": ["trainer.check_val_every_n_epoch=null", "trainer.val_check_interval=3"],
+    "after some epochs": ["trainer.check_val_every_n_epoch=3"],
+}
+
+
+@pytest.mark.parametrize("overrides", BETWEEN_EPOCHS.values(), ids=BETWEEN_EPOCHS)
+def test_the_best_weights_are_those_that_a_validation_measured(run: Run, overrides: list[str]) -> None:
+    outcome = run(*BARE, "trainer.max_epochs=6", "optimizer.lr=0.02", *overrides)
+    assert outcome.exit_code == 0, outcome.stderr
+    with (outcome.directory / "metrics.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row.get("val/acc")]
+    assert len(rows) > 1
+    # Rows count steps from 0, checkpoints the steps that are done.
+    measured = {int(row["step"]) + 1: (float(row["val/acc"]), -float(row["val/loss"])) for row in rows}
+    best = torch.load(outcome.directory / "checkpoints" / "best.ckpt", weights_only=True)
+    assert best["global_step"] == max(measured, key=measured.__getitem__)
+    assert outcome.result["metrics"]["val/acc_best"] == pytest.approx(max(measured.values())[0], abs=1e-6)
+
+
+def test_an_epoch_without_a_validation_has_no_value(run: Run) -> None:
+    options = ["callbacks=averaging", "trainer.max_epochs=6", "trainer.check_val_every_n_epoch=3"]
+    outcome = run(*options, "test_weights=average")
+    assert outcome.exit_code == 0, outcome.stderr
+    names = sorted(path.name for path in (outcome.directory / "checkpoints").glob("epoch-*"))
+    assert names == ["epoch-002.ckpt", "epoch-005.ckpt"]
+    ended = [line for line in outcome.stdout.splitlines() if re.search(r"epoch \d/6 ended", line)]
+    assert ["val/acc" in line for line in ended] == [False, False, True, False, False, True]
+
+
 @pytest.mark.parametrize("overrides", [["trainer.max_steps=3"], ["trainer.limit_val_batches=0"], ["data.val_size=0"]])
 def test_a_run_without_validation_ends_well(run: Run, overrides: list[str]) -> None:
     outcome = run(*overrides)

@@ -12,8 +12,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
-from rnnexp.callbacks.early_stopping import is_measured
 from rnnexp.callbacks.ties import ConstantMetric, loss_of, rank
+from rnnexp.callbacks.validations import LastValidation
 from rnnexp.core.files.atomic import written_atomically
 from rnnexp.core.files.sealed_archive import sealed
 from rnnexp.core.validation import require_positive
@@ -23,9 +23,10 @@ LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """A callback that saves `best.ckpt`, the epoch with the best monitored metric, over all parts of a resumed run.
+    """A callback that saves `best.ckpt`, the weights with the best monitored metric, over all parts of a resumed run.
 
-    Among epochs with equal values, the one with the lowest validation loss is the best.
+    Among equal values, the one with the lowest validation loss is the best. A validation within an epoch counts as one
+    at its end does.
 
     Args:
         dirpath: the directory of checkpoints.
@@ -44,13 +45,20 @@ class BestCheckpoint(ModelCheckpoint):
         )
         self._best_loss = math.inf
         self._constant = ConstantMetric(monitor)
+        self._validation = LastValidation()
 
     @property
     def _path(self) -> Path:
         return Path(str(self.dirpath)) / "best.ckpt"
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._validation.record(trainer)
+        if not trainer.is_last_batch:
+            # No epoch ends with these weights.
+            self.on_train_epoch_end(trainer, pl_module)
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if is_measured(trainer, str(self.monitor)):
+        if self._validation.measures(trainer, str(self.monitor)):
             super().on_train_epoch_end(trainer, pl_module)
 
     def check_monitor_top_k(self, trainer: Trainer, current: Tensor | None = None) -> bool:
@@ -115,7 +123,7 @@ class KeptCheckpoints(ModelCheckpoint):
     """A callback that saves the weights of the last or best epochs, `epoch-007.ckpt`.
 
     `test_weights=average` tests their mean. Among epochs with equal values, those with the lowest validation losses are
-    kept.
+    kept. An epoch that does not end with a validation has no value.
 
     Args:
         dirpath: the directory of checkpoints.
@@ -128,6 +136,7 @@ class KeptCheckpoints(ModelCheckpoint):
         require_positive(keep=keep)
         self._previous = Path()
         self._losses: dict[str, float] = {}
+        self._validation = LastValidation()
         super().__init__(
             dirpath=dirpath,
             filename="epoch-{epoch:03d}",
@@ -141,8 +150,11 @@ class KeptCheckpoints(ModelCheckpoint):
             enable_version_counter=False,
         )
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        self._validation.record(trainer)
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.monitor == "epoch" or is_measured(trainer, str(self.monitor)):
+        if self.monitor == "epoch" or self._validation.measures(trainer, str(self.monitor)):
             super().on_train_epoch_end(trainer, pl_module)
             names = [Path(path).name for path in self.best_k_models]
             self._losses = {name: self._losses.get(name, loss_of(trainer)) for name in names}

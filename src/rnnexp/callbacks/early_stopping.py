@@ -1,4 +1,4 @@
-"""The callback that ends training early, and the check of its metric."""
+"""The callback that ends training early."""
 
 import logging
 import math
@@ -8,28 +8,10 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 
 from rnnexp.callbacks.ties import loss_of, rank
+from rnnexp.callbacks.validations import is_measured
 from rnnexp.compat.lightning import ConditionalEarlyStopping
-from rnnexp.core.errors import UserError
-from rnnexp.core.validation import did_you_mean
 
 log = logging.getLogger(__name__)
-
-
-def is_measured(trainer: Trainer, monitor: str) -> bool:
-    """Return whether the metric has a value. No validation metric has one before the first validation.
-
-    Raises:
-        UserError: for a metric that validation does not log.
-    """
-    metrics = trainer.callback_metrics
-    if monitor in metrics:
-        return True
-    if any(name.startswith("val/") for name in metrics):
-        raise UserError(
-            f"callbacks: monitor={monitor!r} is not measured; choose one of {', '.join(sorted(metrics))}"
-            f"{did_you_mean(monitor, metrics)}"
-        )
-    return False
 
 
 class EarlyStopping(ConditionalEarlyStopping):

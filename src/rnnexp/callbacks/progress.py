@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from rnnexp.callbacks.validations import VALIDATION, LastValidation
 from rnnexp.compat.lightning import EpochsFromOne
 from rnnexp.core.progress import Rate, format_duration
 
@@ -35,6 +36,7 @@ class ProgressLines(Callback):
         self._last_line = 0.0
         self._first_step = 0
         self._rate = Rate()
+        self._validation = LastValidation()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         self._last_line = time.monotonic()
@@ -62,11 +64,15 @@ class ProgressLines(Callback):
                 self._rate_and_time_left(trainer),
             )
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        self._validation.record(trainer)
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        shown = ("train/loss", VALIDATION) if self._validation.is_of_now(trainer) else ("train/loss",)
         metrics = ", ".join(
             f"{name} {value:.4f}"
             for name, value in sorted(trainer.callback_metrics.items())
-            if name.startswith(("train/loss", "val/"))
+            if name.startswith(shown)
         )
         rate = self._rate_and_time_left(trainer)
         log.info("epoch %d/%s ended: %s, %s", trainer.current_epoch + 1, trainer.max_epochs, metrics, rate)

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, NoReturn, Self
@@ -116,6 +116,8 @@ class DirectoryLock:
         self.path = directory.resolve() / LOCK_NAME
         self._descriptor: int | None = None
         self._released = threading.Event()
+        # The heartbeat must not find that the file is gone while it is released.
+        self._beating = threading.Lock()
 
     def acquire(self, seconds: float = ACQUIRE_SECONDS) -> None:
         """Take the lock.
@@ -148,11 +150,12 @@ class DirectoryLock:
         self._released.set()
         before_write.remove(self._check_write)
         del self.held[self.path]
-        descriptor, self._descriptor = self._descriptor, None
-        if _is_file_of(descriptor, self.path):
-            # While it is locked: another process may not have locked a file that has no name any more.
-            self.path.unlink(missing_ok=True)
-        os.close(descriptor)
+        with self._beating:
+            descriptor, self._descriptor = self._descriptor, None
+            if _is_file_of(descriptor, self.path):
+                # While it is locked: another process may not have locked a file that has no name any more.
+                self.path.unlink(missing_ok=True)
+            os.close(descriptor)
 
     def require_held(self) -> None:
         """End this process at once if another has taken the lock over."""
@@ -202,15 +205,13 @@ class DirectoryLock:
 
     def _beat(self) -> None:
         while not self._released.wait(HEARTBEAT_SECONDS):
-            descriptor = self._descriptor
-            if descriptor is None:
-                return
-            self.require_held()
-            try:
-                os.utime(descriptor)
-            except OSError:
+            with self._beating:
+                if self._descriptor is None:
+                    return
+                self.require_held()
                 # The file system may be away for a while.
-                continue
+                with suppress(OSError):
+                    os.utime(self._descriptor)
 
 
 @contextmanager

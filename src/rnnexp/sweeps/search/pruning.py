@@ -5,7 +5,7 @@ from typing import Any, Literal
 import optuna
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from rnnexp.callbacks.early_stopping import is_measured
+from rnnexp.callbacks.validations import is_measured
 from rnnexp.compat.optuna import running_trial
 from rnnexp.core.errors import PrunedError, UserError
 from rnnexp.sweeps.search.storage import open_storage, require_direction, require_no_password, storage_errors
