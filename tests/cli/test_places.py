@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
+
+from rnnexp.cli.arguments import normalize_arguments
 
 NAMELESS = ["unshare", "--user", "--map-user=123456", "--map-group=123456"]
 """A command that runs another as a user whose id has no name."""
@@ -84,6 +87,22 @@ LOCALES = {
     "another": {"LC_ALL": "en_US.ISO-8859-1", "PYTHONCOERCECLOCALE": "0"},
     "streams": {"LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "ascii"},
 }
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("tags=[a, ö]", ["a", "ö"]),
+        ("tags=[größe, 'a,ü', b]", ["größe", "a,ü", "b"]),
+        ("name= ü", "ü"),
+        ("name=http://ü:1/x", "http://ü:1/x"),
+        ("+x={name: ü}", {"name": "ü"}),
+        ("+x={a: [http://ü, b], c: 'é', d: http://ö}", {"a": ["http://ü", "b"], "c": "é", "d": "http://ö"}),
+    ],
+)
+def test_letters_outside_ascii_need_no_quotes(argument: str, value: object) -> None:
+    (normalized,) = normalize_arguments([argument])
+    assert OverridesParser.create().parse_override(normalized).value() == value
 
 
 @pytest.mark.parametrize("name", LOCALES)

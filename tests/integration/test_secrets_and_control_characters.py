@@ -57,10 +57,14 @@ def test_an_error_controls_no_terminal(run: Run) -> None:
 
 
 @pytest.mark.slow
-def test_a_sweep_records_no_password(tiny: Sequence[str], tmp_path: Path) -> None:
+def test_a_sweep_records_no_password(tiny: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = "it's-a-secret-0123456789"
+    monkeypatch.setenv("MY_API_TOKEN", token)
     command = [sys.executable, "-m", "rnnexp.train", "-m", *tiny, "trainer.max_steps=1", f"sweep_dir={tmp_path}/s"]
+    command.append(f'tags=["{token}"]')
     mirrors = f"data.mirrors=[http://user:{PASSWORD}@host/x],[http://user:{PASSWORD}@host/y]"
     done = subprocess.run([*command, mirrors, f'name="{ESCAPE}"'], capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
     assert PASSWORD.encode() not in everything_written(tmp_path) + (done.stdout + done.stderr).encode()
+    assert b"0123456789" not in (tmp_path / "s/sweep.json").read_bytes()
     assert not set("\x1b\x07\x9b\u202e") & set(done.stdout + done.stderr)

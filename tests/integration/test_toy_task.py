@@ -88,6 +88,15 @@ def test_a_sweep_of_it_is_reported_with_and_without_its_module(
     assert min(values) in printed, "less is better"
 
 
+def test_the_report_of_a_search_knows_its_module(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    search = ["hydra/sweeper=optuna", "hydra.sweeper.direction=minimize", "optimized_metric=val/mae_best"]
+    asked = [*search, "hydra/sweeper/sampler=grid", "model=gru,srn", f"sweep_dir={tmp_path}/sweep"]
+    outcome = run(*asked, data=["-m", *WAVES])
+    assert outcome.exit_code == 0, outcome.stderr
+    assert (tmp_path / "sweep/report/figures/errors.png").exists()
+
+
 def test_a_module_to_trust_that_cannot_be_imported(waves: Outcome, tmp_path: Path) -> None:
     (tmp_path / "broken_task.py").write_text("import nothing_of_this_name\n", encoding="utf-8")
     for module in ("missing_task", "broken_task"):

@@ -15,6 +15,7 @@ import wandb
 import yaml
 
 from rnnexp.core.files.atomic import read_json
+from rnnexp.loggers.wandb import _latest_run_id
 from rnnexp.loggers.wandb_connection import choose_mode
 from rnnexp.tracking.short_keys import short_keys
 from support.programs import Run, run_directories
@@ -159,6 +160,19 @@ def test_a_run_behind_a_broken_network_is_complete(tiny: list[str], tmp_path: Pa
 @pytest.mark.parametrize("mode", ["online", "offline", "disabled"])
 def test_an_explicit_mode_is_used(mode: str) -> None:
     assert choose_mode(mode, 5.0) == (mode, "")
+
+
+@pytest.mark.parametrize(("old", "mode"), [("run", "online"), ("dryrun", "offline")])
+def test_an_old_name_of_a_mode_means_the_new_one(monkeypatch: pytest.MonkeyPatch, old: str, mode: str) -> None:
+    monkeypatch.setenv("WANDB_MODE", old)
+    assert choose_mode("auto", 5.0) == (mode, f"WANDB_MODE={old}")
+
+
+def test_an_id_may_have_hyphens(tmp_path: Path) -> None:
+    assert _latest_run_id(tmp_path) is None
+    for name in ("offline-run-20260101_000000-abcd1234", "run-20260102_000000-my-own-1"):
+        (tmp_path / "wandb" / name).mkdir(parents=True)
+    assert _latest_run_id(tmp_path) == "my-own-1"
 
 
 def test_the_environment_variable_is_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,35 @@ def test_a_job_needs_gpus_if_there_are_any() -> None:
     assert requested_resources(config(accelerator="cpu", devices=3), num_gpus=4) == ResourceRequest(cores=6)
 
 
+def test_a_job_without_a_number_of_threads_has_the_machine() -> None:
+    request = requested_resources(config() | {"num_threads": None}, num_gpus=0)
+    assert str(request) == "all core"
+    devices = Devices([], jobs_per_device=1, cores=4)
+    allocation = devices.allocate(request)
+    assert allocation is not None
+    assert allocation.cores == 4
+    assert devices.allocate(ResourceRequest()) is None
+
+
+@pytest.mark.parametrize(
+    ("gpus", "requests", "max_running", "seconds"),
+    [
+        ([], [ResourceRequest()] * 4, None, 20),
+        ([], [ResourceRequest()] * 4, 1, 40),
+        ([], [ResourceRequest(cores=2)] * 4, None, 40),
+        (["a"], [ResourceRequest()] * 4, None, 20),
+        (["a"], [ResourceRequest(gpus=1)] * 4, None, 40),
+        ([], [], None, 0),
+    ],
+)
+def test_the_time_in_which_jobs_run(
+    gpus: list[str], requests: list[ResourceRequest], max_running: int | None, seconds: float
+) -> None:
+    devices = Devices(gpus, jobs_per_device=1, cores=2)
+    assert devices.seconds_for([(request, 10.0) for request in requests], max_running) == seconds
+    assert devices.seconds_for([(ResourceRequest(), time) for time in (10, 30, 10, 10)], None) == 30
+
+
 @pytest.mark.parametrize("devices", [-1, "auto"])
 @pytest.mark.parametrize(
     ("accelerator", "there_are", "ranks"), [("auto", 4, 4), ("gpu", 4, 4), ("auto", 0, 1), ("cpu", 4, 1)]

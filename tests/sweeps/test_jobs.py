@@ -49,10 +49,17 @@ def job(place: Path, **changed: Any) -> Job:
         ({"limit_train_batches": 10}, 1),
         ({"max_epochs": None}, 0.25),
         ({"max_epochs": -1}, 0.25),
+        ({"num_layers": None}, 1),
     ],
 )
 def test_the_cost_grows_with_the_network_and_the_epochs(tmp_path: Path, changed: dict[str, Any], factor: float) -> None:
     assert job(tmp_path, **changed).cost == factor * job(tmp_path).cost
+
+
+@pytest.mark.parametrize("size", [None, [64, 32]])
+def test_a_size_that_is_no_number_has_a_cost(tmp_path: Path, size: object) -> None:
+    """A budget solves the size when the job starts, and a module of the user may take a list."""
+    assert 0 < job(tmp_path, hidden_size=size).cost < job(tmp_path).cost
 
 
 def test_the_cost_grows_with_the_square_only_for_wide_layers(tmp_path: Path) -> None:

@@ -56,11 +56,31 @@ def test_a_failure_shows_the_last_lines_of_its_output(jobs: list[Job], capsys: p
 def test_the_summary_counts_statuses_and_estimates_what_is_left(jobs: list[Job]) -> None:
     progress = SweepProgress(jobs)
     assert progress.summary() == "2 waiting; 0:00 so far", "nothing is known of the time"
-    progress.started(jobs[0], "here")
-    progress._start -= 60
-    jobs[0].status = Status.DONE
-    progress.ended(jobs[0], "")
+    run_for(progress, jobs[0], 60, Status.DONE)
     assert progress.summary() == "1 done, 1 waiting; 1:00 so far, about 1:00 left"
+
+
+def run_for(progress: SweepProgress, job: Job, seconds: float, status: Status) -> None:
+    """Record that a job ended after some seconds, in which no other ran."""
+    progress.started(job, "here")
+    progress.running[job] = "here", progress.running[job][1] - seconds
+    progress._start -= seconds
+    job.status = status
+    progress.ended(job, "")
+
+
+def test_jobs_that_were_not_done_say_nothing_of_the_time_left(tmp_path: Path) -> None:
+    jobs = [Job(str(number), [], CONFIG, RunDirectory(tmp_path), ResourceRequest()) for number in range(6)]
+    for job in jobs:
+        job.status = Status.WAITING
+    progress = SweepProgress(jobs)
+    for job, seconds, status in zip(jobs, (100, 3, 100), (Status.DIVERGED, Status.PRUNED, Status.DONE), strict=False):
+        run_for(progress, job, seconds, status)
+    assert progress.summary().endswith("3:23 so far, about 5:00 left")
+    for job in jobs[3:5]:
+        progress.started(job, "here")
+        job.status = Status.RUNNING
+    assert progress.summary().endswith(", about 2:30 left"), "two at once"
 
 
 def test_only_the_end_of_a_long_output_is_read(tmp_path: Path) -> None:

@@ -156,11 +156,11 @@ class SweepLauncher(Launcher):
 
     def check(self, points: "Points") -> "list[Job]":
         """Return the jobs of these points. Raise UserError if one cannot be composed or cannot run here."""
-        return self.sweep.check(points)
+        return self.open().check(points)
 
     def run_batch(self, points: "Points") -> "list[JobOutcome]":
         """Run the jobs of these points without a report, and return their outcomes, in order."""
-        return self.sweep.launch(points, report=False)
+        return self.open().launch(points, report=False)
 
     def launch(self, job_overrides: "Points", initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
         """Run the jobs of these points, and return their results to a sweeper of Hydra.
@@ -168,7 +168,7 @@ class SweepLauncher(Launcher):
         Raises:
             UserError: after all jobs have ended, if one failed or did not measure the optimized metric.
         """
-        outcomes = self.sweep.launch(job_overrides, report=self.sweep_settings.report)
+        outcomes = self.open().launch(job_overrides, report=self.sweep_settings.report)
         # Hydra would print an additional line for an error in JobReturn.
         for outcome in outcomes:
             if outcome.error is not None:
@@ -181,9 +181,12 @@ class SweepLauncher(Launcher):
             returns.append(returned)
         return returns
 
-    @property
-    def sweep(self) -> "Sweep":
-        """The sweep; created on first access."""
+    def open(self) -> "Sweep":
+        """Return the sweep. The first call opens its directory.
+
+        Raises:
+            UserError: see `rnnexp.sweeps.sweep.Sweep`.
+        """
         if self._sweep is None:
             from rnnexp.sweeps.sweep import Sweep
 

@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from hydra_plugins.rnnexp.launchers import SweepLauncher, missing_extra_errors
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import write_text
-from rnnexp.core.printable import without_secrets
+from rnnexp.core.printable import mask_secrets
 
 SAMPLERS = {
     "tpe": "TPESampler",
@@ -44,12 +44,10 @@ class GridSweeperConf:
     """Settings with the names of Hydra's sweeper `basic`.
 
     Args:
-        max_batch_size: the number of points that are composed and run together; None takes all.
         params: axes and fixed values by key, which the command line overrides.
     """
 
     _target_: str = "hydra_plugins.rnnexp.sweeper.GridSweeper"
-    max_batch_size: int | None = None
     params: dict[str, str] | None = None
 
 
@@ -114,29 +112,32 @@ class GridSweeper(LaunchingSweeper):
     starts.
 
     Args:
-        max_batch_size: see `GridSweeperConf`.
         params: see `GridSweeperConf`.
     """
 
-    def __init__(self, max_batch_size: int | None, params: dict[str, str] | None) -> None:
+    def __init__(self, params: dict[str, str] | None) -> None:
         super().__init__(params or {})
-        self.max_batch_size = max_batch_size
 
     def sweep(self, arguments: list[str]) -> None:
         assert self.config is not None
         assert self.launcher is not None
         points = grid_points(self.parse(arguments))
-        directory = Path(self.config.hydra.sweep.dir)
+        if not isinstance(self.launcher, SweepLauncher):
+            self.validate_batch_is_legal(points)
+            self._record(self.config)
+        elif not self.launcher.open().settings.dry_run:
+            # The directory is open: it is of this sweep, and no other process writes there.
+            self._record(self.config)
+        for returned in self.launcher.launch(points, initial_job_idx=0):
+            # The access raises the error of a job that failed.
+            _ = returned.return_value
+
+    def _record(self, config: DictConfig) -> None:
+        """Write `multirun.yaml`, the overrides and the composed config, as Hydra's own sweeper does."""
+        directory = Path(config.hydra.sweep.dir)
         directory.mkdir(parents=True, exist_ok=True)
-        write_text(directory / "multirun.yaml", without_secrets(OmegaConf.to_yaml(self.config)))
-        size = self.max_batch_size or max(len(points), 1)
-        for start in range(0, max(len(points), 1), size):
-            batch = points[start : start + size]
-            if not isinstance(self.launcher, SweepLauncher):
-                self.validate_batch_is_legal(batch)
-            for returned in self.launcher.launch(batch, initial_job_idx=start):
-                # The access raises the error of a job that failed.
-                _ = returned.return_value
+        content = OmegaConf.create(mask_secrets(OmegaConf.to_container(config, enum_to_str=True)))
+        write_text(directory / "multirun.yaml", OmegaConf.to_yaml(content))
 
 
 def grid_points(overrides: Sequence[Override]) -> list[list[str]]:

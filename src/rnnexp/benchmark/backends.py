@@ -7,7 +7,7 @@ are printed, with the fraction of the speed of a matrix product in the same run,
 import argparse
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -18,13 +18,15 @@ from torch import Tensor
 from rnnexp.benchmark.measurement import take_turns
 from rnnexp.benchmark.translation.multiply_adds import MatrixProduct
 from rnnexp.core.clock import now
-from rnnexp.core.files.atomic import write_json
+from rnnexp.core.files.atomic import read_json, write_json
 from rnnexp.recurrent import CELLS, RecurrentStack
 from rnnexp.recurrent.backends import BACKENDS, MEASURED
 from rnnexp.recurrent.cells import make_cell, variants
 
 PRODUCT_SIZE = 1024
 """The rows and columns of the matrices whose product is the limit of the machine."""
+CASE = ("step", "device", "precision", "hidden_size", "shape", "threads")
+"""What identifies a row of the table."""
 
 
 class Shape(NamedTuple):
@@ -136,12 +138,17 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--shapes", nargs="+", choices=[shape.name for shape in SHAPES], help="all by default")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--output", type=Path, default=MEASURED)
+    parser.add_argument("--output", type=Path, default=MEASURED, help="the table, whose other rows remain")
     return parser
 
 
+def merged(earlier: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return all rows; of two rows of one case the new one."""
+    return list({tuple(row[key] for key in CASE): row for row in (*earlier, *rows)}.values())
+
+
 def main() -> None:
-    """Measure all cells, and write the table."""
+    """Measure all cells, and write the rows into the table in place of those of the same cases."""
     options = make_parser().parse_args()
     device = torch.device(options.device)
     rows: list[dict[str, Any]] = []
@@ -153,7 +160,8 @@ def main() -> None:
         row = measure_row(cell, cell_options, shape, hidden_size, device, options.rounds)
         rows.append(row)
         print(f"{number}/{len(cases)} {time.monotonic() - started:.0f} s {row}", flush=True)
-    write_json(options.output, {"torch": torch.__version__, "rows": rows})
+    earlier = read_json(options.output)["rows"] if options.output.exists() else []
+    write_json(options.output, {"torch": torch.__version__, "rows": merged(earlier, rows)})
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ class Recipe:
         make_optimizer: parameters -> optimizer.
         make_scheduler: (optimizer, total_steps=) -> schedule, stepped after every optimizer step.
         steps: the numbers of steps.
-        gradient_clip_val: the maximum norm of the gradient; None disables clipping.
+        gradient_clip_val: the maximum norm of the gradient; None and 0 disable clipping.
         seed: the seed of dropout and sampled tokens.
     """
 
@@ -74,7 +74,7 @@ class PlainLoop(Generic[B]):
             loss = self.loss(model, batch)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            if recipe.gradient_clip_val is not None:
+            if recipe.gradient_clip_val:
                 clip_grad_norm_(model.parameters(), recipe.gradient_clip_val)
             optimizer.step()
             scheduler.step()

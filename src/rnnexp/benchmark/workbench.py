@@ -82,11 +82,13 @@ class Workbench:
 
     def require_values(self, supported: Mapping[str, Any]) -> None:
         """Raise UserError if a key has a value with which the candidates would not do the same work."""
+        if self.value("trainer.gradient_clip_algorithm") not in (None, "norm"):
+            raise UserError("+trainer.gradient_clip_algorithm: the candidates of the benchmark clip the norm alone")
         for key, value in supported.items():
             if self.value(key) != value:
                 raise UserError(
-                    f"{key}={self.value(key)}: the plain loop supports only {key}={value}: use that value, or "
-                    "read the speed of a training from its result.json"
+                    f"{key}={self.value(key)}: not all candidates of the benchmark support it: use "
+                    f"{key}={'null' if value is None else value}, or read the speed of a training from its result.json"
                 )
 
     def require_batches(self, num_batches: int) -> None:

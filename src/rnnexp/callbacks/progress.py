@@ -70,9 +70,7 @@ class ProgressLines(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         shown = ("train/loss", VALIDATION) if self._validation.is_of_now(trainer) else ("train/loss",)
         metrics = ", ".join(
-            f"{name} {value:.4f}"
-            for name, value in sorted(trainer.callback_metrics.items())
-            if name.startswith(shown)
+            f"{name} {value:.4f}" for name, value in sorted(trainer.callback_metrics.items()) if name.startswith(shown)
         )
         rate = self._rate_and_time_left(trainer)
         log.info("epoch %d/%s ended: %s, %s", trainer.current_epoch + 1, trainer.max_epochs, metrics, rate)

@@ -5,7 +5,6 @@ from lightning.pytorch import Trainer
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import did_you_mean
 
-
 VALIDATION = "val/"
 """The start of the names of metrics of validation."""
 

@@ -9,8 +9,8 @@ from rnnexp.core.validation import escape_interpolation, escape_quotes, expand_h
 
 PLACES = {"hydra.run.dir": "paths.output_dir", "hydra.sweep.dir": "sweep_dir", "hydra.sweep.subdir": "sweep_dir"}
 """Hydra's keys for output directories -> the keys of rnnexp that replace them."""
-QUOTED_OR_WORD = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,\[\]{}()'"=]+""")
-"""A text in quotes, or one without quotes up to a character of Hydra's grammar."""
+QUOTED_BRACKET_OR_WORD = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[\[\]{}()]|[^,\[\]{}()'"=]+""")
+"""A text in quotes, a bracket, or a text without quotes up to a character of Hydra's grammar."""
 
 
 def normalize_arguments(arguments: Sequence[str]) -> list[str]:
@@ -50,9 +50,23 @@ def _quote_letters(argument: str) -> str:
     key, equals, value = argument.partition("=")
     if value.isascii() or "\\" in value or "${" in value:
         return argument
-    return key + equals + QUOTED_OR_WORD.sub(_quote_word, value)
+    opened: list[str] = []
+
+    def quoted(match: re.Match[str]) -> str:
+        part = match[0]
+        if part in "[{(":
+            opened.append(part)
+        elif part in ")}]":
+            del opened[-1:]
+        elif part[0] not in "'\"":
+            # A colon ends the key of a dict; elsewhere it belongs to the value.
+            name, colon, word = part.partition(":") if opened[-1:] == ["{"] else ("", "", part)
+            return name + colon + _quote_word(word)
+        return part
+
+    return key + equals + QUOTED_BRACKET_OR_WORD.sub(quoted, value)
 
 
-def _quote_word(match: re.Match[str]) -> str:
-    word = match[0]
-    return word if word.isascii() or word[0] in "'\"" else f"'{word}'"
+def _quote_word(word: str) -> str:
+    text = word.strip()
+    return word if word.isascii() else word.replace(text, f"'{text}'")

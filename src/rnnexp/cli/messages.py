@@ -121,7 +121,8 @@ def _explain_system(error: OSError, place: str | None = None) -> Explanation | N
     if isinstance(error, FileNotFoundError) and place is not None and not Path(place).exists():
         return Explanation(f"{place} was removed while the program ran: give the same command again")
     if error.errno in BAD_PLACES:
-        return Explanation(f"{error.filename or place}: {error.strerror}")
+        where = error.filename or place
+        return Explanation(f"{where}: {error.strerror}" if where else str(error.strerror))
     return Explanation(f"{error.strerror}: {LIMITS[error.errno]}") if error.errno in LIMITS else None
 
 

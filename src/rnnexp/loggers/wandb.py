@@ -138,4 +138,5 @@ class WandbLogger(RunLogger, lightning_loggers.WandbLogger):
 def _latest_run_id(run: Path) -> str | None:
     """Return the id of the latest W&B run of an earlier process; W&B ends the names of its directories with it."""
     names = sorted(path.name.removeprefix("offline-") for path in run.glob("wandb/*run-*-*") if path.is_dir())
-    return names[-1].rpartition("-")[2] if names else None
+    # run-<time>-<id>, and an id that somebody has chosen may have hyphens.
+    return names[-1].split("-", 2)[2] if names else None

@@ -12,6 +12,8 @@ from rnnexp.loggers.connection import connection_error
 MODES = ("auto", "online", "offline", "disabled")
 MODES_OF_WANDB = ("online", "offline", "disabled", "shared", "dryrun", "run")
 """The values of WANDB_MODE that W&B accepts."""
+OLD_NAMES = {"run": "online", "dryrun": "offline"}
+"""Names of modes that W&B still accepts."""
 
 
 def choose_mode(requested: str, timeout_seconds: float) -> tuple[str, str]:
@@ -31,7 +33,7 @@ def choose_mode(requested: str, timeout_seconds: float) -> tuple[str, str]:
         return requested, ""
     if mode := os.environ.get("WANDB_MODE"):
         validate_choice("WANDB_MODE", mode, MODES_OF_WANDB)
-        return mode, f"WANDB_MODE={mode}"
+        return OLD_NAMES.get(mode, mode), f"WANDB_MODE={mode}"
     # verify=False: W&B would query the server for the user, with a timeout of its own.
     wandb.setup(settings=wandb.Settings(silent=True))
     if not wandb.login(prompt=False, verify=False):

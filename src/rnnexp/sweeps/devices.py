@@ -1,9 +1,11 @@
 """The devices of a machine, and the requests and allocations of jobs."""
 
+import heapq
+import itertools
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,14 +51,14 @@ class ResourceRequest:
 
     Args:
         gpus: the number of GPUs; the cores of a job with GPUs are not limited.
-        cores: the number of CPU cores of a job without GPUs.
+        cores: the number of CPU cores of a job without GPUs; None: all of its machine.
     """
 
     gpus: int = 0
-    cores: int = 1
+    cores: int | None = 1
 
     def __str__(self) -> str:
-        return f"{self.gpus} gpu" if self.gpus else f"{self.cores} core"
+        return f"{self.gpus} gpu" if self.gpus else f"{self.cores or 'all'} core"
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,9 @@ def requested_resources(config: Mapping[str, Any], num_gpus: int) -> ResourceReq
     number, accelerator = num_devices(trainer, num_gpus), trainer["accelerator"]
     if accelerator in ("gpu", "cuda") or (accelerator == "auto" and num_gpus > 0):
         return ResourceRequest(gpus=number)
-    return ResourceRequest(cores=max(1, number) * (config.get("num_threads") or 1))
+    # Without a number of threads PyTorch has one for each core of the machine.
+    threads = config.get("num_threads", 1)
+    return ResourceRequest(cores=None if threads is None else max(1, number) * threads)
 
 
 @dataclass
@@ -109,11 +113,6 @@ class Devices:
     cores: int
     _held: list[Allocation] = field(default_factory=list)
 
-    @property
-    def num_slots(self) -> int:
-        """The number of jobs with one device that run at once."""
-        return max(1, len(self.gpus) * self.jobs_per_device or self.cores)
-
     def allocate(self, request: ResourceRequest) -> Allocation | None:
         """Allocate the requested devices, or return None if they are not free.
 
@@ -127,7 +126,7 @@ class Devices:
                 return None
             allocation = Allocation(gpus=tuple(free[: request.gpus]))
         else:
-            cores = min(request.cores, self.cores)
+            cores = min(request.cores or self.cores, self.cores)
             if cores > self.cores - sum(other.cores for other in self._held):
                 return None
             allocation = Allocation(cores=cores)
@@ -137,3 +136,27 @@ class Devices:
     def release(self, allocation: Allocation) -> None:
         """Release an allocation that `allocate` returned."""
         self._held.remove(allocation)
+
+    def seconds_for(self, jobs: Sequence[tuple[ResourceRequest, float]], max_running: int | None) -> float:
+        """Return the time in which these free devices run jobs, the longest first.
+
+        Args:
+            jobs: the request of each job, and its time in seconds.
+            max_running: the number of jobs that run at once; with None only the devices limit it.
+        """
+        waiting = sorted(jobs, key=lambda job: job[1], reverse=True)
+        running: list[tuple[float, int, Allocation]] = []
+        time, number = 0.0, itertools.count()
+        while waiting or running:
+            left = []
+            for request, seconds in waiting:
+                is_full = max_running is not None and len(running) >= max_running
+                allocation = None if is_full else self.allocate(request)
+                if allocation is None:
+                    left.append((request, seconds))
+                else:
+                    heapq.heappush(running, (time + seconds, next(number), allocation))
+            waiting = left
+            time, _, ended = heapq.heappop(running)
+            self.release(ended)
+        return time

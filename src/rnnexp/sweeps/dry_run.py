@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from rich.table import Table
 from rnnexp.core.errors import UnsupportedError, UserError
 from rnnexp.core.progress import Progress, format_duration
 from rnnexp.core.user_code import describe_user_code
+from rnnexp.sweeps.devices import ResourceRequest
 from rnnexp.sweeps.jobs import Job
 from rnnexp.sweeps.process.forkserver import ask
 from rnnexp.sweeps.process.watchdog import exit_with_parent
@@ -28,6 +29,10 @@ UNTIMED = (
     *("scheduler", "task.label_smoothing"),
 )
 """Config keys whose values do not change the time of a training."""
+
+
+SecondsFor = Callable[[Sequence[tuple[ResourceRequest, float]]], float]
+"""A function of the request of each job and of its time in seconds, see `rnnexp.sweeps.devices.Devices.seconds_for`."""
 
 
 class Estimate(NamedTuple):
@@ -52,12 +57,12 @@ class Estimate(NamedTuple):
         return f"{shown} ({self.source})" if self.source else shown
 
 
-def dry_run_report(jobs: Sequence[Job], num_slots: int) -> None:
+def dry_run_report(jobs: Sequence[Job], seconds_for: SecondsFor) -> None:
     """Print the jobs in a table, with estimates of their training time from some steps of each setting.
 
     Args:
         jobs: the jobs of the sweep.
-        num_slots: the number of jobs that run at once on this machine.
+        seconds_for: returns the time in which this machine runs jobs.
     """
     console = Console()
     if not console.is_terminal:
@@ -74,9 +79,8 @@ def dry_run_report(jobs: Sequence[Job], num_slots: int) -> None:
         else:
             table.add_row(plain(job.label), "", str(job.status), "")
     console.print(table)
-    known = [estimate.seconds for estimate in estimates.values() if not math.isnan(estimate.seconds)]
-    total = Estimate(sum(known))
-    at_best = Estimate(total.seconds / num_slots)
+    known = [(job.request, found.seconds) for job, found in estimates.items() if not math.isnan(found.seconds)]
+    total, at_best = Estimate(sum(seconds for _, seconds in known)), Estimate(seconds_for(known))
     counted = f"{len(jobs)} job{'s' * (len(jobs) > 1)}"
     console.print(f"{counted}, about {total} one after the other, at best {at_best} here", markup=False)
 

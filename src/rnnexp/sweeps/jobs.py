@@ -52,10 +52,15 @@ class Job:
     def cost(self) -> float:
         """A relative estimate of the job's time, without a unit, for the order of jobs and the time left."""
         model, trainer = self.config["model"], self.config["trainer"]
-        layers = model.get("num_layers", 1) * (2 if model.get("bidirectional") else 1)
+        layers = _number(model.get("num_layers"), 1) * (2 if model.get("bidirectional") else 1)
         share = trainer.get("limit_train_batches")
-        epochs = max(trainer.get("max_epochs") or 1, 1) * (share if isinstance(share, float) else 1.0)
-        return float(epochs * layers * (model.get("hidden_size", 0) ** 2 + OVERHEAD_SIZE**2))
+        epochs = max(_number(trainer.get("max_epochs"), 1), 1) * (share if isinstance(share, float) else 1.0)
+        # A budget may solve the size when the job starts.
+        return float(epochs * layers * (_number(model.get("hidden_size"), 0) ** 2 + OVERHEAD_SIZE**2))
+
+
+def _number(value: object, default: int) -> int:
+    return value if isinstance(value, int) else default
 
 
 def load_statuses(jobs: Sequence[Job]) -> None:

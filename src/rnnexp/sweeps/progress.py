@@ -43,7 +43,8 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
         self.running: dict[Job, tuple[Allocation | str, float]] = {}
         self._start = time.monotonic()
         self._shown_at = self._start
-        self._cost_done = 0.0
+        self._cost_done = self._seconds_done = 0.0
+        self._most_running = 1
         self._live = (
             Live(console=self.console, refresh_per_second=2, transient=True) if self.console.is_terminal else None
         )
@@ -66,13 +67,16 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
     def started(self, job: Job, place: Allocation | str) -> None:
         """Print that a job has started."""
         self.running[job] = place, time.monotonic()
+        self._most_running = max(self._most_running, len(self.running))
         attempts = f", retry {job.num_retries}" if job.num_retries else ""
         self.say(f"start  {job.label} on {place}{', continued' if job.resumes else ''}{attempts}")
 
     def ended(self, job: Job, reason: str) -> None:
         """Print how a job ended, and the last lines of its output if it failed."""
         _, since = self.running.pop(job)
+        # The time of one that has ended otherwise says nothing of the time of the others.
         self._cost_done += job.cost * (job.status is Status.DONE)
+        self._seconds_done += (time.monotonic() - since) * (job.status is Status.DONE)
         newest = shown_metric(job)
         line = f"{job.status:<6} {job.label} after {format_duration(time.monotonic() - since)}"
         self.say(line + f", {newest}" * bool(newest) + f": {reason}" * bool(reason))
@@ -100,14 +104,13 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
         if not self._cost_done:
             return ""
         now = time.monotonic()
-        rate = self._cost_done / (now - self._start)
-        # The running jobs share the rate. The remaining cost of a job is between 0 and its whole cost.
-        running = sum(
-            max(0.0, job.cost - rate * (now - since) / max(1, len(self.running)))
-            for job, (_, since) in self.running.items()
-        )
-        left = running + sum(job.cost for job in self.jobs if job.status in (Status.WAITING, Status.QUEUED))
-        return f", about {format_duration(left / rate)} left"
+        # The cost per second of a job that runs. What is left of its cost is between 0 and the whole.
+        rate = self._cost_done / max(self._seconds_done, 1e-3)
+        running = [max(0.0, job.cost - rate * (now - since)) for job, (_, since) in self.running.items()]
+        waiting = [job.cost for job in self.jobs if job.status in (Status.WAITING, Status.QUEUED)]
+        at_once = max(1, min(self._most_running, len(running) + len(waiting)))
+        left = (sum(running) + sum(waiting)) / rate / at_once
+        return f", about {format_duration(left)} left"
 
     def _table(self) -> Group:
         table = Table(box=None, pad_edge=False)

@@ -14,6 +14,7 @@ import rnnexp
 from rnnexp.cli.value_types import OWN_PACKAGES
 from rnnexp.core.errors import InterruptedRunError, SweepFailedError, UserError
 from rnnexp.core.files.atomic import read_json
+from rnnexp.core.printable import printable, without_secrets
 from rnnexp.core.signals import STOP_SIGNALS_BUT_CTRL_C, interrupted_by
 from rnnexp.core.validation import did_you_mean, quote_override
 from rnnexp.loggers.wandb_sync import sync_command
@@ -97,7 +98,6 @@ class Sweep:
         self.jobs: list[Job] = []
         if settings.dry_run:
             self.directory = SweepDirectory(settings.directory)
-            self.directory.forget_multirun()
         else:
             self.directory = SweepDirectory.open(settings.directory, settings.name)
         if not settings.allow_code_change:
@@ -136,7 +136,7 @@ class Sweep:
         jobs = self.check(points)
         for line in (describe_repetitions(points, jobs), describe_other_jobs(self.directory, [*self.jobs, *jobs])):
             if line:
-                print(line, flush=True)
+                print(printable(without_secrets(line)), flush=True)
         self.backend.reattach(jobs)
         distinct = list(dict.fromkeys(jobs))
         if self.settings.dry_run:
@@ -144,12 +144,13 @@ class Sweep:
             return []
         self._run(distinct)
         if report:
-            start_report(self.directory.path, _modules_of_tasks(distinct))
+            start_report(self.directory.path, modules_of_tasks(distinct))
         return [self._outcome(job) for job in jobs]
 
     def _run(self, jobs: Sequence[Job]) -> None:
         self.jobs = list(dict.fromkeys([*self.jobs, *jobs]))
-        command = shlex.join(["python", *sys.orig_argv[1:]])
+        # A word that is quoted is no longer the text of a secret.
+        command = shlex.join(["python", *map(without_secrets, sys.orig_argv[1:])])
         names = [job.run.path.name for job in self.jobs]
         self.directory.write_record(self.settings.name, command, self.code, names)
         num_unfinished = sum(not job.status.is_final for job in jobs)
@@ -250,7 +251,7 @@ def _by_key(overrides: Sequence[str]) -> dict[str, str]:
     return {key: value for key, _, value in pairs if not {key, key.partition(".")[0]} & {*RUN_ONLY, "hydra"}}
 
 
-def _modules_of_tasks(jobs: Iterable[Job]) -> list[str]:
+def modules_of_tasks(jobs: Iterable[Job]) -> list[str]:
     """Return the user's modules that define the tasks of jobs, whose config is the user's own."""
     targets = dict.fromkeys(str(job.config["task"]["_target_"]) for job in jobs)
     return [target.rpartition(".")[0] for target in targets if not target.startswith(OWN_PACKAGES)]

@@ -1,7 +1,6 @@
 """The directory of a sweep: its record, and a run directory for each of its jobs."""
 
 import shlex
-import shutil
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -46,10 +45,9 @@ class SweepDirectory:
                 f"cannot make the sweep directory {path}: {error.strerror}; name another with sweep_dir="
             ) from None
         if not sweep.record_file.exists() and any(not sweep._is_own(entry.name) for entry in path.iterdir()):
-            sweep.forget_multirun()
             raise UserError(f"{path} holds files, but is not a sweep directory: name another with sweep_dir=")
         try:
-            # A search holds the lock already when the sweep that runs its trials opens the directory.
+            # The sweep that runs the trials of a search has opened it before the search, and has the lock.
             sweep._lock.enter_context(locked(path))
         except LockedError as error:
             raise UserError(f"{error}, which runs this sweep: wait for it, or name another with sweep_dir=") from None
@@ -74,12 +72,6 @@ class SweepDirectory:
         except UserError as error:
             print(f"{error}: renamed to {put_aside(self.record_file).name}, and written again", flush=True)
             return None
-
-    def forget_multirun(self) -> None:
-        """Delete what Hydra wrote for a sweep that will not run, and the directory if it is then empty."""
-        shutil.rmtree(self.path / ".hydra", ignore_errors=True)
-        if self.path.is_dir() and not any(self.path.iterdir()):
-            self.path.rmdir()
 
     def close(self) -> None:
         """Release the lock."""

@@ -6,7 +6,9 @@ from statistics import median
 
 import pytest
 
+from rnnexp.benchmark import __main__ as benchmark
 from support.benchmarks import Measure, read_report
+from support.programs import call
 
 
 def test_every_candidate_trains_in_every_round_and_only_the_report_is_written(measure: Measure, tmp_path: Path) -> None:
@@ -48,6 +50,23 @@ def test_the_fused_backend_may_be_named(measure: Measure) -> None:
     assert outcome.exit_code == 0, outcome.stderr
 
 
+def test_data_without_images_is_refused(tmp_path: Path) -> None:
+    options = ["data=delayed_recall", "workers=[]", "trainer=cpu", "steps=2", "warmup_steps=1", "start_up=false"]
+    outcome = call(benchmark.main, tmp_path, [*options, "sweep_jobs=0", f"paths.outputs_dir={tmp_path}/outputs"])
+    assert outcome.exit_code == 2
+    assert "choose data=mnist or data=mnist_pixels" in outcome.line
+
+
+@pytest.mark.parametrize(
+    "options", [["data.val_size=0.2"], ["data=mnist_pixels", "workers=[]"], ["trainer.gradient_clip_val=0"]]
+)
+def test_the_plain_loop_does_the_same_work(measure: Measure, tmp_path: Path, options: list[str]) -> None:
+    outcome = measure("repetitions=1", "steps=3", *options)
+    assert outcome.exit_code == 0, outcome.stderr
+    losses = read_report(tmp_path / "outputs")["speed"]["cells"][0]["final_loss"]
+    assert losses["plain loop"] == pytest.approx(losses["rnnexp"], rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -57,13 +76,15 @@ def test_the_fused_backend_may_be_named(measure: Measure) -> None:
         ("steps=9", "need 11 batches, but an epoch has 10 of data.batch_size=50: choose fewer steps"),
         (
             "trainer.precision=bf16-mixed",
-            "trainer.precision=bf16-mixed: the plain loop supports only trainer.precision=32-true",
+            "not all candidates of the benchmark support it: use trainer.precision=32-true",
         ),
         ("model.backend=reference", "model.backend=reference: the plain loop runs the kernels of torch"),
-        ("model.layer_norm=true", "model.layer_norm=True: the plain loop supports only model.layer_norm=False"),
+        ("model.layer_norm=true", "model.layer_norm=True: not all candidates of the benchmark support it"),
+        ("data=mnist_pixels workers=[0]", "data.view=pixels: not all candidates of the benchmark support it"),
+        ("+trainer.gradient_clip_algorithm=value", "the candidates of the benchmark clip the norm alone"),
     ],
 )
 def test_a_bad_option_is_a_one_line_error(measure: Measure, override: str, message: str) -> None:
-    outcome = measure(override)
+    outcome = measure(*override.split())
     assert outcome.exit_code == 2
     assert message in outcome.line

@@ -51,6 +51,19 @@ def test_an_error_names_the_file_and_not_its_temporary_name(tmp_path: Path) -> N
     assert failed.value.filename == str(tmp_path / "gone" / "file")
 
 
+def test_an_error_of_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    # A limit on the size of files replaces a full disk: the write fails with an OSError in both cases.
+    script = (
+        "import resource, signal, sys; from pathlib import Path; from rnnexp.core.files.atomic import write_bytes\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))\n"
+        "try: write_bytes(Path(sys.argv[1]), bytes(10_000_000))\n"
+        "except OSError as error: print(error.filename)"
+    )
+    command = [sys.executable, "-B", "-c", script, str(tmp_path / "file")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"{tmp_path}/file\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_two_processes_write_one_target(tmp_path: Path) -> None:
     target = tmp_path / "file"
     target.write_text("c", encoding="utf-8")

@@ -110,6 +110,37 @@ def test_children_do_not_keep_it(tmp_path: Path) -> None:
         assert not observe_lock(tmp_path).is_held
 
 
+RELEASE_DURING_A_HEARTBEAT = """
+import sys, threading, time
+from pathlib import Path
+from rnnexp.core.files import directory_lock
+
+look = directory_lock._is_file_of
+beats = []
+
+def look_slowly(descriptor, path):
+    if threading.current_thread().name == "heartbeat":
+        beats.append(1)
+        time.sleep(0.3)
+    return look(descriptor, path)
+
+directory_lock._is_file_of = look_slowly
+directory_lock.HEARTBEAT_SECONDS = 0.01
+with directory_lock.locked(Path(sys.argv[1])):
+    while not beats:
+        time.sleep(0.001)
+time.sleep(0.5)
+print("released", flush=True)
+"""
+
+
+def test_a_heartbeat_during_the_release_does_not_end_the_process(tmp_path: Path) -> None:
+    """The file is gone then, as it is after another process has taken the lock over."""
+    command = [sys.executable, "-c", RELEASE_DURING_A_HEARTBEAT, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("released\n", "", 0)
+
+
 def record(path: Path, **changed: Any) -> None:
     """Write a lock file as a process of another machine leaves it."""
     values = vars(Holder.of_this_process()) | {"host": "other", "kernel": "other"} | changed

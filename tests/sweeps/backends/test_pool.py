@@ -206,6 +206,48 @@ def test_a_directory_that_cannot_be_a_sweep(run: Run) -> None:
     assert "model=[...] is a list, and a run has one model" in run("model=[gru,lstm]", "seed=1,2", "-m").line
 
 
+HOLD = """
+import sys
+from pathlib import Path
+from rnnexp.core.files.directory_lock import locked
+
+with locked(Path(sys.argv[1])):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_directory_of_something_else_is_left_alone(run: Run, tmp_path: Path) -> None:
+    """A directory of another program of Hydra has a directory of that name too."""
+    config = tmp_path / ".hydra" / "config.yaml"
+    config.parent.mkdir()
+    config.write_text("seed: 1\n", encoding="utf-8")
+    (tmp_path / "train.log").touch()
+    outcome = run("seed=1,2", f"sweep_dir={tmp_path}", "-m")
+    assert "holds files, but is not a sweep directory" in outcome.line
+    assert run("seed=1,2", f"sweep_dir={tmp_path}", "dry_run=true", "-m").exit_code == 0
+    assert [path.name for path in sorted(tmp_path.iterdir())] == [".hydra", "train.log"]
+    assert list(config.parent.iterdir()) == [config]
+
+
+def test_a_sweep_that_is_in_use_keeps_its_record(run: Run, tmp_path: Path) -> None:
+    asked = ["seed=1", f"sweep_dir={tmp_path}/sweep", *BARE, "-m"]
+    assert run(*asked).exit_code == 0
+    record = tmp_path / "sweep/.hydra/multirun.yaml"
+    before = record.read_bytes()
+    assert b"seed=1" in before
+    hold = [sys.executable, "-c", HOLD, record.parents[1]]
+    with subprocess.Popen(hold, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        refused = run(*["seed=7" if part == "seed=1" else part for part in asked])
+        holder.kill()
+    assert "which runs this sweep" in refused.line
+    assert record.read_bytes() == before
+    assert run(*asked, "dry_run=true").exit_code == 0
+    assert record.read_bytes() == before
+
+
 def test_printed_commands_can_be_pasted(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands also work with a directory that Hydra needs quoted, and one in the home directory."""
     monkeypatch.setenv("HOME", str(tmp_path))

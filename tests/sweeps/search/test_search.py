@@ -469,10 +469,29 @@ def test_hydras_grammar_becomes_a_space() -> None:
 def test_corners_contain_every_choice_and_a_grid_is_counted() -> None:
     axes = space("model=gru,lstm,srn", "seed=1,2", "optimizer.lr=range(0.1,0.35,0.1)", "model.num_layers=range(1,8,2)")
     assert corners(axes) == [
-        {"model": model, "seed": seed, "optimizer.lr": 0.1, "model.num_layers": 1}
-        for model, seed in (("gru", "1"), ("lstm", "2"), ("srn", "1"))
+        {"model": model, "seed": seed, "optimizer.lr": rate, "model.num_layers": layers}
+        for model, seed, rate, layers in (("gru", "1", 0.1, 1), ("lstm", "2", 0.3, 7), ("srn", "1", 0.1, 1))
     ]
     assert num_points(axes) == 3 * 2 * 3 * 4
+
+
+def test_a_value_that_no_config_accepts_is_found_before_the_first_trial(run: Run, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    outcome = run(*SEARCH, f"sweep_dir={sweep}", *BARE, "model.dropout=interval(0.1,1.5)", "-m")
+    assert outcome.exit_code == 2
+    assert "model.dropout" in outcome.line
+    assert not (sweep / "study").exists()
+
+
+def test_a_trial_that_cannot_run_fails_and_the_next_command_goes_on(run: Run, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    # Each value is accepted with another one, so that only the combination is not.
+    axes = ["model.zoneout=0.0,0.1", "model.backend=fused,reference"]
+    asked = [*GRID, f"sweep_dir={sweep}", *BARE, *axes, "hydra.sweeper.n_jobs=2", "-m"]
+    outcomes = [run(*asked) for _ in range(3)]
+    assert sorted(outcome.exit_code for outcome in outcomes) == [0, 0, 2]
+    assert "zoneout" in next(outcome.line for outcome in outcomes if outcome.exit_code == 2)
+    assert states(sweep) == {"COMPLETE": 3, "FAIL": 1}
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from rnnexp.benchmark.workbench import TaskBenchmark, Workbench
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import expand_home, validate_choice
 from rnnexp.data.batches import LabeledSequences
+from rnnexp.data.images.mnist import MNISTDataModule
 from rnnexp.models.classifier import SequenceClassifier
 from rnnexp.runs.build import config_errors
 from rnnexp.tasks.classification.task import ClassificationTask
@@ -42,6 +43,8 @@ SUPPORTED = {
     "model.dropout": 0.0,
 }
 """Key -> the only value that the plain loop supports. With another value the candidates would not do the same work."""
+SUPPORTED_BY_TEMPLATE = {"data.view": "rows", "data.permutation": None}
+"""Key -> the only value that the template supports."""
 
 
 class TorchClassifier(nn.Module):
@@ -96,7 +99,7 @@ class ClassificationBenchmark(TaskBenchmark):
         with config_errors("benchmark"):
             for cell in bench.options.cells:
                 validate_choice("cell", cell, TORCH_MODULES)
-        bench.require_values(SUPPORTED)
+        bench.require_values(SUPPORTED | (SUPPORTED_BY_TEMPLATE if bench.options.workers else {}))
 
     def measure(self, show: Callable[[RenderableType], None]) -> dict[str, Any]:
         """Measure each cell, and show the table of all cells so far."""
@@ -113,7 +116,7 @@ def measure_cell(bench: Workbench, cell: str) -> dict[str, Any]:
     Only the steady state is timed, without imports, set-up, validation and checkpoints.
 
     Raises:
-        UserError: if an epoch has fewer steps than are timed.
+        UserError: if an epoch has fewer steps than are timed, or the data has no images.
     """
     # torchvision takes seconds to import.
     from rnnexp.benchmark.classification.template_pipeline import ImageFiles, TemplatePipeline
@@ -122,6 +125,8 @@ def measure_cell(bench: Workbench, cell: str) -> dict[str, Any]:
         experiment = bench.build(Path(directory) / "built")
         assert isinstance(experiment.task, ClassificationTask)
         device = experiment.trainer.strategy.root_device
+        if not isinstance(experiment.datamodule, MNISTDataModule):
+            raise UserError("the benchmark of classification trains on images: choose data=mnist or data=mnist_pixels")
         loader = experiment.datamodule.train_dataloader()
         bench.require_batches(len(loader.order) // loader.batch_size)
         gathered = loader.gather(torch.arange(len(loader.sequences), device=loader.sequences.device))
@@ -139,9 +144,7 @@ def measure_cell(bench: Workbench, cell: str) -> dict[str, Any]:
             RNNEXP: bench.time_rnnexp,
             PLAIN: PlainLoop(model, NormalizedBatches(samples, order), classification_loss, recipe, device),
         }
-        files = ImageFiles(
-            expand_home(bench.value("data.root")), bench.value("data.name"), bench.value("data.val_size")
-        )
+        files = ImageFiles(expand_home(bench.value("data.root")), bench.value("data.name"), len(loader.order))
         for num_workers in bench.options.workers:
             candidates[f"{TEMPLATE}, {num_workers} workers"] = TemplatePipeline(
                 files,

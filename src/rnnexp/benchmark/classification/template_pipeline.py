@@ -38,12 +38,12 @@ class ImageFiles:
     Args:
         root: the directory of datasets.
         name: the dataset.
-        val_size: the number of training images, from the end, that are kept for validation.
+        num_images: the number of images to train on.
     """
 
     root: Path
     name: str
-    val_size: int
+    num_images: int
 
     def training_images(self) -> "Subset[Batch]":
         """Return the training images with torchvision's transforms, applied to each image when it is read.
@@ -56,7 +56,7 @@ class ImageFiles:
         if files[TRAIN_IMAGES].suffix == ".gz":
             raise UserError(f"{files[TRAIN_IMAGES]}: torchvision reads unpacked files only: gunzip it and the others")
         images = Images(files[TRAIN_IMAGES].parent)
-        return Subset(images, range(len(images) - self.val_size))
+        return Subset(images, range(self.num_images))
 
 
 class Images(MNIST):  # type: ignore[misc]

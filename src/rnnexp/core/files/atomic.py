@@ -44,8 +44,11 @@ def written_atomically(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         _check(path)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            # A full disk: the error of a write has no name.
+            error.filename = str(path)
         raise
     sync_directory(path.parent)
 

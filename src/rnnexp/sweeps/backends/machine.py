@@ -36,7 +36,7 @@ class MachineBackend(Backend[S]):
 
     def dry_run_report(self, jobs: Sequence[Job]) -> None:
         """Print the jobs in a table with estimates of their time, from some training steps of each setting."""
-        dry_run_report(jobs, self.devices.num_slots)
+        dry_run_report(jobs, lambda estimated: self.devices.seconds_for(estimated, self.max_running))
 
     def submit(self, jobs: Sequence[Job], progress: SweepProgress) -> None:  # noqa: ARG002
         for job in jobs:

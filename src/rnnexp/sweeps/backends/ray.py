@@ -120,8 +120,9 @@ class RayBackend(Backend[RayJob]):
 
     def _cores(self, job: Job) -> int:
         """Return the number of cores to reserve, at most those of the largest node with enough GPUs."""
+        most = max(cores for cores, gpus in self.nodes if gpus >= job.request.gpus)
         wanted = (job.config["num_threads"] or 1) if job.request.gpus else job.request.cores
-        return min(wanted, max(cores for cores, gpus in self.nodes if gpus >= job.request.gpus))
+        return min(wanted or most, most)
 
     def _connect(self) -> None:
         """Connect once for the whole sweep. Ray disconnects when this process ends, and ends the cluster it started."""

@@ -196,7 +196,7 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
     def _resources(self, job: Job) -> tuple[int, int]:
         """Return the CPUs of a task and the GPUs of a node, from the settings or else from the job's config."""
         threads = job.config["num_threads"] or 1
-        processes = job.request.gpus or max(1, job.request.cores // threads)
+        processes = job.request.gpus or max(1, (job.request.cores or 1) // threads)
         cpus = self.settings.get("cpus_per_task", max(1, threads * processes // self.settings["tasks_per_node"]))
         return cpus, self.settings.get("gpus_per_node", job.request.gpus)
 

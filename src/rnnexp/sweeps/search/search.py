@@ -18,7 +18,7 @@ from rnnexp.sweeps.jobs import Job
 from rnnexp.sweeps.search.space import corners, distributions, num_points, split
 from rnnexp.sweeps.search.storage import require_direction, storage_errors
 from rnnexp.sweeps.search.study import SearchSettings, Study, make_sampler, open_study
-from rnnexp.sweeps.sweep import JobOutcome, Points, SweepSettings, start_report
+from rnnexp.sweeps.sweep import JobOutcome, Points, SweepSettings, modules_of_tasks, start_report
 from rnnexp.tracking.status import Status
 from rnnexp.tracking.sweep_directory import SweepDirectory
 
@@ -75,7 +75,7 @@ class Search:
             SweepFailedError: at the end, if a trial failed or was stopped.
         """
         # A study counts every trial that it was asked for, so errors must be found before.
-        self._check()
+        jobs = self._check()
         if self.sweep.dry_run:
             self._dry_run()
             return
@@ -91,7 +91,7 @@ class Search:
                     "hydra.sweeper.study_name="
                 )
         if self.sweep.report and counts:
-            start_report(directory.path)
+            start_report(directory.path, modules_of_tasks(jobs))
         if failure := _failure(counts, directory):
             raise failure
 
@@ -103,12 +103,15 @@ class Search:
 
         Returns:
             The number of trials of each status.
+
+        Raises:
+            UserError: if a trial cannot be composed, which fails.
         """
         counts: Counter[Status] = Counter()
         batch = study.unfinished_trials() or study.ask_for_missing()
         while batch:
             with study.heartbeat(batch):
-                outcomes = self.launcher.run_batch(self._points({trial.number: trial.params for trial in batch}))
+                outcomes = self._run(batch, study)
             for trial, outcome in zip(batch, outcomes, strict=True):
                 counts[outcome.status] += 1
                 if outcome.status not in RESUMABLE:
@@ -119,6 +122,18 @@ class Search:
             batch = [] if is_over else study.unfinished_trials() or study.ask_for_missing()
         return counts
 
+    def _run(self, batch: Sequence[optuna.Trial], study: Study) -> list[JobOutcome]:
+        try:
+            return self.launcher.run_batch(self._points({trial.number: trial.params for trial in batch}))
+        except UserError:
+            # A trial that is still running would be the first one of the next command, which would end like this one.
+            for trial in batch:
+                try:
+                    self.launcher.check(self._points({trial.number: trial.params}))
+                except UserError:
+                    study.fail(trial)
+            raise
+
     def _points(self, trials: Mapping[int, Mapping[str, Any]]) -> list[list[str]]:
         """Return the overrides of trials, given their parameters by their number."""
         return [
@@ -126,10 +141,12 @@ class Search:
             for number, params in trials.items()
         ]
 
-    def _check(self) -> None:
-        for job in self.launcher.check(self._points(dict(enumerate(corners(self.space))))):
+    def _check(self) -> list[Job]:
+        jobs = self.launcher.check(self._points(dict(enumerate(corners(self.space)))))
+        for job in jobs:
             if pruning := (job.config["callbacks"] or {}).get("pruning"):
                 require_direction(self.settings.direction, pruning["monitor"], pruning["mode"])
+        return jobs
 
     def _dry_run(self) -> None:
         study = optuna.create_study(sampler=self.sampler, direction=self.settings.direction)

@@ -46,13 +46,13 @@ def distributions(axes: Mapping[str, Override]) -> dict[str, BaseDistribution]:
 
 
 def corners(space: Mapping[str, BaseDistribution]) -> list[dict[str, Any]]:
-    """Return the smallest list of points with every choice of every axis; numeric axes have their lowest value."""
+    """Return the smallest list of points with every choice of every axis, and both ends of a numeric one."""
 
     def examples(axis: BaseDistribution) -> Sequence[Any]:
         if isinstance(axis, CategoricalDistribution):
             return axis.choices
         assert isinstance(axis, FloatDistribution | IntDistribution)
-        return (axis.low,)
+        return tuple(dict.fromkeys((axis.low, axis.high)))
 
     values = {key: examples(axis) for key, axis in space.items()}
     longest = max(map(len, values.values()))

@@ -191,6 +191,10 @@ class Study:
             state = TrialState.PRUNED
         tell(self.study, trial, outcome.value, state)
 
+    def fail(self, trial: optuna.Trial) -> None:
+        """Record that a trial cannot be run."""
+        self.study.tell(trial.number, state=TrialState.FAIL)
+
     def best(self) -> BestTrial | None:
         """Return the best trial; None before one has a result."""
         if not self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
