@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rnnexp.models.attention import ATTENTIONS, Attention
+from rnnexp.models.attention import ATTENTIONS, AdditiveAttention, Attention
 
 BATCH, TARGET, SOURCE, SIZE = 4, 3, 6, 5
 LENGTHS = [6, 1, 4, 2]
@@ -71,6 +71,20 @@ def test_masks_are_exact(kind: str, dtype: torch.dtype) -> None:
         alone, _ = attention(queries[b : b + 1], attention.project(own), own, MASK[b : b + 1, :length])
         tolerance = {"rtol": 0.05, "atol": 0.05} if dtype.itemsize == 2 else {"rtol": 1e-5, "atol": 1e-5}
         torch.testing.assert_close(contexts[b : b + 1], alone, **tolerance)
+
+
+def test_a_long_sentence_is_scored_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without gradients the numbers of all pairs of positions are not kept at once."""
+    layer = AdditiveAttention(4, 6)
+    queries, keys = torch.randn(2, 9, 4), layer.project(torch.randn(2, 7, 6))
+    whole = layer.score(queries, keys)
+    sizes: list[int] = []
+    layer.energy.register_forward_hook(lambda _, inputs, __: sizes.append(inputs[0].numel()))
+    monkeypatch.setattr("rnnexp.models.attention.MOST_NUMBERS", 2 * keys.numel())
+    with torch.no_grad():
+        torch.testing.assert_close(layer.score(queries, keys), whole)
+    assert max(sizes) == 2 * keys.numel()
+    assert len(sizes) == 5
 
 
 def test_dot_needs_equal_sizes() -> None:

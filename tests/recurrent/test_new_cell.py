@@ -233,6 +233,15 @@ def test_an_option_outside_the_list_is_refused(factory: Any, options: dict[str, 
         make_cell(factory, options)
 
 
+def unannotated(rate: "NotAtRunTime" = 0.5) -> "Cell":  # type: ignore[name-defined] # noqa: F821
+    return leaky(rate)
+
+
+def test_annotations_need_not_exist_at_run_time() -> None:
+    assert make_cell(unannotated, {"rate": 0.25}).options == {"rate": 0.25}
+    assert make_cell(partial(leaky, hold=True), {"rate": 0.25}).options["rate"] == 0.25
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

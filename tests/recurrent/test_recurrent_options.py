@@ -181,6 +181,16 @@ def test_learned_initial_state_is_the_first_state(backend: str) -> None:
     assert not torch.allclose(stack(x)[0], stack(x, state=zeros)[0])
 
 
+def test_every_number_of_a_learned_initial_state_learns() -> None:
+    for cell in CELLS:
+        stack = RecurrentStack(cell, 3, 4, 2, learned_initial_state=True)
+        assert stack.initial_state is not None
+        nn.init.normal_(stack.initial_state)
+        stack(torch.randn(5, 7, 3))[0].square().sum().backward()
+        assert stack.initial_state.grad is not None
+        assert stack.initial_state.grad.flatten(1).any(dim=1).all(), cell
+
+
 def bare_step(x: torch.Tensor, state: tuple[torch.Tensor, ...], recur: Any) -> tuple[torch.Tensor, ...]:
     return (x + recur(state[0]),)
 
@@ -201,6 +211,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         {"cell": "lstm", "cell_options": {"ur_gates": True, "chrono": 100}},
         "ur_gates has an initialization of its own: leave out chrono",
+    ),
+    (
+        {"cell": "lstm", "cell_options": {"ur_gates": True, "forget_bias": 5.0}},
+        "ur_gates has an initialization of its own: leave out forget_bias",
     ),
     (
         {"cell": "mgu", "cell_options": {"ur_gates": True}},

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from rnnexp.recurrent import CELLS, RecurrentStack
 from rnnexp.recurrent.cells import make_cell
+from rnnexp.recurrent.scan import with_zoneout
 
 LENGTHS = torch.tensor([7, 1, 4, 6, 2])
-WITH_ZONEOUT = [name for name in CELLS if make_cell(name).cell.zoneout]
+WITH_ZONEOUT = [name for name in CELLS if make_cell(name).cell.separable]
 
 
 def test_all_but_the_slstm_have_it() -> None:
@@ -109,6 +110,17 @@ def test_gradients_are_those_of_finite_differences(cell: str, training: bool) ->
 def test_what_is_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
         RecurrentStack(**{"cell": "lstm", "input_size": 3, "hidden_size": 4} | settings)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_the_probability_is_the_same_at_every_precision(dtype: torch.dtype) -> None:
+    """Random numbers of bfloat16 have steps of 1/256."""
+    size, probability = 400_000, 0.001
+    step = with_zoneout(lambda x, *_: (x,), [probability], training=True)
+    torch.manual_seed(1)
+    ones = torch.ones(1, size, dtype=dtype)
+    (kept,) = step(ones, (0 * ones,), None)
+    assert 1 - float(kept.double().mean()) == pytest.approx(probability, abs=5 * math.sqrt(probability / size))
 
 
 def test_without_probability_every_backend_remains() -> None:

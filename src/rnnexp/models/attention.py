@@ -10,6 +10,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+MOST_NUMBERS = 2**26
+"""The numbers of [batch, target_time, source_time, key_size] that are computed at once without gradients."""
+
 
 class Attention(nn.Module, ABC):
     """The base class of attention. Subclasses compute the scores.
@@ -68,7 +71,15 @@ class AdditiveAttention(Attention):
         return keys
 
     def score(self, queries: Tensor, keys: Tensor) -> Tensor:
-        energies: Tensor = self.energy(torch.tanh(self.query(queries).unsqueeze(2) + keys.unsqueeze(1)))
+        projected = self.query(queries)
+        if torch.is_grad_enabled() or projected.shape[1] == 1:
+            return self._energies(projected, keys)
+        # A long sentence makes a large tensor. With gradients all of it would be kept in any case.
+        steps = max(1, MOST_NUMBERS // keys.numel())
+        return torch.cat([self._energies(part, keys) for part in projected.split(steps, dim=1)], dim=1)
+
+    def _energies(self, projected: Tensor, keys: Tensor) -> Tensor:
+        energies: Tensor = self.energy(torch.tanh(projected.unsqueeze(2) + keys.unsqueeze(1)))
         return energies.squeeze(3)
 
 

@@ -99,6 +99,11 @@ class Decoder(nn.Module, ABC):
         self.layer_dropout = SequenceDropout(bottom.dropout, time_tied)
         self.output_dropout = SequenceDropout(output_dropout, time_tied)
 
+    @property
+    def state_size(self) -> int:
+        """The number of values that a sentence carries from one step to the next."""
+        return self.num_layers * self.num_states * self.hidden_size
+
     @abstractmethod
     def extra_sizes(self, embedding_size: int, annotation_size: int) -> tuple[int, int]:
         """Return the number of additional input features of the bottom layer, and of each layer above."""

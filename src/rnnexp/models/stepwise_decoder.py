@@ -23,6 +23,10 @@ class StepwiseDecoder(Decoder):
     before the output dropout, and is the last tensor of the state. Arguments: see `Decoder`.
     """
 
+    @property
+    def state_size(self) -> int:
+        return super().state_size + self.embedding.embedding_dim
+
     def extra_sizes(self, embedding_size: int, annotation_size: int) -> tuple[int, int]:  # noqa: ARG002
         return embedding_size, 0
 

@@ -87,7 +87,8 @@ def with_zoneout(step: CellFunction, probabilities: Sequence[float], training: b
         if probability == 0:
             return new
         if training:
-            return torch.where(torch.rand_like(new) < probability, old, new)
+            # In bfloat16 a small probability would be rounded up to a multiple of 1/256.
+            return torch.where(torch.rand(new.shape, device=new.device) < probability, old, new)
         return probability * old + (1 - probability) * new
 
     return zoned

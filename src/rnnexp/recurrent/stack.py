@@ -58,7 +58,8 @@ class RecurrentStack(nn.Module):
             torch.nn, which initializes itself.
         time_tied_dropout: whether one dropout mask per sequence is used at every step (Gal & Ghahramani, 2016,
             arXiv:1512.05287).
-        learned_initial_state: whether the initial state is trained, starting from zero.
+        learned_initial_state: whether the initial state is trained, starting from zero; of a cell that is not
+            `separable` only h, since its other tensors have no effect before the first step.
         layer_norm: whether each layer's outputs are normalized over their features (Ba et al., 2016,
             arXiv:1607.06450). The state is not normalized.
         residual: whether the inputs of the second and later layers are added to their outputs, after the normalization
@@ -137,7 +138,8 @@ class RecurrentStack(nn.Module):
                 self.multiply_adds_per_step += sum(math.prod(shape) for shape in shapes if len(shape) > 1)
         self.initial_state: nn.Parameter | None = None
         if learned_initial_state:
-            self.initial_state = nn.Parameter(torch.empty(self.num_states, num_layers, 1, self.output_size))
+            num_learned = self.num_states if self.cell.separable else 1
+            self.initial_state = nn.Parameter(torch.empty(num_learned, num_layers, 1, self.output_size))
         self.norms = nn.ModuleList(nn.LayerNorm(self.output_size) for _ in range(num_layers if layer_norm else 0))
         self.reset_parameters()
         self._parametrize()
@@ -153,7 +155,7 @@ class RecurrentStack(nn.Module):
             raise ValueError(f"zoneout has {len(each)} values, but cell {self.cell_name!r} has {states} state tensors")
         for probability in each:
             require_fraction(zoneout=probability)
-        if any(each) and not self.cell.zoneout:
+        if any(each) and not self.cell.separable:
             raise ValueError(f"cell {self.cell_name!r} has no zoneout: the tensors of its state mean nothing alone")
         return each
 
@@ -364,7 +366,8 @@ class RecurrentStack(nn.Module):
         if state is None:
             if self.initial_state is None:
                 return (x.new_zeros(self.num_layers * self.directions, x.shape[0], self.hidden_size),) * self.num_states
-            state = self.initial_state.expand(-1, -1, x.shape[0], -1).unbind()
+            learned = self.initial_state.expand(-1, -1, x.shape[0], -1).unbind()
+            state = learned + (torch.zeros_like(learned[0]),) * (self.num_states - len(learned))
         shape = (self.num_layers, x.shape[0], self.output_size)
         if not isinstance(state, tuple) or [tensor.shape for tensor in state] != [shape] * self.num_states:
             raise ValueError(f"state must be a tuple of {self.num_states} tensors {list(shape)} for this stack")

@@ -425,6 +425,7 @@ def test_files_of_unequal_length(tmp_path: Path) -> None:
         ("src\tsrc_prompt\ttrg\nHello.\t<en>\tHallo.\n", [1, 3], r"line 1: .* data\.columns=\[src,trg\]"),
         ("Source\tTarget\nHello.\tHallo.\n", None, r"line 1: holds names of columns"),
         ("fi\tet\nyksi\tuks\n", None, r"line 1: holds names of columns"),
+        ("text_fi\ttext_sv\nyksi\tuks\n", [1, 2], r"line 1: holds names of columns"),
         ("finska\testniska\nyksi\tuks\n", None, r"line 1: holds names of columns"),
         (
             "src\ttrg\nHello.\tHallo.\n",
@@ -451,6 +452,18 @@ def test_chosen_columns(tmp_path: Path) -> None:
     assert read_tsv(tmp_path / "numbered.tsv", [2, 4]) == expected
     assert read_tsv(tmp_path / "named.tsv", ["en", "de"]) == expected
     assert read_tsv(tmp_path / "named.tsv", ["de", "en"]) == ParallelText(expected.targets, expected.sources)
+
+
+def test_words_that_are_codes_of_languages_are_a_pair(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("no\tno\nyes\tsí\n", encoding="utf-8")
+    for columns in (None, [1, 2]):
+        assert read_tsv(tmp_path / "a.tsv", columns, ("en", "es")).sources == ["no", "yes"]
+    (tmp_path / "b.tsv").write_text("hi\tno\nyes\tsí\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"data\.columns=\[hi,no\], or data\.columns=\[1,2\] if they are a pair$"):
+        read_tsv(tmp_path / "b.tsv", None, ("en", "es"))
+    assert read_tsv(tmp_path / "b.tsv", [1, 2], ("en", "es")).sources == ["hi", "yes"]
+    with pytest.raises(UserError, match="names of columns"):
+        read_tsv(tmp_path / "b.tsv", [1, 2], ("hi", "no"))
 
 
 def test_quotes_of_sentences_are_text(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Mapping
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from rnnexp.tasks.schedules import constant
 from rnnexp.tasks.translation.metrics import corpus_scores
 from rnnexp.tasks.translation.task import TranslationTask
 from rnnexp.tasks.translation.workload import of_sentences
-from rnnexp.text.vocabulary import PAD
+from rnnexp.text.vocabulary import EOS, PAD
 from rnnexp.text.writing import describe_writing
 from support.programs import write_pairs
 
@@ -79,7 +80,10 @@ def make_trainer() -> Trainer:
 
 @pytest.fixture
 def data(tmp_path: Path) -> TranslationDataModule:
-    train, held_out = write_pairs(tmp_path / "train.tsv", 0, 60), write_pairs(tmp_path / "test.tsv", 60, 23)
+    return make_data(write_pairs(tmp_path / "train.tsv", 0, 60), write_pairs(tmp_path / "test.tsv", 60, 23))
+
+
+def make_data(train: Path, held_out: Path) -> TranslationDataModule:
     made = TranslationDataModule(
         ParallelFiles,
         train=str(train),
@@ -169,6 +173,45 @@ def test_validation_translates_evenly_spaced_sentences_and_averages_all_losses(d
     assert len(pairs) == 5
     gaps = [after - before for before, after in itertools.pairwise(pairs)]
     assert set(gaps) <= {4, 5}, "of 23 sentences"
+
+
+def test_sentences_that_no_batch_has(tmp_path: Path) -> None:
+    """The longest sentences come first, and the first of these is the shortest."""
+    held_out = write_pairs(tmp_path / "test.tsv", 60, 23)
+    held_out.write_text("Yes.\tOui.\n" + held_out.read_text(encoding="utf-8"), encoding="utf-8")
+    data = make_data(write_pairs(tmp_path / "train.tsv", 0, 60), held_out)
+    trainer = Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False, limit_val_batches=1
+    )
+    with pytest.raises(UserError, match=r"task\.val_sentences=1: none .* trainer\.limit_val_batches=1 leaves"):
+        trainer.validate(make_task(data, val_sentences=1), data, verbose=False)
+
+
+def test_a_sentence_without_words_has_an_empty_translation(data: TranslationDataModule) -> None:
+    """As where a run translates text."""
+    task, batch = make_task(data, max_extra=9), all_pairs(data)
+    batch = batch._replace(source=batch.source.clone(), source_lengths=batch.source_lengths.clone())
+    batch.source[0, 0], batch.source_lengths[0] = EOS, 1
+    rows = torch.tensor([0, 1])
+    searched = task._search(batch, rows, greedy=True)
+    assert all(map(task.tokenizers.target.decode, searched.tokens[:, 0].tolist())), "the search finds words"
+    translated = task._translated(batch, torch.zeros(len(batch.source)), rows, searched)
+    assert [bool(each.text) for each in translated] == [False, True]
+
+
+@pytest.mark.parametrize("decoder", ["fused", "stepwise"])
+def test_the_size_of_the_state_is_that_of_its_tensors(data: TranslationDataModule, decoder: str) -> None:
+    task, batch = make_task(data, {"decoder": decoder, "decoder_layers": 2}), all_pairs(data)
+    _, state = task.model.encode(batch.source, batch.source_lengths)
+    carried = sum(tensor[0].numel() for tensor in state)
+    assert task.state_size == task.stack.state_size + carried
+
+
+def test_a_tokenizer_of_scores_is_needed_for_scores_alone(data: TranslationDataModule) -> None:
+    if find_spec("MeCab") is None:
+        task = make_task(data, bleu_tokenizer="ja-mecab")
+        with pytest.raises(UserError, match=r"task\.bleu_tokenizer=ja-mecab needs a package"):
+            validated(task, data)
 
 
 def test_scores_by_length_add_up(data: TranslationDataModule) -> None:

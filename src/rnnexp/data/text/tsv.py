@@ -40,12 +40,17 @@ TITLES = frozenset(
             "italian",
         ),
         *("portuguese", "dutch", "czech", "polish", "russian", "chinese", "japanese", "korean", "arabic", "hindi"),
+    }
+)
+"""Words, in lower case, of which names of columns are made, joined by underscores: `src`, `source_text`."""
+CODES = frozenset(
+    {
         *("ar", "bg", "bn", "ca", "cs", "da", "de", "el", "en", "es", "et", "fa", "fi", "fr", "he", "hi", "hr", "hu"),
         *("is", "it", "ja", "ko", "lt", "lv", "nl", "no", "pl", "pt", "ro", "ru", "sk", "sl", "sr", "sv", "th", "tr"),
         *("uk", "ur", "vi", "zh"),
     }
 )
-"""Words, in lower case, of which names of columns are made, joined by underscores: `src`, `source_text`, `en`."""
+"""Codes of languages, which names of columns may hold as well: `text_en`, `en`. Some are words: `no`, `is`."""
 QUOTED = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')
 """A cell in quotes with doubled quotes inside, as spreadsheets write it."""
 
@@ -101,19 +106,23 @@ def _indices(first: Sequence[str], columns: Columns, languages: Sequence[str], p
         raise UserError(f"{path}: line 1: has no tab between a sentence and its translation{hint}")
     if max(source, target) >= len(first):
         raise UserError(f"{path}: line 1: has {_count(first)}: data.columns={list(columns or ())} does not fit")
-    if all(_is_title(first[column], languages) for column in (source, target)):
+    titles = [_is_title(first[column], languages, may_be_code=columns is None) for column in (source, target)]
+    # Two columns of one name are none.
+    if all(titles) and first[source] != first[target]:
+        or_pair = ", or data.columns=[1,2] if they are a pair" * (len(first) == 2 and columns is None)
         raise UserError(
             f"{path}: line 1: holds names of columns: choose the two by name, "
-            f"data.columns=[{first[source]},{first[target]}]"
+            f"data.columns=[{first[source]},{first[target]}]{or_pair}"
         )
     if columns is None and len(first) > 2:
         raise UserError(f"{path}: line 1: has {_count(first)}: choose two of them, as data.columns=[1,{len(first)}]")
     return source, target
 
 
-def _is_title(cell: str, languages: Sequence[str]) -> bool:
-    words = re.split(r"[_ -]", cell.lower())
-    return cell in languages or all(word in TITLES for word in words)
+def _is_title(cell: str, languages: Sequence[str], *, may_be_code: bool) -> bool:
+    words = set(re.split(r"[_ -]", cell.lower()))
+    is_code = words <= CODES
+    return cell.lower() in languages or (words <= TITLES | CODES and (may_be_code or not is_code))
 
 
 def _count(row: Sequence[str]) -> str:

@@ -110,7 +110,8 @@ class Cell:
         batched: the same step on buffers, see `rnnexp.recurrent.batched_steps`; for cells of one state.
         coefficients: x -> (a, b) if the step is h = a h + b, with a and b that depend on x alone, for tensors
             [..., gates * hidden]; for cells without U that have one state.
-        zoneout: whether a tensor of the state may keep numbers while the others change, see `RecurrentStack`.
+        separable: whether each tensor of the state has a meaning alone: zoneout keeps numbers of one while the others
+            change, and a learned initial state has a value for each.
         blocks: the names of the gates' blocks in the equations, in order; for measurements, like `squashed`.
         squashed: block -> the function that is applied to its W x + b + U h + d, for the gates and an SRN's state.
 
@@ -130,7 +131,7 @@ class Cell:
     fused: Kernel | None = None
     batched: BatchedStep | None = None
     coefficients: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
-    zoneout: bool = True
+    separable: bool = True
     blocks: tuple[str, ...] = ()
     squashed: Mapping[str, Squash] = field(default_factory=dict)
 

@@ -152,7 +152,7 @@ def make_slstm(forget: Literal["sigmoid", "exp"] = "sigmoid", forget_bias: float
         gates=4,
         states=4,
         weights=ONE_BIAS,
-        zoneout=False,  # c and n are numbers times exp(-m)
+        separable=False,  # c and n are numbers times exp(-m)
         initialize=bias_initializer({2: 1}, forget_bias, chrono=None),
         blocks=("z", "i", "f", "o"),
         squashed={"z": torch.tanh, "o": torch.sigmoid} | ({"f": torch.sigmoid} if forget == "sigmoid" else {}),

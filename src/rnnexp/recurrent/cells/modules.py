@@ -5,7 +5,7 @@ a tensor [batch, hidden] or a tuple of them whose first is h.
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, get_type_hints
 
@@ -53,11 +53,16 @@ def module_options(name: str, module: type[nn.Module]) -> ModuleOptions:
         raise ValueError(f"cell {name!r} is made without sizes: its constructor must be (input_size, hidden_size, ...)")
     named = [each for each in arguments if each.kind in (kinds.POSITIONAL_OR_KEYWORD, kinds.KEYWORD_ONLY)]
     defaults = {each.name: each.default for each in named if each.name not in {*sizes, *SET_BY_TRAINER}}
-    try:
-        hints = get_type_hints(module.__init__)
-    except Exception:  # an annotation that does not exist at run time
-        hints = {}
+    hints = hints_of(module.__init__)
     return ModuleOptions(defaults, hints, any(each.kind is kinds.VAR_KEYWORD for each in arguments))
+
+
+def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the annotations of a function; none if one does not exist at run time, or for a partial function."""
+    try:
+        return get_type_hints(function)
+    except Exception:  # an annotation is code of the user
+        return {}
 
 
 def adapt_module(

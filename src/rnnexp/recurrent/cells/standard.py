@@ -100,6 +100,8 @@ def make_lstm(
     choose the equations of `rnnexp.recurrent.cells.modified`.
     """
     _require_one_change(layer_norm, ur_gates)
+    if ur_gates and forget_bias not in (None, 1.0):
+        raise ValueError("ur_gates has an initialization of its own: leave out forget_bias")
     initialize = bias_initializer({1: 1, 0: -1}, forget_bias, chrono, uniform=ur_gates)
     make = partial(Cell, gates=4, states=2, initialize=initialize)
     if layer_norm:

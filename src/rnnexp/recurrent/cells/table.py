@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
-from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from rnnexp.core.validation import did_you_mean, lookup, validate_choice
 from rnnexp.recurrent.cells.cell import WEIGHTS, Cell, CellFactory, Recurrence, State
 from rnnexp.recurrent.cells.gated import make_cifg, make_janet, make_mgu, make_peephole_lstm, make_slstm
 from rnnexp.recurrent.cells.independent import MIN_GRU, MIN_LSTM, make_indrnn
-from rnnexp.recurrent.cells.modules import adapt_module, module_options
+from rnnexp.recurrent.cells.modules import adapt_module, hints_of, module_options
 from rnnexp.recurrent.cells.ode import make_antisymmetric, make_cornn, make_lem
 from rnnexp.recurrent.cells.standard import make_gru, make_lstm, make_srn
 
@@ -87,7 +87,7 @@ def make_cell(
             "options that returns one"
         )
     for key, value in given.items():
-        _validate_value(key, value, get_type_hints(found).get(key))
+        _validate_value(key, value, hints_of(found).get(key))
     made = found(**given)
     if not isinstance(made, Cell):
         raise ValueError(f"cell {name!r} returns {type(made).__name__}: it must return a Cell")  # noqa: TRY004
@@ -168,7 +168,7 @@ def variants(name: str) -> Iterator[dict[str, Any]]:
     Values that exclude each other are left out.
     """
     cell = CELLS[name]
-    hints = {} if isinstance(cell, Cell) else get_type_hints(cell)
+    hints = {} if isinstance(cell, Cell) else hints_of(cell)
     lists = {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
     lists |= {name: (False, True) for name, hint in hints.items() if hint is bool}
     for values in itertools.product(*lists.values()):
@@ -198,7 +198,7 @@ def _is_cell_of(module: ModuleType, value: object) -> bool:
         return is_named and issubclass(value, nn.Module)
     if not inspect.isfunction(value) or value.__module__ != module.__name__:
         return isinstance(value, Cell)
-    return get_type_hints(value).get("return") is Cell
+    return hints_of(value).get("return") is Cell
 
 
 def _import_module(cell: str, name: str) -> ModuleType:

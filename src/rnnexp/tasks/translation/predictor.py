@@ -1,11 +1,12 @@
 """A trained network that translates sentences."""
 
+import warnings
 from collections.abc import Sequence
 
 from rnnexp.decoding import Limits
 from rnnexp.models import Seq2Seq
 from rnnexp.tasks.predictor import Predictor, RecordedNetwork
-from rnnexp.tasks.translation.translator import Translator
+from rnnexp.tasks.translation.translator import MAX_SOURCE_TOKENS, Translator
 from rnnexp.text.tokenizer_pair import TokenizerPair
 
 BATCH_SIZE = 64
@@ -42,7 +43,7 @@ class SentencePredictor(Predictor):
         return cls(module, tokenizers, task["beam_size"], task["length_penalty"], limits)
 
     def translate(self, sentences: Sequence[str], beam_size: int | None = None) -> list[str]:
-        """Return the translation of each sentence.
+        """Return the translation of each sentence. Of a very long one the beginning is translated, with a warning.
 
         Args:
             sentences: texts of the source language.
@@ -52,4 +53,11 @@ class SentencePredictor(Predictor):
         translator = Translator([self.module], self.tokenizers, size, 1, self.length_penalty, self.limits)
         texts = [sentences] if isinstance(sentences, str) else list(sentences)
         parts = [texts[start : start + BATCH_SIZE] for start in range(0, len(texts), BATCH_SIZE)]
-        return [each.candidates[0].text for part in parts for each in translator.translate(part)]
+        translated = [each for part in parts for each in translator.translate(part)]
+        if num_cut := sum(each.is_cut for each in translated):
+            warnings.warn(
+                f"{num_cut} of {len(translated)} sentences have more than {MAX_SOURCE_TOKENS:,} tokens, of which only "
+                "the first are translated",
+                stacklevel=2,
+            )
+        return [each.candidates[0].text for each in translated]

@@ -23,6 +23,7 @@ from rnnexp.tasks.translation.metrics import (
     corpus_scores,
     literature_scores,
     literature_signature,
+    require_bleu_tokenizer,
     signatures,
 )
 from rnnexp.tasks.translation.scoring import (
@@ -122,6 +123,10 @@ class TranslationTask(Task):
         self.translations: dict[str, Sequence[Translation]] = {}
         """Split -> its latest translations, in the order of the corpus."""
 
+    def setup(self, stage: str) -> None:  # noqa: ARG002
+        """Raise UserError for a score whose package is not installed. To translate needs no score."""
+        require_bleu_tokenizer(self.bleu_tokenizer)
+
     @staticmethod
     def arguments_from(data: Any) -> dict[str, Any]:  # noqa: ANN401
         return {"tokenizers": data.tokenizers, "target_writing": data.target_writing}
@@ -138,8 +143,7 @@ class TranslationTask(Task):
     @property
     def state_size(self) -> int:
         """The number of values in the states of encoder and decoder, without the annotations that attention reads."""
-        decoder = self.model.decoder
-        return self.stack.state_size + decoder.num_layers * decoder.num_states * decoder.hidden_size
+        return self.stack.state_size + self.model.decoder.state_size
 
     @property
     def model_info(self) -> dict[str, Primitive]:
@@ -243,12 +247,15 @@ class TranslationTask(Task):
     def _translated(
         self, batch: TranslationBatch, losses: Tensor, rows: Tensor, hypotheses: Hypotheses
     ) -> list[Translation]:
+        num_words = (batch.source_lengths[rows] - 1).tolist()
+        texts = map(self.tokenizers.target.decode, hypotheses.tokens[:, 0].tolist())
         columns = (
             batch.indices[rows].tolist(),
-            map(self.tokenizers.target.decode, hypotheses.tokens[:, 0].tolist()),
+            # As in `Translator`, a sentence without words has an empty translation.
+            [text if number else "" for text, number in zip(texts, num_words, strict=True)],
             hypotheses.scores[:, 0].tolist(),
             losses[rows.to(losses.device)].tolist(),
-            (batch.source_lengths[rows] - 1).tolist(),
+            num_words,
             (batch.target_lengths[rows] - 1).tolist(),
         )
         return [Translation(*row) for row in zip(*columns, strict=True)]
@@ -258,7 +265,12 @@ class TranslationTask(Task):
         self.sum_of("tokens", split).update(float((batch.target_lengths - 1).sum()))
 
     def on_validation_epoch_end(self) -> None:
-        self._finish("val")
+        translations, _ = self._finish("val")
+        if not translations and not self.trainer.sanity_checking:
+            raise UserError(
+                f"task.val_sentences={self.val_sentences}: none of these sentences is in the batches that "
+                f"trainer.limit_val_batches={self.trainer.limit_val_batches} leaves: increase one of them"
+            )
 
     def on_test_epoch_end(self) -> None:
         translations, references = self._finish("test")
