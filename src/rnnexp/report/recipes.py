@@ -19,6 +19,8 @@ RECIPE = {
     "weight decay": "optimizer.weight_decay",
     "schedule": "scheduler._target_",
     "dropout": "model.dropout",
+    "pooling": "task.pooling",
+    "label smoothing": "task.label_smoothing",
     "gradient clipping": "trainer.gradient_clip_val",
     "precision": "trainer.precision",
     "tested weights": "test_weights",
