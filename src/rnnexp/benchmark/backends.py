@@ -26,7 +26,7 @@ from rnnexp.recurrent.cells import make_cell, variants
 PRODUCT_SIZE = 1024
 """The rows and columns of the matrices whose product is the limit of the machine."""
 CASE = ("step", "device", "precision", "hidden_size", "shape", "threads")
-"""What identifies a row of the table."""
+"""The keys whose values identify a row of the table."""
 
 
 class Shape(NamedTuple):

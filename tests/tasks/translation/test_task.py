@@ -188,7 +188,7 @@ def test_sentences_that_no_batch_has(tmp_path: Path) -> None:
 
 
 def test_a_sentence_without_words_has_an_empty_translation(data: TranslationDataModule) -> None:
-    """As where a run translates text."""
+    """The test and a run that translates text agree."""
     task, batch = make_task(data, max_extra=9), all_pairs(data)
     batch = batch._replace(source=batch.source.clone(), source_lengths=batch.source_lengths.clone())
     batch.source[0, 0], batch.source_lengths[0] = EOS, 1
