@@ -53,7 +53,7 @@ class BestCheckpoint(ModelCheckpoint):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validation.record(trainer)
-        if not trainer.is_last_batch:
+        if not (trainer.sanity_checking or trainer.is_last_batch):
             # No epoch ends with these weights.
             self.on_train_epoch_end(trainer, pl_module)
 
