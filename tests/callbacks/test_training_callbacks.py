@@ -220,6 +220,37 @@ def test_an_epoch_without_a_validation_has_no_value(run: Run) -> None:
     assert ["val/acc" in line for line in ended] == [False, False, True, False, False, True]
 
 
+def test_validations_within_epochs_are_kept_and_averaged(run: Run) -> None:
+    interval = ["trainer.check_val_every_n_epoch=null", "trainer.val_check_interval=3", "trainer.max_epochs=2"]
+    outcome = run("callbacks=averaging", "callbacks.kept_checkpoints.keep=3", "test_weights=average", *interval)
+    assert outcome.exit_code == 0, outcome.stderr
+    kept = [torch.load(path, weights_only=True) for path in (outcome.directory / "checkpoints").glob("epoch-*-step-*")]
+    assert len(kept) == 3
+    average = torch.load(outcome.directory / "checkpoints/average.ckpt", weights_only=True)["state_dict"]
+    weights = {name: weight for name, weight in average.items() if weight.is_floating_point()}
+    assert weights
+    for name, weight in weights.items():
+        torch.testing.assert_close(weight, torch.stack([each["state_dict"][name] for each in kept]).mean(dim=0))
+    validated = [line for line in outcome.stdout.splitlines() if re.search(r"epoch \d/2, step \d+ validated: ", line)]
+    assert len(validated) == len(column(outcome, "val/acc"))
+    assert all("val/acc " in line for line in validated)
+
+
+def test_the_last_weights_in_place_of_an_average_are_said(run: Run) -> None:
+    outcome = run("callbacks=averaging", "test_weights=average", "trainer.limit_val_batches=0")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert "test_weights=average: no epoch ended with a validation, so the last weights are tested" in outcome.stdout
+
+
+def test_a_metric_of_training_may_decide(run: Run) -> None:
+    decides = ["monitor=train/loss", "monitor_mode=min", "callbacks.early_stopping=null"]
+    outcome = run(*BARE, *decides, "trainer.val_check_interval=0.5", "trainer.max_epochs=2")
+    assert outcome.exit_code == 0, outcome.stderr
+    best = torch.load(outcome.directory / "checkpoints" / "best.ckpt", weights_only=True)
+    assert best["global_step"] % 2 == 0
+    assert outcome.result["metrics"]["train/loss_best"] > 0
+
+
 @pytest.mark.parametrize("overrides", [["trainer.max_steps=3"], ["trainer.limit_val_batches=0"], ["data.val_size=0"]])
 def test_a_run_without_validation_ends_well(run: Run, overrides: list[str]) -> None:
     outcome = run(*overrides)

@@ -71,6 +71,11 @@ def test_a_wrong_key_beside_several_values_of_a_sweep(launch: Any) -> None:
     assert ended.exit_code == 2
 
 
+def test_a_key_of_an_option_that_is_not_chosen_yet(launch: Any) -> None:
+    line = launch(never, "-m", "data=delayed_recall,copying", "data.length=10").line
+    assert line == "rnnexp: data.length is read before data=delayed_recall,copying is chosen: write ++data.length="
+
+
 @pytest.mark.parametrize(
     ("program", "argument", "start"),
     [

@@ -20,7 +20,6 @@ from omegaconf import DictConfig, OmegaConf
 from hydra_plugins.rnnexp.launchers import SweepLauncher, missing_extra_errors
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import write_text
-from rnnexp.core.printable import mask_secrets
 
 SAMPLERS = {
     "tpe": "TPESampler",
@@ -122,22 +121,17 @@ class GridSweeper(LaunchingSweeper):
         assert self.config is not None
         assert self.launcher is not None
         points = grid_points(self.parse(arguments))
+        # A launcher of ours writes the file, when it knows that it may write into the directory.
         if not isinstance(self.launcher, SweepLauncher):
+            from rnnexp.sweeps.compose import to_yaml
+
             self.validate_batch_is_legal(points)
-            self._record(self.config)
-        elif not self.launcher.open().settings.dry_run:
-            # The directory is open: it is of this sweep, and no other process writes there.
-            self._record(self.config)
+            directory = Path(self.config.hydra.sweep.dir)
+            directory.mkdir(parents=True, exist_ok=True)
+            write_text(directory / "multirun.yaml", to_yaml(self.config))
         for returned in self.launcher.launch(points, initial_job_idx=0):
             # The access raises the error of a job that failed.
             _ = returned.return_value
-
-    def _record(self, config: DictConfig) -> None:
-        """Write `multirun.yaml`, the overrides and the composed config, as Hydra's own sweeper does."""
-        directory = Path(config.hydra.sweep.dir)
-        directory.mkdir(parents=True, exist_ok=True)
-        content = OmegaConf.create(mask_secrets(OmegaConf.to_container(config, enum_to_str=True)))
-        write_text(directory / "multirun.yaml", OmegaConf.to_yaml(content))
 
 
 def grid_points(overrides: Sequence[Override]) -> list[list[str]]:

@@ -13,11 +13,13 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from rnnexp.callbacks.ties import ConstantMetric, loss_of, rank
-from rnnexp.callbacks.validations import LastValidation
+from rnnexp.callbacks.validations import VALIDATION, LastValidation, is_within_epoch
 from rnnexp.core.files.atomic import written_atomically
 from rnnexp.core.files.sealed_archive import sealed
 from rnnexp.core.validation import require_positive
 
+EPOCH = "epoch-{epoch:03d}"
+"""The name of the checkpoint of an epoch, filled in by Lightning."""
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 """The latest state of training, and the one before it, to which a run returns if the latest is damaged."""
 
@@ -53,8 +55,8 @@ class BestCheckpoint(ModelCheckpoint):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validation.record(trainer)
-        if not (trainer.sanity_checking or trainer.is_last_batch):
-            # No epoch ends with these weights.
+        # At the end of an epoch its metrics of training are logged first.
+        if is_within_epoch(trainer) and str(self.monitor).startswith(VALIDATION):
             self.on_train_epoch_end(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -123,11 +125,12 @@ class KeptCheckpoints(ModelCheckpoint):
     """A callback that saves the weights of the last or best epochs, `epoch-007.ckpt`.
 
     `test_weights=average` tests their mean. Among epochs with equal values, those with the lowest validation losses are
-    kept. An epoch that does not end with a validation has no value.
+    kept. A validation within an epoch counts as one at its end does, and is saved as `epoch-007-step-1234.ckpt`; an
+    epoch that does not end with a validation has no value.
 
     Args:
         dirpath: the directory of checkpoints.
-        keep: the number of epochs.
+        keep: the number of epochs, or of validations.
         monitor: name of the metric that decides which are best, `val/bleu`; None keeps the last.
         mode: `max` or `min`.
     """
@@ -139,7 +142,7 @@ class KeptCheckpoints(ModelCheckpoint):
         self._validation = LastValidation()
         super().__init__(
             dirpath=dirpath,
-            filename="epoch-{epoch:03d}",
+            filename=EPOCH,
             auto_insert_metric_name=False,
             # Lightning keeps only the best by a metric; by the epoch number the best are the last.
             monitor=monitor or "epoch",
@@ -150,8 +153,12 @@ class KeptCheckpoints(ModelCheckpoint):
             enable_version_counter=False,
         )
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validation.record(trainer)
+        if is_within_epoch(trainer) and str(self.monitor).startswith(VALIDATION):
+            self.filename = f"{EPOCH}-step-{{step}}"
+            self.on_train_epoch_end(trainer, pl_module)
+            self.filename = EPOCH
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.monitor == "epoch" or self._validation.measures(trainer, str(self.monitor)):

@@ -7,11 +7,14 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from rnnexp.callbacks.validations import VALIDATION, LastValidation
+from rnnexp.callbacks.validations import VALIDATION, LastValidation, is_within_epoch
 from rnnexp.compat.lightning import EpochsFromOne
 from rnnexp.core.progress import Rate, format_duration
 
 log = logging.getLogger(__name__)
+
+TRAINING = "train/loss"
+"""The metric of training that a line shows."""
 
 
 def make_progress(every_n_seconds: float) -> Callback:
@@ -66,12 +69,12 @@ class ProgressLines(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         self._validation.record(trainer)
+        if is_within_epoch(trainer):
+            place = trainer.current_epoch + 1, trainer.max_epochs, trainer.global_step
+            log.info("epoch %d/%s, step %d validated: %s", *place, _shown(trainer, (VALIDATION,)))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        shown = ("train/loss", VALIDATION) if self._validation.is_of_now(trainer) else ("train/loss",)
-        metrics = ", ".join(
-            f"{name} {value:.4f}" for name, value in sorted(trainer.callback_metrics.items()) if name.startswith(shown)
-        )
+        metrics = _shown(trainer, (TRAINING, VALIDATION) if self._validation.is_of_now(trainer) else (TRAINING,))
         rate = self._rate_and_time_left(trainer)
         log.info("epoch %d/%s ended: %s, %s", trainer.current_epoch + 1, trainer.max_epochs, metrics, rate)
 
@@ -80,3 +83,9 @@ class ProgressLines(Callback):
         left = self._rate.seconds_left(trainer.estimated_stepping_batches - self._first_step)
         shown = f"{self._rate.per_second:.1f} steps/s"
         return shown if left is None else f"{shown}, about {format_duration(left)} left"
+
+
+def _shown(trainer: Trainer, names: tuple[str, ...]) -> str:
+    """Return the metrics whose names begin so."""
+    found = sorted(trainer.callback_metrics.items())
+    return ", ".join(f"{name} {value:.4f}" for name, value in found if name.startswith(names))

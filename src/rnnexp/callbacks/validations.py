@@ -33,6 +33,11 @@ class LastValidation:
         return is_measured(trainer, monitor) and (self.is_of_now(trainer) or not monitor.startswith(VALIDATION))
 
 
+def is_within_epoch(trainer: Trainer) -> bool:
+    """Return whether a validation of training has ended after which the epoch goes on."""
+    return not (trainer.sanity_checking or trainer.is_last_batch)
+
+
 def is_measured(trainer: Trainer, monitor: str) -> bool:
     """Return whether the metric has a value. No validation metric has one before the first validation.
 

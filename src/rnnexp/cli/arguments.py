@@ -68,5 +68,6 @@ def _quote_letters(argument: str) -> str:
 
 
 def _quote_word(word: str) -> str:
-    text = word.strip()
+    # Hydra's grammar does not know other spaces, as U+3000: they are quoted like letters.
+    text = word.strip(" \t")
     return word if word.isascii() else word.replace(text, f"'{text}'")

@@ -212,6 +212,8 @@ def _explain_key(error: ConfigAttributeError | ConfigKeyError, program: str) -> 
         return f"unknown key {error.full_key!r}"
     if _is_parameter(key, str(parent.get("_target_", ""))):
         return f"no key {error.full_key!r}; +{error.full_key}= adds this parameter of {parent._target_}"
+    if several := _sweep_over(str(error.full_key).partition(".")[0]):
+        return f"{error.full_key} is read before {several} is chosen: write ++{error.full_key}="
     siblings = [str(sibling) for sibling in parent if sibling not in ("hydra", "_target_", "_partial_")]
     where, _, _ = str(error.full_key).rpartition(".")
     if not where and program not in TRAINING:
@@ -226,6 +228,11 @@ def _explain_key(error: ConfigAttributeError | ConfigKeyError, program: str) -> 
     if not hint:
         hint = f": choose one of {', '.join(siblings)}" if siblings else ", which has no keys"
     return f"unknown key {key!r}{f' in {where}' if where else ''}{hint}"
+
+
+def _sweep_over(group: str) -> str | None:
+    """Return the override on the command line that names several options of a config group."""
+    return next((each for each in sys.argv[1:] if each.startswith(f"{group}=") and "," in each), None)
 
 
 def _is_parameter(key: str, target: str) -> bool:

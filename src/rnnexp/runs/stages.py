@@ -162,6 +162,8 @@ def test(experiment: Experiment) -> None:
     # An evaluation of the unfinished run may have written an average of fewer epochs.
     settings.directory.average_checkpoint.unlink(missing_ok=True)
     weights = tested_weights(settings.directory, settings.test_weights)
+    if settings.test_weights == "average" and weights == settings.directory.last_checkpoint:
+        log.warning("test_weights=average: no epoch ended with a validation, so the last weights are tested")
     # The last weights are in memory.
     if weights != settings.directory.last_checkpoint:
         experiment.task.load_state_dict(read_checkpoint(weights)["state_dict"])

@@ -6,12 +6,12 @@ from operator import methodcaller
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from rnnexp.cli.checks import require_switches
 from rnnexp.compat.omegaconf import interpolations_parsed_once
 from rnnexp.core.errors import UserError
-from rnnexp.core.printable import without_secrets
+from rnnexp.core.printable import mask_secrets, without_secrets
 from rnnexp.core.progress import Progress
 from rnnexp.core.validation import escape_interpolation, expand_home
 from rnnexp.runs.create import resolved
@@ -44,11 +44,18 @@ def read_settings(config: DictConfig) -> SweepSettings:
     return SweepSettings(
         directory=expand_home(config.sweep_dir).absolute(),
         name=str(config.hydra.job.config_name),
+        multirun=to_yaml(config),
         dry_run=bool(config.dry_run),
         allow_code_change=bool(config.allow_code_change),
         report=bool(config.report),
         optimized_metric=None if config.optimized_metric is None else str(config.optimized_metric),
     )
+
+
+def to_yaml(config: DictConfig) -> str:
+    """Return a config as YAML, without secrets, and with its interpolations as they are."""
+    plain = mask_secrets(OmegaConf.to_container(config, enum_to_str=True))
+    return OmegaConf.to_yaml(OmegaConf.create(plain))
 
 
 class JobComposer:

@@ -148,11 +148,13 @@ class Devices:
         running: list[tuple[float, int, Allocation]] = []
         time, number = 0.0, itertools.count()
         while waiting or running:
-            left = []
+            left: list[tuple[ResourceRequest, float]] = []
+            refused: set[ResourceRequest] = set()
             for request, seconds in waiting:
                 is_full = max_running is not None and len(running) >= max_running
-                allocation = None if is_full else self.allocate(request)
+                allocation = None if is_full or request in refused else self.allocate(request)
                 if allocation is None:
+                    refused.add(request)
                     left.append((request, seconds))
                 else:
                     heapq.heappush(running, (time + seconds, next(number), allocation))

@@ -47,6 +47,7 @@ class SweepSettings:
     Args:
         directory: the sweep directory, an absolute path.
         name: the name of the primary config, which identifies the sweep of a directory.
+        multirun: the overrides and the composed config of the command, as YAML without secrets.
         dry_run: whether the jobs are listed instead of run.
         allow_code_change: whether the sweep may continue on other code.
         report: whether a report is written at the end.
@@ -55,6 +56,7 @@ class SweepSettings:
 
     directory: Path
     name: str
+    multirun: str = ""
     dry_run: bool = False
     allow_code_change: bool = False
     report: bool = True
@@ -153,6 +155,7 @@ class Sweep:
         command = shlex.join(["python", *map(without_secrets, sys.orig_argv[1:])])
         names = [job.run.path.name for job in self.jobs]
         self.directory.write_record(self.settings.name, command, self.code, names)
+        self.directory.write_multirun(self.settings.multirun)
         num_unfinished = sum(not job.status.is_final for job in jobs)
         with SweepProgress(jobs) as progress:
             number = len(jobs)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnexp.core.errors import UserError
-from rnnexp.core.files.atomic import TEMPORARY, put_aside, read_json, remove_temporary_files, write_json
+from rnnexp.core.files.atomic import TEMPORARY, put_aside, read_json, remove_temporary_files, write_json, write_text
 from rnnexp.core.files.directory_lock import LOCK_NAME, LockedError, locked
 from rnnexp.tracking.run_directory import SCHEMA_VERSION, RunDirectory
 
@@ -97,6 +97,12 @@ class SweepDirectory:
         """Write sweep.json: the command, the code it ran on, and the jobs in the order of the grid."""
         record = {"schema_version": SCHEMA_VERSION, "name": name, "command": command, "code": dict(code)}
         write_json(self.record_file, record | {"jobs": list(job_names)})
+
+    def write_multirun(self, text: str) -> None:
+        """Write `.hydra/multirun.yaml`, the overrides and the composed config, as Hydra's own sweeper does."""
+        directory = self.path / ".hydra"
+        directory.mkdir(exist_ok=True)
+        write_text(directory / "multirun.yaml", text)
 
     def job(self, name: str) -> RunDirectory:
         """Return the run directory of a job."""

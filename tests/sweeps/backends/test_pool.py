@@ -244,6 +244,8 @@ def test_a_sweep_that_is_in_use_keeps_its_record(run: Run, tmp_path: Path) -> No
         holder.kill()
     assert "which runs this sweep" in refused.line
     assert record.read_bytes() == before
+    assert run(*asked, "model.dropout=7").exit_code == 2
+    assert record.read_bytes() == before
     assert run(*asked, "dry_run=true").exit_code == 0
     assert record.read_bytes() == before
 

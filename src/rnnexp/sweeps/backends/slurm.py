@@ -20,6 +20,7 @@ import submitit
 from rnnexp.compat.submitit import FailedJobError, FailedSubmissionError, SlurmJob, scripts_of
 from rnnexp.core.errors import InterruptedRunError, UserError
 from rnnexp.core.signals import STOP_SIGNALS, deferred
+from rnnexp.runs.distributed import num_devices
 from rnnexp.sweeps.backends.base import Backend, Ended, JobState, SubmittedJob
 from rnnexp.sweeps.backends.slurm_record import SlurmRecord
 from rnnexp.sweeps.backends.submitit_task import SubmititTask, end_of_submitit_job, make_executor, submitit_folder
@@ -196,7 +197,7 @@ class SlurmBackend(Backend[SubmittedSlurmJob]):
     def _resources(self, job: Job) -> tuple[int, int]:
         """Return the CPUs of a task and the GPUs of a node, from the settings or else from the job's config."""
         threads = job.config["num_threads"] or 1
-        processes = job.request.gpus or max(1, (job.request.cores or 1) // threads)
+        processes = job.request.gpus or max(1, num_devices(job.config["trainer"], num_gpus=0))
         cpus = self.settings.get("cpus_per_task", max(1, threads * processes // self.settings["tasks_per_node"]))
         return cpus, self.settings.get("gpus_per_node", job.request.gpus)
 

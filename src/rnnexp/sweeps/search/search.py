@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import optuna
 from hydra.core.override_parser.types import Override
+from optuna.distributions import CategoricalDistribution
 
 from rnnexp.core.errors import SweepFailedError, UserError
 from rnnexp.core.files.atomic import write_text
@@ -142,7 +143,12 @@ class Search:
         ]
 
     def _check(self) -> list[Job]:
-        jobs = self.launcher.check(self._points(dict(enumerate(corners(self.space)))))
+        try:
+            jobs = self.launcher.check(self._points(dict(enumerate(corners(self.space)))))
+        except UserError as error:
+            if all(isinstance(axis, CategoricalDistribution) for axis in self.space.values()):
+                raise
+            raise UserError(f"{error} (a search tries both ends of each interval first)") from None
         for job in jobs:
             if pruning := (job.config["callbacks"] or {}).get("pruning"):
                 require_direction(self.settings.direction, pruning["monitor"], pruning["mode"])
