@@ -86,12 +86,12 @@ CHAPTER_8 = {
     ("changed", "verdict", "kind"),
     [
         ({}, "same recipe in what the source states (num_layers, hidden_size,", "even"),
-        ({"model__hidden_size": 32}, "recipe differs: hidden_size 32, not 128", ""),
+        ({"model__hidden_size": 32}, "recipe differs: hidden size 32, not 128", ""),
         ({"trainer__limit_train_batches": 60}, "recipe differs: limit_train_batches 60", ""),
         ({"trainer__max_steps": 120}, "recipe differs: max_steps 120", ""),
         (
             {"trainer__max_epochs": 30, "optimizer__lr": 0.1},
-            "recipe differs: max_epochs 30, not 2; lr 0.1, not 0.01",
+            "recipe differs: epochs 30, not 2; learning rate 0.1, not 0.01",
             "",
         ),
     ],
@@ -145,7 +145,7 @@ def test_literature_bleu_is_compared_with_the_literature(made: Made, group_of: G
     assert isinstance(table, Table)
     # Comparable numbers are first, with the measured number of the same track.
     assert [list(row[1:3]) for row in table.rows[:2]] == [["39.00", "38.00 (gru)"], ["38.1 ± 0.8", "38.00 (gru)"]]
-    verdict = "same data, split and scoring; recipe differs: hidden_size 8, not 256"
+    verdict = "same data, split and scoring; recipe differs: hidden size 8, not 256"
     assert all(row[3].startswith(verdict) for row in table.rows[:2])
     assert list(table.kinds[:3]) == ["", "", ""]
     assert all(row[3].startswith("not comparable: ") for row in table.rows[2:])

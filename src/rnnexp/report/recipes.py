@@ -26,6 +26,7 @@ RECIPE = {
     "tested weights": "test_weights",
 }
 """Name -> config key."""
+NAMES = {key: name for name, key in RECIPE.items()}
 SHARES = ("trainer.limit_train_batches", "trainer.limit_test_batches")
 """Config keys of a share (1.0 is all) or of a number of batches (1 is one batch)."""
 LIMITS = {"trainer.overfit_batches": 0, "trainer.max_steps": -1, "trainer.max_time": None}
@@ -51,7 +52,7 @@ def limits_of(config: Mapping[str, Any]) -> list[str]:
 
 
 def differences(setting: Setting, published: Mapping[str, Any]) -> list[str]:
-    """Return how a setting was trained otherwise than a published network: `hidden_size 32, not 128`.
+    """Return how a setting was trained otherwise than a published network: `hidden size 32, not 128`.
 
     Args:
         setting: the setting.
@@ -59,7 +60,7 @@ def differences(setting: Setting, published: Mapping[str, Any]) -> list[str]:
     """
     config = recipe_of(setting)
     other = [
-        f"{key.rpartition('.')[2]} {show_value(key, config.get(key))}, not {show_value(key, value)}"
+        f"{NAMES.get(key, key.rpartition('.')[2])} {show_value(key, config.get(key))}, not {show_value(key, value)}"
         for key, value in published.items()
         if config.get(key) != value
     ]
