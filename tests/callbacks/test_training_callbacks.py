@@ -86,12 +86,14 @@ class SlowBatches(Callback):
 
 
 def test_throughput_excludes_validation(run: Run) -> None:
-    """50 images in at least 20 ms, and a validation of 600 ms that is not counted."""
+    """50 images in at least 20 ms, and validations of 600 ms, within and after an epoch, that are not counted."""
     slow = "+callbacks.slow={_target_:callbacks.test_training_callbacks.SlowBatches,seconds:0.02}"
-    outcome = run(*BARE, slow, "trainer.max_epochs=2")
-    speed = outcome.result["timing"]["samples_per_second"]
-    with_validation = 2 * 500 / (2 * 10 * 0.02 + 2 * 0.6)
-    assert with_validation < speed <= 50 / 0.02
+    outcome = run(*BARE, slow, "trainer.max_epochs=2", "trainer.val_check_interval=0.5")
+    timing = outcome.result["timing"]
+    speed = timing["samples_per_second"]
+    assert speed <= 50 / 0.02
+    # On a busy machine a batch takes any time.
+    assert 2 * 500 / speed < timing["fit_seconds"] - 4 * 0.6
     assert column(outcome, "train/samples_per_second")[-1] == pytest.approx(speed)
 
 

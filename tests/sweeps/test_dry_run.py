@@ -46,7 +46,9 @@ def test_the_number_of_steps_is_respected(run: Run) -> None:
 
 
 def test_a_short_training_is_estimated(run: Run) -> None:
-    assert estimates(run("trainer.max_steps=1,2", "dry_run=true", "-m")) == [0, 0]
+    seconds = estimates(run("trainer.max_steps=1,2", "dry_run=true", "-m"))
+    assert len(seconds) == 2
+    assert max(seconds) < 10, "of a step that takes milliseconds on an idle machine"
 
 
 def test_jobs_that_differ_in_the_seed_share_one_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
