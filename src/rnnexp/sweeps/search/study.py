@@ -166,7 +166,7 @@ class Study:
                 self._claim(trial)
                 unfinished.append(trial)
             else:
-                self.study.tell(frozen.number, state=TrialState.FAIL)
+                self.fail(running_trial(self.study, frozen))
         return unfinished
 
     def tell(self, trial: optuna.Trial, outcome: JobOutcome) -> None:
@@ -193,7 +193,7 @@ class Study:
 
     def fail(self, trial: optuna.Trial) -> None:
         """Record that a trial cannot be run."""
-        self.study.tell(trial.number, state=TrialState.FAIL)
+        tell(self.study, trial, None, TrialState.FAIL)
 
     def best(self) -> BestTrial | None:
         """Return the best trial; None before one has a result."""
