@@ -241,7 +241,10 @@ def test_validations_within_epochs_are_kept_and_averaged(run: Run) -> None:
 def test_the_last_weights_in_place_of_an_average_are_said(run: Run) -> None:
     outcome = run("callbacks=averaging", "test_weights=average", "trainer.limit_val_batches=0")
     assert outcome.exit_code == 0, outcome.stderr
-    assert "test_weights=average: no epoch ended with a validation, so the last weights are tested" in outcome.stdout
+    assert (
+        "test_weights=average: no validation has chosen weights to average, so the last ones are tested"
+        in outcome.stdout
+    )
 
 
 def test_a_metric_of_training_may_decide(run: Run) -> None:

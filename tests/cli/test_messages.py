@@ -71,6 +71,14 @@ def test_a_wrong_key_beside_several_values_of_a_sweep(launch: Any) -> None:
     assert ended.exit_code == 2
 
 
+def test_a_misspelt_key_beside_several_options_of_its_group(launch: Any) -> None:
+    for several in ("model=gru,lstm", "model=choice(gru,lstm)"):
+        line = launch(never, "-m", several, "model.num_layer=2").line
+        assert line == "rnnexp: unknown key 'num_layer' in model; did you mean 'num_layers'?"
+    line = launch(never, "callbacks=[averaging,gradient_flow]", "callbacks.xyzzy.keep=2").line
+    assert line.startswith("rnnexp: unknown key 'xyzzy' in callbacks: choose one of ")
+
+
 def test_a_key_of_an_option_that_is_not_chosen_yet(launch: Any) -> None:
     line = launch(never, "-m", "data=delayed_recall,copying", "data.length=10").line
     assert line == "rnnexp: data.length is read before data=delayed_recall,copying is chosen: write ++data.length="

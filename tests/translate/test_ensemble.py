@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,13 @@ def test_only_the_run_directory_is_needed(
     assert lines_of(say("run=../moved", piped=piped(SENTENCES))) == lines_of(say(piped=piped(SENTENCES)))
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
     assert list(Path().iterdir()) == []
+
+
+@pytest.mark.skipif(find_spec("MeCab") is not None, reason="the package of the tokenizer must be missing")
+def test_a_package_for_scores_is_not_needed(say: Translate, copied: Callable[[str], Path]) -> None:
+    run = copied("scored")
+    change_config(run, lambda config: config["task"].update(bleu_tokenizer="ja-mecab"))
+    assert lines_of(say(f"run={run}", piped=piped(SENTENCES))) == lines_of(say(piped=piped(SENTENCES)))
 
 
 def test_the_tested_weights_of_the_run_are_used(say: Translate, copied: Callable[[str], Path]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydoc import locate
 from typing import Any, NamedTuple
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
@@ -212,8 +213,6 @@ def _explain_key(error: ConfigAttributeError | ConfigKeyError, program: str) -> 
         return f"unknown key {error.full_key!r}"
     if _is_parameter(key, str(parent.get("_target_", ""))):
         return f"no key {error.full_key!r}; +{error.full_key}= adds this parameter of {parent._target_}"
-    if several := _sweep_over(str(error.full_key).partition(".")[0]):
-        return f"{error.full_key} is read before {several} is chosen: write ++{error.full_key}="
     siblings = [str(sibling) for sibling in parent if sibling not in ("hydra", "_target_", "_partial_")]
     where, _, _ = str(error.full_key).rpartition(".")
     if not where and program not in TRAINING:
@@ -225,6 +224,9 @@ def _explain_key(error: ConfigAttributeError | ConfigKeyError, program: str) -> 
     hint = did_you_mean(key, siblings)
     if not hint and elsewhere:
         hint = f"; did you mean {' or '.join(map(repr, elsewhere))}?"
+    if not hint and (several := _sweep_over(where)):
+        # Each of them may have the key, and Hydra has composed another option.
+        return f"{error.full_key} is read before {several} is chosen: write ++{error.full_key}="
     if not hint:
         hint = f": choose one of {', '.join(siblings)}" if siblings else ", which has no keys"
     return f"unknown key {key!r}{f' in {where}' if where else ''}{hint}"
@@ -232,7 +234,9 @@ def _explain_key(error: ConfigAttributeError | ConfigKeyError, program: str) -> 
 
 def _sweep_over(group: str) -> str | None:
     """Return the override on the command line that names several options of a config group."""
-    return next((each for each in sys.argv[1:] if each.startswith(f"{group}=") and "," in each), None)
+    given = [argument for argument in sys.argv[1:] if argument.startswith(f"{group}=")]
+    overrides = OverridesParser.create().parse_overrides(given)
+    return next((str(override.input_line) for override in overrides if override.is_sweep_override()), None)
 
 
 def _is_parameter(key: str, target: str) -> bool:

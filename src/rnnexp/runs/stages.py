@@ -163,7 +163,7 @@ def test(experiment: Experiment) -> None:
     settings.directory.average_checkpoint.unlink(missing_ok=True)
     weights = tested_weights(settings.directory, settings.test_weights)
     if settings.test_weights == "average" and weights == settings.directory.last_checkpoint:
-        log.warning("test_weights=average: no epoch ended with a validation, so the last weights are tested")
+        log.warning("test_weights=average: no validation has chosen weights to average, so the last ones are tested")
     # The last weights are in memory.
     if weights != settings.directory.last_checkpoint:
         experiment.task.load_state_dict(read_checkpoint(weights)["state_dict"])

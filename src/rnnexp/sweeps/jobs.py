@@ -14,6 +14,7 @@ from rnnexp.core.files.directory_lock import Holder, observe_lock
 from rnnexp.core.signals import GRACE_SECONDS
 from rnnexp.runs.frozen.last_checkpoint import put_damaged_checkpoints_aside, resumable_checkpoint
 from rnnexp.sweeps.devices import ResourceRequest
+from rnnexp.tasks.inference_record import is_number
 from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.status import Status
@@ -59,8 +60,8 @@ class Job:
         return float(epochs * layers * (_number(model.get("hidden_size"), 0) ** 2 + OVERHEAD_SIZE**2))
 
 
-def _number(value: object, default: int) -> int:
-    return value if isinstance(value, int) else default
+def _number(value: Any, default: int) -> float:  # noqa: ANN401 (a value of a config)
+    return value if is_number(value) else default
 
 
 def load_statuses(jobs: Sequence[Job]) -> None:

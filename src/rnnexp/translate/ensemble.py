@@ -143,7 +143,9 @@ def load_member(path: Path, weights: str | None, trust: Sequence[str] = ()) -> E
         )
     tokenizers = read_tokenizers(checkpoint, checkpoint_file)
     require_own_checkpoint(run, checkpoint, checkpoint_file)
-    task = make_task_of(config, {"tokenizers": tokenizers}, trains=False)
+    # To translate needs no score, and the package of one may be missing here.
+    without_score = {**config, "task": {**config["task"], "bleu_tokenizer": "auto"}}
+    task = make_task_of(without_score, {"tokenizers": tokenizers}, trains=False)
     assert isinstance(task, TranslationTask), "no other task saves tokenizers"
     load_weights(task, checkpoint, checkpoint_file, str(run.config_file))
     return EnsembleMember(run, settings, task)

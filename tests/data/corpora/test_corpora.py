@@ -462,8 +462,9 @@ def test_words_that_are_codes_of_languages_are_a_pair(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data\.columns=\[hi,no\], or data\.columns=\[1,2\] if they are a pair$"):
         read_tsv(tmp_path / "b.tsv", None, ("en", "es"))
     assert read_tsv(tmp_path / "b.tsv", [1, 2], ("en", "es")).sources == ["hi", "yes"]
-    with pytest.raises(UserError, match="names of columns"):
-        read_tsv(tmp_path / "b.tsv", [1, 2], ("hi", "no"))
+    for languages in (("hi", "no"), ("HI", "No")):
+        with pytest.raises(UserError, match="names of columns"):
+            read_tsv(tmp_path / "b.tsv", [1, 2], languages)
 
 
 def test_quotes_of_sentences_are_text(tmp_path: Path) -> None:

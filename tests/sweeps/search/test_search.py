@@ -479,7 +479,7 @@ def test_a_value_that_no_config_accepts_is_found_before_the_first_trial(run: Run
     sweep = tmp_path / "sweep"
     outcome = run(*SEARCH, f"sweep_dir={sweep}", *BARE, "model.dropout=interval(0.1,1.5)", "-m")
     assert outcome.exit_code == 2
-    assert re.search(r"model\.dropout .* 1\.5 \(a search tries both ends of each interval first\)$", outcome.line)
+    assert re.search(r"model\.dropout .* 1\.5 \(a search tries both ends of model\.dropout first\)$", outcome.line)
     assert not (sweep / "study").exists()
 
 

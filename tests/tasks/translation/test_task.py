@@ -4,7 +4,6 @@ import itertools
 import math
 from collections.abc import Mapping
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -205,13 +204,6 @@ def test_the_size_of_the_state_is_that_of_its_tensors(data: TranslationDataModul
     _, state = task.model.encode(batch.source, batch.source_lengths)
     carried = sum(tensor[0].numel() for tensor in state)
     assert task.state_size == task.stack.state_size + carried
-
-
-def test_a_tokenizer_of_scores_is_needed_for_scores_alone(data: TranslationDataModule) -> None:
-    if find_spec("MeCab") is None:
-        task = make_task(data, bleu_tokenizer="ja-mecab")
-        with pytest.raises(UserError, match=r"task\.bleu_tokenizer=ja-mecab needs a package"):
-            validated(task, data)
 
 
 def test_scores_by_length_add_up(data: TranslationDataModule) -> None:

@@ -121,8 +121,8 @@ def _indices(first: Sequence[str], columns: Columns, languages: Sequence[str], p
 
 def _is_title(cell: str, languages: Sequence[str], *, may_be_code: bool) -> bool:
     words = set(re.split(r"[_ -]", cell.lower()))
-    is_code = words <= CODES
-    return cell.lower() in languages or (words <= TITLES | CODES and (may_be_code or not is_code))
+    is_made_of_titles = words <= TITLES | CODES and (may_be_code or not words <= CODES)
+    return cell.lower() in map(str.lower, languages) or is_made_of_titles
 
 
 def _count(row: Sequence[str]) -> str:

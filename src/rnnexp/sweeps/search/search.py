@@ -146,9 +146,10 @@ class Search:
         try:
             jobs = self.launcher.check(self._points(dict(enumerate(corners(self.space)))))
         except UserError as error:
-            if all(isinstance(axis, CategoricalDistribution) for axis in self.space.values()):
-                raise
-            raise UserError(f"{error} (a search tries both ends of each interval first)") from None
+            numeric = (key for key, axis in self.space.items() if not isinstance(axis, CategoricalDistribution))
+            if key := next((key for key in numeric if str(error).startswith(f"{key} ")), None):
+                raise UserError(f"{error} (a search tries both ends of {key} first)") from None
+            raise
         for job in jobs:
             if pruning := (job.config["callbacks"] or {}).get("pruning"):
                 require_direction(self.settings.direction, pruning["monitor"], pruning["mode"])

@@ -39,6 +39,7 @@ def choose_bleu_tokenizer(name: str, writing: Writing) -> str:
 
     Raises:
         ValueError: for another name.
+        UserError: for a tokenizer whose package is not installed.
     """
     validate_choice("task.bleu_tokenizer", name, ("auto", *BLEU_TOKENIZERS))
     if name == "auto":
@@ -46,6 +47,7 @@ def choose_bleu_tokenizer(name: str, writing: Writing) -> str:
             return "zh"
         is_char = writing.script or not writing.spaces_separate_words or writing.words_per_sentence < 1.5
         return "char" if is_char else DEFAULT_TOKENIZER
+    require_bleu_tokenizer(name)
     return name
 
 

@@ -23,7 +23,6 @@ from rnnexp.tasks.translation.metrics import (
     corpus_scores,
     literature_scores,
     literature_signature,
-    require_bleu_tokenizer,
     signatures,
 )
 from rnnexp.tasks.translation.scoring import (
@@ -122,10 +121,6 @@ class TranslationTask(Task):
         self._gathered = {"val": TranslatedSplit(), "test": TranslatedSplit()}
         self.translations: dict[str, Sequence[Translation]] = {}
         """Split -> its latest translations, in the order of the corpus."""
-
-    def setup(self, stage: str) -> None:  # noqa: ARG002
-        """Raise UserError for a score whose package is not installed. To translate needs no score."""
-        require_bleu_tokenizer(self.bleu_tokenizer)
 
     @staticmethod
     def arguments_from(data: Any) -> dict[str, Any]:  # noqa: ANN401
