@@ -47,7 +47,9 @@ CASES = [(file.stem, size) for file in FILES for size in SIZES]
 
 def test_sweeps_exist() -> None:
     wanted = {"cells_mnist", "depth_mnist", "direction_mnist", "precision_mnist", "memory_pixels", "seeds"}
-    assert wanted | {"cells_translation", "cells_phrasebook", "search_mnist"} <= {file.stem for file in FILES}
+    assert wanted | {"cells_translation", "cells_phrasebook", "search_mnist", "search_captions"} <= {
+        file.stem for file in FILES
+    }
     assert {file.stem for file in (SWEEPS / "size").glob("*.yaml")} == set(SIZES)
 
 
@@ -58,7 +60,8 @@ def test_a_sweep_has_a_question_and_a_command(file: Path) -> None:
     assert shlex.split(command)[1:] == [
         *("python", "-m", "rnnexp.train", "--config-dir", "sweeps", "--config-name", file.stem),
     ]
-    assert 5 <= len(rest) + 2 <= 20
+    axes = OmegaConf.load(file).hydra.sweeper.get("params", {})
+    assert 5 <= len(rest) + 2 <= 20 + len(axes)
 
 
 @pytest.mark.parametrize(("name", "size"), CASES)

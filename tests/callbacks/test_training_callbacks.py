@@ -238,6 +238,22 @@ def test_validations_within_epochs_are_kept_and_averaged(run: Run) -> None:
     assert all("val/acc " in line for line in validated)
 
 
+def test_averaged_weights_are_validated(run: Run) -> None:
+    # The mean of one epoch is the best epoch.
+    one = run(
+        "callbacks=averaging", "callbacks.kept_checkpoints.keep=1", "test_weights=average", "trainer.max_epochs=2"
+    )
+    assert one.exit_code == 0, one.stderr
+    metrics = one.result["metrics"]
+    assert metrics["val/acc_average"] == metrics["val/acc_best"]
+    assert {name for name in metrics if name.endswith("_average")} == {
+        *("val/loss_average", "val/acc_average", "val/macro_f1_average"),
+    }
+    several = run("callbacks=averaging", "test_weights=average", "trainer.max_epochs=2")
+    assert several.result["metrics"]["val/loss_average"] not in column(several, "val/loss")
+    assert len(column(several, "val/loss")) == 2, "the loggers have the validations of training alone"
+
+
 def test_the_last_weights_in_place_of_an_average_are_said(run: Run) -> None:
     outcome = run("callbacks=averaging", "test_weights=average", "trainer.limit_val_batches=0")
     assert outcome.exit_code == 0, outcome.stderr
@@ -245,6 +261,7 @@ def test_the_last_weights_in_place_of_an_average_are_said(run: Run) -> None:
         "test_weights=average: no validation has chosen weights to average, so the last ones are tested"
         in outcome.stdout
     )
+    assert not [name for name in outcome.result["metrics"] if name.endswith("_average")]
 
 
 def test_a_metric_of_training_may_decide(run: Run) -> None:

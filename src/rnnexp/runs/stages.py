@@ -28,7 +28,7 @@ from rnnexp.runs.checkpoints import (
 )
 from rnnexp.tasks.callbacks import ResultWriter
 from rnnexp.tasks.precision_check import Precision, probe_precision
-from rnnexp.tasks.registry import as_record
+from rnnexp.tasks.registry import OF_AVERAGE, OF_BEST, as_record
 from rnnexp.tracking.environment import describe_environment, processor_name
 from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.run_log import show
@@ -146,6 +146,8 @@ def _continue_logs(experiment: Experiment, checkpoint: Mapping[str, Any]) -> Non
 def test(experiment: Experiment) -> None:
     """Score the test set on one device, so that no sample is counted twice, and update `experiment.metrics`.
 
+    Averaged weights are validated first.
+
     Raises:
         UserError: if another number of samples was counted than the test set has.
     """
@@ -153,7 +155,7 @@ def test(experiment: Experiment) -> None:
     experiment.metrics.update(plain_metrics(experiment.trainer.callback_metrics))
     best = find_callback(experiment, BestCheckpoint)
     if best is not None and best.best_model_score is not None:
-        experiment.metrics[f"{best.monitor}_best"] = float(best.best_model_score)
+        experiment.metrics[f"{best.monitor}{OF_BEST}"] = float(best.best_model_score)
     if settings.test_weights == "none":
         return
     if torch.distributed.is_available() and torch.distributed.is_initialized():
@@ -168,6 +170,13 @@ def test(experiment: Experiment) -> None:
     if weights != settings.directory.last_checkpoint:
         experiment.task.load_state_dict(read_checkpoint(weights)["state_dict"])
     single = {**settings.config["trainer"], "devices": 1, "num_nodes": 1, "strategy": "auto"}
+    if weights == settings.directory.average_checkpoint:
+        # No epoch has validated these weights. The loggers would record the metrics as those of the last epoch.
+        validated = make_trainer(single, [], [])
+        with lightning_errors():
+            validated.validate(experiment.task, datamodule=experiment.datamodule, verbose=False)
+        metrics = plain_metrics(validated.callback_metrics)
+        experiment.metrics.update({f"{name}{OF_AVERAGE}": value for name, value in metrics.items()})
     writers: list[Callback] = [c for c in experiment.callbacks if isinstance(c, ResultWriter)]
     trainer = make_trainer(single, writers, experiment.loggers)
     # Loggers would otherwise record the test at step 0.

@@ -309,6 +309,12 @@ def test_a_search_is_ordered_by_what_it_optimized(made: Made, group_of: Grouped)
     assert "test accuracy 70.00 %" in said
 
 
+def test_a_search_may_optimize_the_averaged_weights(made: Made, group_of: Grouped) -> None:
+    group = group_of(trials(made, "val/acc_average"))
+    assert (group.main.name, group.main.label) == ("val/acc_average", "validation accuracy of the averaged weights")
+    assert [each.label for each in group.settings] == ["gru, lr 0.1", "gru, lr 0.2", "gru, lr 0.3"]
+
+
 def test_searches_for_different_metrics_are_not_ordered_by_the_test_set(made: Made, group_of: Grouped) -> None:
     runs = [*trials(made, "val/acc_best"), *trials(made, "val/loss_best", model__num_layers=2)]
     for run in runs:

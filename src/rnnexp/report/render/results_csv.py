@@ -10,6 +10,7 @@ from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run
 from rnnexp.tasks.inference_record import NUMBERS as INFERENCE_NUMBERS
 from rnnexp.tasks.inference_record import Conditions
+from rnnexp.tasks.registry import OF_AVERAGE, OF_BEST
 from rnnexp.tracking.short_keys import VERBATIM
 
 FROM_RESULT = (
@@ -86,7 +87,7 @@ def _is_number(column: str, texts: Sequence[str]) -> bool:
 
 
 def _is_metric(column: str) -> bool:
-    return column.startswith("test/") or (column.endswith("_best") and not column.startswith(AXIS))
+    return column.startswith("test/") or (column.endswith((OF_BEST, OF_AVERAGE)) and not column.startswith(AXIS))
 
 
 def _row(run: Run, group: str, setting: str, counts: bool) -> dict[str, object]:
