@@ -93,6 +93,13 @@ def test_missing_files_are_fetched_once_and_kept_as_published(tmp_path: Path, mi
     assert len(mirror.asked) == 5
 
 
+def test_the_validation_split_may_be_tested(tmp_path: Path, mirror: Mirror) -> None:
+    content = make_multi30k(tmp_path, mirror.url("good"), test="val").read()
+    assert content.splits["test"] == content.splits["val"]
+    assert content.details["test"] == "val"
+    assert sorted(Path(asked).stem for asked in mirror.asked) == ["train.de", "train.en", "val.de", "val.en"]
+
+
 @pytest.mark.parametrize(
     ("manner", "reason"),
     [

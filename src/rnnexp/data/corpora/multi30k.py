@@ -30,8 +30,9 @@ TESTS: Mapping[str, Sequence[str]] = {
     "test_2017_flickr": ("en", "de", "fr"),
     "test_2017_mscoco": ("en", "de", "fr"),
     "test_2018_flickr": ("en", "de", "fr", "cs"),
+    "val": ("en", "de", "fr", "cs"),
 }
-"""The languages of each test set."""
+"""The languages of each set that can be tested; the validation split too, to choose how to translate."""
 PUBLISHED_SHA256 = {
     "train.en": "460a15fbd157e34a7a9957ee388c1ca247fe47af3ef25fb50442af6c274e0fc6",
     "train.de": "2c2b73fd2b548fbcde3a875e0a78d6ee94d498bfdee6bd3eae3945779e9ddf72",
@@ -96,7 +97,8 @@ class Multi30k:
         Raises:
             UserError: if they cannot be fetched, with instructions.
         """
-        names = [f"{name}.{language}" for name in self.published_names.values() for language in self._languages]
+        published = dict.fromkeys(self.published_names.values())
+        names = [f"{name}.{language}" for name in published for language in self._languages]
         sources: dict[str, Source] = {"mirrors": self._download} if self.addresses else {}
         self._files = find_or_fetch(f"corpus {self.name!r}", names, [self.directory], sources)
 
