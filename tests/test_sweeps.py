@@ -11,6 +11,7 @@ from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
@@ -29,17 +30,23 @@ def compose_sweep(name: str, *overrides: str) -> DictConfig:
 
 
 def points(config: DictConfig) -> list[list[str]]:
-    """Return the overrides of every point of the grid, with one of its seeds."""
+    """Return the overrides of every point of the grid, with one of its seeds; of a search, points with every value."""
     parser = OverridesParser.create()
     params = [f"{key}={value}" for key, value in config.hydra.sweeper.params.items()]
-    for place, override in enumerate(parser.parse_overrides(params)):
-        if override.is_interval_sweep():
-            # A search may choose both ends of a range.
-            interval: Any = override.value()
-            params[place] = f"{override.key_or_group}={interval.start},{interval.end}"
+    if "sampler" in config.hydra.sweeper:
+        axes = [values(override) for override in parser.parse_overrides(params)]
+        return [[axis[number % len(axis)] for axis in axes] for number in range(max(map(len, axes)))]
     (grid,) = BasicSweeper.split_arguments(parser.parse_overrides(params), None)
     first = next((override for override in grid[0] if override.startswith("seed=")), None)
     return [point for point in grid if first is None or first in point]
+
+
+def values(override: Override) -> list[str]:
+    """Return an override for each value of an axis of a search; of an interval, for its ends."""
+    if override.is_interval_sweep():
+        interval: Any = override.value()
+        return [f"{override.key_or_group}={end}" for end in (interval.start, interval.end)]
+    return [f"{override.key_or_group}={value}" for value in override.sweep_string_iterator()]
 
 
 CASES = [(file.stem, size) for file in FILES for size in SIZES]
