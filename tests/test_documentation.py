@@ -183,18 +183,17 @@ def dotted(node: Any, prefix: str = "") -> Iterator[str]:
 def config_keys() -> frozenset[str]:
     """Return every key of every program, with each option of each group."""
     choices = [(program, REQUIRED.get(program, [])) for program in PROGRAMS]
-    choices += [
-        ("train", [f"{group}={path.stem}"])
-        for group in GROUPS - {"hydra"}
-        for path in (CONF / group).glob("*.yaml")
-        if path.stem != "base"
-    ]
     choices += [("train", [f"hydra/launcher={launcher}"]) for launcher in BACKENDS]
     choices += [("train", ["hydra/sweeper=optuna", "hydra/sweeper/pruner=percentile"])]
     keys: set[str] = set()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         for program, overrides in choices:
             keys |= set(dotted(OmegaConf.to_container(compose(program, overrides, return_hydra_config=True))))
+    options = [path for group in GROUPS - {"hydra"} for path in (CONF / group).glob("*.yaml")]
+    assert options
+    for path in options:
+        prefix = "" if "@package _global_" in path.read_text(encoding="utf-8") else f"{path.parent.name}."
+        keys |= {key for key in dotted(OmegaConf.to_container(OmegaConf.load(path)), prefix) if "defaults" not in key}
     return frozenset(keys)
 
 

@@ -60,18 +60,18 @@ def test_a_run_needs_no_home(nameless: tuple[str, ...], tiny: list[str], tmp_pat
 
 
 @pytest.mark.parametrize(
-    "home", ["it's", 'a"b', "x[1]", "Jürgen", "東京", "a,b", "a=b", "${x}", "back\\", "a b", "{(#"]
+    "home", ["it's", 'a"b', "x[1]", "Jürgen", "東京", "a,b", "a=b", "${x}", "back\\", "a\\b", "a ${x}", "{(#"]
 )
 def test_a_home_of_any_name_stands_for_the_tilde(launch: Any, monkeypatch: pytest.MonkeyPatch, home: str) -> None:
     monkeypatch.setenv("HOME", f"/homes/{home}")
     seen = []
 
     def read(config: DictConfig) -> None:
-        seen.append((config.data.root, config.name))
+        seen.extend([config.data.root, config.ckpt_path, config.sweep_dir, config.name])
 
-    for value in ("~/x y", "'~/x y'", '"~/x y"'):
-        assert launch(read, f"data.root={value}", "name='~'").exit_code == 0
-    assert seen == [(f"/homes/{home}/x y", "~")] * 3
+    values = ["data.root=~/x y", "ckpt_path='~/x y'", 'sweep_dir="~/x y"', "name='~'"]
+    assert launch(read, *values).exit_code == 0
+    assert seen == [*[f"/homes/{home}/x y"] * 3, "~"]
 
 
 def test_a_deleted_working_directory_is_a_line(tmp_path: Path) -> None:

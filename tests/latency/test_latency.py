@@ -183,9 +183,9 @@ def test_a_program_that_pickle_reads_is_measured_if_it_is_trusted(
     assert not payload.exists()
 
 
-def describe(run: Path, **changes: object) -> Path:
+def describe(run: Path, name: str = "mine", **changes: object) -> Path:
     """Write the description of an export with changes, and return its directory."""
-    place = run / "exports" / "mine"
+    place = run / "exports" / name
     place.mkdir(parents=True)
     (place / "model.onnx").touch()
     described = {
@@ -200,43 +200,47 @@ def describe(run: Path, **changes: object) -> Path:
     return place
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("format", "other"),
-        ("format", ["onnx"]),
-        ("quantize", {}),
-        ("weights", None),
-        ("graphs", None),
-        ("graphs", {"../../result.json": {}}),
-        ("graphs", {"absent.onnx": {}}),
-        ("graphs", 5),
-        ("graphs", {"x" * 5000: {}}),
-        ("graphs", {"a\0b": {}}),
-        ("check", {"metrics": {}}),
-    ],
-)
+DAMAGES: list[tuple[str, object]] = [
+    ("format", "other"),
+    ("format", ["onnx"]),
+    ("quantize", {}),
+    ("weights", None),
+    ("graphs", None),
+    ("graphs", {"../../result.json": {}}),
+    ("graphs", {"absent.onnx": {}}),
+    ("graphs", 5),
+    ("graphs", {"x" * 5000: {}}),
+    ("graphs", {"a\0b": {}}),
+    ("check", {"metrics": {}}),
+]
+
+
 def test_a_damaged_description_names_its_field(
-    copied: Callable[[str], Path], capsys: pytest.CaptureFixture[str], name: str, value: object
+    copied: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = copied("a")
-    place = describe(run, **{name: value})
+    places = [describe(run, f"damaged_{number}", **{key: value}) for number, (key, value) in enumerate(DAMAGES)]
     assert latency([str(run), *QUICK]) == 2
     out, err = capsys.readouterr()
     assert "measured 1 run;" in out
-    assert f"{place}/export.json: {name} is not that of an export" in err
+    for place, (key, _) in zip(places, DAMAGES, strict=True):
+        assert f"{place}/export.json: {key} is not that of an export" in err
+    assert record_of(run)["exports"] == {}
 
 
-@pytest.mark.parametrize("check", [{"metrics": "all"}, {"metrics": {"test/acc": "x"}}, {"largest_difference": -1}])
 def test_a_check_that_no_report_would_read_costs_the_export_alone(
-    copied: Callable[[str], Path], capsys: pytest.CaptureFixture[str], check: dict[str, object]
+    copied: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = copied("a")
-    describe(run, check={"metrics": {}, "metrics_of_run": {}, "largest_difference": 0.0} | check)
+    whole = {"metrics": {}, "metrics_of_run": {}, "largest_difference": 0.0}
+    wrong = {"text": {"metrics": "all"}, "word": {"metrics": {"test/acc": "x"}}, "low": {"largest_difference": -1}}
+    for name, check in wrong.items():
+        describe(run, name, check=whole | check)
     assert latency([str(run), *QUICK]) == 2
     out, err = capsys.readouterr()
     assert "measured 1 run;" in out
-    assert "export.json: exports.mine." in err
+    for name in wrong:
+        assert f"export.json: exports.{name}." in err
     assert record_of(run)["exports"] == {}
 
 

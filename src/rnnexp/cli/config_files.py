@@ -1,6 +1,8 @@
 """The reader of config files. Each fault is an error of one line: the file, the line, and what to do."""
 
 import re
+from copy import deepcopy
+from functools import cache
 from io import StringIO
 from pathlib import Path
 
@@ -54,6 +56,12 @@ def parse(text: str, path: Path) -> DictConfig:
     Raises:
         UserError: if it is not a mapping in YAML, or has no keys or a word that may be text or a boolean.
     """
+    # Hydra reads each file twice, and changes what it gets.
+    return deepcopy(_parse(text, path))
+
+
+@cache
+def _parse(text: str, path: Path) -> DictConfig:
     try:
         _require_no_ambiguous_words(text, path)
         config = OmegaConf.load(StringIO(text))
