@@ -254,6 +254,23 @@ def test_averaged_weights_are_validated(run: Run) -> None:
     assert len(column(several, "val/loss")) == 2, "the loggers have the validations of training alone"
 
 
+class EarlierAverage(Callback):
+    """A callback that writes an average as an evaluation of the unfinished run does."""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        place = Path(str(trainer.checkpoint_callback.dirpath))  # type: ignore[union-attr]
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "average.ckpt").touch()
+
+
+@pytest.mark.parametrize("tested", ["none", "best"])
+def test_an_average_of_fewer_epochs_does_not_outlive_training(run: Run, tested: str) -> None:
+    probe = "+callbacks.probe._target_=callbacks.test_training_callbacks.EarlierAverage"
+    outcome = run("callbacks=averaging", f"test_weights={tested}", probe)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert not (outcome.directory / "checkpoints" / "average.ckpt").exists()
+
+
 def test_the_last_weights_in_place_of_an_average_are_said(run: Run) -> None:
     outcome = run("callbacks=averaging", "test_weights=average", "trainer.limit_val_batches=0")
     assert outcome.exit_code == 0, outcome.stderr

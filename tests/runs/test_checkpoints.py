@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from rnnexp.core.files.atomic import read_json
-from rnnexp.runs.checkpoints import average_checkpoints, choose_weights
+from rnnexp.core import user_code
+from rnnexp.core.errors import UserError
+from rnnexp.core.files.atomic import read_json, write_json
+from rnnexp.runs.checkpoints import average_checkpoints, checkpoint_errors, choose_weights
 from rnnexp.tracking.run_directory import RunDirectory
 from support.programs import Outcome, Run
 
@@ -136,6 +138,40 @@ def test_weights_that_a_run_tested(tmp_path: Path, tested: str, files: list[str]
         (run.checkpoints / f"{name}.ckpt").touch()
     assert choose_weights(run, None, tested) == run.checkpoints / f"{chosen}.ckpt"
     assert choose_weights(run, "best", tested) == run.best_checkpoint
+
+
+def test_the_average_of_an_unfinished_run_is_that_of_the_epochs_that_it_has(run: Run) -> None:
+    trained = RunDirectory(run("callbacks=averaging", "trainer.max_epochs=2", "logger=none").directory)
+    average = choose_weights(trained, "average", "best")
+    average.write_bytes(b"of earlier epochs")
+    assert choose_weights(trained, "average", "best").read_bytes() == b"of earlier epochs"
+    status = read_json(trained.status_file)
+    write_json(trained.status_file, status | {"status": "interrupted"})
+    assert torch.load(choose_weights(trained, "average", "best"), weights_only=True)["state_dict"]
+
+
+def test_the_best_checkpoint_knows_that_its_epoch_is_kept(run: Run) -> None:
+    trained = run("callbacks=averaging", "trainer.max_epochs=3", "logger=none")
+    best = torch.load(trained.directory / "checkpoints" / "best.ckpt", weights_only=True)
+    (kept,) = (state["best_k_models"] for key, state in best["callbacks"].items() if key.startswith("KeptCheckpoints"))
+    assert f"epoch-{best['epoch']:03d}.ckpt" in [Path(path).name for path in kept]
+
+
+def test_a_run_that_keeps_fewer_epochs_takes_over_the_best_of_them(run: Run) -> None:
+    options = ["callbacks=averaging", "scheduler=constant", "logger=none", "test_weights=average"]
+    earlier = run(*options, "callbacks.kept_checkpoints.keep=4", "trainer.max_epochs=4").directory / "checkpoints"
+    assert len(list(earlier.glob("epoch-*.ckpt"))) == 4
+    later = run(*options, "callbacks.kept_checkpoints.keep=2", "trainer.max_epochs=6", f"ckpt_path={earlier}/last.ckpt")
+    assert later.exit_code == 0, later.stderr
+    assert len(list((later.directory / "checkpoints").glob("epoch-*.ckpt"))) == 2
+
+
+def test_a_lost_rank_is_no_fault_of_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(user_code, "is_own", lambda _: False)  # this file stands for one of PyTorch
+    with pytest.raises(RuntimeError, match="closed by peer"), checkpoint_errors(tmp_path / "last.ckpt"):
+        raise RuntimeError("[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer")
+    with pytest.raises(UserError, match="lacks a part"), checkpoint_errors(tmp_path / "last.ckpt"):
+        raise RuntimeError("another error")
 
 
 @pytest.mark.parametrize("override", ["data.val_size=0", "trainer.max_steps=3", "callbacks.best_checkpoint=null"])

@@ -204,9 +204,15 @@ class KeptCheckpoints(ModelCheckpoint):
         self._losses = dict(state_dict["losses"])
 
     def _kept_by(self, state_dict: dict[str, Any]) -> dict[str, torch.Tensor]:
-        """Return file name -> metric for the epochs that another run's state names and its directory still has."""
+        """Return file name -> metric for the epochs that another run's state names and its directory still has.
+
+        A run that keeps fewer takes over the best of them.
+        """
         kept = {Path(path).name: value for path, value in state_dict.get("best_k_models", {}).items()}
-        return {name: value for name, value in kept.items() if (self._previous / name).is_file()}
+        there = {name: value for name, value in kept.items() if (self._previous / name).is_file()}
+        losses = state_dict.get("losses", {})
+        best = sorted(there, key=lambda name: _rank(self.mode, (there[name], losses.get(name, math.inf))), reverse=True)
+        return {name: there[name] for name in there if name in best[: self.save_top_k]}
 
 
 Score = tuple[Tensor, float]

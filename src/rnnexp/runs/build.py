@@ -19,7 +19,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from rnnexp.callbacks.checkpoints import LastCheckpoint, WholeCheckpoints
+from rnnexp.callbacks.checkpoints import BestCheckpoint, LastCheckpoint, WholeCheckpoints
 from rnnexp.callbacks.interruption import SaveOnSignal
 from rnnexp.compat.lightning import keep_targets, without_trainer_warnings
 from rnnexp.core.allocator import retain_freed_memory
@@ -318,9 +318,10 @@ def make_callbacks(config: Mapping[str, Any], task: Task) -> list[Callback]:
     with config_errors("callbacks"):
         callbacks = [instantiate_plain(callback) for callback in config.values() if callback is not None]
     _require_fitting_callbacks(callbacks, task)
-    # The last checkpoint holds the state of all other callbacks after the epoch, so it is written after them: by
+    # A checkpoint holds the state of all other callbacks after the epoch, so it is written after them: the last one by
     # SaveOnSignal if a signal has arrived.
-    return sorted(callbacks, key=lambda each: (isinstance(each, LastCheckpoint), isinstance(each, SaveOnSignal)))
+    written = (BestCheckpoint, SaveOnSignal, LastCheckpoint)
+    return sorted(callbacks, key=lambda each: [isinstance(each, kind) for kind in reversed(written)])
 
 
 def _require_fitting_callbacks(callbacks: Sequence[Callback], task: Task) -> None:

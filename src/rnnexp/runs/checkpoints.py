@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from rnnexp.compat.torch_distributed import is_lost_peer
 from rnnexp.core.errors import UserError, first_line, is_out_of_memory
 from rnnexp.core.files.atomic import read_json, written_atomically
 from rnnexp.core.files.sealed_archive import has_seal, is_intact
@@ -179,8 +180,9 @@ def choose_weights(run: RunDirectory, weights: str | None, test_weights: str) ->
         return tested_weights(run, test_weights)
     files = {"best": run.best_checkpoint, "last": run.last_checkpoint, "average": run.average_checkpoint}
     path = lookup("weights", weights, files)
-    if weights == "average" and not path.is_file():
-        # A run that was stopped in training or tested other weights has no average yet.
+    if weights == "average" and (not path.is_file() or (run.kept_checkpoints and run.describe_unfinished())):
+        # A run that tested other weights has no average yet, and one that was stopped in training may since have kept
+        # other epochs than those of its average.
         if not run.kept_checkpoints:
             raise UserError(f"{run.checkpoints} has no epochs to average: choose weights=best or weights=last")
         return average_kept(run)
@@ -358,7 +360,7 @@ def checkpoint_errors(path: Path, is_over: Callable[[], bool] = lambda: False) -
     try:
         yield
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        if is_over() or is_out_of_memory(error) or describe_user_code(error):
+        if is_over() or is_out_of_memory(error) or is_lost_peer(error) or describe_user_code(error):
             raise
         log.debug("checkpoint %s", path, exc_info=True)
         raise UserError(

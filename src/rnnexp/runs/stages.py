@@ -156,26 +156,26 @@ def test(experiment: Experiment) -> None:
     best = find_callback(experiment, BestCheckpoint)
     if best is not None and best.best_model_score is not None:
         experiment.metrics[f"{best.monitor}{OF_BEST}"] = float(best.best_model_score)
+    # An evaluation of the unfinished run may have written an average of fewer epochs.
+    settings.directory.average_checkpoint.unlink(missing_ok=True)
     if settings.test_weights == "none":
         return
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         # The other ranks have ended, so metrics must not wait for them.
         torch.distributed.destroy_process_group()
-    # An evaluation of the unfinished run may have written an average of fewer epochs.
-    settings.directory.average_checkpoint.unlink(missing_ok=True)
     weights = tested_weights(settings.directory, settings.test_weights)
     if settings.test_weights == "average" and weights == settings.directory.last_checkpoint:
         log.warning("test_weights=average: no validation has chosen weights to average, so the last ones are tested")
     # The last weights are in memory.
     if weights != settings.directory.last_checkpoint:
         experiment.task.load_state_dict(read_checkpoint(weights)["state_dict"])
-    single = {**settings.config["trainer"], "devices": 1, "num_nodes": 1, "strategy": "auto"}
+    single = on_one_device(settings.config["trainer"], experiment.trainer.strategy.root_device)
     if weights == settings.directory.average_checkpoint:
         # No epoch has validated these weights. The loggers would record the metrics as those of the last epoch.
-        validated = make_trainer(single, [], [])
+        validation = make_trainer(with_all_batches(single, experiment.trainer.world_size), [], [])
         with lightning_errors():
-            validated.validate(experiment.task, datamodule=experiment.datamodule, verbose=False)
-        metrics = plain_metrics(validated.callback_metrics)
+            validation.validate(experiment.task, datamodule=experiment.datamodule, verbose=False)
+        metrics = plain_metrics(validation.callback_metrics)
         experiment.metrics.update({f"{name}{OF_AVERAGE}": value for name, value in metrics.items()})
     writers: list[Callback] = [c for c in experiment.callbacks if isinstance(c, ResultWriter)]
     trainer = make_trainer(single, writers, experiment.loggers)
@@ -188,6 +188,18 @@ def test(experiment: Experiment) -> None:
     is_whole = trainer.num_test_batches == [len(experiment.datamodule.test_dataloader())]
     if is_whole and experiment.task.num_test_samples != num_test:
         raise UserError(f"{experiment.task.num_test_samples} test samples were counted, but there are {num_test}")
+
+
+def on_one_device(trainer: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    """Return the config of a trainer that runs on one device of those that have trained, which others may not use."""
+    devices = [device.index] if device.type == "cuda" else 1
+    return {**trainer, "devices": devices, "num_nodes": 1, "strategy": "auto"}
+
+
+def with_all_batches(trainer: Mapping[str, Any], world_size: int) -> dict[str, Any]:
+    """Return the config of a trainer that validates as many batches as all ranks together, where a number is given."""
+    limits = {key: trainer.get(key) for key in ("limit_val_batches", "overfit_batches")}
+    return {**trainer, **{key: limit * world_size for key, limit in limits.items() if type(limit) is int}}
 
 
 def write_record(experiment: Experiment, precision: Precision) -> None:

@@ -234,6 +234,13 @@ def test_pairs_in_two_splits_are_counted(root: Path, make_data: MakeData, caplog
     assert any("61 of 61 test pairs are training pairs, too" in message for message in caplog.messages)
 
 
+def test_the_validation_split_as_the_test_is_remarked_on(
+    root: Path, make_data: MakeData, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_data(val=str(root / "train.tsv"), test=str(root / "train.tsv")).setup()
+    assert any(message.endswith("no score is of new sentences") for message in caplog.messages)
+
+
 def test_the_first_pair_is_shown(root: Path, make_data: MakeData) -> None:
     (root / "train.tsv").write_text("\x1b[31m[/b] un" + "!" * 90 + "\tUN\n", encoding="utf-8")
     data = make_data()

@@ -175,6 +175,7 @@ def test_a_dry_run_lists_the_first_trials_and_makes_no_study(run: Run, tmp_path:
     ("wrong", "message"),
     [
         (["optimized_metric=null"], "a search needs optimized_metric=, a metric of result.json: val/acc_best, or "),
+        (["optimized_metric=val/acc_average"], "val/acc_average is measured with test_weights=average alone: set it"),
         (["hydra.sweeper.direction=null"], "unknown hydra.sweeper.direction 'None': choose one of maximize, minimize"),
         (["hydra.sweeper.direction=maximise"], "; did you mean 'maximize'?"),
         (["hydra.sweeper.n_trials=0"], "hydra.sweeper.n_trials must be a whole number of at least 1, not 0"),

@@ -31,6 +31,8 @@ def remarks(splits: Mapping[str, ParallelText]) -> Iterator[str]:
         text = splits[split]
         if number := sum(pair in train for pair in zip(text.sources, text.targets, strict=True)):
             yield f"{number:,} of {len(text):,} {split} pairs are training pairs, too"
+    if splits["test"] == splits["val"]:
+        yield "the test split is the validation split, by which the best epoch is chosen: no score is of new sentences"
 
 
 def is_empty(text: ParallelText) -> list[bool]:

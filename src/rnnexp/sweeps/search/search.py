@@ -20,6 +20,7 @@ from rnnexp.sweeps.search.space import corners, distributions, num_points, split
 from rnnexp.sweeps.search.storage import require_direction, storage_errors
 from rnnexp.sweeps.search.study import SearchSettings, Study, make_sampler, open_study
 from rnnexp.sweeps.sweep import JobOutcome, Points, SweepSettings, modules_of_tasks, start_report
+from rnnexp.tasks.registry import OF_AVERAGE
 from rnnexp.tracking.status import Status
 from rnnexp.tracking.sweep_directory import SweepDirectory
 
@@ -151,6 +152,8 @@ class Search:
                 raise UserError(f"{error} (a search tries both ends of {key} first)") from None
             raise
         for job in jobs:
+            if self.metric.endswith(OF_AVERAGE) and job.config["test_weights"] != "average":
+                raise UserError(f"optimized_metric={self.metric} is measured with test_weights=average alone: set it")
             if pruning := (job.config["callbacks"] or {}).get("pruning"):
                 require_direction(self.settings.direction, pruning["monitor"], pruning["mode"])
         return jobs
@@ -159,7 +162,8 @@ class Search:
         study = optuna.create_study(sampler=self.sampler, direction=self.settings.direction)
         first = [study.ask(self.space) for _ in range(min(self.settings.n_jobs, self.settings.n_trials))]
         self.launcher.run_batch(self._points({trial.number: trial.params for trial in first}))
-        print(f"the first {len(first)} of {self.settings.n_trials} trials; the next ones depend on their results")
+        num_trials = self.settings.n_trials
+        print(f"the first {len(first)} trials of a new study of {num_trials}; the next ones depend on their results")
 
     def _show_best(self, study: Study, directory: SweepDirectory) -> None:
         """Print the best trial and write it into `optimization_results.yaml`."""

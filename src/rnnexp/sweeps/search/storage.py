@@ -31,7 +31,7 @@ def open_storage(place: str) -> BaseStorage:
     """
     if "://" in place:
         with storage_errors(place):
-            for _ in range(NUM_ATTEMPTS):
+            for _ in range(NUM_ATTEMPTS - 1):
                 try:
                     return RDBStorage(place, engine_kwargs=ENGINE)
                 except DBAPIError:
