@@ -152,6 +152,7 @@ def test_a_run_that_ended_between_training_and_test_has_the_times_of_training(
     for key in ("first_step_seconds", "samples_per_second"):
         assert after[key] == before[key] > 0
     assert after["fit_seconds"] > before["fit_seconds"] / 2
+    assert after["total_seconds"] - after["fit_seconds"] > after["setup_seconds"], "both have the time before"
 
 
 def test_continues_twice_in_a_directory_that_was_moved(straight: Straight, tmp_path: Path) -> None:

@@ -270,7 +270,6 @@ def test_notes_of_a_row(sweep: Path, changed: Callable[..., None], group_of: Gro
     def otherwise(result: dict[str, object]) -> None:
         result["device"] = {"name": "another machine", "num_devices": 2}
         result["precision"] = {"requested": "16-mixed", "effective": "32-true"}
-        result["resumed_from"] = "last.ckpt"
         result["num_test_samples"] = 20
 
     job = sweep / "jobs" / "gru_1"
@@ -283,8 +282,7 @@ def test_notes_of_a_row(sweep: Path, changed: Callable[..., None], group_of: Gro
     assert rows["srn"]["notes"] == "–"
     assert rows["gru"]["notes"] == (
         "other device (2 × another machine); other code (feedfaceface); "
-        "resumed: times are those of the last part; tested on a part of the test set; "
-        "seed 2 ran 2 times, the newest counts"
+        "tested on a part of the test set; seed 2 ran 2 times, the newest counts"
     ).replace("feedfaceface", "feedfacefe")
     table = costs_table(group)
     rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}

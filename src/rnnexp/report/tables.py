@@ -188,8 +188,6 @@ class MajorityFacts:
             others = dict.fromkeys(value for run in runs if (value := fact(run)) != self._most_common[name][0][0])
             if others:
                 notes.append(f"other {name} ({', '.join(value or 'unknown' for value in others)})")
-        if any(run.text("resumed_from") for run in runs):
-            notes.append("resumed: times are those of the last part")
         if any(run.number("num_test_samples") != run.number("data.num_test") for run in runs):
             notes.append("tested on a part of the test set")
         seeds = Counter(run.seed for run in setting.runs if run.status is Status.DONE)

@@ -207,6 +207,8 @@ def write_record(experiment: Experiment, precision: Precision) -> None:
     settings = experiment.settings
     throughput = find_callback(experiment, Throughput)
     times = experiment.fit_times
+    # A run that continued counts the training before, too.
+    earlier_seconds = throughput.earlier_seconds if throughput else 0.0
     result = {
         "name": settings.name,
         "task": experiment.task.kind.name,
@@ -236,8 +238,8 @@ def write_record(experiment: Experiment, precision: Precision) -> None:
         "timing": {
             "setup_seconds": times["start"],
             "first_step_seconds": throughput and throughput.first_step_seconds,
-            "fit_seconds": times["end"] - times["start"] + (throughput.earlier_seconds if throughput else 0),
-            "total_seconds": seconds_since_process_start(),
+            "fit_seconds": times["end"] - times["start"] + earlier_seconds,
+            "total_seconds": seconds_since_process_start() + earlier_seconds,
             "samples_per_second": throughput and throughput.samples_per_second,
             "tokens_per_second": throughput and throughput.tokens_per_second,
         },

@@ -72,12 +72,6 @@ def test_a_seed_that_ran_twice_is_no_run_without_a_result(made: Made, group_of: 
     assert list(origin(group_of(twice)))[3:] == ["Time: 1.0 minutes in 1 run."]
 
 
-def test_the_time_of_a_resumed_run_is_partly_known(made: Made, group_of: Grouped) -> None:
-    run = made("gru", result={"timing": {"total_seconds": 60.0}, "resumed_from": "last.ckpt"})
-    *_, last = origin(group_of([run]))
-    assert last == "Time: 1.0 minutes in 1 run. Of 1 that resumed, it is the time of the last part."
-
-
 def test_runs_without_any_result_have_no_origin(made: Made, group_of: Grouped) -> None:
     assert list(origin(group_of([made("gru", status="failed")]))) == []
 

@@ -60,9 +60,7 @@ def _time(runs: Sequence[Run], without: Sequence[Run]) -> Iterator[str]:
         period = f", from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M %Z}"
     number = f"{len(seconds)} run{'s' if len(seconds) > 1 else ''}"
     more = f", {len(without)} more without a result" if without else ""
-    resumed = sum(bool(run.text("resumed_from")) for run in runs)
-    partly = f" Of {resumed} that resumed, it is the time of the last part." if resumed else ""
-    yield f"Time: {sum(seconds) / 60:,.1f} minutes in {number}{more}{period}.{partly}"
+    yield f"Time: {sum(seconds) / 60:,.1f} minutes in {number}{more}{period}."
 
 
 def _command(sweep: Path) -> str:
