@@ -16,6 +16,7 @@ from matplotlib.transforms import Bbox
 
 from rnnexp.data.images.files import TEST_IMAGES
 from rnnexp.plots.style import GRAY, encode_figure
+from rnnexp.report.figures.answer import MOST_SHOWN, answer_caption
 from rnnexp.report.figures.disagreements import find_disagreements, images_figure, pairs_to_show
 from rnnexp.report.figures.effects import interactions, main_effects, margins
 from rnnexp.report.figures.gradient_flow import SMALLEST, gradient_flow_figure, relative_norms
@@ -25,6 +26,7 @@ from rnnexp.report.records.costs import FIT_TIME, PARAMETERS
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.images import images_of
 from rnnexp.report.records.runs import Run, find_runs
+from rnnexp.report.stats.ranking import compare_with_best
 from rnnexp.tasks.translation.agreement import distance_curve, draw_agreement
 from rnnexp.tasks.translation.answers import read
 from rnnexp.tracking.metrics_file import newest_metric, read_logged
@@ -173,6 +175,17 @@ def test_the_points_of_seeds_are_inside_the_panel(made: Made, group_of: Grouped)
     assert axes.get_xscale() == "log"
     assert low < 10
     assert high > 900
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(MOST_SHOWN, None), (MOST_SHOWN + 1, "1 more setting."), (10, "2 more settings.")]
+)
+def test_the_caption_of_the_answer_counts_what_it_leaves_out(
+    made: Made, group_of: Grouped, number: int, said: str | None
+) -> None:
+    group = group_of([made(optimizer__lr=lr / 10) for lr in range(1, number + 1)])
+    caption = answer_caption([(group, compare_with_best(group))])
+    assert caption.endswith(f"The tables below have {said}") if said else "tables" not in caption
 
 
 def test_a_single_point_gives_no_tradeoff_figure(made: Made, group_of: Grouped) -> None:

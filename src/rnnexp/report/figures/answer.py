@@ -39,8 +39,8 @@ def answer_caption(results: Sequence[tuple[ComparisonGroup, Sequence[Comparison]
     """Return the caption of the figure, with the number of settings and of groups that it leaves out."""
     several = [comparisons for _, comparisons in results if len(comparisons) > 1]
     hidden = sum(max(0, len(comparisons) - MOST_SHOWN) for comparisons in several[:MOST_PANELS])
-    missing = [f"{hidden} more settings"] if hidden else []
-    missing += [f"{len(several) - MOST_PANELS} more groups"] if len(several) > MOST_PANELS else []
+    counts = {"setting": hidden, "group": len(several) - MOST_PANELS}
+    missing = [f"{number} more {what}{'s' if number > 1 else ''}" for what, number in counts.items() if number > 0]
     return (
         "The mean over seeds of each setting with its 95 % interval, the best first; small points are single seeds. "
         "Filled blue: the best; open blue: not significantly worse; gray: worse, or not tested."
