@@ -121,6 +121,7 @@ def test_a_value_that_does_not_fit_the_data_is_a_one_line_error(run: Run, tmp_pa
         ("model.hidden_size=1.5", "model.hidden_size must be a whole number, not 1.5"),
         ("seed=abc", "seed must be a whole number, not 'abc'"),
         ("seed=1.5", "seed must be a whole number, not 1.5"),
+        ("monitor=null", "monitor must be a value, not null"),
         ("tf32=maybe", "tf32 must be true or false, not 'maybe'"),
         ("tags=abc", "tags must be a list, not 'abc'"),
         ("optimizer.lr=high", "optimizer.lr must be a number, not 'high'"),

@@ -1,8 +1,12 @@
 """The trainers of the stages after training."""
 
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 import torch
 
-from rnnexp.runs.stages import on_one_device, with_all_batches
+from rnnexp.runs.stages import on_one_device, with_batches_of
 
 
 def test_a_device_that_has_trained_tests() -> None:
@@ -12,10 +16,9 @@ def test_a_device_that_has_trained_tests() -> None:
     assert on_one_device(config, torch.device("cpu")) == single | {"devices": 1}
 
 
-def test_one_device_validates_the_batches_of_all_ranks() -> None:
-    assert with_all_batches({"limit_val_batches": 10, "overfit_batches": 3}, 2) == {
-        "limit_val_batches": 20,
-        "overfit_batches": 6,
-    }
-    for same in ({}, {"limit_val_batches": None}, {"limit_val_batches": 1.0, "overfit_batches": 0.5}):
-        assert with_all_batches(same, 2) == same
+@pytest.mark.parametrize("config", [{}, {"limit_val_batches": 0.67}, {"limit_val_batches": 2}, {"overfit_batches": 2}])
+def test_one_device_validates_the_batches_of_all_ranks(config: dict[str, Any]) -> None:
+    ranks: Any = SimpleNamespace(world_size=2, num_val_batches=[2])
+    assert with_batches_of(ranks, config) == {"limit_val_batches": 4, "overfit_batches": 0}
+    for same in (SimpleNamespace(world_size=1, num_val_batches=[2]), SimpleNamespace(world_size=2, num_val_batches=[])):
+        assert with_batches_of(same, config) == config  # type: ignore[arg-type]

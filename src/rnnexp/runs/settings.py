@@ -21,7 +21,7 @@ REQUIRED = (
 """Config keys that every run has. A user can delete any key of a config with `~key`."""
 
 NOT_NULL = (
-    *("seed", "tf32", "model.bidirectional", "optimizer.lr"),
+    *("seed", "monitor", "tf32", "model.bidirectional", "optimizer.lr"),
     *("trainer.accumulate_grad_batches", "trainer.log_every_n_steps"),
 )
 """Config keys that have a value if they are there."""

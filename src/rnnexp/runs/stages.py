@@ -1,6 +1,7 @@
 """The stages of a run, in the order in which train.py calls them."""
 
 import logging
+import math
 import resource
 import sys
 from collections.abc import Iterator, Mapping
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, Trainer
 
 from rnnexp.callbacks.checkpoints import BestCheckpoint
 from rnnexp.callbacks.training_metrics import Throughput
@@ -172,7 +173,7 @@ def test(experiment: Experiment) -> None:
     single = on_one_device(settings.config["trainer"], experiment.trainer.strategy.root_device)
     if weights == settings.directory.average_checkpoint:
         # No epoch has validated these weights. The loggers would record the metrics as those of the last epoch.
-        validation = make_trainer(with_all_batches(single, experiment.trainer.world_size), [], [])
+        validation = make_trainer(with_batches_of(experiment.trainer, single), [], [])
         with lightning_errors():
             validation.validate(experiment.task, datamodule=experiment.datamodule, verbose=False)
         metrics = plain_metrics(validation.callback_metrics)
@@ -196,10 +197,19 @@ def on_one_device(trainer: Mapping[str, Any], device: torch.device) -> dict[str,
     return {**trainer, "devices": devices, "num_nodes": 1, "strategy": "auto"}
 
 
-def with_all_batches(trainer: Mapping[str, Any], world_size: int) -> dict[str, Any]:
-    """Return the config of a trainer that validates as many batches as all ranks together, where a number is given."""
-    limits = {key: trainer.get(key) for key in ("limit_val_batches", "overfit_batches")}
-    return {**trainer, **{key: limit * world_size for key, limit in limits.items() if type(limit) is int}}
+def with_batches_of(ranks: Trainer, single: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config of a trainer of one device that validates as many batches as all ranks have together.
+
+    Args:
+        ranks: the trainer of the ranks.
+        single: the config of a trainer.
+    """
+    # None are known if training had ended before this process began.
+    num_batches = sum(ranks.num_val_batches) * ranks.world_size
+    if ranks.world_size == 1 or not num_batches or math.isinf(num_batches):
+        return dict(single)
+    # The second would replace the first.
+    return {**single, "limit_val_batches": int(num_batches), "overfit_batches": 0}
 
 
 def write_record(experiment: Experiment, precision: Precision) -> None:

@@ -70,6 +70,13 @@ MOST_DIGITS = 15
 """Digits after the decimal point that a recorded measure may have at most: as many as a float has."""
 OF_BEST, OF_AVERAGE = "_best", "_average"
 """The end of the name of a validation metric: its best value, `val/acc_best`, and that of averaged weights."""
+
+
+def plain_name(metric: str) -> str:
+    """Return the name of a validation metric without its end, `val/acc` for `val/acc_best` and `val/acc_average`."""
+    return metric.removesuffix(OF_BEST).removesuffix(OF_AVERAGE)
+
+
 LOSS = Measure("test/loss", "loss", digits=4, higher_is_better=False, lowest=None)
 
 

@@ -137,7 +137,8 @@ class RunDirectory:
     @property
     def kept_checkpoints(self) -> list[Path]:
         """The checkpoints of single epochs that were kept, in the order of the epochs."""
-        return sorted(self.checkpoints.glob("epoch-*.ckpt"))
+        numbers = re.compile(r"\d+")
+        return sorted(self.checkpoints.glob("epoch-*.ckpt"), key=lambda path: [*map(int, numbers.findall(path.stem))])
 
     def rank_log_file(self, rank: int) -> Path:
         """Return the file for the output of a rank; rank 0 writes to the terminal."""

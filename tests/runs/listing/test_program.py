@@ -38,7 +38,7 @@ def place(trained: Path, tmp_path: Path) -> Path:
         config["model"]["cell"], config["seed"] = cell, seed
         write_config_file(run.config_file, config)
         result = read_json(run.result_file)
-        result["metrics"] |= {"val/acc_best": val, "test/acc": test, "own": val}
+        result["metrics"] |= {"val/acc_best": val, "val/acc_average": 1 - val, "test/acc": test, "own": val}
         write_json(run.result_file, result)
     failed = RunDirectory(tmp_path / "place" / "c")
     write_json(failed.status_file, read_json(failed.status_file) | {"status": "failed", "reason": "a \x1b[31mreason"})
@@ -125,6 +125,11 @@ def test_a_filter_may_follow_an_option(place: Path, capsys: pytest.CaptureFixtur
             manage(arguments)
         assert refused.value.code == 2
     assert "at least 1, not x" in capsys.readouterr().err
+
+
+def test_averaged_weights_have_the_direction_of_their_metric(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (best,) = listed(capsys, "best", place, "--by", "val/acc_average", "--top", 1)
+    assert Path(best["run"]).name == "a"
 
 
 def test_values_that_are_no_numbers_are_not_the_best(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

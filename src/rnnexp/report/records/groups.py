@@ -11,7 +11,7 @@ from rnnexp.report.records.costs import Cost, costs_of
 from rnnexp.report.records.inference import with_one_machine
 from rnnexp.report.records.runs import Run
 from rnnexp.report.records.testsets import assign_test_sets, digest_of, titles_of_test_sets
-from rnnexp.tasks.registry import OF_AVERAGE, OF_BEST, Measure, TaskKind, kind_of_run
+from rnnexp.tasks.registry import OF_AVERAGE, OF_BEST, Measure, TaskKind, kind_of_run, plain_name
 from rnnexp.tracking.status import Status
 
 
@@ -204,7 +204,7 @@ def main_measure(kind: TaskKind, runs: Sequence[Run]) -> Measure:
     (name,) = optimized
     if name in {measure.name for measure in kind.measures}:
         return next(measure for measure in kind.measures if measure.name == name)
-    metric = name.removesuffix(OF_BEST).removesuffix(OF_AVERAGE)
+    metric = plain_name(name)
     like = next((measure for measure in kind.measures if measure.validation == metric), None)
     if like is not None:
         of = {OF_BEST: " of the best epoch", OF_AVERAGE: " of the averaged weights"}.get(name.removeprefix(metric), "")

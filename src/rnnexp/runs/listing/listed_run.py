@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import read_json
 from rnnexp.runs.listing.search import FoundRun, find_run_directories
-from rnnexp.tasks.registry import Measure, TaskKind, kind_of_run
+from rnnexp.tasks.registry import OF_BEST, Measure, TaskKind, kind_of_run, plain_name
 from rnnexp.tracking.metrics_file import newest_metric
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.short_keys import dataset_name
 from rnnexp.tracking.status import RunState
 
-BEST = "_best"
 """The end of the key of a metric's best value."""
 
 
@@ -93,7 +92,7 @@ class ListedRun:
         name = self.monitor
         if not name:
             return None
-        best = self.metrics.get(f"{name}{BEST}", self.metrics.get(name))
+        best = self.metrics.get(f"{name}{OF_BEST}", self.metrics.get(name))
         if best is not None:
             return Score(name, best)
         newest = newest_metric(self.files.metrics_file, [name])
@@ -112,7 +111,7 @@ class ListedRun:
 
     def higher_is_better(self, metric: str) -> bool | None:
         """Return the direction of a metric by the config or the registry; None if neither knows it."""
-        name = metric.removesuffix(BEST)
+        name = plain_name(metric)
         if name == self.monitor and self.config.get("monitor_mode") in ("max", "min"):
             return bool(self.config["monitor_mode"] == "max")
 
