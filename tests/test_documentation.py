@@ -193,7 +193,11 @@ def config_keys() -> frozenset[str]:
     assert options
     for path in options:
         prefix = "" if "@package _global_" in path.read_text(encoding="utf-8") else f"{path.parent.name}."
-        keys |= {key for key in dotted(OmegaConf.to_container(OmegaConf.load(path)), prefix) if "defaults" not in key}
+        keys |= {
+            key
+            for key in dotted(OmegaConf.to_container(OmegaConf.load(path)), prefix)
+            if key.rpartition(".")[2] != "defaults"
+        }
     return frozenset(keys)
 
 

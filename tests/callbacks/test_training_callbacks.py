@@ -250,8 +250,10 @@ def test_averaged_weights_are_validated(run: Run) -> None:
         *("val/loss_average", "val/acc_average", "val/macro_f1_average"),
     }
     several = run("callbacks=averaging", "test_weights=average", "trainer.max_epochs=2")
-    assert several.result["metrics"]["val/loss_average"] not in column(several, "val/loss")
-    assert len(column(several, "val/loss")) == 2, "the loggers have the validations of training alone"
+    losses = column(several, "val/loss")
+    assert several.result["metrics"]["val/loss"] == losses[-1]
+    assert several.result["metrics"]["val/loss_average"] not in losses
+    assert len(losses) == 2, "the loggers have the validations of training alone"
 
 
 class EarlierAverage(Callback):

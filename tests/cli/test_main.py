@@ -148,10 +148,10 @@ def test_ctrl_c_ends_with_its_exit_code(tmp_path: Path) -> None:
     assert process.returncode == 130
 
 
+@pytest.mark.parametrize("home", ["/h/a", "/h/it's", "/h/a[b]", "/h/a,b=c", "/h/é", "/a\\b", "/a ${x}"])
 def test_the_home_directory_is_inserted_into_values(
-    launch: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    launch: Any, monkeypatch: pytest.MonkeyPatch, home: str, tmp_path: Path
 ) -> None:
-    home = "/h/it's, a[b]"
     found: list[str] = []
 
     def program(config: DictConfig) -> None:

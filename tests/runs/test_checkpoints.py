@@ -161,9 +161,20 @@ def test_a_run_that_keeps_fewer_epochs_takes_over_the_best_of_them(run: Run) -> 
     options = ["callbacks=averaging", "scheduler=constant", "logger=none", "test_weights=average"]
     earlier = run(*options, "callbacks.kept_checkpoints.keep=4", "trainer.max_epochs=4").directory / "checkpoints"
     assert len(list(earlier.glob("epoch-*.ckpt"))) == 4
-    later = run(*options, "callbacks.kept_checkpoints.keep=2", "trainer.max_epochs=6", f"ckpt_path={earlier}/last.ckpt")
-    assert later.exit_code == 0, later.stderr
-    assert len(list((later.directory / "checkpoints").glob("epoch-*.ckpt"))) == 2
+    state = torch.load(earlier / "last.ckpt", weights_only=True)["callbacks"]
+    (kept,) = (value for key, value in state.items() if key.startswith("KeptCheckpoints"))
+    scores = {
+        Path(path).name: (float(score), -kept["losses"][Path(path).name])
+        for path, score in kept["best_k_models"].items()
+    }
+    for max_epochs in (4, 6):
+        continued = [f"ckpt_path={earlier}/last.ckpt", f"trainer.max_epochs={max_epochs}"]
+        later = run(*options, "callbacks.kept_checkpoints.keep=2", *continued)
+        assert later.exit_code == 0, later.stderr
+        names = {path.name for path in (later.directory / "checkpoints").glob("epoch-*.ckpt")}
+        assert len(names) == 2
+        if max_epochs == 4:
+            assert names == set(sorted(scores, key=scores.__getitem__)[2:])
 
 
 def test_a_lost_rank_is_no_fault_of_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

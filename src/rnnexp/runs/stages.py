@@ -192,7 +192,7 @@ def test(experiment: Experiment) -> None:
 
 
 def on_one_device(trainer: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-    """Return the config of a trainer that runs on one device of those that have trained, which others may not use."""
+    """Return the config of a trainer that runs on one of the devices that have trained: others may be in use."""
     devices = [device.index] if device.type == "cuda" else 1
     return {**trainer, "devices": devices, "num_nodes": 1, "strategy": "auto"}
 

@@ -18,7 +18,7 @@ NUMBERS = (
     *("timing.samples_per_second", "timing.tokens_per_second"),
 )
 TEXTS = (
-    *("config_hash", "data.name", "data.test_digest", "model.cell", "device.type", "device.name"),
+    *("config_hash", "resumed_from", "data.name", "data.test_digest", "model.cell", "device.type", "device.name"),
     *("precision.requested", "precision.effective"),
 )
 

@@ -16,8 +16,6 @@ from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.short_keys import dataset_name
 from rnnexp.tracking.status import RunState
 
-"""The end of the key of a metric's best value."""
-
 
 class Score(NamedTuple):
     """A value of a metric."""

@@ -15,7 +15,7 @@ from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.validation import expand_home, validate_choice
 
 MODES = ("max", "min")
-NUM_ATTEMPTS, SECONDS_TO_MAKE_TABLES = 3, 1.0
+NUM_ATTEMPTS, SECONDS_TO_MAKE_TABLES = 4, 1.0
 # A connection is closed after each use: an epoch uses it once or twice, and no study has an end at which to close it.
 ENGINE = {"poolclass": NullPool}
 
