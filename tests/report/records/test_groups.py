@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rnnexp.report.figures.disagreements import find_disagreements
-from rnnexp.report.records.axes import MOST_CHARACTERS, labels_of, shortened, show_value, varying_axes
+from rnnexp.report.records.axes import MOST_CHARACTERS, companions_of, labels_of, shortened, show_value, varying_axes
 from rnnexp.report.records.costs import PARAMETERS
 from rnnexp.report.records.groups import ComparisonGroup, make_groups
 from rnnexp.report.records.runs import Run, find_runs
@@ -198,6 +198,13 @@ def test_axes_with_the_same_name_show_their_whole_key() -> None:
     # The short name is unique but misleading.
     assert [axis.name for axis in varying_axes(flat[:2])] == ["task.dropout"]
     assert [axis.name for axis in varying_axes(flat[::2])] == ["dropout"]
+
+
+def test_keys_of_one_axis_with_the_same_name_show_their_whole_key() -> None:
+    flat = [{"monitor": name, "callbacks.kept_checkpoints.monitor": name} for name in ("val/acc", "val/loss")]
+    (axis,) = varying_axes(flat)
+    both = "callbacks.kept_checkpoints.monitor (val/acc val/acc, val/loss val/loss) with monitor"
+    assert companions_of(axis, flat) == both
 
 
 def test_the_source_of_a_cell_is_an_axis_only_if_it_changed() -> None:

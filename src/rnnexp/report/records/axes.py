@@ -150,8 +150,9 @@ def companions_of(axis: Axis, identities: Sequence[Flat]) -> str:
     """Return the values that change with an axis, `hidden_size (gru 186, lstm 160) with cell`; empty without any."""
     parts = []
     for key in axis.companions:
+        name = _short(key, [axis.key, *axis.companions])
         values = dict(sorted((axis.show(identity), Axis(key, "").show(identity)) for identity in identities))
-        parts.append(f"{_short(key, [key])} ({', '.join(f'{value} {other}' for value, other in values.items())})")
+        parts.append(f"{name} ({', '.join(f'{value} {other}' for value, other in values.items())})")
     return f"{', '.join(parts)} with {axis.name}" if parts else ""
 
 
