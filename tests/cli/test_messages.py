@@ -84,6 +84,12 @@ def test_a_key_of_an_option_that_is_not_chosen_yet(launch: Any) -> None:
     assert line == "rnnexp: data.length is read before data=delayed_recall,copying is chosen: write ++data.length="
 
 
+def test_a_key_that_only_the_run_that_continues_may_have(launch: Any) -> None:
+    line = launch(never, "resume=run", "callbacks.kept_checkpoints.keep=1").line
+    assert line.startswith("rnnexp: unknown key 'kept_checkpoints' in callbacks")
+    assert line.endswith("? If the run has that key, write ++callbacks.kept_checkpoints.keep=")
+
+
 @pytest.mark.parametrize(
     ("program", "argument", "start"),
     [

@@ -229,6 +229,8 @@ def _explain_key(error: ConfigAttributeError | ConfigKeyError, program: str) -> 
         return f"{error.full_key} is read before {several} is chosen: write ++{error.full_key}="
     if not hint:
         hint = f": choose one of {', '.join(siblings)}" if siblings else ", which has no keys"
+    if typed := _given_with_resume(str(error.full_key)):
+        hint = f"{hint}{'' if hint.endswith('?') else '.'} If the run has that key, write ++{typed}="
     return f"unknown key {key!r}{f' in {where}' if where else ''}{hint}"
 
 
@@ -237,6 +239,16 @@ def _sweep_over(group: str) -> str | None:
     given = [argument for argument in sys.argv[1:] if argument.startswith(f"{group}=")]
     overrides = OverridesParser.create().parse_overrides(given)
     return next((str(override.input_line) for override in overrides if override.is_sweep_override()), None)
+
+
+def _given_with_resume(key: str) -> str | None:
+    """Return the key at or below `key` that was given with `resume=`.
+
+    Hydra composes it with the default config, which may lack a key of the run's config.
+    """
+    names = [argument.partition("=")[0] for argument in sys.argv[1:]]
+    typed = (name for name in names if name == key or name.startswith(f"{key}."))
+    return next(typed, None) if "resume" in names else None
 
 
 def _is_parameter(key: str, target: str) -> bool:
