@@ -14,9 +14,14 @@ INTEGER_OPERATORS = ("DynamicQuantizeLSTM", "MatMulInteger")
 
 def quantize_onnx(path: Path) -> None:
     """Replace an ONNX model by its quantized form."""
+    import onnx
     from onnxruntime.quantization import quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
+    model = onnx.load(path)
+    # PyTorch 2.11 records the shapes of weights here, and they stay when the optimizer transposes a weight.
+    del model.graph.value_info[:]
+    onnx.save(model, path)
     # Only weights that are values of the file, and not results of its operators, are quantized.
     quant_pre_process(path, path, skip_symbolic_shape=True)
     quantize_dynamic(path, path, extra_options={"EnableSubgraph": True})

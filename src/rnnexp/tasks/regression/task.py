@@ -120,7 +120,9 @@ class RegressionTask(Task):
 
     @staticmethod
     def loss(logits: Tensor, batch: MeasuredSequences) -> Tensor:
-        return mse_loss(at_least_float32(rows_of(logits, batch)), rows_of(batch.targets, batch))
+        predictions = at_least_float32(rows_of(logits, batch))
+        # PyTorch 2.11 has no gradient for a loss of two types.
+        return mse_loss(predictions, rows_of(batch.targets, batch).to(predictions.dtype))
 
     def scores_of(self, split: str) -> RegressionScores:
         """Return the scores of an evaluated split, of the targets of its batches."""
