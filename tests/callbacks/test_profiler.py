@@ -40,6 +40,7 @@ def test_an_action_within_another_counts_only_for_its_own_part() -> None:
         ("[Callback]Mine.on_before_backward", "callbacks"),
         ("[LightningModule]Task.configure_gradient_clipping", "optimizer, clipping and schedule"),
         ("[Strategy]DDPStrategy.validation_step", "validation"),
+        ("[Callback]BestCheckpoint{'monitor': 'val/acc', 'every_n_train_steps': 0}.on_train_batch_end", "callbacks"),
         ("[LightningModule]Task.on_train_batch_start", "hooks of the task"),
         ("something_new", REST),
     ],

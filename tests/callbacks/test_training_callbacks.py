@@ -12,6 +12,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from rnnexp.callbacks.checkpoints import BestCheckpoint
 from rnnexp.callbacks.progress import ProgressLines
 from rnnexp.callbacks.ties import rank
 from support.programs import Outcome, Run
@@ -110,6 +111,21 @@ def test_progress_lines_show_rate_and_time_left(run: Run) -> None:
     assert not re.findall(r"\bbatch\b", rare.stdout)
 
 
+def test_a_progress_line_shows_the_loss_of_a_batch(run: Run) -> None:
+    """The gradients of all batches of the epoch are added, and the loss is their mean."""
+    every = ["callbacks.progress.every_n_seconds=0", "trainer.accumulate_grad_batches=10"]
+    outcome = run(*BARE, *every)
+    losses = [float(loss) for loss in re.findall(r"batch \d+/10: loss (\d\.\d{4}), ", outcome.stdout)]
+    assert losses
+    assert sum(losses) / len(losses) == pytest.approx(column(outcome, "train/loss")[-1], rel=0.5)
+
+
+def test_progress_lines_without_a_number_of_epochs(run: Run) -> None:
+    outcome = run(*BARE, "callbacks.progress.every_n_seconds=0", "trainer.max_epochs=-1", "trainer.max_steps=12")
+    assert re.search(r"epoch 2, batch 2/10: loss .* about 0:00 left", outcome.stdout)
+    assert re.search("epoch 1 ended: ", outcome.stdout)
+
+
 @pytest.mark.parametrize("every", [1, 4, 1000])
 def test_divergence_is_noticed_and_diagnosed(run: Run, every: int) -> None:
     """Divergence is noticed at the end of the epoch with every=1000, before its weights are saved as the best."""
@@ -189,6 +205,24 @@ def test_among_equal_values_the_lower_loss_is_the_best(run: Run, translate_tiny:
     assert names == [f"epoch-{epoch:03d}.ckpt" for epoch in lowest]
     assert column(outcome, "val/exact_match") == [0] * 4
     assert outcome.stdout.count("val/exact_match is 0 in each of 3 validations: it does not tell epochs apart") == 1
+
+
+def test_a_metric_that_moved_before_an_interruption_is_not_called_constant(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def validate(callback: BestCheckpoint, *values: float) -> None:
+        for value in values:
+            metrics = {"val/acc": torch.tensor(value), "val/loss": torch.rand(())}
+            trainer: Any = SimpleNamespace(callback_metrics=metrics, strategy=None)
+            callback.check_monitor_top_k(trainer, metrics["val/acc"])
+
+    before, after, constant = (BestCheckpoint(str(tmp_path), "val/acc", "max") for _ in range(3))
+    validate(before, 0.5, 1.0)
+    after.load_state_dict(before.state_dict())
+    validate(after, 1.0, 1.0, 1.0)
+    assert not caplog.messages
+    validate(constant, 1.0, 1.0, 1.0)
+    assert caplog.messages[0].startswith("val/acc is 1 in each of 3 validations")
 
 
 BETWEEN_EPOCHS = {
@@ -342,7 +376,15 @@ def test_a_progress_line_shows_hours(monkeypatch: pytest.MonkeyPatch, caplog: py
     assert caplog.messages[-1].endswith("1.0 steps/s, about 2:00:00 left")
 
 
-def test_the_throughput_of_a_run_that_ends_within_an_epoch(run: Run) -> None:
-    outcome = run("trainer.max_steps=4", "test_weights=none", "callbacks.predictions=null")
+ENDS_EARLY = {
+    "steps": ["trainer.max_steps=4"],
+    "stopped": ["trainer.val_check_interval=2", "callbacks.early_stopping.patience=1", "optimizer.lr=1e-12"],
+}
+
+
+@pytest.mark.parametrize("overrides", ENDS_EARLY.values(), ids=ENDS_EARLY)
+def test_the_throughput_of_a_run_that_ends_within_an_epoch(run: Run, overrides: list[str]) -> None:
+    outcome = run(*BARE, *overrides)
     assert outcome.exit_code == 0, outcome.stderr
+    assert outcome.result["num_steps"] < 10
     assert outcome.result["timing"]["samples_per_second"] > 0

@@ -1,5 +1,6 @@
 """Progress is shown as lines in a log and as a bar on a terminal."""
 
+import math
 import os
 import pty
 import re
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from rnnexp.core.progress import Progress, Rate, format_duration
+from rnnexp.core.progress import Progress, Rate, format_duration, of_total
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,11 @@ from rnnexp.core.progress import Progress, Rate, format_duration
 )
 def test_durations(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(("total", "text"), [(10, "3/10"), (None, "3"), (-1, "3"), (math.inf, "3")])
+def test_a_number_of_a_total(total: float | None, text: str) -> None:
+    assert of_total(3, total) == text
 
 
 def test_a_rate_before_and_after_something_is_done() -> None:

@@ -78,7 +78,7 @@ class BestCheckpoint(ModelCheckpoint):
         self._constant.finish()
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"best_loss": self._best_loss}
+        return super().state_dict() | {"best_loss": self._best_loss, "constant": self._constant.state_dict()}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
         # It is beside the checkpoint to continue from: the recorded path is out of date if the run was moved.
@@ -88,6 +88,8 @@ class BestCheckpoint(ModelCheckpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Copy the best score so far, and its checkpoint, from the run to continue."""
+        if "constant" in state_dict:  # not in the checkpoints of earlier versions
+            self._constant.load_state_dict(state_dict["constant"])
         path = str(self._path)
         # A score without its file would prevent this run from saving a best checkpoint.
         if not state_dict["best_model_path"] or not self._path.is_file():

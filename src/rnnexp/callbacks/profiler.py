@@ -76,6 +76,8 @@ class PartProfiler(Profiler):
 def part_of(running: list[str]) -> str:
     """Return the part of the innermost action that belongs to one."""
     for action in reversed(running):
+        # Lightning adds the arguments of a checkpoint callback to its name, such as {'monitor': 'val/acc'}.
+        action = re.sub(r"\{.*\}", "", action)
         for part, pattern in PARTS.items():
             if re.search(pattern, action):
                 return part

@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from rnnexp.callbacks.validations import VALIDATION, LastValidation, is_within_epoch
 from rnnexp.compat.lightning import EpochsFromOne
-from rnnexp.core.progress import Rate, format_duration
+from rnnexp.core.progress import Rate, format_duration, of_total
 
 log = logging.getLogger(__name__)
 
@@ -58,31 +58,34 @@ class ProgressLines(Callback):
         if now - self._last_line >= self.every_n_seconds:
             self._last_line = now
             log.info(
-                "epoch %d/%s, batch %d/%s: loss %.4f, %s",
-                trainer.current_epoch + 1,
-                trainer.max_epochs,
-                batch_idx + 1,
-                trainer.num_training_batches,
-                outputs["loss"],
+                "%s, batch %s: loss %.4f, %s",
+                _epoch(trainer),
+                of_total(batch_idx + 1, trainer.num_training_batches),
+                # Lightning divides it by the number of batches whose gradients are added.
+                outputs["loss"] * trainer.accumulate_grad_batches,
                 self._rate_and_time_left(trainer),
             )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         self._validation.record(trainer)
         if is_within_epoch(trainer):
-            place = trainer.current_epoch + 1, trainer.max_epochs, trainer.global_step
-            log.info("epoch %d/%s, step %d validated: %s", *place, _shown(trainer, (VALIDATION,)))
+            metrics = _shown(trainer, (VALIDATION,))
+            log.info("%s, step %d validated: %s", _epoch(trainer), trainer.global_step, metrics)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         metrics = _shown(trainer, (TRAINING, VALIDATION) if self._validation.is_of_now(trainer) else (TRAINING,))
         rate = self._rate_and_time_left(trainer)
-        log.info("epoch %d/%s ended: %s, %s", trainer.current_epoch + 1, trainer.max_epochs, metrics, rate)
+        log.info("%s ended: %s, %s", _epoch(trainer), metrics, rate)
 
     def _rate_and_time_left(self, trainer: Trainer) -> str:
         self._rate.num_done = trainer.global_step - self._first_step
         left = self._rate.seconds_left(trainer.estimated_stepping_batches - self._first_step)
         shown = f"{self._rate.per_second:.1f} steps/s"
         return shown if left is None else f"{shown}, about {format_duration(left)} left"
+
+
+def _epoch(trainer: Trainer) -> str:
+    return f"epoch {of_total(trainer.current_epoch + 1, trainer.max_epochs)}"
 
 
 def _shown(trainer: Trainer, names: tuple[str, ...]) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from lightning.pytorch import Trainer
@@ -55,6 +56,15 @@ class ConstantMetric:
         """Report at the end of a run that had too few validations before."""
         if not self._moves and 1 < self._num_equal < NUM_EQUAL:
             self._report()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a process that continues the run needs."""
+        return {"value": self._value, "loss": self._loss, "num_equal": self._num_equal, "moves": self._moves}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue with the validations of an earlier process."""
+        self._value, self._loss = state["value"], state["loss"]
+        self._num_equal, self._moves = state["num_equal"], state["moves"]
 
     def _report(self) -> None:
         log.warning(

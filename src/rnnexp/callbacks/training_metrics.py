@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 from torch.optim import Optimizer
 
 from rnnexp.tasks.base import Task, is_logged_step
@@ -41,8 +42,8 @@ class Throughput(Callback):
     """A callback that logs `train/samples_per_second`, and `train/tokens_per_second` if the task counts tokens.
 
     It measures training without validation, checkpoints and the first step of a process, which builds what later steps
-    reuse. Time is read at the end of an epoch and of training, after waiting for the device. A run that continues adds
-    to what its checkpoint holds.
+    reuse. Time is read when training pauses for one of them and at the end of an epoch, after waiting for the device. A
+    run that continues adds to what its checkpoint holds.
 
     Attributes:
         first_step_seconds: the time from the start of the process to the end of the first step of the run.
@@ -57,19 +58,26 @@ class Throughput(Callback):
         self.tokens_per_second: float | None = None
         self.earlier_seconds = 0.0
         self._start = 0.0
-        self._has_begun = False
         self._seconds = 0.0
         self._samples = self._tokens = 0
-        self._epoch_samples = self._epoch_tokens = 0
-        self._epoch_start = 0.0
-        self._validation_start = 0.0
+        # None while training pauses.
+        self._since: float | None = None
+        self._loss: Tensor | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         self._start = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        self._epoch_samples = self._epoch_tokens = 0
-        self._epoch_start = time.perf_counter()
+        self._since = time.perf_counter()
+
+    def on_train_batch_start(
+        self,
+        trainer: Trainer,  # noqa: ARG002
+        pl_module: LightningModule,  # noqa: ARG002
+        batch: Any,  # noqa: ANN401, ARG002
+        batch_idx: int,  # noqa: ARG002
+    ) -> None:
+        self._since = self._since or time.perf_counter()
 
     def on_train_batch_end(
         self,
@@ -77,39 +85,35 @@ class Throughput(Callback):
         pl_module: LightningModule,
         outputs: Any,  # noqa: ANN401
         batch: Any,  # noqa: ANN401
-        batch_idx: int,
+        batch_idx: int,  # noqa: ARG002
     ) -> None:
-        if not self._has_begun:
+        is_first, self._loss = self._loss is None, outputs["loss"]
+        if is_first:
             outputs["loss"].item()
-            self._has_begun = True
             self.first_step_seconds = self.first_step_seconds or seconds_since_process_start()
-            self._epoch_start = time.perf_counter()
+            self._since = time.perf_counter()
             return
         assert isinstance(pl_module, Task)
-        self._epoch_samples += pl_module.num_samples(batch) * trainer.world_size
-        self._epoch_tokens += (pl_module.num_tokens(batch) or 0) * trainer.world_size
-        if batch_idx + 1 == trainer.num_training_batches or trainer.global_step == trainer.max_steps:
-            outputs["loss"].item()
-            self._end_epoch(time.perf_counter() - self._epoch_start)
+        self._samples += pl_module.num_samples(batch) * trainer.world_size
+        self._tokens += (pl_module.num_tokens(batch) or 0) * trainer.world_size
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        self._validation_start = time.perf_counter()
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        # Validation within the epoch is left out: the start of the epoch moves by its duration.
-        self._epoch_start += time.perf_counter() - self._validation_start
+        self._pause()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        self._pause()
         if self.samples_per_second is not None:
             pl_module.log("train/samples_per_second", self.samples_per_second, sync_dist=True)
         if self.tokens_per_second is not None:
             pl_module.log("train/tokens_per_second", self.tokens_per_second, sync_dist=True)
 
-    def _end_epoch(self, seconds: float) -> None:
-        self._seconds += seconds
-        self._samples += self._epoch_samples
-        self._tokens += self._epoch_tokens
-        self._divide()
+    def _pause(self) -> None:
+        """Count the time since training went on, which is until the device has finished the last step."""
+        if self._since is not None and self._loss is not None:
+            self._loss.item()
+            self._seconds += time.perf_counter() - self._since
+            self._divide()
+        self._since = None
 
     def _divide(self) -> None:
         if self._seconds and self._samples:
@@ -118,6 +122,8 @@ class Throughput(Callback):
             self.tokens_per_second = self._tokens / self._seconds
 
     def state_dict(self) -> dict[str, Any]:
+        # The time that it takes to write a checkpoint is not that of training.
+        self._pause()
         return {
             "first_step_seconds": self.first_step_seconds,
             "earlier_seconds": self.earlier_seconds + time.perf_counter() - self._start,

@@ -14,6 +14,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from rnnexp.core.errors import UserError
+from rnnexp.core.progress import of_total
 from rnnexp.core.user_code import describe_user_code
 
 FP16_WARNING = "AMP with fp16 is not supported on CPU"
@@ -177,7 +178,7 @@ class EpochsFromOne(RichProgressBar):
     """Lightning's bar that counts epochs from 1, as logs and result.json do. Only this method has the text."""
 
     def _get_train_description(self, current_epoch: int) -> str:
-        return f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}"
+        return f"Epoch {of_total(current_epoch + 1, self.trainer.max_epochs)}"
 
 
 def wandb_arguments(logger: WandbLogger) -> dict[str, Any]:

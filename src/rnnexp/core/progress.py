@@ -1,6 +1,7 @@
 """Progress of long work with its rate and the time left: a bar on a terminal, a line every few seconds in a log."""
 
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -21,6 +22,11 @@ def format_duration(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def of_total(number: int, total: float | None) -> str:
+    """Return `3/10`; `3` if there is no total, for which Lightning has None, -1 and infinity."""
+    return f"{number}/{total}" if total is not None and 0 <= total < math.inf else str(number)
 
 
 class Rate:
