@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from rnnexp.core.files.atomic import read_json, write_json
 from rnnexp.report.ensembles import ensemble_blocks
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run, find_runs
@@ -91,6 +93,23 @@ def test_translations_become_a_row_when_the_command_has_run(phrases: Path, group
     assert len(rest) == 2
     Path(output).write_text("too few\n", encoding="utf-8")
     assert len(ensemble_blocks(group_of(find_runs([phrases])), tmp_path)) == 3
+
+
+def test_runs_of_the_same_names_have_files_of_their_own(phrases: Path, group_of: Grouped, tmp_path: Path) -> None:
+    runs = find_runs([phrases])
+    for run in runs:
+        cell, _, seed = run.path.name.partition("_")
+        shutil.copytree(run.path, tmp_path / "runs" / cell / f"seed_{seed}")
+
+    def outputs() -> set[str]:
+        blocks = ensemble_blocks(group_of(find_runs([tmp_path / "runs"])), tmp_path)
+        return set(re.findall("ensemble-[0-9a-f]+", str(blocks)))
+
+    first = outputs()
+    assert len(first) == 2
+    again = tmp_path / "runs" / "gru" / "seed_1" / "status.json"
+    write_json(again, read_json(again) | {"done_since": "2030-01-01T00:00:00+00:00"})
+    assert len(outputs() & first) == 1, "a run that was trained again in its place is another one"
 
 
 @pytest.mark.slow

@@ -24,16 +24,26 @@ THRESHOLDS = {"adding": ("test/loss", 1e-3), "parity": ("test/acc", 0.99)}
 
 
 @pytest.fixture
-def ladder_of(made: Made) -> Callable[..., list[Ladder]]:
+def ladder_of(runs_of: Callable[..., list[Run]]) -> Callable[..., list[Ladder]]:
     """A function that returns the ladders of runs with these scores: {(cell, length): score of each seed}."""
 
     def make(scores: Mapping[tuple[str, int], list[float]], name: str = "adding") -> list[Ladder]:
+        return find_ladders(make_groups(runs_of(scores, name))[0])
+
+    return make
+
+
+@pytest.fixture
+def runs_of(made: Made) -> Callable[..., list[Run]]:
+    """A function that returns the runs with these scores, see `ladder_of`; other arguments are keys of `data`."""
+
+    def make(scores: Mapping[tuple[str, int], list[float]], name: str = "adding", **others: Any) -> list[Run]:
         metric, threshold = THRESHOLDS[name]
         runs = []
         for (cell, length), values in scores.items():
             recorded = {"name": name, "length": length, "num_test": 100, "solved_metric": metric}
-            recorded |= {"solved_value": threshold, "test_digest": f"{length:064x}"}
-            data = {"_target_": "x.Data", "name": name, "length": length, "view": None}
+            recorded |= {"solved_value": threshold, "test_digest": f"{length}{others}".encode().hex()}
+            data = {"_target_": "x.Data", "name": name, "length": length, "view": None, **others}
             kind = TAGGING if name == "parity" else REGRESSION
             for seed, value in enumerate(values, start=1):
                 metrics = {metric: value, "test/rmse": value**0.5}
@@ -48,7 +58,7 @@ def ladder_of(made: Made) -> Callable[..., list[Ladder]]:
                         result={"data": recorded},
                     )
                 )
-        return find_ladders(make_groups(runs)[0])
+        return runs
 
     return make
 
@@ -73,6 +83,14 @@ def test_the_largest_solved_length_is_named_with_its_seeds(ladder_of: Callable[.
     table = ladder_table(ladder)
     assert table.columns == ["setting", "largest T solved", "T = 50", "T = 200"]
     assert table.rows[1] == ["gru", "200 (1 of 2 seeds)", "0.0001, 2 of 2", "0.00145, 1 of 2"]
+
+
+def test_other_sequences_of_the_same_length_are_another_ladder(runs_of: Callable[..., list[Run]]) -> None:
+    runs = [run for seed in (0, 1) for run in runs_of(SCORES, sequence_seed=seed)]
+    ladders = find_ladders(make_groups(runs)[0])
+    assert [ladder.task for ladder in ladders] == ["adding, sequence_seed 0", "adding, sequence_seed 1"]
+    (single,) = find_ladders(make_groups(runs_of(SCORES))[0])
+    assert {str(ladder_table(ladder)) for ladder in ladders} == {str(ladder_table(single))}
 
 
 def test_a_setting_that_solved_nothing_says_so(ladder_of: Callable[..., list[Ladder]]) -> None:

@@ -64,6 +64,8 @@ def test_the_path_of_the_best_value(searched: ComparisonGroup) -> None:
     _, best, missing = figure.axes[0].lines
     assert list(best.get_ydata()) == pytest.approx([50, 50, 80, 80, 80, 90, 90, 90])
     assert list(missing.get_xdata()) == [3]
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == ["best so far of search", "without a value"]
 
 
 def test_searches_whose_directories_have_one_name_stay_apart(made: Made, group_of: Grouped, tmp_path: Path) -> None:

@@ -71,7 +71,9 @@ def _ensemble(members: Sequence[tuple[Run, Answers]], output: Path) -> tuple[Ans
     if (combined := first.combined(others)) is not None:
         return combined, None
     runs = [run for run, _ in members]
-    digest = hashlib.sha256("\n".join(run.path.name for run in runs).encode("utf-8", "surrogatepass")).hexdigest()
+    # Runs of two settings may have the same names, and a run may be trained again in its place.
+    identities = "\n".join(f"{run.path.name} {run.config_hash} {run.since}" for run in runs)
+    digest = hashlib.sha256(identities.encode("utf-8", "surrogatepass")).hexdigest()
     file = output / f"ensemble-{digest[:12]}.txt"
     if file.is_file():
         try:

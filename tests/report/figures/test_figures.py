@@ -129,6 +129,12 @@ def test_an_unfinished_run_has_a_curve(sweep: Path, changed: Callable[..., None]
     assert len(figure.axes[0].lines) == 2
 
 
+def test_a_seed_that_ran_twice_counts_once_in_a_curve(sweep: Path, group_of: Grouped) -> None:
+    shutil.copytree(sweep / "jobs" / "gru_1", sweep / "jobs" / "gru_1_again")
+    for setting in group_of(find_runs([sweep])).settings:
+        assert {len(values) for values in curve_of(setting, setting.main).values()} == {2}
+
+
 def test_without_metrics_there_are_no_curves(made: Made, group_of: Grouped) -> None:
     assert learning_curves(group_of([made()])) is None
 

@@ -1,13 +1,16 @@
 """results.parquet holds the rows of results.csv."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import parquet
 
 from rnnexp.report.__main__ import report
-from rnnexp.report.render.results_csv import results_parquet
+from rnnexp.report.records.groups import ComparisonGroup
+from rnnexp.report.records.runs import Run
+from rnnexp.report.render.results_csv import results_csv, results_parquet
 
 
 def test_parquet_has_the_rows_of_the_csv_with_numbers(digits: Path, tmp_path: Path) -> None:
@@ -26,6 +29,13 @@ def test_parquet_has_the_rows_of_the_csv_with_numbers(digits: Path, tmp_path: Pa
         assert values == [None if text == "" else float(text) if is_number else text for text in texts]
     for name in ("test/acc", "timing.fit_seconds", "num_parameters", "counts", "hidden_size", "lr"):
         assert table.schema.field(name).type == pa.float64()
+
+
+def test_settings_are_not_rounded(made: Callable[..., Run], group_of: Callable[[list[Run]], ComparisonGroup]) -> None:
+    drawn = [0.0123456789012345, 0.0234567890123456]
+    group = group_of([made(optimizer__weight_decay=value) for value in drawn])
+    rows = csv.DictReader(results_csv([group], []).splitlines())
+    assert sorted(float(row["axis.weight_decay"]) for row in rows) == drawn
 
 
 def test_parquet_takes_texts_of_any_kind_and_numbers_that_are_not_finite() -> None:

@@ -28,9 +28,10 @@ def epoch_values(logged: Sequence[Logged]) -> dict[int, float]:
 
 
 def curve_of(setting: Setting, measure: Measure) -> Curve:
-    """Return the scaled validation metric of every run by epoch; unfinished runs are included."""
+    """Return the scaled validation metric of each seed by epoch: that of the run that counts, or of unfinished ones."""
     curve: defaultdict[int, list[float]] = defaultdict(list)
-    for run in setting.runs:
+    runs = [run for run in setting.runs if setting.counted.get(run.seed, run) is run]
+    for run in runs:
         logged, is_damaged = read_logged(run.files.metrics_file, measure.validation)
         if is_damaged:
             run.add_damage(f"{run.files.metrics_file} cannot be read completely: damaged lines are left out")

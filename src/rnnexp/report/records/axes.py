@@ -46,6 +46,11 @@ class Axis:
         value = identity[self.key]
         return shortened(json.dumps(value, default=str) if self.is_verbatim else show_value(self.key, value))
 
+    def exact(self, identity: Flat) -> str:
+        """Return the value as text that is not rounded, for a file of data."""
+        value = identity.get(self.key)
+        return repr(value) if isinstance(value, float) else self.show(identity)
+
 
 def shortened(text: str) -> str:
     """Return a text of at most `MOST_CHARACTERS`: a longer one is cut, and ends with a digest of the whole."""

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 from rnnexp.report.records.runs import Run
+from rnnexp.report.records.testsets import differences
 from rnnexp.tasks.registry import Measure
 
 
@@ -27,6 +28,11 @@ class Rung:
     threshold: float
 
     @property
+    def example(self) -> Run:
+        """One of the runs that count; they have the same data."""
+        return next(iter(self.setting.counted.values()))
+
+    @property
     def values(self) -> list[float]:
         """The scaled measure of each seed."""
         return list(self.setting.by_seed(self.measure).values())
@@ -43,7 +49,7 @@ class Ladder:
     """The settings of a memory task at several lengths.
 
     Args:
-        task: the name of the memory task.
+        task: the name of the memory task, with the differences from other data of that name.
         measure: what decides whether a run solved the task.
         lines: the rungs of each setting by its label, in ascending length.
     """
@@ -77,14 +83,19 @@ def find_ladders(groups: Sequence[ComparisonGroup]) -> list[Ladder]:
     """Return the memory tasks that were run at several lengths.
 
     Data of a memory task record `length`, `solved_metric` and `solved_value` in result.json. Settings of different
-    lengths belong together if they have the same label.
+    lengths belong together if they have the same label and their data differ in nothing else.
     """
-    found: defaultdict[tuple[str, Measure], defaultdict[str, list[Rung]]] = defaultdict(lambda: defaultdict(list))
+    rungs: defaultdict[tuple[str, Measure], list[Rung]] = defaultdict(list)
     for group in groups:
         for setting in group.measured:
-            run = next(iter(setting.counted.values()))
-            if rung := _rung_of(setting, run, group):
-                found[run.text("data.name"), rung.measure][setting.label].append(rung)
+            if rung := _rung_of(setting, group):
+                rungs[rung.example.text("data.name"), rung.measure].append(rung)
+    found: defaultdict[tuple[str, Measure], defaultdict[str, list[Rung]]] = defaultdict(lambda: defaultdict(list))
+    for (name, measure), of_name in rungs.items():
+        examples = [rung.example for rung in of_name]
+        for rung in of_name:
+            task = ", ".join([name, *differences(rung.example, examples, but="length")])
+            found[task, measure][rung.setting.label].append(rung)
     ladders = [
         Ladder(task, measure, {label: sorted(rungs, key=lambda rung: rung.length) for label, rungs in lines.items()})
         for (task, measure), lines in found.items()
@@ -92,7 +103,8 @@ def find_ladders(groups: Sequence[ComparisonGroup]) -> list[Ladder]:
     return [ladder for ladder in ladders if len(ladder.thresholds) > 1]
 
 
-def _rung_of(setting: Setting, run: Run, group: ComparisonGroup) -> Rung | None:
+def _rung_of(setting: Setting, group: ComparisonGroup) -> Rung | None:
+    run = next(iter(setting.counted.values()))
     length, threshold = run.number("data.length"), run.number("data.solved_value")
     measure = next((each for each in group.kind.measures if each.name == run.text("data.solved_metric")), None)
     if length is None or threshold is None or measure is None or not setting.by_seed(measure):

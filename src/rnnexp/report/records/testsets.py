@@ -70,7 +70,7 @@ def titles_of_test_sets(examples: Sequence[Run]) -> list[str]:
     namesakes: defaultdict[str, list[Run]] = defaultdict(list)
     for name, run in zip(names, examples, strict=True):
         namesakes[name].append(run)
-    titles = [", ".join([name, *_differences(run, namesakes[name])]) for name, run in zip(names, examples, strict=True)]
+    titles = [", ".join([name, *differences(run, namesakes[name])]) for name, run in zip(names, examples, strict=True)]
     counts = Counter(titles)
     return [
         f"{title}, test set {digest_of(run)[:8] or 'not recorded'}" if counts[title] > 1 else title
@@ -78,12 +78,19 @@ def titles_of_test_sets(examples: Sequence[Run]) -> list[str]:
     ]
 
 
-def _differences(run: Run, namesakes: Sequence[Run]) -> list[str]:
+def differences(run: Run, namesakes: Sequence[Run], but: str = "") -> list[str]:
+    """Return the relevant keys of `data` in which a run differs from some of the others, with its values.
+
+    Args:
+        run: the run.
+        namesakes: the runs with data of the same name.
+        but: a key that is left out.
+    """
     candidates = [relevant_keys(other) for other in namesakes]
     return [
         f"{key} {value}"
         for key, value in relevant_keys(run).items()
-        if len({_to_text({"": keys.get(key)}) for keys in candidates}) > 1
+        if key != but and len({_to_text({"": keys.get(key)}) for keys in candidates}) > 1
     ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 from rnnexp.core.printable import NUMBER, spreadsheet_cell
+from rnnexp.report.records.axes import flatten
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run
 from rnnexp.tasks.inference_record import NUMBERS as INFERENCE_NUMBERS
@@ -47,9 +48,9 @@ def results_csv(groups: Sequence[ComparisonGroup], ungrouped: Sequence[Run]) -> 
     for group in groups:
         for setting in group.settings:
             counted = {id(run) for run in setting.counted.values()}
-            for run in setting.runs:
-                settings = {f"{AXIS}{name}": value for name, value in setting.axis_values.items()}
-                rows.append(_row(run, group.title, setting.label, id(run) in counted) | settings)
+            identity = flatten(setting.runs[0].identity)
+            settings = {f"{AXIS}{axis.name}": axis.exact(identity) for axis in group.axes}
+            rows += [_row(run, group.title, setting.label, id(run) in counted) | settings for run in setting.runs]
     rows += [_row(run, "", "", False) for run in ungrouped]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     # Metrics are last and ordered by name; other columns keep the order of `_row`.
