@@ -246,6 +246,14 @@ def test_the_best_weights_are_those_that_a_validation_measured(run: Run, overrid
     assert outcome.result["metrics"]["val/acc_best"] == pytest.approx(max(measured.values())[0], abs=1e-6)
 
 
+def test_weights_that_were_not_validated_are_said(run: Run) -> None:
+    said = "training ended at step {}, which no validation measured: set trainer.val_check_interval"
+    for steps in (3, 13):
+        assert said.format(steps) in run(f"trainer.max_steps={steps}", "trainer.max_epochs=2").stdout
+    for fine in (["trainer.max_epochs=2"], ["trainer.limit_val_batches=0"], ["data.val_size=0"]):
+        assert "training ended" not in run(*fine).stdout
+
+
 def test_an_epoch_without_a_validation_has_no_value(run: Run) -> None:
     options = ["callbacks=averaging", "trainer.max_epochs=6", "trainer.check_val_every_n_epoch=3"]
     outcome = run(*options, "test_weights=average")

@@ -96,6 +96,10 @@ def test_a_missing_path_is_compared_with_its_siblings(tmp_path: Path, monkeypatc
     assert did_you_mean_path(Path("jobz")) == "; did you mean 'jobs'?"
 
 
+def test_the_suggestion_has_the_same_letters() -> None:
+    assert did_you_mean("gur", ["lstm", "mgu", "gru"]) == "; did you mean 'gru'?"
+
+
 def test_a_word_is_not_its_own_suggestion() -> None:
     assert did_you_mean("paths", ["paths"]) == ""
     assert did_you_mean("paths", ["paths", "path"]) == "; did you mean 'path'?"

@@ -61,6 +61,9 @@ BAD_VALUES = {
     "optimizer.weight_decay=-1": r"optimizer\.weight_decay must be a number of at least 0, not -1",
     "trainer.gradient_clip_val=-1": r"trainer\.gradient_clip_val must be a number of at least 0, not -1",
     "seed=-1": r"seed must be a whole number of at least 0",
+    "size_budget=parms:20k": r"size_budget: unknown budget 'parms': .*did you mean 'params'\?",
+    "size_budget=20k": r"size_budget must be params:<number> or flops:<number>",
+    "ckpt_path=nowhere/last.ckpt": r"checkpoint nowhere/last\.ckpt is missing",
     # limits
     "trainer.limit_train_batches=-1": r"trainer\.limit_train_batches must be a whole number of at least 1.*, not -1",
     "trainer.limit_train_batches=1.5": r"trainer\.limit_train_batches must be .*, not 1\.5",
@@ -114,6 +117,7 @@ def test_a_value_that_does_not_fit_the_data_is_a_one_line_error(run: Run, tmp_pa
         ("model.hiden_size=3", "unknown key 'hiden_size' in model; did you mean 'hidden_size'?"),
         ("logger=wandbb", "did you mean 'wandb'?"),
         ("model=[gru,lstm]", "model=[...] is a list, and a run has one model: name one, or several with -m"),
+        ("+model=gru", "+model=gru adds a second option of a group that has one: leave out the +"),
         ("hydra.run.dir=mine", "hydra.run.dir= has no effect here: set paths.output_dir="),
         ("hydra.sweep.dir=mine", "hydra.sweep.dir= has no effect here: set sweep_dir="),
         ("~model", "model was deleted with ~model, but it is required: keep it"),
@@ -165,7 +169,10 @@ def test_an_optimizer_without_a_learning_rate(run: Run) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["trainer=default", "trainer.devices=2"], "trainer.devices=2, but there is 1 CPU here: use trainer.devices=1"),
+        (
+            ["trainer=default", "trainer.devices=2"],
+            "PyTorch sees no GPU here: use trainer.devices=1",
+        ),
         (["trainer=gpu"], "trainer.accelerator=gpu, but PyTorch sees no GPU here: use trainer=cpu"),
         (["trainer=ddp"], "trainer.accelerator=gpu, but PyTorch sees no GPU here"),
         (["data.device=cuda"], "data.device=cuda, but PyTorch sees no CUDA device here: use data.device=auto or cpu"),

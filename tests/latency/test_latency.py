@@ -286,6 +286,14 @@ def test_a_foreign_run_calls_nothing_and_writes_nowhere_else(
     assert "os.system" in refused([str(run)], capsys)
 
 
+def test_the_argument_that_admits_a_module_is_that_of_the_program(
+    copied: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copied("own")
+    change_config(run, lambda config: config["model"].update(cell="my_cells.mgu"))
+    assert refused([str(run)], capsys).endswith("if you trust it, add --trust my_cells")
+
+
 def test_data_that_has_moved(copied: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = copied("moved")
     assert "--data must be key=value" in refused([str(run), "--data", "root"], capsys)

@@ -173,6 +173,8 @@ def make_workbench(config: DictConfig) -> Workbench:
         use_cpu_time()
     apply_process_settings(config.num_threads, config.tf32, config.retain_memory)
     overrides = [str(override) for override in HydraConfig.get().overrides.task]
+    if any(each.startswith("paths.output_dir=") for each in overrides):
+        raise UserError("paths.output_dir= has no effect here: a benchmark writes below paths.outputs_dir=")
     kind = kind_of_class(task_class(resolved(config)))
     bench = Workbench(config, options, overrides, _config_directories(), kind)
     return bench.with_values({"ckpt_path": None, "trainer": {"max_steps": bench.steps.scheduled}})

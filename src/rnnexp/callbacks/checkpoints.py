@@ -1,6 +1,7 @@
 """Callbacks that save the checkpoints of a run, under fixed names."""
 
 import io
+import logging
 import math
 import shutil
 from pathlib import Path
@@ -17,6 +18,8 @@ from rnnexp.callbacks.validations import VALIDATION, LastValidation, is_within_e
 from rnnexp.core.files.atomic import written_atomically
 from rnnexp.core.files.sealed_archive import sealed
 from rnnexp.core.validation import require_positive
+
+log = logging.getLogger(__name__)
 
 EPOCH = "epoch-{epoch:03d}"
 """The name of the checkpoint of an epoch, filled in by Lightning."""
@@ -46,6 +49,7 @@ class BestCheckpoint(ModelCheckpoint):
             enable_version_counter=False,
         )
         self._best_loss = math.inf
+        self._first_step = 0
         self._constant = ConstantMetric(monitor)
         self._validation = LastValidation()
 
@@ -73,9 +77,21 @@ class BestCheckpoint(ModelCheckpoint):
             self._best_loss = loss
         return is_better
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        self._first_step = trainer.global_step
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_end(trainer, pl_module)
         self._constant.finish()
+        has_trained = trainer.global_step > self._first_step
+        is_validated = self._validation.is_of_now(trainer) or not sum(trainer.num_val_batches)
+        if has_trained and not is_validated and str(self.monitor).startswith(VALIDATION):
+            log.warning(
+                "training ended at step %d, which no validation measured: set trainer.val_check_interval, or "
+                "test_weights=last",
+                trainer.global_step,
+            )
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"best_loss": self._best_loss, "constant": self._constant.state_dict()}

@@ -111,6 +111,8 @@ def explain_composing(error: Exception | InterruptedRunError, program: str = "tr
             return Explanation(line)
         case ValueError() if is_group_override(error):
             return Explanation(_explain_group_value(str(error)))
+        case HydraException() if added := _added_group(str(error)):
+            return Explanation(f"{added} adds a second option of a group that has one: leave out the +")
         case HydraException() | OmegaConfBaseException() | ValueError():
             return Explanation(_one_line(str(error)))
         case OSError():
@@ -154,8 +156,16 @@ def _explain_missing_file(error: MissingConfigException) -> str:
     group, _, option = error.missing_cfg_file.rpartition("/")
     if error.options is not None:
         return unknown_option(group, option, list(error.options))
+    if Path("sweeps", f"{error.missing_cfg_file}.yaml").is_file():
+        return f"no config {error.missing_cfg_file!r} in conf: add --config-dir sweeps"
     programs = sorted(file.stem for file in config_root().glob("*.yaml"))
     return f"no config {error.missing_cfg_file!r}{did_you_mean(error.missing_cfg_file, programs)}"
+
+
+def _added_group(message: str) -> str | None:
+    """Return the argument that adds an option to a group which has one."""
+    groups = tuple(f"+{group}=" for group in _groups() if message.startswith(f"Multiple values for {group}."))
+    return next((argument for argument in sys.argv[1:] if groups and argument.startswith(groups)), None)
 
 
 def _explain_group_value(message: str) -> str:

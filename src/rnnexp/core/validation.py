@@ -17,8 +17,14 @@ NOT_TEXT = re.compile(r"null|true|false|[+-]?(inf|nan|[\d._]+(e[+-]?\d+)?)", re.
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return `"; did you mean 'gru'?"` if another choice resembles the word, else an empty string."""
-    matches = difflib.get_close_matches(str(word), [each for each in choices if each != word], n=1, cutoff=0.6)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
+    word = str(word)
+    matches = difflib.get_close_matches(word, [each for each in choices if each != word], n=9, cutoff=0.6)
+
+    def resemblance(match: str) -> tuple[float, bool, bool]:
+        # Of 'gru' and 'mgu', which share as much with 'gur', the one with the same letters is meant.
+        return difflib.SequenceMatcher(None, match, word).ratio(), sorted(match) == sorted(word), match[:1] == word[:1]
+
+    return f"; did you mean {max(matches, key=resemblance)!r}?" if matches else ""
 
 
 def escape_interpolation(text: str) -> str:

@@ -17,7 +17,7 @@ from rnnexp.runs.checkpoints import (
     read_tokenizers,
     require_own_checkpoint,
 )
-from rnnexp.runs.frozen.config import RESERVED, read_frozen_config
+from rnnexp.runs.frozen.config import RESERVED, UntrustedError, read_frozen_config
 from rnnexp.tasks.predictor import Predictor, RecordedNetwork
 from rnnexp.tasks.registry import kind_of_target, load_function
 from rnnexp.tracking.run_directory import RunDirectory
@@ -30,7 +30,10 @@ def load_predictor(run: str | Path, weights: str | None, trust: Sequence[str]) -
     directory = RunDirectory.of_finished_run(expand_home(run))
     if unfinished := directory.describe_unfinished():
         log.warning("%s", unfinished)
-    config = read_frozen_config(directory, trust, ("task", "model"))
+    try:
+        config = read_frozen_config(directory, trust, ("task", "model"))
+    except UntrustedError as error:
+        raise UserError(f"{error.message}trust={error.modules}") from None
     target = config["task"]["_target_"]
     kind = kind_of_target(target)
     if kind.predictor is None:

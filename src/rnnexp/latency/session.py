@@ -25,11 +25,13 @@ from rnnexp.latency.rounds import Round, measure_in_turns, peak_memory, summariz
 from rnnexp.latency.subject import Loaded, Subject, load_subject
 from rnnexp.report.records.runs import find_runs
 from rnnexp.runs.evaluation import choose_device
+from rnnexp.runs.frozen.config import UntrustedError
 from rnnexp.tasks.inference_record import INFERENCE_VERSION, Conditions, value_at
 from rnnexp.tracking.environment import describe_environment, processor_name
 from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.summary import plain
 
+MOST_COLUMNS = 10_000
 COLUMNS = {
     "latency\np50, ms": ("latency.p50_ms", 1.0),
     "latency\np99, ms": ("latency.p99_ms", 1.0),
@@ -60,7 +62,8 @@ def measure_runs(options: Options) -> int:
     sessions = _measure(loaded, device, options)
     for each, record in zip(loaded, sessions, strict=True):
         refused += not _is_written(each.run.run.inference_file, record)
-    Console().print(_table(loaded, sessions))
+    # Lines of a pipe have no width.
+    Console(width=None if sys.stdout.isatty() else MOST_COLUMNS).print(_table(loaded, sessions))
     if line := idleness(sessions[0]["machine_use"]):
         print(f"rnnexp: {line}", file=sys.stderr)
     print(f"measured {len(loaded)} run{'' if len(loaded) == 1 else 's'}; the numbers are in inference.json of each")
@@ -73,6 +76,8 @@ def _load(options: Options, device: torch.device) -> tuple[list[Loaded], int]:
         try:
             with silenced_lightning():
                 loaded.append(load_subject(run.path, device, options))
+        except UntrustedError as error:
+            errors.append(error.message + " ".join(f"--trust {module}" for module in error.modules))
         except UserError as error:
             errors.append(str(error))
         except Exception as error:
@@ -174,14 +179,14 @@ def _table(loaded: Sequence[Loaded], of_runs: Sequence[Mapping[str, Any]]) -> Ta
     subjects = [subject for each in loaded for subject in (each.run, *each.exports)]
     records = [record for of_run in of_runs for record in (of_run, *of_run["exports"].values())]
     table = Table(box=SIMPLE_HEAD)
-    table.add_column("run", overflow="fold")
+    table.add_column("run", overflow="fold", min_width=20)
     columns = {
         title: cells
         for title, (path, scale) in COLUMNS.items()
         if any(cells := [_shown(value_at(record, path), scale) for record in records])
     }
     for title in columns:
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     for place, subject in enumerate(subjects):
         table.add_row(plain(subject.name), *(cells[place] for cells in columns.values()))
     return table

@@ -22,7 +22,7 @@ def learning_curves(metrics_file: Path, labels: Mapping[str, str], logarithmic: 
     Args:
         metrics_file: metrics.csv of the run.
         labels: the metrics on the validation split, with their names in the figure.
-        logarithmic: those of them whose scale is logarithmic.
+        logarithmic: those of them whose scale is logarithmic if the values span a decade.
         title: the title of the figure.
     """
     figure = new_figure(4.5 * len(labels), 3.6)
@@ -40,7 +40,10 @@ def learning_curves(metrics_file: Path, labels: Mapping[str, str], logarithmic: 
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False)
         axes.set_ylabel(drawable(label))
-        if val_name in logarithmic:
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
+        low, high = axes.dataLim.intervaly
+        # Within a decade a logarithmic axis has labels such as 4.85 × 10⁰.
+        if val_name in logarithmic and high > 10 * low:
             axes.set_yscale("log")
     figure.suptitle(title_in(title, 4.5 * len(labels), 12), color=INK)
     return figure

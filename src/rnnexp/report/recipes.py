@@ -27,7 +27,7 @@ RECIPE = {
 }
 """Name -> config key."""
 NAMES = {key: name for name, key in RECIPE.items()}
-SHARES = ("trainer.limit_train_batches", "trainer.limit_test_batches")
+SHARES = tuple(f"trainer.limit_{split}_batches" for split in ("train", "val", "test"))
 """Config keys of a share (1.0 is all) or of a number of batches (1 is one batch)."""
 LIMITS = {"trainer.overfit_batches": 0, "trainer.max_steps": -1, "trainer.max_time": None}
 """Config key -> the value that is no limit. The number of epochs says little where one of them is set."""
@@ -40,7 +40,7 @@ def recipe_of(setting: Setting) -> dict[str, Any]:
 
 
 def limits_of(config: Mapping[str, Any]) -> list[str]:
-    """Return the limits of training and test in a config: `limit_train_batches 60`."""
+    """Return the limits of training, validation and test in a config: `limit_train_batches 60`."""
     found = {key: value for key, unlimited in LIMITS.items() if (value := config.get(key, unlimited)) != unlimited}
     for key in SHARES:
         value = config.get(key)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from rnnexp.cli.value_types import OWN_PACKAGES
+from rnnexp.core.validation import expand_home
 from rnnexp.recurrent import CELLS
 from rnnexp.runs.build import (
     config_errors,
@@ -22,6 +23,8 @@ from rnnexp.runs.build import (
     make_trainer,
     task_class,
 )
+from rnnexp.runs.checkpoints import require_checkpoint_file
+from rnnexp.runs.size_budget import parse_budget
 
 WITHOUT_EFFECT = ("rnnexp.callbacks.", "rnnexp.tasks.", "lightning.")
 """The start of each `_target_` of a callback that can be made without opening or writing anything."""
@@ -40,7 +43,7 @@ def require_constructible(configs: Iterable[Mapping[str, Any]]) -> None:
     with _silent():
         for config in configs:
             for check, groups in CHECKS.items():
-                nodes = json.dumps([_without_seed(config[group]) for group in groups], sort_keys=True, default=str)
+                nodes = json.dumps([_without_seed(config.get(group)) for group in groups], sort_keys=True, default=str)
                 # The run directory occurs in paths, and no constructor checks it.
                 key = (check, nodes.replace(str(config["paths"]["output_dir"]), ""))
                 if key not in checked:
@@ -48,9 +51,9 @@ def require_constructible(configs: Iterable[Mapping[str, Any]]) -> None:
                     checked.add(key)
 
 
-def _without_seed(node: Mapping[str, Any]) -> dict[str, Any]:
+def _without_seed(node: Any) -> Any:  # noqa: ANN401 (a group or a value)
     """Return a group without its seed, which is any integer."""
-    return {key: value for key, value in node.items() if key != "seed"}
+    return {key: value for key, value in node.items() if key != "seed"} if isinstance(node, Mapping) else node
 
 
 @contextmanager
@@ -64,6 +67,16 @@ def _silent() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+def _check_budget(config: Mapping[str, Any]) -> None:
+    if config.get("size_budget") is not None:
+        parse_budget(str(config["size_budget"]))
+
+
+def _check_checkpoint(config: Mapping[str, Any]) -> None:
+    if config["ckpt_path"] is not None:
+        require_checkpoint_file(expand_home(config["ckpt_path"]))
 
 
 def _check_data(config: Mapping[str, Any]) -> None:
@@ -127,6 +140,8 @@ def _is_own(node: Mapping[str, Any]) -> bool:
 
 
 CHECKS: dict[Callable[[Mapping[str, Any]], None], tuple[str, ...]] = {
+    _check_budget: ("size_budget",),
+    _check_checkpoint: ("ckpt_path",),
     _check_data: ("data",),
     _check_optimizer: ("optimizer", "scheduler"),
     _check_task: ("task", "model"),

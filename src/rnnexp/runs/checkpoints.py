@@ -41,10 +41,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         UserError: if it is missing, truncated, corrupt, not safe to load, from another program, or has a part of
             another kind.
     """
-    if path.is_dir():
-        raise UserError(f"checkpoint {path} is a directory: name the file in it, best.ckpt or last.ckpt")
-    if not path.is_file():
-        raise UserError(f"checkpoint {path} is missing{did_you_mean_path(path)}")
+    require_checkpoint_file(path)
     try:
         # Read once: what is loaded is what was checked.
         content = path.read_bytes()
@@ -73,6 +70,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
                 "use a best.ckpt or last.ckpt of a run directory"
             )
     return checkpoint
+
+
+def require_checkpoint_file(path: Path) -> None:
+    """Raise UserError unless a file is there."""
+    if path.is_dir():
+        raise UserError(f"checkpoint {path} is a directory: name the file in it, best.ckpt or last.ckpt")
+    if not path.is_file():
+        raise UserError(f"checkpoint {path} is missing{did_you_mean_path(path)}")
 
 
 class UnsoundError(Exception):
@@ -174,12 +179,14 @@ def choose_weights(run: RunDirectory, weights: str | None, test_weights: str) ->
 
     Raises:
         ValueError: for an unknown name of weights.
-        UserError: for the average of a run that has kept no epochs.
+        UserError: for the best weights of a run without one, and for the average of a run that has kept no epochs.
     """
     if weights is None:
         return tested_weights(run, test_weights)
     files = {"best": run.best_checkpoint, "last": run.last_checkpoint, "average": run.average_checkpoint}
     path = lookup("weights", weights, files)
+    if weights == "best" and not path.is_file():
+        raise UserError(f"{path} is missing: no validation has chosen weights; use weights=last")
     if weights == "average" and (not path.is_file() or (run.kept_checkpoints and run.describe_unfinished())):
         # A run that tested other weights has no average yet, and one that was stopped in training may since have kept
         # other epochs than those of its average.

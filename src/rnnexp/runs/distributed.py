@@ -186,8 +186,8 @@ def require_devices(trainer: Mapping[str, Any]) -> None:
     requested = devices if isinstance(devices, int) else 1
     if accelerator != "cpu" and requested > max(1, num_gpus):
         raise UserError(
-            f"trainer.devices={requested}, but there is {max(1, num_gpus)} {'GPU' if num_gpus else 'CPU'} here: use "
-            f"trainer.devices={max(1, num_gpus)}"
+            f"trainer.devices={requested}, but PyTorch sees {num_gpus or 'no'} GPU{'s' if num_gpus > 1 else ''} here: "
+            f"use trainer.devices={max(1, num_gpus)}"
             + ("" if num_gpus else ", or trainer.accelerator=cpu for that many processes on the CPU")
         )
 

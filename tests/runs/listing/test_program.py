@@ -117,6 +117,17 @@ def test_show_and_diff(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert {key for key, row in rows.items() if row["of"] == "config"} == {"model.cell", "seed"}
 
 
+def test_one_batch_and_all_of_them_are_different(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, share in (("a", 1), ("b", 1.0)):
+        run = RunDirectory(place / name)
+        config = read_config_file(run.config_file)
+        config["trainer"] = {"limit_test_batches": share}
+        write_config_file(run.config_file, config)
+    rows = {row["key"]: row for row in listed(capsys, "diff", place / "a", place / "b")}
+    shown = rows["trainer.limit_test_batches"]
+    assert (repr(shown["first"]), repr(shown["second"])) == ("1", "1.0")
+
+
 def test_a_filter_may_follow_an_option(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (best,) = listed(capsys, "best", place, "--by", "test/acc", "model.cell=lstm")
     assert Path(best["run"]).name == "b"
@@ -141,6 +152,8 @@ def test_values_that_are_no_numbers_are_not_the_best(place: Path, capsys: pytest
         run.metrics_file.write_text(f"epoch,step,val/acc\n0,9,{value}\n", encoding="utf-8")
     ranked = listed(capsys, "best", place, "--top", 5)
     assert [Path(row["run"]).name for row in ranked] == ["b"]
+    assert manage(["best", str(place)]) == 0
+    assert "left out: 2 of 3 runs, without a value of the metric that they monitor" in capsys.readouterr().err
     assert {row["value"] for row in listed(capsys, "ls", place, "seed=1")} == {None}
 
 

@@ -116,13 +116,16 @@ def _parse_chunk(path: Path, choice: Choice, chunk: Sequence[Sequence[str]], num
         return np.array([plain_numbers(row) for row in chunk]).reshape(len(chunk), len(choice.features))
     except ValueError:
         first = len(numbers) - len(chunk)
-        parsed = [
-            [
-                parse_numbers([cell], f"{path}: line {numbers[first + index]:,}: column {name!r}")[0]
-                for name, cell in zip(choice.features, row, strict=True)
+        try:
+            parsed = [
+                [
+                    parse_numbers([cell], f"{path}: line {numbers[first + index]:,}: column {name!r}")[0]
+                    for name, cell in zip(choice.features, row, strict=True)
+                ]
+                for index, row in enumerate(chunk)
             ]
-            for index, row in enumerate(chunk)
-        ]
+        except UserError as error:
+            raise UserError(f"{error}, or leave the column out: name the others in data.features") from None
         return np.array(parsed)
 
 

@@ -37,6 +37,19 @@ FETCHING = ("mirrors", "download_from")
 """Keys of the group `data` that say from where missing files are fetched."""
 
 
+class UntrustedError(UserError):
+    """A config names code of a module that the user has not admitted.
+
+    Args:
+        message: what is refused, up to the argument that admits it.
+        modules: the modules to admit, with those that are admitted already.
+    """
+
+    def __init__(self, message: str, modules: Sequence[str]) -> None:
+        super().__init__(f"{message}trust=[{','.join(modules)}]")
+        self.message, self.modules = message, modules
+
+
 def read_frozen_config(
     run: RunDirectory, trust: Sequence[str], groups: Sequence[str] = ALL_GROUPS, given: Collection[str] = ()
 ) -> dict[str, Any]:
@@ -185,7 +198,7 @@ def _require_trusted(run: RunDirectory, key: str, target: object, trust: Sequenc
     """Raise UserError unless a name is in a trusted module, and so is the object that it names."""
     name = str(target)
     if not any(is_within(name, module) for module in trust):
-        raise _refused(run, key, target, f"rnnexp does not make it here: if you trust it, add {_trust(name, trust)}")
+        raise _untrusted(run, key, target, "rnnexp does not make it here", name, trust)
     try:
         found = pkgutil.resolve_name(name)
     except Exception as error:
@@ -195,7 +208,7 @@ def _require_trusted(run: RunDirectory, key: str, target: object, trust: Sequenc
     # A trusted module has names of other modules in it: my_cells.os.system is not the user's.
     defined = f"{getattr(found, '__module__', None)}.{getattr(found, '__qualname__', '')}"
     if not isinstance(found, Cell) and not any(is_within(defined, module) for module in trust):
-        raise _refused(run, key, target, f"it is {defined}: if you trust it, add {_trust(defined, trust)}")
+        raise _untrusted(run, key, target, f"it is {defined}", defined, trust)
 
 
 def _require_trusted_cell(run: RunDirectory, cell: object, trust: Sequence[str]) -> None:
@@ -209,8 +222,11 @@ def is_within(name: str, module: str) -> bool:
     return name == module or name.startswith(f"{module}.")
 
 
-def _trust(name: str, trust: Sequence[str]) -> str:
-    return f"trust=[{','.join(dict.fromkeys([*trust, name.partition('.')[0]]))}]"
+def _untrusted(
+    run: RunDirectory, key: str, value: object, reason: str, name: str, trust: Sequence[str]
+) -> UntrustedError:
+    modules = list(dict.fromkeys([*trust, name.partition(".")[0]]))
+    return UntrustedError(str(_refused(run, key, value, f"{reason}: if you trust it, add ")), modules)
 
 
 def _refused(run: RunDirectory, key: str, value: object, reason: str) -> UserError:

@@ -106,6 +106,9 @@ def show_best(runs: Sequence[ListedRun], by: str | None, mode: str | None, top: 
     }
     names = ("dataset", "metric", "value", "test_metric", "test_value", "run", "command")
     write_table(records, columns, names, as_json=as_json)
+    if others := len(runs) - sum(map(len, groups.values())):
+        what = "the metric that they monitor" if by is None else by
+        print(f"left out: {others} of {len(runs)} runs, without a value of {what}", file=sys.stderr)
 
 
 def _best_record(run: ListedRun, dataset: str, score: Score) -> dict[str, Primitive]:
@@ -213,7 +216,7 @@ def show_difference(first: Path, second: Path, *, as_json: bool) -> None:
     records = [
         _difference("config", key, _setting(one, key), _setting(two, key))
         for key in dict.fromkeys((*one, *two))
-        if one.get(key) != two.get(key) or (key in one) != (key in two)
+        if _compared(one, key) != _compared(two, key)
     ]
     values = [{**run.metrics, **_measured(run)} for run in runs]
     keys = sorted({*values[0], *values[1]})
@@ -229,6 +232,11 @@ def show_difference(first: Path, second: Path, *, as_json: bool) -> None:
     for run in runs:
         if run.state.status is not Status.DONE:
             print(shown(run.files.describe_unfinished()), file=sys.stderr)
+
+
+def _compared(config: Mapping[str, Any], key: str) -> tuple[object, ...]:
+    """Return what is different if a key is: 1, a number of batches, and 1.0, all of them, are equal in Python."""
+    return (config[key], type(config[key])) if key in config else ()
 
 
 def _difference(of: str, key: str, first: Primitive, second: Primitive) -> dict[str, Primitive]:
