@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rnnexp.export import __main__ as export
+from rnnexp.latency.__main__ import latency
 from support import ROOT
 from support.answering import finish_phrasebook
 from support.programs import Outcome, Run, call
@@ -33,11 +34,38 @@ def test_a_run_is_exported_and_described(finished: Outcome, format_name: str, tm
     assert "exists" in call(export.main, tmp_path, arguments).line
 
 
-def test_an_unknown_format_is_one_line(finished: Outcome, tmp_path: Path) -> None:
-    run = shutil.copytree(finished.directory, tmp_path / "run")
-    outcome = call(export.main, tmp_path, [f"run={run}", "format=onx"])
-    assert outcome.exit_code == 2
-    assert "onnx" in outcome.line
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["bf16-true", "64-true", "16-true", "bf16-mixed"])
+def test_a_run_of_any_precision_is_exported_in_32_bits(precision: str, run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    trained = run("model=gru", f"trainer.precision={precision}")
+    assert trained.exit_code == 0, trained.stderr
+    for format_name in ("onnx", "torch_export"):
+        outcome = call(export.main, tmp_path, [f"run={trained.directory}", f"format={format_name}"])
+        assert outcome.exit_code == 0, outcome.stderr
+    options = ["--accelerator", "cpu", "--rounds", "1", "--seconds", "0.05", "--trust", "torch.export"]
+    assert latency([str(trained.directory), *options]) == 0
+    measured = json.loads((trained.directory / "inference.json").read_text(encoding="utf-8"))
+    assert set(measured["exports"]) == {"onnx", "torch_export"}
+
+
+@pytest.mark.parametrize(
+    ("argument", "line"),
+    [
+        ("format=onx", "onnx"),
+        ("tolerance=5%", "tolerance must be a number of at least 0, not '5%'"),
+        ("tolerance=-1", "tolerance must be a number of at least 0, not -1"),
+        ("output=[a,b]", "output must be a directory, not ['a', 'b']"),
+        ("output=FILE/x", "FILE is not a directory"),
+    ],
+)
+def test_a_wrong_argument_is_one_line(finished: Outcome, tmp_path: Path, argument: str, line: str) -> None:
+    run, file = shutil.copytree(finished.directory, tmp_path / "run"), tmp_path / "file"
+    file.touch()
+    outcome = call(export.main, tmp_path, [f"run={run}", argument.replace("FILE", str(file))])
+    assert outcome.exit_code == 2, outcome.stderr
+    assert line.replace("FILE", str(file)) in outcome.line
+    assert not (run / "exports").exists()
 
 
 @pytest.mark.slow

@@ -54,6 +54,14 @@ def test_fp16_autocast_on_a_cpu_is_unsupported(run: Run) -> None:
     assert outcome.result["reason"] in outcome.line
 
 
+def test_metrics_are_summed_in_32_bits(run: Run) -> None:
+    """A sum of bfloat16 stops growing at 512 times what is added."""
+    options = ["trainer.precision=bf16-true", "callbacks.predictions=null", "seed=1"]
+    of_one, of_many = (run(*options, f"data.eval_batch_size={size}").result["metrics"] for size in (1, 100))
+    for name in ("val/loss", "test/loss"):
+        assert of_one[name] == pytest.approx(of_many[name], rel=0.005)
+
+
 @pytest.mark.parametrize("precision", ["32-ture", "fp16", "32", "bf16"])
 def test_a_misspelled_precision_is_named_with_the_list(run: Run, precision: str) -> None:
     outcome = run(f"trainer.precision={precision}")

@@ -71,9 +71,10 @@ def test_the_answers_of_tagging_by_sequence(tmp_path: Path) -> None:
     result = {"answers": {"class_names": ["walk", "run"]}}
     answers = read_tags(recorded(tmp_path, result, labels=labels, predicted=predicted, **STEPS))
     assert answers.right.tolist() == [False, True, True]
-    assert answers.scores.tolist() == pytest.approx([1 / 3, 1, 1])
-    assert answers.value == pytest.approx(2 / 3)
-    assert answers.show(0) == "2 wrong, first walk for run at step 2"
+    # The second sequence has no step with a class.
+    assert answers.scores.tolist() == pytest.approx([1 / 3, 1])
+    assert answers.value == pytest.approx(1 / 2)
+    assert answers.show(0) == "2 wrong, first walk for run at step 2 of those with a class"
     assert (answers.show(2), answers.describe(2)) == ("all right", {"steps": "2"})
     other = TaggedSteps(answers.labels, answers.labels, answers.num_steps, answers.sample)
     assert answers.same_samples(other)

@@ -3,6 +3,7 @@
 from omegaconf import DictConfig
 
 from rnnexp.cli.main import run_program
+from rnnexp.core.errors import UserError
 from rnnexp.core.validation import expand_home
 
 
@@ -18,7 +19,9 @@ def export(config: DictConfig) -> int:
     values = resolved(config)
     run = RunDirectory.of_finished_run(expand_home(str(values["run"])))
     run.require_own_files(run.evaluate_log_file, run.exports)
-    output = None if values["output"] is None else expand_home(str(values["output"]))
+    if not isinstance(values["output"], str | None):
+        raise UserError(f"output must be a directory, not {values['output']!r}")
+    output = None if values["output"] is None else expand_home(values["output"])
     trust = trusted_modules(values["trust"])
     request = Request(str(values["format"]), values["quantize"], values["tolerance"], values["weights"], trust)
     with logged_to(run.evaluate_log_file):

@@ -11,6 +11,7 @@ from typing import Any
 import rnnexp
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.files.atomic import sync_directory, write_json
+from rnnexp.core.signals import STOP_SIGNALS_BUT_CTRL_C, interrupted_by
 from rnnexp.export.checks import LARGEST_DIFFERENCE, largest_difference, metrics_with, require_close, require_equal
 from rnnexp.export.formats import Format, choose_format
 from rnnexp.export.parts import Export, Part
@@ -18,6 +19,7 @@ from rnnexp.export.quantization import integer_operators
 from rnnexp.export.read import DESCRIPTION
 from rnnexp.inference.loading import load_predictor
 from rnnexp.runs.evaluation import load_finished
+from rnnexp.tasks.inference_record import is_number
 from rnnexp.tasks.registry import kind_of_target, load_function
 from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.run_directory import RunDirectory
@@ -35,6 +37,9 @@ class Request:
         tolerance: how much worse the main measure of a quantized file may be, relative to its value for the run.
         weights: see `rnnexp.runs.checkpoints.choose_weights`.
         trust: modules whose code may be called, see `rnnexp.runs.frozen.config`.
+
+    Raises:
+        UserError: for a tolerance that is not a number of at least 0.
     """
 
     format_name: str
@@ -42,6 +47,10 @@ class Request:
     tolerance: float
     weights: str | None
     trust: Sequence[str]
+
+    def __post_init__(self) -> None:
+        if not is_number(self.tolerance) or self.tolerance < 0:
+            raise UserError(f"tolerance must be a number of at least 0, not {self.tolerance!r}")
 
     @property
     def name(self) -> str:
@@ -70,15 +79,18 @@ def export_run(run: RunDirectory, request: Request, output: Path | None) -> dict
         raise UserError(f"{run.path}: the task {kind.name!r} has no export")
     predictor = load_predictor(run.path, request.weights, request.trust)
     export: Export = load_function(kind.export)(predictor)
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}")
-    temporary.mkdir()
     try:
-        description = _write(run, export, chosen, request, temporary)
-        write_json(temporary / DESCRIPTION, description)
-        sync_directory(temporary)
-        temporary.rename(target)
-        sync_directory(target.parent)
+        temporary.mkdir(parents=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"output {target}: {target.parent} is not a directory") from None
+    try:
+        with interrupted_by(STOP_SIGNALS_BUT_CTRL_C):
+            description = _write(run, export, chosen, request, temporary)
+            write_json(temporary / DESCRIPTION, description)
+            sync_directory(temporary)
+            temporary.rename(target)
+            sync_directory(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return {**description, "directory": str(target)}
@@ -96,7 +108,8 @@ def _write(run: RunDirectory, export: Export, chosen: Format, request: Request, 
                 f"{first_line(error)}"
             ) from error
     stand_in = export.stand_in({part.name: chosen.read(part, place / f"{part.name}{chosen.ending}") for part in parts})
-    experiment, checkpoint = load_finished(run, request.weights, {}, request.trust)
+    # The files compute in 32 bits, whatever the precision of training.
+    experiment, checkpoint = load_finished(run, request.weights, {"trainer": {"precision": "32-true"}}, request.trust)
     batch = next(iter(experiment.datamodule.test_dataloader()))
     bound = math.inf if request.quantize else LARGEST_DIFFERENCE
     difference = largest_difference(export, stand_in.eval(), batch, bound)

@@ -57,7 +57,7 @@ def measure_runs(options: Options) -> int:
     """
     device = choose_device(options.accelerator)
     loaded, refused = _load(options, device)
-    # After the runs are loaded, since each sets the threads of its config.
+    # A run that was refused after it had set the threads of its config may be the last one.
     torch.set_num_threads(options.num_threads)
     sessions = _measure(loaded, device, options)
     for each, record in zip(loaded, sessions, strict=True):

@@ -122,6 +122,8 @@ def load_subject(path: Path, device: torch.device, options: Options) -> Loaded:
         raise UserError(f"{unfinished}: only the network of a run that is done is measured")
     run.require_own_files(run.inference_file)
     experiment, weights = load_finished(run, None, {"data": options.data}, options.trust)
+    # The run has set the threads of its config, and an export keeps those that it is loaded with.
+    torch.set_num_threads(options.num_threads)
     precision = str(experiment.settings.precision)
     bits, _, kind = precision.partition("-")
     task = experiment.task.to(device).eval()

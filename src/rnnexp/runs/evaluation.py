@@ -78,7 +78,7 @@ def load_finished(
     Args:
         run: the directory of the run.
         weights: see `choose_weights`.
-        changes: other values for the config groups `data` and `task`.
+        changes: other values for config groups, such as `data` and `task`.
         trust: modules whose code may be called, see `rnnexp.runs.frozen.config`.
 
     Returns:

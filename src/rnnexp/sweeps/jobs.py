@@ -68,15 +68,32 @@ def load_statuses(jobs: Sequence[Job]) -> None:
     """Set `status` and `resumes` of each job from its run directory.
 
     A job that is not final continues from its last readable checkpoint, whatever ended it. One whose files are damaged
-    is `unreadable`, and runs again. So is one whose directory holds a run of another config, see `prepare`.
+    is `unreadable`, and runs again. So is one whose directory holds a run of another config, see `prepare`. A run that
+    the pruner of another study ended continues.
     """
     for job in jobs:
         if job.run.status_file.exists():
             status = Status.UNREADABLE if _other_config(job) else job.run.status
             # This process holds the lock of the sweep, so the process that ran the job has ended or will end. Only
             # SLURM may still run it; the backend of SLURM checks that.
-            job.status = Status.INTERRUPTED if status.is_live else status
+            job.status = Status.INTERRUPTED if status.is_live or _is_pruned_elsewhere(job, status) else status
         job.resumes = not job.status.is_final and resumable_checkpoint(job.run) is not None
+
+
+def _is_pruned_elsewhere(job: Job, status: Status) -> bool:
+    """Return whether the pruner of another study, or one that this job has not, ended the run."""
+    if status is not Status.PRUNED:
+        return False
+    try:
+        recorded = job.run.read_config()
+    except UserError:
+        return True
+    return _study_of(recorded) != _study_of(job.config)
+
+
+def _study_of(config: Mapping[str, Any]) -> tuple[Any, ...]:
+    pruning = (config.get("callbacks") or {}).get("pruning") or {}
+    return pruning.get("storage"), pruning.get("study_name")
 
 
 def _other_config(job: Job) -> str:

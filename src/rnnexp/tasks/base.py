@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import Metric
 
 from rnnexp.compat.lightning import restore_metrics, restore_position_in_epoch, unlogged_metrics
 from rnnexp.core.errors import UserError
@@ -201,9 +202,21 @@ class Task(LightningModule, ABC):
         if is_logged_step(self.trainer) or is_last_step(self.trainer):
             self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=batch_size)
 
+    def on_validation_start(self) -> None:
+        """Let the metrics of the split add in 32 bits at least."""
+        self._add_exactly()
+
     def on_test_start(self) -> None:
-        """Reset the number of samples."""
+        """Reset the number of samples, and let the metrics add in 32 bits at least."""
+        self._add_exactly()
         self.num_test_samples = 0
+
+    def _add_exactly(self) -> None:
+        # A precision such as bf16-true converts sums, too. One of 8 significant bits stops growing when it is about 512
+        # times what is added. Counts are integers and stay so.
+        for module in self.modules():
+            if isinstance(module, Metric) and any(map(_is_floating, module.metric_state.values())):
+                module.set_dtype(torch.promote_types(next(self.parameters()).dtype, torch.float32))
 
     def on_test_batch_end(self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:  # noqa: ANN401, ARG002
         """Count the samples of the batch."""
@@ -249,6 +262,10 @@ class Task(LightningModule, ABC):
         """Continue a resumed epoch at the batch where its checkpoint was saved, with the metrics up to it."""
         restore_position_in_epoch(self.trainer)
         restore_metrics(self.trainer, self._loaded_metrics)
+
+
+def _is_floating(state: Tensor | list[Tensor]) -> bool:
+    return isinstance(state, Tensor) and state.is_floating_point()
 
 
 def at_least_float32(values: Tensor) -> Tensor:

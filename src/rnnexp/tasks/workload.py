@@ -71,8 +71,10 @@ def of_sequences(task: Task, datamodule: DataModule, network: nn.Module) -> Work
         network: the network of the task, or what stands in for it.
     """
     model: Any = task.model
-    like = next(model.parameters())
-    samples = [sample.to(like.device, like.dtype) for sample in _test_sequences(datamodule)]
+    device = next(model.parameters()).device
+    # The graphs of an export have no parameters, and compute in 32 bits.
+    dtype = next((weight.dtype for weight in network.parameters()), torch.float32)
+    samples = [sample.to(device, dtype) for sample in _test_sequences(datamodule)]
     calls: dict[str, Sequence[Callable[[], Any]]] = {
         "latency": [partial(network, sample.unsqueeze(0)) for sample in samples]
     }

@@ -442,6 +442,7 @@ def test_files_of_unequal_length(tmp_path: Path) -> None:
         ("src\ttrg\n", ["src", "trg"], r"has only the names of columns"),
         ("yksi\tuks\n", [1, 3], r"line 1: has 2 columns: data\.columns=\[1, 3\] does not fit"),
         ('"Hello, you","Hallo, du"\n', None, "line 1: has no tab .*looks like CSV"),
+        ('{"en": "a", "de": "b"}\n', None, "line 1: has no tab .*looks like JSON"),
         ('"Hello, you"\t"Hallo, du"\n', None, "every cell is in quotes"),
         ('Hello\tHallo\n"He said ""no"""\tEr\n', None, "line 2: has a cell in quotes with doubled quotes inside"),
     ],

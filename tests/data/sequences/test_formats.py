@@ -209,14 +209,14 @@ def with_dates(rows: Rows) -> Rows:
 
 
 BAD_TABLES: dict[str, tuple[Callable[[Rows], Rows], str]] = {
-    "text": (set_cell(7, 2, "fast"), "line 8: column 'speed': 'fast' is text where a number belongs"),
+    "text": (set_cell(7, 2, "fast"), "line 8: column 'speed': 'fast' is text where a number belongs.*in data.features"),
     "decimal comma": (set_cell(7, 2, "1,5"), "line 8: column 'speed': '1,5' is text .* decimal point"),
     "missing": (set_cell(1, 3, ""), "sequence 's0', time 0: feature 'weight': is missing"),
     "ragged": (lambda rows: [*rows[:4], rows[4][:-1], *rows[5:]], "line 5: has 5 cells, and line 1 names 6"),
     "duplicate": (lambda rows: [*rows, rows[3]], "line 4 and line .*: both have id 's0' and time 2: remove one"),
     "no id": (set_cell(6, 0, " "), "line 7: has no id"),
     "no time": (set_cell(6, 1, ""), "line 7: the time is ''"),
-    "wrong time": (set_cell(6, 1, "noon"), "column 'time': line 7: 'noon' is text"),
+    "wrong time": (set_cell(6, 1, "noon"), "column 'time': line 7: 'noon' is text .*, or a date as in 2024-02-29T12"),
     "one date": (set_cell(3, 1, "2024-02-29"), "line 4: the time is '2024-02-29': give each row a number, or"),
     "one number": (lambda rows: set_cell(3, 1, "2")(with_dates(rows)), "line 4: the time is '2'"),
     "an underscore": (set_cell(3, 2, "1_0"), "line 4: column 'speed': '1_0' is text where a number belongs"),
@@ -285,6 +285,12 @@ def test_other_files_are_refused(name: str, content: bytes, message: str, tmp_pa
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message):
         make_data(train=tmp_path / name)
+
+
+@pytest.mark.parametrize("key", ["features", "target"])
+def test_a_column_that_stands_twice_is_refused(key: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"data.{key} must name each column once, not speed, speed"):
+        make_data(train=write_csv(tmp_path / "a.csv", rows_of(waves())), **{key: ["speed", "speed"]})
 
 
 def test_a_file_that_is_missing_or_a_directory_is_refused(tmp_path: Path) -> None:

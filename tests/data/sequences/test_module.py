@@ -184,6 +184,8 @@ def test_missing_values_are_masked(tmp_path: Path) -> None:
         (np.array([2, -1, 10]), [-1, 2, 10]),
         (np.array([2.0, -1.0, 10.0]), [-1, 2, 10]),
         (np.array(["2", "-1", "10"]), [-1, 2, 10]),
+        (np.array(["2.0", "1", "1.0"]), [1, 2]),
+        (np.array(["10.0", "2.0", "0.0"]), [0, 2, 10]),
         (np.array(["02", "1", "b"]), ["02", "1", "b"]),
         (np.array(["9" * 20, "1", "2"]), ["1", "2", "9" * 20]),
         (np.array([True, False, True]), ["False", "True"]),

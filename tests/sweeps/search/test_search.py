@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -331,6 +332,37 @@ def test_a_study_of_another_search_is_refused(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"the study 'train' .* name another with hydra\.sweeper\.study_name="):
             open_test_study(settings(tmp_path / "study", **changed), metric, there)
     open_test_study(settings(tmp_path / "study"), "val/acc_best", space("optimizer.lr=interval(0,2)"))
+
+
+def test_a_study_with_other_fixed_settings_is_refused(run: Run, tmp_path: Path) -> None:
+    asked = [*GRID, f"sweep_dir={tmp_path}/sweep", *BARE, "-m"]
+    assert run(*asked, "model=gru", "model.hidden_size=4,8").exit_code == 0
+    for other in (["model=srn", "model.hidden_size=4,8"], ["model=gru", "model.hidden_size=4", "model.num_layers=1,2"]):
+        refused = run(*asked, *other)
+        assert refused.exit_code == 2
+        assert "the study 'train' has trials with other settings outside its space: name another with " in refused.line
+    again = run(*asked, "model=gru", "model.hidden_size=4,8", "data.eval_batch_size=7")
+    assert again.exit_code == 0, "the results are the same"
+    assert states(tmp_path / "sweep") == {"COMPLETE": 2}
+
+
+def test_trials_of_other_processes_that_still_run_are_said(run: Run, tmp_path: Path) -> None:
+    asked = [*GRID, f"sweep_dir={tmp_path}/sweep", "model.hidden_size=4,8", *BARE, "-m"]
+    assert "still run" not in run(*asked).stdout
+    trial = load(tmp_path / "sweep").ask(space("model.hidden_size=4,8"))
+    trial.set_user_attr("owner", "another")
+    trial.set_user_attr("heartbeat", time.time())
+    said = "1 of other processes still run: the same command shows the result when they have ended"
+    assert said in run(*asked).stdout
+
+
+def test_what_the_pruner_of_another_study_ended_is_run(run: Run, tmp_path: Path) -> None:
+    asked = [*GRID, f"sweep_dir={tmp_path}/sweep", "model.hidden_size=4,8", *BARE, "-m"]
+    prune_all = ["callbacks=pruning", PRUNE_BAD[0], "hydra.sweeper.pruner.lower=2"]
+    assert "2 pruned" in run(*asked, *prune_all).stdout
+    assert "to run" not in run(*asked, *prune_all).stdout, "the same study has its result"
+    assert "2 to run" in run(*asked, "hydra.sweeper.study_name=other").stdout
+    assert states(tmp_path / "sweep") == {"PRUNED": 2}
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLERS))

@@ -65,7 +65,7 @@ def test_the_test_step_returns_predictions_and_confidence(batch: LabeledSequence
     task = make_task()
     task.log = lambda *_, **__: None  # type: ignore[method-assign]
     outputs = task.test_step(batch, 0)
-    probabilities = task(batch.inputs).softmax(dim=1)
+    probabilities = task.logits(task.model, batch).softmax(dim=1)
     assert outputs["labels"].tolist() == batch.labels.tolist()
     assert outputs["predicted"].tolist() == probabilities.argmax(dim=1).tolist()
     torch.testing.assert_close(outputs["confidence"], probabilities.max(dim=1).values)

@@ -445,6 +445,9 @@ def _name(key: str, name: object) -> str:
 
 
 def _names(key: str, names: object) -> tuple[str, ...]:
-    """Return one name or several. Raise ValueError for any other value, and for none."""
+    """Return one name or several. Raise ValueError for any other value, for none, and for a name that stands twice."""
     listed = names if isinstance(names, list | tuple) and names else [names]
-    return tuple(_name(key, name) for name in listed)
+    found = tuple(_name(key, name) for name in listed)
+    if len(set(found)) < len(found):
+        raise ValueError(f"data.{key} must name each column once, not {', '.join(found)}")
+    return found

@@ -302,7 +302,10 @@ def _parse_times(table: Table, wanted: Wanted, times: Array) -> Array:
         return np.where(is_date == (2 * is_date.sum() > len(times)), 0.0, np.nan)
     where = f"{table.path}: column {wanted.time!r}"
     rows = enumerate(times.tolist())
-    return np.array([parse_numbers([text], f"{where}: {table.row(row)}")[0] for row, text in rows])
+    try:
+        return np.array([parse_numbers([text], f"{where}: {table.row(row)}")[0] for row, text in rows])
+    except UserError as error:
+        raise UserError(f"{error}, or a date as in 2024-02-29T12:00:00") from None
 
 
 def _dates(times: Array) -> Array | None:

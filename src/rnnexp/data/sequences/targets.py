@@ -42,14 +42,14 @@ def labels_of(content: Content, *, may_miss: bool) -> Array:
     if targets.ndim > 1:
         raise UserError(
             f"{content.path}: has {targets.shape[1]} targets, and a class is one value: name one, or use "
-            "task=regression"
+            "task=tagging for a class of each step, or task=regression"
         )
     if targets.dtype.kind == "f":
         labels = _labels_of_floats(content, targets)
     else:
         labels = text_or_empty(targets)
         labels = np.where([label.lower() in NO_CLASS for label in labels], "", labels) if len(labels) else labels
-        _require_no_fractions(content, labels)
+        labels = _whole_numbers(content, labels)
     if not may_miss and (labels == "").any():
         index = int((labels == "").argmax())
         hint = "" if len(labels) == len(content) else ", or use data.missing=mask, which leaves such steps out"
@@ -65,16 +65,23 @@ def _labels_of_floats(content: Content, targets: Array) -> Array:
     return np.where(is_missing, "", np.where(is_missing, 0, targets).astype(np.int64).astype(str))
 
 
-def _require_no_fractions(content: Content, labels: Array) -> None:
-    """Raise UserError for labels that are all numbers, and not all whole numbers."""
+def _whole_numbers(content: Content, labels: Array) -> Array:
+    """Return labels in which `1` stands for `1.0` and `1e0`, if all are numbers.
+
+    Raises:
+        UserError: for labels that are all numbers, and not all whole numbers.
+    """
     names = sorted(set(labels.tolist()) - {""})
     try:
         numbers = plain_numbers(names)
     except ValueError:
-        return
+        return labels
     if fractions := [name for name, number in zip(names, numbers, strict=True) if not number.is_integer()]:
         index = int((labels == fractions[0]).argmax())
         raise _fraction(content, labels, index)
+    # Programs write whole numbers so, if the column has had a missing one.
+    spelt = {name: str(int(number)) for name, number in zip(names, numbers, strict=True) if not name.isdigit()}
+    return np.array([spelt.get(label, label) for label in labels.tolist()]) if spelt else labels
 
 
 def _fraction(content: Content, labels: Array, index: int) -> UserError:

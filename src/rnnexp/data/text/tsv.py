@@ -102,7 +102,11 @@ def _indices(first: Sequence[str], columns: Columns, languages: Sequence[str], p
         return first.index(str(columns[0])), first.index(str(columns[1]))
     source, target = (int(column) - 1 for column in columns or (1, 2))
     if len(first) == 1:
-        hint = ", and looks like CSV: separate the two by a tab" if "," in first[0] and '"' in first[0] else ": add it"
+        hint = ": add it"
+        if first[0].startswith("{"):
+            hint = ", and looks like JSON: write the two with a tab between them"
+        elif "," in first[0] and '"' in first[0]:
+            hint = ", and looks like CSV: separate the two by a tab"
         raise UserError(f"{path}: line 1: has no tab between a sentence and its translation{hint}")
     if max(source, target) >= len(first):
         raise UserError(f"{path}: line 1: has {_count(first)}: data.columns={list(columns or ())} does not fit")

@@ -21,6 +21,7 @@ from rnnexp.sweeps.search.storage import require_direction, storage_errors
 from rnnexp.sweeps.search.study import SearchSettings, Study, make_sampler, open_study
 from rnnexp.sweeps.sweep import JobOutcome, Points, SweepSettings, modules_of_tasks, start_report
 from rnnexp.tasks.registry import OF_AVERAGE
+from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.status import Status
 from rnnexp.tracking.sweep_directory import SweepDirectory
 
@@ -83,7 +84,7 @@ class Search:
             return
         directory = SweepDirectory.open(self.sweep.directory, self.sweep.name)
         with storage_errors(self.settings.storage):
-            study = open_study(self.settings, self.metric, self.space, _owner_of(directory))
+            study = open_study(self.settings, self.metric, self.space, _owner_of(directory), self._fixed_hash(jobs))
             counts = self.run_trials(study)
             self._show_best(study, directory)
             if not counts and study.has_failed:
@@ -158,6 +159,10 @@ class Search:
                 require_direction(self.settings.direction, pruning["monitor"], pruning["mode"])
         return jobs
 
+    def _fixed_hash(self, jobs: Sequence[Job]) -> str:
+        """Return a hash of what all trials have in common; machines may have other devices."""
+        return config_hash(jobs[0].config, *self.space, "trainer.accelerator", "num_threads")
+
     def _dry_run(self) -> None:
         study = optuna.create_study(sampler=self.sampler, direction=self.settings.direction)
         first = [study.ask(self.space) for _ in range(min(self.settings.n_jobs, self.settings.n_trials))]
@@ -175,6 +180,8 @@ class Search:
         value = f"{self.metric} {best.value:.6g}"
         # The best trial may be one of another person.
         print(printable(f"best of {study.num_finished} trials: {value} with {shown} in {best.run_directory}"))
+        if number := study.num_running:
+            print(f"{number} of other processes still run: the same command shows the result when they have ended")
         write_text(directory.path / "optimization_results.yaml", best.to_yaml())
 
 

@@ -111,6 +111,11 @@ class Study:
         return len(self.study.get_trials(deepcopy=False, states=FINISHED))
 
     @property
+    def num_running(self) -> int:
+        """The number of trials that have not ended."""
+        return len(self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING]))
+
+    @property
     def has_failed(self) -> bool:
         """Whether every trial has failed."""
         return all(trial.state is TrialState.FAIL for trial in self._asked_trials())
@@ -214,12 +219,19 @@ def _is_stale(trial: optuna.trial.FrozenTrial) -> bool:
     return time.time() - seen > STALE_SECONDS
 
 
-def open_study(settings: SearchSettings, metric: str, space: Space, owner: str) -> Study:
+def open_study(settings: SearchSettings, metric: str, space: Space, owner: str, fixed: str = "") -> Study:
     """Return the study of that name, new or existing.
 
+    Args:
+        settings: settings of the study.
+        metric: what the trials are compared by.
+        space: the distribution of each axis.
+        owner: the identifier of this search.
+        fixed: a hash of what all trials have in common.
+
     Raises:
-        UserError: if it has another metric, direction or space, or holds pickles, which another person may have
-            written.
+        UserError: if it has another metric, direction, space or fixed settings, or holds pickles, which another person
+            may have written.
     """
     name, direction = settings.study_name, settings.direction
     study = optuna.create_study(
@@ -235,8 +247,9 @@ def open_study(settings: SearchSettings, metric: str, space: Space, owner: str) 
             f"the study {name!r} holds the state of a CMA-ES sampler, a pickle, which executes code when it is read: "
             "name another with hydra.sweeper.study_name="
         )
-    # Until a trial has ended, the metric may be corrected.
+    # Until a trial has ended, the metric may be corrected, and until one has a result, the settings.
     known = study.user_attrs.get("metric", metric) if any(trial.state.is_finished() for trial in trials) else metric
+    has_result = any(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in trials)
     if (present := f"{study.direction.name.lower()} {known}") != (wanted := f"{direction} {metric}"):
         raise UserError(
             f"the study {name!r} is to {present}, not to {wanted}: name another with hydra.sweeper.study_name="
@@ -250,7 +263,13 @@ def open_study(settings: SearchSettings, metric: str, space: Space, owner: str) 
                     f"{key}: the study {name!r} has tried it in another space: name another with "
                     "hydra.sweeper.study_name="
                 ) from None
+    if has_result and study.user_attrs.get("fixed", fixed) != fixed:
+        raise UserError(
+            f"the study {name!r} has trials with other settings outside its space: name another with "
+            "hydra.sweeper.study_name="
+        )
     study.set_user_attr("metric", metric)
+    study.set_user_attr("fixed", fixed)
     study.sampler = make_sampler(settings, len(trials))
     return Study(study, settings, space, owner)
 

@@ -68,11 +68,6 @@ class ClassificationTask(LabelingTask):
         lengths = None if batch.lengths is None else batch.lengths[:2].clamp(max=2)
         return LabeledSequences(batch.inputs[:2, :2], batch.labels[:2], lengths)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return logits [batch, classes] for inputs [batch, time, features]."""
-        logits: Tensor = self.model(inputs)
-        return logits
-
     def test_step(self, batch: LabeledSequences, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Return `labels` and `predicted`, see `classes`, and the `confidence` in the latter, [batch] each."""
         loss, logits = self.shared_step(batch, "test")

@@ -47,9 +47,15 @@ class TaggedSteps(GradedAnswers):
         return np.equal(self._num_wrong, 0)
 
     @property
+    def value(self) -> float:
+        """The share of right sequences, of those with a step that has a class."""
+        return float(self.right[self.num_steps > 0].mean())
+
+    @property
     def scores(self) -> NDArray[np.float64]:
-        """The share of right steps in each sequence, [samples]; 1 without a step that has a class."""
-        return 1 - self._num_wrong / np.maximum(self.num_steps, 1)
+        """The share of right steps in each sequence with a step that has a class."""
+        has_steps = self.num_steps > 0
+        return 1 - self._num_wrong[has_steps] / self.num_steps[has_steps]
 
     def same_samples(self, other: Answers) -> bool:
         """Whether both have the same labels."""
@@ -72,7 +78,7 @@ class TaggedSteps(GradedAnswers):
         if not len(wrong):
             return "all right"
         label, answer = (self.names.get(int(each[wrong[0]]), str(each[wrong[0]])) for each in (labels, predicted))
-        return f"{len(wrong)} wrong, first {answer} for {label} at step {wrong[0] + 1}"
+        return f"{len(wrong)} wrong, first {answer} for {label} at step {wrong[0] + 1} of those with a class"
 
 
 def read(run: RecordedRun) -> TaggedSteps:

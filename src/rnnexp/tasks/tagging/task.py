@@ -78,8 +78,9 @@ class TaggingTask(LabelingTask):
         self.add_loss("test", loss, batch)
         confidence, predicted = at_least_float32(logits).softmax(dim=2).max(dim=2)
         has_label = batch.labels != NO_LABEL
-        right = ((predicted == batch.labels) | ~has_label).all(dim=1)
-        self.log("test/sequence_acc", right.float().mean(), on_epoch=True, batch_size=len(right), sync_dist=True)
+        right = ((predicted == batch.labels) | ~has_label).all(dim=1)[has_label.any(dim=1)]
+        if len(right):
+            self.log("test/sequence_acc", right.float().mean(), on_epoch=True, batch_size=len(right), sync_dist=True)
         return {
             "labels": self.classes[batch.labels[has_label]],
             "predicted": self.classes[predicted[has_label]],
