@@ -137,13 +137,6 @@ def test_unknown_weights_are_one_line(finished: Outcome) -> None:
         rnnexp.load(finished.directory, weights="lats")
 
 
-def test_best_weights_that_were_not_saved(finished: Outcome, tmp_path: Path) -> None:
-    run = Path(shutil.copytree(finished.directory, tmp_path / "copy"))
-    (run / "checkpoints" / "best.ckpt").unlink()
-    with pytest.raises(UserError, match=r"best\.ckpt is missing: no validation has chosen weights; use weights=last"):
-        rnnexp.load(run, weights="best")
-
-
 def test_a_config_that_names_other_code_is_refused(finished: Outcome, tmp_path: Path) -> None:
     from rnnexp.core.files.atomic import read_json, write_json
     from rnnexp.tracking.identity import config_hash

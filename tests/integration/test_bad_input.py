@@ -117,7 +117,7 @@ def test_a_value_that_does_not_fit_the_data_is_a_one_line_error(run: Run, tmp_pa
         ("model.hiden_size=3", "unknown key 'hiden_size' in model; did you mean 'hidden_size'?"),
         ("logger=wandbb", "did you mean 'wandb'?"),
         ("model=[gru,lstm]", "model=[...] is a list, and a run has one model: name one, or several with -m"),
-        ("+model=gru", "+model=gru adds a second option of a group that has one: leave out the +"),
+        ("+optimizer=sgd", "+optimizer=sgd adds a second option of a group that has one: leave out the +"),
         ("hydra.run.dir=mine", "hydra.run.dir= has no effect here: set paths.output_dir="),
         ("hydra.sweep.dir=mine", "hydra.sweep.dir= has no effect here: set sweep_dir="),
         ("~model", "model was deleted with ~model, but it is required: keep it"),

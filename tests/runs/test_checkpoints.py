@@ -51,7 +51,6 @@ DAMAGES: dict[str, tuple[Callable[[Path, Path], object], str]] = {
     "text": (lambda _, target: target.write_text("<html>404</html>", encoding="utf-8"), "damaged"),
     "cut short": (cut_short, "truncated or damaged"),
     "empty": (lambda _, target: target.touch(), "cannot be read .*truncated or damaged"),
-    "a directory": (lambda _, target: target.mkdir(), "is a directory: name the file in it"),
 }
 
 
@@ -68,6 +67,13 @@ def test_a_damaged_checkpoint_is_refused(run: Run, finished: Outcome, tmp_path: 
     assert re.search(message, outcome.line), outcome.line
     assert not list((outcome.directory / "checkpoints").iterdir())
     assert (path.read_bytes() if path.is_file() else None) == content
+
+
+def test_a_directory_is_refused_before_a_run_is_made(run: Run, tmp_path: Path) -> None:
+    outcome = run(*SAME, f"ckpt_path={tmp_path}")
+    assert outcome.exit_code == 2
+    assert outcome.line == f"rnnexp: checkpoint {tmp_path} is a directory: name the file in it, best.ckpt or last.ckpt"
+    assert outcome.directories == []
 
 
 def test_a_missing_checkpoint_has_a_suggestion(run: Run, finished: Outcome) -> None:

@@ -164,7 +164,8 @@ def _explain_missing_file(error: MissingConfigException) -> str:
 
 def _added_group(message: str) -> str | None:
     """Return the argument that adds an option to a group which has one."""
-    groups = tuple(f"+{group}=" for group in _groups() if message.startswith(f"Multiple values for {group}."))
+    starts = ("Multiple values for {}.", "{} appears more than once")
+    groups = tuple(f"+{group}=" for group in _groups() if message.startswith(tuple(s.format(group) for s in starts)))
     return next((argument for argument in sys.argv[1:] if groups and argument.startswith(groups)), None)
 
 

@@ -179,14 +179,12 @@ def choose_weights(run: RunDirectory, weights: str | None, test_weights: str) ->
 
     Raises:
         ValueError: for an unknown name of weights.
-        UserError: for the best weights of a run without one, and for the average of a run that has kept no epochs.
+        UserError: for the average of a run that has kept no epochs.
     """
     if weights is None:
         return tested_weights(run, test_weights)
     files = {"best": run.best_checkpoint, "last": run.last_checkpoint, "average": run.average_checkpoint}
     path = lookup("weights", weights, files)
-    if weights == "best" and not path.is_file():
-        raise UserError(f"{path} is missing: no validation has chosen weights; use weights=last")
     if weights == "average" and (not path.is_file() or (run.kept_checkpoints and run.describe_unfinished())):
         # A run that tested other weights has no average yet, and one that was stopped in training may since have kept
         # other epochs than those of its average.

@@ -85,10 +85,9 @@ def _is_pruned_elsewhere(job: Job, status: Status) -> bool:
     if status is not Status.PRUNED:
         return False
     try:
-        recorded = job.run.read_config()
+        return _study_of(job.run.read_config()) != _study_of(job.config)
     except UserError:
-        return True
-    return _study_of(recorded) != _study_of(job.config)
+        return False
 
 
 def _study_of(config: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -153,7 +153,7 @@ def test_values_that_are_no_numbers_are_not_the_best(place: Path, capsys: pytest
     ranked = listed(capsys, "best", place, "--top", 5)
     assert [Path(row["run"]).name for row in ranked] == ["b"]
     assert manage(["best", str(place)]) == 0
-    assert "left out: 2 of 3 runs, without a value of the metric that they monitor" in capsys.readouterr().err
+    assert "left out: 1 of 2 runs, without a value of the metric that they monitor" in capsys.readouterr().err
     assert {row["value"] for row in listed(capsys, "ls", place, "seed=1")} == {None}
 
 
