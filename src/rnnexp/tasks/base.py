@@ -214,9 +214,10 @@ class Task(LightningModule, ABC):
     def _add_exactly(self) -> None:
         # A precision such as bf16-true converts sums, too. One of 8 significant bits stops growing when it is about 512
         # times what is added. Counts are integers and stay so.
+        of_weights = next((weight.dtype for weight in self.parameters()), torch.float32)  # an export has none
         for module in self.modules():
             if isinstance(module, Metric) and any(map(_is_floating, module.metric_state.values())):
-                module.set_dtype(torch.promote_types(next(self.parameters()).dtype, torch.float32))
+                module.set_dtype(torch.promote_types(of_weights, torch.float32))
 
     def on_test_batch_end(self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:  # noqa: ANN401, ARG002
         """Count the samples of the batch."""
