@@ -118,3 +118,18 @@ def test_a_run_with_nothing_left_to_train_has_the_backend_that_trained() -> None
     task.on_save_checkpoint(checkpoint)
     continued.on_load_checkpoint(checkpoint)
     assert continued.stack.last_backend == "parallel"
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_sums_have_32_bits_at_least(dtype: torch.dtype) -> None:
+    task = make_task().to(dtype)
+    task.on_test_start()
+    assert task.loss_of("test").sum_value.dtype == torch.promote_types(dtype, torch.float32)
+    assert task.counts_of("test").confmat.dtype == torch.int64
+
+
+def test_what_stands_in_for_the_network_may_have_no_weights() -> None:
+    task = make_task()
+    task.model = torch.nn.Identity()  # type: ignore[assignment]
+    task.on_test_start()
+    assert task.num_test_samples == 0
