@@ -99,6 +99,7 @@ def test_a_search_that_stopped_at_a_failure_continues_with_the_rest(run: Run, tm
         f"sweep_dir={sweep} continues"
     )
     assert states(sweep) == {"FAIL": 1, "RUNNING": 1}
+    assert "of other processes" not in outcome.stdout
     assert run(*asked, "-m").exit_code == 0
     assert states(sweep)["COMPLETE"] >= 1
     assert not states(sweep)["RUNNING"]
@@ -257,7 +258,7 @@ def settings(storage: Path | str, **changed: Any) -> SearchSettings:
 
 
 def open_test_study(chosen: SearchSettings, metric: str, axes: dict[str, Any]) -> Study:
-    return open_study(chosen, metric, axes, owner="me")
+    return open_study(chosen, metric, axes, owner="me", fixed="")
 
 
 def space(*overrides: str) -> dict[str, Any]:
@@ -281,7 +282,7 @@ def test_a_seeded_search_is_repeatable_also_if_it_is_continued(tmp_path: Path) -
 def test_a_trial_of_a_process_that_died_is_taken_over(tmp_path: Path, place: str) -> None:
     storage: Any = place.format(tmp_path) if "://" in place else tmp_path / place
     chosen = settings(storage, n_trials=2, n_jobs=2)
-    dead = open_study(chosen, "val/acc", space("optimizer.lr=interval(0.1,1)"), owner="another")
+    dead = open_study(chosen, "val/acc", space("optimizer.lr=interval(0.1,1)"), owner="another", fixed="")
     lost, alive = dead.ask_for_missing()
     mine = open_test_study(chosen, "val/acc", space("optimizer.lr=interval(0.1,1)"))
     assert mine.unfinished_trials() == []
@@ -466,7 +467,7 @@ def test_a_study_with_pickles_is_refused(tmp_path: Path, prefix: str) -> None:
 
 def test_a_heartbeat_of_another_kind_is_none(tmp_path: Path) -> None:
     chosen, axes = settings(tmp_path / "study"), space("optimizer.lr=interval(0.1,1)")
-    (trial,) = open_study(chosen, "val/acc", axes, owner="another").ask_for_missing()[:1]
+    (trial,) = open_study(chosen, "val/acc", axes, owner="another", fixed="").ask_for_missing()[:1]
     trial.set_user_attr("heartbeat", "now")
     assert open_test_study(chosen, "val/acc", axes).unfinished_trials() == []
 

@@ -180,7 +180,7 @@ class Search:
         value = f"{self.metric} {best.value:.6g}"
         # The best trial may be one of another person.
         print(printable(f"best of {study.num_finished} trials: {value} with {shown} in {best.run_directory}"))
-        if number := study.num_running:
+        if number := study.num_running_elsewhere:
             print(f"{number} of other processes still run: the same command shows the result when they have ended")
         write_text(directory.path / "optimization_results.yaml", best.to_yaml())
 

@@ -111,9 +111,10 @@ class Study:
         return len(self.study.get_trials(deepcopy=False, states=FINISHED))
 
     @property
-    def num_running(self) -> int:
-        """The number of trials that have not ended."""
-        return len(self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING]))
+    def num_running_elsewhere(self) -> int:
+        """The number of trials of other processes that have not ended."""
+        running = self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
+        return sum(trial.user_attrs.get("owner") != self.owner for trial in running)
 
     @property
     def has_failed(self) -> bool:
@@ -219,7 +220,7 @@ def _is_stale(trial: optuna.trial.FrozenTrial) -> bool:
     return time.time() - seen > STALE_SECONDS
 
 
-def open_study(settings: SearchSettings, metric: str, space: Space, owner: str, fixed: str = "") -> Study:
+def open_study(settings: SearchSettings, metric: str, space: Space, owner: str, fixed: str) -> Study:
     """Return the study of that name, new or existing.
 
     Args:
