@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -297,6 +298,26 @@ def test_a_trial_of_a_process_that_died_is_taken_over(tmp_path: Path, place: str
     trials = {trial.number: trial for trial in mine.study.get_trials()}
     assert trials[lost.number].value == 0.75, "the process that wakes up changes nothing"
     assert trials[lost.number].user_attrs["run_directory"] == str(tmp_path)
+
+
+def test_trials_left_running_come_in_batches_and_first_those_of_this_search(tmp_path: Path) -> None:
+    axes = space("optimizer.lr=interval(0.1,1)")
+    chosen = settings(tmp_path / "study.log", n_trials=5, n_jobs=5)
+    asked = open_study(chosen, "val/acc", axes, owner="another", fixed="").ask_for_missing()
+    for trial, owner in zip(asked, ("another", "another", "me", "another", "me"), strict=True):
+        trial.set_user_attr("owner", owner)
+        trial.set_user_attr("heartbeat", 0.0)
+
+    def unfinished(owner: str) -> list[int]:
+        study = open_study(replace(chosen, n_jobs=1), "val/acc", axes, owner, fixed="")
+        return [trial.number for trial in study.unfinished_trials()]
+
+    assert unfinished("me") == [2]
+    assert unfinished("me") == [2], "until it has ended"
+    assert unfinished("another") == [0]
+    assert unfinished("third") == [1], "those of the others have a heartbeat again"
+    both = open_study(replace(chosen, n_jobs=3), "val/acc", axes, owner="me", fixed="")
+    assert [trial.number for trial in both.unfinished_trials()] == [2, 4, 3]
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs the list of open files of Linux")

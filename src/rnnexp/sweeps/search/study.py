@@ -159,21 +159,23 @@ class Study:
             thread.join()
 
     def unfinished_trials(self) -> list[optuna.Trial]:
-        """Return the trials that an earlier process of this search left running, and those of processes that have died.
+        """Return the next batch of trials that an earlier process of this search left running, or a process that died.
 
-        Trials of another space fail. A process whose heartbeat is older than `STALE_SECONDS` counts as dead.
+        The trials of this search come first: it has their run directories, so that they continue. Trials of another
+        space fail. A process whose heartbeat is older than `STALE_SECONDS` counts as dead.
         """
-        unfinished = []
-        for frozen in self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
-            if frozen.user_attrs.get("owner") != self.owner and not _is_stale(frozen):
-                continue
-            if frozen.params.keys() == self.space.keys():
-                trial = running_trial(self.study, frozen)
+        running = self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
+        own = [trial for trial in running if trial.user_attrs.get("owner") == self.owner]
+        abandoned = [trial for trial in running if trial not in own and _is_stale(trial)]
+        batch: list[optuna.Trial] = []
+        for frozen in [*own, *abandoned]:
+            trial = running_trial(self.study, frozen)
+            if frozen.params.keys() != self.space.keys():
+                self.fail(trial)
+            elif len(batch) < self.settings.n_jobs:
                 self._claim(trial)
-                unfinished.append(trial)
-            else:
-                self.fail(running_trial(self.study, frozen))
-        return unfinished
+                batch.append(trial)
+        return batch
 
     def tell(self, trial: optuna.Trial, outcome: JobOutcome) -> None:
         """Record how the job of a trial ended.
