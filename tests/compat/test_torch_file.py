@@ -36,18 +36,25 @@ def test_the_tensors_that_torch_saved(tmp_path: Path) -> None:
         assert found[name].dtype == tensor.numpy().dtype
 
 
+def test_the_texts_that_torch_saved(tmp_path: Path) -> None:
+    found = read_tensors(saved({"labels": torch.arange(3), "ids": ["a", "b\n", "ü" * 99]}, tmp_path / "a.pt"))
+    assert found["ids"].tolist() == ["a", "b\n", "ü" * 99]
+    assert read_tensors(saved({"ids": []}, tmp_path / "a.pt"))["ids"].tolist() == []
+
+
 @pytest.mark.parametrize(
     "content",
     [
         [torch.ones(2)],
         {"a": 1},
         {"a": Path("x")},
+        {"a": ["text", 1]},
         {"a": print},
         {"a": torch.arange(9).expand(1000, 9)},
         {"a": torch.arange(9)[2:]},
         {"a": torch.nn.Linear(2, 2)},
     ],
-    ids=["list", "number", "path", "function", "expanded", "part", "module"],
+    ids=["list", "number", "path", "mixed", "function", "expanded", "part", "module"],
 )
 def test_anything_else_is_refused(content: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 (the messages differ)

@@ -64,6 +64,25 @@ def test_classes_are_learned_and_named(classified: Outcome) -> None:
     assert classified.directory.name.endswith("waves_gru")
 
 
+def test_test_samples_are_named_as_in_the_file(classified: Outcome) -> None:
+    predictions = torch.load(classified.directory / "test_predictions.pt", weights_only=True)
+    ids = [int(each) for each in predictions["ids"]]
+    names = np.unique(waves(150)["y"])
+    assert len(ids) == classified.result["data"]["num_test"] == 30
+    assert [names[label] for label in predictions["labels"]] == [waves(150)["y"][place] for place in ids]
+    assert ids != list(range(30)), "they are a random part of the file"
+
+
+@pytest.mark.parametrize("task", ["classification", "tagging"])
+def test_ids_of_a_limited_test(task: str, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "waves.csv", rows_of(waves(60)))
+    options = [f"data.train={path}", "data.features=[speed,weight]", "data.eval_batch_size=5"]
+    outcome = learn(tmp_path, f"task={task}", *options, "trainer.limit_test_batches=1", "trainer.limit_train_batches=2")
+    predictions = torch.load(outcome.directory / "test_predictions.pt", weights_only=True)
+    assert len(predictions["ids"]) == 5
+    assert set(predictions["ids"]) < {f"s{number}" for number in range(60)}
+
+
 def test_another_file_is_evaluated_without_the_training_file(classified: Outcome, tmp_path: Path) -> None:
     path = write_csv(tmp_path / "other.npz.csv", [row[:5] for row in rows_of(waves(60, seed=9))])
     # The names of features are those of the table, and the training file had none.

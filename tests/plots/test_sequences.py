@@ -2,11 +2,36 @@
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from rnnexp.plots.sequences import MOST_FEATURES, MOST_TARGETS, Example, curves, predictions_and_residuals
 from rnnexp.plots.style import encode_figure
 
 INPUTS = np.linspace(0, 1, 30, dtype=np.float32).reshape(10, 3)
+
+
+def legend_of(figure: Figure) -> list[str]:
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (None, ["feature 0", "feature 1", "feature 2"]),
+        (["_x", "$y$", "z" * 200], ["_x", "$y$", "\n".join([*["z" * 34] * 5, "z" * 30])]),
+    ],
+)
+def test_features_are_named(names: list[str] | None, shown: list[str]) -> None:
+    figure = curves([Example("one", INPUTS), Example("two", INPUTS)], "run", names)
+    assert legend_of(figure) == shown
+    assert encode_figure(figure, "svg")
+    colors = [handle.get_color() for handle in figure.legends[0].get_lines()]
+    assert colors == [line.get_color() for line in figure.axes[1].lines]
+    assert len(set(colors)) == 3
+
+
+def test_a_single_feature_has_no_legend() -> None:
+    assert legend_of(curves([Example("one", INPUTS[:, :1])], "run", ["pressure"])) == []
 
 
 def test_wrong_steps_are_shaded() -> None:
@@ -19,8 +44,9 @@ def test_wrong_steps_are_shaded() -> None:
 
 def test_a_number_at_each_step_is_drawn_over_the_inputs() -> None:
     truth, guess = np.arange(10.0), np.arange(10.0) + 1
-    (axes,) = curves([Example("one", INPUTS, None, truth, guess)], "run").axes
-    assert [line.get_label() for line in axes.lines[3:]] == ["truth", "predicted"]
+    figure = curves([Example("one", INPUTS, None, truth, guess)], "run")
+    (axes,) = figure.axes
+    assert legend_of(figure) == ["features", "truth", "predicted"]
     assert axes.lines[4].get_ydata() == pytest.approx(guess)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from rnnexp.core.files.directory_lock import locked
 from rnnexp.report import section
@@ -232,7 +233,20 @@ def test_digits_without_their_images_are_listed_by_number(sweep: Path) -> None:
     assert report([str(sweep)]) == 0
     markdown = (sweep / "report" / "report.md").read_text(encoding="utf-8")
     assert "The images were not found below the run's data.root" in markdown
-    assert "| right | wrong | sample | label | wrong answer |" in markdown
+    table = markdown[markdown.index("| right | wrong | sample | label | wrong answer |") :]
+    assert re.search(r"^\| \w+ \| \w+ \| \d+ \|", table, re.MULTILINE)
+
+
+def test_samples_are_listed_by_their_ids(sweep: Path) -> None:
+    for job in (sweep / "jobs").iterdir():
+        change_config(job, lambda config: config["data"].update(root="/nowhere"))
+        predictions = torch.load(job / "test_predictions.pt", weights_only=True)
+        ids = [f"walk {number}" for number in range(len(predictions["labels"]))]
+        torch.save({**predictions, "ids": ids}, job / "test_predictions.pt")
+    assert report([str(sweep)]) == 0
+    markdown = (sweep / "report" / "report.md").read_text(encoding="utf-8")
+    table = markdown[markdown.index("| right | wrong | sample | label | wrong answer |") :]
+    assert re.search(r"^\| \w+ \| \w+ \| walk \d+ \|", table, re.MULTILINE)
 
 
 def test_the_table_of_results(digits: Path, group_of: Grouped) -> None:

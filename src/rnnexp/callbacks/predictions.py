@@ -19,7 +19,8 @@ class PredictionWriter(ResultWriter):
     It writes nothing for a task that names no `test_outputs` and whose row of the registry names no callbacks that fit.
 
     Args:
-        path: the file to write, with `torch.save`: a dict of the tensors [samples] that `Task.test_outputs` names.
+        path: the file to write, with `torch.save`: a dict of the tensors [samples] that `Task.test_outputs` names, and
+            `ids`, a list of text, if the samples have names in their file, see `DataModule.test_ids`.
     """
 
     def __init__(self, path: str) -> None:
@@ -42,11 +43,17 @@ class PredictionWriter(ResultWriter):
         if pl_module.test_outputs:
             self._batches.append({name: outputs[name] for name in pl_module.test_outputs})
 
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._batches:
             return
-        predictions = {name: torch.cat([b[name] for b in self._batches]).cpu() for name in self._batches[0]}
+        assert isinstance(pl_module, Task)
+        predictions: dict[str, Tensor | list[str]] = {
+            name: torch.cat([b[name] for b in self._batches]).cpu() for name in self._batches[0]
+        }
         self._batches.clear()
+        if (ids := trainer.datamodule.test_ids) is not None:  # type: ignore[attr-defined]
+            # The test may be limited to some batches.
+            predictions["ids"] = list(ids)[: pl_module.num_test_samples]
         # Through a buffer, since the error of torch.save does not name a full disk.
         buffer = io.BytesIO()
         torch.save(predictions, buffer)

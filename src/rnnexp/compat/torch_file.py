@@ -1,4 +1,6 @@
-"""Read a dict of tensors that `torch.save` wrote, without importing torch, which takes seconds and 500 MB.
+"""Read a dict of tensors and lists of text that `torch.save` wrote, without importing torch.
+
+That takes seconds and 500 MB.
 
 The file is an archive with a pickle of the structure, and a member with the bytes of each tensor. Nothing in it is
 executed: the pickle may name only the classes below, and a tensor only as many bytes as the archive has.
@@ -25,11 +27,11 @@ MOST_BYTES = 1 << 28
 
 
 def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
-    """Return the tensors of a file by their names, as arrays.
+    """Return the tensors of a file by their names, as arrays, and lists of text as arrays of objects.
 
     Raises:
         OSError: if the file cannot be read.
-        ValueError: if it is damaged, is larger than `MOST_BYTES`, or holds anything but a dict of tensors.
+        ValueError: if it is damaged, is larger than `MOST_BYTES`, or holds anything but a dict of these.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -39,9 +41,14 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
     # A damaged pickle may end in any exception.
     except Exception as error:
         raise ValueError(f"{type(error).__name__}: {error}") from None
-    if not isinstance(content, dict) or not all(isinstance(value, np.ndarray) for value in content.values()):
+    if not isinstance(content, dict) or not all(map(_is_column, content.values())):
         raise ValueError("it does not hold a dict of tensors")
-    return content
+    return {name: np.array(column, object) if isinstance(column, list) else column for name, column in content.items()}
+
+
+def _is_column(value: object) -> bool:
+    is_text = isinstance(value, list) and all(isinstance(each, str) for each in value)
+    return is_text or isinstance(value, np.ndarray)
 
 
 def _read(archive: zipfile.ZipFile) -> Any:  # noqa: ANN401

@@ -1,7 +1,7 @@
 """The base class of data modules."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -43,6 +43,16 @@ class DataModule(LightningDataModule, ABC):
     @property
     def example(self) -> str | None:
         """A training sample as text, shown at the start of a run to reveal a wrong file or column; by default none."""
+        return None
+
+    @property
+    def test_ids(self) -> Sequence[str] | None:
+        """The name of each test sample in its file, in the order of the test set; by default they have none."""
+        return None
+
+    @property
+    def feature_names(self) -> Sequence[str] | None:
+        """The name of each value of a step, for figures; by default they have none."""
         return None
 
     def choose_batch_type(self, consumed: type) -> type:  # noqa: ARG002 (most data have one type)

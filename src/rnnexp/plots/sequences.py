@@ -6,9 +6,22 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from rnnexp.plots.style import ACCENT, GRAY, INK, LIGHT, SECOND, new_figure, style_axes, title_in
+from rnnexp.plots.style import (
+    ACCENT,
+    COLORS,
+    GRAY,
+    INK,
+    LIGHT,
+    SECOND,
+    legend_beside,
+    legend_inches,
+    new_figure,
+    style_axes,
+    title_in,
+)
 
 MOST_POINTS = 5000
 """The maximum number of points of a scatter plot; more would hide each other."""
@@ -36,35 +49,53 @@ class Example(NamedTuple):
     predicted: Numbers | None = None
 
 
-def curves(examples: Sequence[Example], title: str) -> Figure:
-    """Plot the features of each example over its steps, in panels of their own."""
+def curves(examples: Sequence[Example], title: str, feature_names: Sequence[str] | None = None) -> Figure:
+    """Plot the features of each example over its steps, in panels of their own.
+
+    Args:
+        examples: at least one; either all have numbers at each step or none.
+        title: the title of the figure.
+        feature_names: the names of the features; None for their numbers from 0 on.
+    """
     columns = 2 if len(examples) > 1 else 1
     rows = -(-len(examples) // columns)
-    figure = new_figure(5.2 * columns, 0.5 + 2.1 * rows)
+    names = _names_of_lines(examples[0], feature_names)
+    legend_width, legend_height = legend_inches(list(names.values())) if len(names) > 1 else (0.0, 0.0)
+    figure = new_figure(5.2 * columns + legend_width, max(0.5 + 2.1 * rows, legend_height))
     panels = figure.subplots(rows, columns, squeeze=False).flat
     for axes, example in zip(panels, examples, strict=False):
         _plot_example(axes, example)
-    for axes in list(figure.axes)[len(examples) :]:
+    drawn = list(figure.axes)
+    for axes in drawn[len(examples) :]:
         axes.axis("off")
+    if len(names) > 1:
+        legend_beside(figure, [drawn[0].lines[line] for line in names], list(names.values()))
     figure.suptitle(title_in(title, 5.2 * columns), fontsize=10, color=INK)
     return figure
+
+
+def _names_of_lines(example: Example, feature_names: Sequence[str] | None) -> dict[int, str]:
+    """Return the names in the legend by the number of the line, as `_plot_example` draws them."""
+    number = min(example.inputs.shape[1], MOST_FEATURES)
+    if example.targets is not None:
+        return {0: "features", number: "truth", number + 1: "predicted"}
+    return {line: f"feature {line}" if feature_names is None else feature_names[line] for line in range(number)}
 
 
 def _plot_example(axes: Axes, example: Example) -> None:
     steps = np.arange(1, len(example.inputs) + 1)
     for feature in range(min(example.inputs.shape[1], MOST_FEATURES)):
-        shade = GRAY if example.targets is not None else (ACCENT, LIGHT, GRAY)[feature % 3]
+        shade = GRAY if example.targets is not None else COLORS[feature]
         axes.plot(steps, example.inputs[:, feature], color=shade, linewidth=1.0)
-    for values, color, name in ((example.targets, INK, "truth"), (example.predicted, SECOND, "predicted")):
+    for values, color in ((example.targets, INK), (example.predicted, SECOND)):
         if values is not None:
-            axes.plot(steps, values, color=color, linewidth=1.3, label=name)
-    if example.targets is not None:
-        axes.legend(fontsize=7, frameon=False)
+            axes.plot(steps, values, color=color, linewidth=1.3)
     if example.wrong is not None:
         for step in steps[example.wrong]:
             axes.axvspan(step - 0.5, step + 0.5, color=SECOND, alpha=0.18, linewidth=0)
     axes.set_title(title_in(example.caption, 5.0, 8), fontsize=8)
     axes.set_xlabel("step")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     style_axes(axes)
 
 

@@ -43,6 +43,7 @@ from rnnexp.report.tables import (
     smallest_lead,
     unfinished_table,
 )
+from rnnexp.tasks.answers import read_ids
 from rnnexp.tasks.registry import load_function
 
 log = logging.getLogger(__name__)
@@ -326,15 +327,17 @@ def _examples(group: ComparisonGroup, figures: FigureWriter) -> Iterator[Block]:
         if run.text(DIGEST):
             caption += " The images were not found below the run's data.root, so the table contains their numbers."
         yield Paragraph(caption)
-        yield _table_of_examples(pair)
+        yield _table_of_examples(pair, read_ids(run))
 
 
-def _table_of_examples(pair: Sequence[Disagreement]) -> Table:
+def _table_of_examples(pair: Sequence[Disagreement], ids: Sequence[str]) -> Table:
+    """Return a table of the samples, with their ids if they have them."""
     rows = []
     for found in pair:
         right, wrong = found.answers
         for sample in found.samples:
             described = right.describe(sample)
-            rows.append([found.right.label, found.wrong.label, str(sample), *described.values(), wrong.show(sample)])
+            name = ids[sample] if sample < len(ids) else str(sample)
+            rows.append([found.right.label, found.wrong.label, name, *described.values(), wrong.show(sample)])
     columns = ["right", "wrong", "sample", *pair[0].answers[0].describe(pair[0].samples[0]), "wrong answer"]
     return Table(columns, rows, frozenset({"sample"}))

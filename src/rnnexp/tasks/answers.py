@@ -188,7 +188,26 @@ def read_test_outputs(run: RecordedRun, *names: str) -> list[NDArray[Any]]:
         content = read_tensors(file)
         return [content[name] for name in names]
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{file} cannot be read ({first_line(error)}); was it cut short?") from None
+        raise _unreadable(file, error) from None
+
+
+def read_ids(run: RecordedRun) -> list[str]:
+    """Return the names of the test samples in their file, in the order of the set; empty if they have none.
+
+    Raises:
+        UserError: if the predictions cannot be read.
+    """
+    file = run.files.predictions_file
+    if not file.is_file():
+        return []
+    try:
+        return [str(each) for each in read_tensors(file).get("ids", ())]
+    except (OSError, ValueError) as error:
+        raise _unreadable(file, error) from None
+
+
+def _unreadable(file: Path, error: Exception) -> UserError:
+    return UserError(f"{file} cannot be read ({first_line(error)}); was it cut short?")
 
 
 def require_columns(run: RecordedRun, what: str, arrays: Sequence[NDArray[Any]], dimensions: int, kinds: str) -> None:

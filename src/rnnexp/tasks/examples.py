@@ -1,6 +1,6 @@
 """Single test samples for the figures of tasks on sequences."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,17 @@ from rnnexp.tracking.run_directory import RunDirectory
 NUM_EXAMPLES = 8
 
 
-def read_predictions(run: RunDirectory) -> dict[str, Tensor]:
-    """Return the saved predictions of a run; empty without any."""
+def read_predictions(run: RunDirectory) -> dict[str, Any]:
+    """Return the saved predictions of a run, tensors and possibly `ids`, a list of text; empty without any."""
     if not run.predictions_file.exists():
         return {}
-    predictions: dict[str, Tensor] = torch.load(run.predictions_file, weights_only=True)
+    predictions: dict[str, Any] = torch.load(run.predictions_file, weights_only=True)
     return predictions
+
+
+def name_of(predictions: Mapping[str, Any], sample: int) -> str:
+    """Return the name of a test sequence: its id in its file, or without one its place in the test set."""
+    return f"sequence {predictions['ids'][sample] if 'ids' in predictions else sample}"
 
 
 def worst(errors: Tensor) -> list[int]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from rnnexp.report.__main__ import report
 from rnnexp.report.records.groups import make_groups
@@ -99,6 +100,7 @@ def assert_intact(output: Path) -> dict[str, dict[str, str]]:
 
 def write_into_config(config: dict[str, Any], text: str, name: str) -> None:
     config["data"]["name"] = text
+    config["data"]["root"] = "/nowhere"
     config["model"]["note"] = [text, name]
     config["tags"] = [text]
 
@@ -111,7 +113,7 @@ def write_into_config(config: dict[str, Any], text: str, name: str) -> None:
     ],
 )
 def test_nasty_texts(text: str, digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The text is a value of an axis, a name of data and device, a signature and a reason."""
+    """The text is a value of an axis, a name of data and device, an id, a signature and a reason."""
     sweep = tmp_path / "sweep"
     for name in ("gru_1", "srn_1"):
         run = sweep / "jobs" / name
@@ -119,6 +121,8 @@ def test_nasty_texts(text: str, digits: Path, tmp_path: Path, capsys: pytest.Cap
         # YAML and JSON in UTF-8 can hold a surrogate only as an escape sequence.
         writable = text.encode("utf-8", "backslashreplace").decode() if "\ud800" in text else text
         change_config(run, partial(write_into_config, text=writable, name=name))
+        predictions = torch.load(run / "test_predictions.pt", weights_only=True)
+        torch.save({**predictions, "ids": [text] * len(predictions["labels"])}, run / "test_predictions.pt")
         result = json.loads((run / "result.json").read_text(encoding="utf-8"))
         result["data"]["name"] = result["device"]["name"] = result["precision"]["effective"] = text
         result["signatures"] = {text: text}
@@ -132,7 +136,9 @@ def test_nasty_texts(text: str, digits: Path, tmp_path: Path, capsys: pytest.Cap
     assert not HIDDEN.search(captured.out)
     rows = assert_intact(tmp_path / "report")
     assert [rows[name]["status"] for name in ("gru_1", "srn_1", "failed")] == ["done", "done", "failed"]
-    assert "left out" not in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    markdown = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert "left out" not in markdown
+    assert "| right | wrong | sample |" in markdown
     for name in ("learning_curves", "tradeoffs"):
         assert (tmp_path / "report" / "figures" / f"{name}.svg").stat().st_size > 1000
 

@@ -213,6 +213,19 @@ class SequencesDataModule(DataModule):
         return len(self.classes)
 
     @property
+    def test_ids(self) -> Sequence[str]:
+        """The id of each test sequence in a table, or its number in another file, from 0 on."""
+        return self._test_ids
+
+    @property
+    def feature_names(self) -> Sequence[str] | None:
+        """The names of the features, then those of the indicators of missing values; None if the file has none."""
+        names = self.preprocessing.features
+        if names is None or self.missing != "mask":
+            return names
+        return [*names, *(f"{name} is missing" for name in names)]
+
+    @property
     def units(self) -> TargetUnits:
         """The numbers to predict, and their standardization."""
         assert self.preprocessing.units is not None
@@ -408,13 +421,14 @@ class SequencesDataModule(DataModule):
         """Set what the record of a run says, and log how many test sequences are also in training."""
         lengths = torch.cat([self._encoded[split].lengths[each] for split, each in self._samples.items()])
         self._lengths = int(lengths.min()), int(lengths.max())
-        self._test_digest = None
+        self._test_digest, self._test_ids = None, []
         digests = {
             split: sequence_digests(contents.get(split) or contents["train"], samples)
             for split, samples in self._samples.items()
         }
         if "test" in digests:
             file = "test" if "test" in contents else "train"
+            self._test_ids = [contents[file].ids[sample] for sample in self._samples["test"].tolist()]
             taken = targets[file][self._samples["test"].numpy()] if not self._has_target_per_step else targets[file]
             text = "".join([*digests["test"], *map(str, taken.tolist())])
             self._test_digest = hashlib.sha256(text.encode()).hexdigest()

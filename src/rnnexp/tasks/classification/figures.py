@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import torch
 from matplotlib.figure import Figure
 
 from rnnexp.plots.classification import class_scores, confident_mistakes, confusion_matrix
 from rnnexp.plots.sequences import Example, curves
 from rnnexp.tasks.classification.task import ClassificationTask
-from rnnexp.tasks.examples import inputs_of, read_predictions, worst
+from rnnexp.tasks.examples import inputs_of, name_of, read_predictions, worst
 from rnnexp.tracking.run_directory import RunDirectory
 
 
@@ -34,18 +33,17 @@ def draw_predictions(run: RunDirectory, task: ClassificationTask, datamodule: An
     if images is not None:
         figures["confident_mistakes"] = confident_mistakes(images[: len(labels)], labels, predicted, confidence, title)
     elif mistakes := _mistakes(predictions, task, datamodule):
-        figures["confident_mistakes"] = curves(mistakes, f"{title}: most confident mistakes")
+        figures["confident_mistakes"] = curves(mistakes, f"{title}: most confident mistakes", datamodule.feature_names)
     return figures
 
 
-def _mistakes(predictions: dict[str, torch.Tensor], task: ClassificationTask, datamodule: Any) -> list[Example]:  # noqa: ANN401
+def _mistakes(predictions: dict[str, Any], task: ClassificationTask, datamodule: Any) -> list[Example]:  # noqa: ANN401
     is_wrong = predictions["labels"] != predictions["predicted"]
     samples = worst(predictions["confidence"] * is_wrong)
     names = dict(zip(task.classes.tolist(), task.class_names, strict=True))
     captions = []
     for sample in samples:
         label, predicted = (names[int(predictions[key][sample])] for key in ("labels", "predicted"))
-        captions.append(
-            f"sample {sample}: {label} as {predicted}, {100 * float(predictions['confidence'][sample]):.0f} %"
-        )
+        percent = 100 * float(predictions["confidence"][sample])
+        captions.append(f"{name_of(predictions, sample)}: {label} as {predicted}, {percent:.0f} %")
     return list(map(Example, captions, inputs_of(datamodule, samples)))

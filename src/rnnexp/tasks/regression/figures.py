@@ -6,7 +6,7 @@ import torch
 from matplotlib.figure import Figure
 
 from rnnexp.plots.sequences import Example, curves, predictions_and_residuals
-from rnnexp.tasks.examples import inputs_of, read_predictions, worst
+from rnnexp.tasks.examples import inputs_of, name_of, read_predictions, worst
 from rnnexp.tasks.regression.task import RegressionTask
 from rnnexp.tracking.run_directory import RunDirectory
 
@@ -20,11 +20,11 @@ def draw_predictions(run: RunDirectory, task: RegressionTask, datamodule: Any) -
     targets, predicted = predictions["targets"], predictions["predicted"]
     figures = {"predictions": predictions_and_residuals(targets.numpy(), predicted.numpy(), task.target_names, title)}
     if examples := _worst_sequences(predictions, task, datamodule):
-        figures["worst_sequences"] = curves(examples, f"{title}: the largest errors")
+        figures["worst_sequences"] = curves(examples, f"{title}: the largest errors", datamodule.feature_names)
     return figures
 
 
-def _worst_sequences(predictions: dict[str, torch.Tensor], task: RegressionTask, datamodule: Any) -> list[Example]:  # noqa: ANN401
+def _worst_sequences(predictions: dict[str, Any], task: RegressionTask, datamodule: Any) -> list[Example]:  # noqa: ANN401
     """Return the sequences with the largest errors, relative to the deviation of each number."""
     sizes = predictions["num_steps"].tolist()
     errors = ((predictions["predicted"] - predictions["targets"]).abs() / task.target_std).mean(dim=1)
@@ -35,7 +35,8 @@ def _worst_sequences(predictions: dict[str, torch.Tensor], task: RegressionTask,
     for sample, inputs in zip(samples, inputs_of(datamodule, samples), strict=True):
         truth, guess = targets[sample][:, 0].numpy(), predicted[sample][:, 0].numpy()
         if task.per_step:
-            examples.append(Example(f"sequence {sample}: {name}", inputs, None, truth, guess))
+            examples.append(Example(f"{name_of(predictions, sample)}: {name}", inputs, None, truth, guess))
         else:
-            examples.append(Example(f"sequence {sample}: {name} {truth[0]:.4g}, predicted {guess[0]:.4g}", inputs))
+            caption = f"{name_of(predictions, sample)}: {name} {truth[0]:.4g}, predicted {guess[0]:.4g}"
+            examples.append(Example(caption, inputs))
     return examples
