@@ -34,7 +34,8 @@ from rnnexp.report.tables import NOTHING, interval, mean_and_deviation, ungroupe
 OVER_SEEDS = (
     "Runs that differ only in their seed are one setting: mean ± standard deviation over its seeds, and the 95 % "
     "interval of the mean by Student's t. The verdict against the best comes from a paired t-test over the seeds that "
-    "both have, two-sided, at 5 %, after Holm's correction for the number of comparisons with the best."
+    "both have, two-sided, at 5 %, after Holm's correction for the number of all pairs of settings, since the best "
+    "is chosen by the same scores."
 )
 SENSITIVITY = (
     "The smallest lead that would show is the true lead which the t-test over these shared seeds finds with a "
@@ -58,7 +59,8 @@ OVER_SAMPLES = (
     "as good as the best: more seeds are needed."
 )
 SELECTION = (
-    "The best setting is chosen by the same scores that are compared, so a lead within its interval is not evidence."
+    "The best setting is chosen by the same scores that are compared, so its mean, its leads and the probability that "
+    "it is better look larger than they are, and the more so the more settings there are; the p-values account for that."
 )
 CRITICAL_DIFFERENCE = (
     "The mean rank of each setting over the data sets, the best on the left. A bar joins settings of which no two "

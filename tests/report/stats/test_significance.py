@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from scipy import stats
 
@@ -55,6 +56,24 @@ def test_equal_scores_do_not_differ() -> None:
     assert paired_t({"1": 95.0, "2": 94.0}, {"1": 95.0, "2": 94.0}).p == 1.0
 
 
+def test_equal_differences_of_metrics_in_32_bits_give_no_test() -> None:
+    a, b = (
+        [100 * float(np.float32(number / 10_000)) for number in numbers] for numbers in ((9011, 9222), (9010, 9221))
+    )
+    assert a[0] - b[0] != a[1] - b[1]
+    test = paired_t(dict(zip("12", a, strict=True)), dict(zip("12", b, strict=True)))
+    assert test.p is None
+    assert test.reason == "the difference is the same for all 2 seeds: no t-test"
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
+def test_the_unit_of_the_scores_does_not_matter(unit: float) -> None:
+    a, b = {"1": 1.0, "2": 1.2, "3": 0.9}, {"1": 5.0, "2": 5.3, "3": 5.1}
+    scaled = paired_t(*({seed: unit * value for seed, value in scores.items()} for scores in (a, b)))
+    assert scaled.p == pytest.approx(stats.ttest_rel([*a.values()], [*b.values()]).pvalue)
+    assert scaled.deviation == pytest.approx(unit * np.std([4.0, 4.1, 4.2], ddof=1))
+
+
 @pytest.mark.parametrize(
     ("p_values", "differences", "expected"),
     [
@@ -79,6 +98,25 @@ def test_an_empty_list_cannot_be_combined() -> None:
 
 def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_holm_against_the_best_counts_all_pairs() -> None:
+    # Four settings have six pairs, of which three are with the best.
+    assert holm([0.001, None, 0.02, 0.004], against_best=True) == pytest.approx([0.006, None, 0.08, 0.02])
+    assert holm([0.03], against_best=True) == [0.03]
+
+
+@pytest.mark.parametrize(("num_settings", "num_seeds"), [(2, 5), (10, 5), (20, 10)])
+def test_equal_settings_are_rarely_called_worse_than_the_best_of_them(num_settings: int, num_seeds: int) -> None:
+    random = np.random.default_rng(0)
+    found = 0
+    for _ in range(400):
+        scores = random.normal(size=(num_settings, num_seeds))
+        scores = scores[np.argsort(-scores.mean(axis=1))]
+        p_values = stats.ttest_1samp(scores[0] - scores[1:], 0.0, axis=1).pvalue
+        found += any(p is not None and p < 0.05 for p in holm(p_values.tolist(), against_best=True))
+    # The standard deviation of a share of 0.05 is 0.011.
+    assert found / 400 < 0.08
 
 
 def test_holm_does_not_count_missing_tests() -> None:

@@ -23,14 +23,18 @@ class MarginTest:
 
 
 def margin_test(result: PairedTestResult, margin: float) -> MarginTest | None:
-    """Return the tests of a mean difference over seeds against a margin; None without a deviation over seeds.
+    """Return the tests of a mean difference over seeds against a margin; None without a test over seeds.
+
+    Scores that are equal with each seed lie within any margin.
 
     Args:
         result: the paired test over seeds.
         margin: the margin, positive, in units of the difference.
     """
-    if result.difference is None or not result.deviation:
+    if result.difference is None or result.p is None or result.deviation is None:
         return None
+    if not result.deviation:
+        return MarginTest(within=0.0, beyond=1.0)
     error = result.deviation / math.sqrt(result.num_seeds)
     above, below = (result.difference + margin) / error, (result.difference - margin) / error
     freedom = result.num_seeds - 1

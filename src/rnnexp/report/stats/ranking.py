@@ -22,7 +22,7 @@ class Comparison:
         setting: the setting.
         verdict: BEST, EVEN, WORSE, UNSURE, UNSURE_OF_ONE or UNTESTED.
         seeds: the test over seeds; None for the best itself.
-        seeds_p: its p-value after Holm's correction for the number of comparisons with the best.
+        seeds_p: its p-value after Holm's correction for the number of pairs of settings.
         samples: the test over samples; None for the best itself, and if the task has no such test.
         samples_p: its p-value after Holm's correction.
         sensitivity: what the test over seeds could have shown; None for the best itself.
@@ -62,12 +62,12 @@ def compare_with_best(group: ComparisonGroup, margin: float | None = None) -> li
         return []
     best, *others = group.measured
     seeds = [_lead(group.main, best, other) for other in others]
-    seeds_p = holm([test.p for test in seeds])
+    seeds_p = holm([test.p for test in seeds], against_best=True)
     samples: Sequence[PairedTestResult | None] = [None for _ in others]
     # A search is ordered by the validation split, and the samples are those of the test set.
     if group.kind.sample_test is not None and others and not group.is_search:
         samples = compare_samples(group.kind, best, others)
-    samples_p = holm([test.p if test else None for test in samples])
+    samples_p = holm([test.p if test else None for test in samples], against_best=True)
     return [
         Comparison(best, BEST),
         *(

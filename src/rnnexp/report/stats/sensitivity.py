@@ -45,9 +45,11 @@ def sensitivities(tests: Sequence[PairedTestResult], margin: float | None = None
     """
     against = [margin_test(test, margin) if margin else None for test in tests]
     within = [each.within if each else None for each in against]
-    verdicts = zip(holm(within), holm([each.beyond if each else None for each in against]), strict=True)
+    beyond = [each.beyond if each else None for each in against]
+    # The best was chosen by the same scores, which makes its leads larger: equivalence is not found more often by that.
+    verdicts = zip(holm(within), holm(beyond, against_best=True), strict=True)
     equivalences = [_equivalence(*adjusted) if margin else "" for adjusted in verdicts]
-    levels = zip(holm_levels([test.p for test in tests]), holm_levels(within), strict=True)
+    levels = zip(holm_levels([test.p for test in tests], against_best=True), holm_levels(within), strict=True)
     return [
         _sensitivity(test, margin, equivalence, *level)
         for test, equivalence, level in zip(tests, equivalences, levels, strict=True)

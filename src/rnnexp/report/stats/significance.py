@@ -10,6 +10,8 @@ from scipy import stats
 
 LEVEL = 0.05
 """A smaller p-value is called significant; intervals cover 1 - LEVEL."""
+ROUNDING = 2.0**-22
+"""The error of a difference of two scores, relative to them: metrics have 24 significant bits."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,11 @@ def paired_t(a: Mapping[str, float], b: Mapping[str, float]) -> PairedTestResult
         return PairedTestResult(None, f"too few shared seeds ({len(shared)}; at least 2)", num_seeds=len(shared))
     differences = np.array([a[seed] - b[seed] for seed in shared])
     mean = float(differences.mean())
+    # Scores have any unit, so what counts as equal is relative to them.
+    rounding = ROUNDING * max(max(abs(a[seed]), abs(b[seed])) for seed in shared)
     # Shares of few samples have few possible values, so equal differences may be a coincidence.
-    if differences.std() <= 1e-9 * max(1.0, abs(mean)):
-        if abs(mean) < 1e-9:
+    if differences.std() <= rounding:
+        if abs(mean) <= rounding:
             return PairedTestResult(1.0, "", mean, 0.0, len(shared), deviation=0.0)
         reason = f"the difference is the same for all {len(shared)} seeds: no t-test"
         return PairedTestResult(None, reason, mean, None, len(shared), deviation=0.0)
@@ -109,18 +113,29 @@ def combine(p_values: Sequence[float], differences: Sequence[float]) -> float:
     return max(p_values) if agree else 1.0
 
 
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Return p-values adjusted for their number (Holm, 1979); None is not counted."""
+def holm(p_values: Sequence[float | None], *, against_best: bool = False) -> list[float | None]:
+    """Return p-values adjusted for their number (Holm, 1979); None is not counted.
+
+    Args:
+        p_values: one per test.
+        against_best: whether the tests compare the best of some settings with each other one. As the best is chosen by
+            the same scores, the tests are adjusted for the number of all pairs of settings.
+    """
     order = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)
     largest = 0.0
     for rank, (p, place) in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * p))
+        largest = max(largest, min(1.0, (family_size(len(order), against_best) - rank) * p))
         adjusted[place] = largest
     return adjusted
 
 
-def holm_levels(p_values: Sequence[float | None], level: float = LEVEL) -> list[float]:
+def family_size(number: int, against_best: bool) -> int:
+    """Return the number of tests that `holm` adjusts for: those that there are, or the pairs of the settings."""
+    return number * (number + 1) // 2 if against_best else number
+
+
+def holm_levels(p_values: Sequence[float | None], level: float = LEVEL, *, against_best: bool = False) -> list[float]:
     """Return for each test the level that Holm's method gives it, if the p-values of the others stay as they are.
 
     A p-value below it is below `level` after `holm`. A missing p-value gives the level that a new one would have.
@@ -129,9 +144,10 @@ def holm_levels(p_values: Sequence[float | None], level: float = LEVEL) -> list[
     for place in range(len(p_values)):
         others = sorted(p for other, p in enumerate(p_values) if other != place and p is not None)
         rejected = 0
-        while rejected < len(others) and others[rejected] < level / (len(others) + 1 - rejected):
+        number = family_size(len(others) + 1, against_best)
+        while rejected < len(others) and others[rejected] < level / (number - rejected):
             rejected += 1
-        levels.append(level / (len(others) + 1 - rejected))
+        levels.append(level / (number - rejected))
     return levels
 
 

@@ -23,7 +23,7 @@ from rnnexp.tasks.translation.metrics import (
 )
 from rnnexp.tracking import translations_file
 
-LEAST_RESAMPLES = 1000
+LEAST_RESAMPLES, MOST_RESAMPLES = 1000, 5000
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,11 @@ class Translations(GradedAnswers):
 
 
 def num_resamples(level: float) -> int:
-    """Return the number of resamples with which a p-value can be below a level."""
-    return max(LEAST_RESAMPLES, int(1 / level))
+    """Return the number of resamples with which a p-value can be below a level.
+
+    More than `MOST_RESAMPLES`, which 23 settings in a report would need, take minutes.
+    """
+    return min(max(LEAST_RESAMPLES, int(1 / level)), MOST_RESAMPLES)
 
 
 def read(run: RecordedRun) -> Translations:
