@@ -171,3 +171,32 @@ def test_gradients_are_those_of_the_first_step(ladder_of: Callable[..., list[Lad
     # Both lengths share a directory in this fixture, so the last file written counts.
     assert ratios_of(ladder.lines["gru"]) == {"after the first epoch": {10: 0.5, 20: 0.5}}
     assert len(ladder_figure(ladder).axes) == 2
+
+
+def test_another_network_is_another_line(runs_of: Callable[..., list[Run]]) -> None:
+    small = runs_of({("lstm", 50): [1e-4, 1e-4], ("lstm", 100): [1e-4, 1e-4]})
+    large = [replace(run, config=widened(run.config)) for run in runs_of({("lstm", 200): [1e-4, 1e-4]})]
+    (ladder,) = find_ladders(make_groups([*small, *large])[0])
+    assert {label: [rung.length for rung in line] for label, line in ladder.lines.items()} == {
+        "lstm, hidden 8": [50, 100],
+        "lstm, hidden 512": [200],
+    }
+
+
+def widened(config: Any) -> dict[str, Any]:
+    return {**config, "model": {**config["model"], "hidden_size": 512}}
+
+
+def test_a_further_setting_at_one_length_is_a_line_of_its_own(runs_of: Callable[..., list[Run]]) -> None:
+    runs = runs_of(SCORES)
+    further = [
+        replace(run, config={**(run.config or {}), "optimizer": {"_target_": "torch.optim.AdamW", "lr": 0.1}})
+        for run in runs_of({("srn", 200): [0.1, 0.1]})
+    ]
+    (ladder,) = find_ladders(make_groups([*runs, *further])[0])
+    assert {label: [rung.length for rung in line] for label, line in ladder.lines.items()} == {
+        "lstm, lr 0.01": [50, 200],
+        "gru, lr 0.01": [50, 200],
+        "srn, lr 0.01": [50, 200],
+        "srn, lr 0.1": [200],
+    }

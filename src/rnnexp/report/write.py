@@ -20,6 +20,7 @@ from rnnexp.report.published import bibliography
 from rnnexp.report.records.groups import ComparisonGroup, make_groups
 from rnnexp.report.records.ladders import Ladder, find_ladders
 from rnnexp.report.records.runs import Run, find_runs
+from rnnexp.report.records.same_settings import labels_across
 from rnnexp.report.render.document import Block, Document, Paragraph, Section, Table
 from rnnexp.report.render.html import to_html
 from rnnexp.report.render.latex import cited_keys, references, to_latex
@@ -27,7 +28,7 @@ from rnnexp.report.render.markdown import to_markdown
 from rnnexp.report.render.results_csv import results_csv, results_parquet
 from rnnexp.report.search import search_blocks
 from rnnexp.report.section import FigureWriter, answer, left_out, make_section, sentences
-from rnnexp.report.stats.across import rank_across
+from rnnexp.report.stats.across import FEWEST, rank_across
 from rnnexp.report.stats.ranking import Comparison, compare_with_best, sample_test_name
 from rnnexp.report.tables import NOTHING, interval, mean_and_deviation, ungrouped_table
 
@@ -60,12 +61,16 @@ OVER_SAMPLES = (
 )
 SELECTION = (
     "The best setting is chosen by the same scores that are compared, so its mean, its leads and the probability that "
-    "it is better look larger than they are, and the more so the more settings there are; the p-values account for that."
+    "it is better look larger than they are, the more so the more settings there are. The p-values account for that."
 )
 CRITICAL_DIFFERENCE = (
     "The mean rank of each setting over the data sets, the best on the left. A bar joins settings of which no two "
     "differ significantly, by Wilcoxon's signed-rank test of the means over seeds on each data set, after Holm's "
     "correction. The test takes the data sets for independent, which views of the same samples are not."
+)
+NOT_RANKED = (
+    f"The settings are not ranked over the data sets: fewer than {FEWEST} of them were measured on all of them. "
+    "A setting is the same on two data sets if its network is, and every other key that varies on one of them."
 )
 GroupResult = tuple[ComparisonGroup, Sequence[Comparison]]
 
@@ -191,11 +196,17 @@ def _answers(results: Sequence[GroupResult], ladders: Sequence[Ladder], output: 
 
 
 def _ranking(groups: Sequence[ComparisonGroup], ladders: Sequence[Ladder], figures: FigureWriter) -> list[Block | None]:
-    """Return the ranking of settings over data sets, with its figure; the lengths of one task are no data sets."""
+    """Return the ranking of settings over data sets, with its figure; the lengths of one task are no data sets.
+
+    If there are enough data sets, but not enough settings on all of them, a sentence says so.
+    """
     rungs = {id(rung.setting) for ladder in ladders for line in ladder.lines.values() for rung in line}
     apart = [group for group in groups if not any(id(setting) in rungs for setting in group.settings)]
+    rankings = rank_across(apart)
     blocks: list[Block | None] = []
-    for number, ranking in enumerate(rank_across(apart), start=1):
+    if not rankings and sum(len(group.measured) >= FEWEST and not group.is_search for group in apart) >= FEWEST:
+        blocks.append(Paragraph(NOT_RANKED))
+    for number, ranking in enumerate(rankings, start=1):
         name = f"critical_difference{f'_{number}' if number > 1 else ''}"
         figure = figures.write(partial(critical_difference, ranking), name, CRITICAL_DIFFERENCE)
         blocks += [Paragraph(ranking.describe()), figure]
@@ -232,10 +243,11 @@ def _ensembles(group: ComparisonGroup, output: Path) -> list[Block]:
 def _across_groups(groups: Sequence[ComparisonGroup]) -> Table | None:
     """Return the scores of settings side by side over the groups; None if no setting is in several."""
     found: dict[str, dict[str, str]] = {}
+    labels = labels_across(groups)
     for group in groups:
         for setting in group.measured:
             shown = f"{mean_and_deviation(setting, group.main)} [{interval(setting)}]".removesuffix(f" [{NOTHING}]")
-            found.setdefault(setting.label, {})[group.title] = shown
+            found.setdefault(labels[setting], {})[group.title] = shown
     if not any(len(row) > 1 for row in found.values()):
         return None
     titles = [group.title for group in groups]

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
+from rnnexp.report import write
 from rnnexp.report.figures.critical_difference import critical_difference
 from rnnexp.report.records.groups import ComparisonGroup, make_groups
 from rnnexp.report.records.runs import Run
@@ -61,6 +63,39 @@ def test_too_few_data_sets_or_settings_are_not_ranked(made: Made) -> None:
     assert rank_across(groups_of(made, 3, "m 0", "cf 1")) == []
 
 
+def test_other_networks_are_other_settings(made: Made) -> None:
+    sizes = (16, 32, 64, 128)
+    runs = [
+        made(cell, data__name=f"Data{size}", model__hidden_size=size)
+        for cell in ("srn", "lstm", "gru")
+        for size in sizes
+    ]
+    assert rank_across(make_groups(runs)[0]) == []
+
+
+def test_a_further_setting_of_one_data_set_changes_nothing(made: Made) -> None:
+    groups = groups_of(made, 5)
+    others = [
+        made("m", acc=0.9, data__name="Data02", **{key: value})
+        for key, value in (("model__hidden_size", 128), ("optimizer__lr", 0.5), ("data__batch_size", 7))
+    ]
+    (before,) = rank_across(groups)
+    (after,) = rank_across(make_groups([run for group in groups for run in group.runs] + others)[0])
+    assert [label.partition(",")[0] for label in after.labels] == before.labels
+    assert after.ranks == before.ranks
+    assert after.friedman_p == before.friedman_p
+
+
+def test_what_all_settings_of_a_data_set_have_in_common_may_belong_to_it(made: Made) -> None:
+    runs = [
+        made(cell, acc=acc, data__name=f"Data{place}", trainer__max_epochs=place, data__batch_size=10 + place)
+        for cell, scores in SCORES.items()
+        for place, acc in enumerate(scores[:5])
+    ]
+    (ranking,) = rank_across(make_groups(runs)[0])
+    assert sorted(ranking.labels) == sorted(SCORES)
+
+
 def test_equal_scores_are_alike(made: Made) -> None:
     runs = [made(cell, data__name=f"Data{place}") for cell in SCORES for place in range(3)]
     (ranking,) = rank_across(make_groups(runs)[0])
@@ -76,3 +111,15 @@ def test_cliques_are_the_largest_runs_of_settings_that_are_alike() -> None:
     figure = critical_difference(ranking)
     assert isinstance(figure, Figure)
     assert {text.get_text() for text in figure.axes[0].texts} >= {"a  1.00", "d  4.00", "1", "4"}
+
+
+@pytest.mark.parametrize(("without", "is_said"), [((), False), (("m 0", "cf 1"), True)])
+def test_a_missing_ranking_is_explained(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without: tuple[str, ...], is_said: bool
+) -> None:
+    runs = [run for group in groups_of(made, 4, *without) for run in group.runs]
+    monkeypatch.setattr(write, "find_runs", lambda _directories: runs)
+    write.write_report([tmp_path], tmp_path / "report")
+    text = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert ("Mean rank by accuracy" in text) != is_said
+    assert ("The settings are not ranked over the data sets" in text) == is_said

@@ -179,6 +179,24 @@ def _short(key: str, among: Sequence[str]) -> str:
     return shortened(name if is_plain else key.removesuffix("._target_"))
 
 
+def name_settings(
+    identities: Sequence[Flat], cell: str, *, is_search: bool = False
+) -> tuple[list[Axis], list[dict[str, str]], list[str]]:
+    """Return the axes, the shown value of each setting on every axis, and a label per setting.
+
+    Args:
+        identities: the settings.
+        cell: the cell of one of them, which is part of the labels even if all settings have it.
+        is_search: see `varying_axes`.
+    """
+    axes = varying_axes(identities, is_search=is_search)
+    values = [{axis.name: axis.show(identity) for axis in axes} for identity in identities]
+    labels = labels_of(values)
+    if "model.cell" not in {axis.key for axis in axes}:
+        labels = [", ".join(filter(None, [shortened(cell), label])) for label in labels]
+    return axes, values, labels
+
+
 def labels_of(settings: Sequence[Mapping[str, str]]) -> list[str]:
     """Return a label per setting with its value on every axis: `lstm, bidirectional, 2 layers, precision bf16-mixed`.
 

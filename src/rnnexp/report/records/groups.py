@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from rnnexp.report.records.axes import Axis, companions_of, flatten, labels_of, number_order, shortened, varying_axes
+from rnnexp.report.records.axes import Axis, companions_of, flatten, name_settings, number_order
 from rnnexp.report.records.costs import Cost, costs_of
 from rnnexp.report.records.inference import with_one_machine
 from rnnexp.report.records.runs import Run
@@ -163,12 +163,9 @@ def _make_group(title: str, kind: TaskKind, runs: Sequence[Run]) -> ComparisonGr
         by_identity[json.dumps(run.identity, sort_keys=True, default=str)].append(run)
     identities = [flatten(members[0].identity) for members in by_identity.values()]
     main = main_measure(kind, runs)
-    axes = varying_axes(identities, is_search=bool(optimized_metrics(runs)))
-    axis_values = [{axis.name: axis.show(identity) for axis in axes} for identity in identities]
-    labels = labels_of(axis_values)
-    if "model.cell" not in {axis.key for axis in axes}:
-        # Labels contain the cell even if it is the same for all settings.
-        labels = [", ".join(filter(None, [shortened(str(runs[0].facts["cell"])), label])) for label in labels]
+    axes, axis_values, labels = name_settings(
+        identities, str(runs[0].facts["cell"]), is_search=bool(optimized_metrics(runs))
+    )
     settings = [
         Setting(label, values, members, main)
         for label, values, members in zip(labels, axis_values, by_identity.values(), strict=True)

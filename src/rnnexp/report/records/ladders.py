@@ -7,6 +7,7 @@ from functools import cached_property
 
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 from rnnexp.report.records.runs import Run
+from rnnexp.report.records.same_settings import labels_across
 from rnnexp.report.records.testsets import differences
 from rnnexp.tasks.registry import Measure
 
@@ -83,7 +84,7 @@ def find_ladders(groups: Sequence[ComparisonGroup]) -> list[Ladder]:
     """Return the memory tasks that were run at several lengths.
 
     Data of a memory task record `length`, `solved_metric` and `solved_value` in result.json. Settings of different
-    lengths belong together if they have the same label and their data differ in nothing else.
+    lengths belong together if they are the same, see `labels_across`, and their data differ in nothing else.
     """
     rungs: defaultdict[tuple[str, Measure], list[Rung]] = defaultdict(list)
     for group in groups:
@@ -92,10 +93,12 @@ def find_ladders(groups: Sequence[ComparisonGroup]) -> list[Ladder]:
                 rungs[rung.example.text("data.name"), rung.measure].append(rung)
     found: defaultdict[tuple[str, Measure], defaultdict[str, list[Rung]]] = defaultdict(lambda: defaultdict(list))
     for (name, measure), of_name in rungs.items():
+        settings = {rung.setting for rung in of_name}
+        labels = labels_across([group for group in groups if not settings.isdisjoint(group.measured)])
         examples = [rung.example for rung in of_name]
         for rung in of_name:
             task = ", ".join([name, *differences(rung.example, examples, but="length")])
-            found[task, measure][rung.setting.label].append(rung)
+            found[task, measure][labels[rung.setting]].append(rung)
     ladders = [
         Ladder(task, measure, {label: sorted(rungs, key=lambda rung: rung.length) for label, rungs in lines.items()})
         for (task, measure), lines in found.items()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from rnnexp.report.records.groups import ComparisonGroup
+from rnnexp.report.records.same_settings import labels_across
 from rnnexp.report.stats.significance import LEVEL, holm, show_p
 from rnnexp.tasks.registry import Measure
 
@@ -84,8 +85,8 @@ def _relation(p: float) -> str:
 def rank_across(groups: Sequence[ComparisonGroup]) -> list[AcrossRanking]:
     """Return a ranking for each measure by which at least `FEWEST` data sets compare at least `FEWEST` settings.
 
-    Settings are ranked that have a score on every data set. Those of different groups are the same if they have the
-    same label. Groups of a search are left out: their best trial was chosen by the same scores.
+    Settings are ranked that have a score on every data set, see `labels_across`. Groups of a search are left out: their
+    best trial was chosen by the same scores.
     """
     by_measure: defaultdict[Measure, list[ComparisonGroup]] = defaultdict(list)
     for group in groups:
@@ -99,8 +100,9 @@ def rank_across(groups: Sequence[ComparisonGroup]) -> list[AcrossRanking]:
 
 
 def _rank(measure: Measure, groups: Sequence[ComparisonGroup]) -> AcrossRanking | None:
+    labels_of = labels_across(groups)
     by_label = [
-        {setting.label: float(np.mean(setting.scores)) for setting in reversed(group.measured)} for group in groups
+        {labels_of[setting]: float(np.mean(setting.scores)) for setting in reversed(group.measured)} for group in groups
     ]
     labels = [label for label in by_label[0] if all(label in scores for scores in by_label)]
     if len(labels) < FEWEST:
