@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from rnnexp.runs.checkpoints import average_checkpoints, checkpoint_errors, choo
 from rnnexp.tracking.run_directory import RunDirectory
 from support.programs import Outcome, Run
 
-SAME = ["trainer.max_epochs=3", "model.hidden_size=32", "optimizer.lr=0.02"]
+SAME = ["trainer.max_epochs=3", "model.hidden_size=32", "optimizer.lr=0.02", "seed=7"]
 
 
 class Foreign:
@@ -96,10 +97,10 @@ def test_a_missing_checkpoint_has_a_suggestion(run: Run, finished: Outcome) -> N
         (["model.layer_norm=true"], "norms.0.bias is missing, here .*, and 1 more differ"),
     ],
 )
-def test_a_checkpoint_of_another_experiment_is_refused(
-    run: Run, finished: Outcome, overrides: list[str], message: str
+def test_a_checkpoint_of_another_experiment_is_refused_without_its_config(
+    run: Run, finished: Outcome, overrides: list[str], message: str, tmp_path: Path
 ) -> None:
-    path = finished.directory / "checkpoints" / "last.ckpt"
+    path = shutil.copy(finished.directory / "checkpoints" / "last.ckpt", tmp_path / "other.ckpt")
     content = path.read_bytes()
     outcome = run(*SAME, *overrides, f"ckpt_path={path}")
     assert outcome.exit_code == 2
@@ -107,10 +108,31 @@ def test_a_checkpoint_of_another_experiment_is_refused(
     assert path.read_bytes() == content
 
 
-def test_another_order_of_batches_is_refused_in_the_middle_of_an_epoch(run: Run) -> None:
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model=lstm"], "model.cell=gru, here lstm"),
+        (["optimizer=sgd"], "optimizer._target_=torch.optim.AdamW, here torch.optim.SGD"),
+        (["optimizer.lr=0.5"], "optimizer.lr=0.02, here 0.5: repeat the overrides of its run, or leave out ckpt_path="),
+        (["scheduler=cosine"], "scheduler._target_=.*one_cycle, here .*cosine"),
+        (["trainer.precision=bf16-true"], "trainer.precision=32-true, here bf16-true"),
+        (["data.batch_size=5"], "data.batch_size=.*, here 5"),
+        (["seed=2", "task.label_smoothing=0.2", "data.batch_size=5"], "seed=7, here 2; .*; and 1 more: repeat"),
+    ],
+)
+def test_a_checkpoint_of_a_run_with_another_config_is_refused(
+    run: Run, finished: Outcome, overrides: list[str], message: str
+) -> None:
+    path = finished.directory / "checkpoints" / "last.ckpt"
+    outcome = run(*SAME, *overrides, f"ckpt_path={path}")
+    assert outcome.exit_code == 2
+    assert re.search(f"^rnnexp: checkpoint {path} is of another experiment: .*{message}", outcome.line), outcome.line
+
+
+def test_another_order_of_batches_is_refused_in_the_middle_of_an_epoch(run: Run, tmp_path: Path) -> None:
     send = "+callbacks.probe={_target_:support.probing_callbacks.SendSignal,step:3,number:15}"
     interrupted = run("scheduler=constant", send)
-    path = interrupted.directory / "checkpoints" / "last.ckpt"
+    path = shutil.copy(interrupted.directory / "checkpoints" / "last.ckpt", tmp_path / "without_its_config.ckpt")
     for override, message in {
         "data.batch_size=25": "batch_size=50, now it is 25",
         "data.seed=2": "seed=1, now it is 2",

@@ -12,7 +12,7 @@ from rnnexp.cli.conf_dir import config_root, shared_options
 from rnnexp.cli.messages import unknown_option
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import did_you_mean
-from rnnexp.tracking.config_file import texts_in
+from rnnexp.tracking.config_file import walk
 
 ONE_OF = ("task", "data", "model", "optimizer", "scheduler", "trainer")
 """Config groups of which a run has exactly one option. It may have several options of others, such as callbacks."""
@@ -97,7 +97,7 @@ def _keys_of(file: str) -> set[str]:
 
 def _interpolated_names(plain: Mapping[Any, Any]) -> set[str]:
     """Return every word within an interpolation of a config, such as `width` for `${width}`."""
-    texts = [text for text in texts_in(plain) if "${" in text]
+    texts = [text for *_, text in walk(plain) if isinstance(text, str) and "${" in text]
     return {
         word for text in texts for inside in re.findall(r"\$\{([^}]*)", text) for word in re.findall(r"\w+", inside)
     }

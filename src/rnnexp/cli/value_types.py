@@ -9,6 +9,7 @@ from typing import Any
 from rnnexp.cli.conf_dir import schema_of
 from rnnexp.cli.value_ranges import RANGES, Range
 from rnnexp.core.errors import UserError
+from rnnexp.tracking.config_file import walk
 
 KINDS: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
@@ -38,18 +39,10 @@ def require_values(config: Mapping[str, Any]) -> None:
     Args:
         config: the resolved config of a run as plain values.
     """
-    _require_targets(config)
+    for place, key, value in walk(config):
+        if key == "_target_" and not isinstance(value, str):
+            raise UserError(f"{place}.{key} must be the name of a class or a function, not {value!r}")
     _check(config, schema_of("train"), "")
-
-
-def _require_targets(node: object, key: str = "") -> None:
-    """Raise UserError for a `_target_` that is no text, at any depth: `data._target_=null`."""
-    entries = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
-    for name, value in entries:
-        path = f"{key}.{name}".lstrip(".")
-        if name == "_target_" and not isinstance(value, str):
-            raise UserError(f"{path} must be the name of a class or a function, not {value!r}")
-        _require_targets(value, path)
 
 
 def _check(node: Mapping[str, Any], schema: Mapping[str, Any], prefix: str) -> None:

@@ -29,6 +29,7 @@ from rnnexp.core.validation import validate_choice
 from rnnexp.data.base import DataModule
 from rnnexp.data.batches import MeasuredSequences
 from rnnexp.loggers.base import run_loggers
+from rnnexp.runs.checkpoints import require_same_config
 from rnnexp.runs.distributed import cluster_environment, global_rank
 from rnnexp.runs.frozen.inputs import require_same_inputs, require_unchanged
 from rnnexp.runs.settings import RunSettings
@@ -73,7 +74,7 @@ def build_experiment(settings: RunSettings) -> Experiment:
     Raises:
         UserError: for values that do not work, with the config group that holds them.
     """
-    _require_same_files(settings)
+    _require_same_as_before(settings)
     apply_process_settings(settings.num_threads, settings.tf32, settings.retain_memory)
     # Lightning has read RANK and SLURM_PROCID, with which loggers of a process that trains alone may record nothing.
     rank_zero_only.rank = global_rank()  # type: ignore[attr-defined]
@@ -95,13 +96,17 @@ def build_experiment(settings: RunSettings) -> Experiment:
     return Experiment(settings, datamodule, task, trainer, size_budget)
 
 
-def _require_same_files(settings: RunSettings) -> None:
-    """Raise UserError for a file whose content has changed since the config was frozen or the checkpoint was saved."""
+def _require_same_as_before(settings: RunSettings) -> None:
+    """Raise UserError for a file whose content has changed since the config was frozen or the checkpoint was saved, and
+    for a checkpoint of a run with another config.
+    """
     require_unchanged(settings.config, "this run")
     if settings.ckpt_path is not None:
         earlier = RunDirectory(settings.ckpt_path.absolute().parents[1])
-        if earlier.config_file.is_file():
-            require_same_inputs(settings.config, earlier.read_config(), str(settings.ckpt_path))
+        if earlier.checkpoints == settings.ckpt_path.absolute().parent and earlier.config_file.is_file():
+            config = earlier.read_config()
+            require_same_inputs(settings.config, config, str(settings.ckpt_path))
+            require_same_config(settings.config, config, settings.ckpt_path)
 
 
 @contextmanager

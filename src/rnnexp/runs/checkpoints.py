@@ -19,7 +19,9 @@ from rnnexp.core.files.sealed_archive import has_seal, is_intact
 from rnnexp.core.user_code import describe_user_code
 from rnnexp.core.validation import did_you_mean_path, lookup
 from rnnexp.recurrent.backends import BACKENDS
+from rnnexp.runs.listing.listed_run import flattened
 from rnnexp.text.tokenizer_pair import TokenizerPair
+from rnnexp.tracking.identity import identity_of
 from rnnexp.tracking.run_directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -28,6 +30,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PROLONGED = (
+    *("callbacks", "inputs", "test_weights", "num_threads", "model.backend"),
+    *("trainer.max_epochs", "trainer.max_steps"),
+    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
+)
+"""Config keys in which a run may differ from the one whose checkpoint it continues: the length, and the hardware."""
 NETWORK = "model."
 """The start of the names of a network's weights in the state of its task."""
 
@@ -372,6 +380,28 @@ def checkpoint_errors(path: Path, is_over: Callable[[], bool] = lambda: False) -
             f"checkpoint {path} lacks a part, or has one of another kind ({type(error).__name__}: "
             f"{first_line(error)}): use one that rnnexp saved"
         ) from None
+
+
+def require_same_config(config: Mapping[str, Any], earlier: Mapping[str, Any], path: Path) -> None:
+    """Raise UserError that names the differences between the config of the run that saved a checkpoint and this one.
+
+    The run that continues has the optimizer's state of the checkpoint with its learning rate, and its best epoch, so a
+    result under another config would not be one of that config. See `PROLONGED` for what may differ.
+
+    Args:
+        config: the config of the run that continues.
+        earlier: the config of the run that saved the checkpoint.
+        path: the checkpoint.
+    """
+    before, now = (dict(flattened(identity_of(each, *PROLONGED))) for each in (earlier, config))
+    # Another version of rnnexp may have keys that this one has not.
+    different = [f"{key}={before[key]}, here {now[key]}" for key in before if key in now and before[key] != now[key]]
+    if different:
+        more = f"; and {len(different) - 3} more" if len(different) > 3 else ""
+        raise UserError(
+            f"checkpoint {path} is of another experiment: {'; '.join(different[:3])}{more}: repeat the overrides of "
+            "its run, or leave out ckpt_path="
+        )
 
 
 def require_same_experiment(checkpoint: Mapping[str, Any], task: "Task", path: Path) -> None:

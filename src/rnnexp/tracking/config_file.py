@@ -225,13 +225,17 @@ def _unescape_interpolations(value: Any) -> Any:  # noqa: ANN401
     return map_text(value, unescape)
 
 
-def texts_in(value: object) -> Iterator[str]:
-    """Yield each text in plain values, at any depth; keys are not yielded."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping | list):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from texts_in(item)
+def walk(node: object, place: str = "") -> Iterator[tuple[str, str, Any]]:
+    """Yield place, key and value of each entry of mappings and lists, at any depth.
+
+    Args:
+        node: plain values.
+        place: the dotted key of the node; that of an entry of a list is its number.
+    """
+    entries = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in entries:
+        yield place, str(key), value
+        yield from walk(value, f"{place}.{key}".removeprefix("."))
 
 
 def map_text(value: Any, change: Callable[[str], str]) -> Any:  # noqa: ANN401

@@ -159,6 +159,11 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "own_parts"
 
 
+def test_a_module_in_a_list_is_named(changed: Changed) -> None:
+    run = changed(lambda config: put(config, "data.transforms.0", {"_target_": "my_transforms.Flip"}))
+    assert untrusted_modules(run.read_config()) == ["my_transforms"]
+
+
 @pytest.mark.parametrize(
     ("place", "name"),
     [

@@ -5,6 +5,7 @@ import torch
 from torchmetrics.functional import r2_score
 
 from rnnexp.data.batches import MeasuredSequences, TargetUnits
+from rnnexp.tasks.regression.scores import RegressionScores
 from rnnexp.tasks.regression.task import RegressionTask
 from support.logged import Logged
 from support.small_task import ARGUMENTS, FEATURES, TIME
@@ -65,7 +66,7 @@ def test_loss_and_scores_are_those_of_the_definition(per_step: bool) -> None:
         assert logged[f"test/mae/{name}"] == pytest.approx(float((error * std).abs().mean(0)[number]))
         assert logged[f"test/rmse/{name}"] == pytest.approx(float((error * std).square().mean(0).sqrt()[number]))
         assert logged[f"test/r2/{name}"] == pytest.approx(
-            float(r2_score(predicted.detach()[:, number], targets[:, number]))
+            float(r2_score(predicted.detach()[:, number].double(), targets[:, number].double()))
         )
     assert logged["test/mae"] == pytest.approx((logged["test/mae/kg"] + logged["test/mae/m"]) / 2)
     assert outputs["num_steps"].tolist() == (LENGTHS.tolist() if per_step else [1] * BATCH)
@@ -100,3 +101,16 @@ def test_a_tiny_batch_runs(per_step: bool) -> None:
 def test_the_head_is_counted_where_it_runs() -> None:
     assert make_task(seq_len=TIME).multiply_adds_outside_stack == 7 * 2
     assert make_task(seq_len=TIME, per_step=True).multiply_adds_outside_stack == TIME * 7 * 2
+
+
+@pytest.mark.parametrize("shift", [0.0, 1000.0, -30_000.0])
+def test_r2_of_targets_far_from_those_of_training(shift: float) -> None:
+    random = torch.Generator().manual_seed(0)
+    targets = torch.randn(20_000, 1, generator=random) + shift
+    predicted = targets + 0.3 * torch.randn(20_000, 1, generator=random)
+    scores = RegressionScores(1)
+    for batch in zip(predicted.split(100), targets.split(100), strict=True):
+        scores.update(*batch)
+    exact = targets.double()
+    r2 = 1 - ((predicted.double() - exact) ** 2).sum() / ((exact - exact.mean()) ** 2).sum()
+    assert float(scores.in_units(torch.ones(1, dtype=torch.float64))["r2"]) == pytest.approx(float(r2), abs=1e-6)

@@ -6,7 +6,7 @@ are admitted by `trust=[module]`, which is read from the command line alone.
 
 import functools
 import pkgutil
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from rnnexp.cli.conf_dir import config_root
 from rnnexp.core.errors import UserError
 from rnnexp.core.user_code import describe_user_code
 from rnnexp.recurrent.cells import CELLS, Cell
-from rnnexp.tracking.config_file import LOADER
+from rnnexp.tracking.config_file import LOADER, walk
 from rnnexp.tracking.identity import HARMLESS_CALLBACKS
 from rnnexp.tracking.run_directory import RunDirectory
 
@@ -115,7 +115,9 @@ def require_own_paths(config: Mapping[str, Any], run: RunDirectory, given: Colle
         given: the config keys that the user gives on the command line.
     """
     for group in WRITING:
-        for place, key, value in _texts(config.get(group), group):
+        for place, key, value in walk(config.get(group), group):
+            if not isinstance(value, str):
+                continue
             full = f"{place}.{key}"
             is_given = any(is_within(full, name) for name in given)
             if not is_given and _is_path(key, value) and not _is_own_path(value, run):
@@ -139,8 +141,8 @@ def untrusted_modules(config: Mapping[str, Any]) -> list[str]:
     targets = [
         target
         for group in ALL_GROUPS
-        for place, target in _targets(config.get(group), group)
-        if not _is_shipped(place, target)
+        for place, key, target in walk(config.get(group), group)
+        if key == "_target_" and not _is_shipped(place, target)
     ]
     cell = config["model"].get("cell")
     if isinstance(cell, str) and cell not in CELLS:
@@ -242,34 +244,10 @@ def _shipped() -> Mapping[str, frozenset[tuple[str, object]]]:
     for file in root.rglob("*.yaml"):
         text = file.read_text(encoding="utf-8")
         group = "" if "@package _global_" in text else ".".join(file.relative_to(root).parts[:-1])
-        for place, key, value in _reserved_keys(yaml.load(text, Loader=LOADER), group):  # noqa: S506 (a safe loader)
-            places.setdefault(_pattern(place), set()).add((key, value))
-    return {place: frozenset(keys) for place, keys in places.items()}
-
-
-def _reserved_keys(node: object, place: str) -> Iterator[tuple[str, str, object]]:
-    if isinstance(node, Mapping):
-        for key, value in node.items():
+        for place, key, value in walk(yaml.load(text, Loader=LOADER), group):  # noqa: S506 (a safe loader)
             if key in RESERVED:
-                yield place, key, value
-            yield from _reserved_keys(value, f"{place}.{key}".removeprefix("."))
-
-
-def _texts(node: object, place: str) -> Iterator[tuple[str, str, str]]:
-    """Yield place, key and value of every text in a node."""
-    items: Iterable[tuple[object, object]] = ()
-    if isinstance(node, Mapping):
-        items = node.items()
-    elif isinstance(node, list):
-        items = enumerate(node)
-    for key, value in items:
-        if isinstance(value, str):
-            yield place, str(key), value
-        yield from _texts(value, f"{place}.{key}")
-
-
-def _targets(node: object, place: str) -> Iterator[tuple[str, object]]:
-    return ((where, value) for where, key, value in _reserved_keys(node, place) if key == "_target_")
+                places.setdefault(_pattern(place), set()).add((key, value))
+    return {place: frozenset(keys) for place, keys in places.items()}
 
 
 def _pattern(place: str) -> str:

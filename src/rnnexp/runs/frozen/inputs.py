@@ -21,7 +21,7 @@ from rnnexp.core.validation import expand_home
 from rnnexp.data.files.find_or_fetch import find_files
 from rnnexp.data.images.files import FILES, OFFICIAL_SHA256, candidate_directories, spellings
 from rnnexp.data.images.mirrors import TORCHVISION_NAMES
-from rnnexp.tracking.config_file import texts_in
+from rnnexp.tracking.config_file import walk
 from rnnexp.tracking.identity import identity_of
 
 GROUPS = ("data", "task", "model", "optimizer", "scheduler")
@@ -48,7 +48,8 @@ def with_inputs(config: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(node, Mapping):
             changed[group], found = _with_absolute_paths(node, group, every_key=_is_of_user(node))
             paths |= found
-    names = {text.replace(":", ".") for text in texts_in(identity_of(changed)) if DOTTED_NAME.fullmatch(text)}
+    texts = (value for *_, value in walk(identity_of(changed)) if isinstance(value, str))
+    names = {text.replace(":", ".") for text in texts if DOTTED_NAME.fullmatch(text)}
     paths |= {f"module:{module}": path for module, path in user_modules(sorted(names)).items()}
     changed["inputs"] = [
         {"key": key, "path": str(path), "sha256": sha256_of(path, stamp), "stamp": list(stamp)}
@@ -130,7 +131,7 @@ def sha256_of(path: Path, stamp: Stamp) -> str:  # noqa: ARG001 (part of the cac
 
 def _is_of_user(node: Mapping[str, Any]) -> bool:
     """Return whether a class or a cell in a config group is not of rnnexp."""
-    targets = [str(value) for key, value in _items(node) if key in ("_target_", "cell")]
+    targets = [str(value) for _, key, value in walk(node) if key in ("_target_", "cell")]
     return any("." in target and not target.startswith("rnnexp.") for target in targets)
 
 
@@ -174,11 +175,3 @@ def _image_files(data: Any) -> dict[str, Path]:  # noqa: ANN401
         return {}
     files = find_files(candidate_directories(place, name), FILES, spellings(name)) or {}
     return {f"data.root/{file}": path for file, path in files.items()}
-
-
-def _items(node: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401
-    """Yield every key of a node with its value, at any depth."""
-    if isinstance(node, Mapping | list):
-        for key, value in node.items() if isinstance(node, Mapping) else enumerate(node):
-            yield key, value
-            yield from _items(value)

@@ -11,6 +11,11 @@ class Determination(R2Score):
     def __init__(self) -> None:
         super().__init__(multioutput="raw_values")
 
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add a batch, in float64: the sums of squares cancel if the targets are far from those of training."""
+        exact = torch.float32 if preds.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
+        super().update(preds.to(exact), target.to(exact))
+
     def compute(self) -> Tensor:
         """Return [targets], a scalar for one; NaN for fewer than two samples, for which the base class raises."""
         return super().compute() if int(self.total) > 1 else torch.full_like(self.residual, torch.nan)
@@ -19,8 +24,7 @@ class Determination(R2Score):
 class RegressionScores(MetricCollection):
     """The mean absolute error (`mae`), the root of the mean squared error (`rmse`) and R² (`r2`) of each target.
 
-    `update` takes predictions and targets [samples, targets]. R² subtracts large sums, so the targets should be about
-    standardized.
+    `update` takes predictions and targets [samples, targets].
 
     Args:
         num_targets: the number of targets.
