@@ -12,11 +12,10 @@ from rnnexp.export.formats import FORMATS
 from rnnexp.export.operators import operator_of
 from rnnexp.export.parts import Run
 from rnnexp.export.sequences import SequenceExport
-from rnnexp.models import SequenceClassifier, StepwiseNetwork
+from rnnexp.models import SequenceClassifier, SequenceNetwork, StepwiseNetwork
 from rnnexp.recurrent import CELLS, RecurrentStack
 from rnnexp.tasks.classification.predictor import Classifier
 
-Network = SequenceClassifier | StepwiseNetwork
 NATIVE: list[tuple[str, dict[str, Any]]] = [
     ("srn", {}),
     ("srn", {"cell_options": {"nonlinearity": "relu"}}),
@@ -41,7 +40,7 @@ def make_network(cell: str, **options: Any) -> SequenceClassifier:
     return SequenceClassifier(partial(RecurrentStack, cell, hidden_size=6, **options), 3, 4).eval()
 
 
-def exported(network: Network, format_name: str, place: Path) -> tuple[SequenceExport, Run]:
+def exported(network: SequenceNetwork, format_name: str, place: Path) -> tuple[SequenceExport, Run]:
     chosen, export = FORMATS[format_name], SequenceExport(Classifier(network, PlainEncoding()))
     (part,) = export.parts(chosen.run_layer)
     path = place / f"model{chosen.ending}"
@@ -50,7 +49,7 @@ def exported(network: Network, format_name: str, place: Path) -> tuple[SequenceE
 
 
 @torch.no_grad()
-def require_equal(network: Network, export: SequenceExport, run: Run) -> None:
+def require_equal(network: SequenceNetwork, export: SequenceExport, run: Run) -> None:
     """Compare batches of one and several sequences, with and without padding, and one step."""
     stand_in = export.stand_in({"model": run})
     for batch, time in ((1, 1), (1, 5), (4, 1), (4, 9)):
@@ -59,7 +58,7 @@ def require_equal(network: Network, export: SequenceExport, run: Run) -> None:
 
 
 @torch.no_grad()
-def require_continuing(network: Network, export: SequenceExport, run: Run) -> None:
+def require_continuing(network: SequenceNetwork, export: SequenceExport, run: Run) -> None:
     """Compare a whole sequence with its two parts, of which the second starts with the state of the first."""
     inputs, lengths = torch.randn(3, 8, 3), torch.tensor([5, 5, 5])
     state = [tensor.expand(-1, 3, -1).clone() for tensor in export._initial_state(1)]

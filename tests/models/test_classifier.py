@@ -20,7 +20,7 @@ def classifier_of(pooling: str, bidirectional: bool, **options: Any) -> Sequence
     make_stack = partial(
         RecurrentStack, "lstm", hidden_size=HIDDEN, num_layers=2, bidirectional=bidirectional, **options
     )
-    classifier = SequenceClassifier(make_stack, input_size=3, num_classes=10, pooling=pooling)
+    classifier = SequenceClassifier(make_stack, input_size=3, num_outputs=10, pooling=pooling)
     for norm in classifier.stack.norms:
         nn.init.normal_(norm.bias)
     return classifier
@@ -70,7 +70,7 @@ def test_every_parameter_has_a_gradient(pooling: str, options: dict[str, bool]) 
 
 def test_dropout_before_the_head() -> None:
     make_stack = partial(RecurrentStack, "gru", hidden_size=64)
-    classifier = SequenceClassifier(make_stack, input_size=3, num_classes=2, dropout=0.5)
+    classifier = SequenceClassifier(make_stack, input_size=3, num_outputs=2, dropout=0.5)
     x = torch.randn(3, 6, 3)
     assert not torch.equal(classifier(x), classifier(x))
     classifier.eval()
@@ -81,7 +81,7 @@ def test_dropout_before_the_head() -> None:
     ("options", "message"),
     [
         ({"pooling": "last_stat"}, r"unknown pooling 'last_stat': choose one of .*; did you mean 'last_state'\?"),
-        ({"num_classes": 0}, "num_classes must be a whole number of at least 1, not 0"),
+        ({"num_outputs": 0}, "num_outputs must be a whole number of at least 1, not 0"),
         ({"input_size": -1}, "input_size must be a whole number of at least 1, not -1"),
         ({"dropout": 1}, r"dropout must lie in \[0, 1\), not 1"),
     ],
@@ -89,5 +89,5 @@ def test_dropout_before_the_head() -> None:
 def test_bad_options(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
         SequenceClassifier(
-            **{"make_stack": partial(RecurrentStack, "gru", hidden_size=4), "input_size": 3, "num_classes": 2} | options
+            **{"make_stack": partial(RecurrentStack, "gru", hidden_size=4), "input_size": 3, "num_outputs": 2} | options
         )

@@ -58,7 +58,7 @@ def test_it_learns_in_the_classifier(cell: str | Cell) -> None:
     """The class is whether a sequence began with a one, which the cell must remember to the end."""
     torch.manual_seed(0)
     make_stack = partial(RecurrentStack, cell, hidden_size=8, num_layers=2, bidirectional=True)
-    classifier = SequenceClassifier(make_stack, input_size=1, num_classes=2)
+    classifier = SequenceClassifier(make_stack, input_size=1, num_outputs=2)
     x, lengths = torch.randn(64, 6, 1), torch.randint(2, 7, (64,))
     labels = torch.arange(64) % 2
     x[:, 0, 0] = 2.0 * labels - 1

@@ -11,14 +11,12 @@ from torch import Tensor
 
 from rnnexp.data.batches import LabeledSequences
 from rnnexp.models.classifier import POOLINGS, SequenceClassifier
-from rnnexp.models.stepwise import StepwiseNetwork
+from rnnexp.models.stepwise import SequenceNetwork, StepwiseNetwork
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.workload import NUM_SAMPLES, Workload, of_sequences, spread
 
 
-def workload_of(
-    network: Callable[..., SequenceClassifier | StepwiseNetwork], inputs: Tensor, **options: Any
-) -> Workload:
+def workload_of(network: Callable[..., SequenceNetwork], inputs: Tensor, **options: Any) -> Workload:
     """Return the workload of a small network on sequences of 5 and 3 steps."""
     make_stack = partial(RecurrentStack, "lstm", hidden_size=4, **options)
     model = network(make_stack, 2, 3).eval()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from rnnexp.export.parts import Export, Part, Run
 from rnnexp.export.stack import RunLayer, TraceableStack
-from rnnexp.models import SequenceClassifier, StepwiseNetwork
+from rnnexp.models import SequenceNetwork, StepwiseNetwork
 from rnnexp.models.stepwise import Stream
 from rnnexp.tasks.predictor import ClassPredictor, SequencePredictor
 
@@ -22,7 +22,7 @@ class SequenceGraph(nn.Module):
         run_layer: runs a layer of its stack.
     """
 
-    def __init__(self, network: SequenceClassifier | StepwiseNetwork, run_layer: RunLayer) -> None:
+    def __init__(self, network: SequenceNetwork, run_layer: RunLayer) -> None:
         super().__init__()
         self.network = network
         self.stack = TraceableStack(network.stack, run_layer)
@@ -112,14 +112,14 @@ class ExportedNetwork(nn.Module):
         self._run, self._initial = run, export._initial_state(1)
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return the outputs for a batch, see `SequenceClassifier.forward`."""
+        """Return the outputs for a batch, see `SequenceNetwork.forward`."""
         if lengths is None:
             lengths = torch.full((len(inputs),), inputs.shape[1])
         state = [tensor.expand(-1, len(inputs), -1) for tensor in self._initial]
         return self._run(inputs.cpu(), lengths, *state)[0].to(inputs.device)
 
     def step(self, x: Tensor, stream: Stream) -> tuple[Tensor, Stream]:
-        """Take one step, see `StepwiseNetwork.step`. Poolings over time are over this step alone."""
+        """Take one step, see `SequenceNetwork.step`. Poolings over time are over this step alone."""
         state = stream.state or [tensor.expand(-1, len(x), -1) for tensor in self._initial]
         outputs, *after = self._run(x.unsqueeze(1), torch.ones(len(x), dtype=torch.int64), *state)
         return outputs.flatten(0, -2), Stream(tuple(after), None, stream.num_steps + 1)

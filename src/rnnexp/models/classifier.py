@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from rnnexp.core.validation import lookup, require_fraction, require_positive
-from rnnexp.models.stepwise import Stream, advance
+from rnnexp.core.validation import lookup
+from rnnexp.models.stepwise import SequenceNetwork, Stream
 from rnnexp.recurrent import RecurrentStack, State
 from rnnexp.recurrent.layout import make_mask
 
@@ -56,57 +56,35 @@ POOLINGS: dict[str, Pooling] = {
 }
 
 
-class SequenceClassifier(nn.Module):
-    """A recurrent stack, pooling over time, dropout, and a linear head.
+class SequenceClassifier(SequenceNetwork):
+    """A network whose head is applied to its outputs pooled over time.
 
     Args:
-        make_stack: called as `make_stack(input_size=...)`.
-        input_size: features of one step.
-        num_classes: the number of classes.
+        make_stack, input_size, num_outputs, dropout: see `SequenceNetwork`.
         pooling: `last_state` (final states of both directions), `last_output`, `mean` or `max` over time.
-        dropout: probability of zeroing a pooled feature before the head.
 
     Raises:
-        ValueError: for a size below 1, dropout outside [0, 1), an unknown pooling, and the errors of the stack.
+        ValueError: for an unknown pooling, and see `SequenceNetwork`.
     """
 
     def __init__(
         self,
         make_stack: Callable[..., RecurrentStack],
         input_size: int,
-        num_classes: int,
+        num_outputs: int,
         pooling: str = "last_state",
         dropout: float = 0.0,
     ) -> None:
-        super().__init__()
-        require_positive(input_size=input_size, num_classes=num_classes)
-        require_fraction(dropout=dropout)
+        super().__init__(make_stack, input_size, num_outputs, dropout)
         self.pool = lookup("pooling", pooling, POOLINGS)
-        self.stack = make_stack(input_size=input_size)
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(self.stack.output_size, num_classes)
-
-    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return the logits of a batch of sequences.
-
-        Args:
-            inputs: [batch, time, features].
-            lengths: steps of each sequence, int64 [batch] on the CPU; None if all have as many as `inputs`.
-
-        Returns:
-            [batch, num_classes].
-        """
-        outputs, state = self.stack(inputs, lengths)
-        return self.read_out(outputs, state, lengths)
 
     def read_out(self, outputs: Tensor, state: State, lengths: Tensor | None = None) -> Tensor:
-        """Return the logits [batch, num_classes] for what the stack returns."""
-        logits: Tensor = self.head(self.dropout(self.pool(self.stack, outputs, state, lengths)))
-        return logits
+        """Return the outputs of each sequence [batch, num_outputs]."""
+        heads: Tensor = self.head(self.dropout(self.pool(self.stack, outputs, state, lengths)))
+        return heads
 
     def step(self, x: Tensor, stream: Stream) -> tuple[Tensor, Stream]:
-        """Return the logits for the sequences up to this step [batch, num_classes], see `StepwiseNetwork.step`."""
-        outputs, state = advance(self.stack, x, stream)
+        outputs, state = self._advance(x, stream)
         num_steps, summary = stream.num_steps + 1, None
         if self.pool in (mean, maximum):
             summary = output = outputs[:, 0]

@@ -1,5 +1,6 @@
-"""A network with outputs at each step: a recurrent stack and a linear head."""
+"""The base class of networks over sequences, and a network with outputs at each step."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,25 +20,13 @@ class Stream(NamedTuple):
     num_steps: int = 0
 
 
-def advance(stack: RecurrentStack, x: Tensor, stream: Stream) -> tuple[Tensor, State]:
-    """Return the outputs of a stack for one step, [batch, 1, hidden], and its state, for x [batch, features].
-
-    Raises:
-        ValueError: for a stack of two directions.
-    """
-    if stack.bidirectional:
-        raise ValueError("a network of two directions needs the whole sequence: train with model.bidirectional=false")
-    outputs, state = stack(x.unsqueeze(1), None, stream.state)
-    return outputs, state
-
-
-class StepwiseNetwork(nn.Module):
-    """A recurrent stack, dropout, and a linear head that is applied at each step.
+class SequenceNetwork(nn.Module, ABC):
+    """A recurrent stack, dropout, and a linear head.
 
     Args:
         make_stack: called as `make_stack(input_size=...)`.
         input_size: features of one step.
-        num_outputs: the number of outputs of one step.
+        num_outputs: the number of outputs of the head.
         dropout: probability of zeroing a feature before the head.
 
     Raises:
@@ -55,23 +44,20 @@ class StepwiseNetwork(nn.Module):
         self.head = nn.Linear(self.stack.output_size, num_outputs)
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return the outputs of each step.
+        """Return the outputs for a batch of sequences, see `read_out`.
 
         Args:
             inputs: [batch, time, features].
             lengths: steps of each sequence, int64 [batch] on the CPU; None if all have as many as `inputs`.
-
-        Returns:
-            [batch, time, num_outputs]; outputs past a sequence's end have no meaning.
         """
         outputs, state = self.stack(inputs, lengths)
         return self.read_out(outputs, state, lengths)
 
-    def read_out(self, outputs: Tensor, state: State, lengths: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        """Return the outputs of each step [batch, time, num_outputs] for what the stack returns."""
-        heads: Tensor = self.head(self.dropout(outputs))
-        return heads
+    @abstractmethod
+    def read_out(self, outputs: Tensor, state: State, lengths: Tensor | None = None) -> Tensor:
+        """Return the outputs of the head for what the stack returns."""
 
+    @abstractmethod
     def step(self, x: Tensor, stream: Stream) -> tuple[Tensor, Stream]:
         """Take one step.
 
@@ -80,7 +66,30 @@ class StepwiseNetwork(nn.Module):
             stream: what the step before has returned; `Stream()` before the first.
 
         Returns:
-            The outputs of this step [batch, num_outputs], and what the next step needs.
+            The outputs for the sequences up to this step [batch, num_outputs], and what the next step needs.
+
+        Raises:
+            ValueError: for a stack of two directions.
         """
-        outputs, state = advance(self.stack, x, stream)
+
+    def _advance(self, x: Tensor, stream: Stream) -> tuple[Tensor, State]:
+        """Return the outputs of the stack for one step, [batch, 1, hidden], and its state."""
+        if self.stack.bidirectional:
+            raise ValueError(
+                "a network of two directions needs the whole sequence: train with model.bidirectional=false"
+            )
+        outputs, state = self.stack(x.unsqueeze(1), None, stream.state)
+        return outputs, state
+
+
+class StepwiseNetwork(SequenceNetwork):
+    """A network whose head is applied at each step. Arguments: see `SequenceNetwork`."""
+
+    def read_out(self, outputs: Tensor, state: State, lengths: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """Return the outputs of each step [batch, time, num_outputs]; those past a sequence's end have no meaning."""
+        heads: Tensor = self.head(self.dropout(outputs))
+        return heads
+
+    def step(self, x: Tensor, stream: Stream) -> tuple[Tensor, Stream]:
+        outputs, state = self._advance(x, stream)
         return self.read_out(outputs, state)[:, 0], Stream(state, None, stream.num_steps + 1)

@@ -12,8 +12,7 @@ from torchmetrics import SumMetric
 from rnnexp.core.printable import printable
 from rnnexp.core.validation import require_fraction
 from rnnexp.data.batches import NO_LABEL, LabeledSequences, TaggedSequences
-from rnnexp.models.classifier import SequenceClassifier
-from rnnexp.models.stepwise import StepwiseNetwork
+from rnnexp.models.stepwise import SequenceNetwork
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task, at_least_float32, rows_of
 from rnnexp.tasks.class_counts import ClassificationCounts
@@ -38,14 +37,14 @@ class LabelingTask(Task):
     `test/macro_f1` and `test/acc_class/<class>` once.
     """
 
-    model: SequenceClassifier | StepwiseNetwork
+    model: SequenceNetwork
     classes: Tensor
     """int64 [classes], the label of each class in files and results: its number in the data, or its place if it has a
     name."""
 
     def __init__(
         self,
-        model: SequenceClassifier | StepwiseNetwork,
+        model: SequenceNetwork,
         make_optimizer: MakeOptimizer,
         make_scheduler: MakeScheduler,
         num_classes: int,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnexp.data.encoding import Encoding, Inputs, encoding_of
-from rnnexp.models import SequenceClassifier, StepwiseNetwork
+from rnnexp.models import SequenceNetwork, StepwiseNetwork
 from rnnexp.models.stepwise import Stream
 from rnnexp.recurrent import RecurrentStack
 
@@ -63,9 +63,9 @@ class SequencePredictor(Predictor):
         encoding: turns samples into the inputs of the network.
     """
 
-    module: SequenceClassifier | StepwiseNetwork
+    module: SequenceNetwork
 
-    def __init__(self, module: SequenceClassifier | StepwiseNetwork, encoding: Encoding) -> None:
+    def __init__(self, module: SequenceNetwork, encoding: Encoding) -> None:
         self.module, self.encoding = module, encoding
 
     @classmethod
@@ -74,7 +74,7 @@ class SequencePredictor(Predictor):
 
     @staticmethod
     @abstractmethod
-    def network_of(record: RecordedNetwork) -> SequenceClassifier | StepwiseNetwork:
+    def network_of(record: RecordedNetwork) -> SequenceNetwork:
         """Return the network of a run, with new weights."""
 
     def encode(self, samples: Any) -> Inputs:  # noqa: ANN401 (an array, a tensor or a list of them)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from rnnexp.models import SequenceClassifier, StepwiseNetwork
+from rnnexp.models import SequenceClassifier, SequenceNetwork, StepwiseNetwork
 from rnnexp.tasks.predictor import RecordedNetwork, SequencePredictor
 
 
@@ -19,7 +19,7 @@ class Regressor(SequencePredictor):
     """
 
     @staticmethod
-    def network_of(record: RecordedNetwork) -> SequenceClassifier | StepwiseNetwork:
+    def network_of(record: RecordedNetwork) -> SequenceNetwork:
         facts, dropout = record.facts, record.task["dropout"]
         sizes = facts["input_size"], facts["num_targets"]
         if facts["per_step"]:

@@ -12,7 +12,7 @@ from rnnexp.core.printable import printable
 from rnnexp.core.types import Primitive
 from rnnexp.data.batches import MeasuredSequences, TargetUnits
 from rnnexp.models.classifier import SequenceClassifier
-from rnnexp.models.stepwise import StepwiseNetwork
+from rnnexp.models.stepwise import SequenceNetwork, StepwiseNetwork
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.base import MakeOptimizer, MakeScheduler, Task, at_least_float32, rows_of
 from rnnexp.tasks.regression.scores import RegressionScores
@@ -40,7 +40,7 @@ class RegressionTask(Task):
 
     batch_type: ClassVar = MeasuredSequences
     test_outputs: ClassVar = ("targets", "predicted", "num_steps")
-    model: SequenceClassifier | StepwiseNetwork
+    model: SequenceNetwork
 
     def __init__(
         self,
