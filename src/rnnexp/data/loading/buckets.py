@@ -1,4 +1,4 @@
-"""Batches of sequences of about the same length, which need little padding."""
+"""Batches of sequences of about the same length, which need little padding, and the padding."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,12 @@ from torch import Tensor
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import require_positive, validate_choice
-from rnnexp.data.loading.order import Order, epoch_generator
+from rnnexp.data.loading.order import BatchOrder, epoch_generator
 
 BATCH_UNITS = ("sentences", "tokens")
 
 
-class BucketOrder(Order):
+class BucketOrder(BatchOrder):
     """An order of batches, each of samples of about the same length: a function of (seed, epoch).
 
     The samples are shuffled and cut into windows. Each window is sorted by length, one descending and the next
@@ -61,11 +61,9 @@ class BucketOrder(Order):
         self.num_batches = self._count_batches(equal_length_ranks)
 
     def __len__(self) -> int:
-        """Return the number of batches of this rank in an epoch."""
         return len(range(self.rank, self.num_batches, self.world_size))
 
     def batches(self) -> list[Tensor]:
-        """Return the samples of each batch of this rank in this epoch, int64 [batch] each, on the CPU."""
         batches, order = self._all_batches()
         return [batches[index] for index in order[self.rank :: self.world_size]]
 
@@ -136,3 +134,20 @@ class BucketOrder(Order):
         key = longest * base + torch.where(longest % 2 == 0, first, base - 1 - first)
         window = torch.arange(len(samples)) * num_windows // len(samples)
         return (window * 2 * base**2 + torch.where(window % 2 == 0, -key, key)).argsort(stable=True)
+
+
+def padded_positions(offsets: Tensor, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the places of some sequences in a tensor that holds all, one after the other.
+
+    Args:
+        offsets: int64 [samples + 1], the place of the first step of each sequence, and the end of the last.
+        indices: int64 [batch], the sequences.
+
+    Returns:
+        The place of each step, int64 [batch, time]; whether it is past the end of its sequence, bool [batch, time], and
+        then it is that of the last step; and lengths, int64 [batch].
+    """
+    starts, ends = offsets[indices], offsets[indices + 1]
+    lengths = ends - starts
+    positions = starts[:, None] + torch.arange(int(lengths.max()))
+    return positions.minimum(ends[:, None] - 1), positions >= ends[:, None], lengths

@@ -1,6 +1,7 @@
 """The order of the samples of each epoch, which depends only on the seed and the epoch."""
 
 import hashlib
+from abc import ABC, abstractmethod
 from typing import Self
 
 import torch
@@ -77,3 +78,20 @@ class EpochOrder(Order):
     def __len__(self) -> int:
         """Return the number of samples of this rank in an epoch."""
         return len(range(self.rank, self.num_shared, self.world_size))
+
+
+class BatchOrder(Order, ABC):
+    """An order of batches."""
+
+    batch_size: int
+    """the content of a batch of one rank"""
+    window: int
+    """the number of batches of all ranks within which samples are sorted by length; 0 if they are not sorted"""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of batches of this rank in an epoch."""
+
+    @abstractmethod
+    def batches(self) -> list[Tensor]:
+        """Return the samples of each batch of this rank in this epoch, int64 [batch] each, on the CPU."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import require_positive
-from rnnexp.data.loading.order import EpochOrder, Order
+from rnnexp.data.loading.order import BatchOrder, EpochOrder, Order
 
 Batch = TypeVar("Batch")
 
@@ -23,10 +23,11 @@ class ResumableLoader(ABC, Generic[Batch]):
 
     Args:
         order: the order of the samples of each epoch.
+        batch_size: the content of a batch of one rank.
     """
 
-    def __init__(self, order: Order) -> None:
-        self.batch_sampler = order
+    def __init__(self, order: Order, batch_size: int) -> None:
+        self.order, self.batch_size = order, batch_size
         self._position = {"epoch": 0, "batch": 0}  # the epoch, and the number of its batches that were loaded
         self._loaded: Mapping[str, int | str] | None = None
 
@@ -42,13 +43,23 @@ class ResumableLoader(ABC, Generic[Batch]):
     def gather(self, indices: Tensor) -> Batch:
         """Return the batch of the samples at int64 [batch]."""
 
-    @abstractmethod
     def order_config(self) -> dict[str, int | str]:
         """Return the values that the batches of an epoch depend on. An epoch can only be resumed with equal values."""
+        return {
+            "batch_size": self.batch_size,
+            "num_samples": len(self.order.indices),
+            "world_size": self.order.world_size,
+            "seed": self.order.seed,
+        }
+
+    @property
+    def batch_sampler(self) -> Order:
+        """The order, under the name by which Lightning sets its epoch."""
+        return self.order
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch of the next iteration. Lightning calls it; another loop calls it before each pass."""
-        self.batch_sampler.set_epoch(epoch)
+        self.order.set_epoch(epoch)
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches of this rank.
@@ -61,7 +72,7 @@ class ResumableLoader(ABC, Generic[Batch]):
         first_batch = self._first_batch()
         batches = self.batches()
         for batch in range(first_batch, len(self)):
-            self._position = {"epoch": self.batch_sampler.epoch, "batch": batch + 1}
+            self._position = {"epoch": self.order.epoch, "batch": batch + 1}
             yield self.gather(batches[batch])
 
     def state_dict(self) -> dict[str, int | str]:
@@ -72,11 +83,11 @@ class ResumableLoader(ABC, Generic[Batch]):
         """Continue from a state with the next iteration."""
         self._position = {"epoch": int(state["epoch"]), "batch": int(state["batch"])}
         self._loaded = state
-        self.batch_sampler.set_epoch(self._position["epoch"])
+        self.order.set_epoch(self._position["epoch"])
 
     def _first_batch(self) -> int:
         loaded, self._loaded = self._loaded, None
-        if loaded is None or loaded["epoch"] != self.batch_sampler.epoch or loaded["batch"] == 0:
+        if loaded is None or loaded["epoch"] != self.order.epoch or loaded["batch"] == 0:
             return 0
         for name, now in self.order_config().items():
             if loaded[name] != now:
@@ -85,7 +96,7 @@ class ResumableLoader(ABC, Generic[Batch]):
                     f"continue with {name}={loaded[name]}"
                 )
         if int(loaded["batch"]) >= len(self):
-            self.batch_sampler.epoch += 1
+            self.order.epoch += 1
             return 0
         return int(loaded["batch"])
 
@@ -99,10 +110,12 @@ class EpochLoader(ResumableLoader[Batch]):
         drop_last: leave out a last batch that is smaller than the others.
     """
 
+    order: EpochOrder
+
     def __init__(self, order: EpochOrder, batch_size: int, *, drop_last: bool = False) -> None:
         require_positive(batch_size=batch_size)
-        super().__init__(order)
-        self.order, self.batch_size, self.drop_last = order, batch_size, drop_last
+        super().__init__(order, batch_size)
+        self.drop_last = drop_last
 
     def __len__(self) -> int:
         num_samples = len(self.order)
@@ -111,10 +124,24 @@ class EpochLoader(ResumableLoader[Batch]):
     def batches(self) -> Sequence[Tensor]:
         return torch.split(self.order.samples(), self.batch_size)
 
+
+class BatchLoader(ResumableLoader[Batch]):
+    """A loader of the batches of an order of batches.
+
+    Args:
+        order: the batches of each epoch.
+    """
+
+    order: BatchOrder
+
+    def __init__(self, order: BatchOrder) -> None:
+        super().__init__(order, order.batch_size)
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def batches(self) -> Sequence[Tensor]:
+        return self.order.batches()
+
     def order_config(self) -> dict[str, int | str]:
-        return {
-            "batch_size": self.batch_size,
-            "num_samples": len(self.order.indices),
-            "world_size": self.order.world_size,
-            "seed": self.order.seed,
-        }
+        return {**super().order_config(), "window": self.order.window}
