@@ -13,7 +13,8 @@ from rnnexp.data.batches import LabeledSequences
 from rnnexp.models.classifier import POOLINGS, SequenceClassifier
 from rnnexp.models.stepwise import SequenceNetwork, StepwiseNetwork
 from rnnexp.recurrent import RecurrentStack
-from rnnexp.tasks.workload import NUM_SAMPLES, Workload, of_sequences, spread
+from rnnexp.tasks.examples import spread
+from rnnexp.tasks.workload import Workload, of_sequences
 
 
 def workload_of(network: Callable[..., SequenceNetwork], inputs: Tensor, **options: Any) -> Workload:
@@ -64,6 +65,6 @@ def test_both_directions_have_no_single_step(inputs: Tensor) -> None:
 
 
 def test_samples_are_spread_over_the_test_set() -> None:
-    assert spread(3) == [0, 1, 2]
-    assert len(spread(10_000)) == NUM_SAMPLES
-    assert spread(10_000)[-1] > 9_900
+    assert spread(3, 256) == [0, 1, 2]
+    assert len(spread(10_000, 256)) == 256
+    assert spread(10_000, 256)[-1] > 9_900

@@ -25,6 +25,7 @@ from rnnexp.recurrent.gradient_flow import (
     spectral_radii,
 )
 from rnnexp.tasks.base import Task
+from rnnexp.tasks.examples import spread
 
 Row = tuple[int, str, int | str, float]
 """layer, quantity, index, value"""
@@ -100,9 +101,8 @@ class GradientFlow(Callback):
     def _sequences(self, data: Any) -> Any:  # noqa: ANN401 (a data module, and a batch of its type)
         loader: ResumableLoader[Any] = data.val_dataloader()
         samples = torch.cat(list(loader.batches()))
-        number = min(self.num_sequences, len(samples))
         # Spread over the split, since sentences are sorted by length.
-        return loader.gather(samples[torch.arange(number, device=samples.device) * len(samples) // number])
+        return loader.gather(samples[spread(len(samples), self.num_sequences)])
 
 
 def measure(task: Task, batch: Any) -> tuple[list[Row], dict[str, float]]:  # noqa: ANN401 (a batch of its type)

@@ -1,6 +1,6 @@
-"""Single test samples for the figures of tasks on sequences."""
+"""Single samples, to be drawn or timed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,20 +32,30 @@ def worst(errors: Tensor) -> list[int]:
     return [sample for sample in order if errors[sample] > 0]
 
 
-def inputs_of(datamodule: Any, samples: Sequence[int]) -> list[NDArray[np.float32]]:  # noqa: ANN401
-    """Return the inputs [time, features] of some test samples, without padding, as the network reads them.
+def spread(number: int, most: int) -> list[int]:
+    """Return the positions of at most `most` of a number of samples, spread evenly."""
+    kept = min(number, most)
+    return [position * number // kept for position in range(kept)]
+
+
+def read_inputs(datamodule: Any, samples: Iterable[int]) -> Iterator[Tensor]:  # noqa: ANN401
+    """Yield the inputs [time, features] of some test samples in the order of the test set, without padding.
 
     Args:
         datamodule: its test batches have `inputs` and `lengths`, in the order of the test set.
         samples: the places in the test set.
     """
-    wanted = set(samples)
-    found = {}
-    first = 0
+    chosen, first = set(samples), 0
     for batch in datamodule.test_dataloader():
-        for sample in wanted & set(range(first, first + len(batch.inputs))):
-            place = sample - first
-            length = None if batch.lengths is None else int(batch.lengths[place])
-            found[sample] = batch.inputs[place, :length].float().cpu().numpy()
+        for row in range(len(batch.inputs)):
+            if first + row in chosen:
+                length = None if batch.lengths is None else int(batch.lengths[row])
+                # A copy, so that the batch is freed.
+                yield batch.inputs[row, :length].clone()
         first += len(batch.inputs)
-    return [found[sample] for sample in samples]
+
+
+def inputs_of(datamodule: Any, samples: Sequence[int]) -> list[NDArray[np.float32]]:  # noqa: ANN401
+    """Return what `read_inputs` yields in the order of the samples, as arrays for figures."""
+    found = dict(zip(sorted(samples), read_inputs(datamodule, samples), strict=True))
+    return [found[sample].float().cpu().numpy() for sample in samples]

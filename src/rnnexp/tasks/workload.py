@@ -3,7 +3,7 @@
 The row of a task in the registry names the function that makes its `Workload`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from rnnexp.data.base import DataModule
 from rnnexp.models.stepwise import StepwiseNetwork, Stream
 from rnnexp.tasks.base import Task
+from rnnexp.tasks.examples import read_inputs, spread
 from rnnexp.tasks.inference_record import BATCH_SIZES
 
 NUM_SAMPLES = 256
@@ -54,12 +55,6 @@ class Workload:
         return {"num_samples": len(self.lengths), "unit": self.unit, **lengths}
 
 
-def spread(number: int) -> list[int]:
-    """Return the positions of at most `NUM_SAMPLES` of a number of samples, spread evenly."""
-    kept = min(number, NUM_SAMPLES)
-    return [position * number // kept for position in range(kept)]
-
-
 def of_sequences(task: Task, datamodule: DataModule, network: nn.Module) -> Workload:
     """Return the workload of a network over sequences of features: whole sequences, and single steps.
 
@@ -74,7 +69,9 @@ def of_sequences(task: Task, datamodule: DataModule, network: nn.Module) -> Work
     device = next(model.parameters()).device
     # The graphs of an export have no parameters, and compute in 32 bits.
     dtype = next((weight.dtype for weight in network.parameters()), torch.float32)
-    samples = [sample.to(device, dtype) for sample in _test_sequences(datamodule)]
+    num_test: Any = datamodule.data_info["num_test"]
+    inputs = read_inputs(datamodule, spread(num_test, NUM_SAMPLES))
+    samples = [sample.to(device, dtype) for sample in inputs]
     calls: dict[str, Sequence[Callable[[], Any]]] = {
         "latency": [partial(network, sample.unsqueeze(0)) for sample in samples]
     }
@@ -94,18 +91,6 @@ def of_sequences(task: Task, datamodule: DataModule, network: nn.Module) -> Work
         2 * per_step,
         reasons=reasons,
     )
-
-
-def _test_sequences(datamodule: Any) -> Iterator[Tensor]:  # noqa: ANN401 (a data module of sequences)
-    """Yield samples of the test set, [time, features] each."""
-    chosen, start = set(spread(datamodule.data_info["num_test"])), 0
-    for batch in datamodule.test_dataloader():
-        for row in range(len(batch.inputs)):
-            if start + row in chosen:
-                length = len(batch.inputs[row]) if batch.lengths is None else int(batch.lengths[row])
-                # A copy, so that the batch is freed.
-                yield batch.inputs[row, :length].clone()
-        start += len(batch.inputs)
 
 
 def _batch(samples: Sequence[Tensor], size: int) -> tuple[Tensor, Tensor | None]:

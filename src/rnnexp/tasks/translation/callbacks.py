@@ -13,6 +13,7 @@ from rnnexp.core.files.atomic import write_text
 from rnnexp.loggers.base import run_loggers
 from rnnexp.tasks.base import Task
 from rnnexp.tasks.callbacks import ResultWriter, TaskCallback
+from rnnexp.tasks.examples import spread
 from rnnexp.tasks.translation.task import TranslationTask
 
 
@@ -85,9 +86,7 @@ class SampleWriter(TaskCallback):
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         sources, references = data.sources("val"), data.references("val")
-        number = min(self.num_sentences, len(translations))
-        chosen = [translations[index * len(translations) // number] for index in range(number)]
-        for each in chosen:
+        for each in (translations[place] for place in spread(len(translations), self.num_sentences)):
             row: list[str | int] = [
                 trainer.current_epoch + 1,
                 sources[each.pair],

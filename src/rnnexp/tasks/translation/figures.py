@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from rnnexp.tasks.base import Task
+from rnnexp.tasks.examples import spread
 from rnnexp.tasks.translation.metrics import agreement, exact_matches, length_bucket, share_by
 from rnnexp.tasks.translation.plots import accuracy_by_distance, accuracy_grid, attention_map, scores_by_length
 from rnnexp.tasks.translation.task import TranslationTask
@@ -28,8 +29,7 @@ def draw_attention(task: Task, datamodule: Any) -> dict[str, Figure]:  # noqa: A
     if not task.model.decoder.attention.has_weights:
         return {}
     sources = datamodule.sources("test")
-    number = min(NUM_ATTENTION_MAPS, len(sources))
-    chosen = [sources[index * len(sources) // number] for index in range(number)]
+    chosen = [sources[place] for place in spread(len(sources), NUM_ATTENTION_MAPS)]
     task.model.eval()
     translator = Translator([task.model], task.tokenizers, task.beam_size, 1, task.length_penalty, task.limits)
     figures = {}

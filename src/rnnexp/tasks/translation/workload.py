@@ -7,11 +7,12 @@ from typing import Any
 
 from rnnexp.data.text.translation import TranslationDataModule
 from rnnexp.models import Seq2Seq
+from rnnexp.tasks.examples import spread
 from rnnexp.tasks.inference_record import BATCH_SIZES
 from rnnexp.tasks.translation.multiply_adds import Work, multiply_adds
 from rnnexp.tasks.translation.task import TranslationTask
 from rnnexp.tasks.translation.translator import Translator
-from rnnexp.tasks.workload import Workload, spread
+from rnnexp.tasks.workload import NUM_SAMPLES, Workload
 
 BEAM_SIZE = 5
 NO_WORDS = "the target language has no spaces between words"
@@ -32,7 +33,7 @@ def of_sentences(task: TranslationTask, datamodule: TranslationDataModule, netwo
         Translator([network], task.tokenizers, size, 1, task.length_penalty, task.limits) for size in (1, BEAM_SIZE)
     )
     sources = datamodule.sources("test")
-    sentences = [sentence for place in spread(len(sources)) if (sentence := sources[place].strip())]
+    sentences = [sentence for place in spread(len(sources), NUM_SAMPLES) if (sentence := sources[place].strip())]
     lengths = [len(ids) + 1 for ids in task.tokenizers.source.encode_batch(sentences)]
     has_words = datamodule.target_writing.spaces_separate_words
     calls: dict[str, Sequence[Callable[[], Any]]] = {
