@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from rnnexp.models.dropout import SequenceDropout, WordDropout
+from rnnexp.models.dropout import WordDropout
+from rnnexp.recurrent.dropout import SequenceDropout
 from rnnexp.text.vocabulary import SPECIAL_TOKENS, UNK
 
 

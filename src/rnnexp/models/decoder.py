@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from rnnexp.core.validation import lookup, require_positive
 from rnnexp.models.attention import ATTENTIONS
-from rnnexp.models.dropout import SequenceDropout, WordDropout
+from rnnexp.models.dropout import WordDropout
 from rnnexp.recurrent import RecurrentStack, State
+from rnnexp.recurrent.dropout import SequenceDropout
 
 
 class EncoderOutput(NamedTuple):

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from rnnexp.models.dropout import SequenceDropout, WordDropout
+from rnnexp.models.dropout import WordDropout
 from rnnexp.recurrent import RecurrentStack, State
+from rnnexp.recurrent.dropout import SequenceDropout
 
 
 class Encoder(nn.Module):

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from rnnexp.core.validation import require_fraction, require_positive, validate_choice
 from rnnexp.recurrent.backends import BACKENDS, choose_backend, require_backend
 from rnnexp.recurrent.batched import run_batched
 from rnnexp.recurrent.cells import WEIGHTS, CellFunction, CellLike, State, make_cell
+from rnnexp.recurrent.dropout import SequenceDropout
 from rnnexp.recurrent.graphs import Graphs
 from rnnexp.recurrent.initialization import INITIALIZATIONS
 from rnnexp.recurrent.kernels import flatten_weights, run_kernel
@@ -107,7 +107,7 @@ class RecurrentStack(nn.Module):
     ) -> None:
         super().__init__()
         require_positive(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
-        require_fraction(dropout=dropout)
+        self.layer_dropout = SequenceDropout(dropout, time_tied_dropout)
         validate_choice("backend", backend, BACKENDS)
         validate_choice("initialization", initialization, INITIALIZATIONS)
         self.cell_name, self.cell, self.cell_options = make_cell(cell, cell_options, input_size, hidden_size)
@@ -287,7 +287,7 @@ class RecurrentStack(nn.Module):
         finals = []
         for first in range(0, self.num_layers, num_layers):
             rows = slice(first * self.directions, (first + num_layers) * self.directions)
-            dropped = self._drop(x) if first > 0 else x
+            dropped = self.layer_dropout(x) if first > 0 else x
             y, final = self._run(backend, first, dropped, lengths, mask, tuple(tensor[rows] for tensor in state))
             if self.norms:
                 y = self.norms[first](y)
@@ -352,14 +352,6 @@ class RecurrentStack(nn.Module):
         if self.recorder is not None:
             wrappers.append(self.recorder.recording)
         return scan_layer(self.cell, x, mask, state, weights, wrappers)
-
-    def _drop(self, x: Tensor) -> Tensor:
-        """Apply dropout to the input of a layer [batch, time, features]."""
-        if not self.training or self.dropout == 0:
-            return x
-        # The mask must not depend on the memory layout of x, which differs between backends.
-        ones = x.new_ones(len(x), 1 if self.time_tied_dropout else x.shape[1], x.shape[2])
-        return x * functional.dropout(ones, self.dropout)
 
     def start(self, x: Tensor, state: State | None) -> State:
         """Return the initial state, [layers * directions, batch, hidden] each."""
