@@ -9,7 +9,6 @@ from rnnexp.models.attention import AdditiveAttention
 from rnnexp.models.batched_decoder import Inputs, run_steps
 from rnnexp.models.decoder import Decoder, EncoderOutput
 from rnnexp.recurrent import RecurrentStack, State
-from rnnexp.recurrent.cells import WEIGHTS
 
 
 def _at(mask: Tensor | None, t: int) -> Tensor | None:
@@ -101,7 +100,7 @@ class StepwiseDecoder(Decoder):
             keys=encoded.keys,
             annotations=encoded.annotations,
             states=state[:-1],
-            layers=[[getattr(stack, f"{name}_l0") for name in WEIGHTS] for stack in self._stacks],
+            layers=[list(stack.layer_weights(0)[0].values()) for stack in self._stacks],
             scoring=[attention.query.weight, attention.energy.weight],
             deep=[self.deep_output.weight, self.deep_output.bias],
         )

@@ -39,9 +39,9 @@ class BatchedStep(ABC):
         """Return U by recurrent product, [gates of the product * hidden, hidden] each."""
         return (weight,)
 
-    @abstractmethod
     def project(self, x: Tensor, weight: Tensor, bias: Tensor, recurrent_bias: Tensor) -> Tensor:
         """Return the activations before the recurrent products, for x [rows, features]."""
+        return torch.addmm(bias + recurrent_bias, x, weight.t())
 
     @abstractmethod
     def split(self, activations: Tensor, hidden_size: int) -> Parts:
@@ -109,9 +109,6 @@ class BatchedSRN(BatchedStep):
         self, squash_: Callable[[Tensor], Tensor], squash_backward: Callable[[Tensor, Tensor], Tensor]
     ) -> None:
         self.squash_, self.squash_backward = squash_, squash_backward
-
-    def project(self, x: Tensor, weight: Tensor, bias: Tensor, recurrent_bias: Tensor) -> Tensor:
-        return torch.addmm(bias + recurrent_bias, x, weight.t())
 
     def split(self, activations: Tensor, hidden_size: int) -> Parts:  # noqa: ARG002
         return (activations,)
@@ -185,9 +182,6 @@ class BatchedGRUBefore(BatchedStep):
 
     def blocks(self, weight: Tensor) -> Parts:
         return torch.split(weight, [2 * weight.shape[1], weight.shape[1]])
-
-    def project(self, x: Tensor, weight: Tensor, bias: Tensor, recurrent_bias: Tensor) -> Tensor:
-        return torch.addmm(bias + recurrent_bias, x, weight.t())
 
     def split(self, activations: Tensor, hidden_size: int) -> Parts:
         r, z, h_tilde = torch.split(activations, hidden_size, dim=1)

@@ -110,7 +110,7 @@ def spectral_radii(stack: RecurrentStack, layer: int, reverse: bool = False) -> 
     A block without a name has its number as name; a cell without U has no blocks. Below 1 the gradient of an SRN must
     vanish; above 1 it may explode.
     """
-    weight: Tensor | None = getattr(stack, f"weight_hh_l{layer}" + "_reverse" * reverse, None)
+    weight: Tensor | None = stack.layer_weights(layer)[reverse].get("weight_hh")
     if weight is None:
         return {}
     blocks = weight.detach().cpu().chunk(stack.cell.gates)
