@@ -3,7 +3,7 @@
 import io
 import logging
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 class TrackioLogger(StoreLogger, Logger):
     """A logger with one Trackio run per job, in the directory of Trackio: TRACKIO_DIR, or its default.
 
-    Trackio finds runs by name, so the name ends in six letters that no other run has.
+    Trackio finds runs by name, so the name ends in six letters that no other run has. Its tables need pandas, so it
+    shows none: samples.csv in the run directory has them.
 
     Args:
         save_dir: the run directory.
@@ -119,10 +120,6 @@ class TrackioLogger(StoreLogger, Logger):
         import trackio
 
         self.experiment.log({name: trackio.Image(str(path))})
-
-    @rank_zero_only
-    def log_rows(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Do nothing: tables of Trackio need pandas; samples.csv in the run directory has them."""
 
     @rank_zero_only
     def finish(self, exit_code: int) -> None:  # noqa: ARG002 (Trackio has no status of runs)
