@@ -8,7 +8,6 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.significance import PairedTest
 
 from rnnexp.core.errors import UserError
@@ -18,6 +17,7 @@ from rnnexp.tasks.translation.metrics import (
     DEFAULT_TOKENIZER,
     corpus_scores,
     exact_matches,
+    make_bleu,
     require_bleu_tokenizer,
     tokenizer_of_signature,
 )
@@ -94,8 +94,7 @@ class Translations(GradedAnswers):
 
     def _bootstrap(self, others: Sequence[Self], level: float) -> list[SampleTest]:
         systems = [("best", self.translations), *((str(n), other.translations) for n, other in enumerate(others))]
-        # An untrained network may end its sentences with " .", which sacrebleu would treat as tokenized text.
-        metrics = {"BLEU": BLEU(tokenize=self.bleu_tokenizer, force=True)}
+        metrics = {"BLEU": make_bleu(self.bleu_tokenizer)}
         _signatures, columns = PairedTest(systems, metrics, [self.references], "bs", num_resamples(level))()
         baseline, *scores = columns["BLEU"]
         return [SampleTest(float(each.p_value), baseline.score - each.score) for each in scores]  # type: ignore[union-attr, arg-type]

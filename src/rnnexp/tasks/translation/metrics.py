@@ -54,7 +54,7 @@ def choose_bleu_tokenizer(name: str, writing: Writing) -> str:
 def require_bleu_tokenizer(name: str) -> None:
     """Raise UserError for one of BLEU_TOKENIZERS whose package is not installed."""
     try:
-        _bleu(name)
+        make_bleu(name)
     except (ImportError, RuntimeError) as error:
         raise UserError(
             f"task.bleu_tokenizer={name} needs a package that is not installed: pip install "
@@ -82,7 +82,7 @@ def corpus_scores(
     _require_aligned(translations, references)
     right = exact_matches(translations, references)
     return {
-        "bleu": float(_bleu(bleu_tokenizer).corpus_score(translations, [references]).score),
+        "bleu": float(make_bleu(bleu_tokenizer).corpus_score(translations, [references]).score),
         "chrf": float(CHRF().corpus_score(translations, [references]).score),
         "exact_match": sum(right) / len(right),
     }
@@ -90,7 +90,7 @@ def corpus_scores(
 
 def signatures(bleu_tokenizer: str = DEFAULT_TOKENIZER) -> dict[str, str]:
     """Return sacrebleu's signature of each score of `corpus_scores`."""
-    metrics = {"bleu": _bleu(bleu_tokenizer), "chrf": CHRF()}
+    metrics = {"bleu": make_bleu(bleu_tokenizer), "chrf": CHRF()}
     for metric in metrics.values():
         metric.corpus_score(["a"], [["a"]])  # the signature needs the number of references
     return {name: str(metric.get_signature()) for name, metric in metrics.items()}
@@ -110,8 +110,10 @@ def tokenizer_of_signature(signature: str) -> str:
     return names[0]
 
 
-def _bleu(tokenizer: str) -> BLEU:
-    # force=True: an untrained network may end sentences in " .", and sacrebleu would warn in every epoch.
+def make_bleu(tokenizer: str) -> BLEU:
+    """Return sacrebleu's BLEU over the tokens of one of BLEU_TOKENIZERS, or with `none` over words between spaces."""
+    # force=True: sacrebleu warns of text that looks tokenized. That of `none` is, and sentences of an untrained network
+    # may end in " .".
     return BLEU(tokenize=tokenizer, force=True)
 
 
@@ -150,19 +152,14 @@ def literature_scores(translations: Sequence[str], references: Sequence[str], la
     """
     _require_aligned(translations, references)
     translated, expected = literature_form(translations, language), literature_form(references, language)
-    return {"bleu": float(_literature_bleu().corpus_score(translated, [expected]).score)}
+    return {"bleu": float(make_bleu("none").corpus_score(translated, [expected]).score)}
 
 
 def literature_signature() -> str:
     """Return the signature of `literature_scores`: the preprocessing of the text, then sacrebleu's signature."""
-    metric = _literature_bleu()
+    metric = make_bleu("none")
     metric.corpus_score(["a"], [["a"]])
     return f"{PREPROCESSING}|sacremoses:{version('sacremoses')}|{metric.get_signature()}"
-
-
-def _literature_bleu() -> BLEU:
-    # force=True: sacrebleu warns of text that looks tokenized, as this text is.
-    return BLEU(tokenize="none", force=True)
 
 
 def share_by(groups: Sequence[Group], right: Sequence[bool]) -> dict[Group, tuple[float, int]]:
