@@ -124,10 +124,6 @@ class WaveTask(Task):
     def model_info(self) -> dict[str, Primitive]:
         return self.stack_info
 
-    @property
-    def state_size(self) -> int:
-        return self.stack.state_size
-
     @staticmethod
     def tiny_batch(batch: Waves) -> Waves:
         return Waves(batch.inputs[:2, :2], batch.targets[:2])

@@ -21,7 +21,6 @@ from rnnexp.tasks.registry import TaskKind, kind_of_class
 
 MakeOptimizer = Callable[[Iterator[Parameter]], Optimizer]
 MakeScheduler = Callable[..., LRScheduler]
-"""A flat part of the record of a run."""
 
 
 # Lightning accepts values at every step and drops those of other steps, at a cost of 0.3 ms of CPU time each.
@@ -125,9 +124,9 @@ class Task(LightningModule, ABC):
         return {}
 
     @property
-    @abstractmethod
     def state_size(self) -> int:
-        """The number of values that a sequence carries from one step to the next."""
+        """The number of values that a sequence carries from one step to the next: by default those of the stack."""
+        return self.stack.state_size
 
     @property
     def multiply_adds_outside_stack(self) -> int:

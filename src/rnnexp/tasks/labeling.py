@@ -73,10 +73,6 @@ class LabelingTask(Task):
         return self.model.stack
 
     @property
-    def state_size(self) -> int:
-        return self.stack.state_size
-
-    @property
     def answer_info(self) -> dict[str, Any]:
         return {"class_names": self.class_names} if self.has_names else {}
 

@@ -97,10 +97,6 @@ class RegressionTask(Task):
         }
 
     @property
-    def state_size(self) -> int:
-        return self.stack.state_size
-
-    @property
     def multiply_adds_outside_stack(self) -> int:
         """The multiply-adds of the head, at all steps if each has targets."""
         times = (self.seq_len or 1) if self.per_step else 1
