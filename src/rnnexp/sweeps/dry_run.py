@@ -1,10 +1,8 @@
 """The dry run of a sweep: it lists the jobs, those that cannot run here, and estimates of their time."""
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -16,7 +14,6 @@ from rnnexp.core.user_code import describe_user_code
 from rnnexp.sweeps.devices import ResourceRequest
 from rnnexp.sweeps.jobs import Job
 from rnnexp.sweeps.process.forkserver import ask
-from rnnexp.sweeps.process.watchdog import exit_with_parent
 from rnnexp.tracking.identity import SEEDS, config_hash
 from rnnexp.tracking.summary import plain
 
@@ -144,29 +141,24 @@ def _estimate_of(job: Job, same: Job, shape: Iterable[Job], tried: Mapping[Job, 
 def _try(config: Mapping[str, Any], max_seconds: float) -> Estimate:
     """Return the estimate of a config, which is made in a separate process; NaN after `max_seconds`."""
     try:
-        return Estimate(*ask(_send_estimate, config, seconds=max_seconds))
+        estimate: Estimate = ask(_train_briefly, config, seconds=max_seconds)
     except TimeoutError:
         return Estimate(math.nan)
     except EOFError:
         return Estimate(trouble="fails: the process of its estimate was killed")
+    return estimate
 
 
-def _send_estimate(config: Mapping[str, Any], sender: Connection) -> None:
-    """Send the estimate of a config. All output is discarded."""
-    exit_with_parent()
-    with open(os.devnull, "w", encoding="utf-8") as devnull:  # noqa: PTH123 (not a file)
-        os.dup2(devnull.fileno(), 1)
-        os.dup2(devnull.fileno(), 2)
+def _train_briefly(config: Mapping[str, Any]) -> Estimate:
+    """Return the estimate of a config, from some steps of its training."""
     # This module imports torch, which the process of the sweep does not need.
     from rnnexp.sweeps.estimate import training_seconds
 
     try:
-        sender.send((training_seconds(config), ""))
+        return Estimate(training_seconds(config))
     except UnsupportedError as error:
-        sender.send((0.0, str(error)))
+        return Estimate(trouble=str(error))
     except UserError as error:
-        sender.send((0.0, f"fails: {error}"))
+        return Estimate(trouble=f"fails: {error}")
     except Exception as error:
-        sender.send((0.0, f"fails: {describe_user_code(error) or f'{type(error).__name__}: {error}'}"))
-    finally:
-        sender.close()
+        return Estimate(trouble=f"fails: {describe_user_code(error) or f'{type(error).__name__}: {error}'}")

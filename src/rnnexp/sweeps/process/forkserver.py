@@ -9,8 +9,9 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 
 # The documentation names neither the class above nor this function. multiprocessing.get_context("forkserver") returns
@@ -42,21 +43,21 @@ def start_server() -> ForkServerContext:
     return context
 
 
-def ask(function: Callable[..., None], *arguments: Any, seconds: float) -> Any:  # noqa: ANN401
-    """Return what a function sends in a process of the server.
+def ask(function: Callable[..., Any], *arguments: Any, seconds: float) -> Any:  # noqa: ANN401
+    """Return what a function returns in a process of the server, whose output is discarded.
 
     Args:
-        function: called with the arguments and a `Connection`, to which it sends one value.
-        arguments: the first arguments.
+        function: called with the arguments.
+        arguments: the arguments.
         seconds: the longest time to wait, after which the process is killed.
 
     Raises:
         TimeoutError: after that time.
-        EOFError: if the process or the server was killed.
+        EOFError: if the process or the server was killed, or the function raised an error.
     """
     context = start_server()
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=function, args=(*arguments, sender))
+    process = context.Process(target=_answer, args=(function, arguments, sender))
     try:
         process.start()
     except ConnectionError as error:
@@ -69,6 +70,16 @@ def ask(function: Callable[..., None], *arguments: Any, seconds: float) -> Any: 
     finally:
         process.kill()
         process.join()
+
+
+def _answer(function: Callable[..., Any], arguments: Sequence[Any], sender: Connection) -> None:
+    """Send what a function returns. All output is discarded."""
+    exit_with_parent()
+    with open(os.devnull, "w", encoding="utf-8") as devnull:  # noqa: PTH123 (not a file)
+        os.dup2(devnull.fileno(), 1)
+        os.dup2(devnull.fileno(), 2)
+    with sender:
+        sender.send(function(*arguments))
 
 
 def run_job(run_dir: Path, environment: dict[str, str]) -> None:
