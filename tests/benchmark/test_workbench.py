@@ -1,13 +1,14 @@
 """A task uses the benchmark that its registry row names."""
 
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
 from rnnexp.benchmark import start_up
 from rnnexp.benchmark.workbench import TaskBenchmark
 from rnnexp.core.errors import UserError
-from rnnexp.tasks.registry import load_function, registered_kinds
+from rnnexp.tasks.registry import registered_kinds
 from support.benchmarks import Measure
 
 
@@ -27,7 +28,7 @@ def test_these_tasks_have_a_benchmark() -> None:
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_rows_name_benchmarks(name: str) -> None:
-    loaded = load_function(BENCHMARKS[name])
+    loaded = resolve_name(BENCHMARKS[name])
     assert isinstance(loaded, type)
     assert issubclass(loaded, TaskBenchmark)
 

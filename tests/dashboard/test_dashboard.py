@@ -232,7 +232,7 @@ def test_a_missing_extra_is_a_one_line_error(call: Call) -> None:
     called = call("project=rnnexp", before="import sys; sys.modules['wandb_workspaces'] = None")
     assert called.process.returncode == 2
     assert called.process.stderr == (
-        'rnnexp: dashboards need wandb-workspaces, which is not installed: pip install -e ".[dashboard]"\n'
+        'rnnexp: a dashboard needs wandb-workspaces, which is not installed: pip install -e ".[dashboard]"\n'
     )
     assert not (called.place / "outputs").exists()
 

@@ -15,7 +15,7 @@ def broken(*_arguments: Any, **_options: Any) -> Any:
     raise RuntimeError("no such font")
 
 
-@pytest.mark.parametrize("name", ["learning_curves", "load_function", "save_figure"])
+@pytest.mark.parametrize("name", ["learning_curves", "resolve_name", "save_figure"])
 def test_a_figure_that_fails_is_omitted(run: Run, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(figures, name, broken)
     outcome = run(figures=True)
@@ -27,7 +27,7 @@ def test_a_figure_that_fails_is_omitted(run: Run, monkeypatch: pytest.MonkeyPatc
     assert 'raise RuntimeError("no such font")' in log
     drawn = {path.stem for path in (outcome.directory / "figures").glob("*.png")}
     everything = {"learning_curves", "class_scores", "confusion_matrix", "confident_mistakes"}
-    left_out = {"learning_curves": {"learning_curves"}, "load_function": everything - {"learning_curves"}}
+    left_out = {"learning_curves": {"learning_curves"}, "resolve_name": everything - {"learning_curves"}}
     assert drawn == everything - left_out.get(name, everything)
 
 

@@ -198,8 +198,10 @@ def test_a_checkpoint_of_the_other_task_is_refused(run: Run, phrases: list[str],
     assert "last.ckpt is of another experiment: " in outcome.line
 
 
-def test_a_checkpoint_with_other_tokenizers_is_refused(run: Run, phrases: list[str], translated: Outcome) -> None:
-    checkpoint = translated.directory / "checkpoints" / "last.ckpt"
+def test_a_checkpoint_with_other_tokenizers_is_refused(
+    run: Run, phrases: list[str], translated: Outcome, tmp_path: Path
+) -> None:
+    checkpoint = shutil.copy(translated.directory / "checkpoints" / "last.ckpt", tmp_path / "without_its_config.ckpt")
     outcome = run("data.generator_seed=1", f"ckpt_path={checkpoint}", data=phrases)
     assert outcome.exit_code == 2
     assert "is of another experiment: " in outcome.line
@@ -281,8 +283,11 @@ def test_the_hash_depends_on_averaging_and_not_on_corpus_paths(translated: Outco
     assert config_hash(config) != plain
 
 
-def test_weights_without_training_state_are_not_continued(run: Run, phrases: list[str], translated: Outcome) -> None:
-    outcome = run(f"ckpt_path={translated.directory}/checkpoints/average.ckpt", data=phrases)
+def test_weights_without_training_state_are_not_continued(
+    run: Run, phrases: list[str], translated: Outcome, tmp_path: Path
+) -> None:
+    checkpoint = shutil.copy(translated.directory / "checkpoints" / "average.ckpt", tmp_path / "average.ckpt")
+    outcome = run(f"ckpt_path={checkpoint}", data=phrases)
     assert outcome.exit_code == 2
     assert "average.ckpt holds only weights: continue from last.ckpt or best.ckpt" in outcome.line
 

@@ -7,18 +7,11 @@ from typing import Any
 
 import pytest
 
-from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import read_json
-from rnnexp.loggers.base import StoreLogger, replay_rows, require_extra
+from rnnexp.loggers.base import StoreLogger, replay_rows
 from support.programs import Run
 
 ROW = "epoch,step,train/loss\n0,4,2.5\n0,9,1.5\n"
-
-
-def test_a_missing_extra_is_one_line() -> None:
-    with pytest.raises(UserError, match=r'pip install -e "\.\[mlflow\]"') as refused:
-        require_extra("mlflow", "json", "no_such_package")
-    assert "\n" not in str(refused.value)
 
 
 class LosingStore(StoreLogger):

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hydra.core.utils import JobStatus
 
-from hydra_plugins.rnnexp.launchers import LAUNCHERS, SweepLauncher, missing_extra_errors
-from rnnexp.core.errors import SweepFailedError, UserError
+from hydra_plugins.rnnexp.launchers import LAUNCHERS, SweepLauncher
+from rnnexp.core.errors import SweepFailedError, UserError, missing_extra_errors
 from rnnexp.sweeps.backends.base import Backend
 from rnnexp.sweeps.sweep import JobOutcome, Points, SweepSettings
 from rnnexp.tracking.status import Status
@@ -69,9 +69,9 @@ def test_every_backend_exists(name: str) -> None:
 
 def test_a_missing_package_is_an_error_of_the_user_only_if_an_extra_has_it() -> None:
     line = r'x needs ray, which is not installed: pip install -e "\.\[ray\]"'
-    with pytest.raises(UserError, match=line), missing_extra_errors("x"):
+    with pytest.raises(UserError, match=line), missing_extra_errors("x", "slurm", "ray"):
         raise ModuleNotFoundError("No module named 'ray'", name="ray")
-    with pytest.raises(ModuleNotFoundError), missing_extra_errors("x"):
+    with pytest.raises(ModuleNotFoundError), missing_extra_errors("x", "slurm", "ray"):
         raise ModuleNotFoundError("No module named 'mine'", name="mine")
 
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from importlib import import_module
+from pkgutil import resolve_name
 
 import pytest
 
@@ -21,7 +22,6 @@ from rnnexp.tasks.registry import (
     kind_of_class,
     kind_of_run,
     kind_of_target,
-    load_function,
     register,
 )
 from rnnexp.tasks.translation.task import TranslationTask
@@ -64,7 +64,7 @@ def test_a_class_without_a_row_has_defaults() -> None:
 def test_the_functions_of_a_row_exist(row: TaskKind) -> None:
     for name in FUNCTIONS:
         if function := getattr(row, name):
-            assert callable(load_function(function)), name
+            assert callable(resolve_name(function)), name
 
 
 def test_names_and_targets_are_unique() -> None:
@@ -106,7 +106,7 @@ def test_a_damaged_record_leaves_defaults(record: object) -> None:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_what_the_report_calls_needs_no_torch(row: TaskKind) -> None:
     functions = [function for function in (row.answers, row.report_figures) if function]
-    code = f"import sys; from rnnexp.tasks.registry import load_function; [load_function(each) for each in {functions}]"
+    code = f"import sys; from pkgutil import resolve_name; [resolve_name(each) for each in {functions}]"
     code += "; print(*{'torch', 'lightning', 'hydra', 'torchmetrics'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
 

@@ -4,8 +4,7 @@ Hydra imports this module in every program, so it has no slow imports at the top
 """
 
 import pkgutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +14,12 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from rnnexp.core.errors import UserError
+from rnnexp.core.errors import missing_extra_errors
 
 if TYPE_CHECKING:
     from rnnexp.sweeps.backends.base import Backend
     from rnnexp.sweeps.jobs import Job
     from rnnexp.sweeps.sweep import JobOutcome, Points, Sweep
-
-EXTRAS = {"submitit": "slurm", "ray": "ray", "optuna": "optuna"}
-"""Package -> the extra of rnnexp that installs it."""
 
 
 @dataclass
@@ -195,23 +191,7 @@ class SweepLauncher(Launcher):
 
     def _make_backend(self) -> "Backend[Any]":
         """Return the backend. Raise UserError if it needs a package that is not installed."""
-        with missing_extra_errors(f"hydra/launcher={self.name}"):
+        with missing_extra_errors(f"hydra/launcher={self.name}", "slurm", "ray"):
             backend_class = pkgutil.resolve_name(self.backend)
         backend: Backend[Any] = backend_class(self.settings)
         return backend
-
-
-@contextmanager
-def missing_extra_errors(what: str) -> Iterator[None]:
-    """Convert a failed import of an optional package into a UserError.
-
-    Args:
-        what: the feature that needs the package, as named in the message.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name not in EXTRAS:
-            raise
-        extra = EXTRAS[error.name]
-        raise UserError(f'{what} needs {error.name}, which is not installed: pip install -e ".[{extra}]"') from None

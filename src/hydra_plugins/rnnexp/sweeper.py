@@ -17,8 +17,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins.rnnexp.launchers import SweepLauncher, missing_extra_errors
-from rnnexp.core.errors import UserError
+from hydra_plugins.rnnexp.launchers import SweepLauncher
+from rnnexp.core.errors import UserError, missing_extra_errors
 from rnnexp.core.files.atomic import write_text
 
 SAMPLERS = {
@@ -172,7 +172,7 @@ class OptunaSweeper(LaunchingSweeper):
             assert self.config is not None
             name = self.config.hydra.runtime.choices["hydra/launcher"]
             raise UserError(f"hydra/launcher={name} does not return the metrics of its jobs: use hydra/launcher=pool")
-        with missing_extra_errors("a search"):
+        with missing_extra_errors("a search", "optuna"):
             import optuna  # noqa: F401
         from rnnexp.sweeps.search.search import Search
         from rnnexp.sweeps.search.study import SearchSettings

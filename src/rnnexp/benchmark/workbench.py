@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from pkgutil import resolve_name
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -31,7 +32,7 @@ from rnnexp.runs.create import resolved
 from rnnexp.runs.settings import RunSettings
 from rnnexp.runs.stages import fit
 from rnnexp.tasks.base import Task
-from rnnexp.tasks.registry import TaskKind, kind_of_class, load_function, registered_kinds
+from rnnexp.tasks.registry import TaskKind, kind_of_class, registered_kinds
 from rnnexp.tracking.run_directory import RunDirectory
 
 Values = Mapping[str, Any]
@@ -196,5 +197,5 @@ def make_task_benchmark(bench: Workbench) -> TaskBenchmark:
     if bench.kind.benchmark is None:
         known = ", ".join(kind.name for kind in registered_kinds() if kind.benchmark is not None)
         raise UserError(f"task {bench.kind.name!r} has no benchmark: choose a task that has one: {known}")
-    task_benchmark: TaskBenchmark = load_function(bench.kind.benchmark)(bench)
+    task_benchmark: TaskBenchmark = resolve_name(bench.kind.benchmark)(bench)
     return task_benchmark

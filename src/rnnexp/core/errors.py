@@ -2,7 +2,7 @@
 
 import errno
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,18 @@ BAD_PLACES = frozenset(
         errno.ESTALE,
     }
 )
+
+EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "dashboard": ("wandb_workspaces",),
+    "export": ("onnx", "onnx_ir", "onnxruntime", "onnxscript"),
+    "mlflow": ("mlflow", "sqlalchemy", "alembic"),
+    "optuna": ("optuna", "sqlalchemy"),
+    "parquet": ("pyarrow",),
+    "ray": ("ray",),
+    "slurm": ("submitit",),
+    "trackio": ("trackio",),
+}
+"""Extra of rnnexp -> the packages that it installs."""
 
 
 class UserError(Exception):
@@ -105,3 +117,22 @@ def left_out_on_error(what: str) -> Iterator[None]:
     except Exception as error:
         log.warning("%s: left out, because of %s: %s", what, type(error).__name__, first_line(error))
         log.debug("%s: left out", what, exc_info=True)
+
+
+@contextmanager
+def missing_extra_errors(what: str, *extras: str) -> Iterator[None]:
+    """Convert a failed import of a package of an extra into a UserError with the command that installs it.
+
+    Args:
+        what: what needs the package, as the subject of the message.
+        extras: the extras that may be missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        extra = next((name for name in extras if package in EXTRAS[name]), None)
+        if extra is None:
+            raise
+        name = package.replace("_", "-")
+        raise UserError(f'{what} needs {name}, which is not installed: pip install -e ".[{extra}]"') from None

@@ -6,8 +6,23 @@ import logging
 import os
 import select
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+
+@contextlib.contextmanager
+def silenced(level: int) -> Iterator[None]:
+    """Show no warning, and no log message of up to a level, within the block."""
+    before = logging.root.manager.disable
+    logging.disable(level)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 class _LossyFile(io.FileIO):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnexp.compat.wandb_workspaces import specification
-from rnnexp.core.errors import UserError
+from rnnexp.core.errors import missing_extra_errors
 from rnnexp.core.files.atomic import write_json
 from rnnexp.dashboard.options import Options
 
@@ -21,17 +21,10 @@ def make_views(options: Options) -> "Views":
     Raises:
         UserError: if wandb-workspaces is not installed.
     """
-    try:
-        with warnings.catch_warnings():
-            # The package uses a deprecated interface of pydantic.
-            warnings.simplefilter("ignore")
-            from rnnexp.dashboard.panels import make_panels
-    except ModuleNotFoundError as error:
-        if not str(error.name).startswith("wandb_workspaces"):
-            raise
-        raise UserError(
-            'dashboards need wandb-workspaces, which is not installed: pip install -e ".[dashboard]"'
-        ) from None
+    with missing_extra_errors("a dashboard", "dashboard"), warnings.catch_warnings():
+        # The package uses a deprecated interface of pydantic.
+        warnings.simplefilter("ignore")
+        from rnnexp.dashboard.panels import make_panels
     return make_panels(options)
 
 

@@ -2,7 +2,6 @@
 
 import inspect
 import logging
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,14 +10,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from rnnexp.core.errors import UserError
+from rnnexp.core.errors import UserError, missing_extra_errors
+from rnnexp.core.output import silenced
 from rnnexp.core.validation import validate_choice
 from rnnexp.export.operators import OPSET, run_lstm_operator, run_operator
 from rnnexp.export.parts import Part, Run
 from rnnexp.export.quantization import quantize_onnx
 from rnnexp.export.stack import RunLayer, scan_layer
-
-EXTRA = 'pip install -e ".[export]"'
 
 
 class Format(NamedTuple):
@@ -123,18 +121,11 @@ def choose_format(name: str, quantize: str | None) -> Format:
         raise UserError(str(error)) from None
     if quantize and name != "onnx":
         raise UserError(f"quantize={quantize} needs format=onnx: format={name} is not quantized")
-    _require_packages(name)
-    return INT8 if quantize else FORMATS[name]
-
-
-def _require_packages(format_name: str) -> None:
-    """Raise UserError if a package of the format is not installed."""
-    if format_name == "onnx":
-        try:
+    if name == "onnx":
+        with missing_extra_errors("format=onnx", "export"):
             import onnxruntime  # noqa: F401
             import onnxscript  # noqa: F401
-        except ImportError as error:
-            raise UserError(f"format=onnx needs {error.name}, which is not installed: {EXTRA}") from None
+    return INT8 if quantize else FORMATS[name]
 
 
 def _dynamic_shapes(part: Part) -> dict[str, Any]:
@@ -155,11 +146,5 @@ def _dynamic_shapes(part: Part) -> dict[str, Any]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Hide the warnings of the exporters, which concern names of axes and their own code."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
+    with silenced(logging.WARNING), torch.no_grad():
+        yield

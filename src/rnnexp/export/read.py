@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from torch import nn
@@ -16,7 +17,7 @@ from rnnexp.export.parts import Export
 from rnnexp.inference.loading import load_predictor
 from rnnexp.runs.frozen.config import is_within
 from rnnexp.tasks.inference_record import require_exports
-from rnnexp.tasks.registry import kind_of_target, load_function
+from rnnexp.tasks.registry import kind_of_target
 from rnnexp.tracking.run_directory import RunDirectory
 
 DESCRIPTION = "export.json"
@@ -79,7 +80,7 @@ class ExportedFiles:
         # The checkpoint of the run has what is not in the graphs: sizes, and the initial state.
         predictor = load_predictor(self.run.path, None, trust)
         kind = kind_of_target(self.run.read_config()["task"]["_target_"])
-        export: Export = load_function(str(kind.export))(predictor)
+        export: Export = resolve_name(str(kind.export))(predictor)
         runs = {}
         for part in export.parts(chosen.run_layer):
             file = self.path / f"{part.name}{chosen.ending}"

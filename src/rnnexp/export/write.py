@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import rnnexp
@@ -20,7 +21,7 @@ from rnnexp.export.read import DESCRIPTION
 from rnnexp.inference.loading import load_predictor
 from rnnexp.runs.evaluation import load_finished
 from rnnexp.tasks.inference_record import is_number
-from rnnexp.tasks.registry import kind_of_target, load_function
+from rnnexp.tasks.registry import kind_of_target
 from rnnexp.tracking.identity import config_hash
 from rnnexp.tracking.run_directory import RunDirectory
 
@@ -78,7 +79,7 @@ def export_run(run: RunDirectory, request: Request, output: Path | None) -> dict
     if kind.export is None:
         raise UserError(f"{run.path}: the task {kind.name!r} has no export")
     predictor = load_predictor(run.path, request.weights, request.trust)
-    export: Export = load_function(kind.export)(predictor)
+    export: Export = resolve_name(kind.export)(predictor)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}")
     try:
         temporary.mkdir(parents=True)

@@ -5,6 +5,7 @@ import pkgutil
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from rnnexp.core.errors import UserError, first_line
@@ -19,7 +20,7 @@ from rnnexp.runs.checkpoints import (
 )
 from rnnexp.runs.frozen.config import RESERVED, UntrustedError, read_frozen_config
 from rnnexp.tasks.predictor import Predictor, RecordedNetwork
-from rnnexp.tasks.registry import kind_of_target, load_function
+from rnnexp.tasks.registry import kind_of_target
 from rnnexp.tracking.run_directory import RunDirectory
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ def load_predictor(run: str | Path, weights: str | None, trust: Sequence[str]) -
     require_own_checkpoint(directory, checkpoint, checkpoint_file)
     if "tokenizers" in checkpoint:
         read_tokenizers(checkpoint, checkpoint_file)
-    predictor_class: type[Predictor] = load_function(kind.predictor)  # type: ignore[assignment]
+    predictor_class: type[Predictor] = resolve_name(kind.predictor)
     task = {key: _as_argument(value) for key, value in config["task"].items() if key not in RESERVED}
     with checkpoint_errors(checkpoint_file):
         record = RecordedNetwork(_as_argument(config["model"]), task, config["data"], checkpoint)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
 import torch
@@ -17,7 +18,7 @@ from rnnexp.recurrent import RecurrentStack
 from rnnexp.runs.build import Experiment
 from rnnexp.runs.evaluation import load_finished
 from rnnexp.tasks.precision_check import effective_precision
-from rnnexp.tasks.registry import load_function, registered_kinds
+from rnnexp.tasks.registry import registered_kinds
 from rnnexp.tasks.workload import Workload
 from rnnexp.tracking.run_directory import RunDirectory
 
@@ -172,5 +173,5 @@ def _workload_of(experiment: Experiment, network: nn.Module) -> Workload:
         raise UserError(
             f"{experiment.settings.directory.path}: the task {kind.name!r} names no workload to time; these do: {known}"
         )
-    workload: Workload = load_function(kind.workload)(experiment.task, experiment.datamodule, network)
+    workload: Workload = resolve_name(kind.workload)(experiment.task, experiment.datamodule, network)
     return workload

@@ -4,7 +4,6 @@ import logging
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -157,17 +156,6 @@ class StoreLogger(RunLogger, ABC):
             self._is_lost = True
             name, reason = type(self).__name__, f"{type(error).__name__}: {first_line(error)}"
             log.warning("%s: the metrics from here on are in metrics.csv alone (%s)", name, reason)
-
-
-def require_extra(logger: str, *modules: str) -> None:
-    """Raise UserError with the command that installs what a logger needs, if a module is missing."""
-    for module in modules:
-        try:
-            import_module(module)
-        except ModuleNotFoundError:
-            raise UserError(
-                f'logger={logger} needs {module}, which is not installed: pip install -e ".[{logger}]"'
-            ) from None
 
 
 def run_loggers(loggers: Iterable[Logger]) -> list[RunLogger]:

@@ -12,10 +12,10 @@ from filelock import FileLock
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from rnnexp.core.errors import UserError, first_line
+from rnnexp.core.errors import UserError, first_line, missing_extra_errors
 from rnnexp.core.printable import without_secrets
 from rnnexp.core.types import Primitive
-from rnnexp.loggers.base import StoreLogger, require_extra
+from rnnexp.loggers.base import StoreLogger
 from rnnexp.loggers.connection import connection_error
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,10 @@ class MLFlowLogger(StoreLogger, lightning_loggers.MLFlowLogger):
     """
 
     def __init__(self, save_dir: str, store_dir: str, experiment: str, name: str, tags: list[str]) -> None:
-        require_extra("mlflow", "mlflow", "sqlalchemy", "alembic")
+        with missing_extra_errors("logger=mlflow", "mlflow"):
+            import alembic  # noqa: F401
+            import mlflow  # noqa: F401
+            import sqlalchemy  # noqa: F401
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         StoreLogger.__init__(self, save_dir, "mlflow")
         store = Path(store_dir).absolute()

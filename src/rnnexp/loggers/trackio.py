@@ -13,10 +13,10 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
-from rnnexp.core.errors import UserError
+from rnnexp.core.errors import UserError, missing_extra_errors
 from rnnexp.core.printable import without_secrets
 from rnnexp.core.types import Primitive
-from rnnexp.loggers.base import StoreLogger, require_extra
+from rnnexp.loggers.base import StoreLogger
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,8 @@ class TrackioLogger(StoreLogger, Logger):
     """
 
     def __init__(self, save_dir: str, project: str, group: str | None, name: str) -> None:
-        require_extra("trackio", "trackio")
+        with missing_extra_errors("logger=trackio", "trackio"):
+            import trackio  # noqa: F401
         StoreLogger.__init__(self, save_dir, "trackio")
         Logger.__init__(self)
         self._project = project

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from rnnexp.core.errors import UserError, missing_extra_errors
 from rnnexp.report.figures.search_path import search_path
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.render.document import Block, Paragraph, Table
@@ -31,14 +32,10 @@ def search_blocks(group: ComparisonGroup, figures: FigureWriter) -> list[Block]:
     for journal in (sweep / "study" / "journal.log" for sweep in sweeps):
         if journal.is_file():
             try:
-                blocks += importance_blocks(journal)
-            except ModuleNotFoundError as error:
-                blocks.append(
-                    Paragraph(
-                        f"The importance of the keys needs {error.name}, which is not installed: "
-                        'pip install -e ".[optuna]"'
-                    )
-                )
+                with missing_extra_errors("The importance of the keys", "optuna"):
+                    blocks += importance_blocks(journal)
+            except UserError as error:
+                blocks.append(Paragraph(f"{error}"))
             except Exception as error:
                 blocks.append(left_out(f"the importance of the keys in {journal}", error))
     return blocks

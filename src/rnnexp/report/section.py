@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 
 from matplotlib.figure import Figure
 
@@ -44,7 +45,6 @@ from rnnexp.report.tables import (
     unfinished_table,
 )
 from rnnexp.tasks.answers import read_ids
-from rnnexp.tasks.registry import load_function
 
 log = logging.getLogger(__name__)
 
@@ -271,7 +271,7 @@ def _figures_of_task(group: ComparisonGroup, figures: FigureWriter) -> Iterator[
         return
     runs = {label: list(setting.counted.values()) for label, setting in group.best_of_each_cell().items()}
     try:
-        drawn = load_function(group.kind.report_figures)(runs, partial(read_answers, group.kind))
+        drawn = resolve_name(group.kind.report_figures)(runs, partial(read_answers, group.kind))
     except Exception as error:
         yield left_out("the figures of the task", error)
         return

@@ -5,14 +5,14 @@ It makes every object that needs neither data nor devices. The data are represen
 
 import json
 import logging
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 
 from rnnexp.cli.value_types import OWN_PACKAGES
+from rnnexp.core.output import silenced
 from rnnexp.core.validation import expand_home
 from rnnexp.recurrent import CELLS
 from rnnexp.runs.build import (
@@ -40,7 +40,8 @@ def require_constructible(configs: Iterable[Mapping[str, Any]]) -> None:
         configs: resolved configs as plain values.
     """
     checked = set()
-    with _silent():
+    # The run itself shows its messages and warnings.
+    with silenced(logging.CRITICAL):
         for config in configs:
             for check, groups in CHECKS.items():
                 nodes = json.dumps([_without_seed(config.get(group)) for group in groups], sort_keys=True, default=str)
@@ -54,19 +55,6 @@ def require_constructible(configs: Iterable[Mapping[str, Any]]) -> None:
 def _without_seed(node: Any) -> Any:  # noqa: ANN401 (a group or a value)
     """Return a group without its seed, which is any integer."""
     return {key: value for key, value in node.items() if key != "seed"} if isinstance(node, Mapping) else node
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Show no message and no warning within the block: the run itself gives them again."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
 
 
 def _check_budget(config: Mapping[str, Any]) -> None:

@@ -19,8 +19,9 @@ from rnnexp.runs.build import (
     config_errors,
     datamodule_class,
     make_datamodule,
-    make_task,
+    make_task_of,
     make_trainer,
+    task_class,
 )
 from rnnexp.runs.checkpoints import (
     checkpoint_errors,
@@ -41,7 +42,7 @@ log = logging.getLogger(__name__)
 Changes = Mapping[str, Mapping[str, Any]]
 """Config group -> key -> the value that replaces the run's."""
 
-BUILT_GROUPS = ("data", "task", "model", "optimizer", "scheduler", "trainer")
+BUILT_GROUPS = ("data", "task", "model", "trainer")
 """Config groups from which an evaluation makes objects."""
 
 ON_ONE_DEVICE = {
@@ -100,7 +101,7 @@ def load_finished(
         read_tokenizers(checkpoint, checkpoint_file)
     with checkpoint_errors(checkpoint_file):
         datamodule = make_datamodule(settings.config, checkpoint)
-    task = make_task(settings.config, datamodule)
+    task = make_task_of(settings.config, task_class(settings.config).arguments_from(datamodule), trains=False)
     load_weights(task, checkpoint, checkpoint_file, f"these data, {datamodule.summary}")
     trainer = make_trainer(settings.config["trainer"], [], [])
     return Experiment(settings, datamodule, task, trainer), checkpoint_file

@@ -1,6 +1,7 @@
 """The figures of a run, drawn from its directory, its task and its data."""
 
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -9,7 +10,7 @@ from rnnexp.core.errors import left_out_on_error
 from rnnexp.plots.style import save_figure
 from rnnexp.plots.training import gradient_flow, learning_curves
 from rnnexp.tasks.base import Task
-from rnnexp.tasks.registry import LOSS, load_function
+from rnnexp.tasks.registry import LOSS
 from rnnexp.tracking.run_directory import RunDirectory
 
 
@@ -49,7 +50,7 @@ def _learning_curves(run: RunDirectory, task: Task, datamodule: Any) -> dict[str
 def _task_figures(run: RunDirectory, task: Task, datamodule: Any) -> dict[str, Figure]:  # noqa: ANN401
     if task.kind.figures is None:
         return {}
-    figures: dict[str, Figure] = load_function(task.kind.figures)(run, task, datamodule)
+    figures: dict[str, Figure] = resolve_name(task.kind.figures)(run, task, datamodule)
     return figures
 
 

@@ -12,7 +12,6 @@ from lightning.pytorch import Trainer
 from rnnexp.core.errors import UnsupportedError, first_line, is_out_of_memory
 from rnnexp.core.user_code import describe_user_code
 from rnnexp.recurrent import RecurrentStack
-from rnnexp.recurrent.backends import choose_backend
 from rnnexp.tasks.base import Task
 
 
@@ -76,7 +75,7 @@ def _backend_for(stack: RecurrentStack, forward: Callable[[], object]) -> str:
     chosen: list[str] = []
 
     def choose(module: RecurrentStack, inputs: tuple[torch.Tensor, ...]) -> None:
-        chosen.append(choose_backend(module.cell, module.backend, module.hidden_size, inputs[0]))
+        chosen.append(module.backend_for(inputs[0]))
         raise _ChosenError
 
     with stack.register_forward_pre_hook(choose), suppress(_ChosenError):

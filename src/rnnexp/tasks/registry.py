@@ -5,7 +5,7 @@ which runs when the module is imported: in every process that trains or evaluate
 directory names, so it reads the row from result.json, see `as_record`, unless the user names the module: `import_rows`.
 A class without a row gets one with defaults: no figures, the loss as measure.
 
-Functions are written as `module:function`; `load_function` imports them when they are called. Only the rows
+Functions are written as `module:function`; `pkgutil.resolve_name` imports them when they are called. Only the rows
 in this file and those of `register` name functions: a row from a record has none.
 """
 
@@ -335,10 +335,3 @@ def _is_name(value: object) -> bool:
 
 def _is_finite(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def load_function(name: str) -> Callable[..., Any]:
-    """Import the function, or callable object, that a row names as `module:function`."""
-    module, _, function = name.partition(":")
-    loaded: Callable[..., Any] = getattr(import_module(module), function)
-    return loaded

@@ -4,12 +4,13 @@ The registry of tasks names the reader of each task, see `rnnexp.tasks.answers`;
 """
 
 from collections.abc import Callable
+from pkgutil import resolve_name
 from typing import Any
 
 from rnnexp.core.errors import UserError
 from rnnexp.report.records.runs import Run
 from rnnexp.tasks.answers import Answers
-from rnnexp.tasks.registry import TaskKind, load_function
+from rnnexp.tasks.registry import TaskKind
 
 TOLERANCE = 1e-4
 """The difference of a metric in float32 from the same in double precision, at most, relative to values above 1."""
@@ -26,7 +27,7 @@ def read_answers(kind: TaskKind, run: Run) -> Any:  # noqa: ANN401 (the answers 
     """
     if kind.answers is None:
         raise UserError(f"runs of the task {kind.name!r} do not record their answers")
-    read: Callable[[Run], Answers] = load_function(kind.answers)
+    read: Callable[[Run], Answers] = resolve_name(kind.answers)
     try:
         answers = read(run)
         _require_number(answers, run)
