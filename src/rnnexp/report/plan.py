@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import rnnexp
-from rnnexp.core.errors import UserError
-from rnnexp.core.files.atomic import read_json
+from rnnexp.core.files.atomic import find_json
 from rnnexp.core.progress import format_duration
 from rnnexp.core.validation import is_plain, override
 from rnnexp.report.records.groups import ComparisonGroup, Setting
@@ -163,19 +162,12 @@ def _commands(additions: Sequence[Addition]) -> Iterator[str]:
 
 def _source(run: Run) -> Source:
     sweep = run.sweep
-    environment = _read(run.files.environment_file)
-    record = _read(SweepDirectory(sweep).record_file) if sweep else environment
+    environment = find_json(run.files.environment_file)
+    record = find_json(SweepDirectory(sweep).record_file) if sweep else environment
     code = record.get("code") if sweep else record.get("git")
     commit = (code.get("commit"), code.get("dirty")) if isinstance(code, Mapping) else (None, None)
     program = ("python", "-m", "rnnexp.train", *_options(words_of(record.get("command"))))
     return Source(program, sweep, str(environment.get("working_directory", "")), commit)
-
-
-def _read(file: Path) -> Mapping[str, object]:
-    try:
-        return read_json(file)
-    except (UserError, OSError):
-        return {}
 
 
 def _options(words: Sequence[str]) -> Iterator[str]:

@@ -146,3 +146,11 @@ def read_json(path: Path) -> dict[str, Any]:
     finite = without_infinities(value)
     assert isinstance(finite, dict)
     return finite
+
+
+def find_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file; empty if it cannot be read."""
+    try:
+        return read_json(path)
+    except UserError:
+        return {}

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from rnnexp.core.errors import UserError
-from rnnexp.core.files.atomic import read_json
+from rnnexp.core.files.atomic import find_json
 from rnnexp.report.records.axes import number_order
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run
@@ -65,10 +64,7 @@ def _time(runs: Sequence[Run], without: Sequence[Run]) -> Iterator[str]:
 
 def _command(sweep: Path) -> str:
     """Return the last command of a sweep without what does not affect results; empty if it cannot be read."""
-    try:
-        command = read_json(SweepDirectory(sweep).record_file).get("command")
-    except (UserError, OSError):
-        return ""
+    command = find_json(SweepDirectory(sweep).record_file).get("command")
     return shlex.join(word for word in words_of(command) if _affects_results(word))
 
 

@@ -217,7 +217,7 @@ def _read_code(file: Path) -> tuple[str, list[str]]:
     """Return the commit of the code, and the reasons why it cannot be read."""
     try:
         git = read_json(file).get("git")
-    except (UserError, OSError) as error:
+    except UserError as error:
         return UNKNOWN, [str(error)] if file.exists() else []
     if git is None or (isinstance(git, Mapping) and git.get("commit") is None):
         return UNKNOWN, []

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rnnexp.core.errors import UserError
-from rnnexp.core.files.atomic import read_json
+from rnnexp.core.files.atomic import find_json
 from rnnexp.runs.listing.search import FoundRun, find_run_directories
 from rnnexp.tasks.registry import OF_BEST, Measure, TaskKind, kind_of_run, plain_name
 from rnnexp.tracking.metrics_file import newest_metric
@@ -52,10 +52,7 @@ class ListedRun:
     @cached_property
     def result(self) -> Mapping[str, Any]:
         """The content of result.json; empty if it cannot be read."""
-        try:
-            return read_json(self.files.result_file)
-        except UserError:
-            return {}
+        return find_json(self.files.result_file)
 
     @cached_property
     def metrics(self) -> dict[str, float]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rnnexp.core.errors import UserError
-from rnnexp.core.files.atomic import read_json
+from rnnexp.core.files.atomic import find_json
 from rnnexp.core.validation import did_you_mean_path, is_file_name
 from rnnexp.tracking.status import RunState, Status
 
@@ -71,10 +71,7 @@ def _runs_below(directory: Path) -> Iterator[FoundRun]:
 
 def _incomplete_jobs(sweep: Path, unlisted: list[OSError]) -> Iterator[FoundRun]:
     """Yield the jobs of a sweep that have no config or no status: listed in sweep.json, or with a directory."""
-    try:
-        listed = read_json(sweep / "sweep.json").get("jobs")
-    except (UserError, OSError):
-        listed = None
+    listed = find_json(sweep / "sweep.json").get("jobs")
     jobs = sweep / "jobs"
     names = set(filter(is_file_name, listed)) if isinstance(listed, list) else set()
     try:

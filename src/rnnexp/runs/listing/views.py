@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnexp.core.errors import UserError
-from rnnexp.core.files.atomic import read_json
+from rnnexp.core.files.atomic import find_json
 from rnnexp.core.types import Primitive
 from rnnexp.core.validation import did_you_mean, quote_override
 from rnnexp.runs.listing.listed_run import ListedRun, Score, as_text, flattened
@@ -147,8 +147,8 @@ def show_run(path: Path, *, as_json: bool) -> None:
     run = _open(path)
     if as_json:
         state = run.state._asdict() | {"status": str(run.state.status), "age_seconds": run.age_seconds}
-        files = {"command": run.command, "config": run.config, "result": run.result, "environment": _environment(run)}
-        write_json({"run": str(path), **state, **files})
+        files = {"config": run.config, "result": run.result, "environment": find_json(run.files.environment_file)}
+        write_json({"run": str(path), **state, "command": run.command, **files})
         return
     pairs = {**_state_of(run), **_settings_of(run), **_values_of(run)}
     records: list[Record] = [{"key": key, "value": value} for key, value in pairs.items() if value not in (None, "")]
@@ -160,7 +160,7 @@ def show_run(path: Path, *, as_json: bool) -> None:
 
 
 def _state_of(run: ListedRun) -> dict[str, Primitive]:
-    state, environment = run.state, _environment(run)
+    state, environment = run.state, find_json(run.files.environment_file)
     git = environment.get("git")
     is_unfinished = state.status in (Status.INTERRUPTED, Status.FAILED)
     return {
@@ -196,13 +196,6 @@ def _values_of(run: ListedRun) -> dict[str, Primitive]:
 def _measured(run: ListedRun) -> dict[str, Primitive]:
     values = dict(flattened(run.result))
     return {key: values[key] for key in MEASURED if isinstance(values.get(key), str | int | float)}
-
-
-def _environment(run: ListedRun) -> Mapping[str, Any]:
-    try:
-        return read_json(run.files.environment_file)
-    except UserError:
-        return {}
 
 
 def show_difference(first: Path, second: Path, *, as_json: bool) -> None:
