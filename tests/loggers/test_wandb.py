@@ -17,7 +17,7 @@ import yaml
 from rnnexp.core.files.atomic import read_json
 from rnnexp.loggers.wandb import _latest_run_id
 from rnnexp.loggers.wandb_connection import choose_mode
-from rnnexp.tracking.short_keys import short_keys
+from rnnexp.tracking.keys import short_keys
 from support.programs import Run, run_directories
 from support.wandb_account import without_account
 from support.wandb_file import WandbRun, read_run

@@ -12,7 +12,7 @@ from rnnexp.core.files.atomic import read_json, write_json
 from rnnexp.report.records.groups import ComparisonGroup, make_groups
 from rnnexp.report.records.runs import Run
 from rnnexp.tasks.registry import kind_of_target
-from rnnexp.tracking.short_keys import short_keys
+from rnnexp.tracking.keys import short_keys
 from rnnexp.tracking.status import Status
 from support.programs import Outcome, call
 

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from rnnexp.cli.conf_dir import config_root
 from rnnexp.core.types import Primitive
 from rnnexp.tasks.registry import kind_of_target
-from rnnexp.tracking.short_keys import short_keys
+from rnnexp.tracking.keys import short_keys
 
 
 @pytest.fixture

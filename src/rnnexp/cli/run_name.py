@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from rnnexp.tasks.registry import kind_of_target
-from rnnexp.tracking.short_keys import dataset_name
+from rnnexp.tracking.keys import dataset_name
 
 Node = Mapping[str, Any]
 

@@ -26,9 +26,10 @@ from rnnexp.latency.subject import Loaded, Subject, load_subject
 from rnnexp.report.records.runs import find_runs
 from rnnexp.runs.evaluation import choose_device
 from rnnexp.runs.frozen.config import UntrustedError
-from rnnexp.tasks.inference_record import INFERENCE_VERSION, Conditions, value_at
+from rnnexp.tasks.inference_record import INFERENCE_VERSION, Conditions
 from rnnexp.tracking.environment import describe_environment, processor_name
 from rnnexp.tracking.identity import config_hash
+from rnnexp.tracking.keys import value_at
 from rnnexp.tracking.summary import plain
 
 MOST_COLUMNS = 10_000

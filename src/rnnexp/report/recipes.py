@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rnnexp.report.records.axes import flatten, show_value
+from rnnexp.report.records.axes import show_value
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 from rnnexp.report.render.document import Table
+from rnnexp.tracking.keys import flattened
 
 RECIPE = {
     "layers": "model.num_layers",
@@ -36,7 +37,7 @@ MOST_VALUES = 4
 
 def recipe_of(setting: Setting) -> dict[str, Any]:
     """Return the config of a setting by its whole keys; its runs differ only in the seed."""
-    return flatten(setting.runs[0].config or {})
+    return flattened(setting.runs[0].config or {})
 
 
 def limits_of(config: Mapping[str, Any]) -> list[str]:

@@ -19,9 +19,9 @@ from rnnexp.core.files.sealed_archive import has_seal, is_intact
 from rnnexp.core.user_code import describe_user_code
 from rnnexp.core.validation import did_you_mean_path, lookup
 from rnnexp.recurrent.backends import BACKENDS
-from rnnexp.runs.listing.listed_run import flattened
 from rnnexp.text.tokenizer_pair import TokenizerPair
 from rnnexp.tracking.identity import identity_of
+from rnnexp.tracking.keys import flattened
 from rnnexp.tracking.run_directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -393,7 +393,7 @@ def require_same_config(config: Mapping[str, Any], earlier: Mapping[str, Any], p
         earlier: the config of the run that saved the checkpoint.
         path: the checkpoint.
     """
-    before, now = (dict(flattened(identity_of(each, *PROLONGED))) for each in (earlier, config))
+    before, now = (flattened(identity_of(each, *PROLONGED)) for each in (earlier, config))
     # Another version of rnnexp may have keys that this one has not.
     different = [f"{key}={before[key]}, here {now[key]}" for key in before if key in now and before[key] != now[key]]
     if different:

@@ -32,8 +32,8 @@ from rnnexp.tasks.precision_check import Precision, probe_precision
 from rnnexp.tasks.registry import OF_AVERAGE, OF_BEST, as_record
 from rnnexp.tracking.environment import describe_environment, processor_name
 from rnnexp.tracking.identity import config_hash
+from rnnexp.tracking.keys import short_keys
 from rnnexp.tracking.run_log import show
-from rnnexp.tracking.short_keys import short_keys
 from rnnexp.tracking.stopwatch import seconds_since_process_start
 from rnnexp.tracking.summary import result_table, start_panel
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import read_json
+from rnnexp.tracking.keys import value_at
 
 INFERENCE_VERSION = 2
 BATCH_SIZES = (1, 16, 128)
@@ -98,13 +99,6 @@ def conditions_of(content: Mapping[str, Any], file: Path) -> Conditions:
             raise UserError(f"{file}: conditions.{name} is missing, or not of type {kind.__name__}")
     assert isinstance(recorded, Mapping)
     return Conditions(**{name: recorded[name] for name in types})
-
-
-def value_at(node: Any, path: str) -> Any:  # noqa: ANN401
-    """Return a value by its path, keys joined by dots; None if there is none."""
-    for key in path.split("."):
-        node = node.get(key) if isinstance(node, Mapping) else None
-    return node
 
 
 def is_number(value: object) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rnnexp.core.printable import mask_secrets
+from rnnexp.tracking.keys import value_at
 
 RUN_ONLY = (
     *("ckpt_path", "logger", "name", "paths", "resume", "tags", "trust"),
@@ -68,10 +69,8 @@ def _reduced(config: dict[str, Any], *without: str) -> dict[str, Any]:
     # A hidden size that was solved for a budget follows from the budget.
     solved = ("model.hidden_size",) if config.get("size_budget") else ()
     for key in (*RUN_ONLY, *user_keys, *solved, *without):
-        *groups, name = key.split(".")
-        node: Any = config
-        for group in groups:
-            node = node.get(group) if isinstance(node, dict) else None
+        group, _, name = key.rpartition(".")
+        node = value_at(config, group) if "." in key else config
         if isinstance(node, dict):
             node.pop(name, None)
     return config

@@ -43,6 +43,12 @@ def test_images_and_sentences_are_separate_groups(digits: Path, phrases: Path) -
     assert not ungrouped
 
 
+def test_an_empty_group_is_no_axis(made: Made, group_of: Grouped) -> None:
+    runs = [made(seed=seed, model__cell_options=options) for seed, options in enumerate(({}, {"reset": "before"}))]
+    assert [axis.key for axis in group_of(runs).axes] == ["model.cell_options.reset"]
+    assert all(not axis.companions for axis in group_of(runs).axes)
+
+
 def test_the_identity_is_the_hashed_config(made: Made) -> None:
     config = dict(made(data__seed=1, paths={"output_dir": "here"}).config or {})
     identity = identity_of(config)

@@ -146,8 +146,8 @@ def encode(content: CorpusContent, units: Units, tokenizers: TokenizerPair | Non
         for split in SPLITS:
             text = content.splits[split]
             splits[split] = EncodedPairs(
-                flatten([[*ids, EOS] for ids in _encoded(tokenizers.source, text.sources, progress)]),
-                flatten([[BOS, *ids, EOS] for ids in _encoded(tokenizers.target, text.targets, progress)]),
+                concatenated([[*ids, EOS] for ids in _encoded(tokenizers.source, text.sources, progress)]),
+                concatenated([[BOS, *ids, EOS] for ids in _encoded(tokenizers.target, text.targets, progress)]),
             )
     return EncodedCorpus(tokenizers, splits)
 
@@ -170,7 +170,7 @@ def train_tokenizers(train: ParallelText, units: Units) -> TokenizerPair:
     )
 
 
-def flatten(sequences: Sequence[Sequence[int]]) -> Sequences:
+def concatenated(sequences: Sequence[Sequence[int]]) -> Sequences:
     """Return lists of ids as concatenated sequences."""
     offsets = np.cumsum([0, *map(len, sequences)], dtype=np.int64)
     tokens = np.fromiter(chain.from_iterable(sequences), dtype=np.int32, count=int(offsets[-1]))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rnnexp.tracking.short_keys import VERBATIM
+from rnnexp.tracking.keys import VERBATIM
 
 FIRST = ("model.cell", "model.bidirectional", "model.num_layers", "model.hidden_size", "trainer.precision")
 """The keys whose columns come first."""
@@ -58,17 +58,6 @@ def shortened(text: str) -> str:
         return text
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{text[: MOST_CHARACTERS - 9]}…{digest}"
-
-
-def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings by their whole keys, joined by dots; a list is one value."""
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def show_value(key: str, value: Any) -> str:  # noqa: ANN401

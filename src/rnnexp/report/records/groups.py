@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from rnnexp.report.records.axes import Axis, companions_of, flatten, name_settings, number_order
+from rnnexp.report.records.axes import Axis, companions_of, name_settings, number_order
 from rnnexp.report.records.costs import Cost, costs_of
 from rnnexp.report.records.inference import with_one_machine
 from rnnexp.report.records.runs import Run
@@ -161,7 +161,7 @@ def _make_group(title: str, kind: TaskKind, runs: Sequence[Run]) -> ComparisonGr
     by_identity: defaultdict[str, list[Run]] = defaultdict(list)
     for run in runs:
         by_identity[json.dumps(run.identity, sort_keys=True, default=str)].append(run)
-    identities = [flatten(members[0].identity) for members in by_identity.values()]
+    identities = [members[0].flat_identity for members in by_identity.values()]
     main = main_measure(kind, runs)
     axes, axis_values, labels = name_settings(
         identities, str(runs[0].facts["cell"]), is_search=bool(optimized_metrics(runs))

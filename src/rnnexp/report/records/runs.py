@@ -12,11 +12,11 @@ from rnnexp.core.files.atomic import read_json
 from rnnexp.core.types import Primitive
 from rnnexp.report.records.schema import brief, validate_result
 from rnnexp.runs.listing.search import find_run_directories
-from rnnexp.tasks.inference_record import is_number, read_inference, value_at
+from rnnexp.tasks.inference_record import is_number, read_inference
 from rnnexp.tasks.registry import kind_of_run
 from rnnexp.tracking.identity import SEEDS, config_hash, identity_of
+from rnnexp.tracking.keys import flattened, short_keys, value_at
 from rnnexp.tracking.run_directory import RunDirectory
-from rnnexp.tracking.short_keys import short_keys
 from rnnexp.tracking.status import Status
 from rnnexp.tracking.sweep_directory import SweepDirectory
 
@@ -62,6 +62,11 @@ class Run:
     def identity(self) -> dict[str, Any]:
         """The part of the config in which settings differ: without seeds, and without what does not affect results."""
         return identity_of(_with_names_of_files(self.config or {}), *SEEDS)
+
+    @cached_property
+    def flat_identity(self) -> dict[str, Any]:
+        """The identity by its whole keys, without empty groups: `cell_options: {}` is no axis."""
+        return {key: value for key, value in flattened(self.identity).items() if value != {}}
 
     @property
     def files(self) -> RunDirectory:

@@ -4,7 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from rnnexp.report.records.axes import Flat, flatten, name_settings
+from rnnexp.report.records.axes import Flat, name_settings
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 
 OF_THE_NETWORK = ("model.", "size_budget")
@@ -17,7 +17,7 @@ def labels_across(groups: Sequence[ComparisonGroup]) -> dict[Setting, str]:
     They have the same network, and the same value of every other key that varies within a group. A key that is the same
     for all settings of a group may belong to its data: their files, or the epochs that they need.
     """
-    identities = {setting: flatten(setting.runs[0].identity) for group in groups for setting in group.measured}
+    identities = {setting: setting.runs[0].flat_identity for group in groups for setting in group.measured}
     compared = {key for group in groups for key in _varying([identities[setting] for setting in group.measured])}
     recipes: list[Flat] = [
         {key: value for key, value in identity.items() if key in compared or key.startswith(OF_THE_NETWORK)}

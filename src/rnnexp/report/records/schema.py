@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from rnnexp.core.errors import UserError
-from rnnexp.tasks.inference_record import is_number, value_at
+from rnnexp.tasks.inference_record import is_number
 from rnnexp.tasks.registry import TaskKind, as_record, registered_kinds
+from rnnexp.tracking.keys import value_at
 from rnnexp.tracking.run_directory import SCHEMA_VERSION
 
 MOST_SHOWN = 40

@@ -5,8 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rnnexp.report.records.axes import flatten
 from rnnexp.report.records.runs import Run
+from rnnexp.tracking.keys import flattened
 
 IRRELEVANT_KEYS = frozenset(
     {
@@ -53,7 +53,7 @@ def digest_of(run: Run) -> str:
 
 def relevant_keys(run: Run) -> dict[str, Any]:
     """Return the keys of the config group `data` that may change the test set, with their values."""
-    data = flatten((run.config or {}).get("data") or {})
+    data = flattened((run.config or {}).get("data") or {})
     irrelevant = {"seed"}
     if str(data.get("_target_")).startswith("rnnexp."):
         irrelevant |= IRRELEVANT_KEYS

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 from rnnexp.core.printable import NUMBER, spreadsheet_cell
-from rnnexp.report.records.axes import flatten
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run
 from rnnexp.tasks.inference_record import NUMBERS as INFERENCE_NUMBERS
 from rnnexp.tasks.inference_record import Conditions
 from rnnexp.tasks.registry import OF_AVERAGE, OF_BEST
-from rnnexp.tracking.short_keys import VERBATIM
+from rnnexp.tracking.keys import VERBATIM
 
 FROM_RESULT = (
     *("model.state_size", "precision.requested", "precision.effective", "device.type", "device.name"),
@@ -48,8 +47,7 @@ def results_csv(groups: Sequence[ComparisonGroup], ungrouped: Sequence[Run]) -> 
     for group in groups:
         for setting in group.settings:
             counted = {id(run) for run in setting.counted.values()}
-            identity = flatten(setting.runs[0].identity)
-            settings = {f"{AXIS}{axis.name}": axis.exact(identity) for axis in group.axes}
+            settings = {f"{AXIS}{axis.name}": axis.exact(setting.runs[0].flat_identity) for axis in group.axes}
             rows += [_row(run, group.title, setting.label, id(run) in counted) | settings for run in setting.runs]
     rows += [_row(run, "", "", False) for run in ungrouped]
     columns = list(dict.fromkeys(column for row in rows for column in row))

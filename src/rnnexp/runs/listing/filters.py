@@ -9,7 +9,8 @@ from typing import Any
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import did_you_mean
-from rnnexp.runs.listing.listed_run import ListedRun, as_text, flattened
+from rnnexp.runs.listing.listed_run import ListedRun, as_text
+from rnnexp.tracking.keys import flattened, value_at
 from rnnexp.tracking.status import Status
 
 FORM = re.compile(r"([\w.]+)=(.*)", re.DOTALL)
@@ -37,12 +38,7 @@ class Filter:
         """Return the value of the key in a run; `ABSENT` if it has no such key."""
         if self.key == STATUS:
             return str(run.state.status)
-        node: Any = run.config
-        for part in self.key.split("."):
-            if not isinstance(node, Mapping) or part not in node:
-                return ABSENT
-            node = node[part]
-        return node
+        return value_at(run.config, self.key, ABSENT)
 
     def matches(self, value: object) -> bool:
         """Return whether a value is one of those that are chosen; numbers are compared as numbers."""
@@ -100,7 +96,7 @@ def _describe_mismatch(filter_: Filter, values: Sequence[object], runs: Sequence
         return (
             f"{filter_.key} is a group of keys: choose by one of them, {', '.join(f'{filter_.key}.{k}' for k in group)}"
         )
-    known = {key for run in runs for key, _ in flattened(run.config)}
+    known = {key for run in runs for key in flattened(run.config)}
     return f"no config has the key {filter_.key!r}{did_you_mean(filter_.key, [*known, STATUS])}"
 
 

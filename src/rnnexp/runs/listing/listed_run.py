@@ -1,7 +1,7 @@
 """A run as it is listed: its files are read when a value of them is needed."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +11,9 @@ from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import find_json
 from rnnexp.runs.listing.search import FoundRun, find_run_directories
 from rnnexp.tasks.registry import OF_BEST, Measure, TaskKind, kind_of_run, plain_name
+from rnnexp.tracking.keys import dataset_name
 from rnnexp.tracking.metrics_file import newest_metric
 from rnnexp.tracking.run_directory import RunDirectory
-from rnnexp.tracking.short_keys import dataset_name
 from rnnexp.tracking.status import RunState
 
 
@@ -143,15 +143,6 @@ def list_runs(directories: Sequence[Path]) -> list[ListedRun]:
         UserError: if a directory does not exist, or holds no run.
     """
     return [ListedRun(found) for found in find_run_directories(directories)]
-
-
-def flattened(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the keys of a config, joined by dots, with the values that are not groups of keys."""
-    for key, value in node.items():
-        if isinstance(value, Mapping) and value:
-            yield from flattened(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def as_text(value: object) -> str:

@@ -12,12 +12,12 @@ from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import find_json
 from rnnexp.core.types import Primitive
 from rnnexp.core.validation import did_you_mean, quote_override
-from rnnexp.runs.listing.listed_run import ListedRun, Score, as_text, flattened
+from rnnexp.runs.listing.listed_run import ListedRun, Score, as_text
 from rnnexp.runs.listing.output import Record, format_age, format_value, shown, write_json, write_table
 from rnnexp.runs.listing.search import FoundRun
 from rnnexp.tracking.identity import identity_of
+from rnnexp.tracking.keys import flattened, short_keys, value_at
 from rnnexp.tracking.run_directory import TRAIN, RunDirectory
-from rnnexp.tracking.short_keys import short_keys
 from rnnexp.tracking.status import Status
 
 MEASURED = (
@@ -177,8 +177,8 @@ def _state_of(run: ListedRun) -> dict[str, Primitive]:
 
 
 def _settings_of(run: ListedRun) -> dict[str, Primitive]:
-    number = run.result.get("model", {}).get("num_parameters") if isinstance(run.result.get("model"), Mapping) else None
     try:
+        number = value_at(run.result, "model.num_parameters")
         keys = short_keys(run.config, run.kind.name, run.kind.dataset_keys, number)
     except (KeyError, TypeError, AttributeError):
         keys = {}
@@ -194,7 +194,7 @@ def _values_of(run: ListedRun) -> dict[str, Primitive]:
 
 
 def _measured(run: ListedRun) -> dict[str, Primitive]:
-    values = dict(flattened(run.result))
+    values = flattened(run.result)
     return {key: values[key] for key in MEASURED if isinstance(values.get(key), str | int | float)}
 
 
@@ -250,9 +250,9 @@ def _identity(run: ListedRun) -> dict[str, Any]:
     """Return the keys of a config that affect the results, joined by dots."""
     config = run.files.read_unverified_config()
     try:
-        return dict(flattened(identity_of(config)))
+        return flattened(identity_of(config))
     except (AttributeError, KeyError, TypeError, ValueError):
-        return dict(flattened(config))
+        return flattened(config)
 
 
 def _open(path: Path) -> ListedRun:

@@ -1,4 +1,7 @@
-"""Short keys: a few flat values that distinguish runs, for the columns of a table and the axes of a chart."""
+"""Whole keys of nested values, joined by dots: `model.hidden_size` in a config, `timing.fit_seconds` in a result.
+
+Short keys are a few flat values that distinguish runs, for the columns of a table and the axes of a chart.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -18,6 +21,31 @@ VERBATIM = {
 """Short key -> the config key that has its value; null in a config without that key."""
 
 
+def flattened(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested values by their whole keys. A list is one value, and so is a group without keys.
+
+    Args:
+        node: the nested values.
+        prefix: the beginning of every key.
+    """
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flattened(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def value_at(node: Any, path: str, absent: object = None) -> Any:  # noqa: ANN401
+    """Return a nested value by its whole key; `absent` if there is none."""
+    for key in path.split("."):
+        if not isinstance(node, Mapping) or key not in node:
+            return absent
+        node = node[key]
+    return node
+
+
 def short_keys(
     config: Mapping[str, Any], task_name: str, dataset_keys: Iterable[str], num_parameters: int | None
 ) -> dict[str, Primitive]:
@@ -34,19 +62,10 @@ def short_keys(
     return {
         "task_name": task_name,
         "dataset": dataset_name(config["data"], dataset_keys),
-        **{short: _value(config, path) for short, path in VERBATIM.items()},
+        **{short: value_at(config, path) for short, path in VERBATIM.items()},
         "train_budget": _train_budget(config["trainer"]),
         "num_parameters": num_parameters,
     }
-
-
-def _value(config: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401
-    node: Any = config
-    for key in path.split("."):
-        node = node.get(key)
-        if node is None:
-            return None
-    return node
 
 
 def dataset_name(data: Mapping[str, Any], keys: Iterable[str]) -> str:
