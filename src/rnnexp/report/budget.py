@@ -4,13 +4,15 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.validation import validate_choice
+from rnnexp.report.records.axes import first_of
 from rnnexp.report.records.costs import INFERENCE, QUANTITIES, Cost
 from rnnexp.report.records.groups import ComparisonGroup, Setting
-from rnnexp.report.stats.significance import paired_t
-from rnnexp.report.tables import mean_and_deviation
+from rnnexp.report.stats.ranking import lead_of
+from rnnexp.report.tables import score_text, unit_of_differences
 
 MOST_NAMED = 3
 """Settings that a sentence names, and directories that a command names; more are counted."""
@@ -111,10 +113,9 @@ def _text(budget: Budget) -> str:
 
 
 def _described(group: ComparisonGroup, setting: Setting, budget: Budget) -> str:
-    unit = f" {group.main.unit}" if group.main.unit else ""
     values = ((limit, setting.mean_cost(limit.cost)) for limit in budget)
     costs = ", ".join(f"{limit.name} {limit.cost.show(value)}" for limit, value in values if value is not None)
-    return f"{setting.label} ({group.main.label} {mean_and_deviation(setting, group.main)}{unit}; {costs})"
+    return f"{setting.label} ({score_text(setting, group.main)}; {costs})"
 
 
 def _given_up(group: ComparisonGroup, chosen: Setting) -> str:
@@ -122,13 +123,10 @@ def _given_up(group: ComparisonGroup, chosen: Setting) -> str:
     best, measure = group.measured[0], group.main
     if chosen is best:
         return "It gives up nothing: it is the best of all settings."
-    scores = best.by_seed(measure), chosen.by_seed(measure)
-    lead = paired_t(*scores) if measure.higher_is_better else paired_t(*reversed(scores))
-    unit = "points" if measure.unit == "%" else measure.unit or measure.label
+    lead, unit = lead_of(best, chosen, measure), unit_of_differences(measure)
     than = f"against the best of all, {best.label}"
     if lead.difference is None:
-        means = [sum(values.values()) / len(values) for values in scores]
-        loss = measure.show(abs(means[0] - means[1]))
+        loss = measure.show(abs(fmean(best.by_seed(measure).values()) - fmean(chosen.by_seed(measure).values())))
         return f"It gives up {loss} {unit} {than}, without an interval: {lead.reason}."
     loss = measure.show(lead.difference)
     if lead.half_width is None:
@@ -155,5 +153,4 @@ def _unmeasured(group: ComparisonGroup, budget: Budget) -> Iterator[str]:
 
 
 def _names(settings: Sequence[Setting]) -> str:
-    more = f"; and {len(settings) - MOST_NAMED} more" if len(settings) > MOST_NAMED else ""
-    return "; ".join(setting.label for setting in settings[:MOST_NAMED]) + more
+    return first_of([setting.label for setting in settings], MOST_NAMED)

@@ -24,7 +24,7 @@ def exports_table(group: ComparisonGroup) -> Table | None:
     found = [(setting, name, runs) for setting in group.measured for name, runs in _computed_by(setting)]
     if not found:
         return None
-    costs = [cost for cost in (*COSTS, DIFFERENCE) if any(_mean(cost, runs) is not None for _, _, runs in found)]
+    costs = [cost for cost in (*COSTS, DIFFERENCE) if any(cost.mean(runs) is not None for _, _, runs in found)]
     rows = [
         [*axis_cells(setting), name, _score(measure, runs), str(len(runs)), *(_shown(cost, runs) for cost in costs)]
         for setting, name, runs in found
@@ -54,10 +54,5 @@ def _score(measure: Measure, runs: Sequence[Run]) -> str:
 
 
 def _shown(cost: Cost, runs: Sequence[Run]) -> str:
-    value = _mean(cost, runs)
+    value = cost.mean(runs)
     return NOTHING if value is None else cost.show(value)
-
-
-def _mean(cost: Cost, runs: Sequence[Run]) -> float | None:
-    values = [value for run in runs if (value := cost.of(run)) is not None]
-    return mean(values) if values else None

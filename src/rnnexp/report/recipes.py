@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rnnexp.report.records.axes import show_value
+from rnnexp.report.records.axes import first_of, show_value
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 from rnnexp.report.render.document import Table
 from rnnexp.tracking.keys import flattened
@@ -86,15 +86,9 @@ def recipe_table(group: ComparisonGroup) -> Table:
     for name, key in RECIPE.items():
         values = [show_value(key, config[key]) for config in configs if key in config]
         if values and set(values) != {"none"} and not (key in LIMITS and set(values) == {str(LIMITS[key])}):
-            rows.append([name, _joined(values)])
-    rows.append(["limits", _joined([", ".join(limits_of(config)) or "none" for config in configs])])
+            rows.append((name, values))
+    rows.append(("limits", [", ".join(limits_of(config)) or "none" for config in configs]))
     for name, path in (("training samples", "data.num_train"), ("test samples", "num_test_samples")):
         if sizes := [f"{size:,.0f}" for run in group.counted if (size := run.number(path)) is not None]:
-            rows.append([name, _joined(sizes)])
-    return Table(["recipe", "value"], rows)
-
-
-def _joined(values: list[str]) -> str:
-    distinct = list(dict.fromkeys(values))
-    more = len(distinct) - MOST_VALUES
-    return "; ".join(distinct[:MOST_VALUES]) + (f"; and {more} more" if more > 0 else "")
+            rows.append((name, sizes))
+    return Table(["recipe", "value"], [[name, first_of(list(dict.fromkeys(each)), MOST_VALUES)] for name, each in rows])

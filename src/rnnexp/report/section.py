@@ -22,6 +22,7 @@ from rnnexp.report.figures.points import PointFigure
 from rnnexp.report.figures.tradeoffs import inference_tradeoffs, tradeoffs
 from rnnexp.report.recipes import recipe_table
 from rnnexp.report.records.answers import read_answers
+from rnnexp.report.records.axes import first_of
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.images import DIGEST, images_of
 from rnnexp.report.records.inference import facts as inference_facts
@@ -36,10 +37,10 @@ from rnnexp.report.tables import (
     damaged_table,
     inference_table,
     interval,
-    mean_and_deviation,
     published_table,
     results_table,
     runs_table,
+    score_text,
     sensitivity_table,
     smallest_lead,
     unfinished_table,
@@ -106,14 +107,11 @@ def sentences(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> list
     if not comparisons:
         return [f"{group.title}: no run has a result yet."]
     best = comparisons[0].setting
-    unit = f" {group.main.unit}" if group.main.unit else ""
     n = len(best.counted)
     spread = f", 95 % interval {interval(best)}, n = {n}" if n > 1 else ", a single seed"
-    score = f"{group.main.label} {mean_and_deviation(best, group.main)}{unit}"
     if group.is_search:
-        tested = group.kind.main
-        spread += f"; test {tested.label} {mean_and_deviation(best, tested)}{f' {tested.unit}' if tested.unit else ''}"
-    parts = [f"{group.title}: best is {best.label} ({score}{spread})."]
+        spread += f"; test {score_text(best, group.kind.main)}"
+    parts = [f"{group.title}: best is {best.label} ({score_text(best, group.main)}{spread})."]
     by_verdict = {
         verdict: [comparison.setting.label for comparison in comparisons if comparison.verdict == verdict]
         for verdict in (WORSE, UNSURE, UNSURE_OF_ONE, UNTESTED)
@@ -142,19 +140,14 @@ def _even_settings(group: ComparisonGroup, comparisons: Sequence[Comparison]) ->
         if comparison.verdict == EVEN
     ]
     if even:
-        yield f"Not significantly worse: {_first_of(even)}."
+        yield f"Not significantly worse: {first_of(even, MOST_LISTED)}."
     equivalent = [
         comparison.setting.label
         for comparison in comparisons
         if comparison.sensitivity and comparison.sensitivity.equivalence == EQUIVALENT
     ]
     if equivalent:
-        yield f"Equivalent to the best within the margin: {_first_of(equivalent)}."
-
-
-def _first_of(labels: Sequence[str]) -> str:
-    more = len(labels) - MOST_LISTED
-    return "; ".join([*labels[:MOST_LISTED], *([f"and {more} more"] if more > 0 else [])])
+        yield f"Equivalent to the best within the margin: {first_of(equivalent, MOST_LISTED)}."
 
 
 def _others(labels: Sequence[str]) -> str:

@@ -148,6 +148,11 @@ def mean_and_deviation(setting: Setting, measure: Measure) -> str:
     return f"{measure.show(summary.mean)}{deviation}"
 
 
+def score_text(setting: Setting, measure: Measure) -> str:
+    """Return the mean and the standard deviation with the name and the unit of the measure: `acc 98.91 ± 0.12 %`."""
+    return f"{measure.label} {mean_and_deviation(setting, measure)} {measure.unit}".rstrip()
+
+
 def interval(setting: Setting) -> str:
     """Return the 95 % interval of the main measure's mean over seeds."""
     if len(setting.scores) < 2:

@@ -6,10 +6,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from rnnexp.plots.style import ACCENT, GRAY, INK, style_axes, wrapped
-from rnnexp.report.figures.points import PointFigure, mark_setting, score_text, seed_text
+from rnnexp.report.figures.points import PointFigure, mark_setting, seed_text
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.stats.ranking import BEST, EVEN, Comparison
 from rnnexp.report.stats.significance import summarize
+from rnnexp.report.tables import score_text
 
 MOST_PANELS = 4
 MOST_SHOWN = 8
@@ -71,7 +72,7 @@ def _plot_setting(figure: PointFigure, axes: Axes, group: ComparisonGroup, row: 
         axes.plot([low, high], [row, row], color=color, linewidth=2, solid_capstyle="butt", zorder=2)
     face = "white" if comparison.verdict == EVEN else color
     axes.plot(summary.mean, row, "o", color=color, markerfacecolor=face, markersize=7, markeredgewidth=1.6, zorder=3)
-    text = f"{score_text(setting)}, n = {summary.n}, {comparison.verdict}"
+    text = f"{score_text(setting, setting.main)}, n = {summary.n}, {comparison.verdict}"
     mark_setting(figure, axes, setting, (summary.mean, row), text)
     for seed, score in setting.by_seed(group.main).items():
         text = seed_text(setting, seed, group.main, score)

@@ -11,7 +11,6 @@ from rnnexp.plots.style import encode_figure
 from rnnexp.report.records.groups import Setting
 from rnnexp.report.records.runs import Run
 from rnnexp.report.render.document import Point
-from rnnexp.report.stats.significance import summarize
 from rnnexp.tasks.registry import Measure
 
 SEED = "seed"
@@ -73,13 +72,6 @@ class PointFigure(Figure):
 def mark_setting(figure: PointFigure, axes: Axes, setting: Setting, place: tuple[float, float], text: str) -> None:
     """Record the point of a setting, with all of its runs that count."""
     figure.mark(axes, *place, f"{setting.label}: {text}", list(setting.counted.values()))
-
-
-def score_text(setting: Setting) -> str:
-    """Return the mean of the main measure with its standard deviation and its unit."""
-    summary, main = summarize(setting.scores), setting.main
-    deviation = "" if summary.deviation is None else f" ± {main.show(summary.deviation)}"
-    return f"{main.label} {main.show(summary.mean)}{deviation} {main.unit}".rstrip()
 
 
 def seed_text(setting: Setting, seed: str, measure: Measure, value: float) -> str:

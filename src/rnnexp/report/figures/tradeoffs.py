@@ -10,10 +10,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from rnnexp.plots.style import GRAY, legend_beside, legend_inches, line_style, style_axes, wrapped
-from rnnexp.report.figures.points import PointFigure, mark_setting, score_text, seed_text
+from rnnexp.report.figures.points import PointFigure, mark_setting, seed_text
 from rnnexp.report.records.costs import FIT_TIME, INFERENCE, MEMORY, PARAMETERS, Cost
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 from rnnexp.report.stats.significance import summarize
+from rnnexp.report.tables import score_text
 
 COSTS = (PARAMETERS, FIT_TIME, MEMORY)
 INFERENCE_COSTS = tuple(
@@ -95,7 +96,7 @@ def tradeoffs(group: ComparisonGroup, costs: Sequence[Cost] = COSTS) -> PointFig
             handles[point.setting.label if is_named else "the others"] = _plot_point(
                 axes, point, named.index(point.setting) if is_named else None
             )
-            text = f"{score_text(point.setting)}, {cost.label} {cost.show(point.cost)}"
+            text = f"{score_text(point.setting, group.main)}, {cost.label} {cost.show(point.cost)}"
             mark_setting(figure, axes, point.setting, (point.cost, point.score), text)
             if is_named:
                 shown += _add_seeds(figure, axes, point.setting, cost)

@@ -60,6 +60,12 @@ def shortened(text: str) -> str:
     return f"{text[: MOST_CHARACTERS - 9]}…{digest}"
 
 
+def first_of(texts: Sequence[str], most: int) -> str:
+    """Return the first texts in one line, and the number of the others: `a; b; and 3 more`."""
+    more = [f"and {len(texts) - most} more"] if len(texts) > most else []
+    return "; ".join([*texts[:most], *more])
+
+
 def show_value(key: str, value: Any) -> str:  # noqa: ANN401
     """Return a value as text: `yes`, `none`, `0.003`, and for a `_target_` the name of the class."""
     if value is None:

@@ -1,6 +1,8 @@
 """Costs of settings, from result.json and inference.json. Scores are a `Measure` of the registry of tasks."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import fmean
 
 from rnnexp.report.records.runs import Run
 from rnnexp.tasks.inference_record import BATCH_SIZES, PERCENTILES
@@ -31,6 +33,11 @@ class Cost:
         """Return the scaled cost of a run; None if it did not record it on such a device."""
         value = run.number(self.path) if self.device_type in ("", run.text("device.type")) else None
         return None if value is None else self.scale * value
+
+    def mean(self, runs: Iterable[Run]) -> float | None:
+        """Return the scaled mean over runs; None if none recorded it."""
+        values = [value for run in runs if (value := self.of(run)) is not None]
+        return fmean(values) if values else None
 
     def show(self, value: float) -> str:
         """Format a scaled value."""

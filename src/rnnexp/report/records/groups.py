@@ -50,8 +50,7 @@ class Setting:
 
     def mean_cost(self, cost: Cost) -> float | None:
         """Return the scaled mean of a cost over the runs that count; None if none recorded it."""
-        values = [value for run in self.counted.values() if (value := cost.of(run)) is not None]
-        return sum(values) / len(values) if values else None
+        return cost.mean(self.counted.values())
 
     def statuses(self) -> str:
         """Return the number of runs of each status: `3 done, 1 failed`."""

@@ -61,7 +61,7 @@ def compare_with_best(group: ComparisonGroup, margin: float | None = None) -> li
     if not group.measured:
         return []
     best, *others = group.measured
-    seeds = [_lead(group.main, best, other) for other in others]
+    seeds = [lead_of(best, other, group.main) for other in others]
     seeds_p = holm([test.p for test in seeds], against_best=True)
     samples: Sequence[PairedTestResult | None] = [None for _ in others]
     # A search is ordered by the validation split, and the samples are those of the test set.
@@ -79,7 +79,8 @@ def compare_with_best(group: ComparisonGroup, margin: float | None = None) -> li
     ]
 
 
-def _lead(measure: Measure, best: Setting, other: Setting) -> PairedTestResult:
+def lead_of(best: Setting, other: Setting, measure: Measure) -> PairedTestResult:
+    """Return the test over the shared seeds of two settings, with a positive difference if the first is better."""
     scores = best.by_seed(measure), other.by_seed(measure)
     return paired_t(*scores) if measure.higher_is_better else paired_t(*reversed(scores))
 
