@@ -11,6 +11,8 @@ from rnnexp.plots.style import ACCENT, INK, SECOND, drawable, new_figure, style_
 
 MOST_NUMBERED = 32
 """The maximum number of classes of which a confusion matrix shows counts."""
+MOST_IMAGES = 30
+"""The maximum number of images of mistakes."""
 MOST_INCHES = 16.4
 MOST_LETTERS = 24
 """The length of the shown name of a class."""
@@ -120,7 +122,6 @@ def confident_mistakes(
     predicted: NDArray[np.int64],
     confidence: NDArray[np.float32],
     title: str,
-    most: int = 30,
 ) -> Figure:
     """Show the images of the wrong answers with the greatest confidence.
 
@@ -130,10 +131,9 @@ def confident_mistakes(
         predicted: int64 [samples].
         confidence: float32 [samples], the probability of the predicted class.
         title: the title of the figure.
-        most: the maximum number of images.
     """
     wrong = np.flatnonzero(labels != predicted)
-    shown: Sequence[int] = wrong[np.argsort(-confidence[wrong], kind="stable")][:most].tolist()
+    shown: Sequence[int] = wrong[np.argsort(-confidence[wrong], kind="stable")][:MOST_IMAGES].tolist()
     columns = 10
     rows = max(1, -(-len(shown) // columns))
     figure = new_figure(columns * 1.0, rows * 1.25 + 0.5)

@@ -26,6 +26,8 @@ COLORS = (
 )  # fmt: skip
 MOST_LETTERS = 300
 """The length of a line of a title."""
+LEGEND_LETTERS = 34
+"""The length of a line of a legend."""
 MARKERS = "osD^vPX<>phd*"
 
 
@@ -79,17 +81,17 @@ def title_in(text: str, inches: float, size: float = 10) -> str:
     return "\n".join(textwrap.fill(drawable(line), letters) for line in lines)
 
 
-def legend_beside(figure: Figure, handles: Sequence[Any], names: Sequence[str], letters: int = 34) -> None:
-    """Add a legend to the right of all panels; names are wrapped after `letters` characters."""
-    labels = [wrapped(name, letters) for name in names]
+def legend_beside(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
+    """Add a legend to the right of all panels; names are wrapped after `LEGEND_LETTERS`."""
+    labels = [wrapped(name, LEGEND_LETTERS) for name in names]
     legend = figure.legend(list(handles), labels, loc="outside right upper", frameon=False, fontsize=8.5)
     for text in legend.get_texts():
         text.set_parse_math(False)
 
 
-def legend_inches(names: Sequence[str], letters: int = 34) -> tuple[float, float]:
+def legend_inches(names: Sequence[str]) -> tuple[float, float]:
     """Return the approximate width and height of a legend with these names, in inches."""
-    lines = [line for name in names for line in wrapped(name, letters).split("\n")]
+    lines = [line for name in names for line in wrapped(name, LEGEND_LETTERS).split("\n")]
     return 0.6 + 0.075 * max(map(len, lines), default=0), 0.2 + 0.2 * len(lines)
 
 

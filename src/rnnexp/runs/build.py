@@ -100,7 +100,7 @@ def _require_same_as_before(settings: RunSettings) -> None:
     """Raise UserError for a file whose content has changed since the config was frozen or the checkpoint was saved, and
     for a checkpoint of a run with another config.
     """
-    require_unchanged(settings.config, "this run")
+    require_unchanged(settings.config)
     if settings.ckpt_path is not None:
         earlier = RunDirectory(settings.ckpt_path.absolute().parents[1])
         if earlier.checkpoints == settings.ckpt_path.absolute().parent and earlier.config_file.is_file():

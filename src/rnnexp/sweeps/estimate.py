@@ -13,25 +13,20 @@ from rnnexp.runs.settings import RunSettings
 from rnnexp.runs.stages import check_precision, fit
 from rnnexp.tracking.run_directory import RunDirectory
 
-NUM_WARMUP, NUM_TIMED = 5, 30
+NUM_WARMUP = 5
+"""The number of batches before the clock starts; the first ones allocate memory that later ones reuse."""
+NUM_TIMED = 30
 MAX_SECONDS = 10.0
+"""The time after which training ends with fewer batches."""
 
 
 class BatchClock(Callback):
     """A callback that times some batches of training and then ends the training.
 
     The time of a batch includes loading it, all hooks, the optimizer and the scheduler.
-
-    Args:
-        num_warmup: the number of batches before the clock starts; the first ones allocate memory that later ones reuse.
-        num_timed: the number of batches that are timed.
-        max_seconds: the time after which training ends with fewer batches.
     """
 
-    def __init__(
-        self, num_warmup: int = NUM_WARMUP, num_timed: int = NUM_TIMED, max_seconds: float = MAX_SECONDS
-    ) -> None:
-        self.num_warmup, self.num_timed, self.max_seconds = num_warmup, num_timed, max_seconds
+    def __init__(self) -> None:
         self.num_batches = float("inf")
         """The number of batches of the whole training, without an early stop."""
         self.seconds_per_batch = 0.0
@@ -59,10 +54,10 @@ class BatchClock(Callback):
     ) -> None:
         self._num_seen += 1
         self._num_since_start += 1
-        if self._num_seen == self.num_warmup:
+        if self._num_seen == NUM_WARMUP:
             self._start, self._num_since_start = now(trainer.strategy.root_device), 0
-        is_late = time.perf_counter() - self._first_start > self.max_seconds
-        trainer.should_stop = is_late or self._num_seen == self.num_warmup + self.num_timed
+        is_late = time.perf_counter() - self._first_start > MAX_SECONDS
+        trainer.should_stop = is_late or self._num_seen == NUM_WARMUP + NUM_TIMED
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         if self._num_since_start == 0:

@@ -128,13 +128,13 @@ def shown_metric(job: Job) -> str:
     return f"{metric[0]} {metric[1]:.4g}" if metric else ""
 
 
-def last_lines(path: Path, count: int = NUM_LAST_LINES) -> list[str]:
+def last_lines(path: Path) -> list[str]:
     """Return the last lines within the last `MAX_BYTES` of a text file; none if it cannot be read."""
     if not path.is_file():
         return []
     try:
         with path.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_BYTES))
-            return file.read().decode(errors="replace").rstrip("\n").split("\n")[-count:]
+            return file.read().decode(errors="replace").rstrip("\n").split("\n")[-NUM_LAST_LINES:]
     except OSError:
         return []

@@ -350,19 +350,14 @@ class RunDirectory:
         """Whether no process has recorded how the run ended."""
         return self.recorded_status in (Status.QUEUED, Status.RUNNING, Status.UNREADABLE)
 
-    def set_status(self, status: Status, reason: str = "", transient: bool = False) -> None:
+    def set_status(self, status: Status, reason: str = "") -> None:
         """Replace status and reason in status.json and record the time of the change.
-
-        Args:
-            status: the new status.
-            reason: the reason for it.
-            transient: whether the reason may have passed when the run starts again.
 
         Raises:
             LockedError: if another process writes to the directory.
         """
         with self.locked():
-            self._write_status(self._usable_status(), status, reason, transient)
+            self._write_status(self._usable_status(), status, reason)
 
     def _write_status(self, record: dict[str, Any], status: Status, reason: str = "", transient: bool = False) -> None:
         record |= {"status": status, "reason": reason, "transient": transient, "process_id": os.getpid()}
@@ -471,7 +466,12 @@ class RunDirectory:
         return (before if isinstance(before, int) else 0) + (record.get("status") != Status.QUEUED or not before)
 
     def end(self, status: Status, reason: str = "", transient: bool = False) -> None:
-        """Record in result.json and then in status.json how the run ended, see `set_status`.
+        """Record in result.json and then in status.json how the run ended.
+
+        Args:
+            status: the new status.
+            reason: the reason for it.
+            transient: whether the reason may have passed when the run starts again.
 
         Raises:
             LockedError: if another process writes to the directory.

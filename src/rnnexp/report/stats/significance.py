@@ -135,19 +135,19 @@ def family_size(number: int, against_best: bool) -> int:
     return number * (number + 1) // 2 if against_best else number
 
 
-def holm_levels(p_values: Sequence[float | None], level: float = LEVEL, *, against_best: bool = False) -> list[float]:
+def holm_levels(p_values: Sequence[float | None], *, against_best: bool = False) -> list[float]:
     """Return for each test the level that Holm's method gives it, if the p-values of the others stay as they are.
 
-    A p-value below it is below `level` after `holm`. A missing p-value gives the level that a new one would have.
+    A p-value below it is below `LEVEL` after `holm`. A missing p-value gives the level that a new one would have.
     """
     levels = []
     for place in range(len(p_values)):
         others = sorted(p for other, p in enumerate(p_values) if other != place and p is not None)
         rejected = 0
         number = family_size(len(others) + 1, against_best)
-        while rejected < len(others) and others[rejected] < level / (number - rejected):
+        while rejected < len(others) and others[rejected] < LEVEL / (number - rejected):
             rejected += 1
-        levels.append(level / (number - rejected))
+        levels.append(LEVEL / (number - rejected))
     return levels
 
 

@@ -59,15 +59,10 @@ def with_inputs(config: Mapping[str, Any]) -> dict[str, Any]:
     return changed
 
 
-def require_unchanged(config: Mapping[str, Any], what: str) -> None:
-    """Raise UserError that names the first file of `inputs` whose content has changed.
-
-    Args:
-        config: a frozen config.
-        what: what the files belong to, for the message: `this run`.
-    """
+def require_unchanged(config: Mapping[str, Any]) -> None:
+    """Raise UserError that names the first file of `inputs` in a frozen config whose content has changed."""
     for _, path in changed_inputs(config):
-        raise UserError(f"{path} has changed since {what} began: restore it, or start a new run with it")
+        raise UserError(f"{path} has changed since this run began: restore it, or start a new run with it")
 
 
 def changed_inputs(config: Mapping[str, Any], without: Collection[str] = ()) -> Iterator[tuple[str, Path]]:

@@ -203,7 +203,7 @@ def belonging(draw: Draw, num_words: int, what: Features, plural: bool) -> NounP
     )
 
 
-def human_subject(draw: Draw, num_words: int, *, controls: bool = False, stative: bool = False) -> NounPhrase:
+def human_subject(draw: Draw, num_words: int, *, controls: bool = False) -> NounPhrase:
     """Make a noun phrase for people with 0, 2 or more words after the noun.
 
     Args:
@@ -211,4 +211,4 @@ def human_subject(draw: Draw, num_words: int, *, controls: bool = False, stative
         controls: mark the noun as the word that decides a form.
     """
     phrase = noun_phrase(human(draw), draw.chance(), controls=controls)
-    return modified(phrase, about_human(draw, num_words, phrase.features, stative)) if num_words else phrase
+    return modified(phrase, about_human(draw, num_words, phrase.features)) if num_words else phrase

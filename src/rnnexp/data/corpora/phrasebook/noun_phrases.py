@@ -176,11 +176,11 @@ def noun_phrase(
     )
 
 
-def definite(draw: Draw, noun: Noun, plural: bool, num_words: int, controls: bool = False) -> NounPhrase:
+def definite(draw: Draw, noun: Noun, plural: bool, num_words: int) -> NounPhrase:
     """Make a phrase of two to four English words: the queen, the old queen, the very old queen, the two old queens."""
     two = num_words == 4 and plural
     description = describe(draw, noun, plural, num_words - 2 - two)
-    return noun_phrase(noun, plural, "the two" if two else "the", description, controls)
+    return noun_phrase(noun, plural, "the two" if two else "the", description)
 
 
 def human(draw: Draw) -> Noun:
