@@ -26,14 +26,12 @@ from rnnexp.compat.hydra import FULL_ERROR, full_error, raise_errors_of_multirun
 from rnnexp.compat.torchmetrics import hide_large_packages
 from rnnexp.core.errors import InterruptedRunError, UserError
 from rnnexp.core.output import hide_advice_of_matplotlib, keep_running_without_output
-from rnnexp.core.printable import printable, without_secrets
+from rnnexp.core.printable import MOST_OF_MESSAGE, shown, without_secrets
 from rnnexp.core.socket_directory import use_short_socket_directory
 from rnnexp.core.utf8 import require_utf8
 from rnnexp.tracking.environment import describe_version
 
 INTERNAL_ERROR, INTERRUPTED = 1, 130
-MOST_CHARACTERS = 20_000
-"""The number of characters of a message that are shown."""
 
 _users_full_error: str | None = None
 """The value of HYDRA_FULL_ERROR at the start of the program; within Hydra the variable is 1."""
@@ -136,7 +134,7 @@ def _report(error: Exception | InterruptedRunError, explanation: Explanation | N
     if explanation is None:
         what = f"{type(error).__name__}: {error}"
         explanation = Explanation(f"internal error, please report it: {what}", INTERNAL_ERROR)
-    print(f"rnnexp: {printable(without_secrets(prefix + explanation.line), most=MOST_CHARACTERS)}", file=sys.stderr)
+    print(f"rnnexp: {shown(prefix + explanation.line, MOST_OF_MESSAGE)}", file=sys.stderr)
     return explanation.exit_code
 
 

@@ -17,6 +17,8 @@ HIDDEN = re.compile(
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 MOST_CHARACTERS = 2000
+MOST_OF_MESSAGE = 20_000
+"""The number of characters of a message, or of a line of a log, that are shown."""
 
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 """The beginnings of a formula in a spreadsheet."""
@@ -42,8 +44,13 @@ def printable(text: str, most: int = MOST_CHARACTERS) -> str:
         most: the maximum number of characters; of a longer text the beginning is returned, with the length of the rest.
     """
     line = re.sub(r"[\t\r\n]+", " ", text[:most])
-    shown = HIDDEN.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), line)
-    return f"{shown}… ({len(text) - most:,} more characters)" if len(text) > most else shown
+    escaped = HIDDEN.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), line)
+    return f"{escaped}… ({len(text) - most:,} more characters)" if len(text) > most else escaped
+
+
+def shown(text: str, most: int = MOST_CHARACTERS) -> str:
+    """Return the text as `printable` does, without secrets, see `without_secrets`."""
+    return printable(without_secrets(text), most)
 
 
 def spreadsheet_cell(value: object) -> object:

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from rnnexp.core.printable import printable, without_secrets
+from rnnexp.core.printable import shown
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Progress:
         interval_seconds: float = 10.0,
         write_line: Callable[[str], object] = log.info,
     ) -> None:
-        self.what, self.total, self.unit = printable(without_secrets(what)), total, unit
+        self.what, self.total, self.unit = shown(what), total, unit
         self.interval_seconds = interval_seconds
         self.rate = Rate()
         self._write_line = write_line

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from rnnexp.core.printable import printable, without_secrets
+from rnnexp.core.printable import shown
 from rnnexp.core.progress import format_duration
 from rnnexp.sweeps.devices import Allocation
 from rnnexp.sweeps.jobs import Job
@@ -62,7 +62,7 @@ class SweepProgress(AbstractContextManager["SweepProgress"]):
 
     def say(self, line: str) -> None:
         """Print one line."""
-        self.console.print(printable(without_secrets(line)), markup=False, highlight=False, soft_wrap=True)
+        self.console.print(shown(line), markup=False, highlight=False, soft_wrap=True)
 
     def started(self, job: Job, place: Allocation | str) -> None:
         """Print that a job has started."""

@@ -14,7 +14,7 @@ import rnnexp
 from rnnexp.cli.value_types import OWN_PACKAGES
 from rnnexp.core.errors import InterruptedRunError, SweepFailedError, UserError
 from rnnexp.core.files.atomic import read_json
-from rnnexp.core.printable import printable, without_secrets
+from rnnexp.core.printable import shown, without_secrets
 from rnnexp.core.signals import STOP_SIGNALS_BUT_CTRL_C, interrupted_by
 from rnnexp.core.validation import did_you_mean, quote_override
 from rnnexp.loggers.wandb_sync import sync_command
@@ -138,7 +138,7 @@ class Sweep:
         jobs = self.check(points)
         for line in (describe_repetitions(points, jobs), describe_other_jobs(self.directory, [*self.jobs, *jobs])):
             if line:
-                print(printable(without_secrets(line)), flush=True)
+                print(shown(line), flush=True)
         self.backend.reattach(jobs)
         distinct = list(dict.fromkeys(jobs))
         if self.settings.dry_run:

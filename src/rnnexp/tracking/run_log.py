@@ -9,10 +9,8 @@ from pathlib import Path
 from rich.console import Console, RenderableType
 
 from rnnexp.core.files.bounded_log import drop_middle
-from rnnexp.core.printable import printable, without_secrets
+from rnnexp.core.printable import MOST_OF_MESSAGE, printable, without_secrets
 
-MOST_CHARACTERS = 20_000
-"""The number of characters of a line that are shown."""
 log = logging.getLogger(__name__)
 
 
@@ -21,7 +19,7 @@ class PlainFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         lines = without_secrets(super().format(record)).split("\n")
-        return "\n".join(printable(line, most=MOST_CHARACTERS) for line in lines)
+        return "\n".join(printable(line, MOST_OF_MESSAGE) for line in lines)
 
 
 class BoundedHandler(logging.FileHandler):

@@ -9,12 +9,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from rnnexp.core.printable import printable, without_secrets
+from rnnexp.core.printable import shown
 
 
 def plain(text: str) -> Text:
     """Return a text for a table as it is: without secrets, control characters and rich's markup."""
-    return Text(printable(without_secrets(text)))
+    return Text(shown(text))
 
 
 def start_panel(title: str, facts: Mapping[str, str]) -> Panel:
@@ -52,7 +52,7 @@ def _metric_table(metrics: Mapping[str, float]) -> Table:
     for name, value in sorted(metrics.items()):
         # Metrics of single classes or groups of sentences would hide the others; result.json has them.
         if members[_measured(name)] == 1:
-            table.add_row(plain(name), _shown(name, value))
+            table.add_row(plain(name), f"{value:,.0f}" if name.endswith("_per_second") else format_number(value))
     return table
 
 
@@ -61,8 +61,7 @@ def _measured(name: str) -> str:
     return name.rpartition("/")[0] if name.count("/") > 1 else name
 
 
-def _shown(name: str, value: float) -> str:
-    if name.endswith("_per_second"):
-        return f"{value:,.0f}"
+def format_number(value: float) -> str:
+    """Return a number with four digits after the point, or three significant ones if it is small."""
     # Four decimals show few digits of a small value, such as a learning rate.
     return f"{value:.4f}" if value == 0 or abs(value) >= 0.01 else f"{value:.3g}"

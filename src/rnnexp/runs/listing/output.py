@@ -5,9 +5,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from rnnexp.core.files.bounded import without_infinities
-from rnnexp.core.printable import mask_secrets, printable, without_secrets
+from rnnexp.core.printable import mask_secrets, printable
 from rnnexp.core.types import Primitive
 from rnnexp.tracking.status import Status
+from rnnexp.tracking.summary import format_number
 
 Record = Mapping[str, Primitive]
 Columns = Mapping[str, Callable[[Record], str]]
@@ -64,11 +65,6 @@ def _style(status: Primitive) -> str:
     return "cyan" if status in (Status.QUEUED, Status.RUNNING) else "red"
 
 
-def shown(text: str) -> str:
-    """Return a text in one line, without secrets and without characters that control a terminal."""
-    return printable(without_secrets(text))
-
-
 def format_age(seconds: Primitive) -> str:
     """Return a number of seconds in its largest unit: `40 s`, `5 min`, `3 h`, `12 d`; empty for None."""
     if not isinstance(seconds, int | float):
@@ -77,10 +73,8 @@ def format_age(seconds: Primitive) -> str:
 
 
 def format_value(value: Primitive) -> str:
-    """Return a number with four digits after the point, or three significant ones if it is small."""
-    if isinstance(value, bool) or not isinstance(value, float):
-        return _as_field(value)
-    return f"{value:.4f}" if value == 0 or abs(value) >= 0.01 else f"{value:.3g}"
+    """Return a fraction as `format_number` does, and any other value as it is; empty for None."""
+    return format_number(value) if isinstance(value, float) else _as_field(value)
 
 
 def _as_field(value: Primitive) -> str:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.directory_lock import locked, observe_lock
+from rnnexp.core.printable import shown
 from rnnexp.runs.listing.filters import Filter, select
 from rnnexp.runs.listing.listed_run import ListedRun, list_runs
-from rnnexp.runs.listing.output import format_age, shown
+from rnnexp.runs.listing.output import format_age
 from rnnexp.runs.listing.search import REMOVED
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.status import Status

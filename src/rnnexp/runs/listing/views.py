@@ -10,10 +10,11 @@ from typing import Any
 
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import find_json
+from rnnexp.core.printable import shown
 from rnnexp.core.types import Primitive
 from rnnexp.core.validation import did_you_mean, quote_override
 from rnnexp.runs.listing.listed_run import ListedRun, Score, as_text
-from rnnexp.runs.listing.output import Record, format_age, format_value, shown, write_json, write_table
+from rnnexp.runs.listing.output import Record, format_age, format_value, write_json, write_table
 from rnnexp.runs.listing.search import FoundRun
 from rnnexp.tracking.identity import identity_of
 from rnnexp.tracking.keys import flattened, short_keys, value_at
