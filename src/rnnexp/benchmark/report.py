@@ -9,7 +9,7 @@ import torch
 
 from rnnexp.core.files.atomic import write_json
 from rnnexp.tracking.environment import describe_environment, processor_name
-from rnnexp.tracking.run_directory import SCHEMA_VERSION
+from rnnexp.tracking.run_directory import SCHEMA_VERSION, time_stamp
 
 
 def describe_benchmark(task: str, config: Mapping[str, Any], overrides: list[str]) -> dict[str, Any]:
@@ -47,6 +47,6 @@ def write_measurements(outputs_dir: Path, report: Mapping[str, Any]) -> Path:
     """Write `<outputs_dir>/benchmark/<timestamp>.json`, and return its path."""
     directory = outputs_dir / "benchmark"
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S-%f}.json"
+    path = directory / f"{time_stamp(datetime.now().astimezone())}.json"
     write_json(path, report)
     return path

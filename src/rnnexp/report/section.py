@@ -19,7 +19,7 @@ from rnnexp.report.figures.effects import interactions, main_effects
 from rnnexp.report.figures.gradient_flow import gradient_flow_figure
 from rnnexp.report.figures.learning_curves import learning_curves
 from rnnexp.report.figures.points import PointFigure
-from rnnexp.report.figures.tradeoffs import inference_tradeoffs, tradeoffs
+from rnnexp.report.figures.tradeoffs import INFERENCE_COSTS, tradeoffs
 from rnnexp.report.recipes import recipe_table
 from rnnexp.report.records.answers import read_answers
 from rnnexp.report.records.axes import first_of
@@ -67,7 +67,7 @@ FIGURES: Sequence[tuple[str, Callable[[ComparisonGroup], Figure | None], str]] =
     ),
     (
         "inference",
-        inference_tradeoffs,
+        partial(tradeoffs, costs=INFERENCE_COSTS),
         "The {label} against the cost of inference on one machine, with the 95 % interval over seeds: the 99th "
         "percentile of the latency of one sample, and the size of the weights.",
     ),

@@ -150,7 +150,7 @@ class RunDirectory:
 
     def new_evaluation_file(self, now: datetime) -> Path:
         """Return the file for an evaluation at this time."""
-        return self.evaluations / f"{_file_stamp(now)}.json"
+        return self.evaluations / f"{time_stamp(now)}.json"
 
     def freeze(
         self,
@@ -526,7 +526,8 @@ def _is_unused(path: Path) -> bool:
     )
 
 
-def _file_stamp(now: datetime) -> str:
+def time_stamp(now: datetime) -> str:
+    """Return a time as part of the name of a file or a directory: `2026-01-31_23-59-59-000001`."""
     return f"{now:%Y-%m-%d_%H-%M-%S-%f}"
 
 

@@ -13,6 +13,7 @@ from typing import TextIO
 from rnnexp.core.progress import Progress
 from rnnexp.plots.terminal import LEAST_WIDTH, attention_text
 from rnnexp.tasks.translation.translator import MAX_SOURCE_TOKENS, TranslatedSentence
+from rnnexp.tracking.run_directory import time_stamp
 from rnnexp.translate.ensemble import RunEnsemble
 from rnnexp.translate.io import Sentences, write_utf8
 from rnnexp.translate.options import Options
@@ -148,7 +149,7 @@ class AttentionMaps:
     """
 
     def __init__(self, parent: Path) -> None:
-        self.directory = parent / f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S-%f}"
+        self.directory = parent / time_stamp(datetime.now().astimezone())
         self.directory.mkdir(parents=True)
         write_utf8(sys.stdout)
         print(f"attention maps of each sentence: {self.directory}", file=sys.stderr)

@@ -9,7 +9,7 @@ import pytest
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import read_json, write_json
 from rnnexp.report.__main__ import report
-from rnnexp.report.figures.tradeoffs import inference_tradeoffs
+from rnnexp.report.figures.tradeoffs import INFERENCE_COSTS, tradeoffs
 from rnnexp.report.records.costs import INFERENCE
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.inference import facts
@@ -52,7 +52,7 @@ def test_machines_are_not_mixed(made: Made, group_of: Grouped) -> None:
     assert [row[0] for row in table.rows] == ["gru", "srn"]
     assert "latency p99, ms" in table.columns
     assert "latency of a step p99, ms" not in table.columns
-    figure = inference_tradeoffs(group)
+    figure = tradeoffs(group, INFERENCE_COSTS)
     assert figure is not None
     assert [axes.get_xlabel() for axes in figure.axes] == ["latency p99, ms", "weights, MB"]
 
@@ -66,7 +66,7 @@ def test_a_busy_machine_is_named(made: Made, group_of: Grouped) -> None:
 def test_a_group_without_measurements_has_no_table(made: Made, group_of: Grouped) -> None:
     group = group_of([made("gru"), made("srn")])
     assert inference_table(group) is None
-    assert inference_tradeoffs(group) is None
+    assert tradeoffs(group, INFERENCE_COSTS) is None
     assert list(facts(group.counted)) == []
 
 

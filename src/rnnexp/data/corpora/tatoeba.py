@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from rnnexp.core.errors import UserError
 from rnnexp.core.types import Primitive
 from rnnexp.core.validation import expand_home, require_fraction, validate_choice
-from rnnexp.data.files.compressed import BadFileError, Content, describe_content, read_content
+from rnnexp.data.files.compressed import BadFileError, Content, read_content
 from rnnexp.data.files.download import download_files
 from rnnexp.data.files.find_or_fetch import Source, find_or_fetch
 from rnnexp.data.text.parallel_text import (
@@ -189,7 +189,9 @@ def extract_text(archive: bytes, where: str) -> bytes:
     except KeyError as error:
         raise BadFileError(f"{where}: has no {MEMBER} inside") from error
     except Exception as error:  # a broken archive may raise anything
-        raise BadFileError(f"{where}: is {describe_content(archive, 'zip archive', error)}") from error
+        is_html = archive.lstrip()[:1] == b"<"
+        what = "an HTML page, not a zip archive" if is_html else f"a corrupt zip archive ({error})"
+        raise BadFileError(f"{where}: is {what}") from error
 
 
 def read_pairs(text: bytes, where: str) -> list[Pair]:

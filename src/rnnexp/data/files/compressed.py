@@ -162,9 +162,3 @@ def require_bound(num_bytes: int, bound: int, where: str, reason: str = READ_AT_
     """Raise BadFileError if there are more bytes than the bound."""
     if num_bytes > bound:
         raise BadFileError(f"{where}: holds more than the {bound:,} bytes {reason}")
-
-
-def describe_content(content: bytes, kind: str, error: Exception) -> str:
-    """Return a description of content that is not a valid file of a `kind`: an HTML page, or a corrupt file."""
-    is_html = content.lstrip()[:1] == b"<"
-    return f"an HTML page, not a {kind}" if is_html else f"a corrupt {kind} ({error})"

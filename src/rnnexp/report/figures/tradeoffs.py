@@ -67,13 +67,8 @@ def pareto_front(points: Sequence[CostPoint], higher_is_better: bool) -> list[Co
     return front
 
 
-def inference_tradeoffs(group: ComparisonGroup) -> PointFigure | None:
-    """Plot the score against the costs of inference, see `tradeoffs`; None if no two settings were measured."""
-    return tradeoffs(group, INFERENCE_COSTS)
-
-
 def tradeoffs(group: ComparisonGroup, costs: Sequence[Cost] = COSTS) -> PointFigure | None:
-    """Plot the score against each cost, with the Pareto front; None if there are fewer than two settings.
+    """Plot the score against each cost, with the Pareto front; None if no two settings have one.
 
     If there are more than MOST_NAMED settings, those on a front are named, and the others are gray.
     """
