@@ -16,6 +16,7 @@ import pytest
 from rnnexp import evaluate, train
 from rnnexp.cli.run_name import register_run_name
 from rnnexp.core.signals import STOP_SIGNALS
+from support import small_slurm
 from support.programs import NUM_VAL, Outcome, Run, call, write_dataset, write_pairs
 
 # nohup ignores SIGHUP, and a shell SIGINT and SIGQUIT of processes in the background. Programs leave that alone.
@@ -106,3 +107,11 @@ def finished(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Outco
     outcome = call(train.main, place, [*tiny, f"paths.outputs_dir={place}/outputs", *learning], figures=True)
     assert outcome.exit_code == 0, outcome.stderr
     return outcome
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory of the commands of a small SLURM, which are found first."""
+    small_slurm.install(tmp_path / "slurm")
+    monkeypatch.setenv("PATH", f"{tmp_path}/slurm{os.pathsep}{os.environ['PATH']}")
+    return tmp_path / "slurm"

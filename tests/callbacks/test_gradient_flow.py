@@ -33,11 +33,6 @@ def read(outcome: Outcome) -> dict[str, dict[tuple[int, int, str], float]]:
     return table
 
 
-def column(outcome: Outcome, name: str) -> list[float]:
-    with (outcome.directory / "metrics.csv").open(encoding="utf-8", newline="") as file:
-        return [float(row[name]) for row in csv.DictReader(file) if row.get(name)]
-
-
 def checkpoint(outcome: Outcome) -> dict[str, Any]:
     state: dict[str, Any] = torch.load(outcome.directory / "checkpoints/last.ckpt", weights_only=True)
     return state
@@ -64,8 +59,8 @@ def test_training_is_the_same_with_and_without_the_probe(run: Run, monkeypatch: 
         for name, value in state.items():
             assert torch.equal(here["optimizer_states"][0]["state"][index][name], value), name
     assert torch.equal(*(each["callbacks"]["RandomState"]["ranks"][0]["cpu"] for each in (here, there)))
-    assert column(probed, "train/grad_norm") == column(without, "train/grad_norm")
-    assert column(probed, "val/loss") == column(without, "val/loss")
+    assert probed.column("train/grad_norm") == without.column("train/grad_norm")
+    assert probed.column("val/loss") == without.column("val/loss")
     assert not (without.directory / "gradient_flow.csv").exists()
     assert not [name for name in without.result["metrics"] if name.startswith("gradient_flow/")]
     assert probed.result["config_hash"] == without.result["config_hash"]
@@ -94,9 +89,9 @@ def test_the_file_the_metrics_and_the_figure(run: Run) -> None:
     assert (epochs, norms.shape) == ([1, 2, 3], (2, 3, SEQ_LEN))
     assert norms[1, 2, 4] == table["gradient_norm"][3, 1, "5"]
     # All sequences have one length, so that the ratio of means is that of the file.
-    assert column(outcome, "gradient_flow/gradient_ratio") == pytest.approx(norms[0, :, 0] / norms[0, :, -1], rel=1e-5)
+    assert outcome.column("gradient_flow/gradient_ratio") == pytest.approx(norms[0, :, 0] / norms[0, :, -1], rel=1e-5)
     for epoch, (share, radius) in enumerate(
-        zip(column(outcome, "gradient_flow/saturation"), column(outcome, "gradient_flow/spectral_radius"), strict=True),
+        zip(outcome.column("gradient_flow/saturation"), outcome.column("gradient_flow/spectral_radius"), strict=True),
         start=1,
     ):
         shares, radii = (
@@ -170,7 +165,7 @@ def test_the_last_of_several_validations_in_an_epoch_is_kept(run: Run) -> None:
     outcome = run(*options)
     assert outcome.exit_code == 0, outcome.stderr
     assert {epoch for epoch, _, _ in read(outcome)["gradient_norm"]} == {1, 2}
-    assert len(column(outcome, "gradient_flow/gradient_ratio")) == 4
+    assert len(outcome.column("gradient_flow/gradient_ratio")) == 4
 
 
 def test_divergence_still_ends_a_run(run: Run) -> None:
@@ -210,7 +205,7 @@ def test_the_encoder_of_a_translation(run: Run, translate_tiny: Callable[[str], 
     assert (norms > 0).all()
     assert epochs == [1, 2]
     assert {index for _, _, index in table["saturation"]} == {"r", "z", "r_reverse", "z_reverse"}
-    assert len(column(outcome, "gradient_flow/gradient_ratio")) == 2
+    assert len(outcome.column("gradient_flow/gradient_ratio")) == 2
     assert (outcome.directory / "samples.csv").exists()
     assert (outcome.directory / "figures/gradient_flow.png").exists() == (attention == "none")
     assert "val/bleu_best" in outcome.result["metrics"]

@@ -1,6 +1,5 @@
 """Measurements, log lines and stops of the training callbacks."""
 
-import csv
 import re
 import time
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from rnnexp.callbacks.checkpoints import BestCheckpoint
 from rnnexp.callbacks.progress import ProgressLines
 from rnnexp.callbacks.ties import rank
-from support.programs import Outcome, Run
+from support.programs import Run
 
 BARE = ["test_weights=none", "callbacks.predictions=null"]
 DIVERGES = ["optimizer.lr=1e30", "scheduler=constant"]
@@ -45,11 +44,6 @@ class TrueNorms(Callback):
             TrueNorms.after.append(self.norm(pl_module))
 
 
-def column(outcome: Outcome, name: str) -> list[float]:
-    with (outcome.directory / "metrics.csv").open(encoding="utf-8", newline="") as file:
-        return [float(row[name]) for row in csv.DictReader(file) if row.get(name)]
-
-
 @pytest.mark.parametrize("accumulated", [1, 2])
 def test_the_logged_norm_is_that_of_the_whole_gradient_before_clipping(run: Run, accumulated: int) -> None:
     clip = 0.01
@@ -61,7 +55,7 @@ def test_the_logged_norm_is_that_of_the_whole_gradient_before_clipping(run: Run,
     from callbacks.test_training_callbacks import TrueNorms as Probed
 
     assert len(Probed.before) == 10 // accumulated
-    assert column(outcome, "train/grad_norm") == pytest.approx(Probed.before, rel=1e-5)
+    assert outcome.column("train/grad_norm") == pytest.approx(Probed.before, rel=1e-5)
     assert min(Probed.before) > 10 * clip
     assert Probed.after
     assert Probed.after == pytest.approx([clip] * len(Probed.after), rel=1e-3)
@@ -70,7 +64,7 @@ def test_the_logged_norm_is_that_of_the_whole_gradient_before_clipping(run: Run,
 def test_the_learning_rate_is_the_one_that_was_used(run: Run) -> None:
     outcome = run(*BARE, "scheduler=cosine", "scheduler.warmup=0", "optimizer.lr=0.1")
     expected = [0.05 * (1 + torch.cos(torch.tensor(step / 10 * torch.pi)).item()) for step in range(10)]
-    assert column(outcome, "train/lr") == pytest.approx(expected, rel=1e-5)
+    assert outcome.column("train/lr") == pytest.approx(expected, rel=1e-5)
 
 
 class SlowBatches(Callback):
@@ -95,7 +89,7 @@ def test_throughput_excludes_validation(run: Run) -> None:
     assert speed <= 50 / 0.02
     # On a busy machine a batch takes any time.
     assert 2 * 500 / speed < timing["fit_seconds"] - 4 * 0.6
-    assert column(outcome, "train/samples_per_second")[-1] == pytest.approx(speed)
+    assert outcome.column("train/samples_per_second")[-1] == pytest.approx(speed)
 
 
 def test_progress_lines_show_rate_and_time_left(run: Run) -> None:
@@ -117,7 +111,7 @@ def test_a_progress_line_shows_the_loss_of_a_batch(run: Run) -> None:
     outcome = run(*BARE, *every)
     losses = [float(loss) for loss in re.findall(r"batch \d+/10: loss (\d\.\d{4}), ", outcome.stdout)]
     assert losses
-    assert sum(losses) / len(losses) == pytest.approx(column(outcome, "train/loss")[-1], rel=0.5)
+    assert sum(losses) / len(losses) == pytest.approx(outcome.column("train/loss")[-1], rel=0.5)
 
 
 def test_progress_lines_without_a_number_of_epochs(run: Run) -> None:
@@ -168,7 +162,7 @@ def test_early_stopping_waits_for_a_minimum(run: Run) -> None:
     outcome = run(*lost, "+trainer.min_epochs=4", "trainer.log_every_n_steps=4")
     assert outcome.result["num_epochs"] == 4
     assert "stopped early" in outcome.stdout
-    assert len(column(outcome, "train/lr")) == 40 / 4
+    assert len(outcome.column("train/lr")) == 40 / 4
 
 
 @pytest.mark.parametrize("mode", ["max", "min"])
@@ -196,14 +190,14 @@ def test_among_equal_values_the_lower_loss_is_the_best(run: Run, translate_tiny:
     kept += ["callbacks.early_stopping.patience=1"]
     outcome = run(*never, *kept, "trainer.max_epochs=4", "test_weights=none", data=data)
     assert outcome.exit_code == 0, outcome.stderr
-    losses = column(outcome, "val/loss")
+    losses = outcome.column("val/loss")
     assert len(losses) == 4, "not stopped early"
     best = torch.load(outcome.directory / "checkpoints" / "best.ckpt", weights_only=True)
     assert best["epoch"] == losses.index(min(losses)) == 3
     lowest = sorted(sorted(range(4), key=losses.__getitem__)[:2])
     names = sorted(path.name for path in (outcome.directory / "checkpoints").glob("epoch-*"))
     assert names == [f"epoch-{epoch:03d}.ckpt" for epoch in lowest]
-    assert column(outcome, "val/exact_match") == [0] * 4
+    assert outcome.column("val/exact_match") == [0] * 4
     assert outcome.stdout.count("val/exact_match is 0 in each of 3 validations: it does not tell epochs apart") == 1
 
 
@@ -236,8 +230,7 @@ BETWEEN_EPOCHS = {
 def test_the_best_weights_are_those_that_a_validation_measured(run: Run, overrides: list[str]) -> None:
     outcome = run(*BARE, "trainer.max_epochs=6", "optimizer.lr=0.02", *overrides)
     assert outcome.exit_code == 0, outcome.stderr
-    with (outcome.directory / "metrics.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("val/acc")]
+    rows = [row for row in outcome.metrics_rows if row.get("val/acc")]
     assert len(rows) > 1
     # Rows count steps from 0, checkpoints the steps that are done.
     measured = {int(row["step"]) + 1: (float(row["val/acc"]), -float(row["val/loss"])) for row in rows}
@@ -276,7 +269,7 @@ def test_validations_within_epochs_are_kept_and_averaged(run: Run) -> None:
     for name, weight in weights.items():
         torch.testing.assert_close(weight, torch.stack([each["state_dict"][name] for each in kept]).mean(dim=0))
     validated = [line for line in outcome.stdout.splitlines() if re.search(r"epoch \d/2, step \d+ validated: ", line)]
-    assert len(validated) == len(column(outcome, "val/acc"))
+    assert len(validated) == len(outcome.column("val/acc"))
     assert all("val/acc " in line for line in validated)
 
 
@@ -292,7 +285,7 @@ def test_averaged_weights_are_validated(run: Run) -> None:
         *("val/loss_average", "val/acc_average", "val/macro_f1_average"),
     }
     several = run("callbacks=averaging", "test_weights=average", "trainer.max_epochs=2")
-    losses = column(several, "val/loss")
+    losses = several.column("val/loss")
     assert several.result["metrics"]["val/loss"] == losses[-1]
     assert several.result["metrics"]["val/loss_average"] not in losses
     assert len(losses) == 2, "the loggers have the validations of training alone"
@@ -352,7 +345,7 @@ def test_checkpoints_have_fixed_names(run: Run) -> None:
     assert names == ["best.ckpt", "last.ckpt", "previous.ckpt"]
     best, last, previous = (torch.load(outcome.directory / "checkpoints" / name, weights_only=True) for name in names)
     # Among equal accuracies the lower loss decides.
-    accuracies, losses = column(outcome, "val/acc"), column(outcome, "val/loss")
+    accuracies, losses = outcome.column("val/acc"), outcome.column("val/loss")
     ranks = [(-accuracy, loss) for accuracy, loss in zip(accuracies, losses, strict=True)]
     assert best["epoch"] == ranks.index(min(ranks))
     assert (last["epoch"], previous["epoch"]) == (3, 2)

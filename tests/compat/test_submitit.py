@@ -1,6 +1,5 @@
 """Canaries for the undocumented behavior of submitit that rnnexp.compat.submitit uses."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -8,16 +7,8 @@ import submitit
 
 from rnnexp.compat import submitit as compat
 from rnnexp.sweeps.backends.slurm import SHARED_PARAMETERS
-from support import small_slurm
 
 MOVED = "submitit has changed this: see compat/submitit.py"
-
-
-@pytest.fixture
-def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    small_slurm.install(tmp_path / "slurm")
-    monkeypatch.setenv("PATH", f"{tmp_path}/slurm{os.pathsep}{os.environ['PATH']}")
-    return tmp_path / "slurm"
 
 
 def test_submitit_treats_an_unknown_state_as_the_end(slurm: Path, tmp_path: Path) -> None:

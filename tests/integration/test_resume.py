@@ -11,7 +11,6 @@ import torch
 
 from support.programs import Outcome, Run
 
-STEPS_PER_EPOCH = 10
 # 3 epochs of 10 steps with dropout between the layers and before the head, and two random orders.
 EXPERIMENT = [
     "trainer.max_epochs=3",

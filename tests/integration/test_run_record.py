@@ -1,6 +1,5 @@
 """A run directory is complete, and its records are correct."""
 
-import csv
 import json
 import re
 import struct
@@ -54,15 +53,6 @@ FIELDS: dict[str, set[str]] = {
 }
 # Without figures, test and loggers a run takes a third of the time.
 BARE = ["test_weights=none", "logger=none", "callbacks.predictions=null"]
-
-
-def rows(outcome: Outcome) -> list[dict[str, str]]:
-    with (outcome.directory / "metrics.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def column(outcome: Outcome, name: str) -> list[float]:
-    return [float(row[name]) for row in rows(outcome) if row.get(name)]
 
 
 def test_exactly_the_documented_files_exist(finished: Outcome) -> None:
@@ -145,11 +135,11 @@ def test_result_describes_the_data(finished: Outcome) -> None:
 def test_metrics_are_those_of_the_csv(finished: Outcome) -> None:
     metrics = finished.result["metrics"]
     for name in ("train/loss", "train/acc", "val/loss", "val/acc", "test/acc", "test/loss", "train/grad_norm"):
-        assert column(finished, name)[-1] == pytest.approx(metrics[name]), name
-    assert len(column(finished, "val/acc")) == 3
-    assert len(column(finished, "train/loss")) == 30
-    assert [int(row["step"]) for row in rows(finished) if row["train/loss"]] == list(range(30))
-    assert metrics["val/acc_best"] == max(column(finished, "val/acc"))
+        assert finished.column(name)[-1] == pytest.approx(metrics[name]), name
+    assert len(finished.column("val/acc")) == 3
+    assert len(finished.column("train/loss")) == 30
+    assert [int(row["step"]) for row in finished.metrics_rows if row["train/loss"]] == list(range(30))
+    assert metrics["val/acc_best"] == max(finished.column("val/acc"))
     assert metrics["val/acc_best"] > 0.9, "the task is an easy one"
 
 

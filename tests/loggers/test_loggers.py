@@ -1,6 +1,5 @@
 """Each option of the group logger writes its files into the run directory."""
 
-import csv
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,7 @@ from support.programs import Run
 
 def test_csv_has_a_row_per_logged_step(run: Run) -> None:
     outcome = run("logger=csv", "trainer.log_every_n_steps=3", "test_weights=none")
-    with (outcome.directory / "metrics.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["train/loss"]]
+    rows = [row for row in outcome.metrics_rows if row["train/loss"]]
     assert [int(row["step"]) for row in rows] == [2, 5, 8]
     assert all(float(row["train/lr"]) > 0 for row in rows)
 

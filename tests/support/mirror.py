@@ -1,10 +1,11 @@
-"""A web server on this machine that serves files, with a prefix for each manner of serving."""
+"""A web server on this machine that serves files, with a prefix for each manner of serving, and what was fetched."""
 
 import gzip
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 SIGN_IN = b"<!DOCTYPE html><title>Sign in to the network</title>"
 STALLED_AFTER = 100
@@ -77,3 +78,8 @@ def serving(files: dict[str, bytes]) -> Iterator[Mirror]:
         server.stall_is_over.set()
         server.shutdown()
         thread.join()
+
+
+def written(root: Path) -> list[str]:
+    """Return the name of every file below root except the lock."""
+    return sorted(path.name for path in root.rglob("*") if path.is_file() and path.name != ".lock")

@@ -1,5 +1,6 @@
 """A dataset that is learned in a second, and a way to run the programs on it within this process."""
 
+import csv
 import shutil
 import signal
 import subprocess
@@ -61,6 +62,15 @@ class Outcome:
     @property
     def result(self) -> dict[str, Any]:
         return read_json(self.directory / "result.json")
+
+    @property
+    def metrics_rows(self) -> list[dict[str, str]]:
+        with (self.directory / "metrics.csv").open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    def column(self, name: str) -> list[float]:
+        """Return the values of a column of metrics.csv."""
+        return [float(row[name]) for row in self.metrics_rows if row.get(name)]
 
     @property
     def line(self) -> str:

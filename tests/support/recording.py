@@ -1,11 +1,11 @@
-"""A model that records the samples that it sees, and a trainer that stops it at any hook."""
+"""A model that records the samples that it sees, a trainer that stops it at any hook, and the loaders of its data."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from torch import Tensor
 
 MAX_EPOCHS = 3
@@ -62,3 +62,8 @@ def make_trainer(*callbacks: Callback, **options: Any) -> Trainer:
     silent = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
     defaults = {"accelerator": "cpu", "max_epochs": MAX_EPOCHS, "callbacks": list(callbacks)}
     return Trainer(**(silent | defaults | options))
+
+
+def loaders_of(data: LightningDataModule) -> dict[str, Any]:
+    """Return the loader of each split."""
+    return {"train": data.train_dataloader(), "val": data.val_dataloader(), "test": data.test_dataloader()}

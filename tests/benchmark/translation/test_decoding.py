@@ -6,23 +6,17 @@ import pytest
 import torch
 
 from rnnexp.benchmark.translation.decoding import Decoding
-from rnnexp.data.batches import TranslationBatch
 from rnnexp.models import Seq2Seq
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.text.vocabulary import EOS, PAD
-
-
-def padded_batch(generator: torch.Generator) -> TranslationBatch:
-    """A batch without padding, since the reference backend computes padding too."""
-    source, target = (torch.randint(4, 30, (6, time), generator=generator) for time in (9, 11))
-    return TranslationBatch(source, torch.full((6,), 9), target, torch.full((6,), 11), torch.arange(6))
+from support.small_task import batch_without_padding
 
 
 @pytest.mark.parametrize("beam_size", [None, 5])
 def test_each_translation_is_as_long_as_its_reference(beam_size: int | None) -> None:
     make_stack = partial(RecurrentStack, cell="gru", hidden_size=8)
     model = Seq2Seq(make_stack, 30, 40, 8)
-    batch = padded_batch(torch.Generator().manual_seed(0))
+    batch = batch_without_padding()
     lengths = torch.tensor([11, 3, 5, 11, 8, 4])
     decoding = Decoding(model, [batch], torch.device("cpu"), beam_size)
     tokens = decoding.search(batch._replace(target_lengths=lengths))[:, 0]

@@ -24,7 +24,7 @@ from rnnexp.data.corpora.phrasebook.corpus import Phrasebook
 from rnnexp.data.corpora.tatoeba import Tatoeba, divide, keep_tutorial, normalize
 from rnnexp.data.text.parallel_text import ParallelText, read_aligned, read_lines
 from rnnexp.data.text.tsv import Columns, read_tsv
-from support.mirror import Mirror, serving
+from support.mirror import Mirror, serving, written
 
 NUM_LINES = {"train": 6, "val": 3, "test_2016_flickr": 2, "test_2018_flickr": 2}
 
@@ -61,10 +61,6 @@ def place(root: Path, files: Mapping[str, bytes]) -> None:
     root.mkdir(parents=True, exist_ok=True)
     for file, content in files.items():
         (root / file).write_bytes(content)
-
-
-def written(root: Path) -> list[str]:
-    return sorted(path.name for path in root.rglob("*") if path.is_file() and path.name != ".lock")
 
 
 @pytest.mark.parametrize("compressed", [True, False])

@@ -5,19 +5,13 @@ from collections import Counter, defaultdict
 import pytest
 
 from rnnexp.data.corpora.phrasebook import PHENOMENA, PhrasebookPair, generate, split
+from support.phrasebook import CORPUS, of
 
-CORPUS = generate()
 TENSELESS = {"read", "cut", "shut", "hit", "put", "set"}
 
 
 def english(pair: PhrasebookPair) -> list[str]:
     return re.findall(r"\w+", pair.source.lower())
-
-
-def of(phenomenon: str) -> list[PhrasebookPair]:
-    found = [pair for pair in CORPUS if pair.phenomenon == phenomenon]
-    assert len(found) > 400
-    return found
 
 
 def test_the_corpus_never_changes() -> None:

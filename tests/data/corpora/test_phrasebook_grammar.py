@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
-from rnnexp.data.corpora.phrasebook import PhrasebookPair, generate
+from rnnexp.data.corpora.phrasebook import PhrasebookPair
+from support.phrasebook import CORPUS, of
 
-CORPUS = generate()
 VOWEL = "[aàâeéèêiîoôuœ]"
 MUTE_H = r"h(?!(?:ache|aie|amac|angar|arpe|aricot)s?\b|éros\b)"
 LETTER = "a-zàâçéèêëîïôùûœ'-"
@@ -32,12 +32,6 @@ l'homme l'héroïne l'hôtel l'horloge l'école le_héros la_hache le_hangar la_
 qu'elle_ que_l' n'a_ n'hésit j'ai_ j'a s'est_ l'a_ d'a du_ha au_ha bel_ vieil_ nouvel_ vieux_h mon_é mon_a ma_ aux_ des_
 du_ au_ à_l' de_l' aucune_ aucun_
 """
-
-
-def of(phenomenon: str) -> list[PhrasebookPair]:
-    found = [pair for pair in CORPUS if pair.phenomenon == phenomenon]
-    assert len(found) > 400
-    return found
 
 
 def agreeing(pair: PhrasebookPair) -> str:

@@ -18,7 +18,7 @@ from rnnexp.data.files.download import SourceError
 from rnnexp.data.images.fetch import fetch_files
 from rnnexp.data.images.files import FILES
 from rnnexp.data.images.mirrors import TORCHVISION_NAMES, fetch_from_mirrors, torchvision_mirrors
-from support.mirror import Mirror, serving
+from support.mirror import Mirror, serving, written
 
 FETCH = """
 import sys
@@ -36,11 +36,6 @@ def mirror(contents: dict[str, bytes]) -> Iterator[Mirror]:
 
 def fetch(root: Path, *mirrors: str, timeout_seconds: float = 20) -> dict[str, Path]:
     return fetch_files(root, "Tiny", ["mirrors"], mirrors, timeout_seconds)
-
-
-def written(root: Path) -> list[str]:
-    """Return every file below root except the lock."""
-    return sorted(path.name for path in root.rglob("*") if path.is_file() and path.name != ".lock")
 
 
 def test_files_arrive_whole_in_the_layout_of_torchvision(

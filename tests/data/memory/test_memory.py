@@ -15,6 +15,7 @@ from rnnexp.data.memory.base import MemoryDataModule
 from rnnexp.data.memory.copying import BLANK, DELIMITER, NUM_SYMBOLS, CopyingDataModule
 from rnnexp.data.memory.delayed_recall import DelayedRecallDataModule
 from rnnexp.data.memory.parity import ParityDataModule
+from support.recording import loaders_of
 
 MODULES: dict[str, Callable[..., MemoryDataModule]] = {
     "adding": AddingDataModule,
@@ -39,10 +40,6 @@ def make(name: str, **changes: Any) -> Any:
     data = MODULES[name](**(arguments | changes))
     data.setup()
     return data
-
-
-def loaders_of(data: MemoryDataModule) -> dict[str, Any]:
-    return {"train": data.train_dataloader(), "val": data.val_dataloader(), "test": data.test_dataloader()}
 
 
 def whole(loader: Any) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ import torch
 from rnnexp.core.errors import UserError
 from rnnexp.data.batches import NO_LABEL, MeasuredSequences, TaggedSequences
 from rnnexp.data.sequences.module import SequencesDataModule
+from support.recording import loaders_of
 from support.sequence_files import OPTIONS, make_data, rows_of, waves, write_csv, write_npz, write_ts
 
 
@@ -304,7 +305,7 @@ def test_ranks_share_the_samples(world_size: int, path: Path) -> None:
     for rank in range(world_size):
         data = make_data(train=path)
         data.trainer = SimpleNamespace(global_rank=rank, world_size=world_size, overfit_batches=0)
-        loaders = {"train": data.train_dataloader(), "val": data.val_dataloader(), "test": data.test_dataloader()}
+        loaders = loaders_of(data)
         sizes.add(len(loaders["train"]))
         for split, loader in loaders.items():
             seen[split] += [sample for batch in loader.batches() for sample in batch.tolist()]

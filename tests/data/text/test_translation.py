@@ -18,7 +18,7 @@ from rnnexp.data.corpora.parallel import ParallelFiles
 from rnnexp.data.text.parallel_text import CorpusContent, ParallelText
 from rnnexp.data.text.translation import TranslationDataModule
 from rnnexp.text.vocabulary import BOS, EOS, PAD
-from support.recording import MAX_EPOCHS, Recorder, StopAt, Stopped, make_trainer
+from support.recording import MAX_EPOCHS, Recorder, StopAt, Stopped, loaders_of, make_trainer
 
 # Lightning 2.6 calls torch.utils._pytree in a deprecated way.
 pytestmark = pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.` is deprecated:FutureWarning")
@@ -67,12 +67,8 @@ def data(make_data: MakeData) -> TranslationDataModule:
     return made
 
 
-def loaders(data: TranslationDataModule) -> dict[str, Any]:
-    return {"train": data.train_dataloader(), "val": data.val_dataloader(), "test": data.test_dataloader()}
-
-
 def test_batches_hold_the_sentences_of_their_indices(data: TranslationDataModule) -> None:
-    for split, loader in loaders(data).items():
+    for split, loader in loaders_of(data).items():
         seen: list[int] = []
         batches = list(loader)
         assert len(batches) == len(loader)

@@ -37,13 +37,6 @@ def _callbacks_of_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
 
 
-@pytest.fixture
-def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    small_slurm.install(tmp_path / "slurm")
-    monkeypatch.setenv("PATH", f"{tmp_path}/slurm{os.pathsep}{os.environ['PATH']}")
-    return tmp_path / "slurm"
-
-
 def task_of_submitit(folder: Path) -> int:
     """Return the id of the process in which submitit calls the job."""
     found = []

@@ -15,17 +15,15 @@ from rnnexp.sweeps.devices import Allocation, ResourceRequest
 from rnnexp.sweeps.jobs import Job
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.status import Status
-from support import small_slurm
 from support.payloads import make_files
 
 SETTINGS = {"max_num_timeout": 1}
 
 
-def test_no_result_is_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("slurm")
+def test_no_result_is_unpickled(tmp_path: Path) -> None:
     from rnnexp.compat.submitit import SlurmJob
 
-    small_slurm.install(tmp_path / "slurm")
-    monkeypatch.setenv("PATH", f"{tmp_path}/slurm{os.pathsep}{os.environ['PATH']}")
     make_files(tmp_path, tmp_path / "canary")
     for number in ("7400", "7401_0"):
         for end in ("submitted", "0_result"):

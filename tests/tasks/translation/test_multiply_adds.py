@@ -12,12 +12,7 @@ from rnnexp.models import Seq2Seq
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.translation.multiply_adds import Work, multiply_adds
 from rnnexp.text.vocabulary import PAD
-
-
-def padded_batch(generator: torch.Generator) -> TranslationBatch:
-    """A batch without padding, since the reference backend computes padding too."""
-    source, target = (torch.randint(4, 30, (6, time), generator=generator) for time in (9, 11))
-    return TranslationBatch(source, torch.full((6,), 9), target, torch.full((6,), 11), torch.arange(6))
+from support.small_task import batch_without_padding
 
 
 @pytest.mark.parametrize("attention", ["additive", "general", "none"])
@@ -29,7 +24,7 @@ def test_the_formula_agrees_with_the_counter_of_torch(
     stack = {"cell": cell, "hidden_size": 12, "num_layers": num_layers, "bidirectional": bidirectional}
     make_stack = partial(RecurrentStack, **stack | {"backend": "reference"})  # type: ignore[arg-type]
     model = Seq2Seq(make_stack, 30, 40, 10, decoder=decoder, attention=attention, tied_embeddings="none")
-    batch = padded_batch(torch.Generator().manual_seed(0))
+    batch = batch_without_padding()
     forward = 2 * sum(multiply_adds(model, Work.of(batch)).values())
     with FlopCounterMode(display=False) as counter:
         logits = model(batch.source, batch.source_lengths, batch.target[:, :-1])
