@@ -24,7 +24,8 @@ def predict(config: DictConfig) -> int:
         require_writable(output, expand_home(str(file)))
     run = RunDirectory.of_finished_run(expand_home(str(values["run"])))
     run.require_own_files(run.evaluate_log_file)
-    with logged_to(run.evaluate_log_file):
+    run.require_not_overwritten(output)
+    with logged_to(run.evaluate_log_file, is_needed=False):
         changes = {"data": {**values["data"], "predict": values["input"]}}
         write_csv(output, predictions_of(run, values["weights"], changes, trust))
     return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from rnnexp.export import __main__ as export
 from rnnexp.latency.__main__ import latency
@@ -32,6 +33,18 @@ def test_a_run_is_exported_and_described(finished: Outcome, format_name: str, tm
     assert known["check"]["largest_difference"] < 1e-4
     assert known["encoding"]["kind"] == "image"
     assert "exists" in call(export.main, tmp_path, arguments).line
+
+
+@pytest.mark.slow
+def test_other_data_check_the_files_of_a_run_whose_data_have_moved(finished: Outcome, tmp_path: Path) -> None:
+    run = shutil.copytree(finished.directory, tmp_path / "run")
+    root = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["data"]["root"]
+    arguments = [f"run={run}", "format=torch_export"]
+    refused = call(export.main, tmp_path, [*arguments, f"data.root={tmp_path}/nowhere"])
+    assert refused.exit_code == 2
+    assert not (run / "exports").exists()
+    outcome = call(export.main, tmp_path, [*arguments, f"data.root={root}"])
+    assert outcome.exit_code == 0, outcome.stderr
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ def test_a_record_that_cannot_be_written_does_not_lose_the_others(
     assert latency([str(first.parent), *QUICK]) == 2
     out, err = capsys.readouterr()
     assert f"rnnexp: not recorded: {first}/inference.json: Is a directory" in err
-    assert "measured 2 runs" in out
+    assert "measured 2 runs; the numbers are in inference.json of 1 of them" in out
     assert record_of(second)["latency"]["p50_ms"] > 0
 
 

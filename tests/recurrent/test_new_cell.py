@@ -274,3 +274,13 @@ def test_a_bad_cell_is_refused(options: dict[str, Any], message: str) -> None:
 def test_a_block_that_cannot_be_measured_is_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Cell(**({"step": minimal_gru, "gates": 2, "blocks": ("z", "h~")} | settings))
+
+
+def test_a_step_that_changes_its_state_in_place_is_refused() -> None:
+    def halved(x: Tensor, state: State, recur: Any) -> State:
+        (h,) = state
+        h.mul_(0.5)
+        return (torch.tanh(x + recur(h)),)
+
+    with pytest.raises(ValueError, match=r"has no gradient: its step must make new tensors, .* \(one of the variables"):
+        RecurrentStack(Cell(halved, gates=1), 3, 4)

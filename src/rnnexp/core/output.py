@@ -1,6 +1,7 @@
 """Standard output and standard error that never end a program: what is printed does not decide what is recorded."""
 
 import contextlib
+import errno
 import io
 import logging
 import os
@@ -25,6 +26,17 @@ def silenced(level: int) -> Iterator[None]:
         logging.disable(before)
 
 
+_losses: list[OSError] = []
+
+
+def require_complete_output() -> None:
+    """Raise OSError if a part of what was printed was lost, but not because the reader of a pipe has ended."""
+    sys.stdout.flush()
+    for error in _losses:
+        if error.errno != errno.EPIPE:
+            raise error
+
+
 class _LossyFile(io.FileIO):
     """The file of a stream. After the first error of the system, what is written is dropped."""
 
@@ -33,7 +45,8 @@ class _LossyFile(io.FileIO):
             while (written := super().write(data)) is None:
                 # The reader of a pipe that does not block is behind.
                 select.select([], [self], [])
-        except OSError:
+        except OSError as error:
+            _losses.append(error)
             with Path(os.devnull).open("wb") as nowhere:
                 os.dup2(nowhere.fileno(), self.fileno())
             return memoryview(data).nbytes

@@ -23,8 +23,10 @@ def export(config: DictConfig) -> int:
         raise UserError(f"output must be a directory, not {values['output']!r}")
     output = None if values["output"] is None else expand_home(values["output"])
     trust = trusted_modules(values["trust"])
-    request = Request(str(values["format"]), values["quantize"], values["tolerance"], values["weights"], trust)
-    with logged_to(run.evaluate_log_file):
+    request = Request(
+        str(values["format"]), values["quantize"], values["tolerance"], values["weights"], trust, values["data"]
+    )
+    with logged_to(run.evaluate_log_file, is_needed=False):
         done = export_run(run, request, output)
     print(f"written: {done['directory']}, largest difference to the run {done['check']['largest_difference']:.2g}")
     return 0

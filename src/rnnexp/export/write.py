@@ -4,7 +4,8 @@ import math
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -38,6 +39,7 @@ class Request:
         tolerance: how much worse the main measure of a quantized file may be, relative to its value for the run.
         weights: see `rnnexp.runs.checkpoints.choose_weights`.
         trust: modules whose code may be called, see `rnnexp.runs.frozen.config`.
+        data: other values for the config group `data`, on whose test set the files are checked.
 
     Raises:
         UserError: for a tolerance that is not a number of at least 0.
@@ -48,6 +50,7 @@ class Request:
     tolerance: float
     weights: str | None
     trust: Sequence[str]
+    data: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not is_number(self.tolerance) or self.tolerance < 0:
@@ -94,6 +97,9 @@ def export_run(run: RunDirectory, request: Request, output: Path | None) -> dict
             sync_directory(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        with suppress(OSError):
+            # `exports/` of the run, if nothing is in it.
+            run.exports.rmdir()
     return {**description, "directory": str(target)}
 
 
@@ -110,7 +116,8 @@ def _write(run: RunDirectory, export: Export, chosen: Format, request: Request, 
             ) from error
     stand_in = export.stand_in({part.name: chosen.read(part, place / f"{part.name}{chosen.ending}") for part in parts})
     # The files compute in 32 bits, whatever the precision of training.
-    experiment, checkpoint = load_finished(run, request.weights, {"trainer": {"precision": "32-true"}}, request.trust)
+    changes = {"trainer": {"precision": "32-true"}, "data": request.data}
+    experiment, checkpoint = load_finished(run, request.weights, changes, request.trust)
     batch = next(iter(experiment.datamodule.test_dataloader()))
     bound = math.inf if request.quantize else LARGEST_DIFFERENCE
     difference = largest_difference(export, stand_in.eval(), batch, bound)

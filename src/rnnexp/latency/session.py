@@ -61,14 +61,16 @@ def measure_runs(options: Options) -> int:
     # A run that was refused after it had set the threads of its config may be the last one.
     torch.set_num_threads(options.num_threads)
     sessions = _measure(loaded, device, options)
-    for each, record in zip(loaded, sessions, strict=True):
-        refused += not _is_written(each.run.run.inference_file, record)
+    num_written = sum(
+        _is_written(each.run.run.inference_file, record) for each, record in zip(loaded, sessions, strict=True)
+    )
     # Lines of a pipe have no width.
     Console(width=None if sys.stdout.isatty() else MOST_COLUMNS).print(_table(loaded, sessions))
     if line := idleness(sessions[0]["machine_use"]):
         print(f"rnnexp: {line}", file=sys.stderr)
-    print(f"measured {len(loaded)} run{'' if len(loaded) == 1 else 's'}; the numbers are in inference.json of each")
-    return refused
+    where = "each" if num_written == len(loaded) else f"{num_written} of them"
+    print(f"measured {len(loaded)} run{'' if len(loaded) == 1 else 's'}; the numbers are in inference.json of {where}")
+    return refused + len(loaded) - num_written
 
 
 def _load(options: Options, device: torch.device) -> tuple[list[Loaded], int]:

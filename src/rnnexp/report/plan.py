@@ -107,7 +107,8 @@ def _describe(comparison: Comparison, number: int | None) -> str:
     if found is None or found.smallest is None:
         return f"{label}: {seeds.reason if seeds and seeds.reason else 'the same scores with each seed'}"
     needed = f"more than {MOST_SEEDS:,}" if number is None else f"{number:,}"
-    return f"{label}: {needed} shared seeds, too close to plan; --margin= may show that it is equivalent"
+    margin = "a larger --margin=" if found.equivalence else "--margin="
+    return f"{label}: {needed} shared seeds, too close to plan; {margin} may show that it is equivalent"
 
 
 def _additions(group: ComparisonGroup, best: Setting, planned: Mapping[Comparison, int]) -> list[Addition]:

@@ -2,7 +2,6 @@
 
 import logging
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -124,11 +123,12 @@ def sentences(group: ComparisonGroup, comparisons: Sequence[Comparison]) -> list
     if by_verdict[UNSURE_OF_ONE]:
         parts.append(f"{_others(by_verdict[UNSURE_OF_ONE])} {UNSURE_OF_ONE}.")
     if by_verdict[UNTESTED]:
-        reasons = Counter(
-            comparison.seeds.reason for comparison in comparisons if comparison.verdict == UNTESTED and comparison.seeds
-        )
-        why = "; ".join(f"{number}, {reason}" for reason, number in reasons.items())
-        parts.append(f"Not tested: {why}.")
+        untested = [
+            f"{comparison.setting.label} ({comparison.seeds.reason})"
+            for comparison in comparisons
+            if comparison.verdict == UNTESTED and comparison.seeds
+        ]
+        parts.append(f"Not tested: {first_of(untested, MOST_LISTED)}.")
     return parts
 
 

@@ -108,6 +108,8 @@ class RunDirectory:
         Raises:
             UserError: if it is not a run directory.
         """
+        if (run := cls(path.parent.parent)).checkpoints == path.parent and run.config_file.is_file():
+            raise UserError(f"{path} is not a run directory, but a checkpoint in one: name {run.path}")
         if not path.is_dir():
             raise UserError(f"{path} is not a directory{did_you_mean_path(path)}")
         run = cls(path)
@@ -450,10 +452,19 @@ class RunDirectory:
     @property
     def foreign_entries(self) -> list[str]:
         """The names in the directory that no program of rnnexp gives."""
+        return sorted(entry.name for entry in self.path.iterdir() if not self._is_own(entry.name))
+
+    def _is_own(self, name: str) -> bool:
         own = {path.name for path in (*self._own_directories, *self._own_files, self.output_file)}
-        own |= {LOCK_NAME, ".hydra", "report"}
-        names = sorted(entry.name for entry in self.path.iterdir())
-        return [name for name in names if name not in own and not OTHER_OWN_NAMES.fullmatch(name)]
+        return name in {*own, LOCK_NAME, ".hydra", "report"} or OTHER_OWN_NAMES.fullmatch(name) is not None
+
+    def require_not_overwritten(self, output: Path) -> None:
+        """Raise UserError for an output that would replace a file of the run, or one that the run has read."""
+        place, here = output.resolve(), self.path.resolve()
+        if place.is_relative_to(here) and self._is_own(place.relative_to(here).parts[0]):
+            raise UserError(f"output {output} is a file of the run {self.path} and would overwrite it: name another")
+        if any(Path(file["path"]).resolve() == place for file in self.read_config().get("inputs") or ()):
+            raise UserError(f"output {output} is an input of the run {self.path} and would overwrite it: name another")
 
     @property
     def next_attempt(self) -> int:

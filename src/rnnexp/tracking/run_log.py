@@ -1,6 +1,8 @@
 """The messages of a run: short ones on standard output, all of them in the log file of the run."""
 
+import errno
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,9 +33,22 @@ class BoundedHandler(logging.FileHandler):
 
 
 @contextmanager
-def logged_to(path: Path) -> Iterator[None]:
-    """Send messages within the block to standard output, and with their times and Lightning's messages to a file."""
-    file = BoundedHandler(path, encoding="utf-8")
+def logged_to(path: Path, *, is_needed: bool = True) -> Iterator[None]:
+    """Send messages within the block to standard output, and with their times and Lightning's messages to a file.
+
+    Args:
+        path: the file.
+        is_needed: whether a file that cannot be written is an error. Otherwise it is left out with a warning, since the
+            run of somebody else may be read-only.
+    """
+    file: logging.Handler
+    try:
+        file = BoundedHandler(path, encoding="utf-8")
+    except OSError as error:
+        if is_needed or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        print(f"rnnexp: not logged: {printable(str(path))}: {error.strerror}", file=sys.stderr)
+        file = logging.NullHandler()
     file.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     screen = logging.StreamHandler(Console().file)
     screen.setLevel(logging.INFO)

@@ -48,17 +48,17 @@ def _metric_table(metrics: Mapping[str, float]) -> Table:
     table = Table()
     table.add_column("metric")
     table.add_column("value", justify="right")
-    members = Counter(_measured(name) for name in metrics)
+    members = Counter(group for name in metrics if (group := _group_of(name)))
     for name, value in sorted(metrics.items()):
         # Metrics of single classes or groups of sentences would hide the others; result.json has them.
-        if members[_measured(name)] == 1:
+        if members[_group_of(name)] <= 1:
             table.add_row(plain(name), f"{value:,.0f}" if name.endswith("_per_second") else format_number(value))
     return table
 
 
-def _measured(name: str) -> str:
-    """Return `test/acc_class` for `test/acc_class/7`, a metric of a group of samples; other names as they are."""
-    return name.rpartition("/")[0] if name.count("/") > 1 else name
+def _group_of(name: str) -> str:
+    """Return `test/acc_class` for `test/acc_class/7`, a metric of a part of the samples; empty for other names."""
+    return name.rpartition("/")[0] if name.count("/") > 1 else ""
 
 
 def format_number(value: float) -> str:

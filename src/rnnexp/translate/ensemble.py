@@ -82,6 +82,8 @@ def load_ensemble(options: Options) -> RunEnsemble:
     members = [load_member(path, options.weights, options.trust) for path in options.runs]
     require_one_vocabulary(members)
     for member in members:
+        if options.output is not None:
+            member.run.require_not_overwritten(options.output)
         if options.attention and not member.task.model.decoder.attention.has_weights:
             raise UserError(
                 f"attention: {member.run.path} has none to show: it was trained with task.network.attention=none"

@@ -107,7 +107,7 @@ def require_writable(output: Path, source: Path | None) -> None:
         raise UserError(f"output {output}: {output.parent} is not a directory")
     # A device or a pipe would be replaced by a file.
     if output.exists() and not output.is_file():
-        raise UserError(f"output {output} exists and is not a file: name another, or leave output= out")
+        raise UserError(f"output {output} exists and is not a file: name a file")
 
 
 @contextmanager

@@ -91,6 +91,12 @@ def test_a_sweep_has_its_command_without_what_does_not_affect_results(
     assert last == f"Command of the sweep, the last one, without keys that do not affect results: {COMMAND.strip()}"
 
 
+def test_the_path_of_a_console_script_is_left_out(sweep: Path, changed: Changed, group_of: Grouped) -> None:
+    changed(sweep / "sweep.json", lambda record: record.update(command="python /home/me/bin/rnnexp train -m seed=1,2"))
+    *_, last = origin(group_of(find_runs([sweep])))
+    assert last.endswith(": rnnexp train -m seed=1,2")
+
+
 @pytest.mark.parametrize("command", [None, 3, "an 'open quotation", "a" * 10_000_000])
 def test_a_command_that_cannot_be_read_is_left_out(
     sweep: Path, changed: Changed, group_of: Grouped, command: object

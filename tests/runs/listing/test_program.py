@@ -45,6 +45,20 @@ def place(trained: Path, tmp_path: Path) -> Path:
     return tmp_path / "place"
 
 
+def test_a_directory_of_runs_is_removed_by_a_filter(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert manage(["rm", str(place), "--yes"]) == 2
+    assert "is not a run directory: to remove the runs in it, give a filter, status=failed" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+def test_a_list_that_cannot_be_written_is_an_error(place: Path) -> None:
+    command = [sys.executable, "-m", "rnnexp.runs", "ls", str(place), "--json"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, encoding="utf-8", check=False)
+    assert done.returncode == 2
+    assert done.stderr == "rnnexp: standard output: No space left on device\n"
+
+
 def listed(capsys: pytest.CaptureFixture[str], *arguments: object) -> list[dict[str, Any]]:
     assert manage([*map(str, arguments), "--json"]) == 0
     rows: list[dict[str, Any]] = json.loads(capsys.readouterr().out)

@@ -72,6 +72,11 @@ def test_finds_the_best_and_stops_at_the_end_of_a_grid(run: Run, tmp_path: Path)
     assert [line.partition(":")[0] for line in again.stdout.splitlines()] == ["best of 2 trials"], (
         "no other line is printed"
     )
+    moved = tmp_path / "moved"
+    sweep.rename(moved)
+    outcome = run(*GRID, f"sweep_dir={moved}", BAD_OR_GOOD, *BARE, "-m")
+    assert outcome.stdout.splitlines()[-1].endswith(f" in {moved / 'jobs' / best.name}")
+    moved.rename(sweep)
     by_chance = [*SEARCH, "hydra/sweeper/sampler=random", "hydra.sweeper.n_trials=3", *asked[len(GRID) :]]
     assert "1 job, 0 to run" in run(*by_chance).stdout, "the same experiment as another trial is not run again"
     assert states(sweep) == {"COMPLETE": 3}

@@ -140,7 +140,14 @@ def _require_sound(name: str, cell: Cell) -> Cell:
         total: Any = sum(tensor.sum() for tensor in state)
         if not total.requires_grad:
             return cell
-        used = torch.autograd.grad(total, list(weights.values()), allow_unused=True)
+        try:
+            used = torch.autograd.grad(total, list(weights.values()), allow_unused=True)
+        except RuntimeError as error:
+            reason = str(error).partition(": [")[0]
+            raise ValueError(
+                f"cell {name!r} has no gradient: its step must make new tensors, and must not change its arguments "
+                f"with mul_, += and the like ({reason})"
+            ) from None
     if unused := [key for key, gradient in zip(weights, used, strict=True) if gradient is None]:
         declared = [weight for weight in cell.weights if weight not in unused]
         remedy = f"declare weights={tuple(declared)}" if set(unused) & set(WEIGHTS) else "leave them out of parameters"

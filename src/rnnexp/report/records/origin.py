@@ -64,8 +64,12 @@ def _time(runs: Sequence[Run], without: Sequence[Run]) -> Iterator[str]:
 
 def _command(sweep: Path) -> str:
     """Return the last command of a sweep without what does not affect results; empty if it cannot be read."""
-    command = find_json(SweepDirectory(sweep).record_file).get("command")
-    return shlex.join(word for word in words_of(command) if _affects_results(word))
+    words = words_of(find_json(SweepDirectory(sweep).record_file).get("command"))
+    if len(words) > 1 and Path(words[1]).name == "rnnexp":
+        # A console script is recorded with its path on that machine.
+        words = words[1:]
+        words[0] = "rnnexp"
+    return shlex.join(word for word in words if _affects_results(word))
 
 
 def _affects_results(word: str) -> bool:

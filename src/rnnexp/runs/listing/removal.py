@@ -60,6 +60,8 @@ def _report(problem: str) -> None:
 def _require_run(directory: Path) -> None:
     if directory.is_symlink():
         raise UserError(f"{directory} is a link: name the directory itself")
+    if directory.is_dir() and not RunDirectory(directory).config_file.is_file():
+        raise UserError(f"{directory} is not a run directory: to remove the runs in it, give a filter, status=failed")
     run = RunDirectory.of_finished_run(directory)
     if not run.status_file.exists():
         raise UserError(f"{directory} is not a run directory: it has no {run.status_file.name}")

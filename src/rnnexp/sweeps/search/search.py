@@ -4,6 +4,7 @@ import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import optuna
@@ -176,6 +177,10 @@ class Search:
         if best is None:
             print(f"none of {study.num_finished} trials has a result")
             return
+        if best.run_directory is not None and not Path(best.run_directory).exists():
+            # The sweep may have been moved.
+            moved = directory.jobs / Path(best.run_directory).name
+            best = replace(best, run_directory=str(moved) if moved.exists() else best.run_directory)
         shown = " ".join(f"{key}={value}" for key, value in best.overrides.items())
         value = f"{self.metric} {best.value:.6g}"
         # The best trial may be one of another person.

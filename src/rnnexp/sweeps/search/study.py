@@ -253,9 +253,11 @@ def open_study(settings: SearchSettings, metric: str, space: Space, owner: str, 
     # Until a trial has ended, the metric may be corrected, and until one has a result, the settings.
     known = study.user_attrs.get("metric", metric) if any(trial.state.is_finished() for trial in trials) else metric
     has_result = any(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in trials)
-    if (present := f"{study.direction.name.lower()} {known}") != (wanted := f"{direction} {metric}"):
+    if (recorded := study.direction.name.lower()) != direction or known != metric:
+        present = f"{recorded} {study.user_attrs.get('metric', metric)}"
         raise UserError(
-            f"the study {name!r} is to {present}, not to {wanted}: name another with hydra.sweeper.study_name="
+            f"the study {name!r} is to {present}, not to {direction} {metric}: name another with "
+            "hydra.sweeper.study_name="
         )
     for trial in trials:
         for key in trial.distributions.keys() & space.keys():
