@@ -35,7 +35,7 @@ from rnnexp.report.tables import NOTHING, interval, mean_and_deviation, ungroupe
 OVER_SEEDS = (
     "Runs that differ only in their seed are one setting: mean ± standard deviation over its seeds, and the 95 % "
     "interval of the mean by Student's t. The verdict against the best comes from a paired t-test over the seeds that "
-    "both have, two-sided, at 5 %, after Holm's correction for the number of all pairs of settings, since the best "
+    "both have, two-sided, at 5 %, after Holm's correction among the tests of all pairs of settings, since the best "
     "is chosen by the same scores."
 )
 SENSITIVITY = (
@@ -55,7 +55,7 @@ WITHIN_MARGIN = (
 OVER_SAMPLES = (
     "The test over samples ({tests}) shows whether the trained networks differ on samples like these. It is done for "
     "each shared seed on the same samples. Its p-value is the largest over the seeds, or 1 if the seeds disagree about "
-    "which is better, so a small value means better with each seed. It is corrected by Holm's method as well. A "
+    "which is better, so a small value means better with each seed. It is corrected by Holm's method for all pairs as well. A "
     "setting that is worse with each seed, but not significantly over seeds, is called neither significantly worse nor "
     "as good as the best: more seeds are needed."
 )

@@ -40,14 +40,14 @@ def test_the_smallest_difference_is_found_four_times_in_five(num_seeds: int) -> 
     assert found.mean() == pytest.approx(0.8, abs=0.01)
 
 
-@pytest.mark.parametrize("against_best", [False, True])
-def test_equal_levels_of_holm(against_best: bool) -> None:
+@pytest.mark.parametrize("others", [[], [0.2, 0.0001, None, 0.02]])
+def test_equal_levels_of_holm(others: list[float | None]) -> None:
     p_values = [0.01, 0.04, None, 0.03, 0.005]
-    for place, level in enumerate(holm_levels(p_values, against_best=against_best)):
+    for place, level in enumerate(holm_levels(p_values, others)):
         for factor, is_below in ((0.999, True), (1.001, False)):
             changed = [*p_values]
             changed[place] = factor * level
-            adjusted = holm(changed, against_best=against_best)[place]
+            adjusted = holm(changed, others)[place]
             assert adjusted is not None
             assert (adjusted < 0.05) == is_below
     assert holm_levels([0.5]) == [0.05]
@@ -104,14 +104,14 @@ def test_the_interval_of_superiority_covers_in_a_simulation() -> None:
 
 
 def test_what_comparisons_could_have_shown() -> None:
-    clear, close, noisy, alone = sensitivities(
-        [scored([5.0, 5.1, 4.9, 5.2]), scored([0.01, -0.01, 0.015, 0.0]), scored([2.0, -1.0, 0.5]), scored([1.0])], 0.2
-    )
+    tests = [scored([5.0, 5.1, 4.9, 5.2]), scored([0.01, -0.01, 0.015, 0.0]), scored([2.0, -1.0, 0.5]), scored([1.0])]
+    others = [scored([5.0, 5.2, 4.8, 5.1]), scored([0.3, 0.1, -0.3])]
+    clear, close, noisy, alone = sensitivities(tests, others, 0.2)
     assert [each.equivalence for each in (clear, close, noisy, alone)] == [BEYOND, EQUIVALENT, UNDECIDED, UNDECIDED]
     assert [each.is_settled for each in (clear, close, noisy, alone)] == [True, True, False, False]
     assert noisy.smallest is not None
-    # Four settings with a test have six pairs, and the first test is rejected, so five share the level.
-    assert noisy.smallest == pytest.approx(smallest_difference(np.std([2.0, -1.0, 0.5], ddof=1), 3, 0.01))
+    # Of the five tests the first ones of both lists are rejected, so three share the level.
+    assert noisy.smallest == pytest.approx(smallest_difference(np.std([2.0, -1.0, 0.5], ddof=1), 3, 0.05 / 3))
     assert noisy.num_seeds is not None
     assert noisy.num_seeds > 3
     assert (alone.smallest, alone.num_seeds, alone.superiority) == (None, None, None)
@@ -123,10 +123,10 @@ def test_without_a_margin_there_is_no_equivalence() -> None:
 
 
 def test_equal_scores_have_no_deviation_and_are_equivalent() -> None:
-    (found,) = sensitivities([scored([0.0, 0.0, 0.0])], 0.1)
+    (found,) = sensitivities([scored([0.0, 0.0, 0.0])], margin=0.1)
     assert found.equivalence == EQUIVALENT
     assert found.is_settled
-    (steady,) = sensitivities([scored([5.0, 5.0, 5.0])], 0.1)
+    (steady,) = sensitivities([scored([5.0, 5.0, 5.0])], margin=0.1)
     assert steady.equivalence == UNDECIDED, "without a test"
     assert found.smallest is None
     assert found.superiority is None

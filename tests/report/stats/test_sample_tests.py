@@ -244,7 +244,8 @@ def test_verdicts(made: Made, group_of: Grouped) -> None:
     assert far.seeds is not None
     assert far.seeds.p is not None
     # Four of the five settings have a test over seeds, and they have six pairs.
-    assert far.seeds_p == pytest.approx(6 * far.seeds.p)
+    assert far.seeds_p is not None
+    assert 3 * far.seeds.p < far.seeds_p <= 6 * far.seeds.p
 
 
 def test_the_lead_is_also_positive_if_less_is_better(made: Made, group_of: Grouped) -> None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 from rnnexp.report.stats.sample_tests import compare_samples
 from rnnexp.report.stats.sensitivity import Sensitivity, sensitivities
-from rnnexp.report.stats.significance import LEVEL, PairedTestResult, holm, paired_t
+from rnnexp.report.stats.significance import LEVEL, PairedTestResult, holm, num_other_pairs, paired_t
 from rnnexp.tasks.registry import Measure
 
 BEST, EVEN, WORSE = "best", "not significantly worse", "significantly worse"
@@ -62,18 +63,21 @@ def compare_with_best(group: ComparisonGroup, margin: float | None = None) -> li
         return []
     best, *others = group.measured
     seeds = [lead_of(best, other, group.main) for other in others]
-    seeds_p = holm([test.p for test in seeds], against_best=True)
+    # The best is chosen by the same scores, as any other might have been, so that the tests of all pairs count.
+    other_pairs = [lead_of(one, another, group.main) for one, another in combinations(others, 2)]
+    seeds_p = holm([test.p for test in seeds], [test.p for test in other_pairs])
     samples: Sequence[PairedTestResult | None] = [None for _ in others]
     # A search is ordered by the validation split, and the samples are those of the test set.
     if group.kind.sample_test is not None and others and not group.is_search:
         samples = compare_samples(group.kind, best, others)
-    samples_p = holm([test.p if test else None for test in samples], against_best=True)
+    found_p = [test.p if test else None for test in samples]
+    samples_p = holm(found_p, [1.0] * num_other_pairs(sum(p is not None for p in found_p)))
     return [
         Comparison(best, BEST),
         *(
             Comparison(other, _verdict((test, p), (on_samples, on_samples_p)), test, p, on_samples, on_samples_p, shown)
             for other, test, p, on_samples, on_samples_p, shown in zip(
-                others, seeds, seeds_p, samples, samples_p, sensitivities(seeds, margin), strict=True
+                others, seeds, seeds_p, samples, samples_p, sensitivities(seeds, other_pairs, margin), strict=True
             )
         ),
     ]

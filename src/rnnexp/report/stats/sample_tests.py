@@ -11,7 +11,7 @@ from rnnexp.core.errors import UserError
 from rnnexp.report.records.answers import read_answers
 from rnnexp.report.records.groups import Setting
 from rnnexp.report.records.runs import Run
-from rnnexp.report.stats.significance import LEVEL, PairedTestResult, combine, family_size
+from rnnexp.report.stats.significance import LEVEL, PairedTestResult, combine, num_other_pairs
 from rnnexp.tasks.answers import Answers, SampleTest
 from rnnexp.tasks.registry import TaskKind
 
@@ -58,7 +58,7 @@ def compare_samples(kind: TaskKind, best: Setting, others: Sequence[Setting]) ->
     results = [_SeedResults() for _ in others]
     for of_best, found in _pairs(kind, best, others, results):
         # With Holm's correction the smallest p-value is compared with this level.
-        level = LEVEL / family_size(len(others), against_best=True)
+        level = LEVEL / (len(others) + num_other_pairs(len(others)))
         tests = of_best.compare([answers for _, answers in found], level)
         for (result, _), test in zip(found, tests, strict=True):
             result.add(test)

@@ -34,22 +34,28 @@ class Sensitivity:
         return self.equivalence in (EQUIVALENT, BEYOND)
 
 
-def sensitivities(tests: Sequence[PairedTestResult], margin: float | None = None) -> list[Sensitivity]:
+def sensitivities(
+    tests: Sequence[PairedTestResult], other_pairs: Sequence[PairedTestResult] = (), margin: float | None = None
+) -> list[Sensitivity]:
     """Return what each of several tests over seeds could have shown.
 
-    The level of each test is the one that Holm's method gives it beside the others.
+    The level of each test is the one that Holm's method gives it beside those of all other pairs.
 
     Args:
         tests: the tests of the best against each other setting.
+        other_pairs: the tests between these.
         margin: the difference below which two settings count as equivalent, if any.
     """
-    against = [margin_test(test, margin) if margin else None for test in tests]
+    against, of_others = (
+        [margin_test(test, margin) if margin else None for test in each] for each in (tests, other_pairs)
+    )
     within = [each.within if each else None for each in against]
-    beyond = [each.beyond if each else None for each in against]
+    beyond, beyond_of_others = ([each.beyond if each else None for each in found] for found in (against, of_others))
     # The best was chosen by the same scores, which makes its leads larger: equivalence is not found more often by that.
-    verdicts = zip(holm(within), holm(beyond, against_best=True), strict=True)
+    verdicts = zip(holm(within), holm(beyond, beyond_of_others), strict=True)
     equivalences = [_equivalence(*adjusted) if margin else "" for adjusted in verdicts]
-    levels = zip(holm_levels([test.p for test in tests], against_best=True), holm_levels(within), strict=True)
+    of_leads = holm_levels([test.p for test in tests], [test.p for test in other_pairs])
+    levels = zip(of_leads, holm_levels(within), strict=True)
     return [
         _sensitivity(test, margin, equivalence, *level)
         for test, equivalence, level in zip(tests, equivalences, levels, strict=True)
