@@ -55,7 +55,7 @@ WITHIN_MARGIN = (
 OVER_SAMPLES = (
     "The test over samples ({tests}) shows whether the trained networks differ on samples like these. It is done for "
     "each shared seed on the same samples. Its p-value is the largest over the seeds, or 1 if the seeds disagree about "
-    "which is better, so a small value means better with each seed. It is corrected by Holm's method for all pairs as well. A "
+    "which is better, so a small value means better with each seed. It is corrected by Holm's method for all pairs. A "
     "setting that is worse with each seed, but not significantly over seeds, is called neither significantly worse nor "
     "as good as the best: more seeds are needed."
 )
