@@ -30,6 +30,12 @@ def test_features_are_named(names: list[str] | None, shown: list[str]) -> None:
     assert len(set(colors)) == 3
 
 
+def test_only_the_features_that_are_named_are_drawn() -> None:
+    figure = curves([Example("with indicators", INPUTS), Example("b", INPUTS)], "run", ["speed", "weight"])
+    assert legend_of(figure) == ["speed", "weight"]
+    assert [len(axes.lines) for axes in figure.axes] == [2, 2]
+
+
 def test_a_single_feature_has_no_legend() -> None:
     assert legend_of(curves([Example("one", INPUTS[:, :1])], "run", ["pressure"])) == []
 

@@ -52,7 +52,7 @@ class DataModule(LightningDataModule, ABC):
 
     @property
     def feature_names(self) -> Sequence[str] | None:
-        """The name of each value of a step, for figures; by default they have none."""
+        """The names of the first values of a step, those that figures show; by default they have none."""
         return None
 
     def choose_batch_type(self, consumed: type) -> type:  # noqa: ARG002 (most data have one type)

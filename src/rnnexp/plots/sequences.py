@@ -55,8 +55,10 @@ def curves(examples: Sequence[Example], title: str, feature_names: Sequence[str]
     Args:
         examples: at least one; either all have numbers at each step or none.
         title: the title of the figure.
-        feature_names: the names of the features; None for their numbers from 0 on.
+        feature_names: the names of the features to draw, the first ones; None for all, named by their numbers from 0.
     """
+    if feature_names is not None:
+        examples = [each._replace(inputs=each.inputs[:, : len(feature_names)]) for each in examples]
     columns = 2 if len(examples) > 1 else 1
     rows = -(-len(examples) // columns)
     names = _names_of_lines(examples[0], feature_names)

@@ -218,12 +218,9 @@ class SequencesDataModule(DataModule):
         return self._test_ids
 
     @property
-    def feature_names(self) -> Sequence[str] | None:
-        """The names of the features, then those of the indicators of missing values; None if the file has none."""
-        names = self.preprocessing.features
-        if names is None or self.missing != "mask":
-            return names
-        return [*names, *(f"{name} is missing" for name in names)]
+    def feature_names(self) -> Sequence[str]:
+        """The names of the features, without those of the indicators of missing values, which follow them."""
+        return self.preprocessing.features or [f"feature {number}" for number in range(len(self.preprocessing.mean))]
 
     @property
     def units(self) -> TargetUnits:

@@ -30,13 +30,14 @@ def _worst_sequences(predictions: dict[str, Any], task: RegressionTask, datamodu
     errors = ((predictions["predicted"] - predictions["targets"]).abs() / task.target_std).mean(dim=1)
     samples = worst(torch.stack([each.mean() for each in torch.split(errors, sizes)]))
     targets, predicted = (torch.split(predictions[key], sizes) for key in ("targets", "predicted"))
-    name = task.target_names[0]
     examples = []
     for sample, inputs in zip(samples, inputs_of(datamodule, samples), strict=True):
-        truth, guess = targets[sample][:, 0].numpy(), predicted[sample][:, 0].numpy()
+        truths, guesses, title = targets[sample], predicted[sample], name_of(predictions, sample)
         if task.per_step:
-            examples.append(Example(f"{name_of(predictions, sample)}: {name}", inputs, None, truth, guess))
+            caption = f"{title}: {task.target_names[0]}"
+            examples.append(Example(caption, inputs, None, truths[:, 0].numpy(), guesses[:, 0].numpy()))
         else:
-            caption = f"{name_of(predictions, sample)}: {name} {truth[0]:.4g}, predicted {guess[0]:.4g}"
-            examples.append(Example(caption, inputs))
+            values = zip(task.target_names, truths[0].tolist(), guesses[0].tolist(), strict=True)
+            shown = "; ".join(f"{name} {truth:.4g}, predicted {guess:.4g}" for name, truth, guess in values)
+            examples.append(Example(f"{title}: {shown}", inputs))
     return examples
