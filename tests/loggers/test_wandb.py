@@ -204,6 +204,7 @@ def test_the_environment_is_unchanged(run: Run, monkeypatch: pytest.MonkeyPatch)
 def test_disabled_writes_nothing(run: Run) -> None:
     outcome = run("logger=wandb", "logger.wandb.mode=disabled", "test_weights=none")
     assert outcome.exit_code == 0, outcome.stderr
+    assert wandb.run is None, "the next run of this process would warn of another"
     assert not (outcome.directory / "wandb").exists()
     assert (outcome.directory / "metrics.csv").is_file()
 

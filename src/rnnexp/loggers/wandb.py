@@ -126,7 +126,7 @@ class WandbLogger(RunLogger, lightning_loggers.WandbLogger):
     def finish(self, exit_code: int) -> None:
         """End the W&B run, and log how to upload it if it is offline."""
         run = started_wandb_run(self)
-        if run is None or self.mode == "disabled":
+        if run is None:
             return
         directory = Path(run.settings.sync_dir)
         run.finish(exit_code=exit_code)
