@@ -69,6 +69,7 @@ def test_the_page_has_files_and_commands() -> None:
         "my_arrays.py",
         "my_conf/data/arrays.yaml",
         "my_metrics.py",
+        "my_start.py",
         "my_conf/model/my_mgu.yaml",
         "my_conf/experiment/mine.yaml",
         "my_conf/cells.yaml",
@@ -117,6 +118,20 @@ def test_train_evaluate_resume_and_refuse(place: Path) -> None:
     refused = call(train.main, place, small(*DEEP[1:], *resume, "model.cell=gru"))
     assert refused.exit_code == 2
     assert "cell=my_cells.mgu, here gru" in refused.line
+
+
+def test_training_starts_from_the_weights_of_another_run(place: Path) -> None:
+    first = finish(place, "model=gru", "trainer.max_epochs=1", "seed=1", "paths.output_dir=first")
+    start = "+callbacks.start={_target_:my_start.StartFrom,path:first/checkpoints/best.ckpt}"
+    options = ["model=gru", "seed=2", "optimizer.lr=1e-12", "trainer.max_epochs=2", start]
+    outcome = finish(place, *options, "paths.output_dir=second")
+    weights, others = (
+        torch.load(run.directory / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+        for run in (first, outcome)
+    )
+    for name, tensor in weights.items():
+        torch.testing.assert_close(others[name], tensor, msg=name)
+    assert outcome.result["config_hash"] != finish(place, *options[:-1]).result["config_hash"]
 
 
 @pytest.mark.parametrize("decoder", ["fused", "stepwise"])
