@@ -92,7 +92,7 @@ def test_a_sweep_has_its_command_without_what_does_not_affect_results(
 
 
 def test_the_path_of_a_console_script_is_left_out(sweep: Path, changed: Changed, group_of: Grouped) -> None:
-    changed(sweep / "sweep.json", lambda record: record.update(command="python /home/me/bin/rnnexp train -m seed=1,2"))
+    changed(sweep / "sweep.json", lambda record: record.update(command="python /opt/venv/bin/rnnexp train -m seed=1,2"))
     *_, last = origin(group_of(find_runs([sweep])))
     assert last.endswith(": rnnexp train -m seed=1,2")
 
