@@ -1,10 +1,12 @@
 """Checkpoints load without running code; one that cannot be continued is refused and no file is lost."""
 
+import copy
 import pickle
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from torch import Tensor
 from rnnexp.core import user_code
 from rnnexp.core.errors import UserError
 from rnnexp.core.files.atomic import read_json, write_json
-from rnnexp.runs.checkpoints import average_checkpoints, checkpoint_errors, choose_weights
+from rnnexp.runs.checkpoints import average_checkpoints, checkpoint_errors, choose_weights, require_same_config
 from rnnexp.tracking.run_directory import RunDirectory
 from support.programs import Outcome, Run
 
@@ -127,6 +129,63 @@ def test_a_checkpoint_of_a_run_with_another_config_is_refused(
     outcome = run(*SAME, *overrides, f"ckpt_path={path}")
     assert outcome.exit_code == 2
     assert re.search(f"^rnnexp: checkpoint {path} is of another experiment: .*{message}", outcome.line), outcome.line
+
+
+CONFIG: dict[str, Any] = {
+    "seed": 1,
+    "data": {"name": "Mine", "batch_size": 32, "extra": None},
+    "model": {"cell": "gru", "cell_options": {}},
+    "trainer": {"devices": 1, "num_nodes": 1, "accumulate_grad_batches": 1, "max_epochs": 2},
+    "callbacks": {},
+}
+
+
+def with_values(**changed: Any) -> dict[str, Any]:
+    """Return the config with other values, whose keys have `__` for dots."""
+    config: dict[str, Any] = copy.deepcopy(CONFIG)
+    for key, value in changed.items():
+        *groups, name = key.split("__")
+        node = config
+        for group in groups:
+            node = node[group]
+        node[name] = value
+    return config
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"trainer__devices": 2, "data__batch_size": 16},
+        {"trainer__num_nodes": 2, "trainer__accumulate_grad_batches": 2},
+        {"trainer__max_epochs": 9, "trainer__detect_anomaly": True, "model__backend": "reference"},
+        {"callbacks": {"early_stopping": {"patience": 9}}, "optimized_metric": "val/acc"},
+        {"model__dropout": 0.1},
+    ],
+    ids=["batch per process", "accumulation", "length", "callbacks", "key of another version"],
+)
+def test_what_a_prolonged_run_may_change(changed: dict[str, Any]) -> None:
+    require_same_config(with_values(**changed), CONFIG, Path("last.ckpt"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "difference"),
+    [
+        ({"data__batch_size": 16}, "data.batch_size=32, here 16"),
+        ({"trainer__accumulate_grad_batches": 2}, "trainer.accumulate_grad_batches=1, here 2"),
+        ({"model__cell_options": {"zoneout": 0.1}}, "model.cell_options="),
+        ({"data__extra": {"a": 1}}, "data.extra="),
+    ],
+)
+def test_what_a_prolonged_run_may_not_change(changed: dict[str, Any], difference: str) -> None:
+    with pytest.raises(UserError, match=f"is of another experiment: {difference}"):
+        require_same_config(with_values(**changed), CONFIG, Path("last.ckpt"))
+    with pytest.raises(UserError, match="is of another experiment: "):
+        require_same_config(CONFIG, with_values(**changed), Path("last.ckpt"))
+
+
+def test_a_masked_secret_is_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_API_KEY", "verysecretvalue0123456789")
+    require_same_config(with_values(data__name="verysecretvalue0123456789"), with_values(data__name="***"), Path("a"))
 
 
 def test_another_order_of_batches_is_refused_in_the_middle_of_an_epoch(run: Run, tmp_path: Path) -> None:

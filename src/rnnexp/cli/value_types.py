@@ -41,7 +41,8 @@ def require_values(config: Mapping[str, Any]) -> None:
     """
     for place, key, value in walk(config):
         if key == "_target_" and not isinstance(value, str):
-            raise UserError(f"{place}.{key} must be the name of a class or a function, not {value!r}")
+            full = f"{place}.{key}".removeprefix(".")
+            raise UserError(f"{full} must be the name of a class or a function, not {value!r}")
     _check(config, schema_of("train"), "")
 
 

@@ -46,7 +46,8 @@ class _LossyFile(io.FileIO):
                 # The reader of a pipe that does not block is behind.
                 select.select([], [self], [])
         except OSError as error:
-            _losses.append(error)
+            if self.fileno() == 1:
+                _losses.append(error)
             with Path(os.devnull).open("wb") as nowhere:
                 os.dup2(nowhere.fileno(), self.fileno())
             return memoryview(data).nbytes

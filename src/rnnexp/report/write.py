@@ -204,7 +204,8 @@ def _ranking(groups: Sequence[ComparisonGroup], ladders: Sequence[Ladder], figur
     apart = [group for group in groups if not any(id(setting) in rungs for setting in group.settings)]
     rankings = rank_across(apart)
     blocks: list[Block | None] = []
-    if not rankings and sum(len(group.measured) >= FEWEST and not group.is_search for group in apart) >= FEWEST:
+    compared = Counter(group.main for group in apart if len(group.measured) >= FEWEST and not group.is_search)
+    if not rankings and max(compared.values(), default=0) >= FEWEST:
         blocks.append(Paragraph(NOT_RANKED))
     for number, ranking in enumerate(rankings, start=1):
         name = f"critical_difference{f'_{number}' if number > 1 else ''}"

@@ -15,14 +15,15 @@ def manage(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name, and return the exit code."""
     try:
         code = run_command(parse_options(arguments))
+    except UserError as error:
+        print(f"rnnexp: {printable(str(error))}", file=sys.stderr)
+        return error.exit_code
+    try:
         # The output is all that most commands give.
         require_complete_output()
     except OSError as error:
         print(f"rnnexp: standard output: {error.strerror}", file=sys.stderr)
         return UserError.exit_code
-    except UserError as error:
-        print(f"rnnexp: {printable(str(error))}", file=sys.stderr)
-        return error.exit_code
     return code
 
 

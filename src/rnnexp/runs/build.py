@@ -106,7 +106,9 @@ def _require_same_as_before(settings: RunSettings) -> None:
         if earlier.checkpoints == settings.ckpt_path.absolute().parent and earlier.config_file.is_file():
             config = earlier.read_config()
             require_same_inputs(settings.config, config, str(settings.ckpt_path))
-            require_same_config(settings.config, config, settings.ckpt_path)
+            # A run that continues in its directory has begun, so that its config cannot change any more.
+            if settings.config.get("resume") is None:
+                require_same_config(settings.config, config, settings.ckpt_path)
 
 
 @contextmanager

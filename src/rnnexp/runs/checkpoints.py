@@ -16,12 +16,13 @@ from rnnexp.compat.torch_distributed import is_lost_peer
 from rnnexp.core.errors import UserError, first_line, is_out_of_memory
 from rnnexp.core.files.atomic import read_json, written_atomically
 from rnnexp.core.files.sealed_archive import has_seal, is_intact
+from rnnexp.core.printable import mask_secrets
 from rnnexp.core.user_code import describe_user_code
 from rnnexp.core.validation import did_you_mean_path, lookup
 from rnnexp.recurrent.backends import BACKENDS
 from rnnexp.text.tokenizer_pair import TokenizerPair
 from rnnexp.tracking.identity import identity_of
-from rnnexp.tracking.keys import flattened
+from rnnexp.tracking.keys import flattened, value_at
 from rnnexp.tracking.run_directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -34,8 +35,12 @@ PROLONGED = (
     *("callbacks", "inputs", "test_weights", "num_threads", "model.backend"),
     *("trainer.max_epochs", "trainer.max_steps"),
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
+    *("trainer.detect_anomaly", "trainer.num_sanity_val_steps", "trainer.limit_test_batches"),
 )
 """Config keys in which a run may differ from the one whose checkpoint it continues: the length, and the hardware."""
+PROCESSES = ("trainer.devices", "trainer.num_nodes")
+PER_PROCESS = ("data.batch_size", "trainer.accumulate_grad_batches")
+"""Config keys that may differ as well if the number of processes does: together they make a batch."""
 NETWORK = "model."
 """The start of the names of a network's weights in the state of its task."""
 
@@ -393,15 +398,25 @@ def require_same_config(config: Mapping[str, Any], earlier: Mapping[str, Any], p
         earlier: the config of the run that saved the checkpoint.
         path: the checkpoint.
     """
-    before, now = (flattened(identity_of(each, *PROLONGED)) for each in (earlier, config))
-    # Another version of rnnexp may have keys that this one has not.
+    has_other_processes = any(value_at(earlier, key) != value_at(config, key) for key in PROCESSES)
+    without = (*PROLONGED, *(PER_PROCESS if has_other_processes else ()))
+    # In the file of the earlier run secrets are masked.
+    before, now = (flattened(identity_of(mask_secrets(each), *without)) for each in (earlier, config))
     different = [f"{key}={before[key]}, here {now[key]}" for key in before if key in now and before[key] != now[key]]
+    # Another version of rnnexp may have keys that this one has not, but a group is not empty there and filled here.
+    different += [f"{key}=, here with keys" for key in before if _is_filled(key, before, now)]
+    different += [f"{key} with keys, here without" for key in now if _is_filled(key, now, before)]
     if different:
         more = f"; and {len(different) - 3} more" if len(different) > 3 else ""
         raise UserError(
             f"checkpoint {path} is of another experiment: {'; '.join(different[:3])}{more}: repeat the overrides of "
             "its run, or leave out ckpt_path="
         )
+
+
+def _is_filled(key: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether a key has no value in one flattened config, and keys below it in the other."""
+    return one[key] in ({}, None) and any(each.startswith(f"{key}.") for each in other)
 
 
 def require_same_experiment(checkpoint: Mapping[str, Any], task: "Task", path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from rnnexp.report.records.axes import Flat, name_settings
 from rnnexp.report.records.groups import ComparisonGroup, Setting
 
-OF_THE_NETWORK = ("model.", "size_budget")
+OF_THE_NETWORK = ("model.", "size_budget", "task.network.", "task.pooling")
 """The start of the keys that describe the network."""
 
 

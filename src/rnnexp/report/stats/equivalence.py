@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy import special, stats
 
 from rnnexp.report.stats.power import fewest_seeds
 from rnnexp.report.stats.significance import LEVEL, PairedTestResult
@@ -38,8 +38,8 @@ def margin_test(result: PairedTestResult, margin: float) -> MarginTest | None:
     error = result.deviation / math.sqrt(result.num_seeds)
     above, below = (result.difference + margin) / error, (result.difference - margin) / error
     freedom = result.num_seeds - 1
-    within = max(stats.t.sf(above, freedom), stats.t.cdf(below, freedom))
-    beyond = min(1.0, 2 * min(stats.t.cdf(above, freedom), stats.t.sf(below, freedom)))
+    within = max(special.stdtr(freedom, -above), special.stdtr(freedom, below))
+    beyond = min(1.0, 2 * min(special.stdtr(freedom, above), special.stdtr(freedom, -below)))
     return MarginTest(float(within), float(beyond))
 
 

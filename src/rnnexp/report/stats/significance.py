@@ -1,6 +1,7 @@
 """Means with their intervals, paired tests over seeds, and corrections for many tests."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
@@ -140,13 +141,16 @@ def holm_levels(p_values: Sequence[float | None], others: Sequence[float | None]
     Args:
         p_values, others: see `holm`.
     """
+    ordered = sorted(p for p in (*p_values, *others) if p is not None)
     levels = []
-    for place in range(len(p_values)):
-        rest = sorted(p for p in (*p_values[:place], *p_values[place + 1 :], *others) if p is not None)
+    for p in p_values:
+        # The place that the test itself takes among the ordered ones, which is left out.
+        own = len(ordered) if p is None else bisect_left(ordered, p)
+        number = len(ordered) + (p is None)
         rejected = 0
-        while rejected < len(rest) and rest[rejected] < LEVEL / (len(rest) + 1 - rejected):
+        while rejected < number - 1 and ordered[rejected + (rejected >= own)] < LEVEL / (number - rejected):
             rejected += 1
-        levels.append(LEVEL / (len(rest) + 1 - rejected))
+        levels.append(LEVEL / (number - rejected))
     return levels
 
 

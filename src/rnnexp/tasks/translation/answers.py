@@ -24,6 +24,7 @@ from rnnexp.tasks.translation.metrics import (
 from rnnexp.tracking import translations_file
 
 LEAST_RESAMPLES, MOST_RESAMPLES = 1000, 5000
+"""More than the latter, which 23 settings in a report would need, take minutes."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,9 @@ class Translations(GradedAnswers):
 
     def compare(self, others: Sequence[Self], level: float) -> list[SampleTest]:
         """Return sacrebleu's paired bootstrap of BLEU (Koehn, 2004), with the tokenizer that the runs recorded."""
+        if level * MOST_RESAMPLES < 1:
+            reason = f"so many settings need more than {MOST_RESAMPLES:,} resamples"
+            return [SampleTest(None, reason=reason) for _ in others]
         comparable = [other for other in others if other.bleu_tokenizer == self.bleu_tokenizer]
         tests = iter(self._bootstrap(comparable, level) if comparable else ())
         return [next(tests) if other in comparable else self._over_other_tokens(other) for other in others]
@@ -109,11 +113,8 @@ class Translations(GradedAnswers):
 
 
 def num_resamples(level: float) -> int:
-    """Return the number of resamples with which a p-value can be below a level.
-
-    More than `MOST_RESAMPLES`, which 23 settings in a report would need, take minutes.
-    """
-    return min(max(LEAST_RESAMPLES, int(1 / level)), MOST_RESAMPLES)
+    """Return the number of resamples with which a p-value can be below a level."""
+    return max(LEAST_RESAMPLES, int(1 / level))
 
 
 def read(run: RecordedRun) -> Translations:
