@@ -11,6 +11,7 @@ from rnnexp.core.errors import UserError
 from rnnexp.tracking import run_log
 from rnnexp.tracking.run_directory import RunDirectory
 from rnnexp.tracking.summary import evaluation_table
+from support.programs import Outcome
 
 
 def test_kept_checkpoints_are_in_the_order_of_training(tmp_path: Path) -> None:
@@ -31,15 +32,14 @@ def test_a_checkpoint_is_no_run_directory_and_the_run_is_named(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "checkpoints/best.ckpt", "figures/a.png", "rank-1.log"])
-def test_files_of_a_run_are_not_overwritten(name: str, tmp_path: Path) -> None:
-    run = RunDirectory(tmp_path / "run")
-    run.path.mkdir()
-    text = tmp_path / "corpus.tsv"
-    run.read_config = lambda: {"inputs": [{"path": str(text)}]}  # type: ignore[method-assign]
+def test_files_of_a_run_are_not_overwritten(name: str, finished: Outcome, tmp_path: Path) -> None:
+    run = RunDirectory(finished.directory)
+    read = [Path(file["path"]) for file in run.read_config()["inputs"]]
+    assert read
     with pytest.raises(UserError, match="would overwrite it: name another"):
         run.require_not_overwritten(run.path / name)
     with pytest.raises(UserError, match="is an input of the run"):
-        run.require_not_overwritten(tmp_path / "run" / ".." / "corpus.tsv")
+        run.require_not_overwritten(read[0].parent / "." / read[0].name)
     for other in (run.path / "predictions.csv", tmp_path / "config.yaml", run.path / "mine" / "config.yaml"):
         run.require_not_overwritten(other)
 

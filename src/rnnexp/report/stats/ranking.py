@@ -23,7 +23,7 @@ class Comparison:
         setting: the setting.
         verdict: BEST, EVEN, WORSE, UNSURE, UNSURE_OF_ONE or UNTESTED.
         seeds: the test over seeds; None for the best itself.
-        seeds_p: its p-value after Holm's correction for the number of pairs of settings.
+        seeds_p: its p-value after Holm's correction among the tests of all pairs of settings.
         samples: the test over samples; None for the best itself, and if the task has no such test.
         samples_p: its p-value after Holm's correction.
         sensitivity: what the test over seeds could have shown; None for the best itself.
