@@ -5,7 +5,7 @@ import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -50,7 +50,7 @@ class Request:
     tolerance: float
     weights: str | None
     trust: Sequence[str]
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any]
 
     def __post_init__(self) -> None:
         if not is_number(self.tolerance) or self.tolerance < 0:
