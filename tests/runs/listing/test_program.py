@@ -53,7 +53,7 @@ def test_a_directory_of_runs_is_removed_by_a_filter(place: Path, capsys: pytest.
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
 def test_a_list_that_cannot_be_written_is_an_error(place: Path) -> None:
     command = [sys.executable, "-m", "rnnexp.runs", "ls", str(place), "--json"]
-    with Path("/dev/full").open("w") as full:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, encoding="utf-8", check=False)
     assert done.returncode == 2
     assert done.stderr == "rnnexp: standard output: No space left on device\n"
