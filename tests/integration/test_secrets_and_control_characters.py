@@ -14,8 +14,8 @@ PASSWORD, ESCAPE, KEY = "correct-horse", "\x1b]0;title\x07\x9b31m\u202e", "01234
 
 def everything_written(place: Path) -> bytes:
     files = [path for path in place.rglob("*") if path.is_file()]
-    assert {path.name for path in files} >= {"config.yaml", "overrides.yaml", "status.json", "train.log"}
-    assert len(files) > 5
+    records = {"config.yaml", "overrides.yaml", "status.json", "result.json", "train.log"}
+    assert {path.name for path in files} >= records, "the files of the run are among those searched"
     return b"".join(path.read_bytes() + str(path).encode() for path in files)
 
 
