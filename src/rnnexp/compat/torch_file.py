@@ -16,6 +16,8 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnexp.core.files.bounded import TooLargeError, require_size
+
 STORAGES: Mapping[str, np.dtype[Any]] = {
     "LongStorage": np.dtype("<i8"),
     "IntStorage": np.dtype("<i4"),
@@ -31,12 +33,14 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
 
     Raises:
         OSError: if the file cannot be read.
-        ValueError: if it is damaged, is larger than `MOST_BYTES`, or holds anything but a dict of these.
+        TooLargeError: if it has more than `MOST_BYTES`.
+        ValueError: if it is damaged, or holds anything but a dict of these.
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            require_size(path, sum(member.file_size for member in archive.infolist()), MOST_BYTES)
             content = _read(archive)
-    except (OSError, ValueError):
+    except (OSError, ValueError, TooLargeError):
         raise
     # A damaged pickle may end in any exception.
     except Exception as error:
@@ -53,8 +57,6 @@ def _is_column(value: object) -> bool:
 
 def _read(archive: zipfile.ZipFile) -> Any:  # noqa: ANN401
     members = {member.filename.partition("/")[2]: member for member in archive.infolist()}
-    if sum(member.file_size for member in members.values()) > MOST_BYTES:
-        raise ValueError(f"it has more than {MOST_BYTES:,} bytes")
     with archive.open(members["data.pkl"]) as file:
         return _Reader(file, lambda name: archive.read(members[f"data/{name}"])).load()
 

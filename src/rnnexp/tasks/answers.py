@@ -71,6 +71,11 @@ class Answers(ABC):
     def value(self) -> float:
         """The value of `metric` by these answers."""
 
+    @property
+    def num_samples(self) -> int:
+        """The number of samples that were tested: by default that of the scores."""
+        return len(self.scores)
+
     @abstractmethod
     def same_samples(self, other: "Answers") -> bool:
         """Whether both answer the same samples."""

@@ -14,7 +14,8 @@ def read_translations(path: Path) -> list[dict[str, Any]]:
     """Return the rows of the file, see `rnnexp.tasks.translation.callbacks.TranslationWriter` for their keys.
 
     Raises:
-        UserError: if the file is missing or damaged.
+        TooLargeError: if the file has more than `MOST_BYTES`.
+        UserError: if it is missing or damaged.
     """
     try:
         # Not splitlines(): a sentence may hold a line separator of Unicode, U+2028, which JSON does not escape.

@@ -7,6 +7,8 @@ from statistics import median
 import pytest
 
 from rnnexp.benchmark import __main__ as benchmark
+from rnnexp.benchmark.classification.template_pipeline import ImageFiles
+from rnnexp.core.errors import UserError
 from support.benchmarks import Measure, read_report
 from support.programs import call
 
@@ -48,6 +50,13 @@ def test_the_loss_depends_on_every_step(measure: Measure, tmp_path: Path) -> Non
 def test_the_fused_backend_may_be_named(measure: Measure) -> None:
     outcome = measure("workers=[]", "model.backend=fused", "repetitions=1")
     assert outcome.exit_code == 0, outcome.stderr
+
+
+def test_files_that_torchvision_does_not_find_are_refused(tiny_root: Path, tmp_path: Path) -> None:
+    for file in (tiny_root / "Tiny" / "raw").iterdir():
+        (tmp_path / file.name.replace("-idx", ".idx")).write_bytes(file.read_bytes())
+    with pytest.raises(UserError, match="torchvision reads only an unpacked file named train-images-idx3-ubyte"):
+        ImageFiles(tmp_path, "Tiny", 10).training_images()
 
 
 def test_data_without_images_is_refused(tmp_path: Path) -> None:

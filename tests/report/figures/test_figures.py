@@ -366,8 +366,9 @@ def test_images_are_identified_by_their_digest(sweep: Path, tiny_root: Path, tmp
     (tmp_path / "Tiny").mkdir()
     (tmp_path / "Tiny" / TEST_IMAGES).write_bytes(content[:-1] + b"\0")
     assert images_of(run) is None, "another file of that name"
-    (tmp_path / f"{TEST_IMAGES}.gz").write_bytes(gzip.compress(content))
-    assert images_of(run) is not None
+    spelled = tmp_path / f"{TEST_IMAGES.replace('-idx', '.idx')}.gz"
+    spelled.write_bytes(gzip.compress(content))
+    assert images_of(run) is not None, "under each name with which it is found for training"
 
 
 def test_the_two_best_groups_of_one_cell_are_shown(made: Made, group_of: Grouped) -> None:

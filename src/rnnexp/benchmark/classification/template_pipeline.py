@@ -25,7 +25,7 @@ from rnnexp.benchmark.measurement import StepClock, TimedSteps
 from rnnexp.benchmark.plain_loop import Recipe
 from rnnexp.core.errors import UserError
 from rnnexp.data.files.find_or_fetch import find_files
-from rnnexp.data.images.files import FILES, TRAIN_IMAGES, candidate_directories
+from rnnexp.data.images.files import FILES, TRAIN_IMAGES, TRAIN_LABELS, candidate_directories, spellings
 
 Batch = tuple[Tensor, Tensor]
 """Images [batch, 1, time, features] and labels [batch]."""
@@ -49,12 +49,15 @@ class ImageFiles:
         """Return the training images with torchvision's transforms, applied to each image when it is read.
 
         Raises:
-            UserError: if the files are compressed.
+            UserError: if the files are compressed, or have other names than those of MNIST.
         """
-        files = find_files(candidate_directories(self.root, self.name), FILES)
+        files = find_files(candidate_directories(self.root, self.name), FILES, spellings(self.name))
         assert files is not None, "the data module has read them"
-        if files[TRAIN_IMAGES].suffix == ".gz":
-            raise UserError(f"{files[TRAIN_IMAGES]}: torchvision reads unpacked files only: gunzip it and the others")
+        for file in (TRAIN_IMAGES, TRAIN_LABELS):
+            if files[file].name != file:
+                raise UserError(
+                    f"{files[file]}: torchvision reads only an unpacked file named {file}: unpack and rename"
+                )
         images = Images(files[TRAIN_IMAGES].parent)
         return Subset(images, range(self.num_images))
 

@@ -21,21 +21,29 @@ class UnboundedError(ValueError):
     """Data beyond the bounds. The message is the end of a sentence that begins with the name of the file."""
 
 
+class TooLargeError(UserError):
+    """A file is larger than what is read."""
+
+
+def require_size(path: Path, num_bytes: int, most_bytes: int) -> None:
+    """Raise TooLargeError for a file whose content is larger than what is read."""
+    if num_bytes > most_bytes:
+        raise TooLargeError(f"{path} has {num_bytes:,} bytes, and at most {most_bytes:,} are read")
+
+
 def read_bounded_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
     """Return the text of a file in UTF-8.
 
     Raises:
         FileNotFoundError: if it is missing.
         OSError: if it cannot be read.
-        UserError: if it is larger than `most_bytes`, is not an ordinary file or is not UTF-8.
+        TooLargeError: if it is larger than `most_bytes`.
+        UserError: if it is not an ordinary file or is not UTF-8.
     """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise UserError(f"{path} is not a file")
-    if status.st_size > most_bytes:
-        raise UserError(
-            f"{path} has {status.st_size:,} bytes, and at most {most_bytes:,} are read: it is not from rnnexp"
-        )
+    require_size(path, status.st_size, most_bytes)
     try:
         with path.open("rb") as file:
             return file.read(most_bytes).decode("utf-8")

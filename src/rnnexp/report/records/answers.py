@@ -8,6 +8,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 from rnnexp.core.errors import UserError
+from rnnexp.core.files.bounded import TooLargeError
 from rnnexp.report.records.runs import Run
 from rnnexp.tasks.answers import Answers
 from rnnexp.tasks.registry import TaskKind
@@ -31,6 +32,9 @@ def read_answers(kind: TaskKind, run: Run) -> Any:  # noqa: ANN401 (the answers 
     try:
         answers = read(run)
         _require_number(answers, run)
+    except TooLargeError as error:
+        run.add_damage(str(error))
+        raise
     except UserError as error:
         run.add_damage(f"{error}: delete its result.json and continue with resume={run.path}, which tests it again")
         raise
@@ -40,7 +44,7 @@ def read_answers(kind: TaskKind, run: Run) -> Any:  # noqa: ANN401 (the answers 
 
 
 def _require_number(answers: Answers, run: Run) -> None:
-    found, tested = len(answers.scores), run.number("num_test_samples")
+    found, tested = answers.num_samples, run.number("num_test_samples")
     if tested is not None and found != tested:
         raise UserError(f"{run.path} has {found:,} answers, but its result is about {tested:,.0f} samples")
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from rnnexp.core.errors import UserError
 from rnnexp.data.files.find_or_fetch import find_file
-from rnnexp.data.images.files import TEST_IMAGES, candidate_directories, read_array
+from rnnexp.data.images.files import TEST_IMAGES, candidate_directories, read_array, spellings
 from rnnexp.report.records.runs import Run
 
 DIGEST = f"data.sha256/{TEST_IMAGES}"
@@ -22,7 +22,8 @@ def images_of(run: Run) -> NDArray[np.uint8] | None:
     data = (run.config or {}).get("data", {})
     root, name = Path(str(data.get("root"))), str(data.get("name"))
     try:
-        files = [file for directory in candidate_directories(root, name) if (file := find_file(directory, TEST_IMAGES))]
+        directories, spell = candidate_directories(root, name), spellings(name)
+        files = [file for directory in directories if (file := find_file(directory, TEST_IMAGES, spell))]
     # A path of another machine may be one that this system cannot have.
     except (OSError, ValueError):
         return None

@@ -57,6 +57,11 @@ class TaggedSteps(GradedAnswers):
         has_steps = self.num_steps > 0
         return 1 - self._num_wrong[has_steps] / self.num_steps[has_steps]
 
+    @property
+    def num_samples(self) -> int:
+        """The number of sequences, with those that have no step with a class."""
+        return len(self.num_steps)
+
     def same_samples(self, other: Answers) -> bool:
         """Whether both have the same labels."""
         return (
