@@ -19,7 +19,7 @@ from rnnexp.tasks.workload import Workload, of_sequences
 
 def workload_of(network: Callable[..., SequenceNetwork], inputs: Tensor, **options: Any) -> Workload:
     """Return the workload of a small network on sequences of 5 and 3 steps."""
-    make_stack = partial(RecurrentStack, "lstm", hidden_size=4, **options)
+    make_stack = partial(RecurrentStack, **({"cell": "lstm", "hidden_size": 4} | options))
     model = network(make_stack, 2, 3).eval()
     lengths = torch.tensor([5, 3])
     task: Any = SimpleNamespace(model=model, stack=model.stack)
@@ -56,6 +56,12 @@ def test_a_batch_repeats_the_samples_of_a_small_test_set(inputs: Tensor) -> None
     torch.testing.assert_close(logits[2], logits[0])
     # Gates of the LSTM, and the head at each step.
     assert workload.flops_per_step == 2 * (4 * 4 * (2 + 4) + 4 * 3)
+
+
+@torch.inference_mode()
+def test_the_linear_layers_of_a_cell_are_counted_once(inputs: Tensor) -> None:
+    workload = workload_of(StepwiseNetwork, inputs, cell="support.own_cells.DecayCell")
+    assert workload.flops_per_step == 2 * (4 * (2 + 4) + 4 * 3)
 
 
 def test_both_directions_have_no_single_step(inputs: Tensor) -> None:

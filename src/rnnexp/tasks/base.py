@@ -134,7 +134,9 @@ class Task(LightningModule, ABC):
 
         By default each linear layer runs once, like the head of a classifier.
         """
-        return sum(module.weight.numel() for module in self.modules() if isinstance(module, nn.Linear))
+        in_stack = set(self.stack.modules())
+        outside = (module for module in self.modules() if module not in in_stack)
+        return sum(module.weight.numel() for module in outside if isinstance(module, nn.Linear))
 
     @property
     def num_parameters(self) -> int:

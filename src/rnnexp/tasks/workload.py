@@ -81,14 +81,13 @@ def of_sequences(task: Task, datamodule: DataModule, network: nn.Module) -> Work
     else:
         stream = _Stream(network, samples)
         calls["step_latency"] = [stream.advance] * stream.num_steps
-    heads = sum(each.weight.numel() for each in model.modules() if isinstance(each, nn.Linear))
-    per_step = task.stack.multiply_adds_per_step + (heads if isinstance(model, StepwiseNetwork) else 0)
+    head = model.head.weight.numel() if isinstance(model, StepwiseNetwork) else 0
     return Workload(
         calls,
         {size: partial(network, *_batch(samples, size)) for size in BATCH_SIZES},
         [len(sample) for sample in samples],
         "steps",
-        2 * per_step,
+        2 * (task.stack.multiply_adds_per_step + head),
         reasons=reasons,
     )
 

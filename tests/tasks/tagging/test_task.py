@@ -1,11 +1,14 @@
 """Loss and metrics of the task, compared with their definitions over the steps that have a class."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
 from torchmetrics.functional.classification import multiclass_f1_score
 
 from rnnexp.data.batches import NO_LABEL, TaggedSequences
+from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.tagging.task import TaggingTask
 from support.logged import Logged
 from support.small_task import ARGUMENTS, FEATURES, TIME
@@ -87,6 +90,9 @@ def test_classes_with_names_are_logged_by_name(batch: TaggedSequences) -> None:
 
 def test_the_head_is_counted_at_each_step() -> None:
     assert make_task(seq_len=TIME).multiply_adds_outside_stack == TIME * 7 * CLASSES
+    # Linear layers of a cell are counted with the stack.
+    own = partial(RecurrentStack, "support.own_cells.DecayCell", hidden_size=7)
+    assert make_task(seq_len=TIME, make_stack=own).multiply_adds_outside_stack == TIME * 7 * CLASSES
 
 
 def test_a_tiny_batch_runs(batch: TaggedSequences) -> None:
