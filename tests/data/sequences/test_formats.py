@@ -82,6 +82,28 @@ def test_rows_of_a_table_may_be_in_any_order_and_times_may_be_dates(tmp_path: Pa
     assert everything(data) == everything(expected)
 
 
+FINE_TIMES: dict[str, Callable[[int], str]] = {
+    "nanoseconds since 1970": lambda step: str(1_700_000_000_000_000_000 + 100 * step),
+    "dates with nanoseconds": lambda step: f"2023-11-14T22:13:20.0000{100 * step:05}",
+    "dates with tenths of microseconds": lambda step: f"2023-11-14T22:13:20.0000{step:03}",
+    "years before nanoseconds": lambda step: f"{1001 + step}-01-01",
+    "fractions": lambda step: f"{step / 8}",
+    "below zero": lambda step: str(step - 10),
+}
+
+
+@pytest.mark.parametrize("time_of", FINE_TIMES.values(), ids=FINE_TIMES)
+def test_times_that_differ_little_are_told_apart(time_of: Callable[[int], str], tmp_path: Path) -> None:
+    header, *rows = (row[:-1] for row in rows_of(waves()))
+    expected = make_data(train=write_csv(tmp_path / "a.csv", [header, *rows]))
+    fine = [[row[0], time_of(row[1]), *row[2:]] for row in rows]
+    backwards = sorted(fine, key=lambda row: row[1], reverse=True)
+    # The ids are in the order of their first rows.
+    first = [next(row for row in fine if row[0] == name) for name in dict.fromkeys(row[0] for row in fine)]
+    mixed = [*first, *(row for row in backwards if row not in first)]
+    assert everything(make_data(train=write_csv(tmp_path / "b.csv", [header, *mixed]))) == everything(expected)
+
+
 def test_columns_are_chosen_by_name_and_time_may_be_missing(tmp_path: Path) -> None:
     header, *rows = rows_of(waves())
     renamed = [["name", "t", "speed", "weight", "kind", "person"], *rows]

@@ -19,12 +19,18 @@ def available_bytes() -> int:
         available.append(int(fields["MemAvailable"].split()[0]) * 1024)
     limit, used = CONTROL_GROUP / "memory.max", CONTROL_GROUP / "memory.current"
     if limit.exists() and (text := limit.read_text(encoding="utf-8").strip()) != "max":
-        available.append(int(text) - int(used.read_text(encoding="utf-8")))
+        available.append(int(text) - int(used.read_text(encoding="utf-8")) + _cached_bytes())
     address_space, _ = resource.getrlimit(resource.RLIMIT_AS)
     if address_space != resource.RLIM_INFINITY and STATE_FILE.exists():
         pages = int(STATE_FILE.read_text(encoding="utf-8").split()[0])
         available.append(address_space - pages * os.sysconf("SC_PAGE_SIZE"))
     return max(0, min(available))
+
+
+def _cached_bytes() -> int:
+    """Return the memory of the container that caches files. It counts as used, and is freed when it is needed."""
+    lines = (CONTROL_GROUP / "memory.stat").read_text(encoding="utf-8").splitlines()
+    return int(dict(line.split() for line in lines)["inactive_file"])
 
 
 def require_memory(num_bytes: int, what: str, remedy: str) -> None:

@@ -1,9 +1,10 @@
 """Tables in long form: a row for each step, with the columns id, time, features and target. CSV and Parquet."""
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -31,6 +32,9 @@ Rows = Any
 """An iterator of rows with `line_num`, which csv.reader returns; its class has no public name."""
 CHUNK_SIZE = 1 << 16
 """Rows whose cells are Python objects at the same time."""
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+NANOSECONDS = re.compile(r"[.,]\d{6}(\d{1,3})")
+"""The digits of a date that `datetime` leaves out."""
 
 
 @dataclass(frozen=True)
@@ -279,9 +283,12 @@ def _constant(table: Table, name: str, order: Array, lengths: Array, wanted: Wan
 
 
 def _time_keys(table: Table, wanted: Wanted, times: Array) -> Array:
-    """Return numbers that sort the times, float64 [rows]: numbers, or dates in the form of ISO 8601."""
-    keys: Array | None = _dates(times) if times.dtype.kind == "U" else times.astype(np.float64)
-    if keys is None:
+    """Return numbers that sort the times, int64 or float64 [rows]: numbers, or dates in the form of ISO 8601."""
+    if times.dtype.kind != "U":
+        keys = times
+    elif (exact := _whole_numbers(times)) is not None or (exact := _dates(times)) is not None:
+        keys = exact
+    else:
         try:
             keys = np.array(plain_numbers(times.tolist()))
         except ValueError:
@@ -308,12 +315,31 @@ def _parse_times(table: Table, wanted: Wanted, times: Array) -> Array:
         raise UserError(f"{error}, or a date as in 2024-02-29T12:00:00") from None
 
 
+def _whole_numbers(times: Array) -> Array | None:
+    """Return whole numbers as int64 [rows], which tells nanoseconds apart; None if one is none, or is too large."""
+    digits = "".join(times.tolist()).replace("-", "")
+    if not (digits.isascii() and digits.isdecimal()):
+        return None
+    try:
+        return times.astype(np.int64)
+    except (ValueError, OverflowError):
+        return None
+
+
 def _dates(times: Array) -> Array | None:
-    """Return dates as seconds, float64 [rows]; None if the first is none."""
+    """Return dates as nanoseconds since 1970, int64 [rows]; None if one is none.
+
+    Before 1678 and after 2262 it is microseconds.
+    """
     if times[0].lower() in MISSING or times[0].replace(".", "", 1).removeprefix("-").isdigit():
         return None
     try:
         dates = [datetime.fromisoformat(text) for text in times]
     except ValueError:
         return None
-    return np.array([(date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() for date in dates])
+    microseconds = [((date if date.tzinfo else date.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND for date in dates]
+    rest = [int(f"{match[1]:0<3}") if (match := NANOSECONDS.search(text)) else 0 for text in times.tolist()]
+    try:
+        return np.array([1000 * time + each for time, each in zip(microseconds, rest, strict=True)], np.int64)
+    except OverflowError:
+        return np.array(microseconds)
