@@ -17,6 +17,7 @@ from support.programs import NUM_TEST, run_directories
 
 pytestmark = pytest.mark.slow
 
+TESTS = Path(__file__).parents[1]
 TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
 
 
@@ -81,6 +82,20 @@ def test_a_split_with_fewer_samples_than_processes_is_one_line(tiny: list[str], 
     assert done.returncode == 2
     assert "the validation split has 1 samples, too few for 2 processes: use fewer devices" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_loss_that_is_nan_in_one_process_ends_the_run_as_diverged(
+    tiny: list[str], tmp_path: Path, rank: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    probe = [f"+callbacks.probe={{_target_: support.probing_callbacks.SpoilInputs, step: 2, rank: {rank}}}"]
+    options = [*probe, "callbacks.divergence.every_n_steps=3"]
+    done = subprocess.run(command(tiny, tmp_path, *options), capture_output=True, text=True, check=False)
+    assert done.returncode == 4, done.stderr
+    (directory,) = run_directories(tmp_path)
+    assert read_json(directory / "status.json")["status"] == "diverged"
+    assert "the loss became NaN or infinite within the 3 steps before step 3" in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

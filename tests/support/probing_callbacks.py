@@ -32,6 +32,17 @@ class SendSignal(Callback):
             os.kill(os.getpid(), self.number)
 
 
+class SpoilInputs(Callback):
+    """A callback that makes the inputs of one step NaN in one process."""
+
+    def __init__(self, step: int, rank: int) -> None:
+        self.step, self.rank = step, rank
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+        if (trainer.global_step, trainer.global_rank) == (self.step, self.rank):
+            batch.inputs.fill_(torch.nan)
+
+
 class RecordDtypes(Callback):
     """A callback that records the types of a forward pass as files in a directory."""
 

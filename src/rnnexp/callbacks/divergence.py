@@ -44,7 +44,9 @@ class StopOnDivergence(Callback):
         self._stop_if_bad(trainer, pl_module)
 
     def _stop_if_bad(self, trainer: Trainer, module: LightningModule) -> None:
-        if self._worst is None or not torch.isnan(self._worst):
+        is_bad = self._worst is not None and bool(torch.isnan(self._worst))
+        # Each process has the loss of its own batches. All end with the same error.
+        if not trainer.strategy.reduce_boolean_decision(is_bad, all=False):
             return
         bad = [name for name, value in module.named_parameters() if not torch.isfinite(value).all()]
         rate = trainer.optimizers[0].param_groups[0]["lr"]
