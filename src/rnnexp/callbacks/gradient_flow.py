@@ -111,9 +111,10 @@ def measure(task: Task, batch: Any) -> tuple[list[Row], dict[str, float]]:  # no
     model.eval().float()
     with recorded(stack) as steps:
         norms = gradient_norms(task.loss(task.logits(model, batch), batch), stack, steps)
-    ratio = first_over_last(norms[0], steps.mask).item()
+    mask = steps.mask.cpu()
+    ratio = first_over_last(norms[0], mask).item()
     rows: list[Row] = []
-    for layer, means in enumerate(mean_over_running(norms, steps.mask).tolist()):
+    for layer, means in enumerate(mean_over_running(norms, mask).tolist()):
         rows += [(layer, "gradient_norm", t, mean) for t, mean in enumerate(means, start=1)]
         for reverse in (False, True)[: stack.directions]:
             suffix = "_reverse" * reverse

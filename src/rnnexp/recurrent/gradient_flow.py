@@ -41,14 +41,14 @@ def gradient_norms(loss: Tensor, stack: RecurrentStack, steps: StepRecorder) -> 
         steps: the recorded steps.
 
     Returns:
-        float64 [layers, time, batch] of the forward direction; zero past a sequence's end, and where the loss does not
-        depend on h.
+        float64 [layers, time, batch] of the forward direction, on the CPU; zero past a sequence's end, and where the
+        loss does not depend on h.
     """
     num_layers, (time, batch) = stack.num_layers, steps.mask.shape
     h = [step.h for layer in range(num_layers) for step in steps.scan(layer)]
     gradients = torch.autograd.grad(loss, h, materialize_grads=True)
-    # Squares underflow in single precision long before the values do.
-    norms = torch.stack([torch.linalg.vector_norm(gradient.double(), dim=1) for gradient in gradients])
+    # Squares underflow in single precision long before the values do. Apple's GPUs have no float64.
+    norms: Tensor = torch.linalg.vector_norm(torch.stack(gradients).cpu().double(), dim=2)
     return norms.view(num_layers, time, batch)
 
 
@@ -99,7 +99,7 @@ def saturation(stack: RecurrentStack, steps: StepRecorder, layer: int, reverse: 
             blocks = blocks + recur(torch.stack([step.previous_h for step in recorded_steps]))
         by_name = dict(zip(cell.blocks, blocks.chunk(cell.gates, dim=-1), strict=False))
         return {
-            name: SATURATED[squash](squash(by_name[name]))[steps.mask].double().mean().item()
+            name: SATURATED[squash](squash(by_name[name]))[steps.mask].float().mean().item()
             for name, squash in cell.squashed.items()
         }
 

@@ -10,15 +10,14 @@ in this file and those of `register` name functions: a row from a record has non
 """
 
 import math
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from rnnexp.core.errors import UserError, first_line
 from rnnexp.core.user_code import describe_user_code
+from rnnexp.core.user_modules import add_working_directory
 
 
 @dataclass(frozen=True)
@@ -239,9 +238,7 @@ def import_rows(modules: Iterable[str]) -> None:
     Raises:
         UserError: if a module cannot be imported.
     """
-    if not {"", str(Path.cwd())} & set(sys.path):
-        # `python -m` adds this directory; a console script does not.
-        sys.path.insert(0, str(Path.cwd()))
+    add_working_directory()
     for module in modules:
         try:
             import_module(module)

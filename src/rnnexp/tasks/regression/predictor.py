@@ -28,7 +28,7 @@ class Regressor(SequencePredictor):
 
     def decode(self, outputs: Tensor) -> Tensor:
         """Return predictions [..., targets] in the units of the data, float64 on the CPU."""
-        values, units = outputs.double().cpu(), self.encoding.units
+        values, units = outputs.cpu().double(), self.encoding.units
         if units is None:
             return values
         mean, std = (torch.tensor(each, dtype=torch.float64) for each in (units.mean, units.std))

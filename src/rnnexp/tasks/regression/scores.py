@@ -44,5 +44,5 @@ class RegressionScores(MetricCollection):
         Args:
             std: the value of one in the units of each target, float64 [targets].
         """
-        per_target = {name: value.double().cpu().reshape(-1) for name, value in self.compute().items()}
+        per_target = {name: value.cpu().double().reshape(-1) for name, value in self.compute().items()}
         return {name: value if name == "r2" else value * std for name, value in per_target.items()}

@@ -128,7 +128,7 @@ class RegressionTask(Task):
 
     def in_units(self, values: Tensor) -> Tensor:
         """Return predictions or targets [..., targets] in the units of the data, float64 on the CPU."""
-        return values.double().cpu() * self.target_std + self.target_mean
+        return values.cpu().double() * self.target_std + self.target_mean
 
     def training_step(self, batch: MeasuredSequences, batch_idx: int) -> Tensor:  # noqa: ARG002
         loss = self.loss(self.logits(self.model, batch), batch)

@@ -256,7 +256,7 @@ class TranslationTask(Task):
         return [Translation(*row) for row in zip(*columns, strict=True)]
 
     def _count_loss(self, split: Split, batch: TranslationBatch, losses: Tensor) -> None:
-        self.sum_of("loss", split).update(losses.double().sum())
+        self.sum_of("loss", split).update(losses.sum())
         self.sum_of("tokens", split).update(float((batch.target_lengths - 1).sum()))
 
     def on_validation_epoch_end(self) -> None:
@@ -286,7 +286,7 @@ class TranslationTask(Task):
     def _finish(self, split: Split) -> tuple[Sequence[Translation], list[str]]:
         """Log the scores of a split. Return its translations from all ranks, and their references."""
         total, num_tokens = self.sum_of("loss", split), self.sum_of("tokens", split)
-        loss = total.compute().double() / num_tokens.compute()
+        loss = total.compute() / num_tokens.compute()
         total.reset()
         num_tokens.reset()
         self.log_dict({f"{split}/loss": loss, f"{split}/ppl": loss.exp()}, sync_dist=True)
