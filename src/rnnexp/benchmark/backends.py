@@ -97,7 +97,12 @@ def make_layers(
     layers: dict[str, Layer] = {}
     for backend in BACKENDS[1:]:
         made = make_cell(cell, options).cell
-        if (backend == "fused" and made.fused is None) or (backend == "parallel" and made.coefficients is None):
+        is_possible = {
+            "fused": made.fused is not None,
+            "parallel": made.coefficients is not None,
+            "graph": device.type == "cuda",
+        }
+        if not is_possible.get(backend, True):
             continue
         stack = RecurrentStack(cell, shape.features, hidden_size, backend=backend, cell_options=options)
         layers[backend] = Layer(stack.to(device), x, lengths, by_outputs)
