@@ -220,13 +220,13 @@ SHORT_MODULES = {
     "rnnexp.core.utf8": "called by programs with and without Hydra",
     "rnnexp.data.corpora.phrasebook.draw": "random choices that every part of the grammar shares",
     "rnnexp.loggers.connection": "shared by loggers of which each imports a package of its own",
+    "rnnexp.report.options": "the command line of a program, which is short",
     "rnnexp.sweeps.process.preload": "imported by the fork server alone: it sets a variable for the whole process",
     **{f"rnnexp.tasks.{name}.predictor": "imported without Lightning" for name in ("classification", "tagging")},
     "rnnexp.tasks.callbacks": "base classes that callbacks/ and tasks of their own share",
     "rnnexp.text.tokenizer_pair": "the type that data, models and translate share",
     "rnnexp.text.vocabulary": "ids of the special tokens, for models that import no tokenizer",
     "rnnexp.tracking.stopwatch": "the time since the process started",
-    "rnnexp.tracking.translations_file": "one reader and one writer of the file",
 }
 """Modules under 30 lines, with the reason why each is a module of its own."""
 

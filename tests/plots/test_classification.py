@@ -56,6 +56,17 @@ def test_bars_show_the_scores_of_each_class_the_worst_first() -> None:
     assert widths["F1"] == pytest.approx([0, 2 / 3, 4 / 5])
 
 
+def test_classes_that_neither_occur_nor_are_predicted_have_no_bars() -> None:
+    labels, predicted = np.array([3, 3, 90]), np.array([3, 5, 90])
+    figure = class_scores(labels, predicted, range(100), [f"class {number}" for number in range(100)], "run")
+    shown = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert shown == ["class 5 (0)", "class 3 (2)", "class 90 (1)"]
+    assert "worst" not in figure.get_suptitle()
+    widths = {axes.get_title(): [bar.get_width() for bar in axes.patches] for axes in figure.axes}  # type: ignore[attr-defined]
+    assert widths["recall"] == pytest.approx([0, 1 / 2, 1])
+    assert len(encode_figure(figure, "png")) > 5_000
+
+
 def test_the_worst_of_many_classes_have_bars() -> None:
     figure = class_scores(*answers(500), range(500), names_of(500), "run")
     assert len(figure.axes[0].patches) == 32

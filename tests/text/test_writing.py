@@ -2,6 +2,7 @@
 
 import pytest
 
+from rnnexp.text import writing
 from rnnexp.text.writing import describe_writing
 
 WITHOUT_SPACES = {
@@ -24,6 +25,12 @@ WITH_SPACES = [
     "1 2 3",
     "",
 ]
+
+
+def test_a_sample_of_a_large_corpus_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "SAMPLE_SIZE", 10)
+    # Every second of 19 sentences: two words each, and the others one.
+    assert describe_writing(["two words", "one"] * 9 + ["two words"]).words_per_sentence == 2
 
 
 @pytest.mark.parametrize(("script", "sentence"), WITHOUT_SPACES.items())

@@ -8,7 +8,6 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import NoReturn
 
 import hydra
@@ -24,10 +23,11 @@ from rnnexp.cli.messages import Explanation, explain_composing, explain_running
 from rnnexp.cli.run_name import register_run_name
 from rnnexp.compat.hydra import FULL_ERROR, full_error, raise_errors_of_multirun_config, read_config_files_with
 from rnnexp.compat.torchmetrics import hide_large_packages
-from rnnexp.core.errors import InterruptedRunError, UserError
+from rnnexp.core.errors import InterruptedRunError
 from rnnexp.core.output import hide_advice_of_matplotlib, keep_running_without_output
 from rnnexp.core.printable import MOST_OF_MESSAGE, shown, without_secrets
 from rnnexp.core.socket_directory import use_short_socket_directory
+from rnnexp.core.user_modules import add_working_directory
 from rnnexp.core.utf8 import require_utf8
 from rnnexp.tracking.environment import describe_version
 
@@ -75,9 +75,7 @@ def run_program(
             sys.exit(exit_codes[-1])
 
     try:
-        if not {"", str(_working_directory())} & set(sys.path):
-            # `python -m` adds this directory, from which users' own modules are imported; a console script does not.
-            sys.path.insert(0, str(_working_directory()))
+        add_working_directory()
         if "--version" in sys.argv[1:]:
             print(describe_version())
             sys.exit(0)
@@ -106,13 +104,6 @@ def report_error(error: Exception | InterruptedRunError, outputs: str, prefix: s
 def full_error_of_user() -> str:
     """Return HYDRA_FULL_ERROR as the user set it, for the processes that a program starts; empty if it was not set."""
     return _users_full_error or ""
-
-
-def _working_directory() -> Path:
-    try:
-        return Path.cwd()
-    except FileNotFoundError:
-        raise UserError("the working directory has been deleted: change to another") from None
 
 
 def _run_job(program: Callable[[DictConfig], int | None], config: DictConfig, config_name: str) -> int:

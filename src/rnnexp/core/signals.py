@@ -17,6 +17,8 @@ STOP_SIGNALS = frozenset(signal.valid_signals()) - {
     *(signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGPIPE, signal.SIGXFSZ),
     # The process itself has failed, and must not go on.
     *(signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGSYS, signal.SIGTRAP),
+    # macOS ignores them by default: that of Ctrl-T, which Linux lacks, and that of input that is ready.
+    *(getattr(signal, name) for name in ("SIGIO", "SIGINFO") if sys.platform == "darwin"),
 }
 """Signals that end a process by default, and on which a program saves: a terminal that closes (SIGHUP), a scheduler's
 warning (SIGUSR1, SIGUSR2), a limit of CPU time (SIGXCPU), Ctrl-C, Ctrl-\\, SIGTERM and others."""

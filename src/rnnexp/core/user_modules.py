@@ -10,11 +10,26 @@ from functools import cache
 from pathlib import Path
 
 import rnnexp
+from rnnexp.core.errors import UserError
 
 INSTALLED = {"site-packages", "dist-packages"}
 """Directories of installed packages, whose versions environment.json records."""
 PACKAGE = Path(rnnexp.__file__).parent
 NOT_OWN = (PACKAGE, *(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")))
+
+
+def add_working_directory() -> None:
+    """Let modules of the user be imported from the working directory. `python -m` does so; a console script does not.
+
+    Raises:
+        UserError: if the directory has been deleted.
+    """
+    try:
+        here = str(Path.cwd())
+    except FileNotFoundError:
+        raise UserError("the working directory has been deleted: change to another") from None
+    if not {"", here} & set(sys.path):
+        sys.path.insert(0, here)
 
 
 def user_modules(names: Iterable[str]) -> dict[str, Path]:

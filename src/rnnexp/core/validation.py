@@ -1,10 +1,13 @@
 """Checks of arguments, with errors that name the value, the valid choices and the nearest of them."""
 
 import difflib
+import math
 import os
 import re
 import shlex
+from argparse import ArgumentTypeError
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -105,6 +108,22 @@ def lookup(what: str, name: str, table: Mapping[str, T]) -> T:
     """
     validate_choice(what, name, table)
     return table[name]
+
+
+def positive_number(text: str) -> float:
+    """Return the finite positive number of a command-line argument, for argparse."""
+    with suppress(ValueError):
+        if 0 < (value := float(text)) < math.inf:
+            return value
+    raise ArgumentTypeError(f"{text!r} is not a positive number")
+
+
+def positive_whole(text: str) -> int:
+    """Return the whole number of at least 1 of a command-line argument, for argparse."""
+    with suppress(ValueError):
+        if (value := int(text)) >= 1:
+            return value
+    raise ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
 
 
 def require_positive(**sizes: int) -> None:

@@ -1,12 +1,12 @@
 """The command line of the measurement."""
 
 import argparse
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rnnexp.core.errors import UserError
+from rnnexp.core.validation import positive_number, positive_whole
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def make_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("directories", metavar="dir", nargs="+", type=Path, help="a sweep, a run, or a directory of them")
     add("--rounds", type=positive_whole, default=5, help="rounds in which the runs take turns (5)")
-    add("--seconds", type=positive, default=1.0, help="time of a round for each measured number of a run (1)")
+    add("--seconds", type=positive_number, default=1.0, help="time of a round for each measured number of a run (1)")
     add("--threads", type=positive_whole, default=1, help="CPU threads (1)")
     add("--accelerator", choices=("auto", "cpu", "gpu"), default="auto", help="where the networks run (auto)")
     moved = "another value of the config group data, where the data have moved: --data root=DIR"
@@ -70,19 +70,3 @@ def options_of(parsed: argparse.Namespace) -> Options:
         data={key: value for key, _, value in pairs},
         trust=parsed.trust,
     )
-
-
-def positive(text: str) -> float:
-    """Return a finite number above 0, for argparse."""
-    value = float(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-    return value
-
-
-def positive_whole(text: str) -> int:
-    """Return a whole number of at least 1, for argparse."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return value

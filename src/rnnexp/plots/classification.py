@@ -64,6 +64,9 @@ def class_scores(
 ) -> Figure:
     """Plot F1, recall and precision of each class as bars, the worst class by F1 first.
 
+    A class that neither occurs nor is predicted has no F1 and is left out. Recall of a class that does not occur, and
+    precision of one that is not predicted, have no bar.
+
     Args:
         labels: int64 [samples].
         predicted: int64 [samples].
@@ -78,7 +81,8 @@ def class_scores(
         "recall": right / np.maximum(true, 1),
         "precision": right / np.maximum(guessed, 1),
     }
-    order = np.argsort(scores["F1"], kind="stable")[:MOST_NUMBERED]
+    present = np.flatnonzero(true + guessed)
+    order = present[np.argsort(scores["F1"][present], kind="stable")][:MOST_NUMBERED]
     figure = new_figure(7.2, 1.6 + 0.3 * len(order))
     panels = figure.subplots(1, len(scores), sharey=True)
     for axes, (name, values) in zip(panels, scores.items(), strict=True):
@@ -89,7 +93,7 @@ def class_scores(
     labels_of_bars = [f"{shortened(names[k])} ({true[k]:,})" for k in order]
     panels[0].set_yticks(range(len(order)), labels=labels_of_bars, parse_math=False)
     panels[0].invert_yaxis()
-    fewer = f", the worst {len(order)} of {len(classes)} classes" if len(order) < len(classes) else ""
+    fewer = f", the worst {len(order)} of {len(present)} classes" if len(order) < len(present) else ""
     figure.suptitle(title_in(f"{title}: scores by class (and its number){fewer}", 7.2), fontsize=10, color=INK)
     return figure
 

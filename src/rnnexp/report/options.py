@@ -1,8 +1,9 @@
 """The command line of the report."""
 
 import argparse
-import math
 from pathlib import Path
+
+from rnnexp.core.validation import positive_number
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -26,18 +27,3 @@ def make_parser() -> argparse.ArgumentParser:
     plan = "print the commands that add the seeds which would settle the comparisons with the best"
     parser.add_argument("--plan", action="store_true", help=plan)
     return parser
-
-
-def positive_number(text: str) -> float:
-    """Return the finite positive number of an argument.
-
-    Raises:
-        argparse.ArgumentTypeError: for another text.
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-    return value

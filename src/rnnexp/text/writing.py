@@ -53,7 +53,7 @@ SPACED = Writing(None, spaces_separate_words=True, words_per_sentence=10.0)
 
 def describe_writing(sentences: Sequence[str]) -> Writing:
     """Return how sentences of one language are written, from at most SAMPLE_SIZE of them, spread evenly."""
-    step = max(1, len(sentences) // SAMPLE_SIZE)
+    step = max(1, -(-len(sentences) // SAMPLE_SIZE))
     text = "\n".join(sentences[::step])
     num_letters = len(LETTER.findall(text))
     num_sentences = max(1, text.count("\n") + 1)

@@ -149,7 +149,7 @@ def test_a_filter_may_follow_an_option(place: Path, capsys: pytest.CaptureFixtur
         with pytest.raises(SystemExit) as refused:
             manage(arguments)
         assert refused.value.code == 2
-    assert "at least 1, not x" in capsys.readouterr().err
+    assert "'x' is not a whole number of at least 1" in capsys.readouterr().err
 
 
 def test_averaged_weights_have_the_direction_of_their_metric(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,6 @@ BATCH = 7
 """The size of the batch with which a module is tried. No state has as many tensors, so none is unpacked by its rows."""
 MOST_STATES = 4
 SET_BY_TRAINER = ("device", "dtype")
-
 """Arguments of constructors that are no options."""
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rnnexp.core.errors import UserError
+from rnnexp.core.validation import positive_whole
 from rnnexp.runs.listing.filters import STATUS, Filter, select, split_arguments
 from rnnexp.runs.listing.listed_run import ListedRun, list_runs
 from rnnexp.runs.listing.removal import remove_runs
@@ -43,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     best = commands.add_parser("best", parents=[chosen, json], help="the best finished runs of each data set")
     best.add_argument("--by", metavar="METRIC", help="a metric of result.json; by default the one that runs monitor")
     best.add_argument("--mode", choices=("max", "min"), help="which values are better, for metrics of your own")
-    best.add_argument("--top", metavar="N", type=_positive, default=1, help="how many runs of each data set (1)")
+    best.add_argument("--top", metavar="N", type=positive_whole, default=1, help="how many runs of each data set (1)")
     show = commands.add_parser("show", parents=[json], help="state, settings and values of a run")
     show.add_argument("run", type=Path)
     diff = commands.add_parser("diff", parents=[json], help="the settings in which two runs differ, and their values")
@@ -84,9 +85,3 @@ def run_command(options: argparse.Namespace) -> int:
 def _choice(arguments: Sequence[str]) -> tuple[list[ListedRun], list[Filter]]:
     directories, filters = split_arguments(arguments)
     return list_runs(directories or [EVERYWHERE]), filters
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a number of runs, at least 1, not {text}")
-    return int(text)
