@@ -273,7 +273,7 @@ def test_the_table_of_costs(digits: Path, group_of: Grouped) -> None:
     assert set(columns) >= {
         "parameters",
         "state size",
-        "fit time, s",
+        "training time, s",
         "samples/s",
     }
     assert "tokens/s" not in columns

@@ -10,6 +10,7 @@ from rnnexp.tracking.keys import flattened
 
 RECIPE = {
     "layers": "model.num_layers",
+    "decoder layers": "task.network.decoder_layers",
     "hidden size": "model.hidden_size",
     "embedding size": "task.network.embedding_size",
     "epochs": "trainer.max_epochs",
@@ -19,7 +20,10 @@ RECIPE = {
     "learning rate": "optimizer.lr",
     "weight decay": "optimizer.weight_decay",
     "schedule": "scheduler._target_",
-    "dropout": "model.dropout",
+    "dropout between layers": "model.dropout",
+    "dropout of embeddings": "task.network.embedding_dropout",
+    "dropout of annotations": "task.network.annotation_dropout",
+    "dropout of the output": "task.network.output_dropout",
     "pooling": "task.pooling",
     "label smoothing": "task.label_smoothing",
     "gradient clipping": "trainer.gradient_clip_val",

@@ -62,7 +62,8 @@ FIGURES: Sequence[tuple[str, Callable[[ComparisonGroup], Figure | None], str]] =
         "tradeoffs",
         tradeoffs,
         "The {label} against cost, with the 95 % interval over seeds. No measured setting is both better and cheaper "
-        "than one on the Pareto front. Times compare only on the same device.",
+        "than one on the Pareto front; a front of one setting is only its point. Small gray points are single seeds. "
+        "Times compare only on the same device.",
     ),
     (
         "inference",
@@ -87,7 +88,7 @@ FIGURES: Sequence[tuple[str, Callable[[ComparisonGroup], Figure | None], str]] =
         gradient_flow_figure,
         "The norm of the gradient at each step of the sequence relative to its last step, in the first layer: the best "
         "setting of each cell, the geometric mean over its seeds. If a line decreases to the left, early steps have "
-        "little effect on the weights.",
+        "little effect on the weights. Ratios below 1e-12 are drawn at 1e-12.",
     ),
 )
 """Name, function and caption of the figures.

@@ -129,6 +129,14 @@ def test_an_unfinished_run_has_a_curve(sweep: Path, changed: Callable[..., None]
     assert len(figure.axes[0].lines) == 2
 
 
+def test_a_curve_without_a_result_has_no_name(sweep: Path, changed: Callable[..., None], group_of: Grouped) -> None:
+    for job in (sweep / "jobs").glob("gru*"):
+        changed(job / "status.json", lambda status: status.update(status="failed"))
+    figure = learning_curves(group_of(find_runs([sweep])))
+    assert figure is not None
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["srn", "the others"]
+
+
 def test_a_seed_that_ran_twice_counts_once_in_a_curve(sweep: Path, group_of: Grouped) -> None:
     shutil.copytree(sweep / "jobs" / "gru_1", sweep / "jobs" / "gru_1_again")
     for setting in group_of(find_runs([sweep])).settings:
@@ -163,11 +171,11 @@ def test_tradeoffs_of_many_settings(made: Made, group_of: Grouped) -> None:
     assert points_of(group, FIT_TIME)[0].cost == pytest.approx(22.5), "the mean over seeds"
     figure = tradeoffs(group)
     assert figure is not None
-    assert [axes.get_xlabel() for axes in figure.axes] == ["parameters", "fit time, s"], "no memory on a CPU"
+    assert [axes.get_xlabel() for axes in figure.axes] == ["parameters", "training time, s"], "no memory on a CPU"
     assert_readable(figure)
     figure = tradeoffs(group_of(grid(made, device="cuda")))
     assert figure is not None
-    assert [axes.get_xlabel() for axes in figure.axes] == ["parameters", "fit time, s", "peak GPU memory, MiB"]
+    assert [axes.get_xlabel() for axes in figure.axes] == ["parameters", "training time, s", "peak GPU memory, MiB"]
     assert_readable(figure)
 
 

@@ -263,6 +263,11 @@ def test_labels_name_every_axis() -> None:
     ]
 
 
+def test_a_label_leaves_out_an_axis_that_the_setting_lacks(made: Made, group_of: Grouped) -> None:
+    group = group_of([made("lstm", model__cell_options={"chrono": 784}), made("srn"), made("lstm")])
+    assert {setting.label for setting in group.settings} == {"lstm, chrono 784", "lstm", "srn"}
+
+
 def test_a_label_names_the_common_cell_and_every_value(made: Made, group_of: Grouped) -> None:
     runs = [made(optimizer__lr=lr, seed=seed) for lr in (0.1, 0.1, 0.2) for seed in (1, 2)]
     assert {each.label for each in group_of(runs).settings} == {"gru, lr 0.1", "gru, lr 0.2"}

@@ -15,8 +15,8 @@ from rnnexp.report.tables import score_text
 MOST_PANELS = 4
 MOST_SHOWN = 8
 """The maximum number of settings in a panel; the table of results has all."""
-ROW_INCHES = 0.36
-"""The height of a setting whose label has up to two lines."""
+LINE_INCHES = 0.15
+"""The height of a line of a label."""
 LETTERS = 32
 
 
@@ -26,7 +26,7 @@ def answer_figure(results: Sequence[tuple[ComparisonGroup, Sequence[Comparison]]
     shown = shown[:MOST_PANELS]
     if not shown:
         return None
-    heights = [ROW_INCHES * len(comparisons) + 0.75 for _, comparisons in shown]
+    heights = [_row_inches(comparisons) * len(comparisons) + 0.75 for _, comparisons in shown]
     figure = PointFigure(7.2, sum(heights))
     panels = figure.subplots(len(shown), 1, squeeze=False, height_ratios=heights)[:, 0]
     for axes, (group, comparisons) in zip(panels, shown, strict=True):
@@ -49,11 +49,20 @@ def answer_caption(results: Sequence[tuple[ComparisonGroup, Sequence[Comparison]
     )
 
 
+def _labels(comparisons: Sequence[Comparison]) -> list[str]:
+    return [wrapped(comparison.setting.label, LETTERS) for comparison in comparisons]
+
+
+def _row_inches(comparisons: Sequence[Comparison]) -> float:
+    """Return the height of a setting: that of the label with the most lines, and at least two."""
+    return 0.06 + LINE_INCHES * max(2, *(1 + label.count("\n") for label in _labels(comparisons)))
+
+
 def _plot_group(figure: PointFigure, axes: Axes, group: ComparisonGroup, comparisons: Sequence[Comparison]) -> None:
     for row, comparison in enumerate(comparisons):
         _plot_setting(figure, axes, group, row, comparison)
     axes.axvline(summarize(comparisons[0].setting.scores).mean, color=INK, linewidth=0.8, linestyle=":", zorder=1)
-    labels = [wrapped(comparison.setting.label, LETTERS) for comparison in comparisons]
+    labels = _labels(comparisons)
     axes.set_yticks(range(len(labels)), labels, fontsize=8.5, parse_math=False)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)

@@ -105,7 +105,7 @@ def images_figure(pair: Sequence[Disagreement], images: NDArray[np.uint8]) -> Fi
     figure = new_figure(0.92 * MOST_EXAMPLES, 1.45 * len(pair))
     rows = figure.subfigures(len(pair), 1, squeeze=False)[:, 0]
     for row, disagreement in zip(rows, pair, strict=True):
-        title = f"right: {disagreement.right.label} – wrong: {disagreement.wrong.label}"
+        title = f"right: {disagreement.right.label}; wrong: {disagreement.wrong.label}"
         row.suptitle(wrapped(title, 100), fontsize=9, color=INK, x=0.01, ha="left", parse_math=False)
         grid = row.subplots(1, MOST_EXAMPLES, squeeze=False)[0]
         for axes in grid:

@@ -43,20 +43,21 @@ def curve_of(setting: Setting, measure: Measure) -> Curve:
 def learning_curves(group: ComparisonGroup) -> Figure | None:
     """Plot the mean over seeds, with a band of one standard deviation on both sides; None if nothing was logged.
 
-    The best settings are named; the others are gray.
+    The best settings are named, of those with a result if any has one; the others are gray.
     """
     curves = [(setting, curve) for setting in group.settings if (curve := curve_of(setting, group.kind.main))]
     if not curves:
         return None
-    named: Sequence[str] = [setting.label for setting, _ in curves[:MOST_NAMED]]
-    names = [*named, "the others"] if len(curves) > MOST_NAMED else list(named)
+    # Settings without a result are last.
+    num_named = min(MOST_NAMED, sum(bool(setting.counted) for setting, _ in curves) or len(curves))
+    names = [setting.label for setting, _ in curves[:num_named]] + ["the others"] * (len(curves) > num_named)
     wide, high = legend_inches(names)
     figure = new_figure(6.4 + wide, max(3.8, high + 0.4))
     axes = figure.subplots()
     handles: list[Line2D] = []
     # The best setting is plotted last, above the others.
     for place, (_, curve) in reversed(list(enumerate(curves))):
-        is_named = place < MOST_NAMED
+        is_named = place < num_named
         color = line_style(place)["color"] if is_named else GRAY
         means = [fmean(values) for values in curve.values()]
         few = len(curve) < 25
@@ -70,7 +71,7 @@ def learning_curves(group: ComparisonGroup) -> Figure | None:
             markeredgewidth=0.4,
             linewidth=1.6 if is_named else 0.9,
         )
-        if place <= MOST_NAMED:
+        if place <= num_named:
             handles.insert(0, line)
         spread = [stdev(values) if len(values) > 1 else 0.0 for values in curve.values()]
         if is_named and any(spread):

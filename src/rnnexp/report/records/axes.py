@@ -195,10 +195,12 @@ def name_settings(
 def labels_of(settings: Sequence[Mapping[str, str]]) -> list[str]:
     """Return a label per setting with its value on every axis: `lstm, bidirectional, 2 layers, precision bf16-mixed`.
 
+    An axis that a setting does not have is left out.
+
     Args:
         settings: for each setting the name and the shown value of every axis.
     """
-    return [", ".join(_part(name, value) for name, value in setting.items()) for setting in settings]
+    return [", ".join(_part(name, value) for name, value in setting.items() if value != ABSENT) for setting in settings]
 
 
 def _part(name: str, value: str) -> str:

@@ -46,7 +46,7 @@ class Cost:
 
 PARAMETERS = Cost("model.num_parameters", "parameters")
 STATE = Cost("model.state_size", "state size")
-FIT_TIME = Cost("timing.fit_seconds", "fit time, s", digits=1)
+FIT_TIME = Cost("timing.fit_seconds", "training time, s", digits=1)
 # On a CPU the record has the memory of the whole process, most of which is that of libraries.
 MEMORY = Cost("peak_memory_bytes", "peak GPU memory, MiB", 2**-20, device_type="cuda")
 
