@@ -68,7 +68,7 @@ lint: $(COMPLETE) ## lint, format and types
 
 check: lint test ## lint and test
 
-schema: $(COMPLETE) ## write conf/schema.json, from which editors complete config keys
+schema: $(COMPLETE) ## write the JSON schemas of conf/, with which editors complete and check config keys
 	@$(IN_VENV) -m rnnexp.cli.schema
 
 docs: $(COMPLETE) ## the pages of docs/ and the API reference as a site in site/; a broken link is an error

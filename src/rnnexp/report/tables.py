@@ -233,7 +233,7 @@ def comparisons_table(group: ComparisonGroup, comparisons: Sequence[Comparison])
 def sensitivity_table(group: ComparisonGroup, comparisons: Sequence[Comparison], margin: float | None) -> Table:
     """Return what each comparison with the best could have shown, with a row for every other measured setting."""
     unit = unit_of_differences(group.main)
-    columns = ["setting", "shared seeds", f"deviation of the lead, {unit}", f"smallest lead that would show, {unit}"]
+    columns = ["setting", "shared seeds", f"deviation of the lead, {unit}", f"smallest detectable lead, {unit}"]
     columns += ["shared seeds that would settle it", "P(best is better with another seed) [95 % interval]"]
     if margin is not None:
         columns.append(f"within ±{margin:g} {unit}")

@@ -39,7 +39,7 @@ OVER_SEEDS = (
     "is chosen by the same scores."
 )
 SENSITIVITY = (
-    "The smallest lead that would show is the true lead which the t-test over these shared seeds finds with a "
+    "The smallest detectable lead is the true lead which the t-test over these shared seeds finds with a "
     "probability of 0.8, at the level that Holm's correction leaves to this comparison, if leads vary from seed to "
     "seed as observed. The number of shared seeds that would settle a comparison is the one with which the observed "
     "lead would be found with that probability{margin}. Both follow from a deviation that few seeds measure coarsely: "
