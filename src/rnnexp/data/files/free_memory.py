@@ -29,8 +29,9 @@ def available_bytes() -> int:
 
 def _cached_bytes() -> int:
     """Return the memory of the container that caches files. It counts as used, and is freed when it is needed."""
-    lines = (CONTROL_GROUP / "memory.stat").read_text(encoding="utf-8").splitlines()
-    return int(dict(line.split() for line in lines)["inactive_file"])
+    file = CONTROL_GROUP / "memory.stat"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return int(dict(line.split() for line in lines).get("inactive_file", 0))
 
 
 def require_memory(num_bytes: int, what: str, remedy: str) -> None:
