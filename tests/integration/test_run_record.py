@@ -285,6 +285,18 @@ def test_the_same_experiment_elsewhere_has_the_same_hash_and_numbers(run: Run, t
     assert run("seed=2", *BARE).result["metrics"]["val/loss"] != one.result["metrics"]["val/loss"]
 
 
+def test_the_first_weights_depend_on_the_seed(run: Run) -> None:
+    still = ["optimizer.lr=0", "scheduler=constant", "test_weights=none", "callbacks.predictions=null"]
+
+    def weights(seed: int) -> torch.Tensor:
+        file = run(*still, f"seed={seed}").directory / "checkpoints" / "last.ckpt"
+        found: torch.Tensor = torch.load(file, weights_only=True)["state_dict"]["model.stack.weight_hh_l0"]
+        return found
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
 def test_runs_in_the_same_second_get_different_directories(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: RunDirectory.create(tmp_path / "train", "same"), range(32)))

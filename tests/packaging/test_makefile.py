@@ -101,8 +101,12 @@ def agents(project: Path) -> Path:
     programs.mkdir(parents=True)
     scripts = {
         "python": f'exec "{sys.executable}" "$@"',
-        "wandb": f'''echo "gpu=$CUDA_VISIBLE_DEVICES $@" >> "{project}/calls"
-[ ! -e "{project}/wait" ] || {{ trap 'kill $!; echo ended >> "{project}/calls"; exit' TERM; sleep 60 & wait; }}''',
+        "wandb": f'''if [ -e "{project}/wait" ]; then
+  trap 'kill $!; echo ended >> "{project}/calls"; exit' TERM
+  sleep 60 &
+fi
+echo "gpu=$CUDA_VISIBLE_DEVICES $@" >> "{project}/calls"
+wait''',
     }
     for name, script in scripts.items():
         (programs / name).write_text(f"#!/bin/bash\n{script}\n", encoding="utf-8")
@@ -140,7 +144,6 @@ def test_an_interrupt_is_passed_to_every_agent(agents: Path, monkeypatch: pytest
     while not (agents / "calls").exists() or (agents / "calls").read_text(encoding="utf-8").count("agent") < 2:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    time.sleep(0.2)  # until the agents handle signals
     os.killpg(running.pid, signal.SIGINT)
     running.communicate(timeout=60)
     assert running.returncode != 0

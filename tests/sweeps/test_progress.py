@@ -2,10 +2,12 @@
 
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from rnnexp.sweeps import progress as sweep_progress
 from rnnexp.sweeps.devices import Allocation, ResourceRequest
 from rnnexp.sweeps.jobs import Job
 from rnnexp.sweeps.progress import MAX_BYTES, NUM_LAST_LINES, SweepProgress, last_lines
@@ -27,6 +29,12 @@ def jobs(tmp_path: Path) -> list[Job]:
         job.run.path.mkdir()
         job.status = Status.WAITING
     return found
+
+
+@pytest.fixture(autouse=True)
+def still_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time passes only as the tests say, however busy the machine is."""
+    monkeypatch.setattr(sweep_progress, "time", SimpleNamespace(monotonic=lambda: 1000.0))
 
 
 def test_a_job_that_ends_shows_its_metric(jobs: list[Job], capsys: pytest.CaptureFixture[str]) -> None:
