@@ -1,4 +1,4 @@
-"""The source files of the user's own modules, found without importing them."""
+"""The user's own modules: the directory of their import, and their source files, found without importing them."""
 
 import ast
 import importlib.machinery

@@ -134,9 +134,7 @@ class Task(LightningModule, ABC):
 
         By default each linear layer runs once, like the head of a classifier.
         """
-        in_stack = set(self.stack.modules())
-        outside = (module for module in self.modules() if module not in in_stack)
-        return sum(module.weight.numel() for module in outside if isinstance(module, nn.Linear))
+        return linear_weights_outside(self.stack, self)
 
     @property
     def num_parameters(self) -> int:
@@ -268,6 +266,13 @@ class Task(LightningModule, ABC):
 
 def _is_floating(state: Tensor | list[Tensor]) -> bool:
     return isinstance(state, Tensor) and state.is_floating_point()
+
+
+def linear_weights_outside(stack: RecurrentStack, network: nn.Module) -> int:
+    """Return the number of weights in the linear layers of a network, without those of the cells in its stack."""
+    in_stack = set(stack.modules())
+    outside = (module for module in network.modules() if module not in in_stack)
+    return sum(module.weight.numel() for module in outside if isinstance(module, nn.Linear))
 
 
 def at_least_float32(values: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from rnnexp.data.base import DataModule
 from rnnexp.models.stepwise import StepwiseNetwork, Stream
-from rnnexp.tasks.base import Task
+from rnnexp.tasks.base import Task, linear_weights_outside
 from rnnexp.tasks.examples import read_inputs, spread
 from rnnexp.tasks.inference_record import BATCH_SIZES
 
@@ -81,7 +81,7 @@ def of_sequences(task: Task, datamodule: DataModule, network: nn.Module) -> Work
     else:
         stream = _Stream(network, samples)
         calls["step_latency"] = [stream.advance] * stream.num_steps
-    head = model.head.weight.numel() if isinstance(model, StepwiseNetwork) else 0
+    head = linear_weights_outside(task.stack, model) if isinstance(model, StepwiseNetwork) else 0
     return Workload(
         calls,
         {size: partial(network, *_batch(samples, size)) for size in BATCH_SIZES},
