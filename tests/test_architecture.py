@@ -213,6 +213,7 @@ SHORT_MODULES = {
     "rnnexp.core.clock": "imports torch, which no other module of core needs",
     "rnnexp.compat.optuna": "private names of a library have a module of their own",
     "rnnexp.compat.torch_compile": "private names of a library have a module of their own",
+    "rnnexp.compat.torch_cpu": "private names of a library have a module of their own",
     "rnnexp.compat.torch_scan": "private names of a library have a module of their own",
     "rnnexp.compat.torch_distributed": "private names of a library have a module of their own",
     "rnnexp.compat.wandb_workspaces": "private names of a library have a module of their own",

@@ -2,6 +2,7 @@
 
 import pytest
 
+from rnnexp.tasks import precision_check
 from support.probing_callbacks import RecordDtypes
 from support.programs import Run
 
@@ -52,6 +53,18 @@ def test_fp16_autocast_on_a_cpu_is_unsupported(run: Run) -> None:
         "Lightning would run bf16-mixed instead"
     )
     assert outcome.result["reason"] in outcome.line
+
+
+@pytest.mark.parametrize("has_instructions", [True, False])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-true"])
+def test_numbers_without_instructions_are_a_warning(
+    run: Run, monkeypatch: pytest.MonkeyPatch, precision: str, has_instructions: bool
+) -> None:
+    monkeypatch.setattr(precision_check, "has_instructions_for", lambda _dtype: has_instructions)
+    outcome = run(*BARE, f"trainer.precision={precision}")
+    assert outcome.exit_code == 0
+    is_emulated = precision == "bf16-true" and not has_instructions
+    assert ("has no instructions for such numbers" in outcome.stdout) == is_emulated
 
 
 def test_metrics_are_summed_in_32_bits(run: Run) -> None:

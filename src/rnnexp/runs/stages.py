@@ -28,7 +28,7 @@ from rnnexp.runs.checkpoints import (
     tested_weights,
 )
 from rnnexp.tasks.callbacks import ResultWriter
-from rnnexp.tasks.precision_check import Precision, probe_precision
+from rnnexp.tasks.precision_check import Precision, is_emulated, probe_precision
 from rnnexp.tasks.registry import OF_AVERAGE, OF_BEST, as_record
 from rnnexp.tracking.environment import describe_environment, processor_name
 from rnnexp.tracking.identity import config_hash
@@ -55,6 +55,11 @@ def log_start(experiment: Experiment, precision: Precision) -> None:
     if not trainer.is_global_zero:
         return
     device = describe_device(experiment)
+    if is_emulated(precision.requested, trainer.strategy.root_device):
+        log.warning(
+            "trainer.precision=%s: %s has no instructions for such numbers: it may take many times as long as 32-true",
+            *(precision.requested, device["name"]),
+        )
     run = settings.directory
     if experiment.size_budget is not None:
         # Record the hidden size that was solved for, so that the directory describes its network.

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from lightning.pytorch import Trainer
 
+from rnnexp.compat.torch_cpu import has_instructions_for
 from rnnexp.core.errors import UnsupportedError, first_line, is_out_of_memory
 from rnnexp.core.user_code import describe_user_code
 from rnnexp.recurrent import RecurrentStack
@@ -62,6 +63,17 @@ def probe_precision(trainer: Trainer, task: Task, batch: Any, requested: str) ->
     with plugin.forward_context():
         task.stack.last_backend = _backend_for(stack, lambda: task.logits(model, whole))
     return Precision(requested, effective_precision(observed[0], requested))
+
+
+def is_emulated(requested: str, device: torch.device) -> bool:
+    """Return whether a device has no instructions for the numbers of a precision, so that it is many times slower."""
+    dtype = {"bf16": torch.bfloat16, "16": torch.float16}.get(requested.split("-")[0])
+    if dtype is None:
+        return False
+    if device.type == "cpu":
+        return not has_instructions_for(dtype)
+    # Every GPU that torch supports has instructions for float16, those before compute capability 8.0 none for bfloat16.
+    return device.type == "cuda" and dtype == torch.bfloat16 and not torch.cuda.is_bf16_supported(False)
 
 
 def effective_precision(computed: torch.dtype, requested: str) -> str:
