@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from scipy import stats
 
 from rnnexp.report.figures.disagreements import find_disagreements
 from rnnexp.report.records.axes import MOST_CHARACTERS, companions_of, labels_of, shortened, show_value, varying_axes
@@ -15,7 +16,7 @@ from rnnexp.report.records.testsets import assign_test_sets, relevant_keys
 from rnnexp.report.section import answer
 from rnnexp.report.stats.ranking import compare_with_best
 from rnnexp.report.tables import results_table
-from rnnexp.tasks.registry import LOSS, Measure, TaskKind, as_record
+from rnnexp.tasks.registry import CLASSIFICATION, LOSS, Measure, TaskKind, as_record
 from rnnexp.tracking.identity import RUN_ONLY, SEEDS, config_hash, identity_of
 from rnnexp.tracking.status import Status
 
@@ -144,6 +145,25 @@ def test_an_unknown_task_is_compared_by_loss(made: Made, group_of: Grouped) -> N
     group = group_of(runs)
     assert group.main == LOSS
     assert [each.label for each in group.settings] == ["gru", "srn"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "order"), [("test/loss", ["lstm", "srn", "gru"]), ("test/acc", ["gru", "srn", "lstm"])]
+)
+def test_settings_are_ordered_by_their_mean_with_any_number_of_seeds(
+    made: Made, group_of: Grouped, metric: str, order: list[str]
+) -> None:
+    # By the sum or by the first seed the order would be another one.
+    scores = {"gru": (0.8,), "srn": (0.5, 0.7), "lstm": (0.6, 0.4, 0.2)}
+    task = {"_target_": "elsewhere.TaggingTask" if metric == "test/loss" else CLASSIFICATION.target}
+    runs = [
+        made(cell, seed, acc=None, task=task, metrics={metric: score})
+        for cell, values in scores.items()
+        for seed, score in enumerate(values)
+    ]
+    group = group_of(runs)
+    assert [each.label for each in group.settings] == order
+    assert [each.setting.label for each in compare_with_best(group)] == order
 
 
 def test_the_newest_of_two_runs_of_a_seed_counts(made: Made, group_of: Grouped) -> None:
@@ -325,6 +345,24 @@ def test_a_search_is_ordered_by_what_it_optimized(made: Made, group_of: Grouped)
     said = answer(group, comparisons)
     assert "best is gru, lr 0.1 (validation accuracy of the best epoch 90.00 %" in said
     assert "test accuracy 70.00 %" in said
+
+
+@pytest.mark.parametrize(("metric", "sign"), [("val/acc_best", 100), ("val/loss_best", -1)])
+def test_the_leads_of_a_search_are_those_on_the_validation_split(
+    made: Made, group_of: Grouped, metric: str, sign: int
+) -> None:
+    """The leads are positive in both directions, and the test set would give others."""
+    better, worse = ((0.9, 0.8, 0.85), (0.5, 0.6, 0.52)) if sign > 0 else ((0.5, 0.6, 0.52), (0.9, 0.8, 0.85))
+    runs = [
+        made(seed=seed, optimizer__lr=lr, acc=test, metrics={metric: value}, optimized_metric=metric)
+        for lr, values, test in ((0.1, worse, 0.9), (0.2, better, 0.1))
+        for seed, value in enumerate(values)
+    ]
+    best, other = compare_with_best(group_of(runs))
+    assert (best.setting.label, other.setting.label) == ("gru, lr 0.2", "gru, lr 0.1")
+    assert other.seeds is not None
+    assert other.seeds.difference == pytest.approx(sign * (sum(better) - sum(worse)) / 3)
+    assert other.seeds.p == pytest.approx(stats.ttest_rel(better, worse).pvalue)
 
 
 def test_a_search_may_optimize_the_averaged_weights(made: Made, group_of: Grouped) -> None:

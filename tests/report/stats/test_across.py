@@ -52,6 +52,31 @@ def test_the_example_of_the_literature(made: Made) -> None:
     assert "no pair could differ" not in ranking.describe()
 
 
+def test_the_lowest_loss_has_the_first_rank(made: Made) -> None:
+    task = {"_target_": "elsewhere.TaggingTask"}
+    runs = [
+        made(cell, acc=None, data__name=f"Data{place}", task=task, metrics={"test/loss": loss})
+        for place, of_gru in enumerate((1.0, 1.0, 2.5, 1.0))
+        for cell, loss in (("srn", 3.0), ("gru", of_gru), ("lstm", 2.0))
+    ]
+    (ranking,) = rank_across(make_groups(runs)[0])
+    assert not ranking.measure.higher_is_better
+    assert ranking.labels == ["gru", "lstm", "srn"]
+    assert ranking.ranks == pytest.approx([5 / 4, 7 / 4, 3.0])
+
+
+def test_searches_are_not_ranked(made: Made) -> None:
+    """The best trial of a search was chosen by the scores that would be ranked."""
+    runs = [
+        made(cell, metrics={"val/acc_best": acc}, data__name=f"Data{place}", optimized_metric="val/acc_best")
+        for place in range(3)
+        for cell, acc in (("srn", 0.3), ("gru", 0.9), ("lstm", 0.6))
+    ]
+    groups, _ = make_groups(runs)
+    assert [group.is_search for group in groups] == [True] * 3
+    assert rank_across(groups) == []
+
+
 def test_settings_without_a_score_on_a_data_set_are_not_ranked(made: Made) -> None:
     (ranking,) = rank_across(groups_of(made, 5, "m 2"))
     assert sorted(ranking.labels) == ["both", "cf", "plain"]

@@ -117,6 +117,63 @@ def test_what_comparisons_could_have_shown() -> None:
     assert (alone.smallest, alone.num_seeds, alone.superiority) == (None, None, None)
 
 
+def within(differences: list[float], margin: float) -> float:
+    """Return the p-value of scipy's two one-sided tests that the mean difference lies within the margin."""
+    sides = ((margin, "less"), (-margin, "greater"))
+    return max(float(stats.ttest_1samp(differences, end, alternative=side).pvalue) for end, side in sides)
+
+
+def beyond(differences: list[float], margin: float) -> float:
+    """Return the two-sided p-value of scipy that the mean difference is larger than a margin."""
+    return float(stats.ttest_1samp(differences, margin).pvalue)
+
+
+CLOSE, ALSO_CLOSE, CLOSER = [0.5, -0.4, 0.6, 0.1], [0.9, -0.4, 0.55, 0.1], [0.2, -0.3, 0.4, 0.1]
+FAR, NOISY = [1.9, 1.3, 2.2, 1.7], [3.0, -1.0, 2.0, 0.5]
+
+
+def test_equivalence_is_corrected_for_the_comparisons_with_the_best_alone() -> None:
+    p_values = [within(each, 1.0) for each in (CLOSER, CLOSE, ALSO_CLOSE)]
+    assert p_values[0] < 0.05 / 3
+    assert 0.05 / 3 < p_values[1] < 0.05 / 2
+    assert 0.05 / 2 < p_values[2] < 0.05
+
+    def found(*tests: list[float], others: tuple[list[float], ...] = ()) -> list[str]:
+        results = sensitivities([*map(scored, tests)], [*map(scored, others)], 1.0)
+        return [each.equivalence for each in results]
+
+    assert found(CLOSER, CLOSE, ALSO_CLOSE) == [EQUIVALENT] * 3
+    assert found(CLOSE, CLOSE, ALSO_CLOSE) == [UNDECIDED] * 3
+    assert found(ALSO_CLOSE, NOISY) == [UNDECIDED] * 2
+    assert found(ALSO_CLOSE, others=(NOISY, FAR, CLOSER)) == [EQUIVALENT]
+
+
+def test_a_difference_beyond_the_margin_is_corrected_for_all_pairs() -> None:
+    assert 0.05 / 2 < beyond(FAR, 1.0) < 0.05
+    assert beyond(NOISY, 1.0) > 0.05
+    (alone,), (beside_another,) = (sensitivities([scored(FAR)], others, 1.0) for others in ([], [scored(NOISY)]))
+    assert (alone.equivalence, beside_another.equivalence) == (BEYOND, UNDECIDED)
+
+
+def test_the_number_of_seeds_is_that_of_the_test_that_needs_fewer() -> None:
+    others = [scored(NOISY), scored(NOISY)]
+    by_difference, by_equivalence, third = sensitivities([scored(NOISY), scored(CLOSE), scored(CLOSE)], others, 1.0)
+    # No test is significant: the five pairs share the level of leads, the three comparisons that of equivalence.
+    assert all(stats.ttest_1samp(each, 0.0).pvalue > 0.05 for each in (NOISY, CLOSE))
+    assert min(within(each, 1.0) for each in (NOISY, CLOSE)) > 0.05 / 3
+    assert by_difference.smallest == pytest.approx(smallest_difference(np.std(NOISY, ddof=1), 4, 0.05 / 5))
+    assert by_difference.num_seeds == seeds_for_difference(np.mean(NOISY), np.std(NOISY, ddof=1), 0.05 / 5)
+    assert seeds_for_equivalence(np.mean(NOISY), np.std(NOISY, ddof=1), 1.0) is None
+    difference, deviation = float(np.mean(CLOSE)), float(np.std(CLOSE, ddof=1))
+    assert by_equivalence == third
+    assert by_equivalence.smallest == pytest.approx(smallest_difference(deviation, 4, 0.05 / 5))
+    number = seeds_for_equivalence(difference, deviation, 1.0, 0.05 / 3)
+    assert number is not None
+    assert number != seeds_for_equivalence(difference, deviation, 1.0)
+    assert number < (seeds_for_difference(difference, deviation, 0.05 / 5) or 0)
+    assert by_equivalence.num_seeds == number
+
+
 def test_without_a_margin_there_is_no_equivalence() -> None:
     (found,) = sensitivities([scored([0.01, -0.01, 0.015])])
     assert (found.equivalence, found.is_settled) == ("", False)

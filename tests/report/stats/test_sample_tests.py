@@ -12,14 +12,17 @@ import pytest
 import torch
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.significance import PairedTest
+from scipy import stats
 
 from rnnexp.core.errors import UserError
 from rnnexp.report.records.groups import ComparisonGroup
 from rnnexp.report.records.runs import Run, find_runs, read_run
-from rnnexp.report.stats.ranking import BEST, EVEN, UNSURE, UNTESTED, WORSE, compare_with_best
+from rnnexp.report.section import answer
+from rnnexp.report.stats.ranking import BEST, EVEN, UNSURE, UNSURE_OF_ONE, UNTESTED, WORSE, compare_with_best
 from rnnexp.report.stats.sample_tests import compare_samples
 from rnnexp.report.stats.significance import PairedTestResult, holm, paired_t
-from rnnexp.tasks.answers import mcnemar
+from rnnexp.tasks.answers import SampleTest, mcnemar
+from rnnexp.tasks.classification.answers import PredictedClasses
 from rnnexp.tasks.classification.answers import read as read_predictions
 from rnnexp.tasks.registry import CLASSIFICATION, TRANSLATION
 from rnnexp.tasks.translation.answers import Translations, num_resamples
@@ -255,6 +258,71 @@ def test_verdicts(made: Made, group_of: Grouped) -> None:
     assert len(p_values) == 6
     adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     assert far.seeds_p == pytest.approx(adjusted["best", "far"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "verdict", "said"),
+    [
+        ({1: range(30)}, UNSURE_OF_ONE, f"1 other is {UNSURE_OF_ONE}."),
+        (
+            {1: range(30), 2: range(12)},
+            UNSURE,
+            "1 other is worse with each shared seed, with too few seeds for certainty.",
+        ),
+        ({1: range(30), 2: range(4)}, EVEN, "Not significantly worse: srn ("),
+        ({1: range(4)}, UNTESTED, "Not tested: srn (too few shared seeds (1; at least 2))."),
+    ],
+)
+def test_the_verdict_without_a_significant_test_over_seeds(
+    made: Made, group_of: Grouped, wrong: dict[int, range], verdict: str, said: str
+) -> None:
+    group = pair(made, group_of, {seed: ((), of_srn) for seed, of_srn in wrong.items()})
+    best, other = compare_with_best(group)
+    assert (best.verdict, other.verdict) == (BEST, verdict)
+    assert said in answer(group, [best, other])
+
+
+def test_a_setting_is_not_worse_if_it_is_better_with_each_shared_seed(made: Made, group_of: Grouped) -> None:
+    """The best has the higher mean by a seed that the other lacks."""
+    runs = [
+        answered(made("gru", seed, acc=acc), range(60)) for seed, acc in ((1, 0.40), (2, 0.41), (3, 0.42), (4, 1.0))
+    ]
+    runs += [answered(made("srn", seed, acc=acc), range(50)) for seed, acc in ((1, 0.50), (2, 0.512), (3, 0.515))]
+    best, other = compare_with_best(group_of(runs))
+    assert best.setting.label == "gru"
+    assert other.seeds_p is not None
+    assert other.samples_p is not None
+    assert max(other.seeds_p, other.samples_p) < 0.05
+    assert other.verdict == EVEN
+
+
+def test_p_values_over_samples_are_corrected_for_all_pairs(
+    made: Made, group_of: Grouped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = []
+    compare = PredictedClasses.compare
+
+    def recorded(ours: PredictedClasses, others: Sequence[PredictedClasses], level: float) -> list[SampleTest]:
+        levels.append(level)
+        return compare(ours, others, level)
+
+    monkeypatch.setattr(PredictedClasses, "compare", recorded)
+    wrong = {"best": 0, "few": 3, "some": 7, "many": 9, "most": 12}
+    group = group_of([answered(made(cell, acc=1 - number / 100), range(number)) for cell, number in wrong.items()])
+    comparisons = compare_with_best(group)[1:]
+    # The five settings have ten pairs.
+    assert levels == [pytest.approx(0.05 / 10)]
+    # Three disagreements can give no p-value, so four settings with six pairs are tested.
+    few, *tested = comparisons
+    assert (few.setting.label, few.samples_p, few.verdict) == ("few", None, UNTESTED)
+    for each, cell, factor in zip(tested, ("some", "many", "most"), (4, 5, 6), strict=True):
+        p = stats.binomtest(0, wrong[cell]).pvalue
+        assert each.setting.label == cell
+        assert each.samples is not None
+        assert each.samples.p == pytest.approx(p)
+        assert each.samples_p == pytest.approx(factor * p)
+    # The p-value of "some" is below 0.05 only without the correction.
+    assert [each.verdict for each in tested] == [UNTESTED, UNSURE_OF_ONE, UNSURE_OF_ONE]
 
 
 def test_the_lead_is_also_positive_if_less_is_better(made: Made, group_of: Grouped) -> None:
