@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean, stdev
 
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from rnnexp.core.files.atomic import read_json, write_json
 from rnnexp.report.ensembles import ensemble_blocks
@@ -53,6 +55,36 @@ def test_the_row_of_an_ensemble(made: Made, group_of: Grouped, tmp_path: Path) -
     _, table = ensemble_blocks(group_of(runs), tmp_path)
     assert isinstance(table, Table)
     assert list(table.rows[0][:5]) == ["gru", "3", "90.00 ± 0.00", "100.00", "+10.00 points"]
+
+
+def test_the_gain_is_that_over_the_mean_of_the_members(made: Made, group_of: Grouped, tmp_path: Path) -> None:
+    labels = torch.arange(100) % 10
+    wrong = {1: range(10), 2: range(5, 25), 3: range(20, 53)}
+    runs = []
+    for seed, samples in wrong.items():
+        run = made("gru", seed, acc=1 - len(samples) / 100)
+        run.path.mkdir()
+        predicted = labels.clone()
+        predicted[list(samples)] = 11
+        confidence = torch.full((100,), 0.8)
+        torch.save({"labels": labels, "predicted": predicted, "confidence": confidence}, run.files.predictions_file)
+        runs.append(run)
+    _, table = ensemble_blocks(group_of(runs), tmp_path)
+    assert isinstance(table, Table)
+    # The ten samples that two of the three runs have wrong are wrong.
+    ensemble = [sum(sample in samples for samples in wrong.values()) < 2 for sample in range(100)]
+    members = [fmean(sample not in samples for samples in wrong.values()) for sample in range(100)]
+    test = stats.ttest_rel(100 * np.array(ensemble), 100 * np.array(members))
+    low, high = test.confidence_interval(0.95)
+    deviation = stdev(100.0 - len(samples) for samples in wrong.values())
+    assert list(table.rows[0]) == [
+        "gru",
+        "3",
+        f"79.00 ± {deviation:.2f}",
+        "90.00",
+        "+11.00 points",
+        f"{low:.2f} to {high:.2f}",
+    ]
 
 
 def test_a_seed_without_answers_is_in_no_column(made: Made, group_of: Grouped, tmp_path: Path) -> None:

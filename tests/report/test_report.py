@@ -1,6 +1,7 @@
 """The report program, run on directories of real runs."""
 
 import csv
+import dataclasses
 import json
 import logging
 import os
@@ -9,10 +10,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
+from statistics import fmean, stdev
 
+import numpy as np
 import pytest
 import torch
+from scipy import optimize, stats
 
 from rnnexp.core.files.directory_lock import locked
 from rnnexp.report import section
@@ -302,6 +307,85 @@ def test_notes_of_a_row(sweep: Path, changed: Callable[..., None], group_of: Gro
     rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
     assert "32-true (requested: 16-mixed)" in rows["gru"]["effective precision"]
     assert "2 × another machine" in rows["gru"]["device"]
+
+
+def test_notes_name_the_device_and_the_code_that_most_runs_do_not_have(made: Made, group_of: Grouped) -> None:
+    runs = []
+    for cell, acc in (("gru", 0.9), ("srn", 0.8)):
+        for seed in (1, 2, 3):
+            place = "a rare one" if (cell, seed) in (("gru", 1), ("gru", 2)) else "a common one"
+            run = made(cell, seed, acc=acc, result={"device": {"name": place, "num_devices": 1}})
+            runs.append(dataclasses.replace(run, code=f"the code on {place}"))
+    group = group_of(runs)
+    table = results_table(group, compare_with_best(group))
+    notes = column([list(row) for row in table.rows], list(table.columns), "notes")
+    assert notes == ["other device (a rare one); other code (the code on a rare one)", "–"]
+
+
+ACCURACIES = {"gru": (95.12, 96.34, 95.71, 94.98), "lstm": (94.87, 95.69, 95.93), "srn": (92.15, 92.03, 91.38, 92.44)}
+"""The accuracy of each seed, in percent."""
+PAIRS = list(combinations(ACCURACIES, 2))
+
+
+@pytest.fixture
+def compared(made: Made, group_of: Grouped) -> ComparisonGroup:
+    """Three settings with the scores of `ACCURACIES`, of which one lacks a seed."""
+    runs = [(cell, seed, acc) for cell, values in ACCURACIES.items() for seed, acc in enumerate(values)]
+    return group_of([made(cell, seed, acc=acc / 100) for cell, seed, acc in runs])
+
+
+def test_the_means_and_intervals_of_the_results_are_those_of_student(compared: ComparisonGroup) -> None:
+    table = results_table(compared, compare_with_best(compared))
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    assert [row["cell"] for row in rows] == list(ACCURACIES)
+    for row, values in zip(rows, ACCURACIES.values(), strict=True):
+        mean, deviation, n = fmean(values), stdev(values), len(values)
+        half = stats.t.ppf(0.975, n - 1) * deviation / n**0.5
+        assert row["accuracy, %"] == f"{mean:.2f} ± {deviation:.2f}"
+        assert row["95 % interval"] == f"{mean - half:.2f} to {mean + half:.2f}"
+        assert row["n"] == str(n)
+
+
+def test_the_comparisons_are_paired_t_tests_of_scipy(compared: ComparisonGroup) -> None:
+    # Only the seeds that both have are paired.
+    pairs = {(a, b): tuple(zip(*zip(ACCURACIES[a], ACCURACIES[b], strict=False), strict=True)) for a, b in PAIRS}
+    tests = {pair: stats.ttest_rel(*scores) for pair, scores in pairs.items()}
+    p_values = sorted(test.pvalue for test in tests.values())
+    adjusted = np.maximum.accumulate([3, 2, 1] * np.array(p_values))
+    table = comparisons_table(compared, compare_with_best(compared))
+    assert table.columns[2:7] == [
+        "shared seeds",
+        "lead of the best, points",
+        "95 % interval",
+        "p over seeds",
+        "adjusted",
+    ]
+    assert [row[0] for row in table.rows] == ["lstm", "srn"]
+    for row in table.rows:
+        scores, test = pairs["gru", row[0]], tests["gru", row[0]]
+        low, high = test.confidence_interval(0.95)
+        assert list(row[2:7]) == [
+            str(len(scores[0])),
+            f"{fmean(scores[0]) - fmean(scores[1]):.2f}",
+            f"{low:.2f} to {high:.2f}",
+            f"{test.pvalue:.{2 if test.pvalue > 0.1 else 3}f}",
+            f"{adjusted[p_values.index(test.pvalue)]:.{2 if test.pvalue > 0.1 else 3}f}",
+        ]
+    assert table.rows[1][5] != table.rows[1][6]
+
+
+def test_the_smallest_detectable_lead_is_found_with_a_power_of_80_percent(compared: ComparisonGroup) -> None:
+    table = sensitivity_table(compared, compare_with_best(compared), None)
+    assert table.columns[2:4] == ["deviation of the lead, points", "smallest detectable lead, points"]
+    # By Holm's method the two pairs with srn come before that with lstm, and none comes before the best against srn.
+    for row, (other, level) in zip(table.rows, (("lstm", 0.05), ("srn", 0.05 / 3)), strict=True):
+        deviation = stdev(a - b for a, b in zip(ACCURACIES["gru"], ACCURACIES[other], strict=False))
+        n = min(len(ACCURACIES["gru"]), len(ACCURACIES[other]))
+
+        def lack(lead: float, error: float = deviation / n**0.5, n: int = n, level: float = level) -> float:
+            return float(stats.nct.sf(stats.t.ppf(1 - level / 2, n - 1), n - 1, lead / error)) - 0.8
+
+        assert list(row[:4]) == [other, str(n), f"{deviation:.2f}", f"{optimize.brentq(lack, 0.0, 50.0):.2f}"]
 
 
 def test_the_table_of_comparisons_says_why_there_is_no_test(made: Made, group_of: Grouped) -> None:

@@ -68,6 +68,27 @@ def test_the_path_of_the_best_value(searched: ComparisonGroup) -> None:
     assert texts == ["best so far of search", "without a value"]
 
 
+def test_the_path_of_the_lowest_value_goes_down(made: Made, group_of: Grouped, tmp_path: Path) -> None:
+    make_study(tmp_path / "search")
+    runs = []
+    for number, value in enumerate(VALUES):
+        metrics = {"val/loss_best": value}
+        status = "pruned" if value is None else "done"
+        settings = {"optimized_metric": "val/loss_best", "trial_number": number, "optimizer__lr": number + 0.5}
+        run = made(acc=value, status=status, metrics=metrics, **settings)
+        runs.append(dataclasses.replace(run, path=tmp_path / "search" / "jobs" / str(number)))
+    group = group_of(runs)
+    figure = search_path(group)
+    assert figure is not None
+    trials, best, _ = figure.axes[0].lines
+    shown = [math.nan if value is None else value for value in VALUES]
+    assert list(trials.get_ydata()) == pytest.approx(shown, nan_ok=True)
+    assert list(best.get_ydata()) == pytest.approx([0.5, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.3])
+    # The last trial has the lowest loss, and the lowest accuracy.
+    first = compare_with_best(group)[0].setting
+    assert (first.label, first.scores) == ("gru, lr 7.5", [0.3])
+
+
 def test_searches_whose_directories_have_one_name_stay_apart(made: Made, group_of: Grouped, tmp_path: Path) -> None:
     places = [tmp_path / "a" / "lr", tmp_path / "b" / "lr"]
     runs = []
