@@ -160,6 +160,39 @@ def test_seeds_that_solved_the_task_are_filled(ladder_of: Callable[..., list[Lad
     assert axes.get_yscale() == "log"
 
 
+@pytest.mark.parametrize(
+    ("name", "mean", "middles"), [("adding", "geometric", [0.2, 0.6]), ("parity", "arithmetic", [25.0, 65.0])]
+)
+def test_a_line_joins_the_means_that_the_caption_names(
+    ladder_of: Callable[..., list[Ladder]], tmp_path: Path, name: str, mean: str, middles: list[float]
+) -> None:
+    (ladder,) = ladder_of({("gru", 10): [0.1, 0.4], ("gru", 20): [0.4, 0.9]}, name)
+    block = plot_ladder(ladder, FigureWriter(tmp_path))
+    assert isinstance(block, FigureBlock)
+    assert f"a line joins the means ({mean})" in block.caption
+    line = ladder_figure(ladder).axes[0].lines[0]
+    assert line.get_linestyle() == "-"
+    assert list(line.get_ydata()) == pytest.approx(middles)
+
+
+def test_ratios_of_gradients_are_those_of_the_first_layer(runs_of: Callable[..., list[Run]], tmp_path: Path) -> None:
+    runs = []
+    for run in runs_of({("gru", 10): [0.1], ("gru", 20): [0.1]}):
+        length = int(run.number("data.length") or 0)
+        # Of the layer next to the input the norm at step t is t, of the other one t².
+        rows = [f"1,{layer},gradient_norm,{t},{t ** (layer + 1)}" for layer in (0, 1) for t in range(1, length + 1)]
+        moved = replace(run, path=tmp_path / str(length))
+        moved.path.mkdir()
+        text = "\n".join(["epoch,layer,quantity,index,value", *rows])
+        moved.files.gradient_flow_file.write_text(text, encoding="utf-8")
+        runs.append(moved)
+    (ladder,) = find_ladders(make_groups(runs)[0])
+    ratios = ratios_of(ladder.lines["gru"])
+    assert ratios == {"after the first epoch": {10: pytest.approx(1 / 10), 20: pytest.approx(1 / 20)}}
+    _, panel = ladder_figure(ladder).axes
+    assert list(panel.lines[0].get_ydata()) == pytest.approx([1 / 10, 1 / 20])
+
+
 def test_gradients_are_those_of_the_first_step(ladder_of: Callable[..., list[Ladder]]) -> None:
     (ladder,) = ladder_of({("gru", 10): [0.1], ("gru", 20): [0.1]})
     rows: list[Any] = ["epoch,layer,quantity,index,value"]

@@ -3,20 +3,25 @@
 import gzip
 import io
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
+from scipy import stats
 
+from rnnexp.core.errors import UserError
 from rnnexp.data.images.files import TEST_IMAGES
 from rnnexp.plots.style import GRAY, encode_figure
-from rnnexp.report.figures.answer import MOST_SHOWN, answer_caption
+from rnnexp.report.figures.answer import MOST_SHOWN, answer_caption, answer_figure
 from rnnexp.report.figures.disagreements import find_disagreements, images_figure, pairs_to_show
 from rnnexp.report.figures.effects import interactions, main_effects, margins
 from rnnexp.report.figures.gradient_flow import SMALLEST, gradient_flow_figure, relative_norms
@@ -118,6 +123,26 @@ def test_a_curve_shows_the_logged_values(digits: Path, group_of: Grouped) -> Non
     assert len(axes.collections) == len(with_spread), "a band where seeds differ"
 
 
+def test_the_band_of_a_curve_is_one_standard_deviation_on_both_sides(made: Made, group_of: Grouped) -> None:
+    logged = [(0.1, 0.5), (0.2, 0.6), (0.6, 0.7)]
+    runs = [made(seed=seed) for seed in range(len(logged))]
+    for run, values in zip(runs, logged, strict=True):
+        run.path.mkdir()
+        rows = [f"{epoch},{epoch},{value}" for epoch, value in enumerate(values)]
+        run.files.metrics_file.write_text("\n".join(["epoch,step,val/acc", *rows, ""]), encoding="utf-8")
+    figure = learning_curves(group_of(runs))
+    assert figure is not None
+    (axes,) = figure.axes
+    (band,) = axes.collections
+    (outline,) = band.get_paths()
+    for epoch, shares in enumerate(zip(*logged, strict=True), start=1):
+        values = [100 * share for share in shares]
+        ends = [y for x, y in outline.vertices.tolist() if x == epoch]
+        mean, deviation = fmean(values), stdev(values)
+        assert axes.lines[0].get_ydata()[epoch - 1] == pytest.approx(mean)
+        assert (min(ends), max(ends)) == pytest.approx((mean - deviation, mean + deviation))
+
+
 def test_an_unfinished_run_has_a_curve(sweep: Path, changed: Callable[..., None], group_of: Grouped) -> None:
     for job in (sweep / "jobs").iterdir():
         changed(job / "status.json", lambda status: status.update(status="running"))
@@ -189,6 +214,44 @@ def test_the_points_of_seeds_are_inside_the_panel(made: Made, group_of: Grouped)
     assert axes.get_xscale() == "log"
     assert low < 10
     assert high > 900
+
+
+ACCURACIES = {"gru": (81.0, 84.0, 82.5), "srn": (60.0, 72.0, 63.0)}
+"""The accuracy of each seed, in percent."""
+
+
+def student(values: Sequence[float]) -> tuple[float, float]:
+    """Return the ends of the 95 % interval of the mean by scipy."""
+    low, high = stats.t.interval(0.95, len(values) - 1, loc=fmean(values), scale=stats.sem(values))
+    return float(low), float(high)
+
+
+def bars_of(axes: Axes) -> list[tuple[float, float]]:
+    """Return the ends of the vertical error bars of a panel in the order of the containers."""
+    segments = [segment for container in axes.containers for bars in container[2] for segment in bars.get_segments()]
+    return [(float(segment[0][1]), float(segment[1][1])) for segment in segments]
+
+
+def test_error_bars_are_the_intervals_of_student(made: Made, group_of: Grouped) -> None:
+    runs = [
+        made(cell, seed, acc=acc / 100, result={"timing": {"fit_seconds": 10.0}})
+        for cell, values in ACCURACIES.items()
+        for seed, acc in enumerate(values)
+    ]
+    group = group_of(runs)
+    expected = [pytest.approx(student(values)) for values in ACCURACIES.values()]
+    figure = answer_figure([(group, compare_with_best(group))])
+    assert figure is not None
+    lines = [line for line in figure.axes[0].lines if list(line.get_ydata()) in ([0, 0], [1, 1])]
+    assert [tuple(line.get_xdata()) for line in lines if len(set(line.get_xdata())) > 1] == expected
+    effects = main_effects(group)
+    assert effects is not None
+    # The values of an axis are in their natural order.
+    assert [text.get_text() for text in effects.axes[0].get_xticklabels()] == ["gru", "srn"]
+    assert bars_of(effects.axes[0]) == expected
+    costs = tradeoffs(group, [FIT_TIME])
+    assert costs is not None
+    assert bars_of(costs.axes[0]) == expected
 
 
 @pytest.mark.parametrize(
@@ -301,6 +364,20 @@ def test_distances_need_no_translations(phrases: Path, tmp_path: Path, group_of:
     assert {number for _, number in distance_curve(list(setting.counted.values()), read).values()} == {0}
 
 
+def test_the_share_of_words_that_agree_is_the_mean_over_seeds(made: Made) -> None:
+    def unread(_run: object) -> Any:
+        raise UserError("no translations")
+
+    shares = {1: {"03": 0.2, "10": 0.1}, 2: {"03": 0.9, "10": 0.3}, 3: {"03": 0.7}}
+    runs = [
+        made(seed=seed, metrics={f"test/acc_distance/{distance}": share for distance, share in of_seed.items()})
+        for seed, of_seed in shares.items()
+    ]
+    assert distance_curve(runs, unread) == {3: (pytest.approx(0.6), 0), 10: (pytest.approx(0.2), 0)}
+    figure, _ = draw_agreement({"gru": runs}, unread)["agreement"]
+    assert list(figure.axes[0].lines[0].get_ydata()) == pytest.approx([0.6, 0.2])
+
+
 def test_images_have_no_distances(digits: Path) -> None:
     assert draw_agreement({"gru": find_runs([digits])}, read) == {}
 
@@ -363,6 +440,30 @@ def test_samples_on_which_two_differ(digits: Path, group_of: Grouped) -> None:
     assert_readable(figure)
     shown = [image for part in figure.subfigs for axes in part.axes for image in axes.images]
     assert np.array_equal(shown[0].get_array(), images[found[0].samples[0]])
+
+
+def test_samples_on_which_most_seeds_agree_are_first(made: Made, group_of: Grouped) -> None:
+    labels = torch.arange(100) % 10
+    # With all three seeds only gru has 9 right, with two of them 7, with one 5; of sample 3 srn has more right.
+    wrong = {"gru": ((), (3, 4), (3, 4)), "srn": ((3, 5, 7, 9), (7, 9, 12), (9,))}
+    runs = []
+    for cell, of_seeds in wrong.items():
+        for seed, samples in enumerate(of_seeds, start=1):
+            run = made(cell, seed, acc=0.9 if cell == "gru" else 0.8)
+            run.path.mkdir()
+            predicted = labels.clone()
+            predicted[list(samples)] = 11
+            content = {"labels": labels, "predicted": predicted, "confidence": torch.ones(100)}
+            torch.save(content, run.files.predictions_file)
+            runs.append(run)
+    ((found,),) = find_disagreements(group_of(runs))
+    assert (found.right.label, found.wrong.label, found.seed) == ("gru", "srn", "1")
+    assert found.samples == [9, 7, 5]
+    assert found.total == 4
+    figure = images_figure([found], np.arange(100, dtype=np.uint8)[:, None, None].repeat(4, 1).repeat(4, 2))
+    shown = [image.get_array() for axes in figure.subfigs[0].axes for image in axes.images]
+    assert [int(image[0, 0]) for image in shown if image is not None] == [9, 7, 5]
+    assert figure.subfigs[0].axes[0].get_xlabel() == "9, not 11"
 
 
 def test_images_are_identified_by_their_digest(sweep: Path, tiny_root: Path, tmp_path: Path) -> None:
