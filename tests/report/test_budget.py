@@ -79,6 +79,12 @@ def test_a_setting_is_within_a_budget_only_below_every_limit(
     assert f"the best is {best} (" in first
 
 
+def test_a_limit_in_another_unit_than_the_record_is_exact(made: Made, group_of: Grouped) -> None:
+    group = group_of([made(result={"inference": inference(1.0, 7000)})])
+    first, *_ = budget_lines(group, parse_budget("weight_mb<0.007"))
+    assert "nothing is within weight_mb<0.007" in first
+
+
 def test_the_nearest_to_a_budget_exceeds_no_limit_by_much(made: Made, group_of: Grouped) -> None:
     # Relative to the limits lstm has 2.5 and 1.1, gru 2.25 and 2: less in its worst, more in the sum and in its best.
     costs = {"lstm": (1.0, 88e3), "gru": (0.9, 160e3)}

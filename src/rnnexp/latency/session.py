@@ -42,10 +42,10 @@ COLUMNS = {
     "beam 5\np99, ms": ("beam5_latency.p99_ms", 1.0),
     "batch 128\n1/s": ("throughput.batch_128", 1.0),
     "words\n1/s": ("words_per_second", 1.0),
-    "weights\nMB": ("weight_bytes", 1e-6),
-    "memory\nMiB": ("peak_memory_bytes.batch_1", 2**-20),
+    "weights\nMB": ("weight_bytes", 1e6),
+    "memory\nMiB": ("peak_memory_bytes.batch_1", 2**20),
 }
-"""Title -> path in the record, and the factor to the shown number."""
+"""Title -> path in the record, and the shown unit in the recorded one."""
 
 
 def measure_runs(options: Options) -> int:
@@ -185,8 +185,8 @@ def _table(loaded: Sequence[Loaded], of_runs: Sequence[Mapping[str, Any]]) -> Ta
     table.add_column("run", overflow="fold", min_width=20)
     columns = {
         title: cells
-        for title, (path, scale) in COLUMNS.items()
-        if any(cells := [_shown(value_at(record, path), scale) for record in records])
+        for title, (path, unit) in COLUMNS.items()
+        if any(cells := [_shown(value_at(record, path), unit) for record in records])
     }
     for title in columns:
         table.add_column(title, justify="right", no_wrap=True)
@@ -195,5 +195,5 @@ def _table(loaded: Sequence[Loaded], of_runs: Sequence[Mapping[str, Any]]) -> Ta
     return table
 
 
-def _shown(value: float | None, scale: float) -> str:
-    return "" if value is None else f"{scale * value:,.0f}" if scale * value >= 1000 else f"{scale * value:.3g}"
+def _shown(value: float | None, unit: float) -> str:
+    return "" if value is None else f"{value / unit:,.0f}" if value / unit >= 1000 else f"{value / unit:.3g}"

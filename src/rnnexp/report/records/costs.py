@@ -16,7 +16,7 @@ class Cost:
     Args:
         path: its keys, joined by dots.
         label: the name in tables and figures, with the unit.
-        scale: the factor from the recorded to the shown value.
+        unit: the shown unit, in the recorded one.
         digits: digits after the decimal point.
         device_type: the type of the devices on which it was measured; empty for any.
         higher_is_better: whether a higher value costs less, as of a speed.
@@ -24,23 +24,24 @@ class Cost:
 
     path: str
     label: str
-    scale: float = 1.0
+    unit: float = 1.0
     digits: int = 0
     device_type: str = ""
     higher_is_better: bool = False
 
     def of(self, run: Run) -> float | None:
-        """Return the scaled cost of a run; None if it did not record it on such a device."""
+        """Return the cost of a run in the shown unit; None if it did not record it on such a device."""
         value = run.number(self.path) if self.device_type in ("", run.text("device.type")) else None
-        return None if value is None else self.scale * value
+        # Not multiplied by 1e-6, which is rounded: 7,000 bytes would be less than 0.007 MB.
+        return None if value is None else value / self.unit
 
     def mean(self, runs: Iterable[Run]) -> float | None:
-        """Return the scaled mean over runs; None if none recorded it."""
+        """Return the mean over runs in the shown unit; None if none recorded it."""
         values = [value for run in runs if (value := self.of(run)) is not None]
         return fmean(values) if values else None
 
     def show(self, value: float) -> str:
-        """Format a scaled value."""
+        """Format a value in the shown unit."""
         return f"{value:,.{self.digits}f}"
 
 
@@ -48,7 +49,7 @@ PARAMETERS = Cost("model.num_parameters", "parameters")
 STATE = Cost("model.state_size", "state size")
 FIT_TIME = Cost("timing.fit_seconds", "training time, s", digits=1)
 # On a CPU the record has the memory of the whole process, most of which is that of libraries.
-MEMORY = Cost("peak_memory_bytes", "peak GPU memory, MiB", 2**-20, device_type="cuda")
+MEMORY = Cost("peak_memory_bytes", "peak GPU memory, MiB", 2**20, device_type="cuda")
 
 
 def costs_of(kind: TaskKind) -> tuple[Cost, ...]:
@@ -75,9 +76,9 @@ INFERENCE: dict[str, Cost] = {
     **{f"throughput_{size}": _speed(f"throughput.batch_{size}", f"samples/s, batch {size}") for size in BATCH_SIZES},
     "words_per_second": _speed("words_per_second", "words/s"),
     "beam5_words_per_second": _speed("beam5_words_per_second", "words/s with beam 5"),
-    "weight_mb": Cost("inference.weight_bytes", "weights, MB", 1e-6, 3),
+    "weight_mb": Cost("inference.weight_bytes", "weights, MB", 1e6, 3),
     **{
-        f"memory_{size}_mib": Cost(f"inference.peak_memory_bytes.batch_{size}", f"memory, MiB, batch {size}", 2**-20, 2)
+        f"memory_{size}_mib": Cost(f"inference.peak_memory_bytes.batch_{size}", f"memory, MiB, batch {size}", 2**20, 2)
         for size in BATCH_SIZES
     },
     "flops_per_step": Cost("inference.flops_per_step", "FLOPs per step"),
