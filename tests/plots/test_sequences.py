@@ -48,12 +48,18 @@ def test_wrong_steps_are_shaded() -> None:
     assert len(axes.lines) == 3
 
 
-def test_a_number_at_each_step_is_drawn_over_the_inputs() -> None:
-    truth, guess = np.arange(10.0), np.arange(10.0) + 1
-    figure = curves([Example("one", INPUTS, None, truth, guess)], "run")
-    (axes,) = figure.axes
+def test_a_number_at_each_step_is_drawn_over_the_inputs_on_a_scale_of_its_own() -> None:
+    truth, guess = 300 + np.arange(10.0), 301 + np.arange(10.0)
+    figure = curves([Example("one", INPUTS, None, truth, guess)] * 3, "run")
+    panels, numbers = figure.axes[:4], figure.axes[4:]
+    assert [axes.axison for axes in panels] == [True] * 3 + [False]
+    assert [len(axes.lines) for axes in panels] == [3, 3, 3, 0]
+    for axes in numbers:
+        assert [line.get_ydata().tolist() for line in axes.lines] == [truth.tolist(), guess.tolist()]
+        assert axes.get_ylim()[0] > 299, "the inputs, which are about 0, do not hide the differences"
     assert legend_of(figure) == ["features", "truth", "predicted"]
-    assert axes.lines[4].get_ydata() == pytest.approx(guess)
+    colors = [line.get_color() for line in (panels[0].lines[0], *numbers[0].lines)]
+    assert [handle.get_color() for handle in figure.legends[0].get_lines()] == colors
 
 
 @pytest.mark.parametrize("text", ["$\\frac{1$", "a\x1b[31m\udce4", "x" * 3000, ""])

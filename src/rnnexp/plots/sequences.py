@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -64,14 +65,12 @@ def curves(examples: Sequence[Example], title: str, feature_names: Sequence[str]
     names = _names_of_lines(examples[0], feature_names)
     legend_width, legend_height = legend_inches(list(names.values())) if len(names) > 1 else (0.0, 0.0)
     figure = new_figure(5.2 * columns + legend_width, max(0.5 + 2.1 * rows, legend_height))
-    panels = figure.subplots(rows, columns, squeeze=False).flat
-    for axes, example in zip(panels, examples, strict=False):
-        _plot_example(axes, example)
-    drawn = list(figure.axes)
-    for axes in drawn[len(examples) :]:
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    lines = [_plot_example(axes, example) for axes, example in zip(panels, examples, strict=False)]
+    for axes in panels[len(examples) :]:
         axes.axis("off")
     if len(names) > 1:
-        legend_beside(figure, [drawn[0].lines[line] for line in names], list(names.values()))
+        legend_beside(figure, [lines[0][line] for line in names], list(names.values()))
     figure.suptitle(title_in(title, 5.2 * columns), fontsize=10, color=INK)
     return figure
 
@@ -84,14 +83,15 @@ def _names_of_lines(example: Example, feature_names: Sequence[str] | None) -> di
     return {line: f"feature {line}" if feature_names is None else feature_names[line] for line in range(number)}
 
 
-def _plot_example(axes: Axes, example: Example) -> None:
+def _plot_example(axes: Axes, example: Example) -> list[Line2D]:
+    """Plot an example and return its lines: the features, and the truth and the prediction at each step, if any."""
     steps = np.arange(1, len(example.inputs) + 1)
+    lines = []
     for feature in range(min(example.inputs.shape[1], MOST_FEATURES)):
         shade = GRAY if example.targets is not None else COLORS[feature]
-        axes.plot(steps, example.inputs[:, feature], color=shade, linewidth=1.0)
-    for values, color in ((example.targets, INK), (example.predicted, SECOND)):
-        if values is not None:
-            axes.plot(steps, values, color=color, linewidth=1.3)
+        lines += axes.plot(steps, example.inputs[:, feature], color=shade, linewidth=1.0)
+    if example.targets is not None and example.predicted is not None:
+        lines += _plot_numbers(axes, steps, example.targets, example.predicted)
     if example.wrong is not None:
         for step in steps[example.wrong]:
             axes.axvspan(step - 0.5, step + 0.5, color=SECOND, alpha=0.18, linewidth=0)
@@ -99,6 +99,19 @@ def _plot_example(axes: Axes, example: Example) -> None:
     axes.set_xlabel("step")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     style_axes(axes)
+    return lines
+
+
+def _plot_numbers(axes: Axes, steps: NDArray[np.int_], targets: Numbers, predicted: Numbers) -> list[Line2D]:
+    """Plot the numbers of each step over the features, which have another scale: its ticks are on the right."""
+    numbers = axes.twinx()
+    lines = [*numbers.plot(steps, targets, color=INK, linewidth=1.3)]
+    lines += numbers.plot(steps, predicted, color=SECOND, linewidth=1.3)
+    numbers.yaxis.tick_left()
+    axes.yaxis.tick_right()
+    axes.tick_params(axis="y", colors=GRAY)
+    numbers.spines["top"].set_visible(False)
+    return lines
 
 
 def predictions_and_residuals(targets: Numbers, predicted: Numbers, names: Sequence[str], title: str) -> Figure:
