@@ -1,18 +1,26 @@
 """The cost of inference is measured on real runs, recorded in their directories, and refused where it means nothing."""
 
+import itertools
 import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 from rnnexp.core.files.atomic import read_json, write_json
 from rnnexp.export import __main__ as export
 from rnnexp.latency.__main__ import latency
+from rnnexp.latency.rounds import Round, measure_round, summarize_rounds
+from rnnexp.latency.subject import Subject
 from rnnexp.report.__main__ import report
 from rnnexp.tasks.inference_record import BATCH_SIZES, read_inference
+from rnnexp.tasks.workload import Workload
+from rnnexp.tracking.run_directory import RunDirectory
 from support.answering import finish_phrasebook
 from support.foreign_runs import change_config
 from support.programs import Outcome, Run, call
@@ -44,6 +52,46 @@ def record_of(run: Path) -> dict[str, Any]:
 def assert_ordered(times: dict[str, float], num_calls: int) -> None:
     assert 0 < times["p50_ms"] <= times["p95_ms"] <= times["p99_ms"]
     assert times["num_calls"] >= num_calls
+
+
+def test_latencies_are_milliseconds_and_throughput_is_per_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock of this test is 5 ms later at each reading, so that each call takes 5 ms."""
+    readings = itertools.count()
+    monkeypatch.setattr("rnnexp.latency.rounds.now", lambda _: 0.005 * next(readings))
+    batches = dict.fromkeys(BATCH_SIZES, lambda: None)
+    workload = Workload({"latency": [lambda: 3]}, batches, [1], "steps", None, counts_words=True)
+    device = torch.device("cpu")
+    subject = Subject(RunDirectory(tmp_path), tmp_path, nn.Identity(), workload, device, "32-true", False, 0, 0)
+    numbers = summarize_rounds(subject, [measure_round(subject, 0.1) for _ in range(2)])
+    assert [numbers["latency"][f"p{percent}_ms"] for percent in (50, 95, 99)] == pytest.approx([5, 5, 5])
+    assert numbers["throughput"] == pytest.approx({"batch_1": 200, "batch_16": 16 * 200, "batch_128": 128 * 200})
+    assert numbers["words_per_second"] == pytest.approx(3 * 200)
+
+
+def test_percentiles_are_over_the_calls_of_all_rounds() -> None:
+    workload = Workload({"latency": []}, {}, [1], "steps", None)
+    subject: Any = SimpleNamespace(workload=workload)
+    rounds = [
+        Round({"latency": [number / 1000 for number in part]}, {}, {16: [1.0], 128: [1.0]})
+        for part in (range(101, 50, -1), range(1, 51))
+    ]
+    times = summarize_rounds(subject, rounds)["latency"]
+    assert times == pytest.approx({"p50_ms": 51, "p95_ms": 96, "p99_ms": 100, "num_calls": 101})
+
+
+def test_the_table_shows_the_numbers_of_the_record(
+    copied: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copied("a")
+    assert latency([str(run), *QUICK]) == 0
+    (row,) = (line.split() for line in capsys.readouterr().out.splitlines() if line.split()[:1] == ["a"])
+    record = record_of(run)
+    times = [record[name][f"p{percent}_ms"] for name in ("latency", "step_latency") for percent in (50, 99)]
+    numbers = [*times, record["throughput"]["batch_128"], record["weight_bytes"] / 10**6]
+    shown = [float(cell.replace(",", "")) for cell in row[1:]]
+    assert shown[: len(numbers)] == pytest.approx(numbers, rel=0.01)
 
 
 def test_a_record_that_cannot_be_written_does_not_lose_the_others(

@@ -20,8 +20,11 @@ from rnnexp.decoding import beam_search, greedy_search
 from rnnexp.models import Seq2Seq
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.schedules import constant
-from rnnexp.tasks.translation.metrics import corpus_scores
+from rnnexp.tasks.translation.metrics import corpus_scores, literature_scores
+from rnnexp.tasks.translation.multiply_adds import Work, multiply_adds
+from rnnexp.tasks.translation.scoring import Translation, scores_by_length
 from rnnexp.tasks.translation.task import TranslationTask
+from rnnexp.tasks.translation.translator import Translator
 from rnnexp.tasks.translation.workload import of_sentences
 from rnnexp.text.vocabulary import EOS, PAD
 from rnnexp.text.writing import describe_writing
@@ -149,20 +152,33 @@ def test_smoothing_changes_only_the_training_loss(data: TranslationDataModule) -
 
 
 def test_validation_translates_greedily_and_the_test_with_the_beam(data: TranslationDataModule) -> None:
-    task = make_task(data)
+    task = make_task(data, length_penalty=0.3)
     batch = all_pairs(data)
     searches = {
-        "val": greedy_search([task.model], batch.source, batch.source_lengths, 1.0, task.limits),
-        "test": beam_search([task.model], batch.source, batch.source_lengths, 3, 1, 1.0, task.limits),
+        "val": greedy_search([task.model], batch.source, batch.source_lengths, 0.3, task.limits),
+        "test": beam_search([task.model], batch.source, batch.source_lengths, 3, 1, 0.3, task.limits),
     }
     for split, found in searches.items():
         metrics = validated(task, data) if split == "val" else scored(task, data)
         texts = [data.tokenizers.target.decode(tokens) for tokens in found.tokens[:, 0].tolist()]
         assert [each.text for each in task.translations[split]] == texts
+        scores = [each.score for each in task.translations[split]]
+        assert scores == pytest.approx(found.scores[:, 0].tolist(), rel=1e-5)
         assert [each.pair for each in task.translations[split]] == list(range(len(texts)))
         for name, value in corpus_scores(texts, data.references(split)).items():
             assert metrics[f"{split}/{name}"] == pytest.approx(value, rel=1e-5)
     assert task.num_test_samples == len(data.references("test"))
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_a_translator_finds_and_scores_what_the_test_does(data: TranslationDataModule, beam_size: int) -> None:
+    task = make_task(data, beam_size=beam_size, length_penalty=0.3)
+    scored(task, data)
+    translator = Translator([task.model], task.tokenizers, beam_size, 1, 0.3, task.limits)
+    found = [each.candidates[0] for each in translator.translate(data.sources("test"))]
+    assert [each.text for each in found] == [each.text for each in task.translations["test"]]
+    scores = [each.score for each in task.translations["test"]]
+    assert [each.score for each in found] == pytest.approx(scores, rel=1e-5)
 
 
 def test_validation_translates_evenly_spaced_sentences_and_averages_all_losses(data: TranslationDataModule) -> None:
@@ -210,9 +226,41 @@ def test_scores_by_length_add_up(data: TranslationDataModule) -> None:
     task = make_task(data)
     metrics = scored(task, data)
     # All sentences of these data have seven words and a punctuation mark.
+    assert {each.num_source_tokens for each in task.translations["test"]} == {8}
     assert {name.rpartition("/")[2] for name in metrics if "_length/" in name} == {"06-10"}
     assert metrics["test/loss_length/06-10"] == pytest.approx(metrics["test/loss"], rel=1e-5)
     assert metrics["test/exact_match_length/06-10"] == metrics["test/exact_match"]
+
+
+def test_scores_of_a_length_are_those_of_its_sentences() -> None:
+    """The loss is a mean over tokens, so a long reference has more weight than a short one."""
+    rows = [("one", 2.0, 5, 2), ("two", 4.0, 6, 8), ("3", 30.0, 10, 12), ("four", 5.0, 60, 50)]
+    translations = [Translation(pair, text, 0.0, *numbers) for pair, (text, *numbers) in enumerate(rows)]
+    assert scores_by_length(translations, ["one", "two", "three", "4"]) == pytest.approx(
+        {
+            "exact_match_length/01-05": 1.0,
+            "exact_match_length/06-10": 0.5,
+            "exact_match_length/51+": 0.0,
+            "loss_length/01-05": 2 / 2,
+            "loss_length/06-10": (4 + 30) / (8 + 12),
+            "loss_length/51+": 5 / 50,
+        }
+    )
+
+
+def test_literature_scores_split_words_by_the_rules_of_the_target_language(
+    data: TranslationDataModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, number = make_task(data, literature=True), len(data.references("test"))
+    text, reference = "l' ami d' un homme dort ici.", "l'ami d'un homme dort ici."
+    monkeypatch.setattr(data, "references", lambda _: [reference] * number)
+    translated = partial(TranslationTask._translated, task)
+    monkeypatch.setattr(task, "_translated", lambda *args: [each._replace(text=text) for each in translated(*args)])
+    french, english = (
+        literature_scores([text] * number, [reference] * number, language)["bleu"] for language in ("fr", "en")
+    )
+    assert french != pytest.approx(english, rel=0.01)
+    assert scored(task, data)["test/literature/bleu"] == pytest.approx(french)
 
 
 def test_literature_scores_are_a_separate_track(data: TranslationDataModule) -> None:
@@ -302,11 +350,16 @@ def test_bad_values_are_refused(data: TranslationDataModule, changes: dict[str, 
 
 
 def test_the_timed_calls_translate_a_sentence_and_count_its_words(data: TranslationDataModule) -> None:
-    task = make_task(data)
+    task = make_task(data, length_penalty=0.3)
     workload = of_sentences(task, data, task.model)
     assert set(workload.calls) == {"latency", "beam5_latency"}
     assert len(workload.lengths) == len(data.sources("test")) == 23
     (first,) = workload.batches[1]()
     assert workload.calls["latency"][0]() == len(first.candidates[0].text.split())
+    translator = Translator([task.model], task.tokenizers, 1, 1, 0.3, task.limits)
+    assert first.candidates == translator.translate(data.sources("test")[:1])[0].candidates
     assert len(workload.batches[128]()) == 128
     assert set(workload.reasons) == {"step_latency"}
+    # Two operations per multiply-add of one target token, for sources of eight tokens and EOS.
+    of_a_token = multiply_adds(task.model, Work(source=0, target=1, pairs=9, sentences=0))
+    assert workload.flops_per_step == 2 * sum(of_a_token.values())
