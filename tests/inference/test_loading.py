@@ -16,7 +16,7 @@ from rnnexp.core.errors import UserError
 from rnnexp.data.images.files import TEST_IMAGES, TEST_LABELS
 from rnnexp.data.images.idx import parse_idx
 from rnnexp.models.classifier import POOLINGS
-from support.answering import finish_memory, finish_phrasebook, finish_waves
+from support.answering import finish, finish_memory, finish_phrasebook, finish_waves
 from support.programs import Outcome, call
 from support.sequence_files import waves, write_npz
 
@@ -81,6 +81,20 @@ def test_steps_give_the_answer_of_the_whole_sequence(of_waves: Path, pooling: st
     assert model.decode(y) == model.predict(sequences)
 
 
+def test_numbers_are_predicted_in_the_units_of_their_targets(tmp_path: Path) -> None:
+    numbers = np.arange(60.0)
+    arrays = waves() | {"y": np.stack([5000 + numbers, -numbers / 1000], axis=1)}
+    file = write_npz(tmp_path / "waves.npz", arrays)
+    run = finish(tmp_path, "task=regression", "data=sequences", f"data.train={file}", "data.batch_size=8")
+    tested = torch.load(run / "test_predictions.pt", weights_only=True)
+    places = [int(each) for each in tested["ids"]]
+    torch.testing.assert_close(tested["targets"], torch.from_numpy(arrays["y"][places]), rtol=0, atol=1e-5)
+    predicted = rnnexp.load(run).predict([arrays["x"][place, : arrays["lengths"][place]] for place in places])
+    torch.testing.assert_close(predicted, tested["predicted"], rtol=1e-5, atol=1e-6)
+    # The answers of a network that has learned little lie near the mean of the targets.
+    assert predicted.mean(dim=0).tolist() == pytest.approx(arrays["y"].mean(axis=0), rel=0.5)
+
+
 @pytest.mark.slow
 def test_both_directions_need_the_whole_sequence(tmp_path: Path) -> None:
     run = finish_memory(tmp_path, "regression", "adding", "model=birnn")
@@ -106,7 +120,7 @@ def test_translations_are_those_of_the_test(tmp_path: Path, translate_tiny: Call
     from rnnexp.tracking.run_directory import RunDirectory
     from rnnexp.tracking.translations_file import read_translations
 
-    run = finish_phrasebook(tmp_path, translate_tiny)
+    run = finish_phrasebook(tmp_path, translate_tiny, "task.length_penalty=0")
     tested = read_translations(RunDirectory(run).translations_file)[:20]
     assert rnnexp.load(run).translate([each["source"] for each in tested]) == [each["translation"] for each in tested]
 

@@ -34,6 +34,16 @@ def test_the_time_to_draw_does_not_grow_with_the_classes(num_classes: int) -> No
     assert not figure.axes[0].texts
 
 
+def test_the_wrong_answers_with_the_greatest_confidence_are_shown_first() -> None:
+    labels, predicted = np.array([3, 1, 2, 0, 5]), np.array([3, 7, 2, 4, 6])
+    confidence = np.array([0.99, 0.5, 0.2, 0.9, 0.7], dtype=np.float32)
+    images = np.arange(5, dtype=np.uint8)[:, None, None] * np.ones((1, 4, 4), dtype=np.uint8)
+    figure = confident_mistakes(images, labels, predicted, confidence, "run")
+    shown = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title() for axes in shown] == ["0 as 4, 90 %", "5 as 6, 70 %", "1 as 7, 50 %"]
+    assert [int(axes.images[0].get_array()[0, 0]) for axes in shown] == [3, 4, 1]  # type: ignore[index]
+
+
 @pytest.mark.parametrize("title", ["$\\frac{1$", "$_{", "a\x1b[31m\udce4", "x" * 3000, "_hidden", "漢字"])
 def test_titles_of_any_kind(title: str) -> None:
     labels, predicted = answers(3, 40)

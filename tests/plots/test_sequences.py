@@ -82,3 +82,10 @@ def test_residuals_are_predicted_minus_truth(number: int) -> None:
     _scatter, histogram = predictions_and_residuals(truth, truth + 0.5, ["y"], "run").axes
     assert "mean 0.5," in histogram.get_title()
     assert sum(bar.get_height() for bar in histogram.patches) == number  # type: ignore[attr-defined]
+
+
+def test_the_deviation_of_residuals_is_that_of_predicted_minus_truth() -> None:
+    truth = np.array([[10.0], [20.0], [30.0], [40.0]])
+    residuals = np.array([[-1.0], [3.0], [-1.0], [3.0]])
+    _scatter, histogram = predictions_and_residuals(truth, truth + residuals, ["y"], "run").axes
+    assert histogram.get_title() == "mean 1, standard deviation 2"

@@ -86,6 +86,7 @@ def test_the_answers_of_regression_by_sequence(tmp_path: Path) -> None:
     targets = torch.tensor([[0.0, 0], [2, 20], [0, 0], [2, 20], [1, 10]], dtype=torch.float64)
     errors = torch.tensor([1.0, 0, 2, 0, 0], dtype=torch.float64)[:, None] * torch.tensor([1.0, 10.0])
     answers = read_numbers(recorded(tmp_path, targets=targets, predicted=targets + errors, **STEPS))
+    assert (answers.targets.tolist(), answers.predicted.tolist()) == (targets.tolist(), (targets + errors).tolist())
     variance = float(targets[:, 0].var(correction=0))
     assert answers.scores.tolist() == pytest.approx([-5 / 3 / variance, 0, 0])
     assert answers.value == pytest.approx((1 + 10) / 2)

@@ -27,7 +27,8 @@ from rnnexp.tasks.registry import (
 from rnnexp.tasks.translation.task import TranslationTask
 
 ROWS = (CLASSIFICATION, REGRESSION, TAGGING, TRANSLATION)
-FUNCTIONS = ("figures", "answers", "report_figures", "benchmark")
+OF_EVERY_TASK = ("figures", "answers", "predictor", "export", "workload")
+FUNCTIONS = (*OF_EVERY_TASK, "report_figures", "benchmark")
 
 
 class OwnTask(ClassificationTask):
@@ -65,6 +66,7 @@ def test_the_functions_of_a_row_exist(row: TaskKind) -> None:
     for name in FUNCTIONS:
         if function := getattr(row, name):
             assert callable(resolve_name(function)), name
+    assert all(getattr(row, name) for name in OF_EVERY_TASK)
 
 
 def test_names_and_targets_are_unique() -> None:

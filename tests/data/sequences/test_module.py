@@ -14,6 +14,7 @@ import torch
 
 from rnnexp.core.errors import UserError
 from rnnexp.data.batches import NO_LABEL, MeasuredSequences, TaggedSequences
+from rnnexp.data.sequences import preprocessing
 from rnnexp.data.sequences.module import SequencesDataModule
 from support.recording import loaders_of
 from support.sequence_files import OPTIONS, make_data, rows_of, waves, write_csv, write_npz, write_ts
@@ -138,6 +139,24 @@ def test_inputs_are_standardized_with_the_training_split_alone(tmp_path: Path, p
     torch.testing.assert_close(inputs[is_train].std(0, correction=0), torch.ones(2), atol=1e-5, rtol=0)
     assert data._encoded["test"].inputs.mean() > 100
     assert make_data(train=path, normalize="none").preprocessing.mean == [0, 0]
+
+
+@pytest.mark.parametrize("chunk_size", [1, 7, 64])
+def test_standardization_in_parts_is_that_over_all_steps_at_once(
+    chunk_size: int, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preprocessing, "CHUNK_SIZE", chunk_size)
+    data = make_data(train=path, test=write_npz(tmp_path / "test.npz", waves(seed=1)))
+    arrays = waves()
+    steps = arrays["x"][np.arange(20) < arrays["lengths"][:, None]]
+    assert len(steps) > 5 * chunk_size
+    assert len(steps) % chunk_size or chunk_size == 1, "the last part is short"
+    is_train = np.isin(np.repeat(np.arange(60), arrays["lengths"]), data._samples["train"])
+    mean, std = steps[is_train].mean(axis=0), steps[is_train].std(axis=0)
+    assert data.preprocessing.mean == pytest.approx(mean)
+    assert data.preprocessing.std == pytest.approx(std)
+    expected = torch.from_numpy((steps - mean) / std).float()
+    torch.testing.assert_close(data._encoded["train"].inputs, expected)
 
 
 def test_large_offsets_keep_their_precision(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Loss and metrics of the task, compared with their definitions."""
 
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +13,9 @@ from torch.nn.functional import cross_entropy
 from rnnexp.data.batches import LabeledSequences
 from rnnexp.recurrent import RecurrentStack
 from rnnexp.tasks.class_counts import ClassificationCounts
+from rnnexp.tasks.classification.figures import draw_predictions
 from rnnexp.tasks.classification.task import ClassificationTask
+from rnnexp.tracking.run_directory import RunDirectory
 from support.small_task import ARGUMENTS, FEATURES, TIME
 
 BATCH, CLASSES = 6, 4
@@ -97,8 +101,26 @@ def test_metrics_of_known_counts() -> None:
     per_class = counts.accuracy_per_class()
     assert per_class[:2].tolist() == pytest.approx([1, 2 / 3])
     assert torch.isnan(per_class[2]), "no sample of this class"
+    assert float(counts.macro_f1()) == pytest.approx((2 / 3 + 4 / 5) / 2)
     assert counts.compute().tolist() == [[1, 0, 0], [1, 2, 0], [0, 0, 0]]
     assert counts.num_samples() == 4
+
+
+def test_the_sequences_of_wrong_answers_are_drawn_the_most_confident_first(
+    batch: LabeledSequences, tmp_path: Path
+) -> None:
+    run = RunDirectory(tmp_path)
+    answers = {"labels": [2, 5, 2, 7, 5, 2], "predicted": [2, 7, 5, 7, 2, 7]}
+    tensors = {name: torch.tensor(values) for name, values in answers.items()}
+    confidence = torch.tensor([0.99, 0.5, 0.9, 0.95, 0.4, 0.8])
+    torch.save({**tensors, "confidence": confidence, "ids": list("abcdef")}, run.predictions_file)
+    task: Any = SimpleNamespace(classes=torch.tensor([2, 5, 7]), class_names=["two", "five", "seven"])
+    data = SimpleNamespace(test_dataloader=lambda: [batch], feature_names=None)
+    drawn = draw_predictions(run, task, data)["confident_mistakes"].axes
+    names = ["c: two as five, 90 %", "f: two as seven, 80 %", "b: five as seven, 50 %", "e: five as two, 40 %"]
+    assert [axes.get_title() for axes in drawn] == [f"sequence {name}" for name in names]
+    shown = [torch.tensor(axes.lines[0].get_ydata()) for axes in drawn]
+    torch.testing.assert_close(torch.stack(shown), batch.inputs[[2, 5, 1, 4], :, 0])
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])
