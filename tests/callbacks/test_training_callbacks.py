@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies import SingleDeviceStrategy
 
-from rnnexp.callbacks.checkpoints import BestCheckpoint
+from rnnexp.callbacks.checkpoints import BestCheckpoint, KeptCheckpoints
+from rnnexp.callbacks.early_stopping import EarlyStopping
 from rnnexp.callbacks.progress import ProgressLines
 from rnnexp.callbacks.ties import rank
 from support.programs import Run
@@ -217,6 +219,86 @@ def test_a_metric_that_moved_before_an_interruption_is_not_called_constant(
     assert not caplog.messages
     validate(constant, 1.0, 1.0, 1.0)
     assert caplog.messages[0].startswith("val/acc is 1 in each of 3 validations")
+
+
+def trainer_of(value: float, loss: float, **attributes: Any) -> Any:
+    """Return what the callbacks read and set of a trainer after a validation."""
+    return SimpleNamespace(
+        callback_metrics={"val/acc": torch.tensor(value), "val/loss": torch.tensor(loss)},
+        strategy=SingleDeviceStrategy("cpu"),
+        is_global_zero=True,
+        world_size=1,
+        current_epoch=0,
+        should_stop=False,
+        fast_dev_run=False,
+        fit_loop=SimpleNamespace(_can_stop_early=True),
+        **attributes,
+    )
+
+
+@pytest.mark.parametrize(("mode", "sign"), [("max", 1), ("min", -1)])
+def test_a_continued_run_knows_the_epochs_that_were_kept(mode: str, sign: int, tmp_path: Path) -> None:
+    earlier, here = tmp_path / "earlier", tmp_path / "here"
+    before, after = (KeptCheckpoints(str(place), 3, "val/acc", mode) for place in (earlier, here))
+    # Value and loss: among equal values the lower loss is better. The best file is lost.
+    results = {"epoch-001.ckpt": (0.5, 0.3), "epoch-002.ckpt": (0.75, 0.4), "epoch-003.ckpt": (0.5, 0.2)}
+    lost = {"epoch-004.ckpt": (0.875, 0.1)}
+    earlier.mkdir()
+    for name in results:
+        (earlier / name).write_text(name, encoding="utf-8")
+    values = {name: torch.tensor(sign * value) for name, (value, _) in (results | lost).items()}
+    before.best_k_models = {str(earlier / name): value for name, value in values.items()}
+    before._losses = {name: loss for name, (_, loss) in (results | lost).items()}
+    state = before.state_dict()
+    trainer = trainer_of(0.0, 0.0, ckpt_path=f"{earlier}/last.ckpt")
+    after.on_load_checkpoint(trainer, LightningModule(), {"callbacks": {after.state_key: state}})
+    after.load_state_dict(state)
+    assert {path.name: path.read_text(encoding="utf-8") for path in here.iterdir()} == {name: name for name in results}
+    assert after.best_k_models == {str(here / name): values[name] for name in results}
+    assert (after.best_model_path, after.best_model_score) == (f"{here}/epoch-002.ckpt", sign * 0.75)
+    for loss, is_better in ((0.35, False), (0.25, True)):
+        trainer = trainer_of(sign * 0.5, loss)
+        assert after.check_monitor_top_k(trainer, trainer.callback_metrics["val/acc"]) == is_better
+        assert after.kth_best_model_path == f"{here}/epoch-001.ckpt", "the one that is deleted next"
+
+
+def early_stopping(mode: str, patience: int, state: dict[str, Any] | None = None) -> EarlyStopping:
+    callback = EarlyStopping("val/acc", mode, patience)
+    if state is not None:
+        callback.load_state_dict(state)
+    return callback
+
+
+def stops(callback: EarlyStopping, value: float, loss: float) -> bool:
+    """Return whether a validation with this result ends training."""
+    trainer = trainer_of(value, loss)
+    callback._run_early_stopping_check(trainer)
+    return bool(trainer.should_stop)
+
+
+@pytest.mark.parametrize(("mode", "value"), [("max", 0.5), ("min", -0.5)])
+def test_a_continued_run_knows_the_best_value_and_how_long_it_has_waited(mode: str, value: float) -> None:
+    before = early_stopping(mode, patience=3)
+    assert not any(stops(before, value, loss) for loss in (0.3, 0.4, 0.5))
+    state = before.state_dict()
+    after = early_stopping(mode, 3, state)
+    assert (after.wait_count, after.best_score) == (2, value)
+    assert stops(after, value, 0.35), "the loss is not lower than the lowest of the earlier process"
+    assert not stops(early_stopping(mode, 4, state), value, 0.35), "the patience is that of this run"
+    better = early_stopping(mode, 3, state)
+    assert not stops(better, value, 0.25)
+    assert better.wait_count == 0
+
+
+@pytest.mark.parametrize(("patience", "ends"), [(1, True), (2, False)])
+def test_a_run_that_had_lost_its_patience_does_not_train_on(patience: int, ends: bool) -> None:
+    """The earlier process ended between the validation and the stop."""
+    before = early_stopping("max", patience=1)
+    assert not stops(before, 0.5, 0.3)
+    assert stops(before, 0.5, 0.4)
+    trainer = trainer_of(0.5, 0.4)
+    early_stopping("max", patience, before.state_dict()).on_train_start(trainer, LightningModule())
+    assert trainer.should_stop == ends
 
 
 BETWEEN_EPOCHS = {

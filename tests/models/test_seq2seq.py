@@ -247,6 +247,17 @@ def test_the_parts_are_connected_as_documented(decoder: str, residual: bool) -> 
     torch.testing.assert_close(model(source, lengths, target_in), expected)
 
 
+def test_the_decoder_adds_the_input_of_a_layer_before_dropout() -> None:
+    model = model_of("gru", 2, {"residual": True, "dropout": 0.5}, decoder="stepwise")
+    source, lengths, _ = sentences()
+    _, state = model.encode(source, lengths)
+    below = torch.randn(3, 4, HIDDEN, dtype=torch.double)
+    nothing = torch.zeros_like(below)
+    outputs, _ = model.decoder.run_layer(1, below, state, mask=nothing)
+    of_nothing, _ = model.decoder.layers[1](nothing, None, (state[1].unsqueeze(0),))
+    torch.testing.assert_close(outputs, below + of_nothing)
+
+
 def test_the_stepwise_decoder_feeds_back_its_readout() -> None:
     model = model_of("gru", 1, decoder="stepwise")
     source, lengths, target_in = sentences()

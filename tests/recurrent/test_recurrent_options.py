@@ -155,6 +155,16 @@ def test_residual_adds_the_input_of_the_layer() -> None:
     torch.testing.assert_close(residual_state, state)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("how", [{}, {"time_tied_dropout": True}], ids=str)
+def test_residual_adds_the_input_before_dropout(how: dict[str, bool], backend: str) -> None:
+    torch.manual_seed(0)
+    x = torch.ones(16, 20, 8)
+    outputs, _ = transparent(backend=backend, residual=True, **how)(x)
+    # The input itself, and 0 or 2 after dropout; a dropped input would give 0 or 4.
+    assert set(outputs.unique().tolist()) == {1.0, 3.0}
+
+
 def test_layer_norm_normalizes_each_layer_over_its_features() -> None:
     stack = RecurrentStack("gru", 3, 16, num_layers=2, bidirectional=True, layer_norm=True)
     outputs, _ = stack(torch.randn(2, 5, 3))

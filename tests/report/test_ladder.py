@@ -106,6 +106,29 @@ def test_accuracy_is_solved_from_the_threshold_upwards(ladder_of: Callable[..., 
     assert ladder.highest("srn") is None
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *[("length", value) for value in (None, "50", [50], float("nan"))],
+        *[("solved_value", value) for value in (None, "0.001", True, float("inf"))],
+        *[("solved_metric", value) for value in (None, "test/acc", "val/loss", ["test/loss"])],
+    ],
+    ids=str,
+)
+def test_a_record_that_no_memory_task_writes_is_no_rung(
+    runs_of: Callable[..., list[Run]], key: str, value: object
+) -> None:
+    """The other settings of the ladder remain."""
+    runs = [
+        replace(run, result={**run.result, "data": {**run.result["data"], key: value}})
+        if run.facts["cell"] == "srn"
+        else run
+        for run in runs_of(SCORES)
+    ]
+    (ladder,) = find_ladders(make_groups(runs)[0])
+    assert ladder.ranking == ["lstm", "gru"]
+
+
 @pytest.mark.parametrize(("value", "is_valid"), [(-0.0035, True), (-1e6, True), (1.0, True), (1.5, False)])
 def test_a_measure_without_a_lower_bound_may_be_negative(value: float, is_valid: bool) -> None:
     """R² of a network that is worse than the mean of the targets."""

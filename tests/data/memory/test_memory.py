@@ -109,12 +109,29 @@ def test_sizes_are_those_of_the_record(name: str) -> None:
     assert data.seq_len == data.data_info["seq_len"]
 
 
-def test_adding_sums_the_two_marked_numbers() -> None:
-    data = make("adding")
-    inputs, targets = whole(data.val_dataloader())
+@pytest.mark.parametrize(
+    ("name", "metric", "value"),
+    [
+        ("adding", "test/loss", 0.001),
+        ("copying", "test/loss", 5 * math.log(8) / 32),
+        ("delayed_recall", "test/acc", 0.99),
+        ("parity", "test/acc", 0.99),
+    ],
+)
+def test_a_task_counts_as_solved_from_this_value_on(name: str, metric: str, value: float) -> None:
+    info = make(name).data_info
+    assert (info["solved_metric"], info["solved_value"]) == (metric, pytest.approx(value))
+
+
+@pytest.mark.parametrize("length", [5, 12])
+def test_adding_sums_the_two_marked_numbers(length: int) -> None:
+    inputs, targets = whole(make("adding", length=length, num_val=300).val_dataloader())
     values, marks = inputs.unbind(2)
-    assert torch.equal(marks[:, :6].sum(1), torch.ones(30))
-    assert torch.equal(marks[:, 6:].sum(1), torch.ones(30))
+    half = length // 2
+    assert marks.unique().tolist() == [0, 1]
+    assert torch.equal(marks[:, :half].sum(1), torch.ones(300))
+    assert torch.equal(marks[:, half:].sum(1), torch.ones(300))
+    assert marks.any(dim=0).all(), "each step is marked in some sequence"
     assert values.min() >= 0
     assert values.max() < 1
     torch.testing.assert_close((values * marks).sum(1, keepdim=True), targets)
