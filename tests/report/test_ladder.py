@@ -109,7 +109,7 @@ def test_accuracy_is_solved_from_the_threshold_upwards(ladder_of: Callable[..., 
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        *[("length", value) for value in (None, "50", [50], float("nan"))],
+        *[("length", value) for value in (None, "50", [50], float("nan"), 0, -50, 50.5)],
         *[("solved_value", value) for value in (None, "0.001", True, float("inf"))],
         *[("solved_metric", value) for value in (None, "test/acc", "val/loss", ["test/loss"])],
     ],

@@ -110,6 +110,8 @@ def _rung_of(setting: Setting, group: ComparisonGroup) -> Rung | None:
     run = next(iter(setting.counted.values()))
     length, threshold = run.number("data.length"), run.number("data.solved_value")
     measure = next((each for each in group.kind.measures if each.name == run.text("data.solved_metric")), None)
-    if length is None or threshold is None or measure is None or not setting.by_seed(measure):
+    if length is None or length < 1 or length % 1 or threshold is None or measure is None:
+        return None
+    if not setting.by_seed(measure):
         return None
     return Rung(int(length), setting, measure, measure.scale * threshold)
