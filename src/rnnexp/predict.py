@@ -3,6 +3,7 @@
 from omegaconf import DictConfig
 
 from rnnexp.cli.main import run_program
+from rnnexp.core.errors import UserError
 from rnnexp.core.validation import expand_home
 
 
@@ -18,6 +19,9 @@ def predict(config: DictConfig) -> int:
 
     values = resolved(config)
     trust = trusted_modules(values["trust"])
+    for name in ("input", "output"):
+        if values[name] is None:
+            raise UserError(f"{name} must be a file, not null")
     output = expand_home(str(values["output"]))
     files = values["input"] if isinstance(values["input"], list) else [values["input"]]
     for file in files:

@@ -64,6 +64,11 @@ def test_answers_for_files_are_those_of_predict(of_waves: Path, tmp_path: Path) 
     assert rnnexp.load(str(of_waves)).predict(samples) == expected
 
 
+def test_no_sequence_is_refused(of_waves: Path) -> None:
+    with pytest.raises(ValueError, match="give at least one"):
+        rnnexp.load(of_waves).predict([])
+
+
 def test_a_sequence_has_the_features_of_training(of_waves: Path) -> None:
     with pytest.raises(ValueError, match="features=2"):
         rnnexp.load(of_waves).predict([[[1.0, 2.0, 3.0]]])

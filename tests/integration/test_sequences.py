@@ -141,6 +141,14 @@ def test_the_input_is_not_overwritten(classified: Outcome, tmp_path: Path) -> No
     assert "would overwrite it" in outcome.line
 
 
+@pytest.mark.parametrize(("name", "other"), [("output", "input"), ("input", "output")])
+def test_null_is_no_file(name: str, other: str, classified: Outcome, tmp_path: Path) -> None:
+    file = write_npz(tmp_path / "a.npz", waves()) if other == "input" else tmp_path / "p.csv"
+    outcome = call(predict.main, tmp_path, [f"run={classified.directory}", f"{name}=null", f"{other}={file}"])
+    assert outcome.exit_code == 2
+    assert outcome.line == f"rnnexp: {name} must be a file, not null"
+
+
 def test_other_runs_do_not_predict(finished: Outcome, tmp_path: Path) -> None:
     path = write_npz(tmp_path / "new.npz", waves())
     outcome = call(predict.main, tmp_path, [f"run={finished.directory}", f"input={path}", f"output={tmp_path}/p.csv"])
@@ -163,6 +171,18 @@ def test_numbers_are_predicted_in_their_units(tmp_path: Path) -> None:
     found = {row["id"]: float(row["height"]) for row in predicted(tmp_path, outcome.directory, f"input={new}")}
     errors = [abs(found[name] - height) for name, height in heights.items()]
     assert np.mean(errors) < np.std(list(heights.values())) / 2
+
+
+def test_the_steps_of_sequences_that_are_named_by_step(tmp_path: Path) -> None:
+    """Their names are not lost: the numbers of the steps have another column."""
+    table = [["step", "x", "tag"], *([name, value, "up"] for name in ("b", "a") for value in (1.5, 2.5))]
+    table += [[f"s{number}", value, "down"] for number in range(20) for value in (-1.0, -2.0)]
+    path = write_csv(tmp_path / "steps.csv", table)
+    keys = ["data.id=step", "data.time=null", "data.target=tag"]
+    outcome = learn(tmp_path, "task=tagging", f"data.train={path}", *keys)
+    rows = predicted(tmp_path, outcome.directory, f"input={path}")
+    assert [row["step"] for row in rows] == [row[0] for row in table[1:]]
+    assert [row["step number"] for row in rows] == ["0", "1"] * 22
 
 
 def test_steps_are_tagged(tmp_path: Path) -> None:

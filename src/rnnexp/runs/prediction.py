@@ -60,5 +60,5 @@ def write_csv(path: Path, columns: Columns) -> None:
 
 
 def _shown(value: object) -> object:
-    # float32 has 7 significant digits.
-    return f"{value:.8g}" if isinstance(value, float) else spreadsheet_cell(value)
+    # All digits of a number: rounded times and large numbers that differ little would become equal.
+    return repr(value) if isinstance(value, float) else spreadsheet_cell(value)

@@ -34,8 +34,13 @@ class SequenceEncoding(Encoding):
         """Return the inputs for sequences of any lengths.
 
         Args:
-            samples: an array [batch, time, features], or a list of arrays [time, features].
+            samples: an array [batch, time, features], or a list of arrays [time, features]; at least one.
+
+        Raises:
+            ValueError: without a sequence, and for one that does not fit.
         """
+        if len(samples) == 0:
+            raise ValueError("there is no sequence: give at least one")
         encoded = [self.encode_step(sample) for sample in samples]
         lengths = torch.tensor([len(each) for each in encoded])
         are_equal = len(set(lengths.tolist())) == 1

@@ -160,7 +160,8 @@ class SequencesDataModule(DataModule):
         if content.times is not None:
             times, name = content.times.tolist(), str(self.wanted.time)
         else:
-            times, name = [step for length in content.lengths.tolist() for step in range(length)], "step"
+            times = [step for length in content.lengths.tolist() for step in range(length)]
+            name = "step" if self.wanted.id != "step" else "step number"
         return {self.wanted.id: np.repeat(content.ids, content.lengths).tolist(), name: times}
 
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (all splits are read at once)
