@@ -1,5 +1,6 @@
 """The cost of inference is measured on real runs, recorded in their directories, and refused where it means nothing."""
 
+import hashlib
 import itertools
 import pickle
 import shutil
@@ -203,11 +204,15 @@ def test_exports_are_measured_beside_their_run(
     damaged = run / "exports" / "damaged"
     shutil.copytree(run / "exports" / "onnx_int8", damaged)
     (damaged / "model.onnx").write_bytes(b"damaged")
+    foreign = run / "exports" / "foreign"
+    shutil.copytree(run / "exports" / "onnx_int8", foreign)
+    (foreign / "model.onnx").write_bytes(identity_graph())
     assert latency([str(run), *QUICK]) == 2
     out, err = capsys.readouterr()
     assert "measured 1 run;" in out
-    other, unreadable = err.splitlines()[:2]
+    other, of_another, unreadable = err.splitlines()[:3]
     assert "damaged/model.onnx cannot be read" in other
+    assert f"{foreign} does not compute the network of the run" in of_another
     assert "is about another config" in unreadable
     assert list(record_of(run)["exports"]) == ["onnx_int8"]
 
@@ -231,6 +236,16 @@ def test_a_program_that_pickle_reads_is_measured_if_it_is_trusted(
     assert not payload.exists()
 
 
+def identity_graph() -> bytes:
+    """Return an ONNX graph that returns its only input."""
+    from onnx import TensorProto, helper
+
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "identity", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    return bytes(model.SerializeToString())
+
+
 def describe(run: Path, name: str = "mine", **changes: object) -> Path:
     """Write the description of an export with changes, and return its directory."""
     place = run / "exports" / name
@@ -241,8 +256,9 @@ def describe(run: Path, name: str = "mine", **changes: object) -> Path:
         "format": "onnx",
         "quantize": None,
         "weights": "checkpoints/best.ckpt",
+        "weights_sha256": hashlib.sha256((run / "checkpoints/best.ckpt").read_bytes()).hexdigest(),
         "graphs": {"model.onnx": {}},
-        "check": {"metrics": {}, "metrics_of_run": {}, "largest_difference": 0.0},
+        "check": {"changed": {}, "metrics": {}, "metrics_of_run": {}, "largest_difference": 0.0},
     }
     write_json(place / "export.json", described | changes)
     return place
@@ -253,6 +269,7 @@ DAMAGES: list[tuple[str, object]] = [
     ("format", ["onnx"]),
     ("quantize", {}),
     ("weights", None),
+    ("weights_sha256", None),
     ("graphs", None),
     ("graphs", {"../../result.json": {}}),
     ("graphs", {"absent.onnx": {}}),
@@ -276,11 +293,25 @@ def test_a_damaged_description_names_its_field(
     assert record_of(run)["exports"] == {}
 
 
+def test_an_export_of_other_weights_is_not_measured(
+    copied: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run was continued after the export."""
+    run = copied("a")
+    places = [describe(run, "older", weights_sha256="0" * 64), describe(run, "lost", weights="checkpoints/lost.ckpt")]
+    assert latency([str(run), *QUICK]) == 2
+    out, err = capsys.readouterr()
+    assert "measured 1 run;" in out
+    for place in places:
+        assert f"{place}/export.json is about other weights than " in err
+    assert record_of(run)["exports"] == {}
+
+
 def test_a_check_that_no_report_would_read_costs_the_export_alone(
     copied: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = copied("a")
-    whole = {"metrics": {}, "metrics_of_run": {}, "largest_difference": 0.0}
+    whole = {"changed": {}, "metrics": {}, "metrics_of_run": {}, "largest_difference": 0.0}
     wrong = {"text": {"metrics": "all"}, "word": {"metrics": {"test/acc": "x"}}, "low": {"largest_difference": -1}}
     for name, check in wrong.items():
         describe(run, name, check=whole | check)

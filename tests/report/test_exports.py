@@ -52,5 +52,19 @@ def test_exports_have_rows_below_their_runs(made: Made, group_of: Grouped) -> No
     assert [row["largest difference"] for row in rows] == ["–", "0.500000", "0.500000"]
 
 
+def test_a_score_with_other_data_has_a_row_of_its_own(made: Made, group_of: Grouped) -> None:
+    inferences = [record(onnx=(acc, 0.5)) for acc in (0.9, 1.0)]
+    inferences[1]["exports"]["onnx"]["changed"] = {"data.test": "one.npz"}
+    runs = [made("lstm", seed, acc=0.9, result={"inference": each}) for seed, each in enumerate(inferences)]
+    table = exports_table(group_of(runs))
+    assert table is not None
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    assert [(row["computed by"], row["test accuracy, %"]) for row in rows] == [
+        ("the run", "90.00"),
+        ("onnx", "90.00"),
+        ("onnx, scored with other data.test", "100.00"),
+    ]
+
+
 def test_runs_without_exports_have_no_table(made: Made, group_of: Grouped) -> None:
     assert exports_table(group_of([made("gru"), made("srn", result={"inference": record()})])) is None

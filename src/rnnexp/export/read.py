@@ -1,5 +1,6 @@
 """The exports of a run, read from their directories."""
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from rnnexp.tracking.run_directory import RunDirectory
 
 DESCRIPTION = "export.json"
 TORCH_EXPORT = "torch.export"
+CHECKED = ("changed", "metrics", "metrics_of_run", "largest_difference")
+"""The keys of `check` that the record of a measurement repeats."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,7 @@ class ExportedFiles:
         """Return what the record of a measurement says about the export."""
         taken = ("format", "quantize", "weights")
         check = self.description["check"]
-        return {
-            **{name: self.description[name] for name in taken},
-            "metrics": check["metrics"],
-            "metrics_of_run": check["metrics_of_run"],
-            "largest_difference": check["largest_difference"],
-        }
+        return {name: self.description[name] for name in taken} | {name: check[name] for name in CHECKED}
 
     def load(self, trust: Sequence[str]) -> nn.Module:
         """Return a module that computes with the graphs what the network of the run does.
@@ -97,6 +95,12 @@ class ExportedFiles:
         return export.stand_in(runs).eval()
 
 
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def find_exports(run: RunDirectory) -> list[Path]:
     """Return the description of each export of a run, in the order of their names."""
     return sorted(run.exports.glob(f"[!.]*/{DESCRIPTION}"))
@@ -112,6 +116,9 @@ def read_export(run: RunDirectory, file: Path) -> ExportedFiles:
     if description.get("config_hash") != run.read_status().get("config_hash"):
         raise UserError(f"{file} is about another config than this run: remove {file.parent}, and export it again")
     _require_description(description, file)
+    weights = run.path / description["weights"]
+    if not weights.is_file() or file_sha256(weights) != description["weights_sha256"]:
+        raise UserError(f"{file} is about other weights than {weights} has: remove {file.parent}, and export it again")
     found = ExportedFiles(run, file.parent, description)
     # What the record of a measurement would be refused for.
     require_exports({file.parent.name: found.facts()}, file)
@@ -125,9 +132,10 @@ def _require_description(description: Mapping[str, Any], file: Path) -> None:
         "format": description.get("format") in tuple(FORMATS),
         "quantize": description.get("quantize") in (None, "int8"),
         "weights": isinstance(description.get("weights"), str),
+        "weights_sha256": isinstance(description.get("weights_sha256"), str),
         "graphs": isinstance(graphs, Mapping)
         and all(is_file_name(name) and os.path.isfile(file.parent / name) for name in graphs),  # noqa: PTH113
-        "check": isinstance(check, Mapping) and {"metrics", "metrics_of_run", "largest_difference"} <= set(check),
+        "check": isinstance(check, Mapping) and set(CHECKED) <= set(check),
     }
     if damaged := [name for name, valid in is_valid.items() if not valid]:
         raise UserError(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rnnexp.core.errors import UserError
+from rnnexp.core.errors import UserError, first_line
 from rnnexp.export.read import ExportedFiles, find_exports, read_export
 from rnnexp.latency.options import Options
 from rnnexp.recurrent import RecurrentStack
@@ -154,7 +154,7 @@ def load_subject(path: Path, device: torch.device, options: Options) -> Loaded:
 def _of_export(export: ExportedFiles, subject: Subject, experiment: Experiment, options: Options) -> Subject:
     """Return an export of a run as it is measured: its graphs, called with tensors, in their own precision."""
     network = export.load(options.trust)
-    return replace(
+    found = replace(
         subject,
         weights=subject.run.path / export.weights,
         model=network,
@@ -164,6 +164,17 @@ def _of_export(export: ExportedFiles, subject: Subject, experiment: Experiment, 
         positions={},
         export=export,
     )
+    try:
+        with found.computing():
+            for calls in found.workload.calls.values():
+                calls[0]()
+    # The libraries of the formats raise errors of many kinds, for a graph of another network among others.
+    except Exception as error:
+        raise UserError(
+            f"{export.path} does not compute the network of the run ({type(error).__name__}: {first_line(error)}): "
+            "remove it, and export the run again"
+        ) from None
+    return found
 
 
 def _workload_of(experiment: Experiment, network: nn.Module) -> Workload:
