@@ -1,5 +1,6 @@
 """The program that exports a run."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -45,6 +46,9 @@ def test_other_data_check_the_files_of_a_run_whose_data_have_moved(finished: Out
     assert not (run / "exports").exists()
     outcome = call(export.main, tmp_path, [*arguments, f"data.root={root}"])
     assert outcome.exit_code == 0, outcome.stderr
+    known = json.loads((run / "exports" / "torch_export" / "export.json").read_text(encoding="utf-8"))
+    assert known["check"]["changed"] == {"data.root": root}
+    assert known["weights_sha256"] == hashlib.sha256((run / known["weights"]).read_bytes()).hexdigest()
 
 
 @pytest.mark.slow

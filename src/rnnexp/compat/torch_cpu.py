@@ -4,9 +4,8 @@ import torch
 
 
 def has_instructions_for(dtype: torch.dtype) -> bool:
-    """Return whether products of a type take about as long as those of float32 on this processor.
+    """Return whether oneDNN computes products of a type on this processor; otherwise torch does, which may be slow.
 
-    Otherwise torch computes them one by one: with bfloat16, training took 14 times as long on a processor with AVX2.
     Without oneDNN, as in torch for macOS, nothing is known, and the answer is True.
     """
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]

@@ -1,6 +1,5 @@
 """The exports of a run, read from their directories."""
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from rnnexp.export.formats import FORMATS, choose_format
 from rnnexp.export.parts import Export
 from rnnexp.inference.loading import load_predictor
 from rnnexp.runs.frozen.config import is_within
+from rnnexp.runs.frozen.inputs import sha256_of, stamp_of
 from rnnexp.tasks.inference_record import require_exports
 from rnnexp.tasks.registry import kind_of_target
 from rnnexp.tracking.run_directory import RunDirectory
@@ -95,12 +95,6 @@ class ExportedFiles:
         return export.stand_in(runs).eval()
 
 
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def find_exports(run: RunDirectory) -> list[Path]:
     """Return the description of each export of a run, in the order of their names."""
     return sorted(run.exports.glob(f"[!.]*/{DESCRIPTION}"))
@@ -117,7 +111,8 @@ def read_export(run: RunDirectory, file: Path) -> ExportedFiles:
         raise UserError(f"{file} is about another config than this run: remove {file.parent}, and export it again")
     _require_description(description, file)
     weights = run.path / description["weights"]
-    if not weights.is_file() or file_sha256(weights) != description["weights_sha256"]:
+    stamp = stamp_of(weights)
+    if stamp is None or sha256_of(weights, stamp) != description["weights_sha256"]:
         raise UserError(f"{file} is about other weights than {weights} has: remove {file.parent}, and export it again")
     found = ExportedFiles(run, file.parent, description)
     # What the record of a measurement would be refused for.

@@ -18,9 +18,10 @@ from rnnexp.export.checks import LARGEST_DIFFERENCE, largest_difference, metrics
 from rnnexp.export.formats import Format, choose_format
 from rnnexp.export.parts import Export, Part
 from rnnexp.export.quantization import integer_operators
-from rnnexp.export.read import DESCRIPTION, file_sha256
+from rnnexp.export.read import DESCRIPTION
 from rnnexp.inference.loading import load_predictor
-from rnnexp.runs.evaluation import load_finished
+from rnnexp.runs.evaluation import flat, load_finished
+from rnnexp.runs.frozen.inputs import sha256_of, stamp_of
 from rnnexp.tasks.inference_record import is_number
 from rnnexp.tasks.registry import kind_of_target
 from rnnexp.tracking.identity import config_hash
@@ -134,7 +135,7 @@ def _write(run: RunDirectory, export: Export, chosen: Format, request: Request, 
         "run": run.path.name,
         "config_hash": config_hash(run.read_config()),
         "weights": str(checkpoint.relative_to(run.path)),
-        "weights_sha256": file_sha256(checkpoint),
+        "weights_sha256": sha256_of(checkpoint, stamp_of(checkpoint)),
         "task": experiment.task.kind.name,
         "format": request.format_name,
         "quantize": request.quantize,
@@ -142,8 +143,7 @@ def _write(run: RunDirectory, export: Export, chosen: Format, request: Request, 
         "graphs": {f"{part.name}{chosen.ending}": _interface(part, place, chosen, request) for part in parts},
         **export.description(batch),
         "check": {
-            "changed": {f"data.{key}": value for key, value in request.data.items()},
-            "num_test_samples": experiment.task.num_test_samples,
+            "changed": flat({"data": request.data}),
             "largest_difference": difference,
             "metrics_of_run": expected,
             "metrics": found,

@@ -17,8 +17,6 @@ LEAST_CALLS, MOST_CALLS = 20, 1000
 """Calls on one sample in each round, whatever their time."""
 LEAST_BATCHES = 3
 """Calls on a batch in each round."""
-WARMUP_CALLS = 3
-"""Calls before the first round: they allocate memory, and the first one of a kernel prepares it."""
 
 
 @dataclass
@@ -34,14 +32,6 @@ class Round:
     seconds: dict[str, list[float]] = field(default_factory=dict)
     words: dict[str, int] = field(default_factory=dict)
     batches: dict[int, list[float]] = field(default_factory=dict)
-
-
-def warm_up(subject: Subject) -> None:
-    """Call everything that will be timed a few times."""
-    with subject.computing():
-        for each in (*(calls[0] for calls in subject.workload.calls.values()), *subject.workload.batches.values()):
-            for _ in range(WARMUP_CALLS):
-                each()
 
 
 def measure_in_turns(

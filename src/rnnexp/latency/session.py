@@ -21,7 +21,7 @@ from rnnexp.core.progress import Progress
 from rnnexp.core.user_code import describe_user_code
 from rnnexp.latency.machine import MachineUse, idleness
 from rnnexp.latency.options import Options
-from rnnexp.latency.rounds import Round, measure_in_turns, peak_memory, summarize_rounds, warm_up
+from rnnexp.latency.rounds import Round, measure_in_turns, peak_memory, summarize_rounds
 from rnnexp.latency.subject import Loaded, Subject, load_subject
 from rnnexp.report.records.runs import find_runs
 from rnnexp.runs.evaluation import choose_device
@@ -99,8 +99,8 @@ def _load(options: Options, device: torch.device) -> tuple[list[Loaded], int]:
 def _measure(loaded: Sequence[Loaded], device: torch.device, options: Options) -> list[dict[str, Any]]:
     """Time the runs and their exports in turns, and return the record of each run."""
     subjects = [subject for each in loaded for subject in (each.run, *each.exports)]
-    for subject in subjects:
-        warm_up(subject)
+    for each in loaded:
+        each.run.warm_up()
     memory = [peak_memory(each.run) for each in loaded]
     computation = [each.run.describe_computation() for each in loaded]
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()

@@ -25,6 +25,8 @@ from rnnexp.tracking.run_directory import RunDirectory
 log = logging.getLogger(__name__)
 DTYPES = {"16": torch.float16, "bf16": torch.bfloat16, "32": torch.float32, "64": torch.float64}
 """The first part of `trainer.precision` -> its type."""
+WARMUP_CALLS = 3
+"""Calls before the first round: they allocate memory, and the first one of a kernel prepares it."""
 
 
 @dataclass
@@ -69,6 +71,13 @@ class Subject:
     def name(self) -> str:
         """The name of the directory of the run, or of the export."""
         return self.run.path.name if self.export is None else self.export.path.name
+
+    def warm_up(self) -> None:
+        """Call everything that will be timed a few times."""
+        with self.computing():
+            for each in (*(calls[0] for calls in self.workload.calls.values()), *self.workload.batches.values()):
+                for _ in range(WARMUP_CALLS):
+                    each()
 
     def describe_computation(self) -> dict[str, Any]:
         """Return the backends of the recurrent layers by latency, and the requested and effective precision."""
@@ -152,7 +161,11 @@ def load_subject(path: Path, device: torch.device, options: Options) -> Loaded:
 
 
 def _of_export(export: ExportedFiles, subject: Subject, experiment: Experiment, options: Options) -> Subject:
-    """Return an export of a run as it is measured: its graphs, called with tensors, in their own precision."""
+    """Return an export of a run as it is measured, warmed up: its graphs, called with tensors, in their precision.
+
+    Raises:
+        UserError: for graphs that cannot be read or run.
+    """
     network = export.load(options.trust)
     found = replace(
         subject,
@@ -165,14 +178,12 @@ def _of_export(export: ExportedFiles, subject: Subject, experiment: Experiment, 
         export=export,
     )
     try:
-        with found.computing():
-            for calls in found.workload.calls.values():
-                calls[0]()
+        found.warm_up()
     # The libraries of the formats raise errors of many kinds, for a graph of another network among others.
     except Exception as error:
         raise UserError(
-            f"{export.path} does not compute the network of the run ({type(error).__name__}: {first_line(error)}): "
-            "remove it, and export the run again"
+            f"{export.path} cannot be run ({type(error).__name__}: {first_line(error)}): remove it, and export the run "
+            "again"
         ) from None
     return found
 

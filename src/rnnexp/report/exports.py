@@ -35,19 +35,22 @@ def exports_table(group: ComparisonGroup) -> Table | None:
 
 def _computed_by(setting: Setting) -> Iterator[tuple[str, list[Run]]]:
     """Yield the runs of a setting that have exports, and by the name of each export the runs as it computes them."""
-    by_name: dict[str, list[Run]] = {}
-    for run in setting.counted.values():
-        for place, (name, record) in enumerate(run.result.get("inference", {}).get("exports", {}).items()):
-            if place == 0:
-                by_name.setdefault("the run", []).append(run)
-            by_name.setdefault(_name_with_data(name, record), []).append(_as_exported(run, record))
-    yield from by_name.items()
+    exports = {id(run): _exports_of(run) for run in setting.counted.values()}
+    runs = [run for run in setting.counted.values() if exports[id(run)]]
+    if runs:
+        yield "the run", runs
+    for name in dict.fromkeys(name for run in runs for name in exports[id(run)]):
+        yield name, [_as_exported(run, exports[id(run)][name]) for run in runs if name in exports[id(run)]]
 
 
-def _name_with_data(name: str, record: Mapping[str, Any]) -> str:
-    """Return the name of an export with the keys of data other than those of the run, with which it was scored."""
-    changed = record.get("changed")
-    return f"{name}, scored with other {', '.join(changed)}" if changed and isinstance(changed, Mapping) else name
+def _exports_of(run: Run) -> dict[str, Mapping[str, Any]]:
+    """Return the records of the exports of a run by name; the name of one that was scored with other data says so."""
+    found = {}
+    for name, record in run.result.get("inference", {}).get("exports", {}).items():
+        changed = record.get("changed")
+        with_data = f", scored with other {', '.join(changed)}" if changed and isinstance(changed, Mapping) else ""
+        found[name + with_data] = record
+    return found
 
 
 def _as_exported(run: Run, record: Mapping[str, Any]) -> Run:

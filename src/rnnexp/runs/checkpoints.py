@@ -377,7 +377,7 @@ def checkpoint_errors(path: Path, is_over: Callable[[], bool] = lambda: False) -
     """
     try:
         yield
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         if is_over() or is_out_of_memory(error) or is_lost_peer(error) or describe_user_code(error):
             raise
         log.debug("checkpoint %s", path, exc_info=True)

@@ -140,6 +140,11 @@ def _with_changes(node: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[s
     return changed
 
 
+def flat(changes: Changes) -> dict[str, Any]:
+    """Return the changes by their whole keys, such as `data.root`, as records have them."""
+    return {f"{group}.{key}": value for group, values in changes.items() for key, value in values.items()}
+
+
 def score(experiment: Experiment, weights: Path, changes: Changes) -> dict[str, Any]:
     """Test, write the record into the run directory, and return it."""
     run = experiment.settings.directory
@@ -151,7 +156,7 @@ def score(experiment: Experiment, weights: Path, changes: Changes) -> dict[str, 
         "name": run.path.name,
         "weights": str(weights.relative_to(run.path)),
         "evaluated": now.isoformat(timespec="seconds"),
-        "changed": {f"{group}.{key}": value for group, values in changes.items() for key, value in values.items()},
+        "changed": flat(changes),
         "data": experiment.datamodule.data_info,
         "signatures": experiment.task.metric_signatures,
         "metrics": plain_metrics(experiment.trainer.callback_metrics),

@@ -54,11 +54,7 @@ def write_csv(path: Path, columns: Columns) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(map(spreadsheet_cell, columns))
-    writer.writerows(map(_shown, row) for row in zip(*columns.values(), strict=True))
+    # All digits of a number: if rounded, times and large numbers that differ little would become equal.
+    writer.writerows(map(spreadsheet_cell, row) for row in zip(*columns.values(), strict=True))
     write_text(path.resolve(), text.getvalue())
     log.info("%s rows: %s", f"{len(next(iter(columns.values()))):,}", path)
-
-
-def _shown(value: object) -> object:
-    # All digits of a number: rounded times and large numbers that differ little would become equal.
-    return repr(value) if isinstance(value, float) else spreadsheet_cell(value)

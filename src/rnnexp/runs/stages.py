@@ -57,8 +57,9 @@ def log_start(experiment: Experiment, precision: Precision) -> None:
     device = describe_device(experiment)
     if is_emulated(precision.requested, trainer.strategy.root_device):
         log.warning(
-            "trainer.precision=%s: %s has no instructions for such numbers: it may take many times as long as 32-true",
-            *(precision.requested, device["name"]),
+            "trainer.precision=%s: %s has no instructions for such numbers: 32-true may be many times as fast",
+            precision.requested,
+            device["name"],
         )
     run = settings.directory
     if experiment.size_budget is not None:

@@ -133,10 +133,11 @@ class LabelingTask(Task):
         return {"predicted": predicted, "confidence": confidence}
 
     def prediction_columns(self, outputs: Mapping[str, Tensor]) -> dict[str, list[Any]]:
+        columns = super().prediction_columns(outputs)
+        names = [self.class_names[place] for place in columns["predicted"]]
         # The shortest number that reads as the one of 32 bits: 0.6, not 0.6000000238418579.
         confidences = [float(str(each)) for each in outputs["confidence"].float().numpy()]
-        names = [self.class_names[place] for place in outputs["predicted"].tolist()]
-        return super().prediction_columns(outputs) | {"predicted": names, "confidence": confidences}
+        return columns | {"predicted": names, "confidence": confidences}
 
     def on_train_epoch_end(self) -> None:
         self._log_scores("train")

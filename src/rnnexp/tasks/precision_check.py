@@ -66,14 +66,18 @@ def probe_precision(trainer: Trainer, task: Task, batch: Any, requested: str) ->
 
 
 def is_emulated(requested: str, device: torch.device) -> bool:
-    """Return whether a device has no instructions for the numbers of a precision, so that it is many times slower."""
+    """Return whether a device lacks instructions for the numbers of a precision, so that it may be far slower."""
     dtype = {"bf16": torch.bfloat16, "16": torch.float16}.get(requested.split("-")[0])
     if dtype is None:
         return False
     if device.type == "cpu":
         return not has_instructions_for(dtype)
     # Every GPU that torch supports has instructions for float16, those before compute capability 8.0 none for bfloat16.
-    return device.type == "cuda" and dtype == torch.bfloat16 and not torch.cuda.is_bf16_supported(False)
+    return (
+        device.type == "cuda"
+        and dtype == torch.bfloat16
+        and not torch.cuda.is_bf16_supported(including_emulation=False)
+    )
 
 
 def effective_precision(computed: torch.dtype, requested: str) -> str:

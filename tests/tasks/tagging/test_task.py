@@ -161,6 +161,17 @@ def test_answers_of_several_batches_are_in_order_and_scores_are_over_all_of_them
     assert task.num_test_samples == BATCH + 1
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_columns_of_predictions_have_the_names_of_classes_and_short_confidences(dtype: torch.dtype) -> None:
+    columns = make_task(classes=["noun", "verb", "else"]).prediction_columns(
+        {"predicted": torch.tensor([2, 0]), "confidence": torch.tensor([0.6, 0.5]).to(dtype)}
+    )
+    assert columns == {
+        "predicted": ["else", "noun"],
+        "confidence": [0.6 if dtype == torch.float32 else 0.6015625, 0.5],
+    }
+
+
 def test_classes_with_names_are_logged_by_name(batch: TaggedSequences) -> None:
     task = make_task(classes=["noun", "verb", "\x1b[31m\n"])
     task.test_step(batch, 0)

@@ -118,7 +118,7 @@ def stamp_of(path: Path) -> Stamp | None:
 
 
 @cache
-def sha256_of(path: Path, stamp: Stamp) -> str:  # noqa: ARG001 (part of the cache's key)
+def sha256_of(path: Path, stamp: Stamp | None) -> str:  # noqa: ARG001 (part of the cache's key)
     """Return the SHA-256 of a file. It is read once in a process for each content, however many jobs use it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
